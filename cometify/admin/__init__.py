@@ -1,0 +1,1 @@
+"""What operators ask, on loopback by default."""

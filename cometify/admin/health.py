@@ -1,0 +1,50 @@
+"""/health/live and /health/ready, for whoever restarts the process and whoever sends it work."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.web.resource import Resource
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+from cometify.transports.http import Endpoint, Request
+
+
+class HealthEndpoint(Endpoint):
+    """200 while `healthy()` gives None, else 503 with the reason that it gives."""
+
+    methods = (b"GET", b"HEAD")
+
+    def __init__(self, healthy: Callable[[], str | None]) -> None:
+        super().__init__()
+        self._healthy = healthy
+
+    def serve(self, request: Request) -> None:
+        reason = self._healthy()
+        body = {"status": "ok"} if reason is None else {"status": "unavailable", "reason": reason}
+        request.answer(200 if reason is None else 503, b"application/json", json.dumps(body).encode())
+
+
+class _Nowhere(Endpoint):
+    methods = (b"GET", b"HEAD")
+
+    def serve(self, request: Request) -> None:
+        raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /health/live and /health/ready.")
+
+
+class AdminRoot(Resource):
+    """`ready`: why no work should be sent here, or None."""
+
+    isLeaf = True
+
+    def __init__(self, ready: Callable[[], str | None]) -> None:
+        super().__init__()
+        self._endpoints: dict[tuple[bytes, ...], Endpoint] = {
+            (b"health", b"live"): HealthEndpoint(lambda: None),
+            (b"health", b"ready"): HealthEndpoint(ready),
+        }
+        self._nowhere = _Nowhere()
+
+    def render(self, request: Request) -> Any:
+        return self._endpoints.get(tuple(request.postpath), self._nowhere).render(request)

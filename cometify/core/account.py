@@ -1,0 +1,36 @@
+"""An account and all its limits, each with its unit."""
+
+import attrs
+
+SECOND = 1_000_000
+"""Positions are times in microseconds."""
+REPLAYED = 3 * 60 * SECOND
+"""What an internal id above 0 gets on joining: "all earlier pushes from the latest 3 minutes" (the seed)."""
+KEPT = 10 * 60 * SECOND
+"""How long a push is kept: "If internal id == 0 is set ... all pushes from the latest ten minutes" (the seed)."""
+REMEMBERED = 24 * 3600 * SECOND
+"""How long it is known what was dropped last. A cursor older than that is always a gap."""
+SIGNATURE_REMEMBERED = 10 * 60 * SECOND
+"""How long an accepted signature is remembered with its identifier."""
+MAX_TEXT = 65_536
+"""Bytes of UTF-8: "It can maximum be 64 kilobytes" (the seed)."""
+
+
+@attrs.frozen
+class Account:
+    """One tenant. One or two API secrets are live: two while one is being replaced."""
+
+    api_key: str
+    api_secrets: tuple[str, ...] = attrs.field(repr=False)
+    listeners_per_ip: int = 30
+    """Listeners at once from one address: "a maximum of 30 listeners from the same IP" (the seed)."""
+    buffer_pushes: int = 1_000
+    """Pushes kept for one identifier."""
+    buffer_bytes: int = 4 * 2**20
+    """Bytes kept for one identifier."""
+    keep_bytes: int = 256 * 2**20
+    """Bytes kept for the account in all, the oldest going first."""
+    signature_memory: int = 1_000_000
+    """Signatures remembered at once; 0 turns the memory off."""
+    origins: tuple[str, ...] | None = None
+    """The web origins whose pages may listen; None: any."""

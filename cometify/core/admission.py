@@ -1,0 +1,146 @@
+"""A form and an account become a draft, or are refused. The order of the checks is part of the interface.
+
+Encodings and NULs are looked at before the signature: an MD5 length extension always holds NULs, so it never gets as
+far. An unknown API key and a wrong signature get one answer, after the same work.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cometify.core import errors, signature
+from cometify.core.account import MAX_TEXT, Account
+from cometify.core.identifier import Identifier
+from cometify.core.integer import MAX_ID, read_integer
+from cometify.core.push import Draft
+
+PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
+_NAMES = {name.encode(): name for name in PARAMETERS}
+_STRANGER = Account("", ("nobody's secret", "nobody's other secret"))
+"""Signs for API keys that do not exist, so that their refusal costs what a wrong signature costs."""
+
+
+def fields_from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, object]:
+    """The parameters out of the decoded pairs of a form, in any order; names that are not ours are passed over.
+
+    Raises `Refused`: repeated_parameter, invalid_text, invalid_parameter.
+    """
+    fields: dict[str, object] = {}
+    for raw, value in pairs:
+        name = _NAMES.get(raw)
+        if name is None:
+            continue
+        if name in fields:
+            raise errors.Refused(errors.REPEATED_PARAMETER, f"{name} is given more than once: send it once.")
+        try:
+            fields[name] = value.decode()
+        except UnicodeDecodeError:
+            code = errors.INVALID_TEXT if name == "text" else errors.INVALID_PARAMETER
+            raise errors.Refused(
+                code, f"{name} is not valid UTF-8: encode it as UTF-8 before it is urlencoded."
+            ) from None
+    return fields
+
+
+def fields_from_json(body: bytes) -> dict[str, object]:
+    """The parameters out of a JSON object. Raises `Refused`: invalid_body, repeated_parameter."""
+    value = read_json(body, errors.REPEATED_PARAMETER)
+    if not isinstance(value, dict):
+        raise errors.Refused(
+            errors.INVALID_BODY, 'The body must be a JSON object, e.g. {"text":"Hello","secret":0,...}.'
+        )
+    return value
+
+
+def read_json(body: bytes, repeated: errors.Code) -> Any:
+    """Parse JSON as RFC 8259 has it: UTF-8, no NaN, and a name that stands twice in an object is refused with `repeated`."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise errors.Refused(repeated, "A name stands twice in one JSON object: send each once.")
+        return found
+
+    try:
+        return json.loads(body.decode(), object_pairs_hook=once, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise errors.Refused(errors.INVALID_BODY, "The body is not valid JSON in UTF-8.") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def admit(account: Account | None, api_key: str, path_identifier: str, fields: Mapping[str, object]) -> Draft:
+    """Check one push, all but what only the engine knows. `account` is None if there is none of this API key.
+
+    Raises `Refused`.
+    """
+    in_path = Identifier.read(path_identifier)
+    identifier = Identifier.read(fields.get("identifier", in_path.spelled))
+    if identifier != in_path:
+        raise errors.Refused(
+            errors.IDENTIFIER_MISMATCH,
+            f"The URL names {in_path.spelled} and the parameter identifier names {identifier.spelled}: "
+            "send the same in both, or leave the parameter out.",
+        )
+    text = _read_text(fields)
+    secret = _read_secret(fields)
+    push_id = None if fields.get("push_id") is None else read_integer(fields["push_id"], "push_id", MAX_ID)
+    given = _required(fields, "secure")
+    if not isinstance(given, str):
+        raise errors.Refused(errors.INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
+    digest = _check_secure(account, api_key, identifier, text, given)
+    return Draft(identifier, text, secret, push_id, digest)
+
+
+def _required(fields: Mapping[str, object], name: str) -> object:
+    value = fields.get(name)
+    if value is None:
+        raise errors.Refused(errors.MISSING_PARAMETER, f"{name} is missing: {_WHAT[name]}.")
+    return value
+
+
+_WHAT = {
+    "text": "send what is to be pushed (it may be empty)",
+    "secret": "send 0 (anyone may hear it) or 1 (only listeners with a secureKey)",
+    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text)",
+}
+
+
+def _read_text(fields: Mapping[str, object]) -> str:
+    text = _required(fields, "text")
+    if not isinstance(text, str):
+        raise errors.Refused(errors.INVALID_PARAMETER, "text must be a string.")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise errors.Refused(errors.INVALID_TEXT, "text holds a lone surrogate, which no UTF-8 has.") from None
+    if "\0" in text:
+        raise errors.Refused(errors.INVALID_TEXT, "text holds U+0000: remove the NUL characters.")
+    if size > MAX_TEXT:
+        raise errors.Refused(
+            errors.TEXT_TOO_LONG,
+            f"text is {size} bytes of UTF-8, the most is {MAX_TEXT}: push a reference to it instead.",
+        )
+    return text
+
+
+def _read_secret(fields: Mapping[str, object]) -> bool:
+    secret = _required(fields, "secret")
+    if isinstance(secret, bool) or secret not in ("0", "1", 0, 1) or isinstance(secret, float):
+        raise errors.Refused(errors.INVALID_PARAMETER, "secret must be 0 or 1.")
+    return secret in ("1", 1)
+
+
+def _check_secure(account: Account | None, api_key: str, identifier: Identifier, text: str, given: str) -> bytes:
+    """The digest of the accepted signature. Always two secrets are tried, so that the time tells nothing."""
+    secrets = (account or _STRANGER).api_secrets
+    expected = [signature.secure(api_key, secret, identifier.spelled, text) for secret in (secrets[0], secrets[-1])]
+    if not signature.same(given, expected) or account is None:
+        raise errors.Refused(
+            errors.NOT_AUTHORIZED,
+            "The API key is unknown or secure does not match: it is md5hex(apiKey + md5hex(apiSecret) + identifier + text), "
+            "over exactly the identifier and text that are sent, before they are urlencoded.",
+        )
+    return bytes.fromhex(given)

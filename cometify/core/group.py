@@ -1,0 +1,144 @@
+"""What a listener asks for in one go, and what of an identifier's pushes that lets through."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from cometify.core import errors, signature
+from cometify.core.account import KEPT, REPLAYED, Account
+from cometify.core.admission import read_json
+from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
+from cometify.core.integer import MAX_EXACT, read_integer
+from cometify.core.push import Push
+
+_LISTENER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
+
+@attrs.frozen
+class Group:
+    """Identifiers, the key that was made for exactly this list, and where to resume (a position, or None)."""
+
+    names: Names
+    secure_key: str | None = attrs.field(default=None, repr=False)
+    position: int | None = None
+
+    def right(self, account: Account) -> bool:
+        """Whether the group has its secret pushes: whether its secureKey is right for one of the live secrets."""
+        return self.secure_key is not None and signature.same(
+            self.secure_key,
+            [signature.secure_key(account.api_key, secret, self.names.spelled) for secret in account.api_secrets],
+        )
+
+
+@attrs.frozen
+class Ask:
+    """What one listener asks to listen to: its groups, and its own id if it has one."""
+
+    groups: tuple[Group, ...]
+    listener: str | None = None
+
+
+def ask_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> Ask:
+    """One group out of a query. `resume` (Last-Event-ID) wins over `position`. Raises `Refused`."""
+    values: dict[str, str] = {}
+    for name in ("identifiers", "secureKey", "token", "position", "listener"):
+        given = parameters.get(name, ())
+        if len(given) > 1:
+            raise errors.Refused(errors.REPEATED_PARAMETER, f"{name} is given more than once: send it once.")
+        values[name] = given[0] if given else ""
+    names = names_from_query(values["identifiers"])
+    group = _group(names, values["secureKey"] or None, values["token"] or None, resume or values["position"] or None)
+    return Ask((group,), _listener_id(values["listener"] or None))
+
+
+def ask_from_frame(data: bytes) -> Ask:
+    """The groups out of a `listen` frame. Raises `Refused`."""
+    frame = read_json(data, errors.INVALID_PARAMETER)
+    if not isinstance(frame, dict) or frame.get("type") != "listen":
+        raise errors.Refused(
+            errors.INVALID_BODY, 'Expected a listen frame: {"type":"listen","groups":[{"identifiers":["chat"]}]}.'
+        )
+    asked = frame.get("groups")
+    if asked is None:
+        raise errors.Refused(
+            errors.MISSING_PARAMETER, 'groups is missing: write {"groups":[{"identifiers":["chat"]}]}.'
+        )
+    if not isinstance(asked, list) or not asked or not all(isinstance(group, dict) for group in asked):
+        raise errors.Refused(errors.INVALID_PARAMETER, "groups must be an array of at least one object.")
+    groups = tuple([_group_from_json(group) for group in asked])
+    total = sum(len(group.names.identifiers) for group in groups)
+    if total > MAX_IDENTIFIERS:
+        raise errors.Refused(
+            errors.INVALID_PARAMETER,
+            f"identifiers: at most {MAX_IDENTIFIERS} over all groups can be listened to at once, {total} were given.",
+        )
+    return Ask(groups, _listener_id(frame.get("listener")))
+
+
+def _group_from_json(group: dict[str, Any]) -> Group:
+    names = names_from_json(group.get("identifiers"))
+    return _group(names, group.get("secureKey"), group.get("token"), group.get("position"))
+
+
+def _group(names: Names, secure_key: object, token: object, position: object) -> Group:
+    if secure_key is not None and not isinstance(secure_key, str):
+        raise errors.Refused(errors.INVALID_PARAMETER, "secureKey must be a string: 32 hex digits.")
+    if token is not None:
+        raise errors.Refused(errors.INVALID_TOKEN, "This server takes no tokens: send a secureKey instead.")
+    if position is not None:
+        position = read_integer(position, "position", MAX_EXACT)
+    return Group(names, secure_key, position)
+
+
+def _listener_id(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 8 <= len(value) <= 64 or not _LISTENER_CHARACTERS.issuperset(value):
+        raise errors.Refused(
+            errors.INVALID_PARAMETER,
+            "listener must be 8 to 64 of A-Z, a-z, 0-9, underscore and hyphen, made at random.",
+        )
+    return value
+
+
+@attrs.frozen
+class Wants:
+    """What one group lets through of one identifier.
+
+    `secret`: secret pushes too. `above`: only push_ids higher than this. `since`: only positions higher than this.
+    `unnumbered_since`: pushes without a push_id only above this position.
+    """
+
+    secret: bool
+    above: int = -1
+    since: int = 0
+    unnumbered_since: int = 0
+
+    def __call__(self, push: Push) -> bool:
+        """Whether the group gets the push: it may, and it wants it."""
+        if push.position <= self.since or (push.secret and not self.secret):
+            return False
+        if push.push_id is None:
+            return push.position > self.unnumbered_since
+        return push.push_id > self.above
+
+    @property
+    def settled(self) -> "Wants":
+        """What remains at the head, which is above every position that was ever told."""
+        return Wants(self.secret, self.above)
+
+    def going_on(self, right: bool, cursor: int) -> "Wants":
+        """The same for one that is joined already, with the right that it has now: nothing up to `cursor` again."""
+        return Wants(right, self.above, max(self.since, cursor), max(self.unnumbered_since, cursor))
+
+
+def wants_on_joining(internal_id: int | None, position: int | None, right: bool, now: int) -> Wants:
+    """The first cursor (`since`) and the filter of the table in the contract's section 3, `now` a position."""
+    if position is not None:
+        return Wants(right, internal_id or -1, position, position)
+    if internal_id is None:
+        return Wants(right, -1, now, now)
+    if internal_id == 0:
+        return Wants(right, -1, now - KEPT, now - KEPT)
+    return Wants(right, internal_id, now - REPLAYED, now)

@@ -1,0 +1,194 @@
+"""A listener: one cursor over what is kept, on whatever transport.
+
+                 joins          owes nothing more        a write was cut short       writable again
+    (new)     -> BEHIND
+    BEHIND                      -> LIVE                  -> STALLED
+    LIVE         a push that it does not want, or a gap:
+                 -> BEHIND                               -> STALLED
+    STALLED                                                                          -> BEHIND
+
+and GONE from any, for good. LIVE is being in the view's `live`: the sweep writes to all of those alike. BEHIND is
+being brought to the head by itself. A STALLED listener costs nothing until its transport has room again.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+
+import attrs
+
+from cometify.core.errors import Refused
+from cometify.core.frames import Form, gap_frame
+from cometify.core.group import Wants
+from cometify.core.plan import Filters
+from cometify.core.push import Push
+from cometify.core.view import Span, View
+
+
+class State(Enum):
+    """See the table above."""
+
+    BEHIND = auto()
+    LIVE = auto()
+    STALLED = auto()
+    GONE = auto()
+
+
+@attrs.define(eq=False)
+class Arrears:
+    """What a listener that is not live has besides its cursor.
+
+    `greeting`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. `told`: for each
+    identifier up to where its loss is told, or not to be told. `replaying`: a heartbeat ends it.
+    """
+
+    greeting: bytes = b""
+    lost: set[str] = attrs.Factory(set)
+    told: dict[str, int] = attrs.Factory(dict)
+    replaying: bool = False
+
+
+def elsewhere(_data: bytes) -> int | None:
+    """Instead of `send` while the sweep must not write: None is no number of bytes."""
+    return None
+
+
+class Listener:
+    """What all transports share; they bring the writing.
+
+    `send` writes what it can at once and returns the number of bytes, or raises OSError; while the listener is not
+    live it is `elsewhere`.
+    """
+
+    __slots__ = ("arrears", "beat_at", "cursor", "filters", "send", "state", "view")
+
+    form: Form
+
+    def __init__(self) -> None:
+        self.state = State.BEHIND
+        self.cursor = 0
+        self.view: View | None = None
+        self.filters: Filters | None = None
+        self.arrears: Arrears | None = None
+        self.beat_at = -1
+        self.send: Callable[[bytes], int | None] = elsewhere
+
+    def offer(self, data: bytes) -> int:
+        """Write what can be written at once; how many bytes that was. Never raises."""
+        raise NotImplementedError
+
+    def hold(self, rest: bytes) -> None:
+        """Keep `rest` and write it as soon as possible; `sweep.bring` when that is done."""
+        raise NotImplementedError
+
+    def unread(self) -> int:
+        """How many bytes wait for it in the process and the kernel: while that stays, it reads nothing."""
+        raise NotImplementedError
+
+    def beat(self, heartbeat: bytes) -> None:
+        """Write a heartbeat, in the listener's form. It is live and at the head."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """It became live: set `send`."""
+        raise NotImplementedError
+
+    def end(self, refused: Refused) -> None:
+        """Tell why, and end the connection."""
+        raise NotImplementedError
+
+    def drain(self, after: int) -> None:
+        """Tell to come back after so many milliseconds, and end the connection."""
+        raise NotImplementedError
+
+    def wants(self, push: Push) -> bool:
+        """Whether one of its groups lets the push through. Its view may see it, and no filter is: all of that."""
+        return self.filters is None or any(want(push) for want in self.filters[push.identifier])
+
+    @staticmethod
+    def unfiltered(secret: bool) -> Wants:
+        """What a listener without filters wants of an identifier."""
+        return Wants(secret)
+
+    @property
+    def strictest(self) -> int:
+        """The highest internal id that it filters by, or -1."""
+        return max([want.above for wants in (self.filters or {}).values() for want in wants], default=-1)
+
+    def owed(self) -> Span:
+        """The next write of one that is behind."""
+        view = self.view
+        assert view is not None
+        arrears = self.arrears
+        if arrears is None and self.filters is None:
+            span = view.span(self.cursor)
+            if span is not None:
+                return span
+        if arrears is None:
+            arrears = self.arrears = Arrears()
+        greeting = arrears.greeting + self._gap(view, arrears)
+        return view.join(self.cursor, greeting, self.wants, arrears.replaying)
+
+    def _gap(self, view: View, arrears: Arrears) -> bytes:
+        told = arrears.told
+        lost = arrears.lost
+        for ring, secret in view.sources:
+            name, floor = ring.channel[1], ring.lost_since(secret)
+            if floor > max(self.cursor, told.get(name, 0)):
+                lost = lost | {name}
+                told[name] = floor
+        arrears.lost = set()
+        names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
+        return view.form.encode(gap_frame(names), None) if names else b""
+
+    def took(self, span: Span, sent: int) -> bytes:
+        """`sent` bytes of `span` were written. Returns what must be held for it."""
+        rest = b""
+        if sent == span.size:
+            self.cursor = span.cursor
+        else:
+            self.cursor, rest = span.cut(sent, self.cursor)
+        if self.arrears is not None:
+            self.arrears.greeting = b""
+            if span.heartbeat is not None and (sent > span.heartbeat or sent == span.size):
+                self.arrears.replaying = False
+        return rest
+
+    @property
+    def owes_nothing(self) -> bool:
+        """Whether it has all that it gets."""
+        assert self.view is not None
+        arrears = self.arrears
+        return self.cursor >= self.view.head and (
+            arrears is None or not (arrears.replaying or arrears.greeting or arrears.lost)
+        )
+
+    def go_live(self) -> None:
+        """It is at the head: from here on the past makes no difference, and one cursor serves for all."""
+        view = self.view
+        assert view is not None
+        self.state = State.LIVE
+        self.cursor = view.head
+        self.arrears = None
+        if self.filters is not None:
+            self._settle(view)
+        view.live[self] = None
+        self.wake()
+
+    def _settle(self, view: View) -> None:
+        assert self.filters is not None
+        settled = {name: tuple([want.settled for want in wants]) for name, wants in self.filters.items()}
+        seen = {ring.channel[1]: secret for ring, secret in view.sources}
+        if all(any(w.above < 0 and w.secret == seen[name] for w in wants) for name, wants in settled.items()):
+            self.filters = None
+            view.filtered.pop(self, None)
+        else:
+            self.filters = settled
+
+    def fall_behind(self, state: State = State.BEHIND) -> None:
+        """It cannot go on with the others: it is brought by itself, or (STALLED) not at all for now."""
+        if self.state is State.GONE:
+            return
+        if self.state is State.LIVE and self.view is not None:
+            self.view.live.pop(self, None)
+        self.state = state
+        self.send = elsewhere

@@ -1,0 +1,100 @@
+"""An ask becomes a plan: where each group begins, what it lets through, and what may be lost to it."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from cometify.core.account import REMEMBERED, Account
+from cometify.core.group import Ask, Group, Wants, wants_on_joining
+from cometify.core.ring import RingBuffer
+
+Filters = Mapping[str, tuple[Wants, ...]]
+"""For each identifier (lower case) what the groups that hold it let through: one is enough."""
+
+
+@attrs.frozen
+class Plan:
+    """`wants` in the order asked; `positions`: each group's first cursor, in the order asked.
+
+    `lost`: identifiers of which pushes are lost to a group, whatever the rings say. `stale`: what groups want that join
+    with an internal id for the first time: a page can be older than what it is replayed.
+    """
+
+    wants: dict[str, tuple[Wants, ...]]
+    positions: tuple[int, ...]
+    warnings: tuple[str, ...]
+    lost: frozenset[str]
+    stale: tuple[tuple[str, Wants], ...]
+    resumes: bool
+
+    @property
+    def cursor(self) -> int:
+        """Where the listener begins: with the group that begins first."""
+        return min(self.positions)
+
+    @property
+    def since(self) -> dict[str, int]:
+        """How far back each ring must reach, and up to where nothing can be lost to the listener."""
+        return {name: min(want.since for want in wants) for name, wants in self.wants.items()}
+
+    @property
+    def secret(self) -> list[str]:
+        """The identifiers whose secret pushes will come."""
+        return [name for name, wants in self.wants.items() if any(want.secret for want in wants)]
+
+    def lost_in(self, rings: Mapping[str, RingBuffer]) -> set[str]:
+        """`lost`, and the identifiers of which a push is kept that the page has missed by being too old."""
+        stale = {
+            name
+            for name, want in self.stale
+            for push in rings[name].until(want.since)
+            if push.push_id is not None and push.push_id > want.above and (want.secret or not push.secret)
+        }
+        return stale | self.lost
+
+
+def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) -> Plan:
+    """`now` is the engine's position; `joined` what the listener has already, `at` its cursor there."""
+    wants: dict[str, tuple[Wants, ...]] = {}
+    positions: list[int] = []
+    warnings: list[str] = []
+    lost: set[str] = set()
+    stale: list[tuple[str, Wants]] = []
+    for group in ask.groups:
+        right = group.right(account)
+        if group.secure_key is not None and not right:
+            warnings.append(_wrong_key(group))
+        first = now
+        for index, identifier in enumerate(group.names.identifiers):
+            name = identifier.folded
+            internal_id = None if group.names.internal_ids is None else group.names.internal_ids[index]
+            if name in joined:
+                asked = tuple([want.going_on(right, at) for want in joined[name]])
+            else:
+                want, is_lost = _joins(internal_id, group.position, right, now)
+                if is_lost:
+                    lost.add(name)
+                elif internal_id and group.position is None:
+                    stale.append((name, want))
+                asked = (want,)
+            first = min([first, *(want.since for want in asked)])
+            wants[name] = (*wants.get(name, ()), *asked)
+        positions.append(first)
+    resumes = all(group.position is not None for group in ask.groups)
+    return Plan(wants, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes)
+
+
+def _joins(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[Wants, bool]:
+    """What is wanted, and whether something is lost for sure: a position that nobody has given, or too old a one."""
+    if position is not None and position > now:
+        return wants_on_joining(internal_id, now, right, now), True
+    want = wants_on_joining(internal_id, position, right, now)
+    return want, want.since < now - REMEMBERED
+
+
+def _wrong_key(group: Group) -> str:
+    names = group.names.spelled
+    return (
+        f"secureKey does not match {names}: secret pushes will not come. It is md5hex(apiKey + apiSecret + md5hex('{names}')), "
+        "over exactly these names in this order."
+    )

@@ -1,0 +1,31 @@
+"""A push before and after the engine has it."""
+
+import attrs
+
+from cometify.core.identifier import Identifier
+
+
+@attrs.frozen
+class Draft:
+    """An accepted push that has no position yet. `signature` is what was signed with, to be remembered; None: nothing is."""
+
+    identifier: Identifier
+    text: str
+    secret: bool
+    push_id: int | None
+    signature: bytes | None
+
+
+@attrs.define(eq=False)
+class Push:
+    """A push with its place in the order of the account.
+
+    `position`: microseconds, strictly growing over all identifiers of the account. `frame`: its JSON as bytes, made
+    once for all who get it.
+    """
+
+    identifier: str
+    push_id: int | None
+    secret: bool
+    position: int
+    frame: bytes

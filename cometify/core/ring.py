@@ -1,0 +1,84 @@
+"""What is kept of one identifier, in the order of positions."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from cometify.core.push import Push
+
+Channel = tuple[str, str]
+"""A channel is a key: (API key, identifier in lower case)."""
+
+
+class RingBuffer:
+    """The pushes kept of one channel, and how far back that goes.
+
+    `floor` and `secret_floor` are the positions of the last public and the last secret push that was dropped, or where
+    the memory begins. Two, because a gap told for a push that somebody may not see would betray it.
+    """
+
+    __slots__ = ("_positions", "_pushes", "_start", "channel", "floor", "kept_bytes", "secret_floor")
+
+    def __init__(self, channel: Channel, floor: int, secret_floor: int) -> None:
+        self.channel = channel
+        self.floor = floor
+        self.secret_floor = secret_floor
+        self.kept_bytes = 0
+        self._positions: list[int] = []
+        self._pushes: list[Push] = []
+        self._start = 0  # what is before it was dropped: cutting the lists at each drop would cost their length
+
+    def __len__(self) -> int:
+        return len(self._pushes) - self._start
+
+    def append(self, push: Push, most_pushes: int, most_bytes: int) -> int:
+        """Keep a push, which must be above all others, and drop the oldest beyond the bounds.
+
+        Returns by how many bytes the ring has grown (or shrunk).
+        """
+        before = self.kept_bytes
+        self._positions.append(push.position)
+        self._pushes.append(push)
+        self.kept_bytes += len(push.frame)
+        while len(self) > most_pushes or self.kept_bytes > most_bytes:
+            self.drop_oldest()
+        return self.kept_bytes - before
+
+    def drop_oldest(self) -> int:
+        """Drop the oldest push, which raises a floor. Returns how many bytes that freed."""
+        push = self._pushes[self._start]
+        self._start += 1
+        self.kept_bytes -= len(push.frame)
+        if push.secret:
+            self.secret_floor = push.position
+        else:
+            self.floor = push.position
+        if self._start > 64 and self._start * 2 > len(self._pushes):
+            del self._positions[: self._start], self._pushes[: self._start]
+            self._start = 0
+        return len(push.frame)
+
+    @property
+    def oldest(self) -> int | None:
+        """The position of the oldest push kept."""
+        return self._positions[self._start] if len(self) else None
+
+    def lost_since(self, secret: bool) -> int:
+        """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""
+        return max(self.floor, self.secret_floor) if secret else self.floor
+
+    def after(self, cursor: int) -> Iterator[Push]:
+        """The pushes kept above `cursor`, oldest first. Take them before the ring changes."""
+        pushes = self._pushes
+        for index in range(bisect_right(self._positions, cursor, self._start), len(pushes)):
+            yield pushes[index]
+
+    def until(self, cursor: int) -> Iterator[Push]:
+        """The pushes kept up to and with `cursor`, oldest first. Take them before the ring changes."""
+        for index in range(self._start, bisect_right(self._positions, cursor, self._start)):
+            yield self._pushes[index]
+
+    def bytes_after(self, cursor: int) -> int:
+        """How many bytes of frames a listener at `cursor` would be sent at most."""
+        if cursor < (self.oldest or 0):
+            return self.kept_bytes
+        return sum(len(push.frame) for push in self.after(cursor))

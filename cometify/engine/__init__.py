@@ -1,0 +1,1 @@
+"""What keeps pushes and numbers them. An engine never heard of listeners."""

@@ -1,0 +1,49 @@
+"""What a server says when it is up: where the page is, and a push that is ready to paste."""
+
+import re
+import sys
+
+from twisted.logger import Logger
+
+from cometify.core.signature import secure
+from cometify.settings import Settings
+
+log = Logger()
+
+TEXT = "Hello world!"
+IDENTIFIER = "chat"
+
+
+def url_of(endpoint: str) -> str | None:
+    """The URL at which a browser on this machine finds an endpoint, if that can be told."""
+    match = re.fullmatch(r"(tcp|tcp6|ssl):(?:port=)?(\d+)(?::.*)?", endpoint)
+    if match is None:
+        return None
+    scheme = "https" if match[1] == "ssl" else "http"
+    interface = re.search(r":interface=([^:]+)", endpoint)
+    host = interface[1] if interface and interface[1] not in ("0.0.0.0", "127.0.0.1") else "localhost"  # noqa: S104
+    return f"{scheme}://{host}:{match[2]}"
+
+
+def greet(settings: Settings) -> None:
+    """The last lines of a start."""
+    url = next(filter(None, map(url_of, settings.http)), None) or "http://localhost:8081"
+    if not settings.made_up:
+        log.info("Cometify is up, the getting-started page is {url}/", url=url)
+        return
+    account = settings.accounts[0]
+    # Not through the log, nor through the stdout that twistd makes a log of: a secret is nothing to keep there.
+    print(
+        "\nThere is no configuration, so one account was made up for this run:\n"
+        f"    API key    {account.api_key}\n    API secret {account.api_secrets[0]}\n"
+        "Write a cometify.toml to keep one.\n",
+        file=sys.__stdout__,
+        flush=True,
+    )
+    signature = secure(account.api_key, account.api_secrets[0], IDENTIFIER, TEXT)
+    log.info("Cometify is up, the getting-started page is {url}/#key={key}", url=url, key=account.api_key)
+    log.info("Listen:  curl -N '{url}/{key}/events?identifiers={id}'", url=url, key=account.api_key, id=IDENTIFIER)
+    log.info(
+        "Push:    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
+        text=TEXT, secure=signature, url=url, key=account.api_key, id=IDENTIFIER,
+    )  # fmt: skip

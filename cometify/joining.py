@@ -1,0 +1,192 @@
+"""A listener's arrival and departure: a place in the census, the rings from the engine, a view in the registry."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from secrets import token_hex
+from typing import Any
+
+import attrs
+from twisted.internet import defer
+from twisted.logger import Logger
+
+from cometify.core import errors
+from cometify.core.account import Account
+from cometify.core.census import ABSENCE, Census, Household
+from cometify.core.frames import ready_frame
+from cometify.core.group import Ask
+from cometify.core.listener import Arrears, Listener, State
+from cometify.core.plan import Plan, make_plan
+from cometify.core.ring import Channel, RingBuffer
+from cometify.interfaces import IAccounts, IEngine
+from cometify.pulse import Pulse
+from cometify.registry import Registry
+from cometify.sweep import Sweep
+
+log = Logger()
+
+
+@attrs.define(eq=False)
+class Place:
+    """Where a listener is counted, and what must be known to ask again for it when its account changes."""
+
+    account: Account
+    household: Household
+    listener: str
+    keyed: Ask | None = None
+
+
+class Joining:
+    """`seconds`: a clock that never goes back."""
+
+    def __init__(
+        self,
+        engine: IEngine,
+        registry: Registry,
+        census: Census,
+        sweep: Sweep,
+        pulse: Pulse,
+        seconds: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._registry = registry
+        self._census = census
+        self._sweep = sweep
+        self._pulse = pulse
+        self._seconds = seconds
+        self._places: dict[Listener, Place] = {}
+        self._draining = False
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @defer.inlineCallbacks
+    def join(
+        self, listener: Listener, account: Account, address: str, ask: Ask, *, first: bool = True
+    ) -> Generator[defer.Deferred[Mapping[str, RingBuffer]], Any, None]:
+        """Let a listener have what it asks for; again, if it has joined already. `first`: it always gets a ready.
+
+        Fails with `Refused`. What the listener had is as it was then.
+        """
+        if self._draining:
+            raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")
+        self._charge(account, address, ask)
+        self._take_place(listener, account, address, ask)
+        plans: list[Plan] = []
+
+        def reach(now: int) -> Mapping[str, int]:
+            plans[:] = [make_plan(ask, account, now, *self._joined(listener))]
+            return plans[0].since
+
+        try:
+            rings = yield self._engine.follow(account, reach)
+        except errors.Refused:
+            if listener.view is None:
+                self._give_up_place(listener)
+            raise
+        if listener.state is State.GONE:
+            self._unfollow((account.api_key, name) for name in plans[0].wants)
+            return
+        self._enter(listener, account, address, plans[0], rings, first)
+
+    def _joined(self, listener: Listener) -> tuple[Mapping[str, Any], int]:
+        """What the listener has by now, for a plan to go on from."""
+        view = listener.view
+        if view is None:
+            return {}, 0
+        if listener.filters is not None:
+            return listener.filters, listener.cursor
+        return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, listener.cursor
+
+    def _enter(
+        self,
+        listener: Listener,
+        account: Account,
+        address: str,
+        plan: Plan,
+        rings: Mapping[str, RingBuffer],
+        first: bool,
+    ) -> None:
+        now = self._engine.mark(account.api_key)
+        self._census.replayed(
+            (account.api_key, address), sum(rings[name].bytes_after(since) for name, since in plan.since.items())
+        )
+        before = listener.arrears or Arrears()
+        arrears = Arrears(
+            lost=plan.lost_in(rings) | (before.lost & plan.wants.keys()),
+            told={name: max(since, before.told.get(name, 0)) for name, since in plan.since.items()},
+            replaying=first or not listener.form.once,
+        )
+        if first or plan.warnings:
+            ready = ready_frame(self._pulse.heartbeat, plan.secret, plan.warnings, plan.positions)
+            arrears.greeting = before.greeting + listener.form.encode(ready, plan.positions[0])
+        writable = listener.state is not State.STALLED
+        alone = self._registry.part(listener, listener.state)
+        self._registry.join(listener, rings, plan.wants, now, lambda: self._engine.mark(account.api_key))
+        self._unfollow(channel for channel in alone if not self._registry.has(channel))
+        listener.cursor = plan.cursor
+        listener.arrears = arrears
+        self._pulse.add(listener)
+        if writable:
+            self._sweep.bring(listener)
+
+    def _charge(self, account: Account, address: str, ask: Ask) -> None:
+        names = {identifier.folded for group in ask.groups for identifier in group.names.identifiers}
+        new = sum(not self._engine.follows((account.api_key, name)) for name in names)
+        self._census.charge((account.api_key, address), account, new, self._seconds())
+
+    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> None:
+        place = self._places.get(listener)
+        keyed = ask if any(group.secure_key for group in ask.groups) else None
+        if place is not None:
+            place.keyed = keyed
+            return
+        place = Place(account, (account.api_key, address), ask.listener or token_hex(8), keyed)
+        before = self._census.take(place.household, account, place.listener, listener, self._seconds())
+        self._places[listener] = place
+        if isinstance(before, Listener):
+            before.end(
+                errors.Refused(
+                    errors.REPLACED, "The same listener id has connected again: one listener has one connection."
+                )
+            )
+
+    def part(self, listener: Listener, *, comes_again: bool = False) -> None:
+        """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""
+        alone = self._registry.part(listener)
+        listener.state = State.GONE
+        self._pulse.discard(listener)
+        self._give_up_place(listener, comes_again)
+        self._unfollow(alone)
+
+    def _give_up_place(self, listener: Listener, comes_again: bool = False) -> None:
+        place = self._places.pop(listener, None)
+        if place is not None:
+            until = self._seconds() + ABSENCE if comes_again else None
+            self._census.leave(place.household, place.listener, listener, until)
+
+    def _unfollow(self, channels: Iterable[Channel]) -> None:
+        for channel in channels:
+            self._engine.unfollow(channel)
+
+    def accounts_changed(self, accounts: IAccounts) -> None:
+        """End the listeners of accounts that are no more, and tell by a new ready whose right to secret pushes has changed."""
+        for listener, place in list(self._places.items()):
+            account = accounts.get(place.account.api_key)
+            if account is None:
+                listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
+            elif account != place.account:
+                before, place.account = place.account, account
+                if place.keyed and [g.right(before) for g in place.keyed.groups] != [
+                    g.right(account) for g in place.keyed.groups
+                ]:
+                    self.join(listener, account, place.household[1], place.keyed).addErrback(self._not_again, listener)
+
+    @staticmethod
+    def _not_again(failure: Any, listener: Listener) -> None:
+        failure.trap(errors.Refused)
+        listener.end(failure.value)
+
+    def drain(self, after: Callable[[], int]) -> None:
+        """Let nobody join any more and send everybody away, to come back after so many milliseconds."""
+        self._draining = True
+        for listener in list(self._places):
+            listener.drain(after())

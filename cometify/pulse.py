@@ -1,0 +1,79 @@
+"""What happens because time passes: heartbeats, and the end of listeners that do not read."""
+
+from cometify.core import errors
+from cometify.core.frames import heartbeat_frame
+from cometify.core.listener import Listener, State
+from cometify.core.view import View
+
+PATIENCE = 60
+"""Seconds in which a listener must read something while something waits for it."""
+
+
+class Pulse:
+    """To be ticked once a second.
+
+    A listener gets its heartbeat `heartbeat` ticks after it joined and every so many from then on: each in its slot,
+    so that the work is spread as the joinings were.
+    """
+
+    def __init__(self, heartbeat: int) -> None:
+        self.heartbeat = heartbeat
+        self._slots: list[dict[Listener, None]] = [{} for _ in range(heartbeat)]
+        self._at = 0
+        self._stalled: dict[Listener, tuple[int, int]] = {}
+
+    def add(self, listener: Listener) -> None:
+        """Begin to count anew for the listener."""
+        self.discard(listener)
+        listener.beat_at = self._at
+        self._slots[self._at][listener] = None
+
+    def discard(self, listener: Listener) -> None:
+        """The listener is gone."""
+        if listener.beat_at >= 0:
+            self._slots[listener.beat_at].pop(listener, None)
+            listener.beat_at = -1
+        self._stalled.pop(listener, None)
+
+    def watch(self, listener: Listener) -> None:
+        """The listener has stalled: it will be looked at until it reads again."""
+        self._stalled[listener] = (0, -1)
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._at = (self._at + 1) % len(self._slots)
+        due = self._slots[self._at]
+        later = self._slots[(self._at + 1) % len(self._slots)]
+        frames: dict[View, bytes] = {}
+        for listener in list(due):
+            view = listener.view
+            if listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
+                if view not in frames:
+                    frames[view] = _encoded(view)
+                listener.beat(frames[view])
+            elif later is not due and listener in due:  # being brought to the head: there is something on its way
+                del due[listener]
+                later[listener] = None
+                listener.beat_at = (self._at + 1) % len(self._slots)
+        self._look_after_stalled()
+
+    def _look_after_stalled(self) -> None:
+        for listener, (waited, before) in list(self._stalled.items()):
+            if listener.state is not State.STALLED:
+                self._stalled.pop(listener, None)
+                continue
+            unread = listener.unread()
+            ticks = waited + 1 if unread == before else 0
+            self._stalled[listener] = (ticks, unread)
+            if ticks >= PATIENCE:
+                listener.end(
+                    errors.Refused(
+                        errors.TOO_SLOW,
+                        f"Nothing was read for {PATIENCE} seconds while pushes waited: come back, with the last position.",
+                    )
+                )
+
+
+def _encoded(view: View) -> bytes:
+    position = view.mark()
+    return view.form.encode(heartbeat_frame(position), position)

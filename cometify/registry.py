@@ -1,0 +1,85 @@
+"""Who listens here: join, part, and the views in which all are who are owed the same bytes.
+
+It never heard of engines: it is told of pushes, and tells `wake` which view has something new and `bring` which
+listener must be brought to the head by itself.
+"""
+
+from collections.abc import Callable, Mapping
+
+from cometify.core.listener import Listener, State
+from cometify.core.plan import Filters
+from cometify.core.push import Push
+from cometify.core.ring import Channel, RingBuffer
+from cometify.core.view import Source, View
+
+
+class Registry:
+    """All listeners of this node."""
+
+    def __init__(self, wake: Callable[[View], None], bring: Callable[[Listener], None]) -> None:
+        self._wake = wake
+        self._bring = bring
+        self._views: dict[object, View] = {}
+        self._of_channel: dict[Channel, dict[View, bool]] = {}
+
+    def announce(self, ring: RingBuffer, push: Push) -> None:
+        """A push came: the views that may see it advance."""
+        for view, secret in self._of_channel.get(ring.channel, {}).items():
+            if push.secret and not secret:
+                continue
+            for listener in view.advance(push):
+                listener.fall_behind()
+                self._bring(listener)
+            self._wake(view)
+
+    def has(self, channel: Channel) -> bool:
+        """Whether anybody listens on the channel here."""
+        return channel in self._of_channel
+
+    def count(self, channel: Channel, push: Push) -> int:
+        """How many of the listeners joined here the push may reach."""
+        views = self._of_channel.get(channel, {})
+        return sum(view.count(push) for view, secret in views.items() if secret or not push.secret)
+
+    def join(
+        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, now: int, mark: Callable[[], int]
+    ) -> None:
+        """Put a listener where it is owed what its filters let through of `rings`, `now` being the engine's position.
+
+        It is behind afterwards, wherever its cursor is.
+        """
+        sources: list[Source] = [
+            (ring, any(want.secret for want in filters[name])) for name, ring in sorted(rings.items())
+        ]
+        key = (listener.form, tuple([(ring.channel, secret) for ring, secret in sources]))
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = View(key, tuple(sources), now, mark)
+            for ring, secret in sources:
+                self._of_channel.setdefault(ring.channel, {})[view] = secret
+        view.members += 1
+        listener.view = view
+        listener.filters = filters
+        view.filtered[listener] = None
+        view.strictest = max(view.strictest, listener.strictest)
+
+    def part(self, listener: Listener, state: State = State.GONE) -> list[Channel]:
+        """Take a listener out. Returns the channels on which nobody is left."""
+        view = listener.view
+        if view is None:
+            return []
+        listener.fall_behind(state)
+        listener.view = None
+        view.filtered.pop(listener, None)
+        view.members -= 1
+        if view.members:
+            return []
+        del self._views[view.key]
+        alone = []
+        for ring, _secret in view.sources:
+            views = self._of_channel[ring.channel]
+            del views[view]
+            if not views:
+                del self._of_channel[ring.channel]
+                alone.append(ring.channel)
+        return alone

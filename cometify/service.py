@@ -1,0 +1,187 @@
+"""Joins core, engine and transports. One screen: what a server is made of, and what happens when it starts and stops."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Generator
+from typing import Any, cast
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import MultiService, Service
+from twisted.internet import defer, task
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+
+from cometify import greeting
+from cometify.accounts import Accounts
+from cometify.admin.health import AdminRoot
+from cometify.core.census import Census
+from cometify.engine.clock import engine_clock
+from cometify.engine.memory import MemoryEngine
+from cometify.joining import Joining
+from cometify.net import EagerReactor
+from cometify.options import Options
+from cometify.pulse import Pulse
+from cometify.registry import Registry
+from cometify.settings import Settings, SettingsError, load
+from cometify.sweep import Sweep
+from cometify.transports.http import Site
+from cometify.transports.node import Node
+from cometify.transports.push import PushEndpoint
+from cometify.transports.root import Root, WebSocketRoot
+
+log = Logger()
+
+EXPIRE_EVERY = 5
+"""Seconds between two looks for what is too old."""
+
+
+class Cometify(MultiService):
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds."""
+
+    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int]) -> None:
+        super().__init__()
+        self.settings = settings
+        self._reactor = reactor
+        self.accounts = Accounts(settings.accounts)
+        self.sweep = Sweep(reactor.callLater)
+        self.registry = Registry(self.sweep.wake, self.sweep.bring)
+        self.engine = MemoryEngine(clock, self.registry.announce)
+        self.census = Census()
+        self.pulse = Pulse(settings.heartbeat)
+        self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
+        self._node = node = Node(
+            self.accounts,
+            self.joining,
+            self.sweep,
+            self.pulse,
+            settings.trusted_proxies,
+            reactor.callLater,
+            reactor.seconds,
+        )
+        self.push = PushEndpoint(self.engine, self.registry, self.accounts)
+        self.http = Site(Root(self.push, node, reactor), reactor)
+        self.websocket = Site(WebSocketRoot(node, reactor), reactor)
+        self.admin = Site(AdminRoot(self.why_not_ready), reactor)
+        self._every = [task.LoopingCall(self.pulse.tick), task.LoopingCall(self._expire)]
+
+    def why_not_ready(self) -> str | None:
+        """Why no work should be sent here, or None."""
+        if self.push.draining:
+            return "draining"
+        return None if self.engine.available else "engine_unavailable"
+
+    def _expire(self) -> None:
+        self.engine.expire()
+        self.census.expire(self._reactor.seconds())
+
+    def startService(self) -> None:
+        super().startService()
+        for call, seconds in zip(self._every, (1, EXPIRE_EVERY), strict=True):
+            call.clock = self._reactor
+            call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
+
+    def stopService(self) -> "defer.Deferred[None]":
+        for call in self._every:
+            if call.running:
+                call.stop()
+        return cast("defer.Deferred[None]", super().stopService())
+
+    def change_accounts(self, settings: Settings) -> None:
+        """From now on the accounts are those of `settings`; the listeners of the others notice nothing."""
+        self.accounts.replace(settings.accounts)
+        self.joining.accounts_changed(self.accounts)
+
+    @defer.inlineCallbacks
+    def drain(self) -> Generator["defer.Deferred[None]", Any, None]:
+        """Send everybody away and take nothing more. Fires when all are gone, or after the time that there is for it."""
+        self.push.draining = True
+        log.info("Draining: {total} listeners are sent away", total=len(self.joining))
+        self.joining.drain(lambda: random.randint(0, self.settings.drain * 1000))
+        until = self._reactor.seconds() + self.settings.drain
+        while True:
+            yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
+            if not self._node.closing or self._reactor.seconds() >= until:
+                return
+
+
+class _Ports(Service):
+    """The listening ports: closed first when the process goes down, then the server drains."""
+
+    def __init__(self, server: Cometify, reactor: Any, endpoints: list[tuple[str, str, Site]]) -> None:
+        self._server = server
+        self._reactor = reactor
+        self._services = [
+            StreamServerEndpointService(endpoint_of(EagerReactor(reactor), key, text), site)
+            for key, text, site in endpoints
+        ]
+
+    def privilegedStartService(self) -> None:
+        for service in self._services:
+            service.privilegedStartService()
+
+    def startService(self) -> None:
+        super().startService()
+        for service in self._services:
+            service.startService()
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
+
+    def _go_down(self) -> "defer.Deferred[None]":
+        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services])
+        return closed.addCallback(lambda _results: self._server.drain())
+
+
+def endpoint_of(reactor: Any, key: str, text: str) -> Any:
+    """An endpoint out of Twisted's syntax. Raises `SettingsError`, naming the key."""
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:  # noqa: BLE001 - the parsers of endpoints raise what they like
+        raise SettingsError(
+            f'{key}: "{text}" is no endpoint in Twisted\'s syntax, e.g. "tcp:8081" ({error}).'
+        ) from None
+
+
+def build(settings: Settings, reactor: Any, clock: Callable[[], int] | None = None) -> Cometify:
+    """A server with its ports, to be started as a service. Raises `SettingsError`."""
+    server = Cometify(settings, reactor, clock or engine_clock())
+    ports = [("http", text, server.http) for text in settings.http]
+    ports += [("websocket", text, server.websocket) for text in settings.websocket]
+    ports.append(("admin", settings.admin, server.admin))
+    _Ports(server, reactor, ports).setServiceParent(server)
+    return server
+
+
+def makeService(options: Options) -> MultiService:
+    """What twistd runs."""
+    from twisted.internet import reactor  # noqa: PLC0415 - the one place where a reactor is chosen
+
+    # Twisted's timers follow the wall clock, and an hour's jump of that would fire or starve them all.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    settings = options.settings
+    assert settings is not None
+    try:
+        server = build(settings, reactor)
+    except SettingsError as error:
+        raise SystemExit(f"cometify: {error}") from None
+    _reload_on_hangup(server, options, reactor)
+    reactor.callWhenRunning(greeting.greet, settings)
+    return server
+
+
+def _reload_on_hangup(server: Cometify, options: Options, reactor: Any) -> None:
+    def reload() -> None:
+        try:
+            settings = load(options["config"], options.overrides())
+        except SettingsError as error:
+            log.warning("Not read again: {error} Nothing has changed.", error=str(error))
+            return
+        if settings.made_up:
+            log.error("Not read again: there is no configuration file. Nothing has changed.")
+            return
+        server.change_accounts(settings)
+        log.info("Accounts read again: {count}", count=len(settings.accounts))
+
+    def install() -> None:
+        signal.signal(signal.SIGHUP, lambda *_args: reactor.callFromThread(reload))
+
+    reactor.callWhenRunning(install)

@@ -1,0 +1,176 @@
+"""Frozen settings out of a TOML file and the command line. Every error is one line that names the key and the reason."""
+
+import re
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from cometify.core.account import Account
+
+DEFAULT_FILE = "cometify.toml"
+_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RESERVED = ("latest",)
+_ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The message is one line for whoever starts the server."""
+
+
+@attrs.frozen
+class Settings:
+    """What a server is started with."""
+
+    accounts: tuple[Account, ...]
+    http: tuple[str, ...] = ("tcp:8081",)
+    websocket: tuple[str, ...] = ("tcp:2323",)
+    admin: str = "tcp:8082:interface=127.0.0.1"
+    trusted_proxies: tuple[Any, ...] = ()
+    heartbeat: int = 25
+    """Seconds between two heartbeats."""
+    drain: int = 10
+    """Seconds that SIGTERM takes at most."""
+    made_up: bool = False
+    """The account was made up, for there is no file."""
+
+
+def load(path: str | None, overrides: Mapping[str, Any]) -> Settings:
+    """Read `path`, or cometify.toml if that is there; options in `overrides` win over the file. Raises `SettingsError`."""
+    file = Path(path or DEFAULT_FILE)
+    if path is None and not file.exists():
+        return _settings({}, overrides, (_made_up_account(),), made_up=True)
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
+    try:
+        return _settings(table, overrides, _accounts(table.pop("account", None)), made_up=False)
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {error}") from None
+
+
+def _made_up_account() -> Account:
+    return Account(str(secrets.randbelow(9 * 10**7) + 10**7), (secrets.token_urlsafe(24),))
+
+
+def _settings(
+    table: dict[str, Any], overrides: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
+) -> Settings:
+    if "redis" in table or overrides.get("redis"):
+        raise SettingsError("redis: this version keeps pushes in memory only; remove the key.")
+    values = _read_table(table, _TOP, "")
+    values.update({name: value for name, value in overrides.items() if value})
+    return Settings(accounts=accounts, made_up=made_up, **values)
+
+
+def _read_table(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> dict[str, Any]:
+    unknown = sorted(table.keys() - readers.keys())
+    if unknown:
+        raise SettingsError(f"{where}{unknown[0]}: there is no such key; known are {', '.join(readers)}.")
+    values = {}
+    for name, value in table.items():
+        try:
+            values[name] = readers[name](value)
+        except ValueError as error:
+            raise SettingsError(f"{where}{name}: {error}.") from None
+    return values
+
+
+def _accounts(tables: Any) -> tuple[Account, ...]:
+    if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
+        raise SettingsError("account: write at least one [[account]] with api_key and api_secret.")
+    accounts = tuple([_account(table, f"account {number}: ") for number, table in enumerate(tables, 1)])
+    keys = [account.api_key for account in accounts]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise SettingsError(f"api_key: {key} stands in two accounts.")
+    return accounts
+
+
+def _account(table: dict[str, Any], where: str) -> Account:
+    values = _read_table(table, _ACCOUNT, where)
+    if ("api_secret" in values) == ("api_secrets" in values):
+        raise SettingsError(f"{where}api_secret: give either it or api_secrets (two while one is being replaced).")
+    if "api_key" not in values:
+        raise SettingsError(f"{where}api_key: is missing.")
+    one = values.pop("api_secret", None)
+    if one is not None:
+        values["api_secrets"] = (one,)
+    return Account(**values)
+
+
+def _whole(lowest: int, highest: int = 2**62) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise ValueError(f"must be a whole number from {lowest}" + (f" to {highest}" if highest < 2**62 else " on"))
+        return value
+
+    return read
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a string that is not empty")
+    return value
+
+
+def _strings(lowest: int, highest: int = 1000) -> Callable[[Any], tuple[str, ...]]:
+    def read(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not lowest <= len(value) <= highest:
+            raise ValueError(f"must be an array of {lowest} to {highest} strings")
+        return tuple([_string(item) for item in value])
+
+    return read
+
+
+def _api_key(value: Any) -> str:
+    # The seed writes keys as numbers, so somebody will here.
+    if not isinstance(value, str) or not _API_KEY.fullmatch(value):
+        raise ValueError('must be a string of 1 to 64 of A-Z, a-z, 0-9, _ and -, e.g. "37282591"')
+    if value in _RESERVED:
+        raise ValueError(f'"{value}" is a path of the server\'s own')
+    return value
+
+
+def _networks(value: Any) -> tuple[Any, ...]:
+    try:
+        return tuple([ip_network(item, strict=False) for item in _strings(0)(value)])
+    except ValueError as error:
+        raise ValueError(f"must be an array of addresses or networks ({error})") from None
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    origins = _strings(1)(value)
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f'"{origin}" is no origin: write scheme and host, e.g. "https://www.example.org"')
+    return origins
+
+
+_TOP: dict[str, Callable[[Any], Any]] = {
+    "http": _strings(1),
+    "websocket": _strings(0),
+    "admin": _string,
+    "trusted_proxies": _networks,
+    "heartbeat": _whole(1, 300),
+    "drain": _whole(0, 3600),
+}
+_ACCOUNT: dict[str, Callable[[Any], Any]] = {
+    "api_key": _api_key,
+    "api_secret": _string,
+    "api_secrets": _strings(1, 2),
+    "listeners_per_ip": _whole(1),
+    "buffer_pushes": _whole(1),
+    # A frame of the longest text can be six times as long in JSON: less could not keep one.
+    "buffer_bytes": _whole(512 * 1024),
+    "keep_bytes": _whole(512 * 1024),
+    "signature_memory": _whole(0),
+    "origins": _origins,
+}

@@ -1,0 +1,149 @@
+"""Brings listeners from their cursors to the head, in slices.
+
+Two ways, one after the other in each slice: the rounds, in which a view's live listeners are all written to alike,
+and the listeners that are behind by themselves (they join, catch up, or have a filter that a push fell into), a span
+at a time. Both write what `View` joins; a write that comes short leaves the listener to its transport.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from cometify.core.listener import Listener, State
+from cometify.core.view import Span, View
+
+SLICE = 0.000_25
+"""Seconds of one slice. Between two slices the reactor reads, so that many pushes go out in one write under load:
+with 2 ms a sixth of the deliveries were reached, with 0.05 ms latencies doubled."""
+CHUNK = 32
+"""Listeners between two looks at the clock."""
+
+
+class Sweep:
+    """`later(seconds, function)` is the reactor's callLater; `clock` counts seconds."""
+
+    def __init__(
+        self, later: Callable[[float, Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._later = later
+        self._clock = clock
+        self._awake: deque[View] = deque()
+        self._behind: deque[Listener] = deque()
+        self._set = False
+
+    def wake(self, view: View) -> None:
+        """There is something new for the view."""
+        if view.awake:
+            view.again = True  # those already visited in this round are owed again
+        elif view.live:
+            view.round, view.at, view.again, view.awake = list(view.live), 0, False, True
+            self._awake.append(view)
+        self._start()
+
+    def bring(self, listener: Listener) -> None:
+        """The listener is behind, and can be written to."""
+        listener.state = State.BEHIND
+        self._behind.append(listener)
+        self._start()
+
+    def _start(self) -> None:
+        # Never at once: the publisher's answer goes first, and pushes that came together go out together.
+        if not self._set and (self._awake or self._behind):
+            self._set = True
+            self._later(0, self._slice)
+
+    def _slice(self) -> None:
+        end = self._clock() + SLICE
+        self._set = False
+        try:
+            self._rounds(end)
+            self._bring_behind(self._clock() + SLICE)
+        finally:
+            self._start()
+
+    def _rounds(self, end: float) -> None:
+        while self._awake:
+            view = self._awake[0]
+            if not self._round(view, end):
+                self._awake.rotate(-1)
+                return
+            view.awake = False
+            view.round = []
+            view.spans = {}
+            self._awake.popleft()
+            if self._clock() >= end:
+                return
+
+    def _round(self, view: View, end: float) -> bool:  # noqa: C901 - one loop, for each call would cost
+        """Whether all of the view's live listeners are at the head. This is what a delivery costs."""
+        while True:
+            if view.at >= len(view.round):
+                if not view.again:
+                    return True
+                view.again = False
+                view.round = list(view.live)
+                view.at = 0
+            part = view.round[view.at : view.at + CHUNK]
+            view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
+            head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
+            for listener in part:
+                cursor = listener.cursor
+                if cursor != last:
+                    if cursor >= head:
+                        continue
+                    span = view.span(cursor)
+                    last = cursor
+                    if span is None:
+                        self._fall_behind(listener)
+                        last = -1
+                        continue
+                    data, size, to = span.data, span.size, span.cursor
+                    if to < head:
+                        view.again = True
+                try:
+                    sent = listener.send(data)
+                except OSError:  # EAGAIN; a real error is met again by the reactor, which ends the connection
+                    sent = 0
+                if sent == size:
+                    listener.cursor = to
+                elif sent is not None:
+                    self._short(listener, span, sent)  # type: ignore[arg-type]
+            if self._clock() >= end:
+                return False
+
+    def _fall_behind(self, listener: Listener) -> None:
+        if listener.state is State.LIVE:
+            listener.fall_behind()
+            self.bring(listener)
+
+    def _short(self, listener: Listener, span: Span, sent: int) -> None:
+        """A write was cut short: the transport has the rest of one frame, and the ring everything else."""
+        rest = listener.took(span, sent)
+        listener.fall_behind(State.STALLED)
+        listener.hold(rest)
+
+    def _bring_behind(self, end: float) -> None:
+        """Each a span, then the next, and from the front again: who is far behind does not hold up the others."""
+        behind = self._behind
+        for _ in range(len(behind)):
+            listener = behind.popleft()
+            if listener.state is State.BEHIND:
+                self._advance(listener)
+            if self._clock() >= end:
+                return
+
+    def _advance(self, listener: Listener) -> None:
+        span = listener.owed()
+        sent = listener.offer(span.data) if span.size else 0
+        if listener.state is State.GONE:
+            return  # it ended with this write, as a poll does
+        if sent < span.size:
+            self._short(listener, span, sent)
+            return
+        listener.took(span, sent)
+        if listener.state is not State.BEHIND:
+            return  # the transport has taken it, and wants no more for now
+        if listener.owes_nothing:
+            listener.go_live()
+        else:
+            self._behind.append(listener)

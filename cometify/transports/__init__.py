@@ -1,0 +1,1 @@
+"""What carries. One file for each transport; `http` and `connection` are their shared floors."""

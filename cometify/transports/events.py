@@ -1,0 +1,29 @@
+"""GET /{apiKey}/events: the same as an event stream (WHATWG HTML, server-sent events), for EventSource and curl -N."""
+
+from cometify.core.errors import Refused
+from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, error_frame
+from cometify.core.group import Ask, ask_from_query
+from cometify.transports.http import Request
+from cometify.transports.listening import OpenEndpoint
+from cometify.transports.stream import StreamListener
+
+
+class EventsEndpoint(OpenEndpoint):
+    """The browser comes back by itself, with the `id` of the last frame that had one."""
+
+    methods = (b"GET",)
+    content_type = b"text/event-stream"
+
+    def listener(self, chunked: bool) -> StreamListener:
+        return StreamListener(self.node, EVENTS if chunked else EVENTS_UNCHUNKED)
+
+    def ask(self, request: Request) -> Ask:
+        return ask_from_query(request.query(), resume=request.header("Last-Event-ID") or None)
+
+    def refuse(self, request: Request, refused: Refused) -> None:
+        if refused.retry is None:
+            request.refuse(refused)
+            return
+        # EventSource gives up for good at any other status.
+        frame = EVENTS_UNCHUNKED.encode(error_frame(refused), None)
+        request.answer(200, self.content_type, b"retry: %d\n%b" % (refused.retry * 1000, frame))

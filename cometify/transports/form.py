@@ -1,0 +1,46 @@
+"""Bodies to parameters: forms, multipart forms and JSON."""
+
+from io import BytesIO
+from urllib.parse import unquote_to_bytes
+
+from multipart import MultipartError, MultipartParser, parse_options_header
+
+from cometify.core import errors
+from cometify.core.admission import fields_from_json, fields_from_pairs
+
+
+def read_fields(content_type: str | None, body: bytes) -> dict[str, object]:
+    """The parameters of a push, by the body's type; a body without a type is a form. Raises `Refused`."""
+    kind, options = parse_options_header(content_type or "application/x-www-form-urlencoded")
+    if kind == "application/x-www-form-urlencoded":
+        return fields_from_pairs(_pairs(body))
+    if kind == "multipart/form-data":
+        return fields_from_pairs(_parts(body, options.get("boundary", "")))
+    if kind == "application/json":
+        return fields_from_json(body)
+    raise errors.Refused(
+        errors.UNSUPPORTED_MEDIA_TYPE,
+        "Send the parameters as application/x-www-form-urlencoded, multipart/form-data or application/json.",
+    )
+
+
+def _pairs(body: bytes) -> list[tuple[bytes, bytes]]:
+    """Urllib's parse_qsl would replace what is not UTF-8; here it must be seen."""
+    pairs = [item.partition(b"=") for item in body.split(b"&") if item]
+    return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
+
+
+def _unquoted(data: bytes) -> bytes:
+    return unquote_to_bytes(data.replace(b"+", b" "))
+
+
+def _parts(body: bytes, boundary: str) -> list[tuple[bytes, bytes]]:
+    try:
+        parts = MultipartParser(
+            BytesIO(body), boundary, len(body), memory_limit=len(body) + 1, spool_limit=len(body) + 1
+        )
+        return [(part.name.encode(), part.raw) for part in parts]
+    except (MultipartError, UnicodeError, ValueError):
+        raise errors.Refused(
+            errors.INVALID_BODY, "The body is not whole multipart/form-data with the boundary that Content-Type names."
+        ) from None

@@ -1,0 +1,28 @@
+"""What every transport of a node shares."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from cometify.interfaces import IAccounts
+from cometify.joining import Joining
+from cometify.pulse import Pulse
+from cometify.sweep import Sweep
+from cometify.transports.http import Networks
+
+
+@attrs.frozen(eq=False)
+class Node:
+    """`later` is the reactor's callLater, `seconds` its clock. `closing`: connections that were told to end and are
+    still there.
+    """
+
+    accounts: IAccounts
+    joining: Joining
+    sweep: Sweep
+    pulse: Pulse
+    trusted: Networks
+    later: Callable[..., Any]
+    seconds: Callable[[], float]
+    closing: set[Any] = attrs.field(factory=set)

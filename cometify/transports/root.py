@@ -1,0 +1,77 @@
+"""The URL tree."""
+
+from typing import Any
+
+from twisted.web.resource import Resource
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+from cometify.transports.events import EventsEndpoint
+from cometify.transports.http import Endpoint, Request
+from cometify.transports.node import Node
+from cometify.transports.pages import static_endpoints
+from cometify.transports.poll import PollEndpoint
+from cometify.transports.push import PushEndpoint
+from cometify.transports.stream import StreamEndpoint
+from cometify.transports.websocket import WebSocketEndpoint
+
+RESERVED = ("latest",)
+"""First path segments of the server's own that could be API keys."""
+
+
+class _Nowhere(Endpoint):
+    methods = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
+
+    def serve(self, request: Request) -> None:
+        raise Refused(
+            errors.NOT_FOUND,
+            "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
+            "/stream, /events or /poll.",
+        )
+
+
+class Root(Resource):
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/{transport}, and what is static."""
+
+    isLeaf = True
+
+    def __init__(self, push: PushEndpoint, node: Node, reactor: Any) -> None:
+        super().__init__()
+        self._push = push
+        self._static = static_endpoints()
+        self._transports: dict[bytes, Endpoint] = {
+            b"websocket": WebSocketEndpoint(node, reactor),
+            b"stream": StreamEndpoint(node),
+            b"events": EventsEndpoint(node),
+            b"poll": PollEndpoint(node),
+        }
+        self._nowhere = _Nowhere()
+
+    def render(self, request: Request) -> Any:
+        return self._find(tuple(request.postpath)).render(request)
+
+    def _find(self, path: tuple[bytes, ...]) -> Endpoint:
+        static = self._static.get(path)
+        if static is not None:
+            return static
+        if len(path) == 3 and path[1] == b"push":
+            return self._push
+        if len(path) == 2 and path[0]:
+            return self._transports.get(path[1], self._nowhere)
+        return self._nowhere
+
+
+class WebSocketRoot(Resource):
+    """The WebSocket port: one thing, under the same path as on the HTTP port."""
+
+    isLeaf = True
+
+    def __init__(self, node: Node, reactor: Any) -> None:
+        super().__init__()
+        self._websocket = WebSocketEndpoint(node, reactor)
+        self._nowhere = _Nowhere()
+
+    def render(self, request: Request) -> Any:
+        path = request.postpath
+        endpoint: Endpoint = self._websocket if len(path) == 2 and path[1] == b"websocket" else self._nowhere
+        return endpoint.render(request)
