@@ -173,7 +173,9 @@ def _reload_on_hangup(server: Cometify, options: Options, reactor: Any) -> None:
         try:
             settings = load(options["config"], options.overrides())
         except SettingsError as error:
-            log.warning("Not read again: {error} Nothing has changed.", error=str(error))
+            log.error(  # noqa: TRY400 - the reason is in the line
+                "Not read again: {error} Nothing has changed.", error=str(error)
+            )
             return
         if settings.made_up:
             log.error("Not read again: there is no configuration file. Nothing has changed.")

@@ -1,0 +1,132 @@
+"""Real servers on ports of their own, started as users start them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.wire import API_KEY, API_SECRET, Client
+
+TWISTD = Path(sys.executable).parent / "twistd"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Server(Client):
+    """A `twistd cometify` process."""
+
+    def __init__(self, folder: Path, options: dict[str, Any], account: dict[str, Any]) -> None:
+        super().__init__(*free_ports(3))
+        self.folder = folder
+        self.options = options
+        self.account = {"api_key": API_KEY, "api_secret": API_SECRET, "listeners_per_ip": 1000, **account}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "log"
+
+    def write_config(self) -> None:
+        table: dict[str, Any] = {
+            "http": [f"tcp:{self.port}:interface=127.0.0.1"],
+            "websocket": [f"tcp:{self.websocket_port}:interface=127.0.0.1"],
+            "admin": f"tcp:{self.admin_port}:interface=127.0.0.1",
+            **self.options,
+        }
+        lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
+        lines += ["[[account]]", *(f"{name} = {_toml(value)}" for name, value in self.account.items())]
+        (self.folder / "cometify.toml").write_text("\n".join(lines) + "\n")
+
+    def start(self) -> "Server":
+        self.write_config()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [TWISTD, "-n", "--pidfile=", "cometify"],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        until = time.monotonic() + 20
+        while True:
+            assert self.process.poll() is None, self.log.read_text()
+            with suppress(OSError):
+                if self.request("GET", "/health/ready", port=self.admin_port).status == 200:
+                    return self
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.02)
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End the process; its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(20)
+        self.process = None
+        return code
+
+    def memory(self) -> int:
+        """Bytes of the process's own memory (PSS)."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError
+
+
+def _toml(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start servers: make_server(account={...}, heartbeat=1, ...). No traceback may stand in their logs at the end."""
+    servers: list[Server] = []
+
+    def make(account: dict[str, Any] | None = None, **options: Any) -> Server:
+        folder = tmp_path / f"server{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder, options, account or {}))
+        return servers[-1].start()
+
+    yield make
+    for server in servers:
+        if server.process is not None:
+            server.stop()
+    for server in servers:
+        assert_clean(server.log.read_text())
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of a file, which use identifiers of their own."""
+    server = Server(tmp_path_factory.mktemp("server"), {}, {}).start()
+    yield server
+    assert server.stop() == -signal.SIGTERM  # twistd ends by the signal that it was told to end by, after all is done
+    assert_clean(server.log.read_text())
+
+
+def assert_clean(log: str) -> None:
+    """Nothing went wrong unseen, and nothing is written that must not be."""
+    assert "Traceback" not in log, log
+    assert API_SECRET not in log

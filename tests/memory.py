@@ -1,0 +1,210 @@
+"""A whole server without a network, with a clock that only the test moves.
+
+The world is replaced (reactor, sockets, time), nothing of the server's own.
+"""
+
+import json
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from cometify.core.account import Account
+from cometify.service import Cometify
+from cometify.settings import Settings
+from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, request_bytes, secure
+
+START = 1_764_000_000_000_000
+
+
+class Transport(StringTransport):
+    """Remembers how it was closed, and closes like a socket: connectionLost comes with loseConnection."""
+
+    aborted = False
+
+    def loseConnection(self) -> None:
+        super().loseConnection()
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        super().abortConnection()
+
+
+class World:
+    """`advance` is how time passes. The engine's clock begins at START, in microseconds."""
+
+    def __init__(self, *accounts: Account, began: float = 3600.0, **settings: Any) -> None:
+        self.reactor = MemoryReactorClock()
+        accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
+        self.skew = 0
+        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock)
+        self.server.startService()
+        # Past everything that is told because the memory begins only now.
+        self.reactor.advance(began)
+
+    def clock(self) -> int:
+        return START + round(self.reactor.seconds() * 1_000_000) + self.skew
+
+    def advance(self, seconds: float, step: float = 1.0) -> None:
+        while seconds > 0:
+            self.reactor.advance(min(step, seconds))
+            seconds -= step
+        self.settle()
+
+    def settle(self) -> None:
+        """Let everything happen that is due now."""
+        for _ in range(20):
+            self.reactor.advance(0)
+
+    def connect(self, host: str = "10.0.0.1") -> "Wire":
+        return Wire(self, host)
+
+    def request(
+        self, method: str, target: str, body: bytes | None = None, host: str = "10.0.0.1", **headers: str
+    ) -> "Wire":
+        """Send a request; what comes back is on the wire."""
+        wire = self.connect(host)
+        wire.receive(
+            request_bytes(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        )
+        return wire
+
+    def push(
+        self, identifier: str, text: str, secret: int = 0, push_id: int | None = None, key: str = API_KEY
+    ) -> Answer:
+        fields: dict[str, str | bytes] = {"text": text, "secret": str(secret), "secure": secure(identifier, text, key)}
+        if push_id is not None:
+            fields["push_id"] = str(push_id)
+        wire = self.request(
+            "POST", f"/{key}/push/{identifier}", form(fields), Content_Type="application/x-www-form-urlencoded"
+        )
+        return wire.answer()
+
+    def pushed(self, identifier: str, text: str, secret: int = 0, push_id: int | None = None) -> int:
+        answer = self.push(identifier, text, secret, push_id)
+        assert answer.status == 200, answer
+        return answer.json["position"]
+
+    def stream(self, query: str, host: str = "10.0.0.1", key: str = API_KEY) -> "Wire":
+        return self.request("GET", f"/{key}/stream?{query}", host=host)
+
+    def poll(self, query: str, host: str = "10.0.0.1", key: str = API_KEY) -> "Wire":
+        return self.request("GET", f"/{key}/poll?{query}", host=host)
+
+    def listen(self, *groups: dict[str, Any], path: str = "stream", **more: Any) -> "Wire":
+        body = json.dumps({"type": "listen", "groups": groups, **more}).encode()
+        return self.request("POST", f"/{API_KEY}/{path}", body)
+
+    def websocket(self, query: str = "", host: str = "10.0.0.1", key: str = API_KEY, **headers: str) -> "Wire":
+        wire = self.request(
+            "GET",
+            f"/{key}/websocket" + (f"?{query}" if query else ""),
+            host=host,
+            Upgrade="websocket",
+            Connection="Upgrade",
+            Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==",
+            Sec_WebSocket_Version="13",
+            **headers,
+        )
+        wire.is_websocket = True
+        return wire
+
+
+class Wire:
+    """The peer's end of one connection."""
+
+    def __init__(self, world: World, host: str) -> None:
+        self.world = world
+        self.transport = Transport(peerAddress=IPv4Address("TCP", host, 40000))
+        protocol = world.server.http.buildProtocol(None)
+        self.transport.protocol = protocol
+        protocol.makeConnection(self.transport)
+        self.is_websocket = False
+        self._head: tuple[int, dict[str, str]] | None = None
+        self._data = b""
+
+    def receive(self, data: bytes) -> None:
+        """The peer sends."""
+        self.transport.protocol.dataReceived(data)
+        self.world.settle()
+
+    def lose(self) -> None:
+        """The peer is gone."""
+        from twisted.internet.error import ConnectionLost
+        from twisted.python.failure import Failure
+
+        self.transport.connected = False
+        self.transport.protocol.connectionLost(Failure(ConnectionLost()))
+        self.world.settle()
+
+    def listen(self, *groups: dict[str, Any], **more: Any) -> None:
+        self.receive(client_frame(json.dumps({"type": "listen", "groups": groups, **more}).encode()))
+
+    def _take(self) -> None:
+        self._data += self.transport.value()
+        self.transport.clear()
+
+    @property
+    def head(self) -> tuple[int, dict[str, str]]:
+        self._take()
+        if self._head is None:
+            head, separator, self._data = self._data.partition(b"\r\n\r\n")
+            assert separator, "nothing was answered yet"
+            lines = head.decode().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+            self._head = int(lines[0].split()[1]), headers
+        return self._head
+
+    @property
+    def answered(self) -> bool:
+        self._take()
+        return self._head is not None or b"\r\n\r\n" in self._data
+
+    def answer(self) -> Answer:
+        status, headers = self.head
+        self._take()
+        body, self._data = self._data, b""
+        assert len(body) == int(headers["content-length"])
+        self._head = None
+        return Answer(status, headers, body)
+
+    def frames(self) -> list[dict[str, Any]]:
+        """All frames that have come since the last look. A close frame becomes {"type": "(close)", "code": ...}."""
+        _status, headers = self.head
+        self._take()
+        if self.is_websocket:
+            return list(self._websocket_frames())
+        data, self._data = self._data, b""
+        if headers.get("transfer-encoding") == "chunked":
+            data = self._dechunked(data)
+        if "event-stream" in headers.get("content-type", ""):
+            blocks = [block for block in data.decode().split("\n\n") if block]
+            return [json.loads(line[6:]) for block in blocks for line in block.split("\n") if line.startswith("data: ")]
+        return [json.loads(line) for line in data.splitlines()]
+
+    def _dechunked(self, data: bytes) -> bytes:
+        whole = b""
+        while data:
+            size, _, data = data.partition(b"\r\n")
+            length = int(size, 16)
+            whole += data[:length]
+            assert data[length : length + 2] == b"\r\n"
+            data = data[length + 2 :]
+            if length == 0:
+                whole += b'{"type":"(end)"}\n'
+        return whole
+
+    def _websocket_frames(self) -> Any:
+        while self._data:
+            opcode, length, at = self._data[0] & 15, self._data[1], 2
+            if length >= 126:
+                size = 2 if length == 126 else 8
+                length = int.from_bytes(self._data[2 : 2 + size], "big")
+                at += size
+            payload, self._data = self._data[at : at + length], self._data[at + length :]
+            if opcode == 1:
+                yield json.loads(payload)
+            elif opcode == 8:
+                yield {"type": "(close)", "code": int.from_bytes(payload[:2], "big")}
+            else:
+                yield {"type": f"({opcode})", "data": payload}
