@@ -13,9 +13,15 @@ from typing import Any
 
 import pytest
 
+import cometify
 from tests.wire import API_KEY, API_SECRET, Client
 
-TWISTD = Path(sys.executable).parent / "twistd"
+TWISTD = [str(Path(sys.executable).parent / "twistd")]
+if "COVERAGE_RUN" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
+    # twistd ends by the signal that ended it, which leaves coverage no time to write.
+    TWISTD = [sys.executable, "-m", "tests.covered_twistd"]
+# The servers run what the tests import, be that the source or the installed wheel.
+PYTHONPATH = os.pathsep.join([str(Path(cometify.__file__).parent.parent), str(Path(__file__).parent.parent)])
 
 
 def free_ports(count: int) -> list[int]:
@@ -55,11 +61,11 @@ class Server(Client):
         self.write_config()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [TWISTD, "-n", "--pidfile=", "cometify"],
+                [*TWISTD, "-n", "--pidfile=", "cometify"],
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH},
             )
         until = time.monotonic() + 20
         while True:

@@ -250,7 +250,8 @@ class WebSocketEndpoint(Endpoint):
         # Autobahn copies its options to each connection and formats them for a log line that nobody reads: two fifths
         # of what a joining costs. As attributes of a class there is nothing to copy.
         options = {name: getattr(self._factory, name) for name in Handshake.CONFIG_ATTRS}
-        self._factory.protocol = type("Handshake", (Handshake,), {**options, "CONFIG_ATTRS": []})
+        protocol: Any = type("Handshake", (Handshake,), {**options, "CONFIG_ATTRS": []})
+        self._factory.protocol = protocol
 
     def serve(self, request: Request) -> None:
         if (request.header("Upgrade") or "").lower() != "websocket":

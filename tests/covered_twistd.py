@@ -1,0 +1,16 @@
+"""twistd, with what was covered written before it ends by its signal."""
+
+import coverage
+from twisted.internet import reactor
+from twisted.scripts.twistd import run
+
+
+def save() -> None:
+    running = coverage.Coverage.current()
+    if running is not None:
+        running.stop()
+        running.save()
+
+
+reactor.addSystemEventTrigger("after", "shutdown", save)
+run()
