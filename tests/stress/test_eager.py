@@ -1,0 +1,151 @@
+"""The eager transport gives its peer every byte, in order, whatever is written, when and from where."""
+
+import hashlib
+import os
+import random
+import socket
+import threading
+import time
+from typing import ClassVar
+
+import pytest
+from twisted.internet import protocol, task
+from twisted.internet.epollreactor import EPollReactor
+
+from cometify.net import EagerPort
+
+WRITES = 250
+
+
+class Writer(protocol.Protocol):
+    """Writes at random, as a streaming producer, and echoes what comes."""
+
+    def __init__(self, random, reactor):
+        self.random = random
+        self.reactor = reactor
+        self.sent = hashlib.sha256()
+        self.size = 0
+        self.paused = 0
+
+    def connectionMade(self):
+        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.transport.registerProducer(self, True)
+        self.ticks = task.LoopingCall(self.tick)
+        self.ticks.clock = self.reactor
+        self.ticks.start(0.0005)
+
+    def pauseProducing(self):
+        self.paused += 1
+
+    def resumeProducing(self):
+        self.put(b"resumed")  # a write from inside the callback that says there is room
+
+    def stopProducing(self):
+        pass
+
+    def put(self, data):
+        self.transport.write(data)
+        self.sent.update(data)
+        self.size += len(data)
+
+    def tick(self):
+        for _ in range(self.random.randint(0, 4)):
+            self.put(os.urandom(self.random.choice((0, 1, 100, 5000, 70_000))))
+        pieces = [os.urandom(7), b"", os.urandom(30)]
+        self.transport.writeSequence(pieces)
+        for piece in pieces:
+            self.sent.update(piece)
+            self.size += len(piece)
+        if self.size > 4_000_000:
+            self.put(os.urandom(200_000))  # more than one send() may take
+            self.ticks.stop()
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def dataReceived(self, data):
+        self.put(data)
+
+    def connectionLost(self, reason):
+        self.reactor.stop()
+
+
+class SlowReader(threading.Thread):
+    """A blocking peer that reads in fits and starts, and sometimes says something."""
+
+    def __init__(self, port, random):
+        super().__init__()
+        self.random = random
+        self.port = port
+        self.got = hashlib.sha256()
+        self.size = 0
+
+    def run(self):
+        with socket.create_connection(("127.0.0.1", self.port)) as peer:
+            while data := peer.recv(self.random.choice((100, 5_000, 65_536))):
+                self.got.update(data)
+                self.size += len(data)
+                if self.random.random() < 0.02:
+                    time.sleep(0.005)  # so that the server meets a full socket
+                if self.size < 1_000_000 and self.random.random() < 0.05:
+                    peer.sendall(b"ping")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_every_byte_arrives_in_order(seed):
+    reactor = EPollReactor()
+    writer = Writer(random.Random(seed), reactor)
+    factory = protocol.Factory.forProtocol(lambda: writer)
+    factory.noisy = False
+    port = EagerPort(0, factory, 5, "127.0.0.1", reactor)
+    port.startListening()
+    reader = SlowReader(port.getHost().port, random.Random(seed))
+    reader.start()
+    reactor.callLater(60, reactor.stop)
+    reactor.run(installSignalHandlers=False)
+    reader.join(10)
+    assert (reader.size, reader.got.hexdigest()) == (writer.size, writer.sent.hexdigest())
+    assert writer.paused, "the test did not fill the socket"
+
+
+class Greeter(protocol.Protocol):
+    """Says one thing with each kind of write, and is told what happens when it is no bytes."""
+
+    errors: ClassVar[list[type]] = []
+
+    def connectionMade(self):
+        for wrong in ("text", [b"a", "text"]):
+            try:
+                (self.transport.write if isinstance(wrong, str) else self.transport.writeSequence)(wrong)
+            except TypeError as error:
+                self.errors.append(type(error))
+        self.transport.write(b"one ")
+        self.transport.writeSequence([b"two", b" "])
+        self.transport.write(b"three")
+        self.transport.loseConnection()
+        self.transport.write(b" never: it is closing")
+
+    def connectionLost(self, reason):
+        self.factory.reactor.stop()
+
+
+def test_what_is_no_bytes_is_refused_and_nothing_follows_a_close():
+    reactor = EPollReactor()
+    factory = protocol.Factory.forProtocol(Greeter)
+    factory.noisy = False
+    factory.reactor = reactor
+    port = EagerPort(0, factory, 5, "127.0.0.1", reactor)
+    port.startListening()
+    got = []
+
+    def read():
+        with socket.create_connection(("127.0.0.1", port.getHost().port)) as peer:
+            while data := peer.recv(1000):
+                got.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reactor.callLater(30, reactor.stop)
+    reactor.run(installSignalHandlers=False)
+    reader.join(10)
+    assert b"".join(got).startswith(b"one two three")
+    assert Greeter.errors == [TypeError, TypeError]
