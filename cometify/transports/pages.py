@@ -16,6 +16,8 @@ POLICY = (
 
 LATEST = b"public, max-age=300"
 FOREVER = b"public, max-age=31536000, immutable"
+# Pages of any origin load the script, also with integrity="…", which asks for CORS.
+ANYBODY = {b"Access-Control-Allow-Origin": b"*", b"Cross-Origin-Resource-Policy": b"cross-origin"}
 
 
 class StaticEndpoint(Endpoint):
@@ -50,14 +52,13 @@ class StaticEndpoint(Endpoint):
 def static_endpoints() -> dict[tuple[bytes, ...], StaticEndpoint]:
     """By path: what is static of the URL tree."""
     script = b"text/javascript; charset=utf-8"
-    # Pages of any origin load the script, also with integrity="…", which asks for CORS.
-    anybody = {b"Access-Control-Allow-Origin": b"*", b"Cross-Origin-Resource-Policy": b"cross-origin"}
     page = {b"Content-Security-Policy": POLICY, b"Referrer-Policy": b"no-referrer"}
     return {
         (b"",): StaticEndpoint("page/index.html", b"text/html; charset=utf-8", b"no-cache", page),
         (b"page.css",): StaticEndpoint("page/page.css", b"text/css; charset=utf-8", b"no-cache"),
         (b"page.js",): StaticEndpoint("page/page.js", script, b"no-cache"),
         (b"favicon.svg",): StaticEndpoint("page/favicon.svg", b"image/svg+xml", LATEST),
-        (b"latest", b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, LATEST, anybody),
-        (__version__.encode(), b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, FOREVER, anybody),
+        (b"openapi.json",): StaticEndpoint("openapi.json", b"application/json", LATEST, ANYBODY),
+        (b"latest", b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, LATEST, ANYBODY),
+        (__version__.encode(), b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, FOREVER, ANYBODY),
     }
