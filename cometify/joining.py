@@ -73,7 +73,7 @@ class Joining:
         plans: list[Plan] = []
 
         def reach(now: int) -> Mapping[str, int]:
-            plans[:] = [make_plan(ask, account, now, *self._joined(listener))]
+            plans[:] = [make_plan(ask, account, now, *self._joined(listener, now))]
             return plans[0].since
 
         try:
@@ -87,14 +87,16 @@ class Joining:
             return
         self._enter(listener, account, address, plans[0], rings, first)
 
-    def _joined(self, listener: Listener) -> tuple[Mapping[str, Any], int]:
-        """What the listener has by now, for a plan to go on from."""
+    @staticmethod
+    def _joined(listener: Listener, now: int) -> tuple[Mapping[str, Any], int]:
+        """What the listener has, and up to which position, for a plan to go on from."""
         view = listener.view
         if view is None:
             return {}, 0
+        at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.cursor
         if listener.filters is not None:
-            return listener.filters, listener.cursor
-        return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, listener.cursor
+            return listener.filters, at
+        return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at
 
     def _enter(
         self,
