@@ -58,7 +58,7 @@ js: $(JS)
 	cd js && npm run --silent check
 	cd js && npm test --silent
 	cd js && npm run --silent size
-	scripts/same-client
+	cd js && npm run --silent verify
 
 client: $(JS)
 	cd js && npm run --silent build

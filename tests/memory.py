@@ -182,6 +182,15 @@ class Wire:
             return [json.loads(line[6:]) for block in blocks for line in block.split("\n") if line.startswith("data: ")]
         return [json.loads(line) for line in data.splitlines()]
 
+    def body(self) -> bytes:
+        """The bytes behind the head that have come since the last look, as they are."""
+        _status, headers = self.head
+        self._take()
+        data, self._data = self._data, b""
+        if headers.get("transfer-encoding") == "chunked":
+            data = self._dechunked(data)
+        return data
+
     def _dechunked(self, data: bytes) -> bytes:
         whole = b""
         while data:

@@ -26,3 +26,10 @@ def test_time_is_the_tests(tmp_path):
     assert not poll.answered
     world.advance(25)
     assert [frame["type"] for frame in poll.frames()] == ["heartbeat"]
+
+
+def test_a_browser_that_offers_compression_is_served_without(server):
+    headers = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+    with server.websocket("identifiers=chat", headers=headers) as listener:
+        assert "sec-websocket-extensions" not in listener.headers
+        listener.joined()

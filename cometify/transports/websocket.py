@@ -249,7 +249,7 @@ class WebSocketEndpoint(Endpoint):
         )
         # Autobahn copies its options to each connection and formats them for a log line that nobody reads: two fifths
         # of what a joining costs. As attributes of a class there is nothing to copy.
-        options = {name: getattr(self._factory, name) for name in Handshake.CONFIG_ATTRS}
+        options = {name: _as_attribute(getattr(self._factory, name)) for name in Handshake.CONFIG_ATTRS}
         protocol: Any = type("Handshake", (Handshake,), {**options, "CONFIG_ATTRS": []})
         self._factory.protocol = protocol
 
@@ -265,6 +265,11 @@ class WebSocketEndpoint(Endpoint):
         head = _head_of(request)
         take_over(request, handshake)
         handshake.dataReceived(head)
+
+
+def _as_attribute(option: Any) -> Any:
+    """A function that is an option must not become a method."""
+    return staticmethod(option) if callable(option) else option
 
 
 def _head_of(request: Request) -> bytes:

@@ -1,0 +1,36 @@
+/**
+ * Runs the tests under Node's own runner. They are TypeScript, so they are built first, each file
+ * with what it imports, into a folder of their own; and so is the script, which one of them runs.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { buildScript } from './build.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const names = readdirSync(`${root}/test`).filter((name) => name.endsWith('.test.ts'));
+
+rmSync(`${root}/build`, { recursive: true, force: true });
+mkdirSync(`${root}/build`);
+writeFileSync(`${root}/build/cometify.min.js`, await buildScript());
+await build({
+  absWorkingDir: root,
+  entryPoints: names.map((name) => `test/${name}`),
+  outdir: 'build/test',
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  sourcemap: 'inline',
+});
+const files = names.map((name) => `build/test/${name.replace(/ts$/, 'mjs')}`);
+const run = spawn(process.execPath, ['--enable-source-maps', '--test', ...files], {
+  cwd: root,
+  stdio: 'inherit',
+});
+run.on('exit', (code) => {
+  process.exitCode = code ?? 1;
+});

@@ -1,0 +1,37 @@
+/**
+ * The stream and poll transports: one POST, whose answer is lines of JSON. To the browser they differ
+ * in nothing but when the server ends the answer. The body is plain text, which every page may send
+ * to another origin without asking first.
+ */
+import { CUT, type Frame, ofAnswer, ofLine } from './frames';
+import { lineReader } from './lines';
+import type { Open } from './transport';
+
+type Report = (frame: Frame) => void;
+
+async function ask(url: string, init: RequestInit, report: Report): Promise<Frame> {
+  const response = await fetch(url, init);
+  if (!response.ok) return ofAnswer(response, await response.text());
+  const linesOf = lineReader();
+  // Without a body that can be read bit by bit this fails, and counts as any other cut.
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return { type: '(whole)' };
+    for (const line of linesOf(value)) report(ofLine(line));
+  }
+}
+
+export const openHttp: Open = (url, body, report) => {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const init: RequestInit = {
+    method: 'POST',
+    body,
+    signal,
+    credentials: 'omit',
+    cache: 'no-store',
+  };
+  ask(url, init, report).then(report, () => report(CUT));
+  return () => abort.abort();
+};

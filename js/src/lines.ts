@@ -1,0 +1,13 @@
+/**
+ * Bytes to lines, however a network cuts them: in the middle of a line, of a character, or not at
+ * all. A last line without its end is never given out, for it may be half a frame.
+ */
+export function lineReader(): (bytes: Uint8Array) => string[] {
+  const decoder = new TextDecoder();
+  let rest = '';
+  return (bytes) => {
+    const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
+    rest = lines.pop() || '';
+    return lines.filter(Boolean);
+  };
+}

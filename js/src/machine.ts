@@ -1,0 +1,328 @@
+/**
+ * The listener's states, and nothing else: no timer, socket, page, clock or chance is in here. An
+ * input tells what happened, when, and a random number; the answer is what to do about it. So
+ * whatever can happen, in whatever order, is a table to read and a test without waiting.
+ *
+ * What goes to the network comes before what goes to the page, for the page's code may call back in.
+ */
+import { takeGap, takeHeartbeat, takePush, takeReady } from './cursors';
+import type { ErrorFrame, Frame, PushFrame, PushId, ReadyFrame } from './frames';
+import { type Group, listenFrame } from './group';
+import type { Transport } from './transport';
+
+export type State = 'idle' | 'connecting' | 'connected' | 'waiting' | 'stopped' | 'failed';
+
+/** A transport that has shown no first frame by then is blocked, or buffered on the way. */
+export const FIRST_FRAME = 5_000;
+/** How much later than the server's heartbeat nothing at all means that nothing will come. */
+export const GRACE = 10_000;
+/** How late a heartbeat makes a connection suspect when there is a reason to look. */
+export const SUSPECT = 2_000;
+/** Connected for so long, a transport has proven itself. */
+export const PROOF = 5_000;
+/** A transport that connects but breaks before its proof is left after so many times. */
+export const BRIEF = 3;
+/** An HTTP answer that was whole sooner than this and brought nothing is not asked for again at once. */
+export const EMPTY = 1_000;
+/** The first and the longest delay before connecting again, which chance then shortens. */
+export const BACKOFF = 1_000;
+export const LONGEST = 30_000;
+/** So many failures in a row are worth a word: each transport once, or a loss and three attempts. */
+export const UNREACHABLE = 4;
+
+export type Input =
+  | { type: 'start' }
+  | { type: 'stop' }
+  /** The deadline may have come. */
+  | { type: 'tick' }
+  /** The page is looked at again, or (`network`) the browser is online again. */
+  | { type: 'wake'; network: boolean }
+  /** The page is left, perhaps to come back. */
+  | { type: 'hide' }
+  /** A connection reports; `generation` says which. */
+  | { type: 'frame'; generation: number; frame: Frame };
+
+/** What the page is told by `on`. */
+export type Notice =
+  /** `after`: when waiting, how many milliseconds until it connects again. */
+  | { type: 'state'; state: State; transport: Transport; after: number | null }
+  | { type: 'push'; data: string; id: PushId; identifier: string; position: number }
+  /** Pushes to these identifiers may have been lost: ask your own server what they were. */
+  | { type: 'gap'; identifiers: string[] }
+  /** `fatal`: it does not come back by itself. */
+  | { type: 'error'; code: string; detail: string; fatal: boolean };
+
+export type Effect =
+  | Exclude<Notice, { type: 'push' }>
+  | { type: 'close' }
+  | { type: 'open'; generation: number; transport: Transport; body: string }
+  | { type: 'push'; group: Group; push: PushFrame }
+  | { type: 'warning'; detail: string };
+
+export interface Machine {
+  /** When to tick next; Infinity when there is nothing to wait for. */
+  readonly deadline: number;
+  /**
+   * Takes one input, the time it came at, and a number from [0, 1). The effects are to be carried out
+   * in their order.
+   */
+  step(input: Input, time: number, chance: number): Effect[];
+}
+
+type Handlers = { [T in Input['type']]?: (input: Extract<Input, { type: T }>) => void };
+
+export function createMachine(listener: string, groups: Group[], transports: Transport[]): Machine {
+  /** The position of the last push had of each identifier. */
+  const last = new Map<string, number>();
+  let effects: Effect[] = [];
+  let now = 0;
+  let random = 0;
+  let state: State = 'idle';
+  let deadline = Infinity;
+  /** When the deadline was set: a clock that shows less was set back, and the deadline means nothing. */
+  let armed = 0;
+  /** The transport in use, as its place in the list. */
+  let rung = 0;
+  /** Counts connections: what an older one still has to say is not listened to. */
+  let generation = 0;
+  /** The connection has given its first frame. */
+  let begun = false;
+  /** It is a poll that resumes in every group: no `ready` is owed, and silence is patience. */
+  let patient = false;
+  /** It has brought something: a first cursor, a push, a gap. */
+  let fruitful = false;
+  let opened = 0;
+  let heard = 0;
+  /** Since when the state is `connected`, over many polls or streams. */
+  let since = 0;
+  let heartbeat = 25_000;
+  /** Delays since the last time it went well. */
+  let delays = 0;
+  /** Failures since the last first frame. */
+  let failures = 0;
+  /** Connections in a row that this transport has lost before its proof; below 0 it is proven. */
+  let brief = 0;
+  /** Before this nothing makes it connect: the server said so. */
+  let notBefore = 0;
+  /** The last error told, so that it is told once and not at every attempt. */
+  let told: string | undefined;
+
+  const open: Handlers = {
+    frame: hear,
+    tick: fall,
+    wake: doubt,
+    hide: () => close('waiting'),
+    stop: () => close('stopped'),
+  };
+
+  /** What each state does about each input; what is not here is not listened to. */
+  const table: Record<State, Handlers> = {
+    idle: { start: connect, stop: open.stop },
+    connecting: open,
+    connected: open,
+    waiting: { tick: connect, wake: hurry, hide: open.hide, stop: open.stop },
+    stopped: {},
+    failed: { stop: open.stop },
+  };
+
+  function step(input: Input, time: number, chance: number): Effect[] {
+    effects = [];
+    now = time;
+    random = chance;
+    const { type } = input;
+    if (type === 'frame' ? input.generation === generation : type !== 'tick' || isDue(deadline)) {
+      const handle = table[state][type] as ((input: Input) => void) | undefined;
+      if (handle) handle(input);
+    }
+    return effects;
+  }
+
+  function isDue(time: number): boolean {
+    return now >= time || now < armed;
+  }
+
+  function arm(delay: number): void {
+    armed = now;
+    deadline = now + delay;
+  }
+
+  function enter(next: State, after: number | null = null): void {
+    state = next;
+    effects.push({ type: 'state', state, transport: current(), after });
+  }
+
+  function leave(): void {
+    generation++;
+    effects.push({ type: 'close' });
+  }
+
+  function close(next: State): void {
+    leave();
+    deadline = Infinity;
+    armed = 0;
+    enter(next);
+  }
+
+  function connect(): void {
+    ask();
+    enter('connecting');
+  }
+
+  /** Opens a connection without a word to the page: polls and streams follow one another unseen. */
+  function ask(): void {
+    const transport = current();
+    leave();
+    begun = fruitful = false;
+    patient = transport === 'poll' && !joining();
+    opened = heard = now;
+    arm(patient ? heartbeat + GRACE : FIRST_FRAME);
+    const body = listenFrame(listener, groups);
+    effects.push({ type: 'open', generation, transport, body });
+  }
+
+  function current(): Transport {
+    return transports[rung] as Transport;
+  }
+
+  function joining(): boolean {
+    return groups.some((group) => group.position === undefined);
+  }
+
+  /** What each frame does; a type that is not here is a newer server's. */
+  const readers: { [T in Frame['type']]: (frame: Extract<Frame, { type: T }>) => void } = {
+    ready: readReady,
+    push: readPush,
+    heartbeat({ position }) {
+      thrive();
+      takeHeartbeat(groups, position);
+    },
+    gap({ identifiers }) {
+      thrive();
+      fruitful = true;
+      effects.push({ type: 'gap', identifiers: takeGap(groups, last, identifiers) });
+    },
+    error: refused,
+    reconnect({ after }) {
+      // The server spreads the delays it gives; a bare close code gives none.
+      wait(after || random * BACKOFF, after);
+    },
+    '(cut)': fall,
+    '(whole)': next,
+  };
+
+  function hear({ frame }: { frame: Frame }): void {
+    settle();
+    const read = readers[frame.type] as ((frame: Frame) => void) | undefined;
+    if (read) read(frame);
+  }
+
+  /** After a while connected, the transport is proven and what went wrong before is forgotten. */
+  function settle(): void {
+    if (state === 'connected' && now - since >= PROOF) {
+      delays = 0;
+      brief = -Infinity;
+    }
+  }
+
+  /** There is life. The first sign of it means that the connection works. */
+  function thrive(first = patient): void {
+    heard = now;
+    begun = begun || first;
+    if (!begun) return;
+    failures = 0;
+    told = undefined;
+    arm(heartbeat + GRACE);
+    if (state !== 'connected') {
+      since = now;
+      enter('connected');
+    }
+  }
+
+  function readReady(frame: ReadyFrame): void {
+    heartbeat = frame.heartbeat * 1000 || heartbeat;
+    thrive(true);
+    fruitful = fruitful || joining();
+    takeReady(groups, frame.positions);
+    for (const detail of frame.warnings || []) effects.push({ type: 'warning', detail });
+  }
+
+  function readPush(frame: PushFrame): void {
+    thrive();
+    for (const group of takePush(groups, last, frame)) {
+      fruitful = true;
+      effects.push({ type: 'push', group, push: frame });
+    }
+  }
+
+  /** An answer came whole: ask for the next, but not in a circle if something feeds us empty ones. */
+  function next(): void {
+    if ((begun || patient) && (fruitful || now - opened >= EMPTY)) ask();
+    else fall({});
+  }
+
+  function refused({ code, detail, retry }: ErrorFrame): void {
+    const fatal = retry === null;
+    if (fatal) close('failed');
+    else backOff((retry || 0) * 1000);
+    tell(code, detail, fatal);
+  }
+
+  /** An error is told once, until a connection works again. */
+  function tell(code: string, detail: string, fatal: boolean): void {
+    if (fatal || told !== code) effects.push({ type: 'error', code, detail, fatal });
+    told = code;
+  }
+
+  /** The connection broke, or was silent for too long: the same transport again, or the next? */
+  function fall({ after = 0 }: { after?: number; type?: string }): void {
+    failures++;
+    const stay = brief < 0 || (state === 'connected' && ++brief < BRIEF);
+    if (!stay) {
+      brief = 0;
+      rung = (rung + 1) % transports.length;
+    }
+    // The first time through all transports there is no delay between them.
+    if (stay || after || failures >= transports.length) backOff(after);
+    else connect();
+    if (failures >= UNREACHABLE) {
+      tell('unreachable', 'No answer. Is the server up, and allowed by connect-src?', false);
+    }
+  }
+
+  /** Full jitter: those that lost their connection together do not come back together. */
+  function backOff(atLeast: number): void {
+    wait(atLeast + random * Math.min(LONGEST, BACKOFF * 2 ** delays++), atLeast);
+  }
+
+  function wait(delay: number, atLeast: number): void {
+    leave();
+    notBefore = now + atLeast;
+    arm(delay);
+    enter('waiting', delay);
+  }
+
+  /** Something happened after which an open connection may be dead without knowing it. */
+  function doubt({ network }: { network: boolean }): void {
+    if (network) forget();
+    if (network || (begun && now - heard > heartbeat + SUSPECT)) connect();
+  }
+
+  /** There is a reason to believe that it works now: no more waiting than the server asked for. */
+  function hurry({ network }: { network: boolean }): void {
+    if (network) forget();
+    if (isDue(notBefore)) connect();
+    else deadline = notBefore;
+  }
+
+  /** It may be another network: from the top, for what the last one let through proves nothing here. */
+  function forget(): void {
+    rung = brief = failures = 0;
+  }
+
+  return {
+    step,
+    get deadline() {
+      return deadline;
+    },
+  };
+}

@@ -1,0 +1,446 @@
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { init } from '../src/index';
+import type { Listener } from '../src/listener';
+import type { Options } from '../src/options';
+import type { Transport } from '../src/transport';
+import { FakeServer } from './fake-server';
+import { pick, seeded } from './random';
+import { happen, pause, thrown, until, watching } from './world';
+
+let server: FakeServer;
+let started: Listener[] = [];
+let said: string[] = [];
+const { error, warn } = console;
+
+beforeEach(async () => {
+  server = await new FakeServer().start();
+  said = [];
+  console.error = console.warn = (text: string) => {
+    said.push(text);
+  };
+});
+
+afterEach(async () => {
+  for (const listener of started) listener.stop();
+  started = [];
+  await server.stop();
+  Object.assign(console, { error, warn });
+});
+
+function listen(options: Partial<Options> = {}): { listener: Listener; got: unknown[][] } {
+  const got: unknown[][] = [];
+  const listener = init({
+    apiKey: 37282591,
+    identifiers: 'chat',
+    server: server.url,
+    callback: (...given) => got.push(given),
+    ...options,
+  }).start();
+  started.push(listener);
+  return { listener, got };
+}
+
+async function connected(listener: Listener): Promise<void> {
+  await until(() => listener.state === 'connected', 'connected');
+}
+
+function problem(to: ServerResponse, status: number, body: object, headers = {}): true {
+  to.writeHead(status, { 'Content-Type': 'application/problem+json', ...headers });
+  to.end(JSON.stringify(body));
+  return true;
+}
+
+const ALL: Transport[] = ['websocket', 'stream', 'poll'];
+const TEXT = 'Grüße, 世界 👋\n"quoted" \\ \u2028';
+
+for (const transport of ALL) {
+  const only = { transports: [transport] };
+
+  describe(transport, () => {
+    test('a push arrives with its text, its id, and the identifier as the page spelled it', async () => {
+      const { listener, got } = listen({ identifiers: ['GuestBook', 'chat'], ...only });
+      await connected(listener);
+      assert.equal(listener.transport, transport);
+      server.push('guestbook', TEXT, 7);
+      server.push('chat', '', '9223372036854775807');
+      server.push('chat', 'none');
+      await until(() => got.length === 3, 'three pushes');
+      assert.deepEqual(got, [
+        [TEXT, 7, 'GuestBook'],
+        ['', '9223372036854775807', 'chat'],
+        ['none', null, 'chat'],
+      ]);
+    });
+
+    test('no key is in an address, and the body is what joins', async () => {
+      const { listener } = listen({ secureKey: 'c0ffee', identifiers: { Metrics: 59 }, ...only });
+      await connected(listener);
+      const { url, headers, listen: frame } = server.asked[0] as FakeServer['asked'][0];
+      assert.equal(url, `/37282591/${transport}`);
+      assert.match(frame?.listener as string, /^[0-9a-f]{16}$/);
+      assert.deepEqual(frame?.groups, [{ identifiers: { Metrics: 59 }, secureKey: 'c0ffee' }]);
+      if (transport !== 'websocket') assert.match(`${headers['content-type']}`, /^text\/plain/);
+    });
+
+    test('cut at random 50 times, 500 pushes over three identifiers come once and in order', async () => {
+      const chance = seeded(42);
+      const names = ['a', 'b', 'c'];
+      const { listener, got } = listen({ identifiers: names, ...only });
+      await connected(listener);
+      for (let i = 0; i < 500; i++) {
+        server.push(pick(chance, names), `${i}`);
+        if (i % 10 === 9) {
+          if (chance() < 0.5) await pause(chance() * 10);
+          server.cut();
+        }
+      }
+      await until(() => got.length >= 500, 'all of them', 20_000);
+      await pause(50);
+      assert.deepEqual(
+        got.map(([text]) => text),
+        server.kept.map(({ text }) => text),
+      );
+    });
+
+    test('after stop() nothing comes, also when it is called while a push is handled', async () => {
+      const got: string[] = [];
+      const noticed: string[] = [];
+      const { listener } = listen({
+        ...only,
+        callback: (text) => {
+          got.push(text);
+          listener.stop();
+        },
+      });
+      listener.on('push', ({ data }) => noticed.push(data));
+      await connected(listener);
+      for (const text of ['one', 'two', 'three']) server.push('chat', text);
+      await until(() => listener.state === 'stopped', 'stopped');
+      await until(() => server.joined.size === 0, 'the server noticed');
+      await pause(50);
+      assert.deepEqual([got, noticed], [['one'], []]);
+    });
+
+    test('reconnect is obeyed, and the listener id stays', async () => {
+      const { listener, got } = listen(only);
+      await until(() => listener.state === 'connected' && server.joined.size, 'joined');
+      server.say({ type: 'reconnect', after: 2_000 });
+      await until(() => listener.state === 'waiting', 'waiting');
+      server.push('chat', 'meanwhile');
+      await until(() => got.length === 1, 'the push of meanwhile');
+      assert.equal(new Set(server.asked.map(({ listen: frame }) => frame?.listener)).size, 1);
+    });
+
+    test('silence is noticed', async () => {
+      server.heartbeat = 1;
+      const { listener } = listen(only);
+      await connected(listener);
+      const states: string[] = [];
+      listener.on('state', ({ state }) => states.push(state));
+      server.give = () => {};
+      server.push('chat', 'never given');
+      await until(() => states.includes('waiting'), 'given up');
+    });
+  });
+}
+
+describe('falling back', () => {
+  const html = (to: ServerResponse, status: number): true => {
+    to.writeHead(status, { 'Content-Type': 'text/html' }).end('<h1>Bad Gateway</h1>');
+    return true;
+  };
+
+  test('no WebSocket constructor: stream', async () => {
+    const { WebSocket } = globalThis;
+    Object.assign(globalThis, { WebSocket: undefined });
+    const { listener } = listen();
+    await connected(listener);
+    Object.assign(globalThis, { WebSocket });
+    assert.equal(listener.transport, 'stream');
+  });
+
+  test('a refused upgrade and HTML instead of a stream: poll', async () => {
+    server.script = (transport, to) => {
+      if (transport === 'websocket') to.end('HTTP/1.1 404 Not Found\r\n\r\n');
+      return (
+        transport === 'websocket' || (transport === 'stream' && html(to as ServerResponse, 404))
+      );
+    };
+    const { listener, got } = listen();
+    await connected(listener);
+    assert.equal(listener.transport, 'poll');
+    server.push('chat', 'hi');
+    await until(() => got.length, 'the push');
+    assert.deepEqual(said, []);
+  });
+
+  test('HTML with status 200 is no stream', async () => {
+    server.script = (transport, to) => transport === 'stream' && html(to as ServerResponse, 200);
+    const { listener } = listen({ transports: ['stream', 'poll'] });
+    await connected(listener);
+    assert.equal(listener.transport, 'poll');
+  });
+
+  test('a WebSocket that never speaks and a stream that is held back: poll, after 10 s', async () => {
+    server.script = (transport, to) => {
+      if (transport === 'stream') (to as ServerResponse).writeHead(200).flushHeaders();
+      return transport !== 'poll';
+    };
+    const { listener } = listen();
+    await connected(listener);
+    assert.equal(listener.transport, 'poll');
+  });
+
+  test('nothing at all: told once, tried on', async () => {
+    server.script = (_, to) => {
+      to.destroy();
+      return true;
+    };
+    const { listener } = listen();
+    await until(() => server.asked.length > 6, 'attempts');
+    assert.equal(listener.state === 'failed', false);
+    assert.equal(said.length, 1);
+    assert.match(said[0] as string, /^Cometify: unreachable: No answer/);
+    server.script = () => false;
+    await connected(listener);
+  });
+});
+
+describe('the word of the server', () => {
+  const refuse = (status: number, body: object, headers = {}): void => {
+    server.script = (_, to) => problem(to as ServerResponse, status, body, headers);
+  };
+
+  test('a 4xx problem fails for good, with its reason and without a key', async () => {
+    refuse(403, { code: 'not_authorized', detail: 'The key s3cret is unknown.' });
+    const { listener } = listen({ transports: ['stream', 'poll'], secureKey: 's3cret' });
+    await until(() => listener.state === 'failed', 'failed');
+    assert.deepEqual(said, ['Cometify: not_authorized: The key … is unknown.']);
+    await pause(100);
+    assert.equal(server.asked.length, 1);
+  });
+
+  test('429 waits for Retry-After, and on("error") takes the console\'s place', async () => {
+    refuse(429, { code: 'too_many_listeners', detail: 'Wait.' }, { 'Retry-After': '3' });
+    const { listener } = listen({ transports: ['stream', 'poll'] });
+    const told: object[] = [];
+    const waits: (number | null)[] = [];
+    listener.on('error', (notice) => told.push(notice));
+    listener.on('state', ({ state, after }) => state === 'waiting' && waits.push(after));
+    await until(() => waits.length > 1, 'two refusals');
+    assert.ok(waits.every((wait) => (wait as number) >= 3_000));
+    assert.equal(server.transports, 'stream stream');
+    assert.deepEqual(told, [
+      { type: 'error', code: 'too_many_listeners', detail: 'Wait.', fatal: false },
+    ]);
+    assert.deepEqual(said, []);
+  });
+
+  test('an error frame and a close code', async () => {
+    const { listener } = listen();
+    await connected(listener);
+    server.say({ type: 'error', code: 'not_authorized', detail: 'Gone.', retry: null });
+    await until(() => listener.state === 'failed', 'failed');
+    assert.deepEqual(said, ['Cometify: not_authorized: Gone.']);
+  });
+
+  test('a close code alone says enough', async () => {
+    for (const [code, state] of [
+      [4003, 'failed'],
+      [4103, 'waiting'],
+      [4200, 'waiting'],
+      [1011, 'waiting'],
+    ] as const) {
+      const { listener } = listen();
+      await connected(listener);
+      for (const websocket of server.websockets.clients) websocket.close(code, 'Because.');
+      await until(() => listener.state === state, `${code}: ${state}`);
+      listener.stop();
+    }
+    assert.deepEqual(said, ['Cometify: 4003: Because.', 'Cometify: 4103: Because.']);
+  });
+
+  test('warnings go to the console, once, without a key', async () => {
+    server.warnings = ['c0ffee does not match'];
+    const { listener } = listen({ secureKey: 'c0ffee' });
+    await connected(listener);
+    server.cut();
+    await until(() => listener.state === 'waiting', 'cut');
+    await connected(listener);
+    assert.deepEqual(said, ['Cometify: … does not match']);
+  });
+});
+
+describe('streams', () => {
+  const cuts: Record<string, (bytes: Buffer) => Buffer[]> = {
+    'byte by byte': (bytes) => Array.from(bytes, (byte) => Buffer.from([byte])),
+    'in threes': (bytes) =>
+      Array.from({ length: Math.ceil(bytes.length / 3) }, (_, i) =>
+        bytes.subarray(i * 3, i * 3 + 3),
+      ),
+  };
+  for (const [how, cut] of Object.entries(cuts)) {
+    test(`lines over a network that cuts ${how}`, async () => {
+      let writing = Promise.resolve();
+      server.write = (response, bytes) => {
+        for (const part of cut(bytes)) {
+          writing = writing.then(async () => {
+            response.write(part);
+            await new Promise(setImmediate);
+          });
+        }
+      };
+      const { listener, got } = listen({ transports: ['stream'] });
+      await connected(listener);
+      server.push('chat', TEXT);
+      server.push('chat', TEXT.repeat(5));
+      await until(() => got.length === 2, 'both');
+      assert.deepEqual(
+        got.map(([text]) => text),
+        [TEXT, TEXT.repeat(5)],
+      );
+    });
+  }
+
+  test('a last line that is cut is asked for again', async () => {
+    const { listener, got } = listen({ transports: ['stream'] });
+    await connected(listener);
+    server.write = (response, bytes) => {
+      response.end(bytes.subarray(0, bytes.length - 4));
+    };
+    server.push('chat', 'whole');
+    server.write = (response, bytes) => {
+      response.write(bytes);
+    };
+    await until(() => got.length, 'the push');
+    assert.deepEqual(got, [['whole', null, 'chat']]);
+    assert.equal(server.asked[1]?.listen?.groups[0]?.position, 1_000);
+  });
+});
+
+describe('the page', () => {
+  test('stopped when told that it is connected, it hears nothing of what came with that', async () => {
+    const { listener, got } = listen({ transports: ['poll'] });
+    await connected(listener);
+    happen('online');
+    await until(() => server.joined.size, 'a poll that waits');
+    listener.on('state', () => listener.stop());
+    server.push('chat', 'too late');
+    await until(() => listener.state === 'stopped', 'stopped');
+    await pause(30);
+    assert.deepEqual(got, []);
+  });
+
+  test('a listener that stopped or failed watches the page no more', async () => {
+    const before = watching.size;
+    const { listener } = listen();
+    assert.equal(watching.size, before + 4);
+    listener.stop();
+    assert.equal(watching.size, before);
+    const other = listen().listener;
+    await connected(other);
+    server.say({ type: 'error', code: 'x', detail: '', retry: null });
+    await until(() => other.state === 'failed', 'failed');
+    assert.equal(watching.size, before);
+  });
+
+  test('online reconnects at once, pagehide closes, pageshow goes on', async () => {
+    const { listener, got } = listen();
+    await connected(listener);
+    happen('online');
+    assert.equal(listener.state, 'connecting');
+    await connected(listener);
+    happen('pagehide');
+    assert.equal(listener.state, 'waiting');
+    await until(() => server.joined.size === 0, 'closed');
+    server.push('chat', 'while away');
+    happen('pageshow');
+    await until(() => got.length, 'what came while away');
+  });
+
+  test('a page that becomes hidden wakes nothing; one that becomes visible does', async () => {
+    const { listener } = listen();
+    await connected(listener);
+    happen('pagehide');
+    Object.assign(document, { hidden: true });
+    happen('visibilitychange');
+    assert.equal(listener.state, 'waiting');
+    Object.assign(document, { hidden: false });
+    happen('visibilitychange');
+    assert.equal(listener.state, 'connecting');
+  });
+
+  test('a callback may be the dotted name of what is declared later, with its owner as this', async () => {
+    const { listener, got } = listen({ callback: 'app.onPush' });
+    await connected(listener);
+    server.push('chat', 'too early');
+    await until(() => said.length, 'a word about it');
+    assert.match(said[0] as string, /no_callback: .*app\.onPush/);
+    const app = {
+      onPush(...given: unknown[]) {
+        got.push([this === app, ...given]);
+      },
+    };
+    Object.assign(globalThis, { app });
+    server.push('chat', 'hi', 5);
+    await until(() => got.length, 'the push');
+    assert.deepEqual(got, [[true, 'hi', 5, 'chat']]);
+    assert.equal(said.length, 1);
+  });
+
+  test('a callback that throws costs no later push, and what it threw is seen', async () => {
+    thrown.length = 0;
+    const got: string[] = [];
+    const { listener } = listen({
+      callback: (text) => {
+        got.push(text);
+        throw new Error(text);
+      },
+    });
+    await connected(listener);
+    server.push('chat', 'one');
+    server.push('chat', 'two');
+    await until(() => thrown.length === 2, 'both thrown');
+    assert.deepEqual(got, ['one', 'two']);
+    assert.equal(listener.state, 'connected');
+  });
+
+  test('on and off; what is added right after start() hears everything', async () => {
+    const { listener } = listen();
+    const states: string[] = [];
+    const hear = ({ state }: { state: string }): number => states.push(state);
+    assert.equal(listener.state, 'idle');
+    assert.equal(listener.on('state', hear), listener);
+    const gaps: string[][] = [];
+    listener.on('gap', ({ identifiers }) => gaps.push(identifiers));
+    await connected(listener);
+    server.say({ type: 'gap', identifiers: ['chat'] });
+    await until(() => gaps.length, 'the gap');
+    assert.deepEqual(gaps, [['chat']]);
+    listener.off('state', hear).stop();
+    assert.deepEqual(states, ['connecting', 'connected']);
+    assert.equal(listener.state, 'stopped');
+  });
+
+  test('several listeners are independent, and each start() is one of its own', async () => {
+    const got: string[] = [];
+    const cometify = init({
+      apiKey: '37282591',
+      identifiers: 'chat',
+      server: `${server.url}/`,
+      callback: (text) => got.push(text),
+    });
+    const pair = [cometify.start(), cometify.start()] as const;
+    started.push(...pair);
+    await connected(pair[0]);
+    await connected(pair[1]);
+    pair[0].stop();
+    server.push('chat', 'hi');
+    await until(() => got.length, 'one push');
+    await pause(30);
+    assert.deepEqual(got, ['hi']);
+    assert.notEqual(server.asked[0]?.listen?.listener, server.asked[1]?.listen?.listener);
+  });
+});

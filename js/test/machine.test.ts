@@ -1,0 +1,316 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Frame } from '../src/frames';
+import { groupOf, Rig } from './rig';
+
+type Step = [(rig: Rig) => unknown, expected: string];
+
+const start: Step = [(r) => r.do('start'), 'close, open websocket, connecting'];
+const ready: Step = [(r) => r.ready(), 'connected'];
+const error = (retry: number | null, code = 'overloaded'): Frame => ({
+  type: 'error',
+  code,
+  detail: '',
+  retry,
+});
+
+/** Each row: what happens in turn, and what the machine does about it. Chance is always a half. */
+const TABLE: Record<string, Step[]> = {
+  'a transport without a first frame in 5 s is left for the next at once': [
+    start,
+    [(r) => r.later(4_999).do('tick'), ''],
+    [(r) => r.later(1).do('tick'), 'close, open stream, connecting'],
+    [(r) => r.due(), 'close, open poll, connecting'],
+    [(r) => r.due(), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+    [(r) => r.due(), 'close, waiting 1000, error unreachable'],
+  ],
+  'after the first time through there is a delay between transports, ever longer': [
+    start,
+    [(r) => r.cut(), 'close, open stream, connecting'],
+    [(r) => r.cut(), 'close, open poll, connecting'],
+    [(r) => r.cut(), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+    [(r) => r.cut(), 'close, waiting 1000, error unreachable'],
+    [(r) => r.due(), 'close, open stream, connecting'],
+    [(r) => r.cut(), 'close, waiting 2000'],
+    [(r) => r.due(), 'close, open poll, connecting'],
+    [(r) => r.cut(), 'close, waiting 4000'],
+    [(r) => r.due().cut(), 'close, waiting 8000'],
+    [(r) => r.due().cut(), 'close, waiting 15000'],
+    [(r) => r.due().cut(), 'close, waiting 15000'],
+  ],
+  'a proven transport is retried and not left': [
+    start,
+    ready,
+    [(r) => r.later(5_000).cut(), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+    [(r) => r.cut(), 'close, waiting 1000'],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+    [(r) => r.due(), 'close, waiting 2000'],
+    [(r) => r.due().cut(), 'close, waiting 4000, error unreachable'],
+    [(r) => r.due().ready(), 'connected'],
+    [(r) => r.cut(), 'close, waiting 8000'],
+    [(r) => r.due().ready(), 'connected'],
+    [(r) => r.later(5_000).cut(), 'close, waiting 500'],
+  ],
+  'a transport that connects but is soon cut is left after three times': [
+    start,
+    ready,
+    [(r) => r.later(300).cut(), 'close, waiting 500'],
+    [(r) => r.due().ready(), 'connected'],
+    [(r) => r.later(300).cut(), 'close, waiting 1000'],
+    [(r) => r.due().ready(), 'connected'],
+    [(r) => r.later(300).cut(), 'close, open stream, connecting'],
+  ],
+  'only a ready connects': [
+    start,
+    [(r) => r.heartbeat(5), ''],
+    [(r) => r.later(4_999).push(6), 'push chat@6'],
+    [(r) => r.later(1).do('tick'), 'close, open stream, connecting'],
+  ],
+  'silence for heartbeat + 10 s is a cut': [
+    start,
+    [(r) => r.ready(100, { heartbeat: 3 }), 'connected'],
+    [(r) => r.later(12_999).do('tick'), ''],
+    [(r) => r.heartbeat(200), ''],
+    [(r) => r.later(12_999).do('tick'), ''],
+    [(r) => r.later(1).do('tick'), 'close, waiting 500'],
+  ],
+  'a machine that slept reconnects at the first tick': [
+    start,
+    ready,
+    [(r) => r.later(8 * 3_600_000).do('tick'), 'close, waiting 500'],
+  ],
+  'a clock that was set back does not make it wait for hours': [
+    start,
+    ready,
+    [(r) => r.later(6_000).cut(), 'close, waiting 500'],
+    [(r) => r.later(-3_600_000).do('tick'), 'close, open websocket, connecting'],
+  ],
+  'a stream that ends is asked for again, unseen by the page': [
+    start,
+    [(r) => r.cut(), 'close, open stream, connecting'],
+    ready,
+    [(r) => r.later(600_000).whole(), 'close, open stream'],
+    [(r) => r.ready(), ''],
+    [(r) => r.later(600_000).whole(), 'close, open stream'],
+    [(r) => r.due(), 'close, waiting 500'],
+  ],
+  'polls follow one another, and each may be held for the heartbeat': [
+    start,
+    [(r) => r.cut().cut(), 'close, open poll, connecting'],
+    ready,
+    [(r) => r.heartbeat(200).whole(), 'close, open poll'],
+    [(r) => r.later(34_999).do('tick'), ''],
+    [(r) => r.push(300), 'push chat@300'],
+    [(r) => r.whole(), 'close, open poll'],
+    [(r) => r.push(301), 'push chat@301'],
+    [(r) => r.whole(), 'close, open poll'],
+    [(r) => r.later(25_000).heartbeat(400), ''],
+    [(r) => r.whole(), 'close, open poll'],
+    [(r) => r.later(35_000).do('tick'), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open poll, connecting'],
+    [(r) => r.later(20_000).heartbeat(500), 'connected'],
+  ],
+  'a resuming poll that ends after a while with nothing at all was in order': [
+    start,
+    [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
+    [(r) => r.later(25_000).whole(), 'close, open poll'],
+  ],
+  'a poll that is lost early is asked for again; one that is never answered is left': [
+    start,
+    [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
+    [(r) => r.cut(), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open poll, connecting'],
+    [(r) => r.cut(), 'close, open websocket, connecting'],
+  ],
+  'empty answers in a hurry are not asked for in a circle': [
+    start,
+    [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
+    [(r) => r.later(10).heartbeat(200).whole(), 'close, waiting 500'],
+    [(r) => r.due().later(10).heartbeat(200).whole(), 'close, waiting 1000'],
+  ],
+  'an error with retry null fails for good, with its reason': [
+    start,
+    [(r) => r.hear(error(null, 'not_authorized')), 'close, failed, fatal not_authorized'],
+    [(r) => r.wake(true), ''],
+    [(r) => r.do('hide'), ''],
+    [(r) => r.later(1e9).do('tick'), ''],
+    [(r) => r.do('stop'), 'close, stopped'],
+  ],
+  'retry is waited for, and then some, and nothing shortens it': [
+    start,
+    [(r) => r.hear(error(60)), 'close, waiting 60500, error overloaded'],
+    [(r) => r.wake(), ''],
+    [(r) => r.wake(true), ''],
+    [(r) => r.later(59_999).do('tick'), ''],
+    [(r) => r.later(1).do('tick'), 'close, open websocket, connecting'],
+    [(r) => r.hear(error(60)), 'close, waiting 61000'],
+    [(r) => r.later(60_000).wake(), 'close, open websocket, connecting'],
+    [(r) => r.ready().hear(error(1)), 'close, waiting 3000, error overloaded'],
+  ],
+  'reconnect is obeyed to the millisecond': [
+    start,
+    ready,
+    [(r) => r.hear({ type: 'reconnect', after: 1_234 }), 'close, waiting 1234'],
+    [(r) => r.wake(), ''],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+    [(r) => r.hear({ type: 'reconnect', after: 0 }), 'close, waiting 500'],
+    [(r) => r.wake(), 'close, open websocket, connecting'],
+  ],
+  "a proxy's Retry-After is waited for, also before the next transport": [
+    start,
+    [(r) => r.hear({ type: '(cut)', after: 7_000 }), 'close, waiting 7500'],
+    [(r) => r.due(), 'close, open stream, connecting'],
+  ],
+  'online: from the top, whatever is going on': [
+    start,
+    [(r) => r.cut(), 'close, open stream, connecting'],
+    [(r) => r.wake(true), 'close, open websocket, connecting'],
+    ready,
+    [(r) => r.later(9_000).wake(true), 'close, open websocket, connecting'],
+    [(r) => r.cut().cut().cut(), 'close, waiting 500'],
+    [(r) => r.wake(true), 'close, open websocket, connecting'],
+    [(r) => r.cut(), 'close, open stream, connecting'],
+  ],
+  'a page that is seen again reconnects if it waits or has reason to doubt': [
+    start,
+    [(r) => r.wake(), ''],
+    ready,
+    [(r) => r.later(27_000).wake(), ''],
+    [(r) => r.later(1).wake(), 'close, open websocket, connecting'],
+    [(r) => r.ready().later(6_000).cut(), 'close, waiting 500'],
+    [(r) => r.wake(), 'close, open websocket, connecting'],
+  ],
+  'a page that is left closes, and goes on when it is shown again': [
+    start,
+    ready,
+    [(r) => r.do('hide'), 'close, waiting'],
+    [(r) => r.later(1e9).do('tick'), ''],
+    [(r) => r.wake(), 'close, open websocket, connecting'],
+  ],
+  'stop is the end': [
+    start,
+    ready,
+    [(r) => r.do('stop'), 'close, stopped'],
+    [(r) => r.push(200), ''],
+    [(r) => r.cut(), ''],
+    [(r) => r.wake(true), ''],
+    [(r) => r.do('start'), ''],
+    [(r) => r.do('stop'), ''],
+  ],
+  'stopped before it started, it never starts': [
+    [(r) => r.do('stop'), 'close, stopped'],
+    [(r) => r.do('start'), ''],
+  ],
+  'what an older connection says is not heard': [
+    start,
+    [(r) => r.cut(), 'close, open stream, connecting'],
+    [(r) => r.hear({ type: 'ready', heartbeat: 25, positions: [1] }, r.generation - 2), ''],
+    [(r) => r.hear({ type: '(cut)' }, r.generation - 2), ''],
+  ],
+  'a newer server may say what we do not know': [
+    start,
+    ready,
+    [(r) => r.hear({ type: 'weather' } as unknown as Frame), ''],
+  ],
+  'warnings are passed on': [
+    start,
+    [
+      (r) => r.ready(1, { warnings: ['a key', 'another'] }),
+      'connected, warning a key, warning another',
+    ],
+  ],
+};
+
+describe('the table', () => {
+  for (const [promise, steps] of Object.entries(TABLE)) {
+    test(promise, () => {
+      const rig = new Rig();
+      steps.forEach(([happens, expected], i) => {
+        happens(rig);
+        assert.equal(rig.did, expected, `step ${i + 1}`);
+      });
+    });
+  }
+});
+
+describe('cursors', () => {
+  const joined = (): Rig => new Rig().do('start').ready(100);
+
+  test('ready gives the first, pushes and heartbeats move it, and never back', () => {
+    const rig = joined();
+    assert.equal(rig.position, 100);
+    assert.equal(rig.push(150).position, 150);
+    assert.equal(rig.heartbeat(140).position, 150);
+    assert.equal(rig.heartbeat(170).position, 170);
+    assert.equal(rig.ready(10).position, 170);
+  });
+
+  test('a push that was had is dropped', () => {
+    const rig = joined().push(150);
+    assert.equal(rig.push(150).did, '');
+    assert.equal(rig.push(149).did, '');
+    assert.equal(rig.push(151).did, 'push chat@151');
+  });
+
+  test('a push of position 0 is the first of all', () => {
+    assert.equal(new Rig().do('start').ready(0).push(0).did, 'push chat@0');
+  });
+
+  test('a push for nobody here is dropped', () => {
+    assert.equal(joined().push(150, 'other').did, '');
+  });
+
+  test('after a gap the next position is taken, lower or not', () => {
+    const rig = joined().push(150);
+    assert.equal(rig.hear({ type: 'gap', identifiers: ['chat'] }).did, 'gap chat');
+    assert.equal(rig.position, 150, 'until then the old one is kept, and tells the gap again');
+    assert.equal(rig.push(50).did, 'push chat@50');
+    assert.equal(rig.position, 50);
+    assert.equal(rig.heartbeat(40).position, 50);
+  });
+
+  test('a gap is told in the spelling of the page', () => {
+    const rig = new Rig([groupOf(['GuestBook', 'chat'])]).do('start').ready();
+    assert.equal(rig.hear({ type: 'gap', identifiers: ['guestbook'] }).did, 'gap GuestBook');
+  });
+
+  test('each group has its own', () => {
+    const groups = [groupOf(['a', 'b']), groupOf('b')];
+    const rig = new Rig(groups).do('start');
+    const positions = (): unknown => groups.map((group) => group.position);
+    rig.hear({ type: 'ready', heartbeat: 25, positions: [100, 50] });
+    assert.deepEqual(positions(), [100, 50]);
+    assert.equal(rig.push(60, 'b').did, 'push b@60, push b@60');
+    assert.deepEqual(positions(), [100, 60]);
+    rig.push(110, 'a');
+    assert.deepEqual(positions(), [110, 60]);
+    rig.heartbeat(120);
+    assert.deepEqual(positions(), [120, 120]);
+  });
+
+  test('a heartbeat does not begin a group that was given no cursor yet', () => {
+    const groups = [groupOf('a'), groupOf('b')];
+    const rig = new Rig(groups).do('start');
+    rig.hear({ type: 'ready', heartbeat: 25, positions: [100] }).heartbeat(200);
+    assert.deepEqual(
+      groups.map((group) => group.position),
+      [200, undefined],
+    );
+  });
+
+  test('joining again sends everything as at first, and the cursor', () => {
+    const rig = new Rig([groupOf({ Metrics: 59, tweets: 0 })]).do('start');
+    rig.ready(100).push(150, 'metrics').cut().due();
+    const [first, again] = rig.bodies.map((body) => JSON.parse(body));
+    const identifiers = { Metrics: 59, tweets: 0 };
+    assert.deepEqual(first, {
+      type: 'listen',
+      listener: '9f2c51d07ab34e18',
+      groups: [{ identifiers }],
+    });
+    assert.deepEqual(again.groups, [{ identifiers, position: 150 }]);
+  });
+});
