@@ -26,11 +26,15 @@ log = Logger()
 
 @attrs.define(eq=False)
 class Place:
-    """Where a listener is counted, and what must be known to ask again for it when its account changes."""
+    """Where a listener is counted, and what must be known to ask again for it when its account changes.
+
+    `named`: by an id of its own, with which it can come again.
+    """
 
     account: Account
     household: Household
     listener: str
+    named: bool
     keyed: Ask | None = None
 
 
@@ -114,12 +118,16 @@ class Joining:
         before = listener.arrears or Arrears()
         arrears = Arrears(
             lost=plan.lost_in(rings) | (before.lost & plan.wants.keys()),
-            told={name: max(since, before.told.get(name, 0)) for name, since in plan.since.items()},
+            told={name: _higher(told, before.told.get(name, told)) for name, told in plan.told.items()},
             replaying=first or not listener.form.once,
         )
         if first or plan.warnings:
-            ready = ready_frame(self._pulse.heartbeat, plan.secret, plan.warnings, plan.positions)
-            arrears.greeting = before.greeting + listener.form.encode(ready, plan.positions[0])
+            frame = ready_frame(self._pulse.heartbeat, plan.secret, plan.warnings, plan.positions)
+            ready = listener.form.encode(frame, plan.positions[0])
+            if first:
+                arrears.greeting = before.greeting + ready
+            else:
+                listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
         writable = listener.state is not State.STALLED
         alone = self._registry.part(listener, listener.state)
         self._registry.join(listener, rings, plan.wants, now, lambda: self._engine.mark(account.api_key))
@@ -141,7 +149,9 @@ class Joining:
         if place is not None:
             place.keyed = keyed
             return
-        place = Place(account, (account.api_key, address), ask.listener or token_hex(8), keyed)
+        place = Place(
+            account, (account.api_key, address), ask.listener or token_hex(8), ask.listener is not None, keyed
+        )
         before = self._census.take(place.household, account, place.listener, listener, self._seconds())
         self._places[listener] = place
         if isinstance(before, Listener):
@@ -162,7 +172,7 @@ class Joining:
     def _give_up_place(self, listener: Listener, comes_again: bool = False) -> None:
         place = self._places.pop(listener, None)
         if place is not None:
-            until = self._seconds() + ABSENCE if comes_again else None
+            until = self._seconds() + ABSENCE if comes_again and place.named else None
             self._census.leave(place.household, place.listener, listener, until)
 
     def _unfollow(self, channels: Iterable[Channel]) -> None:
@@ -192,3 +202,7 @@ class Joining:
         self._draining = True
         for listener in list(self._places):
             listener.drain(after())
+
+
+def _higher(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return max(one[0], other[0]), max(one[1], other[1])

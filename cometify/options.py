@@ -42,4 +42,4 @@ class Options(usage.Options):
         try:
             self.settings = load(self["config"], self.overrides())
         except SettingsError as error:
-            raise usage.UsageError(str(error)) from None
+            raise SystemExit(f"cometify: {error}") from None  # one line, without the usage around it

@@ -10,6 +10,7 @@ from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer, task
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from cometify import greeting
@@ -92,12 +93,18 @@ class Cometify(MultiService):
         self.accounts.replace(settings.accounts)
         self.joining.accounts_changed(self.accounts)
 
+    def _spread(self) -> int:
+        """After how many milliseconds a listener comes back: not all at once."""
+        return random.randint(0, self.settings.drain * 1000)
+
     @defer.inlineCallbacks
     def drain(self) -> Generator["defer.Deferred[None]", Any, None]:
         """Send everybody away and take nothing more. Fires when all are gone, or after the time that there is for it."""
         self.push.draining = True
         log.info("Draining: {total} listeners are sent away", total=len(self.joining))
-        self.joining.drain(lambda: random.randint(0, self.settings.drain * 1000))
+        for silent in list(self._node.silent):
+            silent.drain(self._spread())
+        self.joining.drain(self._spread)
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
@@ -111,23 +118,28 @@ class _Ports(Service):
     def __init__(self, server: Cometify, reactor: Any, endpoints: list[tuple[str, str, Site]]) -> None:
         self._server = server
         self._reactor = reactor
-        self._services = [
-            StreamServerEndpointService(endpoint_of(EagerReactor(reactor), key, text), site)
-            for key, text, site in endpoints
-        ]
+        self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
+        for key, text, site in endpoints:
+            service = StreamServerEndpointService(endpoint_of(EagerReactor(reactor), key, text), site)
+            service._raiseSynchronously = True  # as strports.service has it
+            self._services[key, text] = service
 
     def privilegedStartService(self) -> None:
-        for service in self._services:
-            service.privilegedStartService()
+        """Listen. Ends the process with one line if it cannot: half a server is worse than none."""
+        for (key, text), service in self._services.items():
+            try:
+                service.privilegedStartService()
+            except CannotListenError as error:
+                raise SystemExit(f'cometify: {key}: cannot listen on "{text}" ({error.socketError}).') from None
 
     def startService(self) -> None:
         super().startService()
-        for service in self._services:
+        for service in self._services.values():
             service.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
 
     def _go_down(self) -> "defer.Deferred[None]":
-        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services])
+        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
         return closed.addCallback(lambda _results: self._server.drain())
 
 

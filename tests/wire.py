@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -47,17 +47,23 @@ class Answer:
 
 
 class Connection:
-    """A TCP connection with a deadline on everything."""
+    """A connection with a deadline on everything. `port`: of TCP, or the path of a Unix socket. `preamble` is sent
+    first, then `wrap` makes TLS of the socket.
+    """
 
     def __init__(
-        self, port: int, timeout: float = 10.0, host: str = "127.0.0.1", receive_buffer: int | None = None
-    ) -> None:
-        self.socket = socket.socket()
+        self, port: int | str, timeout: float = 10.0, host: str = "127.0.0.1", receive_buffer: int | None = None,
+        wrap: Callable[[socket.socket], socket.socket] | None = None, preamble: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.socket = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         try:
-            self.socket.connect((host, port))
+            self.socket.connect(port if isinstance(port, str) else (host, port))
+            self.socket.sendall(preamble)
+            if wrap is not None:
+                self.socket = wrap(self.socket)
         except OSError:
             self.socket.close()
             raise
@@ -244,7 +250,7 @@ class Stream(Frames):
     """A stream or an event stream."""
 
     def __init__(
-        self, port: int, target: str, headers: dict[str, str] | None = None, body: bytes | None = None,
+        self, port: int | str, target: str, headers: dict[str, str] | None = None, body: bytes | None = None,
         version: str = "HTTP/1.1", **more: Any,
     ) -> None:  # fmt: skip
         self.connection = Connection(port, **more)
@@ -289,7 +295,7 @@ class Closed(Exception):
 class WebSocket(Frames):
     """A WebSocket client that can also misbehave."""
 
-    def __init__(self, port: int, target: str, headers: dict[str, str] | None = None, **more: Any) -> None:
+    def __init__(self, port: int | str, target: str, headers: dict[str, str] | None = None, **more: Any) -> None:
         self.connection = Connection(port, **more)
         self.connection.send(
             request_bytes(

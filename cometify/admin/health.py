@@ -2,13 +2,10 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
-
-from twisted.web.resource import Resource
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.transports.http import Endpoint, Request
+from cometify.transports.http import Endpoint, Request, Tree
 
 
 class HealthEndpoint(Endpoint):
@@ -33,10 +30,8 @@ class _Nowhere(Endpoint):
         raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /health/live and /health/ready.")
 
 
-class AdminRoot(Resource):
+class AdminRoot(Tree):
     """`ready`: why no work should be sent here, or None."""
-
-    isLeaf = True
 
     def __init__(self, ready: Callable[[], str | None]) -> None:
         super().__init__()
@@ -46,5 +41,5 @@ class AdminRoot(Resource):
         }
         self._nowhere = _Nowhere()
 
-    def render(self, request: Request) -> Any:
-        return self._endpoints.get(tuple(request.postpath), self._nowhere).render(request)
+    def find(self, path: tuple[bytes, ...]) -> Endpoint:
+        return self._endpoints.get(path, self._nowhere)

@@ -38,12 +38,12 @@ class Arrears:
     """What a listener that is not live has besides its cursor.
 
     `greeting`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. `told`: for each
-    identifier up to where its loss is told, or not to be told. `replaying`: a heartbeat ends it.
+    identifier up to where the loss of public and of secret pushes is told, or not to be told. `replaying`: a heartbeat ends it.
     """
 
     greeting: bytes = b""
     lost: set[str] = attrs.Factory(set)
-    told: dict[str, int] = attrs.Factory(dict)
+    told: dict[str, tuple[int, int]] = attrs.Factory(dict)
     replaying: bool = False
 
 
@@ -100,6 +100,10 @@ class Listener:
         """Tell to come back after so many milliseconds, and end the connection."""
         raise NotImplementedError
 
+    def preface(self, data: bytes) -> None:
+        """Have `data` come before whatever comes next, which it does not bring about."""
+        raise NotImplementedError
+
     def wants(self, push: Push) -> bool:
         """Whether one of its groups lets the push through. Its view may see it, and no filter is: all of that."""
         return self.filters is None or any(want(push) for want in self.filters[push.identifier])
@@ -132,10 +136,13 @@ class Listener:
         told = arrears.told
         lost = arrears.lost
         for ring, secret in view.sources:
-            name, floor = ring.channel[1], ring.lost_since(secret)
-            if floor > max(self.cursor, told.get(name, 0)):
+            name = ring.channel[1]
+            public_told, secret_told = told.get(name, (0, 0))
+            if ring.floor > max(self.cursor, public_told) or (
+                secret and ring.secret_floor > max(self.cursor, secret_told)
+            ):
                 lost = lost | {name}
-                told[name] = floor
+                told[name] = (max(ring.floor, public_told), max(ring.secret_floor, secret_told))
         arrears.lost = set()
         names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
         return view.form.encode(gap_frame(names), None) if names else b""

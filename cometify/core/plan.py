@@ -34,8 +34,16 @@ class Plan:
 
     @property
     def since(self) -> dict[str, int]:
-        """How far back each ring must reach, and up to where nothing can be lost to the listener."""
+        """How far back each ring must reach."""
         return {name: min(want.since for want in wants) for name, wants in self.wants.items()}
+
+    @property
+    def told(self) -> dict[str, tuple[int, int]]:
+        """Up to where no public and no secret push can be lost to the listener, for it does not want them."""
+        return {
+            name: (since, min([want.since for want in self.wants[name] if want.secret], default=since))
+            for name, since in self.since.items()
+        }
 
     @property
     def secret(self) -> list[str]:
@@ -78,7 +86,8 @@ def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) ->
                     stale.append((name, want))
                 asked = (want,)
             first = min([first, *(want.since for want in asked)])
-            wants[name] = (*wants.get(name, ()), *asked)
+            # Each once: a listen that is sent over and over must not let them grow.
+            wants[name] = tuple(dict.fromkeys((*wants.get(name, ()), *asked)))
         positions.append(first)
     resumes = all(group.position is not None for group in ask.groups)
     return Plan(wants, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes)

@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -48,6 +49,7 @@ class Request(WebRequest):
     gone = False
     _refused = False
     _discarded = 0
+    _limit = MAX_BODY
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,7 +57,10 @@ class Request(WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
-        if length is not None and length > MAX_BODY:
+        path = _origin_form(self.channel._path).partition(b"?")[0]
+        self.postpath = [unquote_to_bytes(segment) for segment in path[1:].split(b"/")]
+        self._limit = self.channel.site.resource.prepare(self)
+        if length is not None and length > self._limit:
             self._refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -66,7 +71,7 @@ class Request(WebRequest):
             return
         content = self._content()
         content.write(data)
-        if content.tell() > MAX_BODY:
+        if content.tell() > self._limit:
             self._refuse_body()
 
     def _refuse_body(self) -> None:
@@ -75,13 +80,17 @@ class Request(WebRequest):
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
         body = problem_document(
-            Refused(errors.BODY_TOO_LARGE, f"The body is longer than {MAX_BODY} bytes: a text may have 65536.")
+            Refused(errors.BODY_TOO_LARGE, f"The body is longer than {self._limit} bytes, which is the most here.")
         )
-        self.channel.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nDate: %b\r\nContent-Type: application/problem+json\r\n"
-            b"Content-Length: %d\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%b"
-            % (datetimeToString(), len(body), body)
-        )
+        headers = self.responseHeaders
+        headers.setRawHeaders(b"Date", [datetimeToString()])
+        headers.setRawHeaders(b"Content-Type", [b"application/problem+json"])
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        headers.setRawHeaders(b"Connection", [b"close"])
+        if not headers.hasHeader(b"Cache-Control"):
+            headers.setRawHeaders(b"Cache-Control", [b"no-store"])
+        self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", headers)
+        self.channel.write(body)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         if self._refused:
@@ -148,9 +157,13 @@ def _origin_form(target: bytes) -> bytes:
 def problem_document(refused: Refused) -> bytes:
     """The body that tells what was refused, why, and what to do."""
     code = refused.code
-    return json.dumps(
-        {"status": code.status, "title": code.title, "detail": refused.detail, "code": code.name}
-    ).encode()
+    return (
+        json.dumps(
+            {"status": code.status, "title": code.title, "detail": refused.detail, "code": code.name},
+            separators=(",", ":"),
+        ).encode()
+        + b"\n"
+    )
 
 
 class Site(WebSite):
@@ -160,7 +173,7 @@ class Site(WebSite):
     noisy = False
     displayTracebacks = False
 
-    def __init__(self, resource: Resource, reactor: Any) -> None:
+    def __init__(self, resource: "Tree", reactor: Any) -> None:
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=IDLE)
 
     def startFactory(self) -> None:
@@ -173,11 +186,34 @@ class Site(WebSite):
         """Nothing is written."""
 
 
+class Tree(Resource):
+    """A tree of endpoints, which is asked before a body is read how long that may be."""
+
+    isLeaf = True
+
+    def find(self, path: tuple[bytes, ...]) -> "Endpoint":
+        """The endpoint at a path, by its decoded segments."""
+        raise NotImplementedError
+
+    def prepare(self, request: Request) -> int:
+        """Have the endpoint set its headers. Returns the most bytes that the body may have."""
+        endpoint = self.find(tuple(request.postpath))
+        endpoint.prepare(request)
+        return endpoint.max_body
+
+    def render(self, request: Request) -> Any:
+        return self.find(tuple(request.postpath)).render(request)
+
+
 class Endpoint(Resource):
     """A leaf that answers a refusal with its problem document. `methods`: those that it knows."""
 
     isLeaf = True
     methods: tuple[bytes, ...] = (b"GET",)
+    max_body = MAX_BODY
+
+    def prepare(self, request: Request) -> None:
+        """Set the headers that every answer has. Called when the request's head is there, before its body."""
 
     def render(self, request: Request) -> Any:
         try:

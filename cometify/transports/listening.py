@@ -36,16 +36,16 @@ class ListeningEndpoint(Endpoint):
     """A transport over HTTP. The answer can be read by the pages of any origin, or of those that the account names."""
 
     methods: tuple[bytes, ...] = (b"GET", b"POST")
+    max_body = MAX_LISTEN
 
     def __init__(self, node: Node) -> None:
         super().__init__()
         self.node = node
 
-    def render(self, request: Request) -> object:
+    def prepare(self, request: Request) -> None:
         self._allow_origin(request)
         request.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-store, no-transform"])
         request.responseHeaders.setRawHeaders(b"X-Accel-Buffering", [b"no"])
-        return super().render(request)
 
     def _allow_origin(self, request: Request) -> None:
         account = self.node.accounts.get(request.postpath[0].decode("utf-8", "replace"))
@@ -68,8 +68,6 @@ class ListeningEndpoint(Endpoint):
         if request.method == b"GET":
             return ask_from_query(request.query())
         body = request.body()
-        if len(body) > MAX_LISTEN:
-            raise Refused(errors.BODY_TOO_LARGE, f"A listen frame may have {MAX_LISTEN} bytes.")
         return ask_from_frame(body) if body else ask_from_query(request.query())
 
     def listen(self, request: Request, account: Account, ask: Ask) -> None:
@@ -113,7 +111,7 @@ class OpenEndpoint(ListeningEndpoint):
             raise Refused(errors.REPLACED, "The same listener id has connected again meanwhile.")
 
     def _head(self, request: Request, form: Form) -> bytes:
-        headers = request.responseHeaders
+        headers = request.responseHeaders.copy()  # the request keeps its own for a refusal
         headers.setRawHeaders(b"Content-Type", [self.content_type])
         headers.setRawHeaders(b"Date", [datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").encode()])
         headers.setRawHeaders(b"Connection", [b"close"])

@@ -26,3 +26,4 @@ class Node:
     later: Callable[..., Any]
     seconds: Callable[[], float]
     closing: set[Any] = attrs.field(factory=set)
+    silent: set[Any] = attrs.field(factory=set)

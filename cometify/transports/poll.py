@@ -13,18 +13,22 @@ from cometify.transports.node import Node
 class PollListener(Listener):
     """Waits with its request until something can be answered."""
 
-    __slots__ = ("_node", "_request")
+    __slots__ = ("_node", "_preface", "_request")
     form = POLL
 
     def __init__(self, node: Node, request: Request) -> None:
         super().__init__()
         self._node = node
         self._request = request
+        self._preface = b""
 
     def offer(self, data: bytes) -> int:
         self._node.joining.part(self, comes_again=True)
-        self._request.answer(200, b"application/x-ndjson", data)
+        self._request.answer(200, b"application/x-ndjson", self._preface + data)
         return len(data)
+
+    def preface(self, data: bytes) -> None:
+        self._preface = data
 
     def wake(self) -> None:
         self.send = self.offer

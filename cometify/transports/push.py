@@ -45,4 +45,4 @@ class PushEndpoint(Endpoint):
         }
         if push.push_id is not None and push.push_id > MAX_EXACT:
             body["push_id"] = str(push.push_id)
-        request.answer(200, b"application/json", json.dumps(body).encode())
+        request.answer(200, b"application/json", json.dumps(body, separators=(",", ":")).encode() + b"\n")

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from twisted.web.resource import Resource
-
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.events import EventsEndpoint
-from cometify.transports.http import Endpoint, Request
+from cometify.transports.http import Endpoint, Request, Tree
 from cometify.transports.node import Node
 from cometify.transports.pages import static_endpoints
 from cometify.transports.poll import PollEndpoint
@@ -30,10 +28,8 @@ class _Nowhere(Endpoint):
         )
 
 
-class Root(Resource):
+class Root(Tree):
     """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/{transport}, and what is static."""
-
-    isLeaf = True
 
     def __init__(self, push: PushEndpoint, node: Node, reactor: Any) -> None:
         super().__init__()
@@ -47,10 +43,7 @@ class Root(Resource):
         }
         self._nowhere = _Nowhere()
 
-    def render(self, request: Request) -> Any:
-        return self._find(tuple(request.postpath)).render(request)
-
-    def _find(self, path: tuple[bytes, ...]) -> Endpoint:
+    def find(self, path: tuple[bytes, ...]) -> Endpoint:
         static = self._static.get(path)
         if static is not None:
             return static
@@ -61,17 +54,13 @@ class Root(Resource):
         return self._nowhere
 
 
-class WebSocketRoot(Resource):
+class WebSocketRoot(Tree):
     """The WebSocket port: one thing, under the same path as on the HTTP port."""
-
-    isLeaf = True
 
     def __init__(self, node: Node, reactor: Any) -> None:
         super().__init__()
         self._websocket = WebSocketEndpoint(node, reactor)
         self._nowhere = _Nowhere()
 
-    def render(self, request: Request) -> Any:
-        path = request.postpath
-        endpoint: Endpoint = self._websocket if len(path) == 2 and path[1] == b"websocket" else self._nowhere
-        return endpoint.render(request)
+    def find(self, path: tuple[bytes, ...]) -> Endpoint:
+        return self._websocket if len(path) == 2 and path[1] == b"websocket" else self._nowhere

@@ -1,5 +1,9 @@
 """GET or POST /{apiKey}/stream: one answer that stays open, a frame a line."""
 
+from typing import Any
+
+from twisted.python.failure import Failure
+
 from cometify.core.frames import STREAM, STREAM_UNCHUNKED, Form
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
@@ -15,29 +19,40 @@ LARGEST = 2**20
 class StreamListener(Connection):
     """An answer that stays open for a while. `left`: bytes that it may still have."""
 
-    __slots__ = ("form", "left", "until")
+    __slots__ = ("_longest", "form", "left")
 
     def __init__(self, node: Node, form: Form) -> None:
         super().__init__(node)
         self.form = form
         self.left = LARGEST
-        self.until = node.seconds() + LONGEST
+        self._longest: Any = None
+
+    def makeConnection(self, transport: Any) -> None:
+        super().makeConnection(transport)
+        self._longest = self.node.later(LONGEST, self._end_in_order)
+
+    def connectionLost(self, reason: Failure) -> None:
+        if self._longest.active():
+            self._longest.cancel()
+        super().connectionLost(reason)
 
     def offer(self, data: bytes) -> int:
         sent = super().offer(data)
-        self.left -= sent
-        if self.left <= 0 and sent == len(data) and self.state is not State.GONE:
-            # At the end of a span, so of a frame. What is owed next is asked for again.
-            self.node.later(0, self._end_in_order)
+        self._count(sent)
         return sent
+
+    def hold(self, rest: bytes) -> None:
+        self._count(len(rest))
+        super().hold(rest)
+
+    def _count(self, size: int) -> None:
+        self.left -= size
+        if self.left <= 0 and self.state is not State.GONE:
+            # Not at once: the rest of a frame that was begun must be held first. What is owed next is asked for again.
+            self.node.later(0, self._end_in_order)
 
     def wake(self) -> None:
         self.send = self.offer
-
-    def beat(self, heartbeat: bytes) -> None:
-        super().beat(heartbeat)
-        if self.node.seconds() >= self.until:
-            self._end_in_order()
 
     def _end_in_order(self) -> None:
         if self.state is not State.GONE:

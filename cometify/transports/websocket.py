@@ -16,7 +16,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
-from cometify.core.account import Account
 from cometify.core.census import address_of
 from cometify.core.errors import Refused
 from cometify.core.frames import WEBSOCKET
@@ -53,12 +52,12 @@ log = Logger()
 class WebSocketListener(Connection):
     """From the end of the handshake on."""
 
-    __slots__ = ("_account", "_address", "_asks", "_closing", "_listens", "_reader", "_silence", "_since")
+    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since")
     form = WEBSOCKET
 
-    def __init__(self, node: Node, account: Account, address: str) -> None:
+    def __init__(self, node: Node, api_key: str, address: str) -> None:
         super().__init__(node)
-        self._account = account
+        self._api_key = api_key
         self._address = address
         self._reader: Reader | None = None
         self._asks: deque[Ask] | None = None  # while one is being answered: those that came meanwhile
@@ -70,9 +69,17 @@ class WebSocketListener(Connection):
     def expect_listen(self) -> None:
         """Nothing was asked for by the query: it must be soon."""
         self._silence = self.node.later(SILENCE, self._silent)
+        self.node.silent.add(self)
+
+    def _spoken(self) -> None:
+        """It has said what it listens to, or will not any more."""
+        if self._silence is not None:
+            self.node.silent.discard(self)
+            if self._silence.active():
+                self._silence.cancel()
+            self._silence = None
 
     def _silent(self) -> None:
-        self._silence = None
         self.end(
             Refused(
                 errors.MISSING_PARAMETER,
@@ -137,14 +144,15 @@ class WebSocketListener(Connection):
 
     def listen(self, ask: Ask) -> None:
         """Have what is asked for, after what was asked for before."""
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        self._spoken()
         if self._asks is not None:
             self._asks.append(ask)
             return
+        account = self.node.accounts.get(self._api_key)  # which may have changed since
+        if account is None:
+            raise Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more.")
         self._asks = deque()
-        joined = self.node.joining.join(self, self._account, self._address, ask)
+        joined = self.node.joining.join(self, account, self._address, ask)
         joined.addCallbacks(self._joined, self._not_joined)
 
     def _joined(self, _none: None) -> None:
@@ -177,6 +185,7 @@ class WebSocketListener(Connection):
     def close(self, last: bytes, code: int) -> None:
         if not self._closing:
             self._closing = True
+            self._spoken()
             super().close(last, code)
 
     def hang_up(self) -> None:
@@ -190,6 +199,7 @@ class WebSocketListener(Connection):
             self.transport.loseConnection()
             return
         self._closing = True
+        self._spoken()
         self.node.joining.part(self)
         self.transport.unregisterProducer()
         self.transport.write(answer_to_close(data))
@@ -197,9 +207,7 @@ class WebSocketListener(Connection):
         self.node.later(SILENCE, self._cut)
 
     def connectionLost(self, reason: Failure) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        self._spoken()
         super().connectionLost(reason)
 
 
@@ -214,15 +222,15 @@ class Handshake(WebSocketServerProtocol):
         transport: Any = self.transport
         request, node = self.request, self.node
         refused = None
-        account, ask = _NOBODY, None
+        api_key, ask = "", None
         try:
-            account = account_of(request, node)
+            api_key = account_of(request, node).api_key
             query = request.query()
             if any(query.get(name, [""]) != [""] for name in _NAMES):
                 ask = ask_from_query(query)
         except Refused as error:
             refused = error
-        listener = WebSocketListener(node, account, address_of(peer_address(request, node.trusted)))
+        listener = WebSocketListener(node, api_key, address_of(peer_address(request, node.trusted)))
         set_protocol(transport, listener)
         listener.makeConnection(transport)
         if refused is not None:
@@ -234,7 +242,6 @@ class Handshake(WebSocketServerProtocol):
 
 
 _NAMES = ("identifiers", "secureKey", "token", "position", "listener")
-_NOBODY = Account("", ())
 
 
 class WebSocketEndpoint(Endpoint):

@@ -1,0 +1,276 @@
+"""Section 3: several groups, and later `listen` frames on one WebSocket."""
+
+import tracemalloc
+
+import pytest
+
+from tests.contract.support import SECOND, gaps, kinds, positions, refusal, texts
+from tests.wire import client_frame, secure_key
+
+CHAT = {"identifiers": ["chat"]}
+METRICS = {"identifiers": ["metrics"]}
+
+
+def joined(world, *groups, **more):
+    wire = world.websocket()
+    wire.listen(*groups, **more)
+    wire.frames()
+    return wire
+
+
+# One identifier in several groups.
+
+
+def test_an_identifier_in_several_groups_is_sent_once(world):
+    wire = joined(world, CHAT, {"identifiers": ["metrics", "Chat"]}, {"identifiers": {"chat": 0}})
+    world.pushed("chat", "x")
+    assert texts(wire.frames()) == ["x"]
+
+
+def test_it_is_sent_if_one_of_the_groups_lets_it_through(world):
+    wire = joined(world, {"identifiers": {"chat": 10}}, {"identifiers": {"chat": 5}})
+    for push_id in (5, 6, 11, None):
+        world.pushed("chat", str(push_id), push_id=push_id)
+    assert texts(wire.frames()) == ["6", "11", "None"]
+
+
+def test_a_secret_one_if_one_of_the_groups_has_the_key_and_lets_it_through(world):
+    keyed = {"identifiers": {"chat": 10}, "secureKey": secure_key("chat")}
+    wire = joined(world, keyed, {"identifiers": ["chat"]})
+    for push_id in (5, 11, None):
+        world.pushed("chat", f"secret {push_id}", secret=1, push_id=push_id)
+        world.pushed("chat", f"public {push_id}", push_id=push_id)
+    assert texts(wire.frames()) == ["public 5", "secret 11", "public 11", "secret None", "public None"]
+
+
+def test_replays_of_several_groups_are_one_in_order(world):
+    for number in range(6):
+        world.pushed("chat", str(number), push_id=number)
+    at = world.clock() + 1
+    wire = world.websocket()
+    wire.listen({"identifiers": ["chat"], "position": at}, {"identifiers": {"chat": 3}})
+    frames = wire.frames()
+    assert texts(frames) == ["2", "3", "4", "5"]
+    assert kinds(frames) == ["ready", *["push"] * 4, "heartbeat"]
+
+
+# A later listen.
+
+
+def test_a_later_listen_replaces_the_whole_set(world):
+    wire = joined(world, CHAT)
+    wire.listen(METRICS)
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
+    world.pushed("chat", "gone")
+    world.pushed("metrics", "new")
+    assert texts(wire.frames()) == ["new"]
+
+
+def test_who_was_joined_goes_on(world):
+    wire = joined(world, CHAT)
+    world.pushed("chat", "one")
+    wire.listen(CHAT, METRICS)
+    world.pushed("chat", "two")
+    world.pushed("metrics", "three")
+    assert texts(wire.frames()) == ["one", "two", "three"]
+
+
+def test_position_and_internal_id_beside_who_was_joined_are_not_looked_at(world):
+    world.pushed("chat", "old", push_id=1)
+    wire = joined(world, CHAT)
+    wire.listen({"identifiers": {"chat": 0}})
+    assert texts(wire.frames()) == []
+    wire.listen({"identifiers": ["chat"], "position": 5})
+    wire.listen({"identifiers": ["chat"], "position": 2**53 - 1})
+    frames = wire.frames()
+    assert (texts(frames), gaps(frames)) == ([], [])
+    wire.listen({"identifiers": {"chat": 100}})
+    world.pushed("chat", "new", push_id=2)
+    assert texts(wire.frames()) == ["new"]
+
+
+def test_an_internal_id_stays_what_it_was_at_joining(world):
+    wire = joined(world, {"identifiers": {"chat": 5}})
+    wire.listen({"identifiers": {"chat": 0}}, METRICS)
+    wire.frames()
+    world.pushed("chat", "five", push_id=5)
+    world.pushed("chat", "six", push_id=6)
+    assert texts(wire.frames()) == ["six"]
+
+
+def test_what_is_new_joins_with_its_replay(world):
+    world.pushed("metrics", "old", push_id=5)
+    world.pushed("tweets", "older", push_id=5)
+    at = world.pushed("comments", "seen")
+    world.pushed("comments", "unseen")
+    wire = joined(world, CHAT)
+    world.pushed("chat", "live")
+    wire.listen(
+        CHAT,
+        {"identifiers": {"metrics": 4}},
+        {"identifiers": {"tweets": 0}},
+        {"identifiers": "comments", "position": at},
+    )
+    frames = wire.frames()
+    assert kinds(frames) == ["push", "ready", "push", "push", "push", "heartbeat"]
+    assert texts(frames) == ["live", "old", "older", "unseen"]
+
+
+def test_what_is_gone_ends_and_joins_anew_later(world):
+    wire = joined(world, CHAT, METRICS)
+    wire.listen(METRICS)
+    world.pushed("chat", "missed")
+    wire.listen(METRICS, CHAT)
+    world.pushed("chat", "heard")
+    assert texts(wire.frames()) == ["heard"]
+    wire.listen(METRICS)
+    wire.listen(METRICS, {"identifiers": {"chat": 0}})
+    assert texts(wire.frames()) == ["missed", "heard"]
+
+
+def test_each_listen_is_answered_by_one_ready_in_order(world):
+    wire = world.websocket()
+    frames = [
+        b'{"type":"listen","groups":[{"identifiers":["a"],"secureKey":"%b"}]}' % secure_key("a").encode(),
+        b'{"type":"listen","groups":[{"identifiers":["b"],"secureKey":"%b"}]}' % secure_key("b").encode(),
+        b'{"type":"listen","groups":[{"identifiers":["c"],"secureKey":"%b"}]}' % secure_key("c").encode(),
+    ]
+    wire.receive(b"".join(map(client_frame, frames)))
+    answers = [frame["secret"] for frame in wire.frames() if frame["type"] == "ready"]
+    assert answers == [["a"], ["b"], ["c"]]
+
+
+def test_the_key_of_a_later_listen_is_looked_at(world):
+    wire = joined(world, CHAT)
+    wire.listen({"identifiers": ["chat"], "secureKey": secure_key("chat")})
+    assert wire.frames()[0]["secret"] == ["chat"]
+    world.pushed("chat", "one", secret=1)
+    assert texts(wire.frames()) == ["one"]
+    wire.listen(CHAT)
+    assert wire.frames()[0]["secret"] == []
+    world.pushed("chat", "two", secret=1)
+    assert texts(wire.frames()) == []
+    wire.listen({"identifiers": ["chat"], "secureKey": "wrong"})
+    ready = wire.frames()[0]
+    assert (ready["secret"], len(ready["warnings"])) == ([], 1)
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_a_key_that_comes_later_opens_nothing_from_before(world, other):
+    """The listener goes on from where the server is, whether or not something else was pushed meanwhile."""
+    wire = joined(world, CHAT)
+    world.pushed("chat", "a secret", secret=1)
+    if other:
+        world.pushed("chat", "public")
+    world.advance(25)
+    assert kinds(wire.frames())[-1] == "heartbeat"
+    wire.listen({"identifiers": ["chat"], "secureKey": secure_key("chat")})
+    assert texts(wire.frames()) == []
+
+
+def test_a_heartbeat_holds_everything_up_to_its_position_is_sent(world):
+    wire = joined(world, CHAT)
+    at = world.pushed("chat", "a secret", secret=1)
+    world.advance(25)
+    beat = wire.frames()[-1]["position"]
+    assert beat > at
+    wire.listen({"identifiers": ["chat"], "secureKey": secure_key("chat")})
+    world.pushed("chat", "later")
+    assert min(positions(wire.frames())) > beat
+
+
+def test_a_later_ready_does_not_set_the_cursor_back(world):
+    wire = joined(world, CHAT)
+    world.advance(3600, step=25)
+    beat = wire.frames()[-1]["position"]
+    wire.listen(CHAT, METRICS)
+    ready = wire.frames()[0]
+    assert ready["positions"][0] >= beat
+    assert ready["positions"][1] == world.clock()
+
+
+def test_heartbeats_count_anew_from_a_later_listen(world):
+    wire = joined(world, CHAT)
+    world.advance(10)
+    wire.listen(CHAT, METRICS)
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
+    world.advance(24)
+    assert kinds(wire.frames()) == []
+    world.advance(1)
+    assert kinds(wire.frames()) == ["heartbeat"]
+
+
+def test_the_same_listen_again_and_again_costs_no_more(world):
+    """Two groups that hold one identifier; the set stays what it is."""
+    groups = [{"identifiers": {"chat": 5}}, {"identifiers": {"chat": 6}}]
+    wire = joined(world, *groups)
+    wire.listen(*groups)
+    tracemalloc.start()
+    try:
+        before, _peak = tracemalloc.get_traced_memory()
+        for _ in range(12):
+            wire.listen(*groups)
+            wire.frames()
+        after, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 200_000
+    world.pushed("chat", "x", push_id=6)
+    assert texts(wire.frames()) == ["x"]
+
+
+def test_a_listener_id_in_a_later_listen_changes_nothing(world):
+    wire = joined(world, CHAT, listener="one-listener")
+    wire.listen(CHAT, listener="another-one")
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
+    other = world.websocket("identifiers=chat&listener=one-listener")
+    assert kinds(other.frames()) == ["ready", "heartbeat"]
+    assert refusal(wire) == ("replaced", 4000)
+
+
+def test_a_wrong_later_listen_ends_the_connection(world):
+    wire = joined(world, CHAT)
+    wire.listen({"identifiers": ["1"]})
+    assert refusal(wire) == ("invalid_identifier", 4000)
+    world.pushed("chat", "x")
+    assert wire.frames() == []
+
+
+def test_pushes_in_a_replay_that_is_interrupted_by_a_listen_come_once(world):
+    for number in range(40):
+        world.pushed("chat", f"{number}-" + "x" * 5000)
+    wire = world.websocket()
+    listen = b'{"type":"listen","groups":[{"identifiers":{"chat":0}}]}'
+    more = b'{"type":"listen","groups":[{"identifiers":{"chat":0}},{"identifiers":{"metrics":0}}]}'
+    wire.transport.protocol.dataReceived(client_frame(listen))
+    world.reactor.advance(0)
+    wire.transport.protocol.dataReceived(client_frame(more))
+    world.settle()
+    world.advance(1)
+    frames = wire.frames()
+    assert [text.split("-")[0] for text in texts(frames)] == [str(number) for number in range(40)]
+    assert kinds(frames).count("ready") == 2
+    assert kinds(frames)[-1] == "heartbeat"
+
+
+def test_a_group_that_joins_later_replays_on_its_own_first(world):
+    world.pushed("metrics", "old")
+    wire = joined(world, CHAT)
+    world.advance(1)
+    world.pushed("chat", "one")
+    wire.listen(CHAT, {"identifiers": {"metrics": 0}})
+    world.pushed("chat", "two")
+    assert texts(wire.frames()) == ["one", "old", "two"]
+
+
+def test_a_later_listen_resumes_only_what_is_new(world):
+    start = world.clock()
+    world.advance(1)
+    world.pushed("chat", "c1")
+    world.pushed("metrics", "m1")
+    wire = joined(world, CHAT)
+    wire.listen({"identifiers": ["chat", "metrics"], "position": start})
+    frames = wire.frames()
+    assert texts(frames) == ["m1"]
+    assert frames[0]["positions"] == [start]
+    assert start + SECOND == positions(frames)[0] - 1

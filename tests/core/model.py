@@ -1,0 +1,470 @@
+"""The naive model: every push ever made in a list, and what section 3 of the contract says that a listener gets of it.
+
+Nothing here is of the server's own code, and nothing is fast.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+SECOND = 1_000_000
+THREE_MINUTES = 180 * SECOND
+TEN_MINUTES = 600 * SECOND
+DAY = 86_400 * SECOND
+EXACT = 2**53 - 1
+
+
+def compact(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@attrs.define(eq=False)
+class Made:
+    """A push that was made."""
+
+    identifier: str
+    text: str
+    secret: bool
+    push_id: int | None
+    position: int
+    kept: bool = True
+
+    @property
+    def frame(self) -> bytes:
+        push_id = str(self.push_id) if self.push_id is not None and self.push_id > EXACT else self.push_id
+        return compact(
+            {
+                "type": "push",
+                "identifier": self.identifier,
+                "push_id": push_id,
+                "text": self.text,
+                "position": self.position,
+            }
+        )
+
+
+@attrs.frozen
+class Moment:
+    """What was so when something was written: the time of the account, and the floors (public, secret)."""
+
+    now: int
+    made: int
+    """How many pushes there were."""
+    floors: dict[str, tuple[int, int]]
+
+    def floor(self, identifier: str, secret: bool) -> int:
+        public, hidden = self.floors[identifier]
+        return max(public, hidden) if secret else public
+
+
+class Kept:
+    """Every push of the account, and which of them are kept."""
+
+    def __init__(self, began: int, most_pushes: int, most_bytes: int, most_in_all: int, names: Iterable[str]) -> None:
+        self.pushes: list[Made] = []
+        self.now = began
+        self._floors = dict.fromkeys(names, (began, began))
+        self._most_pushes = most_pushes
+        self._most_bytes = most_bytes
+        self._most_in_all = most_in_all
+
+    def moment(self) -> Moment:
+        return Moment(self.now, len(self.pushes), dict(self._floors))
+
+    def advance(self, clock: int) -> None:
+        self.now = max(self.now, clock)
+
+    def make(self, push: Made) -> None:
+        assert not self.pushes or push.position > self.pushes[-1].position
+        assert self.now <= push.position <= self.now + 1
+        self.now = push.position
+        self.pushes.append(push)
+        ring = [other for other in self.pushes if other.kept and other.identifier == push.identifier]
+        while len(ring) > self._most_pushes or sum(len(other.frame) for other in ring) > self._most_bytes:
+            self._drop(ring.pop(0))
+        self.expire()
+
+    def expire(self, *, bound: bool = True) -> None:
+        """Ten minutes, and (`bound`) what may be kept in all."""
+        kept = [push for push in self.pushes if push.kept]
+        while kept and (
+            kept[0].position <= self.now - TEN_MINUTES
+            or (bound and sum(len(push.frame) for push in kept) > self._most_in_all)
+        ):
+            self._drop(kept.pop(0))
+
+    def _drop(self, push: Made) -> None:
+        push.kept = False
+        public, secret = self._floors[push.identifier]
+        self._floors[push.identifier] = (public, push.position) if push.secret else (push.position, secret)
+
+
+@attrs.frozen
+class Asked:
+    """One group as it was asked for: the names as spelled, and for each its internal id if there are any."""
+
+    names: tuple[str, ...]
+    ids: tuple[int, ...] | None
+    key: str  # "none", "right" or "wrong"
+    position: int | None
+
+    @property
+    def folded(self) -> list[str]:
+        return [name.lower() for name in self.names]
+
+    @property
+    def right(self) -> bool:
+        return self.key == "right"
+
+
+@attrs.frozen
+class Share:
+    """What one group lets through of one identifier: a line of the contract's table."""
+
+    above: int
+    since: int
+    unnumbered_since: int
+    secret: bool
+
+    def lets(self, push: Made) -> bool:
+        """As it will be for every later push."""
+        if push.secret and not self.secret:
+            return False
+        return push.push_id is None or push.push_id > self.above
+
+    def gives(self, push: Made) -> bool:
+        if push.position <= self.since or (push.push_id is None and push.position <= self.unnumbered_since):
+            return False
+        return self.lets(push)
+
+
+def share_on_joining(internal_id: int | None, position: int | None, right: bool, now: int) -> Share:
+    above = internal_id if internal_id else -1
+    if position is not None:
+        at = position if position <= now else now
+        return Share(above, at, at, right)
+    if internal_id is None:
+        return Share(above, now, now, right)
+    if internal_id == 0:
+        return Share(above, now - TEN_MINUTES, now - TEN_MINUTES, right)
+    return Share(above, now - THREE_MINUTES, now, right)
+
+
+@attrs.define(eq=False)
+class Listen:
+    """One `listen` of a listener. `at`: where the server was with it by then (None: it is the first)."""
+
+    groups: tuple[Asked, ...]
+    moment: Moment
+    at: int | None
+    shares: dict[str, list[Share]]
+    before: dict[str, list[Share]]
+    lost: set[str]
+    has_ready: bool
+    until: int | None = None
+    """Up to where this listen has its effect: where the server was when the next one came."""
+
+    def secret(self, name: str) -> bool:
+        return any(share.secret for share in self.shares[name])
+
+    def since(self, name: str) -> int:
+        return min(share.since for share in self.shares[name])
+
+    def gives(self, push: Made) -> bool:
+        return (self.until is None or push.position <= self.until) and any(
+            share.gives(push) for share in self.shares.get(push.identifier, ())
+        )
+
+    def gains(self, name: str) -> bool:
+        """Whether the right to secret pushes comes with this listen, for an identifier that goes on."""
+        before = self.before.get(name)
+        return before is not None and any(
+            now.secret and not any(was.secret and was.above <= now.above for was in before) for now in self.shares[name]
+        )
+
+    def may_give(self, push: Made) -> bool:
+        """A secret push from before the right to it came: where a listener at the head stands among those is not told."""
+        return (
+            push.secret
+            and push.position <= self.moment.now
+            and push.identifier in self.shares
+            and self.gains(push.identifier)
+        )
+
+
+def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int | None, *, poll: bool) -> Listen:
+    """What is promised from now on. The engine has just dropped what is older than ten minutes."""
+    moment = kept.moment()
+    joined = {} if before is None else before.shares
+    shares: dict[str, list[Share]] = {}
+    lost: set[str] = set()
+    for group in groups:
+        for index, name in enumerate(group.folded):
+            internal_id = None if group.ids is None else group.ids[index]
+            if name in joined:
+                assert at is not None
+                new = [
+                    Share(share.above, max(share.since, at), max(share.unnumbered_since, at), group.right)
+                    for share in joined[name]
+                ]
+            else:
+                share = share_on_joining(internal_id, group.position, group.right, moment.now)
+                new = [share]
+                if group.position is not None:
+                    if group.position > moment.now or group.position < moment.now - DAY:
+                        lost.add(name)
+                elif internal_id and any(
+                    push.kept and push.identifier == name and push.position <= share.since and share.lets(push)
+                    for push in kept.pushes
+                    if push.push_id is not None
+                ):
+                    lost.add(name)
+            shares.setdefault(name, []).extend(new)
+    going_on = {name: joined[name] for name in shares if name in joined}
+    has_ready = not poll or any(group.position is None or group.key == "wrong" for group in groups)
+    return Listen(groups, moment, at, shares, going_on, lost, has_ready)
+
+
+@attrs.frozen
+class Frame:
+    """A frame as it came. `end`: its end in the stream; `moment`: when it was written."""
+
+    json: bytes
+    end: int
+    moment: Moment
+
+    @property
+    def value(self) -> Any:
+        return json.loads(self.json)
+
+
+def carried(form: str, data: bytes, position: int | None) -> bytes:
+    """A frame in the form of a transport, told by the standards and not by the server's code."""
+    plain, _, chunked = form.partition("+")
+    if plain == "websocket":
+        length = len(data)
+        if length <= 125:
+            head = bytes([0x81, length])
+        elif length <= 0xFFFF:
+            head = bytes([0x81, 126, length >> 8, length & 255])
+        else:
+            head = bytes([0x81, 127]) + length.to_bytes(8, "big")
+        return head + data
+    if plain == "events":
+        line = b"data: " + data + b"\n" + (b"" if position is None else f"id: {position}\n".encode()) + b"\n"
+    else:
+        line = data + b"\n"
+    return f"{len(line):x}\r\n".encode() + line + b"\r\n" if chunked else line
+
+
+def frames_of(form: str, stream: bytes, starts: Sequence[int], moments: Sequence[Moment]) -> list[Frame]:
+    """Read a whole stream. It must be made of whole frames, and of exactly their bytes."""
+    frames = []
+    at = 0
+    while at < len(stream):
+        data = _payload(form, stream, at)
+        value = json.loads(data)
+        position = value["positions"][0] if value["type"] == "ready" else value.get("position")
+        whole = carried(form, data, position)
+        assert stream[at : at + len(whole)] == whole
+        frames.append(Frame(data, at + len(whole), moments[bisect_right(starts, at) - 1]))
+        at += len(whole)
+    return frames
+
+
+def _payload(form: str, stream: bytes, at: int) -> bytes:
+    plain, _, chunked = form.partition("+")
+    if plain == "websocket":
+        length, begin = stream[at + 1], at + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length, begin = int.from_bytes(stream[begin : begin + size], "big"), begin + size
+        return stream[begin : begin + length]
+    begin = stream.index(b"\r\n", at) + 2 if chunked else at
+    line = stream[begin : stream.index(b"\n", begin)]
+    return line.removeprefix(b"data: ") if plain == "events" else line
+
+
+@attrs.define
+class _Gap:
+    """A gap that was told of an identifier: what was lost lies above `above` and up to `floor`."""
+
+    index: int
+    above: int
+    floor: int
+
+
+class Audit:
+    """Holds what one listener got to what it was promised. `ended`: up to where a listener that has parted got everything."""
+
+    def __init__(
+        self, kept: Kept, listens: Sequence[Listen], frames: Sequence[Frame], heartbeat: int, *, poll: bool
+    ) -> None:
+        self.kept = kept
+        self.listens = listens
+        self.frames = frames
+        self.heartbeat = heartbeat
+        self.poll = poll
+        self._by_position = {push.position: push for push in kept.pushes}
+        self._gaps: dict[str, list[_Gap]] = {}
+        self._got: set[int] = set()
+        self._last: dict[str, int] = {}
+
+    def check(self, ended: int | None, *, settled: bool) -> None:
+        """`settled`: it is at the head now, so that nothing is missing any more."""
+        assert self.listens
+        if not self.frames:
+            if settled:
+                assert self.poll
+                assert not self.listens[0].lost
+                self._nothing_missing(self.listens[0], None)
+            return
+        parts = self._parts()
+        pending: set[str] = set()
+        for number, (listen, begin, end) in enumerate(parts):
+            if number:
+                for name in [name for name in self._gaps if name not in listen.before]:
+                    del self._gaps[name], self._last[name]
+            for name in listen.shares.keys() - listen.before.keys():
+                self._last.pop(name, None)
+            last = number == len(parts) - 1
+            pending = self._check_part(listen, begin, end, pending, followed=not last)
+            until = listen.until
+            if until is None:
+                until = ended if ended is not None else (None if settled else self._reached)
+            self._nothing_missing(listen, until)
+        if settled and not self.poll:
+            listen, begin, end = parts[-1]
+            assert any(frame.value["type"] == "heartbeat" for frame in self.frames[begin:end]), "no end of the replay"
+
+    def _parts(self) -> list[tuple[Listen, int, int]]:
+        """What belongs to which listen: each begins with its ready, but for a poll that gets none."""
+        if not self.listens[0].has_ready:
+            assert len(self.listens) == 1
+            assert all(frame.value["type"] != "ready" for frame in self.frames)
+            return [(self.listens[0], 0, len(self.frames))]
+        begins = [index for index, frame in enumerate(self.frames) if frame.value["type"] == "ready"]
+        assert begins[0] == 0
+        assert len(begins) <= len(self.listens)
+        ends = [*begins[1:], len(self.frames)]
+        return [
+            (listen, begin, end) for listen, begin, end in zip(self.listens, begins, ends, strict=False)
+        ]
+
+    def _check_part(self, listen: Listen, begin: int, end: int, pending: set[str], *, followed: bool) -> set[str]:
+        """Frame by frame. Returns what must be told as lost after the next ready, for this one was not written alone."""
+        self._reached = 0
+        self._told = 0  # by a heartbeat
+        self._nothing_up_to(listen.moment.now, listen.moment)
+        must = listen.lost | (pending & listen.before.keys())
+        first = begin
+        if listen.has_ready:
+            self._check_ready(listen, self.frames[begin])
+            first += 1
+        gap = first < end and self.frames[first].value["type"] == "gap"
+        if first == end and followed:
+            pending = must  # two answers in one write: the gap comes after the second
+        else:
+            pending = set()
+            if first < end or listen.has_ready:
+                self._check_first_gap(listen, self.frames[begin], self.frames[first] if gap else None, must)
+        last = -1
+        for index in range(first, end):
+            frame = self.frames[index]
+            kind = frame.value["type"]
+            if kind == "push":
+                last = self._check_push(listen, frame, last)
+            elif kind == "gap":
+                self._check_gap(listen, index, frame, must if index == first else set())
+            else:
+                self._check_heartbeat(listen, index, frame)
+        return pending
+
+    def _check_ready(self, listen: Listen, frame: Frame) -> None:
+        value = frame.value
+        assert frame.json == compact(value)
+        assert list(value) == ["type", "heartbeat", "secret", "warnings", "positions"]
+        assert value["heartbeat"] == self.heartbeat
+        assert value["secret"] == [name for name in listen.shares if listen.secret(name)]
+        assert len(value["warnings"]) == sum(group.key == "wrong" for group in listen.groups)
+        assert len(value["positions"]) == len(listen.groups)
+        now = listen.moment.now
+        for group, position in zip(listen.groups, value["positions"], strict=True):
+            new = [
+                share_on_joining(None if group.ids is None else group.ids[index], group.position, group.right, now).since
+                for index, name in enumerate(group.folded)
+                if name not in listen.before
+            ]
+            if len(new) == len(group.names):
+                assert position == min(new), "the first cursor of a group"
+            else:
+                assert listen.at is not None
+                assert min([*new, listen.at]) <= position <= min([*new, now])
+
+    def _check_first_gap(self, listen: Listen, first: Frame, gap: Frame | None, must: set[str]) -> None:
+        told = set() if gap is None else set(gap.value["identifiers"])
+        # A poll without a ready may have gone live before it got anything, and then knows no less than its floors tell.
+        moment = first.moment if listen.has_ready else listen.moment
+        for name in listen.shares:
+            if listen.gains(name):
+                continue
+            known = max([listen.since(name), *(gap.floor for gap in self._gaps.get(name, ()))])
+            if name in must or moment.floor(name, listen.secret(name)) > known:
+                assert name in told, f"no gap was told of {name}"
+
+    def _check_push(self, listen: Listen, frame: Frame, last: int) -> int:
+        position = frame.value["position"]
+        push = self._by_position[position]
+        assert frame.json == push.frame
+        assert position > last, "out of order"
+        assert position not in self._got, "twice"
+        assert listen.gives(push) or listen.may_give(push), "not for this listener"
+        assert position > self._told or listen.may_give(push), "a heartbeat has told that there is nothing more"
+        assert position > self._last.get(push.identifier, 0), "a page would drop it"
+        self._got.add(position)
+        self._last[push.identifier] = position
+        self._reached = max(self._reached, position)
+        return position
+
+    def _check_gap(self, listen: Listen, index: int, frame: Frame, must: set[str]) -> None:
+        names = frame.value["identifiers"]
+        assert frame.json == compact({"type": "gap", "identifiers": names})
+        assert names
+        assert len(set(names)) == len(names)
+        for name in names:
+            before = self._gaps.setdefault(name, [])
+            self._last.setdefault(name, 0)
+            floor = frame.moment.floor(name, listen.secret(name))
+            # A listener goes through in the order of positions: whoever has got one has all before it, but for its group's.
+            above = max(listen.since(name), self._reached, self._told, *(gap.floor for gap in before), 0)
+            assert name in must or floor > above, f"nothing of {name} can have been lost"
+            before.append(_Gap(index, above, floor))
+
+    def _check_heartbeat(self, listen: Listen, index: int, frame: Frame) -> None:
+        value = frame.value
+        position = value["position"]
+        assert frame.json == compact({"type": "heartbeat", "position": position})
+        assert position == frame.moment.now or (self.poll and position < frame.moment.now)
+        assert position >= self._told
+        self._nothing_up_to(position, frame.moment)
+        self._told = position
+        self._reached = max(self._reached, position)
+        self._nothing_missing(listen, position)
+        if self.poll:
+            assert index == len(self.frames) - 1, "a heartbeat ends a poll"
+
+    def _nothing_up_to(self, position: int, moment: Moment) -> None:
+        assert all(push.position > position for push in self.kept.pushes[moment.made :]), "it was told that none comes"
+
+    def _nothing_missing(self, listen: Listen, until: int | None) -> None:
+        for push in self.kept.pushes:
+            if push.position in self._got or (until is not None and push.position > until) or not listen.gives(push):
+                continue
+            if listen.may_give(push):
+                continue
+            assert not push.kept, f"missing: {push}"
+            gaps = self._gaps.get(push.identifier, ())
+            assert any(gap.above < push.position <= gap.floor for gap in gaps), f"lost without a word: {push}"
