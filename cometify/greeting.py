@@ -36,14 +36,17 @@ def greet(settings: Settings) -> None:
     print(
         "\nThere is no configuration, so one account was made up for this run:\n"
         f"    API key    {account.api_key}\n    API secret {account.api_secrets[0]}\n"
-        "Write a cometify.toml to keep one.\n",
+        "To keep it, write a cometify.toml with these lines:\n"
+        f'    [[account]]\n    api_key = "{account.api_key}"\n    api_secret = "{account.api_secrets[0]}"\n'
+        "The page asks for the API secret when you push from it.\n",
         file=sys.__stdout__,
         flush=True,
     )
     signature = secure(account.api_key, account.api_secrets[0], IDENTIFIER, TEXT)
     log.info("Cometify is up, the getting-started page is {url}/#key={key}", url=url, key=account.api_key)
-    log.info("Listen:  curl -N '{url}/{key}/events?identifiers={id}'", url=url, key=account.api_key, id=IDENTIFIER)
+    log.info("Listen:\n    curl -N '{url}/{key}/events?identifiers={id}'", url=url, key=account.api_key, id=IDENTIFIER)
     log.info(
-        "Push:    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
+        "Push this text (another needs another secure, which the page makes):\n"
+        "    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
         text=TEXT, secure=signature, url=url, key=account.api_key, id=IDENTIFIER,
     )  # fmt: skip

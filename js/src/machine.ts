@@ -276,6 +276,8 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
   /** The connection broke, or was silent for too long: the same transport again, or the next? */
   function fall({ after = 0 }: { after?: number; type?: string }): void {
     failures++;
+    // Proven or not: what fails so often in a row may be blocked by now, as on another network.
+    if (failures >= UNREACHABLE) brief = 0;
     const stay = brief < 0 || (state === 'connected' && ++brief < BRIEF);
     if (!stay) {
       brief = 0;

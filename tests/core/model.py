@@ -142,9 +142,9 @@ class Share:
 
 
 def share_on_joining(internal_id: int | None, position: int | None, right: bool, now: int) -> Share:
-    above = internal_id if internal_id else -1
+    above = internal_id or -1
     if position is not None:
-        at = position if position <= now else now
+        at = min(position, now)
         return Share(above, at, at, right)
     if internal_id is None:
         return Share(above, now, now, right)

@@ -1,0 +1,146 @@
+"""Identifiers and the lists of them."""
+
+import json
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cometify.core import errors
+from cometify.core.identifier import MAX_IDENTIFIERS, Identifier, Names, names_from_json, names_from_query
+
+VECTORS = json.loads(
+    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "identifiers.json").read_text(encoding="utf-8")
+)
+QUICK = settings(max_examples=50, deadline=None)
+LETTERS = string.ascii_letters
+REST = LETTERS + string.digits + "_"
+IDENTIFIERS = st.builds(str.__add__, st.sampled_from(LETTERS), st.text(REST, max_size=59))
+
+
+def refusal(call, *arguments):
+    with pytest.raises(errors.Refused) as caught:
+        call(*arguments)
+    return caught.value
+
+
+@pytest.mark.parametrize("text", VECTORS["valid"])
+def test_valid_identifiers_keep_their_spelling_and_are_routed_in_lower_case(text):
+    one = Identifier.read(text)
+    assert (one.spelled, one.folded) == (text, text.lower())
+
+
+@pytest.mark.parametrize("value", [*VECTORS["invalid"], None, 1, True, b"chat", ["chat"], {"chat": 1}])
+def test_anything_else_is_refused(value):
+    assert refusal(Identifier.read, value).code is errors.INVALID_IDENTIFIER
+
+
+@QUICK
+@given(st.text(max_size=62) | IDENTIFIERS | st.builds(str.__add__, IDENTIFIERS, st.sampled_from("\n\r\0 -\u2028")))
+@example("chat\n")
+@example("a" * 60 + "\n")
+@example("\ud800")
+def test_an_identifier_is_one_from_its_first_character_to_its_last(text):
+    good = 1 <= len(text) <= 60 and text[0] in LETTERS and all(character in REST for character in text)
+    if good:
+        assert Identifier.read(text).spelled == text
+    else:
+        refused = refusal(Identifier.read, text)
+        assert refused.code is errors.INVALID_IDENTIFIER
+        assert refused.detail.isprintable()
+
+
+def test_spelling_does_not_tell_identifiers_apart():
+    assert Identifier.read("Chat") == Identifier.read("cHAT")
+    assert hash(Identifier.read("Chat")) == hash(Identifier.read("cHAT"))
+    assert Identifier.read("chat") != Identifier.read("chat2")
+
+
+def test_a_refusal_shows_what_was_sent_but_not_all_of_it():
+    assert "'a-b'" in refusal(Identifier.read, "a-b").detail
+    assert f"'{'-' * 64}'" in refusal(Identifier.read, "-" * 64).detail
+    assert f"'{'-' * 61}...'" in refusal(Identifier.read, "-" * 65).detail
+    assert refusal(Identifier.read, {"private": 1}).detail.startswith("What was sent is not an identifier")
+
+
+@pytest.mark.parametrize("vector", VECTORS["lists"], ids=lambda vector: vector["query"])
+def test_a_query_is_a_list_in_the_order_sent(vector):
+    names = names_from_query(vector["query"])
+    assert [one.spelled for one in names.identifiers] == vector["identifiers"]
+    assert names.spelled == ",".join(vector["identifiers"])
+    expected = vector["internal_ids"]
+    assert names.internal_ids == (expected if expected is None else tuple(int(digits) for digits in expected))
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused_lists"], ids=lambda vector: ascii(vector["query"]))
+def test_a_list_in_no_form_is_refused(vector):
+    assert refusal(names_from_query, vector["query"]).code.name == vector["code"]
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled", "internal_ids"),
+    [
+        ("Chat", "Chat", None),
+        (["b", "A"], "b,A", None),
+        ({"metrics": 59, "tweets": "9223372036854775807"}, "metrics,tweets", (59, 2**63 - 1)),
+    ],
+)
+def test_json_has_three_forms(value, spelled, internal_ids):
+    names = names_from_json(value)
+    assert (names.spelled, names.internal_ids) == (spelled, internal_ids)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (None, errors.MISSING_PARAMETER),
+        (1, errors.INVALID_PARAMETER),
+        (True, errors.INVALID_PARAMETER),
+        ([], errors.INVALID_PARAMETER),
+        ({}, errors.INVALID_PARAMETER),
+        ("", errors.INVALID_IDENTIFIER),
+        ("chat,metrics", errors.INVALID_IDENTIFIER),
+        (["chat", None], errors.INVALID_IDENTIFIER),
+        ([["chat"]], errors.INVALID_IDENTIFIER),
+        (["chat", "CHAT"], errors.INVALID_PARAMETER),
+        ({"chat": 1, "Chat": 1}, errors.INVALID_PARAMETER),
+        ({"chat": None}, errors.INVALID_PARAMETER),
+        ({"chat": 1.5}, errors.INVALID_PARAMETER),
+    ],
+)
+def test_json_in_no_form_is_refused(value, code):
+    assert refusal(names_from_json, value).code is code
+
+
+def test_a_refusal_names_the_identifier_that_stands_twice_and_the_one_whose_id_is_wrong():
+    assert "CHAT stands twice" in refusal(names_from_query, "chat,a,CHAT,a").detail
+    assert "internal id of metrics" in refusal(names_from_query, "chat:1,metrics:x").detail
+
+
+def test_a_hundred_may_be_listened_to_and_no_more():
+    many = [f"a{number}" for number in range(MAX_IDENTIFIERS + 1)]
+    assert len(names_from_json(many[:-1]).identifiers) == 100
+    assert len(names_from_query(",".join(many[:-1])).identifiers) == 100
+    assert "101 were given" in refusal(names_from_json, many).detail
+    assert "101 were given" in refusal(names_from_query, ",".join(many)).detail
+
+
+@QUICK
+@given(st.lists(IDENTIFIERS, min_size=1, max_size=10, unique_by=str.lower))
+def test_a_query_and_an_array_ask_for_the_same(texts):
+    names = names_from_query(",".join(texts))
+    assert names == names_from_json(texts)
+    assert names.spelled == ",".join(texts)
+
+
+@QUICK
+@given(st.text() | st.text("aB1_:,\n", max_size=12))
+def test_any_query_is_a_list_or_refused(text):
+    try:
+        names = names_from_query(text)
+    except errors.Refused:
+        return
+    assert isinstance(names, Names)
+    assert names.identifiers
