@@ -350,9 +350,7 @@ class Audit:
         assert begins[0] == 0
         assert len(begins) <= len(self.listens)
         ends = [*begins[1:], len(self.frames)]
-        return [
-            (listen, begin, end) for listen, begin, end in zip(self.listens, begins, ends, strict=False)
-        ]
+        return [(listen, begin, end) for listen, begin, end in zip(self.listens, begins, ends, strict=False)]
 
     def _check_part(self, listen: Listen, begin: int, end: int, pending: set[str], *, followed: bool) -> set[str]:
         """Frame by frame. Returns what must be told as lost after the next ready, for this one was not written alone."""
@@ -394,7 +392,9 @@ class Audit:
         now = listen.moment.now
         for group, position in zip(listen.groups, value["positions"], strict=True):
             new = [
-                share_on_joining(None if group.ids is None else group.ids[index], group.position, group.right, now).since
+                share_on_joining(
+                    None if group.ids is None else group.ids[index], group.position, group.right, now
+                ).since
                 for index, name in enumerate(group.folded)
                 if name not in listen.before
             ]

@@ -243,9 +243,7 @@ class Promises(RuleBasedStateMachine):
         asked = []
         for indexes, upper, ids, key, position in groups:
             names = tuple([NAMES[index].upper() if upper else NAMES[index] for index in indexes])
-            asked.append(
-                Asked(names, None if ids is None else tuple(ids[: len(names)]), key, self._position(position))
-            )
+            asked.append(Asked(names, None if ids is None else tuple(ids[: len(names)]), key, self._position(position)))
         return tuple(asked)
 
     def _position(self, position: Any) -> int | None:

@@ -558,10 +558,11 @@ async function push() {
   }
   const { listeners, position } = body;
   const reach = {
-    0: 'no listener connected now; it is kept for those that resume',
-    1: '1 listener connected now',
+    0: 'no listener connected at that moment; those that resume get it',
+    1: '1 listener connected at that moment',
   };
-  const told = `Pushed at position ${position}, to ${reach[listeners] ?? `${listeners} listeners connected now`}.`;
+  // What is said here was so when the server answered: a listener that resumes shows what it gets below.
+  const told = `Pushed at position ${position}, to ${reach[listeners] ?? `${listeners} listeners connected at that moment`}.`;
   const hint =
     secret && !find('listen-secure-key').checked
       ? ' This page listens without the secureKey and does not get it.'
