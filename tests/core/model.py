@@ -336,7 +336,14 @@ class Audit:
             if until is None:
                 until = ended if ended is not None else (None if settled else self._reached)
             self._nothing_missing(listen, until)
-        if settled and not self.poll:
+        if self.poll:
+            at_head = not any(
+                listen.gives(push) and push.position > self._reached
+                for push in self.kept.pushes[: self.frames[-1].moment.made]
+            )
+            ended_by = self.frames[-1].value["type"]
+            assert ended_by == "heartbeat" or not at_head, "a poll that reached the head tells it"
+        elif settled:
             listen, begin, end = parts[-1]
             assert any(frame.value["type"] == "heartbeat" for frame in self.frames[begin:end]), "no end of the replay"
 

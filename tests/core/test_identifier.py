@@ -5,7 +5,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
@@ -14,7 +14,6 @@ from cometify.core.identifier import MAX_IDENTIFIERS, Identifier, Names, names_f
 VECTORS = json.loads(
     (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "identifiers.json").read_text(encoding="utf-8")
 )
-QUICK = settings(max_examples=50, deadline=None)
 LETTERS = string.ascii_letters
 REST = LETTERS + string.digits + "_"
 IDENTIFIERS = st.builds(str.__add__, st.sampled_from(LETTERS), st.text(REST, max_size=59))
@@ -37,7 +36,6 @@ def test_anything_else_is_refused(value):
     assert refusal(Identifier.read, value).code is errors.INVALID_IDENTIFIER
 
 
-@QUICK
 @given(st.text(max_size=62) | IDENTIFIERS | st.builds(str.__add__, IDENTIFIERS, st.sampled_from("\n\r\0 -\u2028")))
 @example("chat\n")
 @example("a" * 60 + "\n")
@@ -127,7 +125,6 @@ def test_a_hundred_may_be_listened_to_and_no_more():
     assert "101 were given" in refusal(names_from_query, ",".join(many)).detail
 
 
-@QUICK
 @given(st.lists(IDENTIFIERS, min_size=1, max_size=10, unique_by=str.lower))
 def test_a_query_and_an_array_ask_for_the_same(texts):
     names = names_from_query(",".join(texts))
@@ -135,7 +132,6 @@ def test_a_query_and_an_array_ask_for_the_same(texts):
     assert names.spelled == ",".join(texts)
 
 
-@QUICK
 @given(st.text() | st.text("aB1_:,\n", max_size=12))
 def test_any_query_is_a_list_or_refused(text):
     try:

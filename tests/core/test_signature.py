@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cometify.core.signature import md5hex, same, secure, secure_key
@@ -39,15 +39,16 @@ def test_md5_is_of_the_utf8():
     assert md5hex("ü") == "c03410a5204b21cd8229ff754688d743"
 
 
-@pytest.mark.parametrize("expected", [[DIGEST], [DIGEST, OTHER], [OTHER, DIGEST], (d for d in (DIGEST, OTHER))])
-@pytest.mark.parametrize("given_", [DIGEST, DIGEST.upper()])
-def test_one_of_those_expected_is_enough_in_either_case(given_, expected):
-    assert same(given_, list(expected) if isinstance(expected, list) else [DIGEST, OTHER])
+@pytest.mark.parametrize("expected", [[DIGEST], [DIGEST, OTHER], [OTHER, DIGEST]])
+@pytest.mark.parametrize("sent", [DIGEST, DIGEST.upper()])
+def test_one_of_those_expected_is_enough_in_either_case(sent, expected):
+    assert same(sent, expected)
+    assert same(sent, iter(expected))
 
 
-@pytest.mark.parametrize("given_", ["", OTHER, DIGEST[:-1], DIGEST + "0", DIGEST + "\n", " " + DIGEST, "ü", "\ud800"])
-def test_anything_else_is_not_the_same(given_):
-    assert not same(given_, [DIGEST])
+@pytest.mark.parametrize("sent", ["", OTHER, DIGEST[:-1], DIGEST + "0", DIGEST + "\n", " " + DIGEST, "ü", "\ud800"])
+def test_anything_else_is_not_the_same(sent):
+    assert not same(sent, [DIGEST])
 
 
 def test_nothing_is_the_same_where_nothing_is_expected():
@@ -55,7 +56,6 @@ def test_nothing_is_the_same_where_nothing_is_expected():
     assert not same(DIGEST, iter(()))
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text(st.characters()))
 def test_any_text_is_compared_without_an_error(text):
     assert same(text, [DIGEST]) == (text.lower() == DIGEST)

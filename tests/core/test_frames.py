@@ -1,0 +1,145 @@
+"""Frames, and the forms in which they go."""
+
+import json
+from io import BytesIO
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cometify.core import errors, frames
+from cometify.core.identifier import Identifier
+from cometify.core.integer import MAX_EXACT, MAX_ID
+from cometify.core.push import Draft, Push
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('\0\n\r\t\b\x1f\x7f\x85\u2028\u2029"\\/<é😀')
+NASTY = "".join(map(chr, range(0xA0))) + "\u2028\u2029\ufeff\uffff\"\\/'</script>😀"
+CHAT = Identifier.read("Chat")
+
+
+def pushed(text="Hello", push_id=None, position=1):
+    return frames.push_frame(Draft(CHAT, text, secret=False, push_id=push_id, signature=None), position)
+
+
+def websocket_payload(data):
+    """What an unmasked final text frame holds, and what comes after it."""
+    stream = BytesIO(data)
+    first, length = stream.read(2)
+    assert first == 0x81
+    if length == 126:
+        length = int.from_bytes(stream.read(2), "big")
+        assert length > 125
+    elif length == 127:
+        length = int.from_bytes(stream.read(8), "big")
+        assert length > 65_535
+    return stream.read(length), stream.read()
+
+
+def chunk(data):
+    """What one chunk of HTTP holds."""
+    size, _, rest = data.partition(b"\r\n")
+    length = int(size, 16)
+    assert rest[length:] == b"\r\n"
+    return rest[:length]
+
+
+def event(data):
+    """The fields of one block of an event stream, read as a browser reads them: CR, LF and CRLF end a line."""
+    assert data.endswith(b"\n\n")
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    assert lines[-2:] == [b"", b""]
+    assert b"" not in lines[:-2]
+    return dict(line.split(b": ", 1) for line in lines[:-2])
+
+
+@given(TEXTS, st.none() | st.integers(0, MAX_ID), st.integers(0, MAX_EXACT))
+@example(NASTY, MAX_ID, MAX_EXACT)
+@example("", None, 0)
+def test_a_push_is_json_that_gives_any_text_back(text, push_id, position):
+    frame = pushed(text, push_id, position)
+    value = json.loads(frame)
+    expected = str(push_id) if push_id is not None and push_id > MAX_EXACT else push_id
+    assert value == {"type": "push", "identifier": "chat", "push_id": expected, "text": text, "position": position}
+    assert list(value) == ["type", "identifier", "push_id", "text", "position"]
+    assert frame == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@given(TEXTS, st.none() | st.integers(0, MAX_EXACT))
+@example(NASTY, 1)
+@example(NASTY * 1000, None)
+def test_every_form_carries_the_same_bytes_whole(text, position):
+    frame = pushed(text)
+    assert not {b"\n", b"\r", b"\0"} & {frame[at : at + 1] for at in range(len(frame))}
+    assert websocket_payload(frames.WEBSOCKET.encode(frame, position)) == (frame, b"")
+    line = frames.POLL.encode(frame, position)
+    assert line.splitlines() == [frame]
+    assert frames.STREAM_UNCHUNKED.encode(frame, position) == line
+    assert chunk(frames.STREAM.encode(frame, position)) == line
+    block = frames.EVENTS_UNCHUNKED.encode(frame, position)
+    assert chunk(frames.EVENTS.encode(frame, position)) == block
+    fields = event(block)
+    assert fields.pop(b"data") == frame
+    assert fields == ({} if position is None else {b"id": b"%d" % position})
+
+
+@pytest.mark.parametrize(
+    ("length", "head"),
+    [
+        (0, b"\x81\x00"),
+        (125, b"\x81\x7d"),
+        (126, b"\x81\x7e\x00\x7e"),
+        (65_535, b"\x81\x7e\xff\xff"),
+        (65_536, b"\x81\x7f\0\0\0\0\0\x01\0\0"),
+    ],
+)
+def test_a_websocket_frame_has_the_shortest_length_that_fits(length, head):
+    assert frames.WEBSOCKET.encode(b"x" * length, 1) == head + b"x" * length
+
+
+def test_ready_says_what_was_accepted():
+    frame = frames.ready_frame(25, ["chat"], ["Grüße"], [1764000000000000, 0])
+    assert (
+        frame
+        == (
+            '{"type":"ready","heartbeat":25,"secret":["chat"],"warnings":["Grüße"],"positions":[1764000000000000,0]}'
+        ).encode()
+    )
+
+
+def test_a_heartbeat_says_how_far_everything_was_sent():
+    assert frames.heartbeat_frame(1764000000000000) == b'{"type":"heartbeat","position":1764000000000000}'
+
+
+def test_a_gap_names_its_identifiers():
+    assert frames.gap_frame(["chat", "metrics"]) == b'{"type":"gap","identifiers":["chat","metrics"]}'
+
+
+def test_reconnect_says_when():
+    assert frames.reconnect_frame(1500) == b'{"type":"reconnect","after":1500}'
+
+
+@pytest.mark.parametrize("code", [errors.NOT_AUTHORIZED, errors.DRAINING], ids=lambda code: code.name)
+def test_an_error_says_what_to_do_and_whether_to_come_back(code):
+    frame = frames.error_frame(errors.Refused(code, 'Say "please" ü.'))
+    assert json.loads(frame) == {"type": "error", "code": code.name, "detail": 'Say "please" ü.', "retry": code.retry}
+    assert list(json.loads(frame)) == ["type", "code", "detail", "retry"]
+
+
+def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_chunked():
+    forms = (
+        frames.WEBSOCKET,
+        frames.STREAM,
+        frames.STREAM_UNCHUNKED,
+        frames.EVENTS,
+        frames.EVENTS_UNCHUNKED,
+        frames.POLL,
+    )
+    assert [form.name for form in forms] == ["websocket", "stream", "stream", "events", "events", "poll"]
+    assert [form for form in forms if form.once] == [frames.POLL]
+    assert [form for form in forms if form.chunked] == [frames.STREAM, frames.EVENTS]
+
+
+def test_two_pushes_are_two_though_they_say_the_same():
+    assert Push("chat", 1, secret=False, position=1, frame=b"{}") != Push(
+        "chat", 1, secret=False, position=1, frame=b"{}"
+    )

@@ -1,0 +1,315 @@
+"""What is asked for, and what of it goes through."""
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cometify.core import errors
+from cometify.core.account import KEPT, REPLAYED, Account
+from cometify.core.group import Ask, Group, Wants, ask_from_frame, ask_from_query, wants_on_joining
+from cometify.core.identifier import names_from_query
+from cometify.core.integer import MAX_EXACT
+from cometify.core.push import Push
+from cometify.core.signature import secure_key
+
+ACCOUNT = Account("1", ("c1h89chHaka9s1",))
+RIGHT = "d6d02dbf813a87619a1ab325878942b0"
+NOW = 1_764_000_000_000_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+MEMBERS = ("identifiers", "secureKey", "token", "position")
+
+
+def listen(*groups, **more):
+    return json.dumps({"type": "listen", "groups": groups, **more}).encode()
+
+
+def refusal(call, *arguments):
+    with pytest.raises(errors.Refused) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def push(push_id=None, position=NOW + 1, *, secret=False):
+    return Push("chat", push_id, secret, position, b"{}")
+
+
+# By query
+
+
+def test_a_query_is_one_group():
+    ask = ask_from_query(
+        {
+            "identifiers": ["chat:59,metrics:0"],
+            "secureKey": [RIGHT],
+            "position": ["7"],
+            "listener": ["9f2c51d07ab34e18"],
+            "utm": ["1", "2"],
+        }
+    )
+    assert ask == Ask((Group(names_from_query("chat:59,metrics:0"), RIGHT, 7),), "9f2c51d07ab34e18")
+
+
+def test_all_but_the_identifiers_may_be_left_out_or_empty():
+    expected = Ask((Group(names_from_query("chat")),))
+    assert ask_from_query({"identifiers": ["chat"]}) == expected
+    empty = {"identifiers": ["chat"], "secureKey": [""], "token": [""], "position": [""], "listener": [""]}
+    assert ask_from_query(empty, "") == expected
+
+
+@pytest.mark.parametrize("parameters", [{}, {"identifiers": []}, {"identifiers": [""]}])
+def test_a_query_without_identifiers_is_refused(parameters):
+    assert refusal(ask_from_query, parameters).code is errors.MISSING_PARAMETER
+
+
+@pytest.mark.parametrize("name", [*MEMBERS, "listener"])
+def test_a_parameter_given_twice_is_refused(name):
+    refused = refusal(ask_from_query, {"identifiers": ["chat"], name: ["chat", "chat"]})
+    assert refused.code is errors.REPEATED_PARAMETER
+    assert name in refused.detail
+
+
+def test_last_event_id_wins_over_position():
+    parameters = {"identifiers": ["chat"], "position": ["7"]}
+    assert ask_from_query(parameters, "8").groups[0].position == 8
+    assert ask_from_query(parameters, "").groups[0].position == 7
+    assert refusal(ask_from_query, parameters, "x").code is errors.INVALID_PARAMETER
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*MEMBERS, "listener"]), st.lists(st.text() | st.sampled_from(["a", "b:1", "7"]), max_size=2)
+    ),
+    st.none() | st.text(),
+)
+def test_any_query_is_an_ask_or_refused(parameters, resume):
+    try:
+        ask = ask_from_query(parameters, resume)
+    except errors.Refused:
+        return
+    assert len(ask.groups) == 1
+
+
+# By frame
+
+
+def test_a_frame_has_its_groups_in_order():
+    ask = ask_from_frame(
+        listen(
+            {"identifiers": ["guestbook", "comments"], "secureKey": RIGHT, "position": NOW},
+            {"identifiers": {"metrics": 59, "tweets": 100}, "more": 1},
+            {"identifiers": "chat", "secureKey": None, "token": None, "position": None},
+            listener="9f2c51d07ab34e18",
+            more=[],
+        )
+    )
+    assert ask.listener == "9f2c51d07ab34e18"
+    assert ask.groups == (
+        Group(names_from_query("guestbook,comments"), RIGHT, NOW),
+        Group(names_from_query("metrics:59,tweets:100")),
+        Group(names_from_query("chat")),
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{}", b"\xff", b'{"type":"push","groups":[]}', b'{"type":[]}'])
+def test_what_is_no_listen_frame_is_refused(data):
+    assert refusal(ask_from_frame, data).code is errors.INVALID_BODY
+
+
+@pytest.mark.parametrize("data", [b'{"type":"listen"}', b'{"type":"listen","groups":null}'])
+def test_a_frame_without_groups_is_refused(data):
+    assert refusal(ask_from_frame, data).code is errors.MISSING_PARAMETER
+
+
+@pytest.mark.parametrize("groups", [[], {}, "chat", 1, False, ["chat"], [{"identifiers": "chat"}, None], [[]]])
+def test_groups_are_an_array_of_objects(groups):
+    data = json.dumps({"type": "listen", "groups": groups}).encode()
+    assert refusal(ask_from_frame, data).code is errors.INVALID_PARAMETER
+
+
+def test_an_identifier_that_stands_twice_in_an_object_is_refused():
+    data = b'{"type":"listen","groups":[{"identifiers":{"chat":1,"chat":2}}]}'
+    assert refusal(ask_from_frame, data).code is errors.INVALID_PARAMETER
+
+
+@pytest.mark.parametrize(
+    ("group", "code"),
+    [
+        ({}, errors.MISSING_PARAMETER),
+        ({"identifiers": "chat\n"}, errors.INVALID_IDENTIFIER),
+        ({"identifiers": "chat", "secureKey": 1}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "token": "x"}, errors.INVALID_TOKEN),
+        ({"identifiers": "chat", "position": -1}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "position": 1.5}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "position": MAX_EXACT + 1}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "position": str(MAX_EXACT + 1)}, errors.INVALID_PARAMETER),
+    ],
+)
+def test_a_group_in_no_form_is_refused(group, code):
+    assert refusal(ask_from_frame, listen(group)).code is code
+
+
+def test_a_hundred_identifiers_over_all_groups_and_no_more():
+    many = [f"a{number}" for number in range(60)]
+    assert len(ask_from_frame(listen({"identifiers": many}, {"identifiers": many[:40]})).groups) == 2
+    refused = refusal(ask_from_frame, listen({"identifiers": many}, {"identifiers": many[:41]}))
+    assert refused.code is errors.INVALID_PARAMETER
+    assert "101 were given" in refused.detail
+
+
+@pytest.mark.parametrize("listener", ["a" * 8, "A-_9" * 16, "--------"])
+def test_a_listener_has_an_id_of_its_own(listener):
+    assert ask_from_frame(listen({"identifiers": "chat"}, listener=listener)).listener == listener
+    assert ask_from_query({"identifiers": ["chat"], "listener": [listener]}).listener == listener
+
+
+@pytest.mark.parametrize(
+    "listener", ["", "a" * 7, "a" * 65, "a" * 8 + "\n", "ä" * 8, "a b c d e", 12345678, [], ["a"] * 8]
+)
+def test_an_id_in_no_form_is_refused(listener):
+    assert refusal(ask_from_frame, listen({"identifiers": "chat"}, listener=listener)).code is errors.INVALID_PARAMETER
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_message_is_an_ask_or_refused(data):
+    try:
+        ask = ask_from_frame(data)
+    except errors.Refused:
+        return
+    assert ask.groups
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(MEMBERS), JSON | st.sampled_from(["chat", {"a": 1}, ["a", "b"]]))),
+    JSON,
+)
+@example([{"identifiers": "\ud800"}], None)
+@example([{"identifiers": "chat", "secureKey": "\ud800"}], None)
+def test_any_listen_frame_is_an_ask_or_refused(groups, listener):
+    try:
+        ask = ask_from_frame(listen(*groups, listener=listener))
+    except errors.Refused as refused:
+        assert refused.detail.encode()  # noqa: PT017
+        return
+    assert len(ask.groups) == len(groups)
+    for group in ask.groups:
+        assert not group.right(ACCOUNT)
+
+
+# The right
+
+
+def test_a_key_gives_the_right_to_exactly_its_list():
+    assert Group(names_from_query("metrics,tweets"), RIGHT).right(ACCOUNT)
+    assert Group(names_from_query("metrics:1,tweets:0"), RIGHT.upper()).right(ACCOUNT)
+    for other in ("tweets,metrics", "metrics", "Metrics,tweets", "metrics,tweets,chat"):
+        assert not Group(names_from_query(other), RIGHT).right(ACCOUNT)
+
+
+def test_no_key_gives_no_right():
+    assert not Group(names_from_query("metrics,tweets")).right(ACCOUNT)
+    assert not Group(names_from_query("metrics,tweets"), "").right(ACCOUNT)
+
+
+def test_a_key_of_either_live_secret_gives_the_right_and_one_of_a_revoked_secret_none():
+    group = Group(names_from_query("chat"), secure_key("1", "old", "chat"))
+    assert group.right(Account("1", ("new", "old")))
+    assert group.right(Account("1", ("old", "new")))
+    assert not group.right(Account("1", ("new",)))
+
+
+def test_a_group_does_not_show_its_key():
+    assert RIGHT not in repr(Group(names_from_query("chat"), RIGHT))
+
+
+# What goes through
+
+
+@pytest.mark.parametrize(
+    ("internal_id", "position", "wants"),
+    [
+        (None, None, Wants(False, -1, NOW, NOW)),
+        (59, None, Wants(False, 59, NOW - REPLAYED, NOW)),
+        (0, None, Wants(False, -1, NOW - KEPT, NOW - KEPT)),
+        (None, 7, Wants(False, -1, 7, 7)),
+        (59, 7, Wants(False, 59, 7, 7)),
+        (0, 7, Wants(False, -1, 7, 7)),
+        (None, 0, Wants(False, -1, 0, 0)),
+    ],
+)
+@pytest.mark.parametrize("right", [False, True])
+def test_joining_wants_what_the_table_says(internal_id, position, wants, right):
+    found = wants_on_joining(internal_id, position, right, NOW)
+    assert (found.secret, found.above, found.since, found.unnumbered_since) == (
+        right,
+        wants.above,
+        wants.since,
+        wants.unnumbered_since,
+    )
+
+
+def test_a_plain_group_gets_what_comes_and_nothing_that_was():
+    wants = wants_on_joining(None, None, False, NOW)
+    assert not wants(push(1, NOW))
+    assert wants(push(0))
+    assert wants(push(None))
+
+
+def test_an_internal_id_gets_higher_ids_of_three_minutes_and_what_has_none_only_live():
+    wants = wants_on_joining(59, None, False, NOW)
+    assert wants(push(60, NOW - REPLAYED + 1))
+    assert not wants(push(60, NOW - REPLAYED))
+    assert not wants(push(59, NOW - 1))
+    assert not wants(push(59))
+    assert not wants(push(None, NOW))
+    assert wants(push(None))
+
+
+def test_internal_id_zero_gets_all_that_is_kept():
+    wants = wants_on_joining(0, None, False, NOW)
+    for push_id in (None, 0, 1):
+        assert wants(push(push_id, NOW - KEPT + 1))
+        assert not wants(push(push_id, NOW - KEPT))
+
+
+def test_resuming_gets_everything_after_the_position_that_its_id_lets_through():
+    wants = wants_on_joining(59, 7, False, NOW)
+    assert wants(push(None, 8))
+    assert wants(push(60, 8))
+    assert not wants(push(59, 8))
+    assert not wants(push(60, 7))
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_secret_pushes_need_the_right(right):
+    wants = wants_on_joining(None, None, right, NOW)
+    assert wants(push(1, secret=True)) is right
+    assert wants(push(None, secret=True)) is right
+    assert wants(push(1))
+
+
+def test_at_the_head_only_the_right_and_the_internal_id_remain():
+    assert wants_on_joining(59, None, True, NOW).settled == Wants(True, 59)
+
+
+def test_going_on_repeats_nothing_up_to_the_cursor_and_takes_the_right_it_has_now():
+    wants = wants_on_joining(59, None, True, NOW)
+    assert wants.going_on(False, NOW - 5) == Wants(False, 59, NOW - 5, NOW)
+    assert wants.going_on(True, NOW + 5) == Wants(True, 59, NOW + 5, NOW + 5)
+    assert wants.going_on(True, 0) == wants
+
+
+@given(
+    st.none() | st.integers(0, 5),
+    st.none() | st.integers(NOW - 5, NOW + 5),
+    st.none() | st.integers(0, 5),
+    st.integers(NOW + 6, NOW + 9),
+)
+def test_what_is_settled_lets_the_same_through_above_the_head(internal_id, position, push_id, later):
+    wants = wants_on_joining(internal_id, position, True, NOW)
+    assert wants(push(push_id, later)) == wants.settled(push(push_id, later))

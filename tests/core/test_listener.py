@@ -1,0 +1,222 @@
+"""One cursor, what a listener has besides it, and the states."""
+
+import json
+
+import pytest
+
+from cometify.core.errors import DRAINING, Refused
+from cometify.core.frames import STREAM_UNCHUNKED, gap_frame
+from cometify.core.group import Wants
+from cometify.core.listener import Arrears, Listener, State, elsewhere
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
+from cometify.core.view import View
+
+SEES_ALL = (("chat", True), ("metrics", False))
+
+
+class Peer(Listener):
+    form = STREAM_UNCHUNKED
+
+    def __init__(self, view=None, filters=None, cursor=0):
+        super().__init__()
+        self.view = view
+        self.filters = filters
+        self.cursor = cursor
+        if view is not None and filters is not None:
+            view.filtered[self] = None
+
+    def wake(self):
+        self.send = len
+
+
+@pytest.fixture
+def view():
+    sources = tuple((RingBuffer(("37282591", name), 0, 0), secret) for name, secret in SEES_ALL)
+    return View((STREAM_UNCHUNKED, ()), sources, 0, lambda: 99)
+
+
+def add(view, position, *, number=0, secret=False, push_id=None, most=1000):
+    ring, seen = view.sources[number]
+    push = Push(ring.channel[1], push_id, secret, position, b'{"position":%d}' % position)
+    ring.append(push, most, 10**6)
+    if seen or not secret:
+        view.advance(push)
+    return push
+
+
+def frames(span):
+    return [json.loads(line) for line in span.data.splitlines()]
+
+
+def gap(*names):
+    return json.loads(gap_frame(names))
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("offer", (b"x",)),
+        ("hold", (b"x",)),
+        ("unread", ()),
+        ("beat", (b"x",)),
+        ("wake", ()),
+        ("end", (Refused(DRAINING, "later"),)),
+        ("drain", (1,)),
+        ("preface", (b"x",)),
+    ],
+)
+def test_the_writing_must_be_brought_by_a_transport(method, arguments):
+    with pytest.raises(NotImplementedError):
+        getattr(Listener(), method)(*arguments)
+
+
+def test_who_is_not_live_is_not_written_to_by_the_sweep():
+    listener = Listener()
+    assert listener.state is State.BEHIND
+    assert listener.send is elsewhere
+    assert elsewhere(b"x") is None
+
+
+def test_without_filters_everything_is_wanted_and_one_group_that_lets_through_is_enough():
+    push = Push("chat", 5, True, 10, b"x")
+    assert Peer().wants(push)
+    assert Peer(filters={"chat": (Wants(False), Wants(True, 4))}).wants(push)
+    assert not Peer(filters={"chat": (Wants(False), Wants(True, 5))}).wants(push)
+    assert Listener.unfiltered(secret=True)(push)
+    assert not Listener.unfiltered(secret=False)(push)
+
+
+def test_the_strictest_filter_is_the_highest_internal_id():
+    assert Peer().strictest == -1
+    assert Peer(filters={"chat": (Wants(True, 4), Wants(True)), "metrics": (Wants(False, 7),)}).strictest == 7
+
+
+def test_who_is_simply_behind_shares_the_span_of_its_view(view):
+    add(view, 1)
+    assert Peer(view).owed() is Peer(view).owed() is view.span(0)
+
+
+def test_a_filter_keeps_out_what_it_does_not_let_through(view):
+    for push_id in (1, 2, 3):
+        add(view, push_id, push_id=push_id)
+    listener = Peer(view, {"chat": (Wants(True, 1),), "metrics": (Wants(False),)})
+    assert frames(listener.owed()) == [{"position": 2}, {"position": 3}]
+
+
+def test_a_loss_is_told_once_and_before_what_is_left(view):
+    add(view, 1)
+    add(view, 2, most=1)
+    listener = Peer(view)
+    span = listener.owed()
+    assert frames(span) == [gap("chat"), {"position": 2}]
+    assert listener.took(span, 0) == span.data[: span.greeting], "it counts as told, so it is held"
+    assert frames(listener.owed()) == [{"position": 2}]
+    add(view, 3, most=1)
+    assert frames(listener.owed()) == [gap("chat"), {"position": 3}]
+
+
+@pytest.mark.parametrize(("number", "names"), [(0, ["chat"]), (1, [])])
+def test_the_loss_of_a_secret_push_is_told_only_to_those_who_may_see_it(view, number, names):
+    add(view, 1, number=number, secret=True)
+    add(view, 2, number=number, most=1)
+    expected = [gap(*names)] if names else []
+    assert frames(Peer(view).owed()) == [*expected, {"position": 2}]
+
+
+def test_a_loss_up_to_where_it_is_told_already_is_not_told_again(view):
+    add(view, 1)
+    add(view, 2, secret=True, most=1)
+    add(view, 3, most=1)
+    for told, again in [((1, 2), False), ((1, 1), True), ((0, 2), True)]:
+        listener = Peer(view)
+        listener.arrears = Arrears(told={"chat": told})
+        assert frames(listener.owed()) == [*([gap("chat")] if again else []), {"position": 3}]
+        assert listener.arrears.told == {"chat": (1, 2)}
+
+
+def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
+    add(view, 1)
+    add(view, 2, most=1)
+    listener = Peer(view)
+    listener.arrears = Arrears(greeting=b'"ready"\n', lost={"metrics"}, replaying=True)
+    span = listener.owed()
+    assert frames(span) == ["ready", gap("chat", "metrics"), {"position": 2}, {"type": "heartbeat", "position": 99}]
+    assert listener.arrears.lost == set()
+
+
+def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
+    listener = Peer(view)
+    assert listener.owes_nothing
+    for arrears in (Arrears(greeting=b"x"), Arrears(lost={"chat"}), Arrears(replaying=True)):
+        listener.arrears = arrears
+        assert not listener.owes_nothing
+    listener.arrears = Arrears()
+    assert listener.owes_nothing
+    add(view, 1)
+    assert not listener.owes_nothing
+
+
+@pytest.mark.parametrize(("beyond", "replaying"), [(0, True), (1, False)])
+def test_a_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
+    add(view, 1)
+    listener = Peer(view)
+    listener.arrears = Arrears(replaying=True)
+    span = listener.owed()
+    rest = listener.took(span, span.heartbeat + beyond)
+    assert listener.arrears.replaying is replaying
+    assert rest == (span.data[span.heartbeat + 1 :] if beyond else b"")
+
+
+def test_at_the_head_the_past_makes_no_difference(view):
+    add(view, 1)
+    listener = Peer(view, {"chat": (Wants(True, -1, 1, 1),), "metrics": (Wants(False, -1, 5), Wants(False, 3))})
+    listener.arrears = Arrears()
+    listener.go_live()
+    assert (listener.state, listener.cursor, listener.arrears) == (State.LIVE, 1, None)
+    assert (listener.filters, listener in view.filtered, listener in view.live) == (None, False, True)
+    assert listener.send is len
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"chat": (Wants(True, 3, 1, 1),), "metrics": (Wants(False, -1, 1, 1),)},
+        {"chat": (Wants(False, -1, 1, 1), Wants(True, 3)), "metrics": (Wants(False),)},
+    ],
+)
+def test_a_filter_that_still_filters_is_kept_without_its_past(view, filters):
+    listener = Peer(view, filters)
+    listener.go_live()
+    assert listener.filters == {name: tuple(want.settled for want in wants) for name, wants in filters.items()}
+    assert listener in view.filtered
+
+
+def test_without_filters_going_live_has_nothing_to_settle(view):
+    listener = Peer(view)
+    listener.go_live()
+    assert listener.filters is None
+    assert listener in view.live
+
+
+@pytest.mark.parametrize("state", [State.BEHIND, State.STALLED, State.GONE])
+def test_who_falls_behind_is_live_no_more(view, state):
+    listener = Peer(view)
+    listener.go_live()
+    listener.fall_behind(state)
+    assert (listener.state, listener.send) == (state, elsewhere)
+    assert listener not in view.live
+    listener.fall_behind(State.STALLED)
+    assert listener.state is (State.GONE if state is State.GONE else State.STALLED)
+
+
+def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
+    add(view, 1)
+    add(view, 2)
+    listener = Peer(view)
+    span = listener.owed()
+    assert listener.took(span, 1) == span.data[1 : span.ends[1][0]]
+    assert (listener.cursor, listener.arrears) == (1, None)
+    assert frames(listener.owed()) == [{"position": 2}]
+    assert listener.took(listener.owed(), listener.owed().size) == b""
+    assert listener.owes_nothing

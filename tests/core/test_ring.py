@@ -1,0 +1,96 @@
+"""The ring against a plain list, from which the oldest is simply taken."""
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
+
+CHANNEL = ("37282591", "chat")
+
+
+def push(position, size=10, *, secret=False):
+    return Push("chat", None, secret, position, b"x" * size)
+
+
+class Plain:
+    def __init__(self):
+        self.pushes = []
+        self.floor = 5
+        self.secret_floor = 3
+
+    @property
+    def size(self):
+        return sum(len(one.frame) for one in self.pushes)
+
+    def drop(self):
+        gone = self.pushes.pop(0)
+        if gone.secret:
+            self.secret_floor = gone.position
+        else:
+            self.floor = gone.position
+
+    def append(self, one, most_pushes, most_bytes):
+        self.pushes.append(one)
+        while len(self.pushes) > most_pushes or self.size > most_bytes:
+            self.drop()
+
+
+appends = st.tuples(st.integers(1, 3), st.integers(1, 60), st.booleans())
+
+
+@given(
+    st.lists(st.tuples(appends, st.sampled_from([1, 1, 2, 70])), max_size=12),
+    st.sampled_from([1, 3, 66, 100]),
+    st.sampled_from([50, 1000, 10**6]),
+    st.lists(st.integers(0, 12), max_size=12),
+)
+@settings(max_examples=50)
+def test_the_ring_is_a_list_that_loses_its_oldest(steps, most_pushes, most_bytes, drops):
+    ring, plain = RingBuffer(CHANNEL, 5, 3), Plain()
+    position = 10
+    for number, ((step, size, secret), times) in enumerate(steps):
+        for _ in range(times):
+            position += step
+            one = push(position, size, secret=secret)
+            before = plain.size
+            plain.append(one, most_pushes, most_bytes)
+            assert ring.append(one, most_pushes, most_bytes) == plain.size - before
+        for _ in range(min(drops[number] if number < len(drops) else 0, len(plain.pushes))):
+            assert ring.drop_oldest() == len(plain.pushes[0].frame)
+            plain.drop()
+        assert len(ring) == len(plain.pushes)
+        assert ring.kept_bytes == plain.size
+        assert ring.oldest == (plain.pushes[0].position if plain.pushes else None)
+        assert (ring.floor, ring.secret_floor) == (plain.floor, plain.secret_floor)
+        assert ring.lost_since(secret=False) == plain.floor
+        assert ring.lost_since(secret=True) == max(plain.floor, plain.secret_floor)
+        around = {one.position + beside for one in plain.pushes[:3] + plain.pushes[-3:] for beside in (-1, 0, 1)}
+        for cursor in {0, position, position + 1, *around}:
+            above = [one for one in plain.pushes if one.position > cursor]
+            assert list(ring.after(cursor)) == above
+            assert list(ring.until(cursor)) == [one for one in plain.pushes if one.position <= cursor]
+            assert ring.bytes_after(cursor) == sum(len(one.frame) for one in above)
+
+
+def test_a_dropped_secret_push_raises_only_the_floor_of_those_who_may_see_it():
+    ring = RingBuffer(CHANNEL, 0, 0)
+    ring.append(push(10, secret=True), 1, 1000)
+    ring.append(push(20), 1, 1000)
+    assert ring.lost_since(secret=False) == 0
+    assert ring.lost_since(secret=True) == 10
+
+
+def test_a_push_longer_than_all_that_may_be_kept_is_dropped_at_once_and_known_to_be_lost():
+    ring = RingBuffer(CHANNEL, 0, 0)
+    ring.append(push(10), 10, 50)
+    assert ring.append(push(20, 51), 10, 50) == -10
+    assert (len(ring), ring.kept_bytes, ring.oldest, ring.floor) == (0, 0, None, 20)
+
+
+def test_what_is_dropped_does_not_stay_in_memory():
+    ring = RingBuffer(CHANNEL, 0, 0)
+    for position in range(1, 10_001):
+        ring.append(push(position), 10, 10**6)
+    assert len(ring) == 10
+    assert [one.position for one in ring.after(0)] == list(range(9_991, 10_001))

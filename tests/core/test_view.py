@@ -1,0 +1,238 @@
+"""What is owed from a cursor on, joined once for all; and a write that may stop at any byte of it."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from cometify.core.frames import EVENTS, POLL, STREAM, WEBSOCKET, heartbeat_frame
+from cometify.core.group import Wants
+from cometify.core.listener import Arrears, Listener
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
+from cometify.core.view import SCAN, SPAN, SPANS, View
+
+MARK = 10**6
+
+
+def make_view(form=WEBSOCKET, secret=(True,), mark=lambda: MARK):
+    rings = [RingBuffer(("37282591", f"name{number}"), 0, 0) for number in range(len(secret))]
+    sources = tuple(zip(rings, secret, strict=True))
+    return View((form, tuple((ring.channel, one) for ring, one in sources)), sources, 0, mark)
+
+
+def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most=10**6):
+    ring, seen = view.sources[number]
+    push = Push(ring.channel[1], push_id, secret, position, b"{%d:%b}" % (position, text))
+    ring.append(push, most, 10**9)
+    if seen or not secret:
+        view.advance(push)
+    return push
+
+
+def encoded(view, pushes):
+    return b"".join(view.form.encode(push.frame, push.position) for push in pushes)
+
+
+class Peer(Listener):
+    form = WEBSOCKET
+
+    def __init__(self, view, wants=None):
+        super().__init__()
+        self.view = view
+        self.filters = wants
+        view.members += 1
+        if wants is not None:
+            view.filtered[self] = None
+            view.strictest = max(view.strictest, self.strictest)
+
+    def wake(self):
+        self.send = len
+
+
+pushes = st.lists(
+    st.tuples(
+        st.integers(1, 3),  # how far above the one before
+        st.sampled_from([b"", b"x", b"\xc3\xa4" * 70]),
+        st.booleans(),  # secret
+        st.none() | st.integers(0, 3),
+        st.integers(0, 1),  # the ring
+    ),
+    max_size=5,
+)
+
+
+@given(
+    st.sampled_from([WEBSOCKET, STREAM, EVENTS]),
+    pushes,
+    st.sampled_from([(True, True), (False, True), (False, False)]),
+    st.sampled_from([b"", b"ready and gap"]),
+    st.booleans(),
+    st.integers(-1, 3),
+    st.integers(0, 6),
+)
+@settings(max_examples=50)
+def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, replaying, above, cursor):
+    view = make_view(form, secret)
+    position = 0
+    for step, text, hidden, push_id, number in made:
+        position += step
+        add(view, position, text=text, secret=hidden, push_id=push_id, number=number)
+    wants = {f"name{number}": (Wants(seen, above),) for number, seen in enumerate(secret)}
+
+    def behind():
+        listener = Peer(view, wants)
+        listener.cursor = cursor
+        listener.arrears = Arrears(greeting=greeting, replaying=replaying)
+        return listener
+
+    whole = behind().owed()
+    for sent in range(whole.size):
+        listener = behind()
+        rest = listener.took(listener.owed(), sent)
+        again = listener.owed()
+        assert whole.data[:sent] + rest + again.data == whole.data
+        boundaries = {whole.greeting, *(end for end, _cursor in whole.ends)}
+        if sent not in boundaries:
+            assert sent + len(rest) == min(end for end in boundaries if end > sent), "no more than what was begun"
+        elif sent or not greeting:
+            assert rest == b""
+        assert again.cursor == whole.cursor
+    listener = behind()
+    assert listener.took(listener.owed(), whole.size) == b""
+    assert listener.owes_nothing
+    assert listener.owed().size == 0
+
+
+def test_several_rings_are_merged_in_the_order_of_positions_without_what_is_not_seen():
+    view = make_view(secret=(True, False, True))
+    made = [
+        add(view, position, number=position % 3, secret=position % 2 == 0, text=b"%d" % position)
+        for position in range(1, 20)
+    ]
+    seen = [push for push in made if not push.secret or push.identifier != "name1"]
+    span = view.span(0)
+    assert span.data == encoded(view, seen)
+    assert span.cursor == view.head == seen[-1].position
+    assert view.span(7).data == encoded(view, [push for push in seen if push.position > 7])
+
+
+def test_all_who_stand_at_one_cursor_share_the_bytes_until_a_push_comes():
+    view = make_view()
+    add(view, 1)
+    span = view.span(0)
+    assert view.span(0) is span
+    add(view, 2)
+    assert view.span(0).data != span.data
+
+
+def test_the_spans_remembered_stay_bounded():
+    view = make_view()
+    for position in range(1, 3 * SPANS):
+        add(view, position)
+    for cursor in range(3 * SPANS - 1):
+        view.span(cursor)
+        assert len(view.spans) <= SPANS
+    assert view.span(0).data == view.join(0).data
+
+
+def test_a_span_is_no_longer_than_a_write_and_the_next_goes_on_where_it_ends():
+    view = make_view()
+    made = [add(view, position, text=b"x" * (SPAN // 3)) for position in range(1, 8)]
+    cursor, data = 0, b""
+    while cursor < view.head:
+        span = view.span(cursor)
+        assert len(span.data) == span.size <= SPAN
+        assert span.cursor > cursor
+        cursor, data = span.cursor, data + span.data
+    assert data == encoded(view, made)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"ready"])
+def test_a_frame_longer_than_a_write_goes_by_itself(greeting):
+    view = make_view()
+    long = [add(view, 1, text=b"x" * 2 * SPAN), add(view, 2, text=b"y" * 2 * SPAN)]
+    span = view.join(0, greeting)
+    assert span.data == greeting + encoded(view, long[:1])
+    assert span.cursor == 1
+    assert view.join(1).data == encoded(view, long[1:])
+
+
+def test_a_long_replay_of_which_nothing_is_wanted_stays_a_slice():
+    view = make_view()
+    for position in range(1, SCAN + 11):
+        add(view, position)
+    first = view.join(0, wants=lambda push: False, replaying=True)
+    assert (first.data, first.cursor, first.heartbeat) == (b"", SCAN, None)
+    second = view.join(first.cursor, wants=lambda push: False, replaying=True)
+    assert second.cursor == SCAN + 10
+    assert second.heartbeat == 0
+
+
+def test_a_replay_ends_with_a_heartbeat():
+    view = make_view()
+    push = add(view, 1)
+    span = view.join(0, replaying=True)
+    assert span.data == encoded(view, [push]) + WEBSOCKET.encode(heartbeat_frame(MARK), MARK)
+    assert span.heartbeat == len(encoded(view, [push]))
+    assert view.join(0).heartbeat is None
+
+
+def test_a_poll_is_ended_by_a_heartbeat_if_there_is_anything_to_tell():
+    view = make_view(POLL)
+    assert view.join(0).data == b""
+    add(view, 1)
+    assert view.join(0).data.endswith(POLL.encode(heartbeat_frame(MARK), MARK))
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_who_has_missed_something_has_no_share_in_the_span(secret):
+    view = make_view(secret=(True,))
+    add(view, 1, secret=secret)
+    add(view, 2, most=1)
+    assert view.span(0) is None
+    assert view.span(0) is None
+    assert view.span(1) is not None
+
+
+def test_a_lost_push_that_one_may_not_see_is_no_loss():
+    view = make_view(secret=(False,))
+    add(view, 1, secret=True)
+    add(view, 2, most=1)
+    assert view.span(0) is not None
+
+
+def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
+    view = make_view()
+    strict = Peer(view, {"name0": (Wants(True, 5),)})
+    lenient = Peer(view, {"name0": (Wants(True, 3),)})
+    behind = Peer(view, {"name0": (Wants(True, 5),)})
+    for listener in (strict, lenient, Peer(view)):
+        listener.go_live()
+    ring = view.sources[0][0]
+    for position, (push_id, unwanted) in enumerate(
+        [(None, []), (6, []), (5, [strict]), (4, [strict]), (3, [strict, lenient])], 1
+    ):
+        push = Push("name0", push_id, False, position, b"x")
+        ring.append(push, 10, 1000)
+        assert view.advance(push) == unwanted
+        assert view.head == position
+        assert view.count(push) == 4 - len(unwanted) - (push_id in {3, 4, 5})
+    assert behind.arrears is None
+
+
+def test_when_the_strictest_has_left_its_filter_costs_nothing():
+    view = make_view()
+    strict = Peer(view, {"name0": (Wants(True, 9),)})
+    assert view.strictest == 9
+    del view.filtered[strict]
+    assert view.advance(Push("name0", 1, False, 1, b"x")) == []
+    assert view.strictest == -1
+
+
+def test_of_a_write_that_took_everything_nothing_is_held():
+    view = make_view()
+    assert view.join(7).cut(0, 7) == (7, b"")
+    add(view, 1)
+    add(view, 2)
+    span = view.join(0, b"ready")
+    assert span.cut(span.size, 0) == (2, b"")
