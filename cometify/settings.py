@@ -53,7 +53,7 @@ def load(path: str | None, overrides: Mapping[str, Any]) -> Settings:
     try:
         return _settings(table, overrides, _accounts(table.pop("account", None)), made_up=False)
     except SettingsError as error:
-        raise SettingsError(f"{file}: {error}") from None
+        raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # one line, whatever stood in the file
 
 
 def _made_up_account() -> Account:

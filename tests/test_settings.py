@@ -129,7 +129,7 @@ def test_redis_is_refused_for_there_is_none(refuse, text, overrides):
 
 def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match="^redis: "):
+    with pytest.raises(SettingsError, match=r"^redis: "):
         load(None, {"redis": "redis://x"})
 
 

@@ -173,6 +173,10 @@ class Listen:
     def since(self, name: str) -> int:
         return min(share.since for share in self.shares[name])
 
+    def secret_since(self, name: str, default: int) -> int:
+        """From where on secret pushes are wanted; `default` if none are."""
+        return min([share.since for share in self.shares[name] if share.secret], default=default)
+
     def gives(self, push: Made) -> bool:
         return (self.until is None or push.position <= self.until) and any(
             share.gives(push) for share in self.shares.get(push.identifier, ())
@@ -418,8 +422,13 @@ class Audit:
         for name in listen.shares:
             if listen.gains(name):
                 continue
-            known = max([listen.since(name), *(gap.floor for gap in self._gaps.get(name, ()))])
-            if name in must or moment.floor(name, listen.secret(name)) > known:
+            known = max([0, *(gap.floor for gap in self._gaps.get(name, ()))])
+            public, hidden = moment.floors[name]
+            if (
+                name in must
+                or public > max(listen.since(name), known)
+                or hidden > max(listen.secret_since(name, hidden), known)
+            ):
                 assert name in told, f"no gap was told of {name}"
 
     def _check_push(self, listen: Listen, frame: Frame, last: int) -> int:

@@ -404,3 +404,15 @@ def test_an_error_in_one_slice_does_not_end_the_sweep(world):
         world.slice()
     world.all()
     assert well.positions == [1]
+
+
+def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_stalled(world):
+    peers = world.live(CHUNK + 1)
+    world.haste = SLICE
+    world.push()
+    world.slice()
+    peers[-1].fall_behind(State.STALLED)
+    world.push(most=1)
+    world.all()
+    assert (peers[-1].state, peers[-1].writes) == (State.STALLED, [])
+    assert all(peer.positions == [1, 2] for peer in peers[:-1])
