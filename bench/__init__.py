@@ -1,0 +1,1 @@
+"""The benchmark: Cometify and its peers, measured by turns in one run."""

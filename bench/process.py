@@ -1,0 +1,102 @@
+"""A server's process: started on ports of its own, waited for, ended by its id."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+STARTS_WITHIN = 30.0
+STOPS_WITHIN = 5.0
+
+
+class NotStarted(Exception):
+    """A server did not listen on its ports; says what it printed last."""
+
+
+def raise_file_limit() -> None:
+    """Allow this process, and all that it starts, as many files as it may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _ports() -> Iterator[int]:
+    """Free ports below those that the kernel gives to clients; none comes again soon, so nothing waits for TIME_WAIT."""
+    while True:
+        for port in range(20000, 32000):
+            if _free(port):
+                yield port
+
+
+_PORTS = _ports()
+
+
+def free_ports() -> tuple[int, int]:
+    """Two free ports: for listeners and for publishers, where a server wants two."""
+    return next(_PORTS), next(_PORTS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:160] if lines else "it said nothing"
+
+
+def _wait(process: subprocess.Popen[bytes], ports: tuple[int, ...], log: Path) -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    waiting = list(ports)
+    while waiting:
+        if process.poll() is not None or time.monotonic() > until:
+            raise NotStarted(_last_line(log))
+        waiting = [port for port in waiting if not _listens(port)]
+        time.sleep(0.02)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the process, then what is left of the group that it was started as the head of."""
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOPS_WITHIN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], folder: Path, ports: tuple[int, ...]) -> Iterator[int]:
+    """The process id of a server that listens on all these ports; it ends with the block."""
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - commands are this package's own
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, ports, log)
+        yield process.pid
+    finally:
+        _stop(process)
