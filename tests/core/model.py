@@ -31,11 +31,11 @@ class Made:
     push_id: int | None
     position: int
     kept: bool = True
+    frame: bytes = attrs.field(init=False, repr=False)
 
-    @property
-    def frame(self) -> bytes:
+    def __attrs_post_init__(self) -> None:
         push_id = str(self.push_id) if self.push_id is not None and self.push_id > EXACT else self.push_id
-        return compact(
+        self.frame = compact(
             {
                 "type": "push",
                 "identifier": self.identifier,
@@ -54,10 +54,6 @@ class Moment:
     made: int
     """How many pushes there were."""
     floors: dict[str, tuple[int, int]]
-
-    def floor(self, identifier: str, secret: bool) -> int:
-        public, hidden = self.floors[identifier]
-        return max(public, hidden) if secret else public
 
 
 class Kept:
@@ -164,38 +160,25 @@ class Listen:
     before: dict[str, list[Share]]
     lost: set[str]
     has_ready: bool
+    at_once: bool
+    """Whether it is answered even if there is nothing to tell."""
     until: int | None = None
     """Up to where this listen has its effect: where the server was when the next one came."""
 
     def secret(self, name: str) -> bool:
         return any(share.secret for share in self.shares[name])
 
-    def since(self, name: str) -> int:
-        return min(share.since for share in self.shares[name])
-
-    def secret_since(self, name: str, default: int) -> int:
-        """From where on secret pushes are wanted; `default` if none are."""
-        return min([share.since for share in self.shares[name] if share.secret], default=default)
+    def since(self, name: str) -> tuple[int, int]:
+        """After which position a public, and a secret push of the identifier can be missing."""
+        shares = self.shares[name]
+        return (
+            min(share.since for share in shares),
+            min([share.since for share in shares if share.secret], default=2**63),
+        )
 
     def gives(self, push: Made) -> bool:
         return (self.until is None or push.position <= self.until) and any(
             share.gives(push) for share in self.shares.get(push.identifier, ())
-        )
-
-    def gains(self, name: str) -> bool:
-        """Whether the right to secret pushes comes with this listen, for an identifier that goes on."""
-        before = self.before.get(name)
-        return before is not None and any(
-            now.secret and not any(was.secret and was.above <= now.above for was in before) for now in self.shares[name]
-        )
-
-    def may_give(self, push: Made) -> bool:
-        """A secret push from before the right to it came: where a listener at the head stands among those is not told."""
-        return (
-            push.secret
-            and push.position <= self.moment.now
-            and push.identifier in self.shares
-            and self.gains(push.identifier)
         )
 
 
@@ -228,8 +211,9 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
                     lost.add(name)
             shares.setdefault(name, []).extend(new)
     going_on = {name: joined[name] for name in shares if name in joined}
-    has_ready = not poll or any(group.position is None or group.key == "wrong" for group in groups)
-    return Listen(groups, moment, at, shares, going_on, lost, has_ready)
+    at_once = not poll or any(group.position is None for group in groups)
+    has_ready = at_once or any(group.key == "wrong" for group in groups)
+    return Listen(groups, moment, at, shares, going_on, lost, has_ready, at_once)
 
 
 @attrs.frozen
@@ -239,10 +223,7 @@ class Frame:
     json: bytes
     end: int
     moment: Moment
-
-    @property
-    def value(self) -> Any:
-        return json.loads(self.json)
+    value: Any
 
 
 def carried(form: str, data: bytes, position: int | None) -> bytes:
@@ -274,7 +255,7 @@ def frames_of(form: str, stream: bytes, starts: Sequence[int], moments: Sequence
         position = value["positions"][0] if value["type"] == "ready" else value.get("position")
         whole = carried(form, data, position)
         assert stream[at : at + len(whole)] == whole
-        frames.append(Frame(data, at + len(whole), moments[bisect_right(starts, at) - 1]))
+        frames.append(Frame(data, at + len(whole), moments[bisect_right(starts, at) - 1], value))
         at += len(whole)
     return frames
 
@@ -292,13 +273,12 @@ def _payload(form: str, stream: bytes, at: int) -> bytes:
     return line.removeprefix(b"data: ") if plain == "events" else line
 
 
-@attrs.define
+@attrs.frozen
 class _Gap:
-    """A gap that was told of an identifier: what was lost lies above `above` and up to `floor`."""
+    """A gap that was told of an identifier: above `reached` and up to the floors (public, secret) something was lost."""
 
-    index: int
-    above: int
-    floor: int
+    reached: int
+    floors: tuple[int, int]
 
 
 class Audit:
@@ -329,11 +309,9 @@ class Audit:
         parts = self._parts()
         pending: set[str] = set()
         for number, (listen, begin, end) in enumerate(parts):
-            if number:
-                for name in [name for name in self._gaps if name not in listen.before]:
-                    del self._gaps[name], self._last[name]
-            for name in listen.shares.keys() - listen.before.keys():
-                self._last.pop(name, None)
+            for known in (self._gaps, self._last):
+                for name in known.keys() - listen.before.keys():
+                    del known[name]
             last = number == len(parts) - 1
             pending = self._check_part(listen, begin, end, pending, followed=not last)
             until = listen.until
@@ -387,7 +365,7 @@ class Audit:
             if kind == "push":
                 last = self._check_push(listen, frame, last)
             elif kind == "gap":
-                self._check_gap(listen, index, frame, must if index == first else set())
+                self._check_gap(listen, frame, must if index == first else set())
             else:
                 self._check_heartbeat(listen, index, frame)
         return pending
@@ -417,19 +395,17 @@ class Audit:
 
     def _check_first_gap(self, listen: Listen, first: Frame, gap: Frame | None, must: set[str]) -> None:
         told = set() if gap is None else set(gap.value["identifiers"])
-        # A poll without a ready may have gone live before it got anything, and then knows no less than its floors tell.
-        moment = first.moment if listen.has_ready else listen.moment
+        # Who waits for a first answer has passed by what it does not want, and by what was dropped of that.
+        moment = first.moment if listen.at_once else listen.moment
         for name in listen.shares:
-            if listen.gains(name):
-                continue
-            known = max([0, *(gap.floor for gap in self._gaps.get(name, ()))])
-            public, hidden = moment.floors[name]
-            if (
-                name in must
-                or public > max(listen.since(name), known)
-                or hidden > max(listen.secret_since(name, hidden), known)
-            ):
+            if name in must or self._can_have_lost(listen, name, moment):
                 assert name in told, f"no gap was told of {name}"
+
+    def _can_have_lost(self, listen: Listen, name: str, moment: Moment) -> bool:
+        known = listen.since(name)
+        for gap in self._gaps.get(name, ()):
+            known = (max(known[0], gap.floors[0]), max(known[1], gap.floors[1]))
+        return any(floor > max(here, self._reached) for floor, here in zip(moment.floors[name], known, strict=True))
 
     def _check_push(self, listen: Listen, frame: Frame, last: int) -> int:
         position = frame.value["position"]
@@ -437,27 +413,22 @@ class Audit:
         assert frame.json == push.frame
         assert position > last, "out of order"
         assert position not in self._got, "twice"
-        assert listen.gives(push) or listen.may_give(push), "not for this listener"
-        assert position > self._told or listen.may_give(push), "a heartbeat has told that there is nothing more"
+        assert listen.gives(push), "not for this listener"
+        assert position > self._told, "a heartbeat has told that there is nothing more"
         assert position > self._last.get(push.identifier, 0), "a page would drop it"
         self._got.add(position)
         self._last[push.identifier] = position
         self._reached = max(self._reached, position)
         return position
 
-    def _check_gap(self, listen: Listen, index: int, frame: Frame, must: set[str]) -> None:
+    def _check_gap(self, listen: Listen, frame: Frame, must: set[str]) -> None:
         names = frame.value["identifiers"]
         assert frame.json == compact({"type": "gap", "identifiers": names})
         assert names
         assert len(set(names)) == len(names)
         for name in names:
-            before = self._gaps.setdefault(name, [])
-            self._last.setdefault(name, 0)
-            floor = frame.moment.floor(name, listen.secret(name))
-            # A listener goes through in the order of positions: whoever has got one has all before it, but for its group's.
-            above = max(listen.since(name), self._reached, self._told, *(gap.floor for gap in before), 0)
-            assert name in must or floor > above, f"nothing of {name} can have been lost"
-            before.append(_Gap(index, above, floor))
+            assert name in must or self._can_have_lost(listen, name, frame.moment), f"nothing of {name} can be lost"
+            self._gaps.setdefault(name, []).append(_Gap(self._reached, frame.moment.floors[name]))
 
     def _check_heartbeat(self, listen: Listen, index: int, frame: Frame) -> None:
         value = frame.value
@@ -477,10 +448,12 @@ class Audit:
 
     def _nothing_missing(self, listen: Listen, until: int | None) -> None:
         for push in self.kept.pushes:
-            if push.position in self._got or (until is not None and push.position > until) or not listen.gives(push):
-                continue
-            if listen.may_give(push):
+            if until is not None and push.position > until:
+                break
+            if push.position in self._got or not listen.gives(push):
                 continue
             assert not push.kept, f"missing: {push}"
             gaps = self._gaps.get(push.identifier, ())
-            assert any(gap.above < push.position <= gap.floor for gap in gaps), f"lost without a word: {push}"
+            assert any(gap.reached < push.position <= gap.floors[push.secret] for gap in gaps), (
+                f"lost without a word: {push}"
+            )

@@ -90,6 +90,7 @@ class Peer(Listener):
         self.moments: list[Moment] = []
         self.listens: list[Listen] = []
         self.held: list[int] = []
+        self.prefaced = b""
         self.parted_at: int | None = None
 
     @property
@@ -106,7 +107,7 @@ class Peer(Listener):
         assert self.state is not State.STALLED
         if self.is_poll:
             self.promises.joining.part(self, comes_again=True)
-            self._give(data)
+            self._give(self.prefaced + data)
             return len(data)
         limit = self.takes.popleft() if self.takes else None
         if self.greedy:
@@ -140,6 +141,10 @@ class Peer(Listener):
         self._give(heartbeat)
         if self.takes and self.takes.popleft() is not None:
             self.fall_behind(State.STALLED)
+
+    def preface(self, data: bytes) -> None:
+        assert self.is_poll
+        self.prefaced += data
 
     def unread(self) -> int:
         return 0
@@ -216,6 +221,12 @@ class Promises(RuleBasedStateMachine):
                 for peer in self.joined
             )
 
+    @rule(push=pushes, count=st.sampled_from([30, 70]))
+    @precondition(lambda self: len(self.kept.pushes) < 100)
+    def push_many_alike(self, push: tuple[str, tuple[str, int], bool, int | None], count: int) -> None:
+        spelled, (some, _times), secret, push_id = push
+        self.push([(spelled, (some, 1), secret, push_id)] * count)
+
     @rule(
         form=st.sampled_from([*FORMS, "websocket", "poll"]), groups=groups, takes=takes, greedy=st.booleans(),
     )  # fmt: skip
@@ -263,7 +274,9 @@ class Promises(RuleBasedStateMachine):
         at = None
         before = peer.listens[-1] if peer.listens else None
         if before is not None:
-            at = before.until = peer.cursor
+            assert peer.view is not None
+            is_at_head = peer.state is State.LIVE and peer.cursor >= peer.view.head
+            at = before.until = self.kept.now if is_at_head else peer.cursor
         self.kept.expire()
         expected = listen(self.kept, groups, before, at, poll=peer.is_poll)
         first = not peer.is_poll or any(group.position is None for group in groups)
@@ -304,16 +317,25 @@ class Promises(RuleBasedStateMachine):
         while self.due:
             self.due.popleft()()
 
-    @rule(seconds=st.sampled_from([0.000001, 1, 30, 179.999999, 180, 600, 600.000001]), expire=st.booleans())
+    @rule(seconds=st.sampled_from([0.000001, 1, 30, 180, 600]), expire=st.booleans())
     def let_time_pass(self, seconds: float, expire: bool) -> None:
         self._pass(round(seconds * SECOND))
         if expire:
             self._expire()
 
-    @rule()
-    def let_a_day_pass(self) -> None:
-        self._pass(86_400 * SECOND)
-        self._expire()
+    @rule(
+        last=st.integers(0, 4),
+        seconds=st.sampled_from([180, 180, 600, 600, 86_400]),
+        beside=st.integers(-1, 1),
+        expire=st.booleans(),
+    )
+    @precondition(lambda self: self.kept.pushes)
+    def let_a_push_grow_old(self, last: int, seconds: int, beside: int, expire: bool) -> None:
+        """As old as matters, or a microsecond less or more."""
+        made = self.kept.pushes
+        self._pass(max(0, made[-1 - last % len(made)].position + seconds * SECOND + beside - self.clock))
+        if expire:
+            self._expire()
 
     def _expire(self) -> None:
         self.engine.expire()

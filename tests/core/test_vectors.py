@@ -1,0 +1,60 @@
+"""Every frame of the contract byte for byte, and the forms in which transports carry it: what the browser's tests read too."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cometify.core import errors, frames
+from cometify.core.identifier import Identifier
+from cometify.core.push import Draft
+
+VECTORS = json.loads(
+    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "frames.json").read_text(encoding="utf-8")
+)
+
+
+def frame_of(kind, given):
+    if kind == "push":
+        push_id = None if given["push_id"] is None else int(given["push_id"])
+        draft = Draft(Identifier.read(given["identifier"]), given["text"], False, push_id, None)
+        return frames.push_frame(draft, given["position"])
+    if kind == "error":
+        code = getattr(errors, given["code"].upper())
+        return frames.error_frame(errors.Refused(code, given["detail"]))
+    makers = {
+        "ready": frames.ready_frame,
+        "heartbeat": frames.heartbeat_frame,
+        "gap": frames.gap_frame,
+        "reconnect": frames.reconnect_frame,
+    }
+    return makers[kind](**given)
+
+
+def test_the_vectors_have_every_type_of_frame():
+    assert {row["type"] for row in VECTORS["frames"]} == {"push", "ready", "heartbeat", "gap", "error", "reconnect"}
+
+
+@pytest.mark.parametrize("row", VECTORS["frames"], ids=lambda row: row["type"])
+def test_a_frame_is_what_its_vector_says(row):
+    assert frame_of(row["type"], row["given"]).decode() == row["json"]
+
+
+@pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        (frames.STREAM_UNCHUNKED, "line"),
+        (frames.POLL, "line"),
+        (frames.STREAM, "line_chunked"),
+        (frames.EVENTS_UNCHUNKED, "event"),
+        (frames.EVENTS, "event_chunked"),
+    ],
+)
+def test_a_form_carries_a_frame_as_its_vector_says(row, form, name):
+    assert form.encode(row["json"].encode(), row["position"]).decode() == row[name]
+
+
+@pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])
+def test_a_websocket_carries_a_frame_as_its_vector_says(row):
+    assert frames.WEBSOCKET.encode(row["json"].encode(), row["position"]).hex() == row["websocket"]
