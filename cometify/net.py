@@ -151,3 +151,16 @@ def unread(transport: Any) -> int:
         return waiting + struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0]  # type: ignore[no-any-return]
     except OSError:
         return waiting
+
+
+def set_protocol(transport: Any, protocol: Any) -> None:
+    """From now on `protocol` gets what comes in."""
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+
+
+def protocol_of(transport: Any) -> Any:
+    """Who gets what comes in."""
+    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol

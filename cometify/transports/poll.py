@@ -5,7 +5,7 @@ from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
 from cometify.core.listener import Listener, State
-from cometify.transports.http import Request
+from cometify.transports.exchange import Exchange, refuse
 from cometify.transports.listening import ListeningEndpoint
 from cometify.transports.node import Node
 
@@ -16,7 +16,7 @@ class PollListener(Listener):
     __slots__ = ("_node", "_preface", "_request")
     form = POLL
 
-    def __init__(self, node: Node, request: Request) -> None:
+    def __init__(self, node: Node, request: Exchange) -> None:
         super().__init__()
         self._node = node
         self._request = request
@@ -39,7 +39,7 @@ class PollListener(Listener):
     def end(self, refused: Refused) -> None:
         if self.state is not State.GONE:
             self._node.joining.part(self)
-            self._request.refuse(refused)
+            refuse(self._request, refused)
 
     def drain(self, after: int) -> None:
         self.offer(self.form.encode(reconnect_frame(after), None))
@@ -48,7 +48,7 @@ class PollListener(Listener):
 class PollEndpoint(ListeningEndpoint):
     """Who joins or is behind is answered at once, who resumes at the head waits."""
 
-    def listen(self, request: Request, account: Account, ask: Ask) -> None:
+    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
         resumes = all(group.position is not None for group in ask.groups)
         joined = self.join(request, PollListener(self.node, request), account, ask, first=not resumes)
         joined.addErrback(self.failed, request)
