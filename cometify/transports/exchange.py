@@ -20,13 +20,15 @@ NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 class Exchange(Protocol):
     """`segments`: the path's, decoded. `gone`: nobody is there to read an answer any more.
 
-    `fixed`: the headers that every answer to this request has, a refusal too.
+    `fixed`: the headers that every answer to this request has, a refusal too. `kept`: what an endpoint leaves with the
+    connection for the next request on it; None at first.
     """
 
     method: bytes
     segments: tuple[str, ...]
     gone: bool
     fixed: Headers
+    kept: Any
 
     @property
     def peer(self) -> IAddress:
@@ -44,6 +46,9 @@ class Exchange(Protocol):
 
     def body(self) -> bytes:
         """The whole body."""
+
+    def asked(self) -> tuple[bytes, bytes]:
+        """The query and the body, as they came."""
 
     def query(self) -> dict[str, list[str]]:
         """The parameters of the query, decoded. Raises `Refused` for what is no UTF-8."""

@@ -82,14 +82,9 @@ class ListeningEndpoint(Endpoint):
     def join(
         self, request: Exchange, listener: Listener, account: Account, ask: Ask, *, first: bool
     ) -> "Deferred[None]":
-        """Join, with the request watched for its peer's going."""
+        """Join, from where the request comes."""
         address = household_address(request, self.node.trusted)
-        request.when_gone(lambda: self.gone(listener))
         return self.node.joining.join(listener, account, address, ask, first=first)
-
-    def gone(self, listener: Listener) -> None:
-        """The peer is gone while twisted.web has the connection."""
-        self.node.joining.part(listener)
 
 
 class OpenEndpoint(ListeningEndpoint):
@@ -104,6 +99,7 @@ class OpenEndpoint(ListeningEndpoint):
     def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
         listener = self.listener(request.is_http_1_1)
         listener.arrears = Arrears(greeting=self._head(request, listener.form))
+        request.when_gone(lambda: self.node.joining.part(listener))
         joined = self.join(request, listener, account, ask, first=True)
         joined.addCallback(self._take_over, request, listener)
         joined.addErrback(self.failed, request)

@@ -95,6 +95,14 @@ class QuickRequest:
         return self._channel.peer()
 
     @property
+    def kept(self) -> Any:
+        return self._channel.kept
+
+    @kept.setter
+    def kept(self, value: Any) -> None:
+        self._channel.kept = value
+
+    @property
     def is_http_1_1(self) -> bool:
         return True
 
@@ -107,6 +115,9 @@ class QuickRequest:
 
     def body(self) -> bytes:
         return self._body
+
+    def asked(self) -> tuple[bytes, bytes]:
+        return self._query, self._body
 
     def query(self) -> dict[str, list[str]]:
         return decoded_query(parse_qs(self._query, 1))
@@ -183,6 +194,7 @@ class QuickChannel(HTTPChannel):
     _serving = False
     _passed_to: Any = None
     _peer: IAddress | None = None
+    kept: Any = None
 
     def dataReceived(self, data: bytes) -> None:
         if self._waiting is not None:

@@ -94,6 +94,14 @@ class Request(WebRequest):
         return cast("IAddress", self.client)
 
     @property
+    def kept(self) -> Any:
+        return self.channel.kept
+
+    @kept.setter
+    def kept(self, value: Any) -> None:
+        self.channel.kept = value
+
+    @property
     def is_http_1_1(self) -> bool:
         return bool(self.clientproto == b"HTTP/1.1")
 
@@ -110,6 +118,9 @@ class Request(WebRequest):
     def _content(self) -> BytesIO:
         assert self.content is not None  # gotLength comes first
         return self.content
+
+    def asked(self) -> tuple[bytes, bytes]:
+        return self.uri.partition(b"?")[2], self.body()
 
     def query(self) -> dict[str, list[str]]:
         return decoded_query(self.args)
