@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from twisted.logger import Logger
+
+log = Logger()
+
 
 class TimesOut(Protocol):
     """Something that can be quiet for too long."""
@@ -41,4 +45,7 @@ class Idle:
             if since + self._patience > self._now:
                 return
             del self._since[connection]
-            connection.timeoutConnection()
+            try:
+                connection.timeoutConnection()
+            except Exception:  # noqa: BLE001 - whatever is wrong with one, the others are not to stay for ever
+                log.failure("A quiet connection could not be ended")

@@ -306,9 +306,10 @@ class QuickChannel(HTTPChannel):
 
     def timeoutConnection(self) -> None:
         if self._waiting is not None:
-            self.setTimeout(self.timeOut)  # it is we who let the peer wait
-        else:
-            super().timeoutConnection()
+            self.resetTimeout()  # it is we who let the peer wait
+            return
+        self.persistent = 0  # what comes while it is being closed is too late
+        super().timeoutConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(reason)
