@@ -1,6 +1,6 @@
 """A listener's arrival and departure: a place in the census, the rings from the engine, a view in the registry."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -172,15 +172,15 @@ class Joining:
             return None
         return Ticket(place.account, place, view.key)
 
-    def wait_on(self, listener: Listener, ticket: Ticket, position: int) -> bool:
-        """Let a new listener wait where another one did, if at `position` nothing is owed to it. Else it must join.
+    def wait_on(self, listener: Listener, ticket: Ticket, positions: Sequence[int]) -> bool:
+        """Let a new listener wait where another one did, if at its `positions` nothing is owed to it. Else it must join.
 
         This is most of what a poller does, and takes a tenth of a joining. Raises `Refused`.
         """
         view = self._registry.view(ticket.view)
         if view is None or self._draining:
             return False
-        if not view.head <= position <= self._engine.mark(ticket.account.api_key):
+        if min(positions) < view.head or max(positions) > self._engine.mark(ticket.account.api_key):
             return False
         self._hold(listener, ticket.place)
         self._registry.wait_on(listener, view)

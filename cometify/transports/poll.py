@@ -8,7 +8,6 @@ from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
-from cometify.core.integer import MAX_EXACT
 from cometify.core.listener import Listener, State
 from cometify.joining import Ticket
 from cometify.transports.address import household_address
@@ -96,11 +95,8 @@ class PollEndpoint(ListeningEndpoint):
             return False
         if household_address(request, self.node.trusted) != ticket.place.household[1]:
             return False
-        position = min(map(int, parts[1::2]))
-        if position > MAX_EXACT:
-            return False
         listener = PollListener(self.node, request)
-        if not self.node.joining.wait_on(listener, ticket, position):
+        if not self.node.joining.wait_on(listener, ticket, list(map(int, parts[1::2]))):
             return False
         request.when_gone(listener.gone)
         return True
