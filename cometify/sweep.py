@@ -87,6 +87,8 @@ class Sweep:
             view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
             head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
             for listener in part:
+                if listener.view is not view:
+                    continue  # it has asked for something else since the round began, or may see less
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:
