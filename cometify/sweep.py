@@ -74,7 +74,7 @@ class Sweep:
             if self._clock() >= end:
                 return
 
-    def _round(self, view: View, end: float) -> bool:  # noqa: C901 - one loop, for each call would cost
+    def _round(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, for each call would cost
         """Whether all of the view's live listeners are at the head. This is what a delivery costs."""
         while True:
             if view.at >= len(view.round):
