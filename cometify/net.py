@@ -6,7 +6,7 @@ import struct
 import termios
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
@@ -20,6 +20,12 @@ ACKNOWLEDGED_WITHIN = 60_000
 """Milliseconds of TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone."""
 STALLED_WITHIN = 75_000
 """The same while a listener does not read, for the kernel counts closed windows too: the server has the first word."""
+
+
+_OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
+)
 
 
 class EagerServer(tcp.Server):
@@ -78,9 +84,15 @@ class EagerServer(tcp.Server):
 
 
 class EagerPort(tcp.Port):
-    """A port whose connections are eager."""
+    """A port whose connections are eager, and set up for listeners: they have the options of the listening socket."""
 
     transport = EagerServer
+
+    def createInternetSocket(self) -> socket.socket:
+        made = super().createInternetSocket()
+        for level, option, value in _OPTIONS:
+            made.setsockopt(level, option, value)
+        return cast("socket.socket", made)
 
 
 class EagerReactor:
@@ -124,14 +136,14 @@ def eager(transport: Any) -> EagerServer | None:
 
 def set_up_listener(transport: Any) -> None:
     """Bound what the kernel keeps for a listener, and have it notice peers that are gone."""
-    _set_option(transport, socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-    set_user_timeout(transport, ACKNOWLEDGED_WITHIN)
+    if not isinstance(lowest(transport), EagerServer):  # that one has it from its port
+        for option in _OPTIONS:
+            _set_option(transport, *option)
 
 
 def set_user_timeout(transport: Any, milliseconds: int) -> None:
     """For how long the peer may acknowledge nothing."""
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        _set_option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    _set_option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _set_option(transport: Any, level: int, option: int, value: int) -> None:
@@ -152,3 +164,16 @@ def unread(transport: Any) -> int:
         return waiting + struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0]  # type: ignore[no-any-return]
     except OSError:
         return waiting
+
+
+def set_protocol(transport: Any, protocol: Any) -> None:
+    """From now on `protocol` gets what comes in."""
+    if isinstance(transport, ProtocolWrapper):
+        transport.wrappedProtocol = protocol
+    else:
+        transport.protocol = protocol
+
+
+def protocol_of(transport: Any) -> Any:
+    """Who gets what comes in."""
+    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol

@@ -10,7 +10,7 @@ from cometify.core.listener import Listener, State
 from cometify.core.plan import Filters
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.view import Source, View
+from cometify.core.view import Key, Source, View
 
 
 class Registry:
@@ -19,7 +19,7 @@ class Registry:
     def __init__(self, wake: Callable[[View], None], bring: Callable[[Listener], None]) -> None:
         self._wake = wake
         self._bring = bring
-        self._views: dict[object, View] = {}
+        self._views: dict[Key, View] = {}
         self._of_channel: dict[Channel, dict[View, bool]] = {}
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
@@ -42,9 +42,9 @@ class Registry:
         return sum(view.count(push) for view, secret in views.items() if secret or not push.secret)
 
     def join(
-        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, now: int, mark: Callable[[], int]
+        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, mark: Callable[[], int]
     ) -> None:
-        """Put a listener where it is owed what its filters let through of `rings`, `now` being the engine's position.
+        """Put a listener where it is owed what its filters let through of `rings`.
 
         It is behind afterwards, wherever its cursor is.
         """
@@ -54,7 +54,8 @@ class Registry:
         key = (listener.form, tuple([(ring.channel, secret) for ring, secret in sources]))
         view = self._views.get(key)
         if view is None:
-            view = self._views[key] = View(key, tuple(sources), now, mark)
+            head = max([ring.newest for ring, _secret in sources])
+            view = self._views[key] = View(key, tuple(sources), head, mark)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1
@@ -62,6 +63,15 @@ class Registry:
         listener.filters = filters
         view.filtered[listener] = None
         view.strictest = max(view.strictest, listener.strictest)
+
+    def view(self, key: Key) -> View | None:
+        """The view of this key, if anybody is in it."""
+        return self._views.get(key)
+
+    def wait_on(self, listener: Listener, view: View) -> None:
+        """Put a listener into a view, without a filter of its own. It is to go live at once."""
+        view.members += 1
+        listener.view = view
 
     def part(self, listener: Listener, state: State = State.GONE) -> list[Channel]:
         """Take a listener out. Returns the channels on which nobody is left."""

@@ -64,7 +64,9 @@ class Cometify(MultiService):
         self.http = Site(Root(self.push, node, reactor), reactor)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
         self.admin = Site(AdminRoot(self.why_not_ready), reactor)
-        self._every = [task.LoopingCall(self.pulse.tick), task.LoopingCall(self._expire)]
+        ticks = (self.pulse.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
+        self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
+        self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))
 
     def why_not_ready(self) -> str | None:
         """Why no work should be sent here, or None."""
@@ -78,12 +80,12 @@ class Cometify(MultiService):
 
     def startService(self) -> None:
         super().startService()
-        for call, seconds in zip(self._every, (1, EXPIRE_EVERY), strict=True):
+        for seconds, call in self._every:
             call.clock = self._reactor
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
 
     def stopService(self) -> "defer.Deferred[None]":
-        for call in self._every:
+        for _seconds, call in self._every:
             if call.running:
                 call.stop()
         return cast("defer.Deferred[None]", super().stopService())

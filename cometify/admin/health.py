@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.transports.http import Endpoint, Request, Tree
+from cometify.transports.exchange import Exchange
+from cometify.transports.http import Endpoint, Tree
 
 
 class HealthEndpoint(Endpoint):
@@ -14,10 +15,9 @@ class HealthEndpoint(Endpoint):
     methods = (b"GET", b"HEAD")
 
     def __init__(self, healthy: Callable[[], str | None]) -> None:
-        super().__init__()
         self._healthy = healthy
 
-    def serve(self, request: Request) -> None:
+    def serve(self, request: Exchange) -> None:
         reason = self._healthy()
         body = {"status": "ok"} if reason is None else {"status": "unavailable", "reason": reason}
         request.answer(200 if reason is None else 503, b"application/json", json.dumps(body).encode())
@@ -26,7 +26,7 @@ class HealthEndpoint(Endpoint):
 class _Nowhere(Endpoint):
     methods = (b"GET", b"HEAD")
 
-    def serve(self, request: Request) -> None:
+    def serve(self, request: Exchange) -> None:
         raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /health/live and /health/ready.")
 
 
@@ -35,11 +35,11 @@ class AdminRoot(Tree):
 
     def __init__(self, ready: Callable[[], str | None]) -> None:
         super().__init__()
-        self._endpoints: dict[tuple[bytes, ...], Endpoint] = {
-            (b"health", b"live"): HealthEndpoint(lambda: None),
-            (b"health", b"ready"): HealthEndpoint(ready),
+        self._endpoints: dict[tuple[str, ...], Endpoint] = {
+            ("health", "live"): HealthEndpoint(lambda: None),
+            ("health", "ready"): HealthEndpoint(ready),
         }
         self._nowhere = _Nowhere()
 
-    def find(self, path: tuple[bytes, ...]) -> Endpoint:
+    def find(self, path: tuple[str, ...]) -> Endpoint:
         return self._endpoints.get(path, self._nowhere)

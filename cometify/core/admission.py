@@ -78,7 +78,7 @@ def admit(account: Account | None, api_key: str, path_identifier: str, fields: M
     """
     in_path = Identifier.read(path_identifier)
     identifier = Identifier.read(fields.get("identifier", in_path.spelled))
-    if identifier != in_path:
+    if identifier is not in_path and identifier != in_path:
         raise errors.Refused(
             errors.IDENTIFIER_MISMATCH,
             f"The URL names {in_path.spelled} and the parameter identifier names {identifier.spelled}: "
@@ -113,7 +113,7 @@ def _read_text(fields: Mapping[str, object]) -> str:
     if not isinstance(text, str):
         raise errors.Refused(errors.INVALID_PARAMETER, "text must be a string.")
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise errors.Refused(errors.INVALID_TEXT, "text holds a lone surrogate, which no UTF-8 has.") from None
     if "\0" in text:
@@ -128,6 +128,8 @@ def _read_text(fields: Mapping[str, object]) -> str:
 
 def _read_secret(fields: Mapping[str, object]) -> bool:
     secret = _required(fields, "secret")
+    if secret == "0":  # noqa: S105 - a flag
+        return False
     if isinstance(secret, bool) or secret not in ("0", "1", 0, 1) or isinstance(secret, float):
         raise errors.Refused(errors.INVALID_PARAMETER, "secret must be 0 or 1.")
     return secret in ("1", 1)

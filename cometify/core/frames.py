@@ -29,9 +29,13 @@ def push_frame(draft: "Draft", position: int) -> bytes:
 
 def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], positions: Sequence[int]) -> bytes:
     """The answer to a listen. `heartbeat`: seconds. `positions`: each group's first cursor, in the order asked."""
-    return _encode(
-        {"type": "ready", "heartbeat": heartbeat, "secret": secret, "warnings": warnings, "positions": positions}
-    )
+    # Nearly all lists are empty or numbers, which json.dumps takes four times as long to write.
+    names = _encode(secret) if secret else b"[]"
+    told = _encode(warnings) if warnings else b"[]"
+    cursors = ",".join(map(str, positions)).encode()
+    return b'{"type":"ready","heartbeat":%d,"secret":%b,"warnings":%b,"positions":[%b]}' % (
+        heartbeat, names, told, cursors,
+    )  # fmt: skip
 
 
 def heartbeat_frame(position: int) -> bytes:

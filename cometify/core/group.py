@@ -123,6 +123,10 @@ class Wants:
             return push.position > self.unnumbered_since
         return push.push_id > self.above
 
+    def lets_all(self, secret: bool, cursor: int) -> bool:
+        """Whether it lets through all public pushes (`secret`: and all secret ones) above `cursor`."""
+        return self.above < 0 and self.secret == secret and self.since <= cursor and self.unnumbered_since <= cursor
+
     @property
     def settled(self) -> "Wants":
         """What remains at the head, which is above every position that was ever told."""

@@ -1,6 +1,7 @@
 """Identifiers, and the three forms in which a list of them is asked for."""
 
 import re
+from functools import lru_cache
 
 import attrs
 
@@ -32,7 +33,13 @@ class Identifier:
                 errors.INVALID_IDENTIFIER,
                 f"{_shown(value)} is not an identifier: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter first.",
             )
-        return cls(value, value.lower())
+        return _identifier(value)
+
+
+@lru_cache(4096)
+def _identifier(spelled: str) -> Identifier:
+    # The same few come with every push, and comparing what is the same object takes no time.
+    return Identifier(spelled, spelled.lower())
 
 
 @attrs.frozen

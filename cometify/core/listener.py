@@ -130,7 +130,18 @@ class Listener:
         if arrears is None:
             arrears = self.arrears = Arrears()
         greeting = arrears.greeting + self._gap(view, arrears)
+        if self._wants_all(view):
+            return view.replay(self.cursor, greeting, arrears.replaying)
         return view.join(self.cursor, greeting, self.wants, arrears.replaying)
+
+    def _wants_all(self, view: View) -> bool:
+        """Whether no filter makes a difference from its cursor on."""
+        cursor, filters = self.cursor, self.filters
+        if filters is None or cursor >= view.head:
+            return True
+        return all(
+            any(want.lets_all(secret, cursor) for want in filters[ring.channel[1]]) for ring, secret in view.sources
+        )
 
     def _gap(self, view: View, arrears: Arrears) -> bytes:
         told = arrears.told

@@ -12,15 +12,17 @@ Filters = Mapping[str, tuple[Wants, ...]]
 """For each identifier (lower case) what the groups that hold it let through: one is enough."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Plan:
     """`wants` in the order asked; `positions`: each group's first cursor, in the order asked.
 
-    `lost`: identifiers of which pushes are lost to a group, whatever the rings say. `stale`: what groups want that join
-    with an internal id for the first time: a page can be older than what it is replayed.
+    `since`: how far back each ring must reach. `lost`: identifiers of which pushes are lost to a group, whatever the
+    rings say. `stale`: what groups want that join with an internal id for the first time: a page can be older than what
+    it is replayed.
     """
 
     wants: dict[str, tuple[Wants, ...]]
+    since: dict[str, int]
     positions: tuple[int, ...]
     warnings: tuple[str, ...]
     lost: frozenset[str]
@@ -31,11 +33,6 @@ class Plan:
     def cursor(self) -> int:
         """Where the listener begins: with the group that begins first."""
         return min(self.positions)
-
-    @property
-    def since(self) -> dict[str, int]:
-        """How far back each ring must reach."""
-        return {name: min(want.since for want in wants) for name, wants in self.wants.items()}
 
     @property
     def told(self) -> dict[str, tuple[int, int]]:
@@ -52,13 +49,13 @@ class Plan:
 
     def lost_in(self, rings: Mapping[str, RingBuffer]) -> set[str]:
         """`lost`, and the identifiers of which a push is kept that the page has missed by being too old."""
-        stale = {
-            name
-            for name, want in self.stale
-            for push in rings[name].until(want.since)
-            if push.push_id is not None and push.push_id > want.above and (want.secret or not push.secret)
-        }
-        return stale | self.lost
+        lost = set(self.lost)
+        for name, want in self.stale:
+            for push in rings[name].until(want.since):
+                if push.push_id is not None and push.push_id > want.above and (want.secret or not push.secret):
+                    lost.add(name)
+                    break
+        return lost
 
 
 def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) -> Plan:
@@ -90,7 +87,8 @@ def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) ->
             wants[name] = tuple(dict.fromkeys((*wants.get(name, ()), *asked)))
         positions.append(first)
     resumes = all(group.position is not None for group in ask.groups)
-    return Plan(wants, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes)
+    since = {name: min([want.since for want in asked]) for name, asked in wants.items()}
+    return Plan(wants, since, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes)
 
 
 def _joins(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[Wants, bool]:

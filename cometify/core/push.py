@@ -5,7 +5,7 @@ import attrs
 from cometify.core.identifier import Identifier
 
 
-@attrs.frozen
+@attrs.define
 class Draft:
     """An accepted push that has no position yet. `signature` is what was signed with, to be remembered; None: nothing is."""
 

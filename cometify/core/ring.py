@@ -62,6 +62,11 @@ class RingBuffer:
         """The position of the oldest push kept."""
         return self._positions[self._start] if len(self) else None
 
+    @property
+    def newest(self) -> int:
+        """The position of the last push that was kept, or up to where there was none."""
+        return self._positions[-1] if self._positions else max(self.floor, self.secret_floor)
+
     def lost_since(self, secret: bool) -> int:
         """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""
         return max(self.floor, self.secret_floor) if secret else self.floor
@@ -79,6 +84,8 @@ class RingBuffer:
 
     def bytes_after(self, cursor: int) -> int:
         """How many bytes of frames a listener at `cursor` would be sent at most."""
-        if cursor < (self.oldest or 0):
+        if not len(self) or cursor >= self._positions[-1]:
+            return 0
+        if cursor < self._positions[self._start]:
             return self.kept_bytes
         return sum(len(push.frame) for push in self.after(cursor))

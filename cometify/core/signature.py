@@ -7,6 +7,7 @@ a signature is looked at (length extension), and an accepted signature is rememb
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 def md5hex(text: str) -> str:
@@ -16,7 +17,12 @@ def md5hex(text: str) -> str:
 
 def secure(api_key: str, api_secret: str, identifier: str, text: str) -> str:
     """What signs a push: md5hex([API key] + md5hex([API secret]) + [identifier] + [text]), identifier as sent."""
-    return md5hex(api_key + md5hex(api_secret) + identifier + text)
+    return md5hex(_secure_prefix(api_key, api_secret) + identifier + text)
+
+
+@lru_cache(1024)
+def _secure_prefix(api_key: str, api_secret: str) -> str:
+    return api_key + md5hex(api_secret)
 
 
 def secure_key(api_key: str, api_secret: str, names: str) -> str:

@@ -6,6 +6,7 @@ behind has nothing but a lower cursor.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ Key = tuple[Form, tuple[tuple[Channel, bool], ...]]
 class Span:
     """Bytes for one write that begins at some cursor.
 
-    `cursor` is where it leads. `ends`: (offset, cursor) at the end of each frame. `greeting`: so many bytes at its
-    beginning are told once. `heartbeat`: the offset of the heartbeat at its end, if it has one.
+    `cursor` is where it leads. `greeting`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
+    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one.
     """
 
     data: bytes
@@ -53,12 +54,13 @@ class Span:
         """
         if sent < self.greeting:
             return cursor, self.data[sent : self.greeting]
-        begun = 0
-        for end, position in self.ends:
+        begun = self.greeting
+        for offset, position in self.ends:
+            end = self.greeting + offset
             if end > sent:
                 return (position, self.data[sent:end]) if sent > begun else (cursor, b"")
             begun, cursor = end, position
-        return cursor, b""
+        return cursor, self.data[sent:] if sent > begun else b""
 
 
 class View:
@@ -121,12 +123,12 @@ class View:
     ) -> Span:
         """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
         encode = self.form.encode
-        parts, size, ends = [greeting], len(greeting), [(len(greeting), cursor)]
-        heartbeat = None
+        parts: list[bytes] = []
+        size, ends = 0, []
         for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
             if wants is None or wants(push):
                 data = encode(push.frame, push.position)
-                if size > len(greeting) and size + len(data) > SPAN:
+                if size and size + len(data) > SPAN:
                     break
                 parts.append(data)
                 size += len(data)
@@ -136,20 +138,46 @@ class View:
                 break
         else:
             cursor = max(cursor, self.head)
-            if replaying or (self.form.once and size):
-                heartbeat = size
-                position = self.mark()
-                parts.append(encode(heartbeat_frame(position), position))
-                size += len(parts[-1])
-                ends.append((size, cursor))
-        return Span(b"".join(parts), size, cursor, ends, len(greeting), heartbeat)
+            return self._told(Span(b"".join(parts), size, cursor, ends), greeting, replaying)
+        return Span(b"".join([greeting, *parts]), len(greeting) + size, cursor, ends, len(greeting))
+
+    def replay(self, cursor: int, greeting: bytes, replaying: bool) -> Span:
+        """As `join`, for a listener that wants all there is: what was joined for one serves the many that come back at
+        once, from the same cursor or from another with the same pushes above it.
+        """
+        shared = self.span(self._before_next(cursor))
+        if shared is None:  # what is missing there was told to this one
+            return self.join(cursor, greeting, None, replaying)
+        if shared.cursor < self.head:
+            size = len(greeting)
+            return Span(greeting + shared.data, size + shared.size, shared.cursor, shared.ends, size)
+        return self._told(shared, greeting, replaying)
+
+    def _before_next(self, cursor: int) -> int:
+        """The highest cursor from which on the same is owed as from this one."""
+        following = [push for ring, secret in self.sources for push in islice(_visible(ring, secret, cursor), 1)]
+        return min([push.position for push in following], default=self.head + 1) - 1
+
+    def _told(self, span: Span, greeting: bytes, replaying: bool) -> Span:
+        """A span that leads to the head, with what comes before it, and the heartbeat behind it where one belongs."""
+        size = len(greeting) + span.size
+        if span.heartbeat is not None:
+            data, heartbeat = greeting + span.data, len(greeting) + span.heartbeat
+            return Span(data, size, span.cursor, span.ends, len(greeting), heartbeat)
+        if not (replaying or (self.form.once and size)):
+            return Span(greeting + span.data, size, span.cursor, span.ends, len(greeting))
+        position = self.mark()
+        beat = self.form.encode(heartbeat_frame(position), position)
+        data = b"".join([greeting, span.data, beat])
+        return Span(data, len(data), span.cursor, span.ends, len(greeting), size)
 
 
 def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:
     """What is kept above `cursor` in the order of positions, over several rings, secret ones only where seen."""
-    rings = [ring.after(cursor) if secret else _public(ring.after(cursor)) for ring, secret in sources]
+    rings = [_visible(ring, secret, cursor) for ring, secret in sources]
     return rings[0] if len(rings) == 1 else merge(*rings, key=attrgetter("position"))
 
 
-def _public(pushes: Iterator[Push]) -> Iterator[Push]:
-    return (push for push in pushes if not push.secret)
+def _visible(ring: RingBuffer, secret: bool, cursor: int) -> Iterator[Push]:
+    pushes = ring.after(cursor)
+    return pushes if secret else (push for push in pushes if not push.secret)

@@ -3,7 +3,7 @@
 from cometify.core.errors import Refused
 from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, error_frame
 from cometify.core.group import Ask, ask_from_query
-from cometify.transports.http import Request
+from cometify.transports.exchange import Exchange, refuse
 from cometify.transports.listening import OpenEndpoint
 from cometify.transports.stream import StreamListener
 
@@ -17,12 +17,12 @@ class EventsEndpoint(OpenEndpoint):
     def listener(self, chunked: bool) -> StreamListener:
         return StreamListener(self.node, EVENTS if chunked else EVENTS_UNCHUNKED)
 
-    def ask(self, request: Request) -> Ask:
-        return ask_from_query(request.query(), resume=request.header("Last-Event-ID") or None)
+    def ask(self, request: Exchange) -> Ask:
+        return ask_from_query(request.query(), resume=request.header("last-event-id") or None)
 
-    def refuse(self, request: Request, refused: Refused) -> None:
+    def refuse(self, request: Exchange, refused: Refused) -> None:
         if refused.retry is None:
-            request.refuse(refused)
+            refuse(request, refused)
             return
         # EventSource gives up for good at any other status.
         frame = EVENTS_UNCHUNKED.encode(error_frame(refused), None)

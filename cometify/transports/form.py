@@ -8,10 +8,15 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from cometify.core import errors
 from cometify.core.admission import fields_from_json, fields_from_pairs
 
+_FORMS = (None, "", "application/x-www-form-urlencoded")
+"""What nearly all send, so that it need not be parsed."""
+
 
 def read_fields(content_type: str | None, body: bytes) -> dict[str, object]:
     """The parameters of a push, by the body's type; a body without a type is a form. Raises `Refused`."""
-    kind, options = parse_options_header(content_type or "application/x-www-form-urlencoded")
+    if content_type in _FORMS:
+        return fields_from_pairs(_pairs(body))
+    kind, options = parse_options_header(content_type or "")
     if kind == "application/x-www-form-urlencoded":
         return fields_from_pairs(_pairs(body))
     if kind == "multipart/form-data":
@@ -26,8 +31,10 @@ def read_fields(content_type: str | None, body: bytes) -> dict[str, object]:
 
 def _pairs(body: bytes) -> list[tuple[bytes, bytes]]:
     """Urllib's parse_qsl would replace what is not UTF-8; here it must be seen."""
-    pairs = [item.partition(b"=") for item in body.split(b"&") if item]
-    return [(_unquoted(name), _unquoted(value)) for name, _, value in pairs]
+    pairs = [item.partition(b"=")[::2] for item in body.split(b"&") if item]
+    if b"+" not in body and b"%" not in body:
+        return pairs
+    return [(_unquoted(name), _unquoted(value)) for name, value in pairs]
 
 
 def _unquoted(data: bytes) -> bytes:

@@ -1,30 +1,30 @@
 """What all HTTP transports of listeners share: who asks, from where, for what; and headers that any page may read."""
 
-from datetime import UTC, datetime
-
 from twisted.internet.defer import Deferred
+from twisted.web.http import datetimeToString
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.census import address_of
 from cometify.core.errors import Refused
 from cometify.core.frames import Form
 from cometify.core.group import Ask, ask_from_frame, ask_from_query
 from cometify.core.listener import Arrears, Listener, State
+from cometify.transports.address import household_address
 from cometify.transports.connection import Connection
-from cometify.transports.http import Endpoint, Request, peer_address, take_over
+from cometify.transports.exchange import Exchange, Headers
+from cometify.transports.http import Endpoint, take_over
 from cometify.transports.node import Node
 
 MAX_LISTEN = 16 * 1024
 """Bytes of a `listen` frame."""
 
 
-def account_of(request: Request, node: Node) -> Account:
+def account_of(request: Exchange, node: Node) -> Account:
     """The account that the path names. Raises `Refused`: not_authorized, origin_not_allowed."""
-    account = node.accounts.get(request.postpath[0].decode("utf-8", "replace"))
+    account = node.accounts.get(request.segments[0])
     if account is None:
         raise Refused(errors.NOT_AUTHORIZED, "There is no account of this API key: check the apiKey.")
-    origin = request.header("Origin")
+    origin = request.header("origin")
     if origin is not None and account.origins is not None and origin not in account.origins:
         raise Refused(
             errors.ORIGIN_NOT_ALLOWED, f"Pages of {origin} may not listen: add the origin to the account's origins."
@@ -32,59 +32,59 @@ def account_of(request: Request, node: Node) -> Account:
     return account
 
 
+_PASSED_ON: Headers = ((b"Cache-Control", b"no-store, no-transform"), (b"X-Accel-Buffering", b"no"))
+"""For what stands between: keep nothing, change nothing, hold nothing back."""
+
+
+def _readable(origin: bytes) -> Headers:
+    """For the browser: pages of this origin may read the answer."""
+    return ((b"Access-Control-Allow-Origin", origin), (b"Access-Control-Expose-Headers", b"Retry-After"))
+
+
+_FOR_ANY_ORIGIN = _PASSED_ON + _readable(b"*")
+
+
 class ListeningEndpoint(Endpoint):
     """A transport over HTTP. The answer can be read by the pages of any origin, or of those that the account names."""
 
     methods: tuple[bytes, ...] = (b"GET", b"POST")
     max_body = MAX_LISTEN
+    quick = True
 
     def __init__(self, node: Node) -> None:
-        super().__init__()
         self.node = node
 
-    def prepare(self, request: Request) -> None:
-        self._allow_origin(request)
-        request.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-store, no-transform"])
-        request.responseHeaders.setRawHeaders(b"X-Accel-Buffering", [b"no"])
+    def headers(self, request: Exchange) -> Headers:
+        account = self.node.accounts.get(request.segments[0])
+        if account is None or account.origins is None:
+            return _FOR_ANY_ORIGIN
+        origin = request.header("origin")
+        varies: Headers = ((b"Vary", b"Origin"),)
+        if origin is None or origin not in account.origins:
+            return _PASSED_ON + varies
+        return _PASSED_ON + varies + _readable(origin.encode())
 
-    def _allow_origin(self, request: Request) -> None:
-        account = self.node.accounts.get(request.postpath[0].decode("utf-8", "replace"))
-        allowed = b"*"
-        if account is not None and account.origins is not None:
-            request.responseHeaders.setRawHeaders(b"Vary", [b"Origin"])
-            origin = request.header("Origin")
-            if origin not in account.origins:
-                return
-            allowed = origin.encode()
-        request.responseHeaders.setRawHeaders(b"Access-Control-Allow-Origin", [allowed])
-        request.responseHeaders.setRawHeaders(b"Access-Control-Expose-Headers", [b"Retry-After"])
-
-    def serve(self, request: Request) -> None:
+    def serve(self, request: Exchange) -> None:
         account = account_of(request, self.node)
         self.listen(request, account, self.ask(request))
 
-    def ask(self, request: Request) -> Ask:
+    def ask(self, request: Exchange) -> Ask:
         """What is asked for: by the query, or by a listen frame in the body of a POST."""
         if request.method == b"GET":
             return ask_from_query(request.query())
         body = request.body()
         return ask_from_frame(body) if body else ask_from_query(request.query())
 
-    def listen(self, request: Request, account: Account, ask: Ask) -> None:
+    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
         """Let the request have what it asks for."""
         raise NotImplementedError
 
     def join(
-        self, request: Request, listener: Listener, account: Account, ask: Ask, *, first: bool
+        self, request: Exchange, listener: Listener, account: Account, ask: Ask, *, first: bool
     ) -> "Deferred[None]":
-        """Join, with the request watched for its peer's going."""
-        address = address_of(peer_address(request, self.node.trusted))
-        request.notifyFinish().addErrback(lambda _gone: self.gone(listener))
+        """Join, from where the request comes."""
+        address = household_address(request, self.node.trusted)
         return self.node.joining.join(listener, account, address, ask, first=first)
-
-    def gone(self, listener: Listener) -> None:
-        """The peer is gone while twisted.web has the connection."""
-        self.node.joining.part(listener)
 
 
 class OpenEndpoint(ListeningEndpoint):
@@ -96,27 +96,28 @@ class OpenEndpoint(ListeningEndpoint):
         """A new listener of this transport."""
         raise NotImplementedError
 
-    def listen(self, request: Request, account: Account, ask: Ask) -> None:
-        listener = self.listener(request.clientproto == b"HTTP/1.1")
+    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
+        listener = self.listener(request.is_http_1_1)
         listener.arrears = Arrears(greeting=self._head(request, listener.form))
+        request.when_gone(lambda: self.node.joining.part(listener))
         joined = self.join(request, listener, account, ask, first=True)
         joined.addCallback(self._take_over, request, listener)
         joined.addErrback(self.failed, request)
 
     @staticmethod
-    def _take_over(_none: None, request: Request, listener: Connection) -> None:
+    def _take_over(_none: None, request: Exchange, listener: Connection) -> None:
         if listener.state is not State.GONE:
             take_over(request, listener)
         elif not request.gone:
             raise Refused(errors.REPLACED, "The same listener id has connected again meanwhile.")
 
-    def _head(self, request: Request, form: Form) -> bytes:
-        headers = request.responseHeaders.copy()  # the request keeps its own for a refusal
-        headers.setRawHeaders(b"Content-Type", [self.content_type])
-        headers.setRawHeaders(b"Date", [datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").encode()])
-        headers.setRawHeaders(b"Connection", [b"close"])
-        headers.removeHeader(b"Server")
-        if form.chunked:
-            headers.setRawHeaders(b"Transfer-Encoding", [b"chunked"])
-        lines = [b"%b: %b\r\n" % (name, value) for name, values in headers.getAllRawHeaders() for value in values]
-        return b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"\r\n"
+    def _head(self, request: Exchange, form: Form) -> bytes:
+        chunked = ((b"Transfer-Encoding", b"chunked"),) if form.chunked else ()
+        headers = (
+            (b"Date", datetimeToString()),
+            (b"Content-Type", self.content_type),
+            (b"Connection", b"close"),
+            *request.fixed,
+            *chunked,
+        )
+        return b"HTTP/1.1 200 OK\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % header for header in headers])

@@ -9,7 +9,7 @@ from cometify.interfaces import IAccounts
 from cometify.joining import Joining
 from cometify.pulse import Pulse
 from cometify.sweep import Sweep
-from cometify.transports.http import Networks
+from cometify.transports.address import Networks
 
 
 @attrs.frozen(eq=False)

@@ -4,7 +4,8 @@ from hashlib import sha256
 from importlib.resources import files
 
 from cometify import __version__
-from cometify.transports.http import Endpoint, Request
+from cometify.transports.exchange import Exchange, Headers
+from cometify.transports.http import Endpoint
 
 STATIC = files("cometify") / "static"
 
@@ -17,7 +18,7 @@ POLICY = (
 LATEST = b"public, max-age=300"
 FOREVER = b"public, max-age=31536000, immutable"
 # Pages of any origin load the script, also with integrity="…", which asks for CORS.
-ANYBODY = {b"Access-Control-Allow-Origin": b"*", b"Cross-Origin-Resource-Policy": b"cross-origin"}
+ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Resource-Policy", b"cross-origin"))
 
 
 class StaticEndpoint(Endpoint):
@@ -25,40 +26,37 @@ class StaticEndpoint(Endpoint):
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(
-        self, name: str, content_type: bytes, cached: bytes, headers: dict[bytes, bytes] | None = None
-    ) -> None:
-        super().__init__()
+    def __init__(self, name: str, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
         self._body = (STATIC / name).read_bytes()
         self._content_type = content_type
         self._etag = b'"%b"' % sha256(self._body).hexdigest()[:32].encode()
-        self._headers = {
-            b"Cache-Control": cached,
-            b"ETag": self._etag,
-            b"X-Content-Type-Options": b"nosniff",
-            **(headers or {}),
-        }
+        self._headers = (
+            (b"Cache-Control", cached),
+            (b"ETag", self._etag),
+            (b"X-Content-Type-Options", b"nosniff"),
+            *headers,
+        )
 
-    def serve(self, request: Request) -> None:
-        for name, value in self._headers.items():
-            request.responseHeaders.setRawHeaders(name, [value])
-        if request.header("If-None-Match") == self._etag.decode():
-            request.setResponseCode(304)
-            request.finish()
-            return
-        request.answer(200, self._content_type, self._body)
+    def headers(self, request: Exchange) -> Headers:
+        return self._headers
+
+    def serve(self, request: Exchange) -> None:
+        if request.header("if-none-match") == self._etag.decode():
+            request.answer(304, self._content_type, b"")
+        else:
+            request.answer(200, self._content_type, self._body)
 
 
-def static_endpoints() -> dict[tuple[bytes, ...], StaticEndpoint]:
+def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
     """By path: what is static of the URL tree."""
     script = b"text/javascript; charset=utf-8"
-    page = {b"Content-Security-Policy": POLICY, b"Referrer-Policy": b"no-referrer"}
+    page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
     return {
-        (b"",): StaticEndpoint("page/index.html", b"text/html; charset=utf-8", b"no-cache", page),
-        (b"page.css",): StaticEndpoint("page/page.css", b"text/css; charset=utf-8", b"no-cache"),
-        (b"page.js",): StaticEndpoint("page/page.js", script, b"no-cache"),
-        (b"favicon.svg",): StaticEndpoint("page/favicon.svg", b"image/svg+xml", LATEST),
-        (b"openapi.json",): StaticEndpoint("openapi.json", b"application/json", LATEST, ANYBODY),
-        (b"latest", b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, LATEST, ANYBODY),
-        (__version__.encode(), b"cometify.min.js"): StaticEndpoint("cometify.min.js", script, FOREVER, ANYBODY),
+        ("",): StaticEndpoint("page/index.html", b"text/html; charset=utf-8", b"no-cache", page),
+        ("page.css",): StaticEndpoint("page/page.css", b"text/css; charset=utf-8", b"no-cache"),
+        ("page.js",): StaticEndpoint("page/page.js", script, b"no-cache"),
+        ("favicon.svg",): StaticEndpoint("page/favicon.svg", b"image/svg+xml", LATEST),
+        ("openapi.json",): StaticEndpoint("openapi.json", b"application/json", LATEST, ANYBODY),
+        ("latest", "cometify.min.js"): StaticEndpoint("cometify.min.js", script, LATEST, ANYBODY),
+        (__version__, "cometify.min.js"): StaticEndpoint("cometify.min.js", script, FOREVER, ANYBODY),
     }

@@ -1,12 +1,19 @@
 """GET or POST /{apiKey}/poll: a long poll is a listener that ends after its first write."""
 
+import re
+
+import attrs
+
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
+from cometify.core.integer import MAX_EXACT
 from cometify.core.listener import Listener, State
-from cometify.transports.http import Request
-from cometify.transports.listening import ListeningEndpoint
+from cometify.joining import Ticket
+from cometify.transports.address import household_address
+from cometify.transports.exchange import Exchange, refuse
+from cometify.transports.listening import ListeningEndpoint, account_of
 from cometify.transports.node import Node
 
 
@@ -16,7 +23,7 @@ class PollListener(Listener):
     __slots__ = ("_node", "_preface", "_request")
     form = POLL
 
-    def __init__(self, node: Node, request: Request) -> None:
+    def __init__(self, node: Node, request: Exchange) -> None:
         super().__init__()
         self._node = node
         self._request = request
@@ -30,6 +37,11 @@ class PollListener(Listener):
     def preface(self, data: bytes) -> None:
         self._preface = data
 
+    @property
+    def is_warned(self) -> bool:
+        """Whether something is wrong with what it asked for, which it is to be told each time."""
+        return bool(self._preface)
+
     def wake(self) -> None:
         self.send = self.offer
 
@@ -39,20 +51,73 @@ class PollListener(Listener):
     def end(self, refused: Refused) -> None:
         if self.state is not State.GONE:
             self._node.joining.part(self)
-            self._request.refuse(refused)
+            refuse(self._request, refused)
 
     def drain(self, after: int) -> None:
         self.offer(self.form.encode(reconnect_frame(after), None))
+
+    def gone(self) -> None:
+        """The peer is gone. It may come again on another connection."""
+        if self.state is not State.GONE:
+            self._node.joining.part(self, comes_again=True)
+
+
+@attrs.frozen(eq=False)
+class _Before:
+    """The last poll of a connection. `around`: what it asked, but for the digits of its positions."""
+
+    around: list[bytes]
+    ticket: Ticket
+
+
+# Where the digits of a position stand: nowhere else can these bytes be in a query, or in JSON without a backslash.
+_IN_QUERY = re.compile(rb"(?<![^&])position=([0-9]{1,16})(?![^&])")
+_IN_JSON = re.compile(rb'"position":(0|[1-9][0-9]{0,15})(?=[,}])')
+
+
+def _split(request: Exchange) -> list[bytes]:
+    """What is asked for, with the digits of its positions at the odd places."""
+    query, body = request.asked()
+    return _IN_JSON.split(body) if body else _IN_QUERY.split(query)
 
 
 class PollEndpoint(ListeningEndpoint):
     """Who joins or is behind is answered at once, who resumes at the head waits."""
 
-    def listen(self, request: Request, account: Account, ask: Ask) -> None:
+    def serve(self, request: Exchange) -> None:
+        if request.kept is None or not self._waits_on(request, request.kept):
+            super().serve(request)
+
+    def _waits_on(self, request: Exchange, before: _Before) -> bool:
+        """Whether it asks for what it asked for before, from a position at the head, as pollers do most of the time."""
+        parts = _split(request)
+        ticket = before.ticket
+        if parts[::2] != before.around or account_of(request, self.node) is not ticket.account:
+            return False
+        if household_address(request, self.node.trusted) != ticket.place.household[1]:
+            return False
+        position = min(map(int, parts[1::2]))
+        if position > MAX_EXACT:
+            return False
+        listener = PollListener(self.node, request)
+        if not self.node.joining.wait_on(listener, ticket, position):
+            return False
+        request.when_gone(listener.gone)
+        return True
+
+    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
         resumes = all(group.position is not None for group in ask.groups)
-        joined = self.join(request, PollListener(self.node, request), account, ask, first=not resumes)
+        listener = PollListener(self.node, request)
+        joined = self.join(request, listener, account, ask, first=not resumes)
+        request.when_gone(listener.gone)
+        if resumes:
+            joined.addCallback(self._keep_ticket, request, ask, listener)
         joined.addErrback(self.failed, request)
 
-    def gone(self, listener: Listener) -> None:
-        if listener.state is not State.GONE:
-            self.node.joining.part(listener, comes_again=True)
+    def _keep_ticket(self, _none: None, request: Exchange, ask: Ask, listener: PollListener) -> None:
+        request.kept = None
+        parts = _split(request)
+        ticket = self.node.joining.ticket(listener)
+        is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
+        if ticket is not None and is_read_whole and not listener.is_warned and b"\\" not in request.asked()[1]:
+            request.kept = _Before(parts[::2], ticket)

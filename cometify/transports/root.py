@@ -5,13 +5,14 @@ from typing import Any
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.events import EventsEndpoint
-from cometify.transports.http import Endpoint, Request, Tree
+from cometify.transports.exchange import Exchange
+from cometify.transports.handshake import WebSocketEndpoint
+from cometify.transports.http import Endpoint, Tree
 from cometify.transports.node import Node
 from cometify.transports.pages import static_endpoints
 from cometify.transports.poll import PollEndpoint
 from cometify.transports.push import PushEndpoint
 from cometify.transports.stream import StreamEndpoint
-from cometify.transports.websocket import WebSocketEndpoint
 
 RESERVED = ("latest",)
 """First path segments of the server's own that could be API keys."""
@@ -20,7 +21,7 @@ RESERVED = ("latest",)
 class _Nowhere(Endpoint):
     methods = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 
-    def serve(self, request: Request) -> None:
+    def serve(self, request: Exchange) -> None:
         raise Refused(
             errors.NOT_FOUND,
             "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
@@ -35,19 +36,19 @@ class Root(Tree):
         super().__init__()
         self._push = push
         self._static = static_endpoints()
-        self._transports: dict[bytes, Endpoint] = {
-            b"websocket": WebSocketEndpoint(node, reactor),
-            b"stream": StreamEndpoint(node),
-            b"events": EventsEndpoint(node),
-            b"poll": PollEndpoint(node),
+        self._transports: dict[str, Endpoint] = {
+            "websocket": WebSocketEndpoint(node, reactor),
+            "stream": StreamEndpoint(node),
+            "events": EventsEndpoint(node),
+            "poll": PollEndpoint(node),
         }
         self._nowhere = _Nowhere()
 
-    def find(self, path: tuple[bytes, ...]) -> Endpoint:
+    def find(self, path: tuple[str, ...]) -> Endpoint:
         static = self._static.get(path)
         if static is not None:
             return static
-        if len(path) == 3 and path[1] == b"push":
+        if len(path) == 3 and path[1] == "push":
             return self._push
         if len(path) == 2 and path[0]:
             return self._transports.get(path[1], self._nowhere)
@@ -62,5 +63,5 @@ class WebSocketRoot(Tree):
         self._websocket = WebSocketEndpoint(node, reactor)
         self._nowhere = _Nowhere()
 
-    def find(self, path: tuple[bytes, ...]) -> Endpoint:
-        return self._websocket if len(path) == 2 and path[1] == b"websocket" else self._nowhere
+    def find(self, path: tuple[str, ...]) -> Endpoint:
+        return self._websocket if len(path) == 2 and path[1] == "websocket" else self._nowhere

@@ -1,7 +1,4 @@
-"""GET /{apiKey}/websocket: pushes over a WebSocket.
-
-Autobahn reads the handshake, which has many ways to go wrong. Then the connection is handed on to a listener of our
-own: what follows is small (`rfc6455`), and an idle listener must cost little.
+"""A listener on a WebSocket, from the end of the handshake on.
 
 What to listen to comes by the query, or by the first message; each later `listen` replaces the whole set. Whatever is
 refused is told by an error frame and a close code after the handshake, for a browser shows a page nothing of a
@@ -11,19 +8,16 @@ handshake that failed.
 from collections import deque
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
-from cometify.core.census import address_of
 from cometify.core.errors import Refused
 from cometify.core.frames import WEBSOCKET
-from cometify.core.group import Ask, ask_from_frame, ask_from_query
+from cometify.core.group import Ask, ask_from_frame
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
-from cometify.transports.http import Endpoint, Request, peer_address, set_protocol, take_over
-from cometify.transports.listening import MAX_LISTEN, account_of
+from cometify.transports.listening import MAX_LISTEN
 from cometify.transports.node import Node
 from cometify.transports.rfc6455 import (
     CLOSE,
@@ -68,6 +62,9 @@ class WebSocketListener(Connection):
 
     def expect_listen(self) -> None:
         """Nothing was asked for by the query: it must be soon."""
+        if self.arrears is not None:
+            self.transport.write(self.arrears.greeting)
+            self.arrears = None
         self._silence = self.node.later(SILENCE, self._silent)
         self.node.silent.add(self)
 
@@ -209,79 +206,3 @@ class WebSocketListener(Connection):
     def connectionLost(self, reason: Failure) -> None:
         self._spoken()
         super().connectionLost(reason)
-
-
-class Handshake(WebSocketServerProtocol):
-    """Autobahn's part. `request` is what twisted.web has read."""
-
-    request: Request
-    node: Node
-
-    def onOpen(self) -> None:
-        """The handshake is done: hand the connection on."""
-        transport: Any = self.transport
-        request, node = self.request, self.node
-        refused = None
-        api_key, ask = "", None
-        try:
-            api_key = account_of(request, node).api_key
-            query = request.query()
-            if any(query.get(name, [""]) != [""] for name in _NAMES):
-                ask = ask_from_query(query)
-        except Refused as error:
-            refused = error
-        listener = WebSocketListener(node, api_key, address_of(peer_address(request, node.trusted)))
-        set_protocol(transport, listener)
-        listener.makeConnection(transport)
-        if refused is not None:
-            listener.end(refused)
-        elif ask is not None:
-            listener.listen(ask)
-        else:
-            listener.expect_listen()
-
-
-_NAMES = ("identifiers", "secureKey", "token", "position", "listener")
-
-
-class WebSocketEndpoint(Endpoint):
-    """Where a handshake is expected."""
-
-    def __init__(self, node: Node, reactor: Any) -> None:
-        super().__init__()
-        self._node = node
-        self._factory = WebSocketServerFactory(server="", reactor=reactor)
-        self._factory.setProtocolOptions(
-            webStatus=False, openHandshakeTimeout=0, autoPingInterval=0, allowNullOrigin=True, allowedOrigins=["*"]
-        )
-        # Autobahn copies its options to each connection and formats them for a log line that nobody reads: two fifths
-        # of what a joining costs. As attributes of a class there is nothing to copy.
-        options = {name: _as_attribute(getattr(self._factory, name)) for name in Handshake.CONFIG_ATTRS}
-        protocol: Any = type("Handshake", (Handshake,), {**options, "CONFIG_ATTRS": []})
-        self._factory.protocol = protocol
-
-    def serve(self, request: Request) -> None:
-        if (request.header("Upgrade") or "").lower() != "websocket":
-            raise Refused(
-                errors.UPGRADE_REQUIRED,
-                "This URL speaks WebSocket. If your client does, a proxy between has dropped the Upgrade header.",
-            )
-        handshake: Any = self._factory.buildProtocol(request.client)
-        handshake.request = request
-        handshake.node = self._node
-        head = _head_of(request)
-        take_over(request, handshake)
-        handshake.dataReceived(head)
-
-
-def _as_attribute(option: Any) -> Any:
-    """A function that is an option must not become a method."""
-    return staticmethod(option) if callable(option) else option
-
-
-def _head_of(request: Request) -> bytes:
-    """The request again as bytes, which is what Autobahn reads."""
-    lines = [b"%b %b %b" % (request.method, request.uri, request.clientproto)]
-    for name, values in request.requestHeaders.getAllRawHeaders():
-        lines += [b"%b: %b" % (name, value) for value in values]
-    return b"\r\n".join([*lines, b"", b""])

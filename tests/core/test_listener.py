@@ -215,7 +215,7 @@ def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
     add(view, 2)
     listener = Peer(view)
     span = listener.owed()
-    assert listener.took(span, 1) == span.data[1 : span.ends[1][0]]
+    assert listener.took(span, 1) == span.data[1 : span.ends[0][0]]
     assert (listener.cursor, listener.arrears) == (1, None)
     assert frames(listener.owed()) == [{"position": 2}]
     assert listener.took(listener.owed(), listener.owed().size) == b""

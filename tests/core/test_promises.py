@@ -282,7 +282,7 @@ class Promises(RuleBasedStateMachine):
         first = not peer.is_poll or any(group.position is None for group in groups)
         results: list[Any] = []
         self.joining.join(peer, self.account, "10.0.0.1", ask, first=first).addBoth(results.append)
-        assert results == [None]
+        assert results == [None], results[0].getTraceback()
         peer.listens.append(expected)
 
     @rule(number=st.integers(0, 200))

@@ -77,7 +77,7 @@ class World:
     def join(self, count=1, cursor=None, wants=Wants(False)):  # noqa: B008 - frozen
         peers = [Peer() for _ in range(count)]
         for peer in peers:
-            self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, self.position, lambda: self.position)
+            self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, lambda: self.position)
             peer.cursor = self.position if cursor is None else cursor
             self.sweep.bring(peer)
         return peers
@@ -137,7 +137,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
     late = [Peer() for _ in range(more)]
     view = peers[0].view
     for peer in late:
-        world.registry.join(peer, {"chat": world.ring}, {"chat": (Wants(False),)}, 1, lambda: 1)
+        world.registry.join(peer, {"chat": world.ring}, {"chat": (Wants(False),)}, lambda: 1)
         peer.cursor = 0
         peer.filters = None
         peer.state = State.LIVE

@@ -91,7 +91,7 @@ def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, r
         rest = listener.took(listener.owed(), sent)
         again = listener.owed()
         assert whole.data[:sent] + rest + again.data == whole.data
-        boundaries = {whole.greeting, *(end for end, _cursor in whole.ends)}
+        boundaries = {whole.greeting, whole.size, *(whole.greeting + end for end, _cursor in whole.ends)}
         if sent not in boundaries:
             assert sent + len(rest) == min(end for end in boundaries if end > sent), "no more than what was begun"
         elif sent or not greeting:
@@ -101,6 +101,23 @@ def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, r
     assert listener.took(listener.owed(), whole.size) == b""
     assert listener.owes_nothing
     assert listener.owed().size == 0
+
+
+def test_who_comes_back_from_cursors_with_the_same_pushes_above_is_sent_what_was_joined_once():
+    view = make_view(secret=(True, False))
+    add(view, 10, number=1)
+    seen = add(view, 20)
+    add(view, 30, number=1, secret=True)
+    returned = []
+    for cursor in (10, 12, 19):
+        listener = Peer(view)
+        listener.cursor = cursor
+        listener.arrears = Arrears(greeting=b"ready", replaying=True)
+        returned.append(listener.owed())
+    heartbeat = WEBSOCKET.encode(heartbeat_frame(MARK), MARK)
+    assert [span.data for span in returned] == [b"ready" + encoded(view, [seen]) + heartbeat] * 3
+    assert len(view.spans) == 1
+    assert {span.cursor for span in returned} == {view.head}
 
 
 def test_several_rings_are_merged_in_the_order_of_positions_without_what_is_not_seen():

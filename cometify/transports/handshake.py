@@ -1,0 +1,138 @@
+"""GET /{apiKey}/websocket: the handshake (RFC 6455, section 4.2).
+
+A plain one is answered here. Every other one is Autobahn's, which knows the many ways to go wrong. Then the connection
+is handed on to a listener of our own: what follows is small, and an idle listener must cost little.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from hashlib import sha1
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+
+from cometify import net
+from cometify.core import errors
+from cometify.core.errors import Refused
+from cometify.core.group import ask_from_query
+from cometify.core.listener import Arrears
+from cometify.transports.address import household_address
+from cometify.transports.exchange import Exchange
+from cometify.transports.http import Endpoint, take_over
+from cometify.transports.listening import account_of
+from cometify.transports.node import Node
+from cometify.transports.request import Request
+from cometify.transports.websocket import WebSocketListener
+
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def _answer(key: str) -> bytes:
+    """What tells that a handshake was understood."""
+    accept = b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+        % accept
+    )
+
+
+def _arrive(request: Exchange, node: Node, connect: Callable[[WebSocketListener, Callable[[], None]], None]) -> None:
+    """Let a new listener have what its URL asks for. `connect` gives it the connection and lets it begin."""
+    refused = None
+    api_key, ask = "", None
+    try:
+        api_key = account_of(request, node).api_key
+        query = request.query()
+        if any(query.get(name, [""]) != [""] for name in _NAMES):
+            ask = ask_from_query(query)
+    except Refused as error:
+        refused = error
+    listener = WebSocketListener(node, api_key, household_address(request, node.trusted))
+
+    def begin() -> None:
+        if refused is not None:
+            listener.end(refused)
+        elif ask is not None:
+            listener.listen(ask)
+        else:
+            listener.expect_listen()
+
+    connect(listener, begin)
+
+
+_NAMES = ("identifiers", "secureKey", "token", "position", "listener")
+
+
+class Handshake(WebSocketServerProtocol):
+    """Autobahn's part. `request` is what twisted.web has read."""
+
+    request: Request
+    node: Node
+
+    def onOpen(self) -> None:
+        """The handshake is done: hand the connection on."""
+        _arrive(self.request, self.node, self._hand_on)
+
+    def _hand_on(self, listener: WebSocketListener, begin: Callable[[], None]) -> None:
+        transport: Any = self.transport
+        net.set_protocol(transport, listener)
+        listener.makeConnection(transport)
+        begin()
+
+
+class WebSocketEndpoint(Endpoint):
+    """Where a handshake is expected."""
+
+    quick = True
+    upgrades = True
+
+    def __init__(self, node: Node, reactor: Any) -> None:
+        self._node = node
+        self._factory = WebSocketServerFactory(server="", reactor=reactor)
+        self._factory.setProtocolOptions(
+            webStatus=False, openHandshakeTimeout=0, autoPingInterval=0, allowNullOrigin=True, allowedOrigins=["*"]
+        )
+        self._factory.protocol = Handshake
+
+    def is_plain(self, headers: Mapping[str, str]) -> bool:
+        return (
+            headers.get("upgrade", "").lower() == "websocket"
+            and headers.get("sec-websocket-version") == "13"
+            and _KEY.fullmatch(headers.get("sec-websocket-key", "")) is not None
+            and "sec-websocket-protocol" not in headers
+        )
+
+    def serve(self, request: Exchange) -> None:
+        if isinstance(request, Request):
+            self._leave_to_autobahn(request)
+        else:
+            _arrive(request, self._node, lambda listener, begin: self._take(request, listener, begin))
+
+    @staticmethod
+    def _take(request: Exchange, listener: WebSocketListener, begin: Callable[[], None]) -> None:
+        # The answer goes out in one write with the first frames.
+        listener.arrears = Arrears(greeting=_answer(request.header("sec-websocket-key") or ""))
+        take_over(request, listener, begin)
+
+    def _leave_to_autobahn(self, request: Request) -> None:
+        if (request.header("upgrade") or "").lower() != "websocket":
+            raise Refused(
+                errors.UPGRADE_REQUIRED,
+                "This URL speaks WebSocket. If your client does, a proxy between has dropped the Upgrade header.",
+            )
+        handshake: Any = self._factory.buildProtocol(request.client)
+        handshake.request = request
+        handshake.node = self._node
+        head = _head_of(request)
+        take_over(request, handshake)
+        handshake.dataReceived(head)
+
+
+def _head_of(request: Request) -> bytes:
+    """The request again as bytes, which is what Autobahn reads."""
+    lines = [b"%b %b %b" % (request.method, request.uri, request.clientproto)]
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        lines += [b"%b: %b" % (name, value) for value in values]
+    return b"\r\n".join([*lines, b"", b""])

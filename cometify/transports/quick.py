@@ -1,0 +1,350 @@
+"""The quick way through HTTP: a whole, plain request of the kinds that come in masses is read and answered here.
+
+twisted.web takes ten times as long for a push as the push itself. So a request that is exactly of the form below goes
+to its endpoint at once, and everything else goes to twisted.web, byte for byte as it came: there is one truth about
+HTTP, twisted.web's, and one about Cometify, the endpoints that both ways share. What is odd (a folded header, a header
+twice, a transfer coding, an expectation, an old version) is not understood here on purpose.
+"""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import attrs
+from twisted.internet.interfaces import IAddress
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString, parse_qs
+
+from cometify import net
+from cometify.transports.exchange import Headers, decoded_query
+
+MOST_HEAD = 4096
+"""Bytes of a head that is read here. Also what bounds the memory of `read_fields`."""
+MOST_BODY = 64 * 1024
+"""Bytes of a body that is waited for here."""
+MOST_EARLY = 16 * 1024
+"""Bytes that are read ahead while a request is being answered, as twisted.web has it."""
+
+_LINE = re.compile(rb"(GET|POST) /([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_]{1,64}){1,2})(?:\?([!\"$-~]*))? HTTP/1\.1")
+_FIELDS = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*:[ -~]*\r\n)+")
+_LENGTH = re.compile(r"[0-9]{1,6}")
+_ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-settings", "proxy-connection", "keep-alive"])
+"""Headers that change what a request is: not plain."""
+
+
+@attrs.frozen
+class Fields:
+    """The headers of a plain request, by their names in lower case. `connection`: the tokens of that header."""
+
+    values: dict[str, str]
+    length: int | None
+    connection: frozenset[str]
+
+
+def read_fields(block: bytes) -> Fields | None:
+    """The header lines, each with its CRLF, or None if they are not plain."""
+    text = block.decode("latin-1")
+    if not _FIELDS.fullmatch(text):
+        return None
+    lines = [line.partition(":") for line in text.split("\r\n")[:-1]]
+    values = {name.lower(): value.strip(" ") for name, _, value in lines}
+    if len(values) != len(lines) or not _ODD.isdisjoint(values):
+        return None
+    length = values.get("content-length")
+    if length is not None and not _LENGTH.fullmatch(length):
+        return None
+    connection = frozenset([token.strip() for token in values.get("connection", "keep-alive").lower().split(",")])
+    if "host" not in values or not connection <= {"keep-alive", "close", "upgrade"}:
+        return None
+    return Fields(values, None if length is None else int(length), connection)
+
+
+# A client sends the same header lines over and over: but for Content-Length they are of one connection or program.
+_read_fields_again = lru_cache(512)(read_fields)
+
+
+@lru_cache(4096)
+def _segments(path: bytes) -> tuple[str, ...]:
+    return tuple(path.decode().split("/"))
+
+
+class QuickRequest:
+    """See `Exchange`."""
+
+    __slots__ = ("_body", "_channel", "_fields", "_query", "_when_gone", "fixed", "gone", "method", "segments")
+
+    def __init__(
+        self, channel: "QuickChannel", method: bytes, segments: tuple[str, ...], query: bytes, fields: Fields
+    ) -> None:
+        self._channel = channel
+        self._fields = fields
+        self._query = query
+        self._body = b""
+        self._when_gone: Callable[[], None] | None = None
+        self.method = method
+        self.segments = segments
+        self.fixed: Headers = ()
+        self.gone = False
+
+    @property
+    def peer(self) -> IAddress:
+        return self._channel.peer()
+
+    @property
+    def kept(self) -> Any:
+        return self._channel.kept
+
+    @kept.setter
+    def kept(self, value: Any) -> None:
+        self._channel.kept = value
+
+    @property
+    def is_http_1_1(self) -> bool:
+        return True
+
+    def header(self, name: str) -> str | None:
+        return self._fields.values.get(name)
+
+    def headers(self, name: str) -> Sequence[str]:
+        value = self._fields.values.get(name)
+        return () if value is None else (value,)
+
+    def body(self) -> bytes:
+        return self._body
+
+    def asked(self) -> tuple[bytes, bytes]:
+        return self._query, self._body
+
+    def query(self) -> dict[str, list[str]]:
+        return decoded_query(parse_qs(self._query, 1))
+
+    def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
+        if not self.gone:
+            self._channel.answer(_written(status, content_type, body, self.fixed + headers, self.closes))
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with the answer."""
+        return "close" in self._fields.connection
+
+    def when_gone(self, call: Callable[[], None]) -> None:
+        self._when_gone = call
+
+    def lost(self) -> None:
+        """The peer is gone."""
+        self.gone = True
+        if self._when_gone is not None:
+            self._when_gone()
+
+    def release(self) -> tuple[Any, bytes]:
+        return self._channel.release()
+
+
+@lru_cache(256)
+def _lines(headers: Headers) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+class _Answers:
+    """Puts answers together: a long poll's is the same for all who waited for it, so the last one is kept."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._date = b""
+        self._of: tuple[object, ...] = ()
+        self._body = b""
+        self._last = b""
+
+    def __call__(self, status: int, content_type: bytes, body: bytes, headers: Headers, closes: bool) -> bytes:
+        second = int(time.time())
+        of = (second, status, content_type, headers, closes)
+        if of == self._of and body is self._body:
+            return self._last
+        if second != self._second:
+            self._second, self._date = second, datetimeToString()
+        connection = b"Connection: close\r\n" if closes else b""
+        self._of, self._body = of, body
+        self._last = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+            status, RESPONSES.get(status, b"Unknown Status"), connection, self._date, content_type, len(body),
+            _lines(headers), body,
+        )  # fmt: skip
+        return self._last
+
+
+_written = _Answers()
+
+
+class QuickChannel(HTTPChannel):
+    """Twisted's own, made without the wrapper that tells HTTP/2 apart, with the quick way before it.
+
+    `_waiting` is the quick request that is being answered. What comes meanwhile is kept in `_early`; `_parts` are the
+    beginning of a request that is not whole yet, and `_missing` the bytes that it still needs, if that is known.
+    """
+
+    site: Any
+    transport: Any
+    _waiting: QuickRequest | None = None
+    _early = b""
+    _parts: list[bytes] | None = None
+    _missing = 0
+    _serving = False
+    _passed_to: Any = None
+    _peer: IAddress | None = None
+    kept: Any = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._waiting is not None:
+            self._early += data
+            if len(self._early) > MOST_EARLY and not self._waitingForTransport:
+                self._networkProducer.pauseProducing()
+            return
+        if self._parts is not None:
+            data = self._gathered(self._parts, data)
+            if not data:
+                return
+        elif self.requests or self._buffer or not self.line_mode or not self.persistent:
+            super().dataReceived(data)  # twisted.web is in the middle of a request, or at the end of the connection
+            return
+        else:
+            self.resetTimeout()
+        self._serve(data)
+
+    def _gathered(self, parts: list[bytes], data: bytes) -> bytes:
+        """All that has come of a request, once it may be whole."""
+        self.resetTimeout()
+        self._missing -= len(data)
+        parts.append(data)
+        if self._missing > 0:
+            return b""
+        self._parts = None
+        return b"".join(parts)
+
+    def _serve(self, data: bytes) -> None:
+        """Answer the requests in `data`, one after the other."""
+        self._serving = True
+        self._early = data
+        while self._early and self._waiting is None:
+            data, self._early = self._early, b""
+            if not self._begin(data):
+                break
+        self._serving = False
+
+    def _begin(self, data: bytes) -> bool:
+        """Begin with the request at the beginning of `data`. False if it is not whole, or twisted.web's."""
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
+        if end < 0:
+            if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
+                self._parts, self._missing = [data], 0
+                return False
+            return self._leave(data)
+        at = data.find(b"\r\n")
+        line = _LINE.fullmatch(data, 0, at)
+        if line is None:
+            return self._leave(data)
+        segments = _segments(line[2])
+        endpoint = self.site.resource.find(segments)
+        read = read_fields if endpoint.upgrades else _read_fields_again
+        fields = read(data[at + 2 : end + 2])
+        if fields is None or not _is_plain(line[1], fields, endpoint):
+            return self._leave(data)
+        end += 4
+        whole = end + (fields.length or 0)
+        if len(data) < whole:
+            self._parts, self._missing = [data], whole - len(data)
+            return False
+        request = QuickRequest(self, line[1], segments, line[3] or b"", fields)
+        if fields.length:
+            request._body = data[end:whole]
+        self._early = data[whole:]
+        self._waiting = request
+        request.fixed = endpoint.headers(request)
+        endpoint.render(request)
+        return True
+
+    def _leave(self, data: bytes) -> bool:
+        """Leave what has come to twisted.web."""
+        super().dataReceived(data)
+        return False
+
+    def answer(self, data: bytes) -> None:
+        """The answer to the request that is waiting, and on with the next."""
+        request, self._waiting = self._waiting, None
+        assert request is not None
+        self.transport.write(data)
+        if request.closes:
+            self.persistent = 0
+            self._early = b""
+            self.loseConnection()
+        elif not self._serving:
+            self.resetTimeout()
+            if self._early:
+                if not self._waitingForTransport:
+                    self._networkProducer.resumeProducing()
+                self._serve(self._early)
+
+    def peer(self) -> IAddress:
+        """The other end of the connection."""
+        if self._peer is None:
+            self._peer = self.transport.getPeer()
+        return self._peer
+
+    def setTimeout(self, period: int | None) -> int | None:
+        """As TimeoutMixin has it, but for the precision. There is one period, the site's."""
+        before, self.timeOut = self.timeOut, period
+        if period is None:
+            self.site.idle.forget(self)
+        else:
+            self.site.idle.saw(self)
+        return before
+
+    def resetTimeout(self) -> None:
+        """Something has happened on the connection."""
+        if self.timeOut is not None:
+            self.site.idle.saw(self)
+
+    def timeoutConnection(self) -> None:
+        if self._waiting is not None:
+            self.resetTimeout()  # it is we who let the peer wait
+            return
+        self.persistent = 0  # what comes while it is being closed is too late
+        super().timeoutConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        super().connectionLost(reason)
+        request, self._waiting = self._waiting, None
+        if request is not None:
+            request.lost()
+
+    # The connection goes to another protocol.
+
+    def release(self) -> tuple[Any, bytes]:
+        """Let go of the connection, with what has come behind the request that is waiting."""
+        transport = self.transport
+        early, self._early = self._early, b""
+        self._waiting = None
+        self.let_go()
+        return transport, early
+
+    def let_go(self) -> None:
+        """The transport is somebody else's."""
+        self._passed_to = self.transport
+        self.setTimeout(None)
+        self.transport.unregisterProducer()
+        self.transport = None
+
+    def pass_on(self, data: bytes) -> None:
+        """What this channel was still given goes to whoever has the connection now."""
+        net.protocol_of(self._passed_to).dataReceived(data)
+
+
+def _is_plain(method: bytes, fields: Fields, endpoint: Any) -> bool:
+    """Whether a request is of the form that is understood here."""
+    if not endpoint.quick or method not in endpoint.methods or ("upgrade" in fields.connection) != endpoint.upgrades:
+        return False
+    if not endpoint.is_plain(fields.values):
+        return False
+    if method == b"GET":
+        return not fields.length
+    return fields.length is not None and fields.length <= min(MOST_BODY, endpoint.max_body)

@@ -1,0 +1,353 @@
+"""The quick way through HTTP and twisted.web's give the same answers, whatever is asked and however it comes."""
+
+import json
+from ipaddress import ip_network
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from cometify.core.account import Account
+from tests.memory import Wire, World
+from tests.wire import API_KEY, API_SECRET, FORM, form, request_bytes, secure, secure_key
+
+ODD = {"X-Odd": "1", "x-odd": "2"}
+"""A header twice means nothing to anybody, and makes a request not plain."""
+PUSH = request_bytes(
+    "POST",
+    f"/{API_KEY}/push/chat",
+    form({"text": "Hello world!", "secret": "0", "secure": secure("chat", "Hello world!")}),
+    FORM,
+)
+
+
+class Counted(World):
+    """Counts the requests that twisted.web reads."""
+
+    def __init__(self, *accounts: Account, **settings: Any) -> None:
+        super().__init__(*accounts, **settings)
+        self.ordinary = 0
+        make = self.server.http.requestFactory
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.ordinary += 1
+            return make(*args, **kwargs)
+
+        self.server.http.requestFactory = counted
+
+
+def told(wire: Wire) -> tuple[int, dict[str, str], bytes] | None:
+    """What was answered, but for the time of day; None if nothing was."""
+    if not wire.answered:
+        return None
+    status, headers = wire.head
+    return status, {name: value for name, value in headers.items() if name != "date"}, wire.body()
+
+
+texts = st.sampled_from(["", "Hello world!", "ä+b c&d=e%", "a" * 3000, "\N{SNOWMAN}\r\n"])
+
+
+@st.composite
+def pushes(draw: Any) -> tuple[str, str, bytes, dict[str, str]]:
+    """Right ones and wrong ones."""
+    spelled = draw(st.sampled_from(["chat", "Chat", "metrics", "x" * 60, "x" * 61, "1chat"]))
+    text = draw(texts)
+    fields: dict[str, str | bytes] = {"text": text, "secret": "0", "secure": secure(spelled, text)}
+    wrong: dict[str, Any] = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "identifier": st.sampled_from(["chat", "CHAT", "other", ""]),
+                "secret": st.sampled_from(["0", "1", "2", ""]),
+                "push_id": st.sampled_from(["0", "7", str(2**63 - 1), str(2**63), "-1", "x"]),
+                "secure": st.sampled_from(["0" * 32, "", "ä"]),
+                "text": st.just(b"\xff"),
+            },
+        )
+    )
+    fields.update(wrong)
+    if draw(st.booleans()):
+        fields.pop(draw(st.sampled_from(["text", "secret", "secure"])), None)
+    key = draw(st.sampled_from([API_KEY, API_KEY, "unknown"]))
+    kind = draw(st.sampled_from([*[FORM["Content-Type"]] * 3, "application/json", "text/plain", ""]))
+    body = form(fields) + draw(st.sampled_from([b"", b"&", b"&text=again", b"&other=1"]))
+    if kind == "application/json":
+        body = json.dumps({name: str(value) for name, value in fields.items()}).encode()
+    return "POST", f"/{key}/push/{spelled}", body, {"Content-Type": kind} if kind else {}
+
+
+@st.composite
+def listens(draw: Any) -> tuple[str, str, bytes | None, dict[str, str]]:
+    """By query or by frame, on every transport."""
+    path = f"/{draw(st.sampled_from([API_KEY, API_KEY, 'unknown', 'latest']))}/" + draw(
+        st.sampled_from(["poll", "poll", "stream", "events", "nothing"])
+    )
+    headers = draw(
+        st.sampled_from([{}, {"Origin": "https://a.example"}, {"Last-Event-ID": "5"}, {"X-Forwarded-For": "9.9.9.9"}])
+    )
+    names = draw(st.sampled_from(["chat", "chat,metrics", "chat:0", "chat:7,metrics:0", "chat,metrics:0", "1", ""]))
+    position = draw(st.sampled_from([None, "0", "9" * 15, "x"]))
+    if draw(st.booleans()):
+        query = f"identifiers={names}" + (f"&position={position}" if position else "")
+        query += draw(st.sampled_from(["", "&listener=0123456789", "&listener=x", "&secureKey=", "&token=x", "&%ff=1"]))
+        return "GET", f"{path}?{query}", None, headers
+    group: dict[str, Any] = {"identifiers": names.split(","), "secureKey": secure_key(*names.split(","))}
+    if position:
+        group["position"] = position
+    body = draw(st.sampled_from([json.dumps({"type": "listen", "groups": [group]}).encode(), b"", b"{", b"[]"]))
+    return "POST", path, body, headers
+
+
+@given(st.lists(pushes() | listens(), min_size=1, max_size=4), st.booleans())
+@settings(max_examples=60)
+def test_both_ways_give_the_same_answers(requests, restricted):
+    origins = ("https://a.example",) if restricted else None
+    worlds = [Counted(Account(API_KEY, (API_SECRET,), origins=origins)) for _ in range(2)]
+    hears = [world.stream("identifiers=chat,metrics") for world in worlds]
+    before = [world.ordinary for world in worlds]
+    for method, target, body, headers in requests:
+        wires = []
+        for world, more in zip(worlds, ({}, ODD), strict=True):
+            wire = world.connect()
+            wire.receive(request_bytes(method, target, body, {**headers, **more}))
+            wires.append(wire)
+        assert told(wires[0]) == told(wires[1])
+    assert hears[0].body() == hears[1].body()
+    assert worlds[1].ordinary - before[1] == len(requests)
+
+
+def test_what_is_plain_does_not_come_to_twisted_web():
+    world = Counted()
+    listener = "listener=0123456789"
+    assert world.push("chat", "one").status == 200
+    world.stream("identifiers=chat")
+    world.request("GET", f"/{API_KEY}/events?identifiers=chat", Accept="text/event-stream", Connection="keep-alive")
+    world.websocket("identifiers=chat")
+    assert world.poll(f"identifiers=chat&{listener}").answer().status == 200
+    assert world.request("POST", f"/{API_KEY}/poll", b"{").answer().status == 400
+    assert world.ordinary == 0
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        PUSH.replace(b"Host: localhost", b"Host: localhost\r\nX-Folded: a\r\n b"),
+        PUSH.replace(b"Host: localhost", b"Host: localhost\r\nX-Twice: a\r\nX-Twice: a"),
+        PUSH.replace(b"Host: localhost", b"Host: localhost\r\nX-Far: \xe4"),
+        PUSH.replace(b"Host: localhost", b"Host: localhost\r\nTE: trailers"),
+        PUSH.replace(b"Host: localhost", b"Host: localhost\r\nX-Long: " + b"x" * 5000),
+        PUSH.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        PUSH.replace(b"POST /", b"POST http://localhost/"),
+        PUSH.replace(b"/push/chat", b"/push/cha%74"),
+        PUSH.replace(b"Content-Length: ", b"Content-Length: 0000000"),
+        b"\r\n" + PUSH,
+    ],
+    ids=["folded", "twice", "latin", "te", "long", "old", "absolute", "percent", "digits", "empty line"],
+)
+def test_what_is_odd_is_left_to_twisted_web_and_understood_there(odd):
+    world = Counted()
+    wire = world.connect()
+    wire.receive(odd)
+    assert wire.answer().status == 200
+    assert world.ordinary == 1
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, len(PUSH) - 3])
+def test_a_push_may_come_in_pieces(step):
+    world = Counted()
+    wire = world.connect()
+    for at in range(0, len(PUSH), step):
+        wire.receive(PUSH[at : at + step])
+    assert wire.answer().status == 200
+    assert world.ordinary == (step < len("POST /"))
+
+
+@pytest.mark.parametrize("split", [1, 10, 100, 1000])
+def test_pipelined_requests_are_answered_in_their_order_each_way(split):
+    world = Counted()
+    odd = PUSH.replace(b"Host: localhost", b"Host: localhost\r\nX-Twice: a\r\nX-Twice: a")
+    sent = PUSH * 3 + odd + PUSH + odd + PUSH
+    wire = world.connect()
+    for at in range(0, len(sent), split):
+        wire.receive(sent[at : at + split])
+    heads = wire.transport.value().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    positions = [json.loads(head.partition(b"\r\n\r\n")[2])["position"] for head in heads]
+    assert positions == sorted(positions)
+    assert len(positions) == 7
+    assert world.ordinary >= 2
+
+
+def test_what_comes_behind_a_waiting_poll_waits_and_is_bounded():
+    world = Counted()
+    position = world.pushed("chat", "one")
+    wire = world.connect()
+    wire.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat&position={position}"))
+    wire.receive(PUSH)
+    assert not wire.answered
+    while wire.transport.producerState == "producing":
+        wire.receive(PUSH)
+    assert len(PUSH) * 50 < 20_000
+    world.pushed("chat", "two")
+    answers = wire.transport.value().split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert [frame["text"] for frame in map(json.loads, answers[0].partition(b"\r\n\r\n")[2].splitlines()[:1])] == [
+        "two"
+    ]
+    assert len(answers) > 10
+    assert wire.transport.producerState == "producing"
+    assert world.ordinary == 0
+
+
+def test_a_connection_is_closed_behind_its_answer_when_the_peer_asks_for_it():
+    world = Counted()
+    wire = world.connect()
+    wire.receive(PUSH.replace(b"Host: localhost", b"Host: localhost\r\nConnection: close") + PUSH)
+    assert wire.answer().headers["connection"] == "close"
+    assert not wire.answered
+    assert wire.transport.disconnecting
+    assert world.ordinary == 0
+
+
+def test_a_quiet_connection_is_closed_but_not_one_whose_poll_waits():
+    world = World(heartbeat=200)
+    quiet, begun, polls = world.connect(), world.connect(), world.connect()
+    begun.receive(PUSH[:40])
+    position = world.pushed("chat", "one")
+    polls.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat&position={position}"))
+    world.advance(58)
+    assert not quiet.transport.disconnecting
+    world.advance(4)
+    assert quiet.transport.disconnecting
+    assert begun.transport.disconnecting
+    world.advance(70)
+    assert not polls.transport.disconnecting
+    world.pushed("chat", "two")
+    assert polls.answer().status == 200
+    world.advance(58)
+    assert not polls.transport.disconnecting
+    world.advance(4)
+    assert polls.transport.disconnecting
+
+
+# Pollers that come again.
+
+
+def poll_bytes(position: int | None, key: str | None, by_query: bool, names: str, **headers: str) -> bytes:
+    if by_query:
+        query = f"identifiers={names}&listener=0123456789" + (f"&secureKey={key}" if key else "")
+        return request_bytes(
+            "GET", f"/{API_KEY}/poll?{query}" + ("" if position is None else f"&position={position}"), None, headers
+        )
+    group: dict[str, Any] = {"identifiers": names.split(",")}
+    if key:
+        group["secureKey"] = key
+    if position is not None:
+        group["position"] = position
+    frame = {"type": "listen", "listener": "0123456789", "groups": [group]}
+    return request_bytes("POST", f"/{API_KEY}/poll", json.dumps(frame, separators=(",", ":")).encode(), headers)
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.sampled_from(["chat", "metrics"]), st.booleans()),
+        st.tuples(st.just("poll"), st.sampled_from(["last", "last", "last", "old", "future", "none"]), st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 30, 200]), st.just(False)),
+        st.tuples(st.just("swap"), st.sampled_from(["secret", "origin"]), st.just(False)),
+    ),
+    min_size=4,
+    max_size=14,
+)
+
+
+@given(steps, st.sampled_from(["chat", "chat,metrics"]), st.booleans())
+@settings(max_examples=80)
+def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_own(steps, names, keyed):
+    same, apart = World(), World()
+    wire = same.connect()
+    waiting: tuple[Wire, Wire] | None = None
+    key = secure_key(*names.split(",")) if keyed else None
+    position, first = None, same.clock()
+    for what, how, flag in steps:
+        if what == "push":
+            assert same.push(how, "x", int(flag)).body == apart.push(how, "x", int(flag)).body
+        elif what == "wait":
+            same.advance(how)
+            apart.advance(how)
+        elif what == "swap":
+            account = Account(
+                API_KEY, ("another secret",) if how == "secret" else (API_SECRET,), origins=("https://a",)
+            )
+            for world in (same, apart):
+                world.server.change_accounts(type(world.server.settings)((account,)))
+                world.server.change_accounts(type(world.server.settings)((Account(API_KEY, (API_SECRET,)),)))
+                world.settle()
+        elif waiting is None:
+            if wire.transport.disconnecting:  # it was quiet for too long
+                wire = same.connect()
+            asked = {"last": position, "old": first, "future": 2**52, "none": None}[how]
+            other = apart.connect()
+            for each in (wire, other):
+                each.receive(poll_bytes(asked, key, flag, names))
+            waiting = wire, other
+        if waiting is not None and waiting[0].answered:
+            one, two = (each.answer() for each in waiting)
+            assert (one.status, one.body) == (two.status, two.body)
+            waiting = None
+            position = next((f["position"] for f in reversed(one.frames) if "position" in f), position)
+    assert waiting is None or not waiting[1].answered
+
+
+def waits(world: World, **headers: str) -> Wire:
+    """A connection on which a poller waits for the second time."""
+    wire = world.connect()
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    wire.receive(poll_bytes(None, secure_key("chat"), False, "chat", **headers))
+    for text in ("one", "two"):
+        position = wire.answer().frames[-1]["position"]
+        wire.receive(poll_bytes(position, secure_key("chat"), False, "chat", **headers))
+        assert not wire.answered
+        world.pushed("chat", text)
+    position = wire.answer().frames[-1]["position"]
+    wire.receive(poll_bytes(position, secure_key("chat"), False, "chat", **headers))
+    assert not wire.answered
+    return wire
+
+
+def test_a_poller_whose_key_is_good_no_more_gets_no_secret_push_when_it_comes_again():
+    world = World()
+    wire = waits(world)
+    world.pushed("chat", "three")
+    position = wire.answer().frames[-1]["position"]
+    world.server.change_accounts(type(world.server.settings)((Account(API_KEY, ("another", "third")),)))
+    wire.receive(poll_bytes(position, secure_key("chat"), False, "chat"))
+    fields: dict[str, str | bytes] = {"text": "hush", "secret": "1", "secure": secure("chat", "hush", secret="another")}
+    assert world.request("POST", f"/{API_KEY}/push/chat", form(fields), **FORM).answer().status == 200
+    assert not wire.answered
+
+
+def test_a_poller_is_counted_where_its_proxy_says_that_it_is_now():
+    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1), trusted_proxies=(ip_network("10.0.0.0/8"),))
+    wire = waits(world, X_Forwarded_For="9.9.9.1")
+    world.pushed("chat", "three")
+    position = wire.answer().frames[-1]["position"]
+    assert world.request("GET", f"/{API_KEY}/stream?identifiers=chat", X_Forwarded_For="9.9.9.2").head[0] == 200
+    wire.receive(poll_bytes(position, secure_key("chat"), False, "chat", **{"X-Forwarded-For": "9.9.9.2"}))
+    assert wire.answer().status == 429
+
+
+def test_a_position_is_looked_for_only_where_one_stands():
+    world = World()
+    now = world.pushed("chat", "one")
+    wire = world.connect()
+
+    def ask(fake: int) -> None:
+        groups = f'[{{"identifiers":["chat"],"position":"{now}"}}]'
+        body = f'{{"type":"listen","x\\"position":{fake},"groups":{groups}}}'
+        wire.receive(request_bytes("POST", f"/{API_KEY}/poll", body.encode()))
+
+    ask(now)
+    answered = world.pushed("chat", "two")
+    assert [frame["position"] for frame in wire.answer().frames][:1] == [answered]
+    world.pushed("chat", "three")
+    ask(world.clock())
+    assert [frame.get("text") for frame in wire.answer().frames][:2] == ["two", "three"]
