@@ -423,7 +423,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
 
     def listen_to_the_other(peer):
         wants = Wants(False, -1, world.position, world.position)
-        world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, world.position, lambda: world.position)
+        world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
         peer.cursor = world.position
         world.sweep.bring(peer)
 
