@@ -39,6 +39,8 @@ class Connection(Listener):
         self.eager = net.eager(transport)
         net.set_up_listener(transport)
         transport.registerProducer(self, True)
+        if self.eager is not None and self.eager.unsent:
+            self.hold(b"")  # the answers to requests before this one go first
 
     def dataReceived(self, data: bytes) -> None:
         """Whatever the peer sends on a stream means nothing."""
@@ -117,7 +119,7 @@ class Connection(Listener):
         if self.transport is None:
             self.node.joining.part(self)
             return
-        unsaid = self.arrears.greeting if self.arrears is not None and self.state is State.BEHIND else b""
+        unsaid = b"" if self.arrears is None else self.arrears.greeting
         self.node.joining.part(self)
         self.send = elsewhere
         self.node.closing.add(self)
