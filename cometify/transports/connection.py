@@ -61,7 +61,10 @@ class Connection(Listener):
         """The transport holds nothing any more."""
         if self.state is State.STALLED:
             net.set_user_timeout(self.transport, net.ACKNOWLEDGED_WITHIN)
-            self.node.sweep.bring(self)
+            if self.view is None:
+                self.state = State.BEHIND  # it has not joined yet, and is brought when it does
+            else:
+                self.node.sweep.bring(self)
 
     def stopProducing(self) -> None:
         """The connection is lost, which connectionLost tells as well."""

@@ -15,7 +15,7 @@ from cometify.engine.clock import engine_clock
 from cometify.net import EagerPort
 from cometify.service import Cometify
 from cometify.settings import Settings
-from tests.wire import API_KEY, API_SECRET, Connection, request_bytes
+from tests.wire import API_KEY, API_SECRET, Connection, WebSocket, client_frame, request_bytes
 
 UPGRADE = {
     "Upgrade": "websocket",
@@ -110,3 +110,20 @@ def test_who_is_ended_before_anything_was_said_is_told_all_the_same(world):
         frames = [json.loads(chunk) for chunk in peer.chunks()]
         assert [frame["type"] for frame in frames] == ["ready", "error"]
         assert frames[1]["code"] == "replaced"
+
+
+def test_who_reads_nothing_before_it_has_asked_for_anything_is_listened_to_once_it_reads(world):
+    with Slow(world) as peer:
+        peer.send(request_bytes("GET", f"/{API_KEY}/websocket", None, UPGRADE))
+        status, _headers = peer.head()
+        assert status == 101
+        pings = client_frame(b"x" * 125, opcode=9) * 50
+        for _ in range(20):  # of which the answers fill the socket
+            peer.send(pings)
+            world.turn()
+        peer.send(client_frame(b'{"type":"listen","groups":[{"identifiers":["chat"]}]}'))
+        websocket = WebSocket.__new__(WebSocket)
+        websocket.connection, websocket.pongs = peer, []
+        websocket.joined()
+        assert set(websocket.pongs) == {b"x" * 125}
+        assert len(websocket.pongs) < 1000, "the socket was not full"
