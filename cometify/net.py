@@ -41,8 +41,9 @@ class EagerServer(tcp.Server):
             or self.dataBuffer
             or self.TLS
             or self.disconnecting
+            or self._aborting
             or not self.connected
-            or self._writeDisconnected
+            or self._writeDisconnecting
             or (self.producer is not None and not self.streamingProducer)
             or len(data) > self.SEND_LIMIT
         ):

@@ -74,7 +74,7 @@ class Sweep:
             if self._clock() >= end:
                 return
 
-    def _round(self, view: View, end: float) -> bool:  # noqa: C901 - one loop, for each call would cost
+    def _round(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, for each call would cost
         """Whether all of the view's live listeners are at the head. This is what a delivery costs."""
         while True:
             if view.at >= len(view.round):
@@ -87,6 +87,8 @@ class Sweep:
             view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
             head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
             for listener in part:
+                if listener.view is not view:
+                    continue  # it has asked for something else since the round began, or may see less
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:

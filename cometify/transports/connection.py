@@ -39,6 +39,8 @@ class Connection(Listener):
         self.eager = net.eager(transport)
         net.set_up_listener(transport)
         transport.registerProducer(self, True)
+        if self.eager is not None and self.eager.unsent:
+            self.hold(b"")  # the answers to requests before this one go first
 
     def dataReceived(self, data: bytes) -> None:
         """Whatever the peer sends on a stream means nothing."""
@@ -59,7 +61,10 @@ class Connection(Listener):
         """The transport holds nothing any more."""
         if self.state is State.STALLED:
             net.set_user_timeout(self.transport, net.ACKNOWLEDGED_WITHIN)
-            self.node.sweep.bring(self)
+            if self.view is None:
+                self.state = State.BEHIND  # it has not joined yet, and is brought when it does
+            else:
+                self.node.sweep.bring(self)
 
     def stopProducing(self) -> None:
         """The connection is lost, which connectionLost tells as well."""
@@ -117,7 +122,7 @@ class Connection(Listener):
         if self.transport is None:
             self.node.joining.part(self)
             return
-        unsaid = self.arrears.greeting if self.arrears is not None and self.state is State.BEHIND else b""
+        unsaid = b"" if self.arrears is None else self.arrears.greeting
         self.node.joining.part(self)
         self.send = elsewhere
         self.node.closing.add(self)

@@ -416,3 +416,26 @@ def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_
     world.all()
     assert (peers[-1].state, peers[-1].writes) == (State.STALLED, [])
     assert all(peer.positions == [1, 2] for peer in peers[:-1])
+
+
+def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_what_it_had(world):
+    other = RingBuffer((CHANNEL[0], "metrics"), 0, 0)
+
+    def listen_to_the_other(peer):
+        wants = Wants(False, -1, world.position, world.position)
+        world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
+        peer.cursor = world.position
+        world.sweep.bring(peer)
+
+    listen_to_the_other(Peer())  # so that the head there is an old one
+    peers = world.live(4 * CHUNK)
+    changes = peers[-1]
+    world.haste = SLICE
+    world.push()
+    world.slice()
+    world.registry.part(changes, changes.state)
+    listen_to_the_other(changes)
+    world.all()
+    assert changes.state is State.LIVE, "it went live while the round was not at its place yet"
+    assert changes.writes == []
+    assert all(peer.positions == [1] for peer in peers[:-1])

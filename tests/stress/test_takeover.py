@@ -1,0 +1,129 @@
+"""A connection goes from HTTP to a listener with its order kept, whatever is still on its way to a peer that reads slowly."""
+
+import json
+import socket
+from contextlib import suppress
+
+import pytest
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+
+from cometify.core.account import Account
+from cometify.engine.clock import engine_clock
+from cometify.net import EagerPort
+from cometify.service import Cometify
+from cometify.settings import Settings
+from tests.wire import API_KEY, API_SECRET, Connection, WebSocket, client_frame, request_bytes
+
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+class Slow(Connection):
+    """A peer for which the kernel holds next to nothing. It reads only when it is told to."""
+
+    def __init__(self, world):
+        super().__init__(world.port.getHost().port, timeout=0.005, receive_buffer=4096, segment=1_400)
+        self.world = world
+
+    def fill(self):
+        """Read what has come; the server has its turn when that is nothing."""
+        for _ in range(2_000):
+            try:
+                return super().fill()
+            except TimeoutError:
+                self.world.turn()
+        raise AssertionError("nothing comes")
+
+
+class World:
+    """A server in this process, whose reactor has its turns from the test."""
+
+    def __init__(self):
+        self.reactor = EPollReactor()
+        server = Cometify(Settings((Account(API_KEY, (API_SECRET,)),)), self.reactor, engine_clock())
+        self.port = EagerPort(0, server.http, 5, "127.0.0.1", self.reactor)
+        self.port.startListening()
+        self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes
+        self.failures = []
+
+    def turn(self):
+        self.reactor.runUntilCurrent()
+        self.reactor.doIteration(0)
+
+    def observe(self, event):
+        if "log_failure" in event:
+            self.failures.append(event["log_failure"])
+
+    def close(self):
+        for left in self.reactor.removeAll():
+            left.connectionLost(Failure(ConnectionDone()))
+        self.reactor._poller.close()
+
+
+@pytest.fixture
+def world():
+    world = World()
+    globalLogPublisher.addObserver(world.observe)
+    yield world
+    globalLogPublisher.removeObserver(world.observe)
+    world.close()
+    assert world.failures == []
+
+
+@pytest.mark.parametrize("transport", ["stream", "events", "websocket"])
+def test_a_listener_does_not_overtake_what_was_answered_before_on_its_connection(world, transport):
+    headers = UPGRADE if transport == "websocket" else None
+    asked = request_bytes("GET", f"/{API_KEY}/{transport}?identifiers=chat", None, headers)
+    with Slow(world) as peer:
+        peer.send(request_bytes("GET", "/openapi.json") * 3 + asked)
+        for _ in range(5):
+            world.turn()
+            with suppress(TimeoutError):
+                Connection.fill(peer)  # there is room in the socket before the reactor can use it
+        for _ in range(3):
+            status, headers = peer.head()
+            assert status == 200
+            json.loads(peer.exactly(int(headers["content-length"])))
+        status, headers = peer.head()
+        assert status == (101 if transport == "websocket" else 200)
+        peer.until(b'"type":"ready"')
+
+
+def test_who_is_ended_before_anything_was_said_is_told_all_the_same(world):
+    asked = request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat&listener=12345678")
+    with Slow(world) as peer, Slow(world) as successor:
+        peer.send(request_bytes("GET", "/openapi.json") * 3 + asked)
+        world.turn()
+        world.turn()
+        successor.send(asked)
+        assert successor.head()[0] == 200
+        for _ in range(3):
+            peer.exactly(int(peer.head()[1]["content-length"]))
+        assert peer.head()[0] == 200
+        frames = [json.loads(chunk) for chunk in peer.chunks()]
+        assert [frame["type"] for frame in frames] == ["ready", "error"]
+        assert frames[1]["code"] == "replaced"
+
+
+def test_who_reads_nothing_before_it_has_asked_for_anything_is_listened_to_once_it_reads(world):
+    with Slow(world) as peer:
+        peer.send(request_bytes("GET", f"/{API_KEY}/websocket", None, UPGRADE))
+        status, _headers = peer.head()
+        assert status == 101
+        pings = client_frame(b"x" * 125, opcode=9) * 50
+        for _ in range(20):  # of which the answers fill the socket
+            peer.send(pings)
+            world.turn()
+        peer.send(client_frame(b'{"type":"listen","groups":[{"identifiers":["chat"]}]}'))
+        websocket = WebSocket.__new__(WebSocket)
+        websocket.connection, websocket.pongs = peer, []
+        websocket.joined()
+        assert set(websocket.pongs) == {b"x" * 125}
+        assert len(websocket.pongs) < 1000, "the socket was not full"

@@ -1,0 +1,59 @@
+"""Tests of Twisted's own, run over our ports or over Twisted's: python -m tests.stress.trial eager|stock NAME...
+
+A NAME is a module's or a single test's. Prints as JSON what became of each test that did not simply pass, and what
+went through the eager transport.
+"""
+
+import io
+import json
+import sys
+
+from twisted.internet import tcp
+from twisted.trial.reporter import Reporter
+from twisted.trial.runner import TestLoader, TrialRunner
+
+from cometify.net import EagerPort, EagerServer
+
+
+class Counted(EagerServer):
+    """An eager transport of which it can be proved that it was used."""
+
+    connections = 0
+    at_once = 0
+    """Writes of which nothing was left for the reactor to send."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        Counted.connections += 1
+
+    def write(self, data):
+        super().write(data)
+        Counted.at_once += not self.TLS and not self.unsent
+
+
+def listen_eagerly():
+    """Whatever listens on TCP in this process has our port: by listenTCP, listenSSL, adoptStreamPort or by hand."""
+    EagerPort.transport = Counted
+    tcp.Port = EagerPort
+
+
+def run(names):
+    from twisted.internet.test.reactormixins import ReactorBuilder  # not before the port is in its place
+
+    # Of the tests that are there for each kind of reactor those for the one that serves on Linux.
+    ReactorBuilder._reactors = ["twisted.internet.epollreactor.EPollReactor"]
+    suite = TestLoader().loadByNames(names)
+    result = TrialRunner(Reporter, stream=io.StringIO(), workingDirectory="trial").run(suite)
+    outcomes = {
+        test.id(): [kind, str(why)]
+        for kind in ("errors", "failures", "skips", "expectedFailures", "unexpectedSuccesses")
+        for test, why in getattr(result, kind)
+    }
+    return {"passed": result.successes, "others": outcomes}
+
+
+if __name__ == "__main__":
+    transport, *names = sys.argv[1:]
+    if transport == "eager":
+        listen_eagerly()
+    print(json.dumps({**run(names), "connections": Counted.connections, "at_once": Counted.at_once}))
