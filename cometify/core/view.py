@@ -120,12 +120,12 @@ class View:
         self, cursor: int, greeting: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
     ) -> Span:
         """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
-        encode = self.form.encode
+        form = self.form
         parts, size, ends = [greeting], len(greeting), [(len(greeting), cursor)]
         heartbeat = None
         for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
             if wants is None or wants(push):
-                data = encode(push.frame, push.position)
+                data = form.encode_push(push)
                 if size > len(greeting) and size + len(data) > SPAN:
                     break
                 parts.append(data)
@@ -136,10 +136,10 @@ class View:
                 break
         else:
             cursor = max(cursor, self.head)
-            if replaying or (self.form.once and size):
+            if replaying or (form.once and size):
                 heartbeat = size
                 position = self.mark()
-                parts.append(encode(heartbeat_frame(position), position))
+                parts.append(form.encode(heartbeat_frame(position), position))
                 size += len(parts[-1])
                 ends.append((size, cursor))
         return Span(b"".join(parts), size, cursor, ends, len(greeting), heartbeat)

@@ -18,10 +18,11 @@ from twisted.python.failure import Failure
 from cometify.core import errors
 from cometify.core.census import address_of
 from cometify.core.errors import Refused
-from cometify.core.frames import WEBSOCKET
+from cometify.core.frames import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import Ask, ask_from_frame, ask_from_query
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
+from cometify.transports.deflate import negotiate
 from cometify.transports.http import Endpoint, Request, peer_address, set_protocol, take_over
 from cometify.transports.listening import MAX_LISTEN, account_of
 from cometify.transports.node import Node
@@ -50,13 +51,13 @@ log = Logger()
 
 
 class WebSocketListener(Connection):
-    """From the end of the handshake on."""
+    """From the end of the handshake on. `deflates`: permessage-deflate was agreed on."""
 
-    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since")
-    form = WEBSOCKET
+    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since", "form")
 
-    def __init__(self, node: Node, api_key: str, address: str) -> None:
+    def __init__(self, node: Node, api_key: str, address: str, *, deflates: bool) -> None:
         super().__init__(node)
+        self.form = WEBSOCKET_DEFLATED if deflates else WEBSOCKET
         self._api_key = api_key
         self._address = address
         self._reader: Reader | None = None
@@ -93,20 +94,18 @@ class WebSocketListener(Connection):
         if self._closing and self.transport is None:
             return
         # A reader is kept only while a message is not whole: most listeners never send another.
-        reader = self._reader or Reader(MAX_LISTEN)
-        try:
-            messages = reader.feed(data)
-        except Violation as violation:
-            self._violated(violation)
-            return
+        reader = self._reader or Reader(MAX_LISTEN, deflates=self.form.deflates)
+        found = reader.feed(data)
         self._reader = reader if reader.is_waiting else None
-        for message in messages:
+        for message in found:
             self._received(message)
 
-    def _received(self, message: Message) -> None:
+    def _received(self, message: Message | Violation) -> None:
         if self.transport is None:
             return
-        if message.opcode == CLOSE:
+        if isinstance(message, Violation):
+            self._violated(message)
+        elif message.opcode == CLOSE:
             self._closed(message.data)
         elif self._closing or message.opcode == PONG:
             return
@@ -216,6 +215,11 @@ class Handshake(WebSocketServerProtocol):
 
     request: Request
     node: Node
+    extensions: bytes | None
+
+    def onConnect(self, _request: Any) -> tuple[None, dict[str, str]]:
+        """Autobahn has seen no offers, and compresses nothing: what is agreed on is answered by a header of our own."""
+        return None, {"Sec-WebSocket-Extensions": self.extensions.decode()} if self.extensions else {}
 
     def onOpen(self) -> None:
         """The handshake is done: hand the connection on."""
@@ -230,7 +234,8 @@ class Handshake(WebSocketServerProtocol):
                 ask = ask_from_query(query)
         except Refused as error:
             refused = error
-        listener = WebSocketListener(node, api_key, address_of(peer_address(request, node.trusted)))
+        address = address_of(peer_address(request, node.trusted))
+        listener = WebSocketListener(node, api_key, address, deflates=self.extensions is not None)
         set_protocol(transport, listener)
         listener.makeConnection(transport)
         if refused is not None:
@@ -269,6 +274,7 @@ class WebSocketEndpoint(Endpoint):
         handshake: Any = self._factory.buildProtocol(request.client)
         handshake.request = request
         handshake.node = self._node
+        handshake.extensions = negotiate(_offers_of(request))
         head = _head_of(request)
         take_over(request, handshake)
         handshake.dataReceived(head)
@@ -279,9 +285,16 @@ def _as_attribute(option: Any) -> Any:
     return staticmethod(option) if callable(option) else option
 
 
+def _offers_of(request: Request) -> str | None:
+    values = request.requestHeaders.getRawHeaders(b"Sec-WebSocket-Extensions")
+    return b",".join(values).decode("latin-1") if values else None
+
+
 def _head_of(request: Request) -> bytes:
-    """The request again as bytes, which is what Autobahn reads."""
+    """The request again as bytes, which is what Autobahn reads, without the offers that are not for it."""
     lines = [b"%b %b %b" % (request.method, request.uri, request.clientproto)]
     for name, values in request.requestHeaders.getAllRawHeaders():
+        if name.lower() == b"sec-websocket-extensions":
+            continue
         lines += [b"%b: %b" % (name, value) for value in values]
     return b"\r\n".join([*lines, b"", b""])
