@@ -319,6 +319,8 @@ class Audit:
             for known in (self._gaps, self._last):
                 for name in known.keys() - listen.before.keys():
                     del known[name]
+            # What is asked for again after it was gone is replayed as if it were new.
+            self._got = {position for position in self._got if self._by_position[position].identifier in listen.before}
             last = number == len(parts) - 1
             pending = self._check_part(listen, begin, end, pending, followed=not last)
             until = listen.until
