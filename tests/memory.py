@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from cometify.core.account import Account
 from cometify.service import Cometify
 from cometify.settings import Settings
-from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, request_bytes, secure
+from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, request_bytes, secure
 
 START = 1_764_000_000_000_000
 
@@ -120,6 +120,7 @@ class Wire:
         self.transport.protocol = protocol
         protocol.makeConnection(self.transport)
         self.is_websocket = False
+        self.compressed = 0  # frames that came so
         self._head: tuple[int, dict[str, str]] | None = None
         self._data = b""
 
@@ -205,14 +206,16 @@ class Wire:
 
     def _websocket_frames(self) -> Any:
         while self._data:
-            opcode, length, at = self._data[0] & 15, self._data[1], 2
+            opcode, compressed, length, at = self._data[0] & 15, self._data[0] & 0x40, self._data[1], 2
+            assert not compressed or "sec-websocket-extensions" in self.head[1]
+            self.compressed += bool(compressed)
             if length >= 126:
                 size = 2 if length == 126 else 8
                 length = int.from_bytes(self._data[2 : 2 + size], "big")
                 at += size
             payload, self._data = self._data[at : at + length], self._data[at + length :]
             if opcode == 1:
-                yield json.loads(payload)
+                yield json.loads(inflated(payload) if compressed else payload)
             elif opcode == 8:
                 yield {"type": "(close)", "code": int.from_bytes(payload[:2], "big")}
             else:

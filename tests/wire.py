@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -205,8 +206,8 @@ class Client:
     ) -> "Stream":
         return Stream(self.port, f"/{API_KEY}/{path}?{query}", headers, **more)
 
-    def websocket(self, query: str = "", **more: Any) -> "WebSocket":
-        return WebSocket(self.port, f"/{API_KEY}/websocket" + (f"?{query}" if query else ""), **more)
+    def websocket(self, query: str = "", headers: dict[str, str] | None = None, **more: Any) -> "WebSocket":
+        return WebSocket(self.port, f"/{API_KEY}/websocket" + (f"?{query}" if query else ""), headers, **more)
 
 
 class Frames:
@@ -316,23 +317,27 @@ class WebSocket(Frames):
         )
         self.status, self.headers = self.connection.head()
         self.pongs: list[bytes] = []
+        self.compressed = 0  # messages that came so
 
-    def send(self, data: bytes, opcode: int = 1, final: bool = True, masked: bool = True) -> None:
-        self.connection.send(client_frame(data, opcode, final, masked))
+    def send(self, data: bytes, opcode: int = 1, final: bool = True, masked: bool = True, reserved: int = 0) -> None:
+        self.connection.send(client_frame(data, opcode, final, masked, reserved))
 
     def listen(self, *groups: dict[str, Any], **more: Any) -> None:
         self.send(json.dumps({"type": "listen", "groups": groups, **more}).encode())
 
     def message(self) -> tuple[int, bytes]:
         first, second = self.connection.exactly(2)
-        assert first & 0x70 == 0
+        compressed = first & 0x70 == 0x40 and "sec-websocket-extensions" in self.headers
+        assert compressed or first & 0x70 == 0
+        self.compressed += compressed
         assert second < 128, "a server's frames are not masked"
         length = second
         if length == 126:
             length = int.from_bytes(self.connection.exactly(2), "big")
         elif length == 127:
             length = int.from_bytes(self.connection.exactly(8), "big")
-        return first & 15, self.connection.exactly(length)
+        data = self.connection.exactly(length)
+        return first & 15, inflated(data) if compressed else data
 
     def frame(self) -> dict[str, Any]:
         while True:
@@ -353,9 +358,23 @@ class WebSocket(Frames):
             return closed.code
 
 
-def client_frame(data: bytes, opcode: int = 1, final: bool = True, masked: bool = True) -> bytes:
+DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+
+
+def deflated(data: bytes) -> bytes:
+    """What a compressed message carries (RFC 7692, section 7.2.1)."""
+    deflater = zlib.compressobj(wbits=-15)
+    return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def inflated(data: bytes) -> bytes:
+    return zlib.decompressobj(-15).decompress(data + b"\0\0\xff\xff")
+
+
+def client_frame(data: bytes, opcode: int = 1, final: bool = True, masked: bool = True, reserved: int = 0) -> bytes:
+    """`reserved`: the bits; 0x40 says that `data` is compressed."""
     length = len(data)
-    head = bytes([opcode | (128 if final else 0)])
+    head = bytes([opcode | reserved | (128 if final else 0)])
     bit = 128 if masked else 0
     if length < 126:
         head += bytes([bit | length])

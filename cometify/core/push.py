@@ -21,7 +21,8 @@ class Push:
     """A push with its place in the order of the account.
 
     `position`: microseconds, strictly growing over all identifiers of the account. `frame`: its JSON as bytes, made
-    once for all who get it.
+    once for all who get it. `deflated`: its compressed WebSocket frame, made when it is asked for first; empty if that
+    would be no smaller.
     """
 
     identifier: str
@@ -29,3 +30,4 @@ class Push:
     secret: bool
     position: int
     frame: bytes
+    deflated: bytes | None = None

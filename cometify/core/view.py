@@ -122,12 +122,12 @@ class View:
         self, cursor: int, greeting: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
     ) -> Span:
         """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
-        encode = self.form.encode
+        encode = self.form.encode_push
         parts: list[bytes] = []
         size, ends = 0, []
         for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
             if wants is None or wants(push):
-                data = encode(push.frame, push.position)
+                data = encode(push)
                 if size and size + len(data) > SPAN:
                     break
                 parts.append(data)

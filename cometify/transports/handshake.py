@@ -18,6 +18,7 @@ from cometify.core.errors import Refused
 from cometify.core.group import ask_from_query
 from cometify.core.listener import Arrears
 from cometify.transports.address import household_address
+from cometify.transports.deflate import negotiate
 from cometify.transports.exchange import Exchange
 from cometify.transports.http import Endpoint, take_over
 from cometify.transports.listening import account_of
@@ -29,16 +30,19 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def _answer(key: str) -> bytes:
-    """What tells that a handshake was understood."""
+def _answer(key: str, extensions: bytes | None) -> bytes:
+    """What tells that a handshake was understood, and what was agreed on."""
     accept = b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    agreed = b"" if extensions is None else b"Sec-WebSocket-Extensions: %b\r\n" % extensions
     return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
-        % accept
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (accept, agreed)
     )
 
 
-def _arrive(request: Exchange, node: Node, connect: Callable[[WebSocketListener, Callable[[], None]], None]) -> None:
+def _arrive(
+    request: Exchange, node: Node, deflates: bool, connect: Callable[[WebSocketListener, Callable[[], None]], None]
+) -> None:
     """Let a new listener have what its URL asks for. `connect` gives it the connection and lets it begin."""
     refused = None
     api_key, ask = "", None
@@ -49,7 +53,7 @@ def _arrive(request: Exchange, node: Node, connect: Callable[[WebSocketListener,
             ask = ask_from_query(query)
     except Refused as error:
         refused = error
-    listener = WebSocketListener(node, api_key, household_address(request, node.trusted))
+    listener = WebSocketListener(node, api_key, household_address(request, node.trusted), deflates=deflates)
 
     def begin() -> None:
         if refused is not None:
@@ -70,10 +74,15 @@ class Handshake(WebSocketServerProtocol):
 
     request: Request
     node: Node
+    extensions: bytes | None
+
+    def onConnect(self, _request: Any) -> tuple[None, dict[str, str]]:
+        """Autobahn has seen no offers, and compresses nothing: what is agreed on is answered by a header of our own."""
+        return None, {"Sec-WebSocket-Extensions": self.extensions.decode()} if self.extensions else {}
 
     def onOpen(self) -> None:
         """The handshake is done: hand the connection on."""
-        _arrive(self.request, self.node, self._hand_on)
+        _arrive(self.request, self.node, self.extensions is not None, self._hand_on)
 
     def _hand_on(self, listener: WebSocketListener, begin: Callable[[], None]) -> None:
         transport: Any = self.transport
@@ -108,13 +117,17 @@ class WebSocketEndpoint(Endpoint):
         if isinstance(request, Request):
             self._leave_to_autobahn(request)
         else:
-            _arrive(request, self._node, lambda listener, begin: self._take(request, listener, begin))
+            self._answer_plain(request)
 
-    @staticmethod
-    def _take(request: Exchange, listener: WebSocketListener, begin: Callable[[], None]) -> None:
-        # The answer goes out in one write with the first frames.
-        listener.arrears = Arrears(greeting=_answer(request.header("sec-websocket-key") or ""))
-        take_over(request, listener, begin)
+    def _answer_plain(self, request: Exchange) -> None:
+        extensions = negotiate(request.header("sec-websocket-extensions"))
+        answer = _answer(request.header("sec-websocket-key") or "", extensions)
+
+        def connect(listener: WebSocketListener, begin: Callable[[], None]) -> None:
+            listener.arrears = Arrears(greeting=answer)  # it goes out in one write with the first frames
+            take_over(request, listener, begin)
+
+        _arrive(request, self._node, extensions is not None, connect)
 
     def _leave_to_autobahn(self, request: Request) -> None:
         if (request.header("upgrade") or "").lower() != "websocket":
@@ -125,14 +138,17 @@ class WebSocketEndpoint(Endpoint):
         handshake: Any = self._factory.buildProtocol(request.client)
         handshake.request = request
         handshake.node = self._node
+        handshake.extensions = negotiate(",".join(request.headers("sec-websocket-extensions")))
         head = _head_of(request)
         take_over(request, handshake)
         handshake.dataReceived(head)
 
 
 def _head_of(request: Request) -> bytes:
-    """The request again as bytes, which is what Autobahn reads."""
+    """The request again as bytes, which is what Autobahn reads, without the offers that are not for it."""
     lines = [b"%b %b %b" % (request.method, request.uri, request.clientproto)]
     for name, values in request.requestHeaders.getAllRawHeaders():
+        if name.lower() == b"sec-websocket-extensions":
+            continue
         lines += [b"%b: %b" % (name, value) for value in values]
     return b"\r\n".join([*lines, b"", b""])

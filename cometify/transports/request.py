@@ -106,11 +106,12 @@ class Request(WebRequest):
         return bool(self.clientproto == b"HTTP/1.1")
 
     def header(self, name: str) -> str | None:
-        values = self.requestHeaders.getRawHeaders(name)
+        values = self.headers(name)
         return values[-1] if values else None
 
     def headers(self, name: str) -> Sequence[str]:
-        return self.requestHeaders.getRawHeaders(name) or ()
+        values = self.requestHeaders.getRawHeaders(name.encode()) or ()
+        return [value.decode("utf-8", "replace") for value in values]
 
     def body(self) -> bytes:
         return self._content().getvalue()

@@ -1,16 +1,20 @@
 """What a server reads of RFC 6455 once the handshake is done: bytes to messages, with nothing kept for an idle peer.
 
-Sans-I/O: `feed` takes bytes as they come and gives back what they complete. No extensions are negotiated.
+Sans-I/O: `feed` takes bytes as they come and gives back what they complete. Of the extensions there is
+permessage-deflate, when it was agreed on.
 """
 
 import attrs
+
+from cometify.core.frames import DEFLATED, FINAL, websocket_frame
+from cometify.transports.deflate import Broken, inflate
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 NORMAL, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1000, 1002, 1007, 1009
 
 
 class Violation(Exception):
-    """The peer broke the protocol. `code` is the close code of section 7.4.1."""
+    """The peer broke the protocol. `code` is the close code of section 7.4.1. `feed` gives it back and raises nothing."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -27,44 +31,49 @@ class Message:
 
 
 class Reader:
-    """One for each connection. `limit`: the most bytes of a message."""
+    """One for each connection. `limit`: the most bytes of a message, inflated or not. `deflates`: as was agreed on."""
 
-    __slots__ = ("_begun", "_buffer", "_limit", "_opcode")
+    __slots__ = ("_begun", "_buffer", "_first", "_limit", "_reserved")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, deflates: bool = False) -> None:
         self._limit = limit
+        self._reserved = 0x70 & ~DEFLATED if deflates else 0x70
         self._buffer = b""  # of a frame that is not whole yet
-        self._begun = b""  # of a message whose last frame has not come yet
-        self._opcode = 0
+        self._begun = bytearray()  # of a message whose last frame has not come yet
+        self._first = 0  # the first byte of that message's first frame
 
     @property
     def is_waiting(self) -> bool:
         """Whether something has begun that is not whole yet."""
-        return bool(self._buffer or self._opcode)
+        return bool(self._buffer or self._first)
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that are complete with `data`. Raises `Violation`, after which nothing more is to be read."""
+    def feed(self, data: bytes) -> list[Message | Violation]:
+        """What is complete with `data`. A `Violation` is the last, and after it nothing more is to be read."""
         buffer = self._buffer + data if self._buffer else data
-        messages: list[Message] = []
+        found: list[Message | Violation] = []
         at = 0
-        while (frame := self._frame(buffer, at)) is not None:
-            final, opcode, payload, at = frame
-            if opcode >= CLOSE:
-                messages.append(Message(opcode, payload))
-                if opcode == CLOSE:  # what comes after it means nothing (section 5.5.1)
-                    at = len(buffer)
-            else:
-                self._fragment(final, opcode, payload, messages)
+        try:
+            while (frame := self._frame(buffer, at)) is not None:
+                first, payload, at = frame
+                message = Message(first & 15, payload) if first & 15 >= CLOSE else self._fragment(first, payload)
+                if message is not None:
+                    found.append(message)
+                    if message.opcode == CLOSE:  # what comes after it means nothing (section 5.5.1)
+                        at = len(buffer)
+        except Violation as violation:
+            found.append(violation)
+            at = len(buffer)
+            self._forget()
         self._buffer = buffer[at:]
-        return messages
+        return found
 
-    def _frame(self, buffer: bytes, at: int) -> tuple[bool, int, bytes, int] | None:
-        """The frame at `at`: final, opcode, unmasked payload, and where the next begins; None if it is not whole yet."""
+    def _frame(self, buffer: bytes, at: int) -> tuple[int, bytes, int] | None:
+        """The frame at `at`: its first byte, the unmasked payload, and where the next begins; None if it is not whole."""
         if len(buffer) < at + 2:
             return None
         first, second = buffer[at], buffer[at + 1]
-        opcode, length = first & 15, second & 127
-        _check_head(first, second)
+        length = second & 127
+        self._check_head(first, second)
         at += 2
         if length >= 126:
             size = 2 if length == 126 else 8
@@ -72,34 +81,51 @@ class Reader:
                 return None
             length = int.from_bytes(buffer[at : at + size], "big")
             at += size
-        if length + (len(self._begun) if opcode < CLOSE else 0) > self._limit:
-            raise Violation(TOO_BIG, f"a message may have {self._limit} bytes")
+        if length + (len(self._begun) if first & 15 < CLOSE else 0) > self._limit:
+            raise self._too_big()
         end = at + 4 + length
         if len(buffer) < end:
             return None
-        return first >= 128, opcode, _unmasked(buffer[at : at + 4], buffer[at + 4 : end]), end
+        return first, _unmasked(buffer[at : at + 4], buffer[at + 4 : end]), end
 
-    def _fragment(self, final: bool, opcode: int, payload: bytes, messages: list[Message]) -> None:
-        """A frame of a message (section 5.4): the first has the opcode, those that continue it have none."""
-        if bool(opcode) == bool(self._opcode):
+    def _check_head(self, first: int, second: int) -> None:
+        opcode = first & 15
+        if first & (self._reserved if opcode in {TEXT, BINARY} else 0x70):
+            raise Violation(PROTOCOL_ERROR, "reserved bits are set that no extension was agreed on for")
+        if opcode not in {0, TEXT, BINARY, CLOSE, PING, PONG}:
+            raise Violation(PROTOCOL_ERROR, "an unknown opcode")
+        if not second & 128:
+            raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
+        if opcode >= CLOSE and (first < FINAL or second & 127 > 125):
+            raise Violation(PROTOCOL_ERROR, "a control frame is whole and has at most 125 bytes")
+
+    def _fragment(self, first: int, payload: bytes) -> Message | None:
+        """A frame of a message (section 5.4), which is whole with the last: the first has the opcode, the others none."""
+        if bool(first & 15) == bool(self._first):
             raise Violation(PROTOCOL_ERROR, "a fragment out of its order")
-        self._opcode = self._opcode or opcode
+        self._first = self._first or first
         self._begun += payload
-        if final:
-            messages.append(Message(self._opcode, self._begun))
-            self._begun, self._opcode = b"", 0
+        if first < FINAL:
+            return None
+        data = bytes(self._begun)
+        message = Message(self._first & 15, self._inflated(data) if self._first & DEFLATED else data)
+        self._forget()
+        return message
 
+    def _inflated(self, deflated: bytes) -> bytes:
+        try:
+            data = inflate(deflated, self._limit + 1)
+        except Broken:
+            raise Violation(INVALID_DATA, "a compressed message cannot be inflated") from None
+        if len(data) > self._limit:
+            raise self._too_big()
+        return data
 
-def _check_head(first: int, second: int) -> None:
-    opcode = first & 15
-    if first & 0x70:
-        raise Violation(PROTOCOL_ERROR, "reserved bits are set, and no extension was agreed on")
-    if opcode not in (0, TEXT, BINARY, CLOSE, PING, PONG):
-        raise Violation(PROTOCOL_ERROR, "an unknown opcode")
-    if not second & 128:
-        raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
-    if opcode >= CLOSE and (first < 128 or second & 127 > 125):
-        raise Violation(PROTOCOL_ERROR, "a control frame is whole and has at most 125 bytes")
+    def _too_big(self) -> Violation:
+        return Violation(TOO_BIG, f"a message may have {self._limit} bytes")
+
+    def _forget(self) -> None:
+        self._begun, self._first = bytearray(), 0
 
 
 def _unmasked(mask: bytes, data: bytes) -> bytes:
@@ -111,7 +137,7 @@ def _unmasked(mask: bytes, data: bytes) -> bytes:
 
 def control_frame(opcode: int, data: bytes) -> bytes:
     """A control frame of the server's."""
-    return bytes((128 | opcode, len(data))) + data
+    return websocket_frame(FINAL | opcode, data)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

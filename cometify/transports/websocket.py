@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.core.frames import WEBSOCKET
+from cometify.core.frames import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import Ask, ask_from_frame
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
@@ -44,13 +44,13 @@ log = Logger()
 
 
 class WebSocketListener(Connection):
-    """From the end of the handshake on."""
+    """From the end of the handshake on. `deflates`: permessage-deflate was agreed on."""
 
-    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since")
-    form = WEBSOCKET
+    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since", "form")
 
-    def __init__(self, node: Node, api_key: str, address: str) -> None:
+    def __init__(self, node: Node, api_key: str, address: str, *, deflates: bool) -> None:
         super().__init__(node)
+        self.form = WEBSOCKET_DEFLATED if deflates else WEBSOCKET
         self._api_key = api_key
         self._address = address
         self._reader: Reader | None = None
@@ -90,20 +90,18 @@ class WebSocketListener(Connection):
         if self._closing and self.transport is None:
             return
         # A reader is kept only while a message is not whole: most listeners never send another.
-        reader = self._reader or Reader(MAX_LISTEN)
-        try:
-            messages = reader.feed(data)
-        except Violation as violation:
-            self._violated(violation)
-            return
+        reader = self._reader or Reader(MAX_LISTEN, deflates=self.form.deflates)
+        found = reader.feed(data)
         self._reader = reader if reader.is_waiting else None
-        for message in messages:
+        for message in found:
             self._received(message)
 
-    def _received(self, message: Message) -> None:
+    def _received(self, message: Message | Violation) -> None:
         if self.transport is None:
             return
-        if message.opcode == CLOSE:
+        if isinstance(message, Violation):
+            self._violated(message)
+        elif message.opcode == CLOSE:
             self._closed(message.data)
         elif self._closing or message.opcode == PONG:
             return

@@ -1,7 +1,9 @@
 """Frames, and the forms in which they go."""
 
 import json
+import zlib
 from io import BytesIO
+from random import Random
 
 import pytest
 from hypothesis import example, given
@@ -128,15 +130,70 @@ def test_an_error_says_what_to_do_and_whether_to_come_back(code):
 def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_chunked():
     forms = (
         frames.WEBSOCKET,
+        frames.WEBSOCKET_DEFLATED,
         frames.STREAM,
         frames.STREAM_UNCHUNKED,
         frames.EVENTS,
         frames.EVENTS_UNCHUNKED,
         frames.POLL,
     )
-    assert [form.name for form in forms] == ["websocket", "stream", "stream", "events", "events", "poll"]
+    assert [form.name for form in forms] == ["websocket", "websocket", "stream", "stream", "events", "events", "poll"]
     assert [form for form in forms if form.once] == [frames.POLL]
     assert [form for form in forms if form.chunked] == [frames.STREAM, frames.EVENTS]
+    assert [form for form in forms if form.deflates] == [frames.WEBSOCKET_DEFLATED]
+
+
+def inflated(data):
+    """What one compressed text message says, as a browser reads it."""
+    assert data[0] == 0xC1
+    payload, rest = websocket_payload(b"\x81" + data[1:])
+    assert rest == b""
+    return zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
+
+
+def a_push(text):
+    frame = pushed(text)
+    return Push("chat", None, False, 1, frame)
+
+
+@given(st.binary(max_size=3000) | st.text(max_size=3000).map(str.encode), st.integers(1, 40))
+def test_whatever_is_deflated_is_inflated_to_the_same(data, times):
+    sent = frames.deflate(data * times)
+    assert zlib.decompressobj(-15).decompress(sent + b"\0\0\xff\xff") == data * times
+
+
+def test_a_push_is_deflated_from_where_that_is_worth_it():
+    below = a_push("x" * (frames.WORTH_DEFLATING - len(pushed("")) - 1))
+    above = a_push("x" * (frames.WORTH_DEFLATING - len(pushed(""))))
+    form = frames.WEBSOCKET_DEFLATED
+    assert form.encode_push(below) == frames.WEBSOCKET.encode_push(below) == form.encode(below.frame, 1)
+    assert below.deflated is None
+    assert inflated(form.encode_push(above)) == above.frame
+    assert len(form.encode_push(above)) < len(above.frame) / 2
+    assert websocket_payload(frames.WEBSOCKET.encode_push(above)) == (above.frame, b"")
+
+
+def test_a_push_that_gets_no_smaller_goes_as_it_is_and_is_not_tried_again():
+    noise = Push("chat", None, False, 1, Random(7).randbytes(5000))
+    form = frames.WEBSOCKET_DEFLATED
+    assert form.encode_push(noise) == frames.WEBSOCKET.encode_push(noise)
+    assert noise.deflated == b"", "nothing is kept of it"
+
+
+def test_a_push_is_deflated_once_in_its_life():
+    push = a_push("again " * 100)
+    form = frames.WEBSOCKET_DEFLATED
+    assert push.deflated is None
+    for other in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL):
+        assert other.encode_push(push) == other.encode(push.frame, push.position)
+        assert push.deflated is None, "nobody has asked for it"
+    assert form.encode_push(push) is form.encode_push(push)
+
+
+def test_what_is_told_to_one_listener_is_not_deflated():
+    frame = frames.ready_frame(25, ["chat"] * 100, [], [1] * 100)
+    assert len(frame) > frames.WORTH_DEFLATING
+    assert frames.WEBSOCKET_DEFLATED.encode(frame, 1) == frames.WEBSOCKET.encode(frame, 1)
 
 
 def test_two_pushes_are_two_though_they_say_the_same():

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from cometify.core.account import Account
 from cometify.core.census import Census
 from cometify.core.errors import Refused
-from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, POLL, STREAM, STREAM_UNCHUNKED, WEBSOCKET
+from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, POLL, STREAM, STREAM_UNCHUNKED, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import ask_from_frame
 from cometify.core.identifier import Identifier
 from cometify.core.listener import Listener, State
@@ -34,12 +34,14 @@ START = 1_764_000_000_000_000
 HEARTBEAT = 3
 FORMS = {
     "websocket": WEBSOCKET,
+    "websocket+deflated": WEBSOCKET_DEFLATED,
     "stream": STREAM_UNCHUNKED,
     "stream+chunked": STREAM,
     "events": EVENTS_UNCHUNKED,
     "events+chunked": EVENTS,
     "poll": POLL,
 }
+OFTEN = ("websocket", "websocket+deflated", "poll")
 
 spellings = st.sampled_from([spelled for name in NAMES for spelled in (name, name.upper(), name.lower())])
 push_ids = st.none() | st.integers(0, 8) | st.just(2**53 + 1)
@@ -228,7 +230,7 @@ class Promises(RuleBasedStateMachine):
         self.push([(spelled, (some, 1), secret, push_id)] * count)
 
     @rule(
-        form=st.sampled_from([*FORMS, "websocket", "poll"]), groups=groups, takes=takes, greedy=st.booleans(),
+        form=st.sampled_from([*FORMS, *OFTEN]), groups=groups, takes=takes, greedy=st.booleans(),
     )  # fmt: skip
     def join(self, form: str, groups: Any, takes: list[int | None], greedy: bool) -> None:
         peer = Peer(self, form, takes, greedy)

@@ -1,12 +1,14 @@
 """Bytes to messages."""
 
+import tracemalloc
+import zlib
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometify.transports import rfc6455
+from cometify.core.frames import deflate
 from cometify.transports.rfc6455 import (
     BINARY,
     CLOSE,
@@ -19,6 +21,7 @@ from cometify.transports.rfc6455 import (
     TOO_BIG,
     Message,
     Reader,
+    Violation,
     answer_to_close,
     close_frame,
     control_frame,
@@ -41,15 +44,17 @@ def frame(opcode, data=b"", *, final=True, mask=MASK, reserved=0, width=None):
     return bytes([(128 if final else 0) | reserved | opcode]) + told + mask + masked
 
 
-def violation(*pieces, limit=LIMIT):
-    reader = Reader(limit)
+def violation(*pieces, limit=LIMIT, deflates=False):
+    """The close code for what the last piece does, which nothing comes with or after."""
+    reader = Reader(limit, deflates=deflates)
     for piece in pieces[:-1]:
-        reader.feed(piece)
-    with pytest.raises(rfc6455.Violation) as caught:
-        reader.feed(pieces[-1])
-    assert str(caught.value) == caught.value.reason
-    assert caught.value.reason
-    return caught.value.code
+        assert all(isinstance(message, Message) for message in reader.feed(piece))
+    (found,) = reader.feed(pieces[-1])
+    assert isinstance(found, Violation)
+    assert str(found) == found.reason
+    assert found.reason
+    assert not reader.is_waiting
+    return found.code
 
 
 DATA = st.binary(max_size=200)
@@ -98,13 +103,15 @@ def test_messages_are_the_same_however_the_bytes_come(conversation, data):
 
 @given(st.binary(max_size=60), st.integers(1, 60))
 def test_any_bytes_are_messages_or_a_violation(data, size):
-    reader = Reader(50)
-    try:
+    for deflates in (False, True):
+        reader = Reader(50, deflates=deflates)
         for at in range(0, len(data), size):
-            for message in reader.feed(data[at : at + size]):
+            found = reader.feed(data[at : at + size])
+            for message in found[:-1]:
                 assert len(message.data) <= 50
-    except rfc6455.Violation as broken:
-        assert broken.code in {PROTOCOL_ERROR, TOO_BIG}  # noqa: PT017
+            if found and isinstance(found[-1], Violation):
+                assert found[-1].code in {PROTOCOL_ERROR, TOO_BIG, INVALID_DATA}
+                break
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 125, 126, 127, 65_535, 65_536])
@@ -170,7 +177,19 @@ def test_a_control_frame_in_fragments_or_too_long_is_a_protocol_error(opcode):
 def test_a_fragment_out_of_its_order_is_a_protocol_error():
     assert violation(frame(0, b"a")) == PROTOCOL_ERROR
     assert violation(frame(TEXT, b"a", final=False), frame(TEXT, b"b")) == PROTOCOL_ERROR
-    assert violation(frame(TEXT, b"a") + frame(0, b"b")) == PROTOCOL_ERROR
+    assert violation(frame(TEXT, b"a"), frame(0, b"b")) == PROTOCOL_ERROR
+
+
+@given(conversations(), st.integers(0, 3))
+def test_what_was_whole_before_a_violation_is_given_and_nothing_after_it(conversation, wrong):
+    expected, said = conversation
+    reader = Reader(LIMIT)
+    bad = (frame(3), frame(TEXT, reserved=0x40), frame(0, b"x"), bytes([128 | TEXT, 0]))[wrong]
+    *found, violation = reader.feed(said + bad + frame(TEXT, b"unheard"))
+    assert found == expected
+    assert isinstance(violation, Violation)
+    assert violation.code == PROTOCOL_ERROR
+    assert reader.feed(frame(CLOSE, b"\x03\xea")) == [Message(CLOSE, b"\x03\xea")]
 
 
 @pytest.mark.parametrize("limit", [10, 125, 126, 70_000])
@@ -252,3 +271,121 @@ def test_half_a_code_is_answered_with_a_protocol_error(data):
 @pytest.mark.parametrize("reason", [b"\xff", b"a\xe2\x82", b"\xed\xa0\x80"])
 def test_a_reason_that_is_not_utf8_is_answered_with_invalid_data(reason):
     assert answer_to_close(NORMAL.to_bytes(2, "big") + reason) == close_frame(INVALID_DATA)
+
+
+# permessage-deflate (RFC 7692).
+
+
+def deflated(opcode, data=b"", **more):
+    return frame(opcode, deflate(data), reserved=0x40, **more)
+
+
+@st.composite
+def half_deflated(draw):
+    """Messages of which some are compressed, each in fragments that are cut anywhere, and the bytes that say them."""
+    expected = []
+    said = b""
+    for data in draw(st.lists(st.binary(max_size=300) | st.just(b"again " * 500), max_size=4)):
+        opcode = draw(st.sampled_from([TEXT, BINARY]))
+        is_deflated = draw(st.booleans())
+        sent = deflate(data) if is_deflated else data
+        cuts = sorted(draw(st.lists(st.integers(0, len(sent)), max_size=3)))
+        parts = [sent[begin:end] for begin, end in pairwise([0, *cuts, len(sent)])]
+        for number, part in enumerate(parts):
+            reserved = 0x40 if is_deflated and not number else 0
+            final = number == len(parts) - 1
+            said += frame(0 if number else opcode, part, final=final, reserved=reserved)
+            if not final and draw(st.booleans()):
+                said += frame(PING, b"?")
+                expected.append(Message(PING, b"?"))
+        expected.append(Message(opcode, data))
+    return expected, said
+
+
+@given(half_deflated(), st.integers(1, 50))
+def test_compressed_and_plain_messages_are_the_same_however_the_bytes_come(conversation, size):
+    expected, said = conversation
+    reader = Reader(LIMIT, deflates=True)
+    found = [message for at in range(0, len(said), size) for message in reader.feed(said[at : at + size])]
+    assert found == expected
+    assert not reader.is_waiting
+
+
+def test_a_compressed_message_is_a_protocol_error_where_none_was_agreed_on():
+    assert violation(deflated(TEXT, b"Hello")) == PROTOCOL_ERROR
+    assert Reader(LIMIT, deflates=True).feed(deflated(TEXT, b"Hello")) == [Message(TEXT, b"Hello")]
+
+
+@pytest.mark.parametrize("reserved", [0x10, 0x20, 0x50, 0x60, 0x70])
+def test_the_other_reserved_bits_stay_a_protocol_error(reserved):
+    assert violation(frame(TEXT, deflate(b"a"), reserved=reserved), deflates=True) == PROTOCOL_ERROR
+
+
+@pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
+def test_a_compressed_control_frame_is_a_protocol_error(opcode):
+    assert violation(deflated(opcode), deflates=True) == PROTOCOL_ERROR
+
+
+def test_only_the_first_fragment_says_that_a_message_is_compressed():
+    sent = deflate(b"Hello")
+    begun = frame(TEXT, sent[:3], final=False, reserved=0x40)
+    assert Reader(LIMIT, deflates=True).feed(begun + frame(0, sent[3:])) == [Message(TEXT, b"Hello")]
+    assert violation(begun, frame(0, sent[3:], reserved=0x40), deflates=True) == PROTOCOL_ERROR
+
+
+def test_nothing_is_taken_over_from_one_compressed_message_to_the_next():
+    sender = zlib.compressobj(9, zlib.DEFLATED, -15)
+    first, second = [(sender.compress(b"Hello, hello" * 3) + sender.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2)]
+    reader = Reader(LIMIT, deflates=True)
+    assert reader.feed(frame(TEXT, first, reserved=0x40)) == [Message(TEXT, b"Hello, hello" * 3)]
+    (found,) = reader.feed(frame(TEXT, second, reserved=0x40))
+    assert isinstance(found, Violation)
+    assert found.code == INVALID_DATA
+
+
+@pytest.mark.parametrize("limit", [10, 16_384])
+def test_an_inflated_message_has_the_limit_and_no_byte_more(limit):
+    assert Reader(limit, deflates=True).feed(deflated(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
+    assert violation(deflated(TEXT, b"x" * (limit + 1)), limit=limit, deflates=True) == TOO_BIG
+
+
+def test_a_bomb_is_refused_and_not_inflated():
+    bomb = deflated(TEXT, b"\0" * 16_000_000)
+    assert len(bomb) < 100_000
+    tracemalloc.start()
+    try:
+        assert violation(bomb, limit=100_000, deflates=True) == TOO_BIG
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\xff",
+        b"Hello",
+        deflate(b"Hello")[:-1],
+        deflate(b"Hello" * 50)[:-2],
+        deflate(b"Hello") + b"\0",
+        deflate(b"Hello") + b"\0\0\xff\xff",
+        b"\xf3\x48\xcd\xc9\xc9\x07\0",  # a final block, and not the empty one after it
+    ],
+)
+def test_what_cannot_be_inflated_is_invalid_data(sent):
+    assert violation(frame(TEXT, sent, reserved=0x40), deflates=True) == INVALID_DATA
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"\xf2\x48\xcd\xc9\xc9\x07\0", b"Hello"),  # 7.2.3.1: one block
+        (b"\0\x05\0\xfa\xffHello\0", b"Hello"),  # 7.2.3.3: a block that is not compressed
+        (b"\xf3\x48\xcd\xc9\xc9\x07\0\0", b"Hello"),  # 7.2.3.4: a final block
+        (b"\xf2\x48\x05\0\0\0\xff\xff\xca\xc9\xc9\x07\0", b"Hello"),  # 7.2.3.5: two blocks
+        (b"\0", b""),  # 7.2.3.6: nothing
+    ],
+)
+def test_the_examples_of_the_rfc_are_inflated(sent, said):
+    assert Reader(LIMIT, deflates=True).feed(frame(TEXT, sent, reserved=0x40)) == [Message(TEXT, said)]

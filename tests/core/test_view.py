@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from cometify.core.frames import EVENTS, POLL, STREAM, WEBSOCKET, heartbeat_frame
+from cometify.core.frames import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED, heartbeat_frame
 from cometify.core.group import Wants
 from cometify.core.listener import Arrears, Listener
 from cometify.core.push import Push
@@ -30,7 +30,7 @@ def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most
 
 
 def encoded(view, pushes):
-    return b"".join(view.form.encode(push.frame, push.position) for push in pushes)
+    return b"".join(view.form.encode_push(push) for push in pushes)
 
 
 class Peer(Listener):
@@ -52,7 +52,7 @@ class Peer(Listener):
 pushes = st.lists(
     st.tuples(
         st.integers(1, 3),  # how far above the one before
-        st.sampled_from([b"", b"x", b"\xc3\xa4" * 70]),
+        st.sampled_from([b"", b"x", b"\xc3\xa4" * 70, b"<{again}>" * 40]),
         st.booleans(),  # secret
         st.none() | st.integers(0, 3),
         st.integers(0, 1),  # the ring
@@ -62,7 +62,7 @@ pushes = st.lists(
 
 
 @given(
-    st.sampled_from([WEBSOCKET, STREAM, EVENTS]),
+    st.sampled_from([WEBSOCKET, WEBSOCKET_DEFLATED, STREAM, EVENTS]),
     pushes,
     st.sampled_from([(True, True), (False, True), (False, False)]),
     st.sampled_from([b"", b"ready and gap"]),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.wire import API_KEY, FORM, Connection, WebSocket, form, request_bytes, secure, secure_key
+from tests.wire import API_KEY, DEFLATE, FORM, Connection, WebSocket, form, request_bytes, secure, secure_key
 
 CHANNELS = ("alpha", "beta", "gamma")
 PUSHES = 600
@@ -28,7 +28,8 @@ class Publisher(threading.Thread):
             for number in range(self.count):
                 channel = self.random.choice(CHANNELS)
                 size = self.random.choice((0, 10, 100, 3_000, 20_000))
-                self.push(connection, channel, f"{number}:" + "x" * size, self.random.random() < 0.3)
+                text = self.random.randbytes(size // 2).hex()  # deflated it is still as long as half of it
+                self.push(connection, channel, f"{number}:{text}", self.random.random() < 0.3)
             for channel in CHANNELS:
                 self.push(connection, channel, "end", False)
 
@@ -50,7 +51,7 @@ class Reader(threading.Thread):
         self.channels = self.random.sample(CHANNELS, self.random.randint(1, 3))
         self.right = self.random.random() < 0.5
         self.temper = self.random.choice(("quick", "slow", "stalls", "resets"))
-        self.kind = self.random.choice(("websocket", "stream", "events"))
+        self.kind = self.random.choice(("websocket", "deflated", "stream", "events"))
         self.got = []
         self.begun = self.cursor = None
         self.error = None
@@ -62,8 +63,8 @@ class Reader(threading.Thread):
         if self.cursor is not None:
             query += f"&position={self.cursor}"
         more = {"receive_buffer": 4096, "timeout": 30.0} if self.temper != "quick" else {"timeout": 30.0}
-        if self.kind == "websocket":
-            return self.server.websocket(query, **more)
+        if self.kind in {"websocket", "deflated"}:
+            return self.server.websocket(query, DEFLATE if self.kind == "deflated" else None, **more)
         return self.server.stream(query, path=self.kind, **more)
 
     def run(self):
