@@ -1,3 +1,6 @@
+from tests.wire import DEFLATE
+
+
 def test_push_reaches_a_listener_on_every_transport(server):
     with (
         server.websocket("identifiers=chat") as one,
@@ -28,8 +31,11 @@ def test_time_is_the_tests(tmp_path):
     assert [frame["type"] for frame in poll.frames()] == ["heartbeat"]
 
 
-def test_a_browser_that_offers_compression_is_served_without(server):
-    headers = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
-    with server.websocket("identifiers=chat", headers=headers) as listener:
-        assert "sec-websocket-extensions" not in listener.headers
+def test_a_browser_that_offers_compression_is_served_with_it(server):
+    with server.websocket("identifiers=chat", headers=DEFLATE) as listener:
+        assert "permessage-deflate" in listener.headers["sec-websocket-extensions"]
         listener.joined()
+        for text in ("small", "again and " * 100):
+            server.pushed("chat", text)
+            assert listener.texts(1) == [text]
+        assert listener.compressed == 1

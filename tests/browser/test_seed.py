@@ -358,6 +358,26 @@ def test_text_arrives_as_it_was_sent_up_to_64_kilobytes(
     assert visitor.asked == [transport]
 
 
+def test_browser_agrees_to_compression_and_gets_every_text_whole(
+    server: Server, site: Site, visit: Visit, direct: Way, context: BrowserContext
+):
+    visitor = visit("about:blank")
+    session = context.new_cdp_session(visitor.page)
+    answers: list[str] = []
+    session.on(
+        "Network.webSocketHandshakeResponseReceived", lambda came: answers.append(came["response"]["headersText"])
+    )
+    session.send("Network.enable")
+    visitor.open(site.add(listening(direct.server, options("deflated"))), "websocket")
+    assert len(answers) == 1
+    assert "permessage-deflate; server_no_context_takeover; client_no_context_takeover" in answers[0]
+    texts = [os.urandom(16_000).hex(), "short", "again and " * 6_000, "short", os.urandom(1_000).hex()]
+    for text in texts:
+        server.pushed("deflated", text)
+    assert [data for data, _, _ in shown(visitor, len(texts))] == texts
+    assert visitor.asked == ["websocket"]
+
+
 # --------------------------------------------------------------- thirty listeners
 
 
