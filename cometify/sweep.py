@@ -15,6 +15,9 @@ from cometify.core.view import Span, View
 SLICE = 0.000_25
 """Seconds of one slice. Between two slices the reactor reads, so that many pushes go out in one write under load:
 with 2 ms a sixth of the deliveries were reached, with 0.05 ms latencies doubled."""
+LONGEST = 0.001
+"""Seconds to which slices grow while no push comes between them: a turn of the reactor for each 32 listeners is a
+twentieth of what they cost."""
 CHUNK = 32
 """Listeners between two looks at the clock."""
 
@@ -30,9 +33,12 @@ class Sweep:
         self._awake: deque[View] = deque()
         self._behind: deque[Listener] = deque()
         self._set = False
+        self._length = SLICE
+        self._is_news = False
 
     def wake(self, view: View) -> None:
         """There is something new for the view."""
+        self._is_news = True
         if view.awake:
             view.again = True  # those already visited in this round are owed again
         elif view.live:
@@ -53,10 +59,11 @@ class Sweep:
             self._later(0, self._slice)
 
     def _slice(self) -> None:
-        end = self._clock() + SLICE
+        self._length = SLICE if self._is_news else min(self._length * 2, LONGEST)
+        self._is_news = False
         self._set = False
         try:
-            self._rounds(end)
+            self._rounds(self._clock() + self._length)
             self._bring_behind(self._clock() + SLICE)
         finally:
             self._start()
