@@ -1,5 +1,7 @@
 """A listener's arrival and departure: a place in the census, the rings from the engine, a view in the registry."""
 
+from __future__ import annotations  # those of functions within functions are made at each call
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any

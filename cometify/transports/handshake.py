@@ -4,6 +4,8 @@ A plain one is answered here. Every other one is Autobahn's, which knows the man
 is handed on to a listener of our own: what follows is small, and an idle listener must cost little.
 """
 
+from __future__ import annotations  # those of functions within functions are made at each call
+
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping

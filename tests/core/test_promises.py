@@ -24,7 +24,7 @@ from cometify.engine.memory import MemoryEngine
 from cometify.joining import Joining
 from cometify.pulse import Pulse
 from cometify.registry import Registry
-from cometify.sweep import SLICE, Sweep
+from cometify.sweep import LONGEST, SLICE, Sweep
 from tests.core.model import SECOND, Asked, Audit, Kept, Listen, Made, Moment, frames_of, listen
 from tests.wire import API_KEY, API_SECRET, secure_key
 
@@ -305,7 +305,7 @@ class Promises(RuleBasedStateMachine):
     def slow_down(self, number: int, takes: list[int | None]) -> None:
         self._pick(number).takes.extend(takes)
 
-    @rule(slices=st.sampled_from([1, 1, 2, 5]), haste=st.sampled_from([0.0, SLICE / 2, SLICE]))
+    @rule(slices=st.sampled_from([1, 1, 2, 5]), haste=st.sampled_from([0.0, SLICE / 2, LONGEST]))
     @precondition(lambda self: self.due)
     def sweep_a_slice(self, slices: int, haste: float) -> None:
         self.haste = haste

@@ -12,7 +12,7 @@ from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SPAN, SPANS
 from cometify.registry import Registry
-from cometify.sweep import CHUNK, SLICE, Sweep
+from cometify.sweep import CHUNK, LONGEST, SLICE, Sweep
 
 CHANNEL = ("37282591", "chat")
 
@@ -130,7 +130,7 @@ def test_where_nobody_is_live_a_push_sets_nothing_going(world):
 @pytest.mark.parametrize("more", [1, CHUNK, CHUNK + 1])
 def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, count, more):
     peers = world.live(count)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     for _ in range(-(-count // CHUNK)):
         world.slice()  # a part in each; the round is not over before the clock was looked at
@@ -150,7 +150,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
 
 def test_who_goes_live_while_a_round_goes_on_has_every_push_once(world):
     peers = world.live(CHUNK + 3)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     world.slice()
     late = world.join(CHUNK + 3, cursor=0)
@@ -162,7 +162,7 @@ def test_who_goes_live_while_a_round_goes_on_has_every_push_once(world):
 
 def test_a_push_that_comes_during_a_round_reaches_those_already_visited_in_a_next_and_the_others_in_this(world):
     peers = world.live(CHUNK + 8)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     world.slice()
     assert [len(peer.writes) for peer in peers] == [1] * CHUNK + [0] * 8
@@ -192,7 +192,7 @@ def test_a_view_whose_round_is_long_does_not_hold_up_another(world):
     other.due, other.sweep = world.due, world.sweep
     other.registry = Registry(world.sweep.wake, world.sweep.bring)
     crowd, few = world.live(5 * CHUNK), other.live(1)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     other.push()
     world.slice()
@@ -259,7 +259,7 @@ def test_a_write_that_ends_with_a_frame_keeps_nothing(world):
 
 def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(world):
     peers = world.live(CHUNK + 2)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     world.slice()
     world.registry.part(peers[-1])
@@ -290,7 +290,7 @@ def test_stragglers_at_cursors_of_their_own_keep_the_spans_bounded(world):
         peer.filters = None
     view = stay.view
     most = 0
-    world.haste = SLICE
+    world.haste = LONGEST
     while world.due:
         world.slice()
         most = max(most, len(view.spans))
@@ -346,7 +346,7 @@ def test_those_behind_take_turns_a_span_at_a_time(world):
     for _ in range(4):
         world.push("x" * (SPAN - 100))
     far, near = *world.join(cursor=0), *world.join(cursor=3)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.slice()
     world.slice()
     assert (far.positions, near.positions) == ([1], [4])
@@ -408,7 +408,7 @@ def test_an_error_in_one_slice_does_not_end_the_sweep(world):
 
 def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_stalled(world):
     peers = world.live(CHUNK + 1)
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     world.slice()
     peers[-1].fall_behind(State.STALLED)
@@ -430,7 +430,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
     listen_to_the_other(Peer())  # so that the head there is an old one
     peers = world.live(4 * CHUNK)
     changes = peers[-1]
-    world.haste = SLICE
+    world.haste = LONGEST
     world.push()
     world.slice()
     world.registry.part(changes, changes.state)
@@ -439,3 +439,18 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
     assert changes.state is State.LIVE, "it went live while the round was not at its place yet"
     assert changes.writes == []
     assert all(peer.positions == [1] for peer in peers[:-1])
+
+
+def test_slices_grow_while_no_push_comes_between_them_and_begin_small_with_each(world):
+    peers = world.live(40 * CHUNK)
+
+    def parts():
+        before = sum(len(peer.writes) for peer in peers)
+        world.slice()
+        return (sum(len(peer.writes) for peer in peers) - before) // CHUNK
+
+    world.haste = SLICE
+    world.push()
+    assert [parts() for _ in range(5)] == [1, 2, 4, 4, 4]
+    world.push()
+    assert [parts() for _ in range(3)] == [1, 2, 4]
