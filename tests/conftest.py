@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -96,6 +97,22 @@ class Server(Client):
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError
+
+
+def make_certificate(folder: Path) -> Callable[[socket.socket], socket.socket]:
+    """Make key.pem and cert.pem in the folder. Returns what makes TLS of a socket whose peer has them."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+    trust.check_hostname = False
+
+    def tls(plain: socket.socket) -> socket.socket:
+        return trust.wrap_socket(plain, server_hostname="localhost")
+
+    return tls
 
 
 def _toml(value: Any) -> str:
