@@ -37,7 +37,9 @@ def free_ports(count: int) -> list[int]:
 
 
 class Server(Client):
-    """A `twistd cometify` process."""
+    """A `twistd cometify` process. `twistd`: what it is started with."""
+
+    twistd = TWISTD
 
     def __init__(self, folder: Path, options: dict[str, Any], account: dict[str, Any]) -> None:
         super().__init__(*free_ports(3))
@@ -62,7 +64,7 @@ class Server(Client):
         self.write_config()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TWISTD, "-n", "--pidfile=", "cometify"],
+                [*self.twistd, "-n", "--pidfile=", "cometify"],
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
