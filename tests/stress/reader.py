@@ -149,6 +149,7 @@ class Reader(threading.Thread):
         frame = json.loads(data)
         if frame["type"] == "push":
             assert data == push_frame(frame["position"], frame["identifier"], frame["push_id"], frame["text"])
+            assert self.cursor is None or frame["position"] > self.cursor, "out of order, or twice"
             self.got.append((frame["position"], frame["identifier"], frame["text"]))
             self.cursor = frame["position"]
         elif frame["type"] == "ready":
