@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -36,7 +37,9 @@ def free_ports(count: int) -> list[int]:
 
 
 class Server(Client):
-    """A `twistd cometify` process."""
+    """A `twistd cometify` process. `twistd`: what it is started with."""
+
+    twistd = TWISTD
 
     def __init__(self, folder: Path, options: dict[str, Any], account: dict[str, Any]) -> None:
         super().__init__(*free_ports(3))
@@ -61,7 +64,7 @@ class Server(Client):
         self.write_config()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*TWISTD, "-n", "--pidfile=", "cometify"],
+                [*self.twistd, "-n", "--pidfile=", "cometify"],
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -96,6 +99,22 @@ class Server(Client):
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError
+
+
+def make_certificate(folder: Path) -> Callable[[socket.socket], socket.socket]:
+    """Make key.pem and cert.pem in the folder. Returns what makes TLS of a socket whose peer has them."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
+    trust.check_hostname = False
+
+    def tls(plain: socket.socket) -> socket.socket:
+        return trust.wrap_socket(plain, server_hostname="localhost")
+
+    return tls
 
 
 def _toml(value: Any) -> str:

@@ -1,9 +1,6 @@
 """What needs a server as users start it: its endpoints, its signals, its configuration, and peers that do not read."""
 
 import signal
-import socket
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 import pytest
 
 from cometify.settings import SettingsError, load
-from tests.conftest import Server, assert_clean, free_ports
+from tests.conftest import Server, assert_clean, free_ports, make_certificate
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.wire import FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure, secure_key
 
@@ -28,17 +25,7 @@ class Endpoints(Server):
 @pytest.fixture(scope="module")
 def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     folder = tmp_path_factory.mktemp("endpoints")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-    trust.check_hostname = False
-
-    def tls(plain: socket.socket) -> socket.socket:
-        return trust.wrap_socket(plain, server_hostname="localhost")
-
+    tls = make_certificate(folder)
     tls_port, haproxy_port = free_ports(2)
     server = Endpoints(folder, {"trusted_proxies": ["127.0.0.1"]}, {"listeners_per_ip": 30})
     server.options["http"] = [

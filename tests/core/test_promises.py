@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from cometify.core.account import Account
@@ -91,7 +91,7 @@ class Peer(Listener):
         self.starts: list[int] = []
         self.moments: list[Moment] = []
         self.listens: list[Listen] = []
-        self.held: list[int] = []
+        self.held: list[tuple[int, int]] = []
         self.prefaced = b""
         self.parted_at: int | None = None
 
@@ -134,7 +134,7 @@ class Peer(Listener):
     def hold(self, rest: bytes) -> None:
         assert self.state is State.STALLED
         self._give(rest)
-        self.held.append(len(self.stream))
+        self.held.append((len(self.stream) - len(rest), len(self.stream)))
 
     def beat(self, heartbeat: bytes) -> None:
         if self.is_poll:
@@ -353,14 +353,25 @@ class Promises(RuleBasedStateMachine):
         for peer in self.joined:
             peer.resume([])
         self.sweep_all()
+        for name in FOLDED:  # one more each, so that it shows whether all stand where they should
+            self.push([(name, ("last", 1), False, None)])
+            self.sweep_all()
         for peer in self.peers:
             settled = peer.state is not State.GONE
             assert peer.state in {State.GONE, State.LIVE}
             frames = frames_of(peer.name, bytes(peer.stream), peer.starts, peer.moments)
-            assert {0, *(frame.end for frame in frames)} >= set(peer.held), "more is held than the frame that was begun"
+            for begin, end in peer.held:
+                held = [frame.value["type"] for frame in frames if begin < frame.end <= end]
+                assert begin == end or any(frame.end == end for frame in frames), "a frame is held in part"
+                assert len(held) <= 1 or {*held} <= {"ready", "gap"}, "more is held than the frame that was begun"
             audit = Audit(self.kept, peer.listens, frames, HEARTBEAT, poll=peer.is_poll)
             audit.check(peer.parted_at, settled=settled)
 
 
 TestPromises = Promises.TestCase
-TestPromises.settings = settings(settings.default, stateful_step_count=40)
+# Shrinking takes minutes here. So that a red test is told at once, the short profile leaves it out: HYPOTHESIS_PROFILE=shrink
+# finds the same failure and makes it small.
+_PHASES = set(Phase) - ({Phase.shrink, Phase.explain} if settings.get_current_profile_name() == "short" else set())
+TestPromises.settings = settings(
+    settings.default, max_examples=settings.default.max_examples * 7 // 10, stateful_step_count=40, phases=_PHASES
+)

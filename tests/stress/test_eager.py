@@ -11,8 +11,10 @@ from typing import ClassVar
 import pytest
 from twisted.internet import protocol, task
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
-from cometify.net import EagerPort
+from cometify.net import EagerPort, EagerReactor, lowest
+from tests.conftest import make_certificate
 
 WRITES = 250
 
@@ -28,7 +30,7 @@ class Writer(protocol.Protocol):
         self.paused = 0
 
     def connectionMade(self):
-        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        lowest(self.transport).socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.transport.registerProducer(self, True)
         self.ticks = task.LoopingCall(self.tick)
         self.ticks.clock = self.reactor
@@ -63,7 +65,8 @@ class Writer(protocol.Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data):
-        self.put(data)
+        if self.ticks.running:  # TLS reads on until the peer has said goodbye as well, but takes nothing any more
+            self.put(data)
 
     def connectionLost(self, reason):
         self.reactor.stop()
@@ -72,15 +75,16 @@ class Writer(protocol.Protocol):
 class SlowReader(threading.Thread):
     """A blocking peer that reads in fits and starts, and sometimes says something."""
 
-    def __init__(self, port, random):
+    def __init__(self, port, random, wrap):
         super().__init__()
         self.random = random
+        self.wrap = wrap
         self.port = port
         self.got = hashlib.sha256()
         self.size = 0
 
     def run(self):
-        with socket.create_connection(("127.0.0.1", self.port)) as peer:
+        with self.wrap(socket.create_connection(("127.0.0.1", self.port))) as peer:
             while data := peer.recv(self.random.choice((100, 5_000, 65_536))):
                 self.got.update(data)
                 self.size += len(data)
@@ -90,15 +94,25 @@ class SlowReader(threading.Thread):
                     peer.sendall(b"ping")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_every_byte_arrives_in_order(seed):
+def _as_it_is(plain):
+    return plain
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("security", ["plain", "tls"])
+def test_every_byte_arrives_in_order(seed, security, tmp_path):
     reactor = EPollReactor()
     writer = Writer(random.Random(seed), reactor)
     factory = protocol.Factory.forProtocol(lambda: writer)
     factory.noisy = False
-    port = EagerPort(0, factory, 5, "127.0.0.1", reactor)
-    port.startListening()
-    reader = SlowReader(port.getHost().port, random.Random(seed))
+    if security == "tls":
+        wrap = make_certificate(tmp_path)
+        context = DefaultOpenSSLContextFactory(str(tmp_path / "key.pem"), str(tmp_path / "cert.pem"))
+        port = EagerReactor(reactor).listenSSL(0, factory, context, 5, "127.0.0.1")
+    else:
+        wrap = _as_it_is
+        port = EagerReactor(reactor).listenTCP(0, factory, 5, "127.0.0.1")
+    reader = SlowReader(port.getHost().port, random.Random(seed), wrap)
     reader.start()
     reactor.callLater(60, reactor.stop)
     reactor.run(installSignalHandlers=False)

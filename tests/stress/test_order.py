@@ -1,4 +1,4 @@
-"""A connection goes from HTTP to a listener with its order kept, whatever is still on its way to a peer that reads slowly."""
+"""A real transport, a slow peer and the sweep, which writes past the transport: nothing overtakes what still waits."""
 
 import json
 import socket
@@ -12,10 +12,20 @@ from twisted.python.failure import Failure
 
 from cometify.core.account import Account
 from cometify.engine.clock import engine_clock
-from cometify.net import EagerPort
+from cometify.net import EagerPort, EagerServer
 from cometify.service import Cometify
 from cometify.settings import Settings
-from tests.wire import API_KEY, API_SECRET, Connection, WebSocket, client_frame, request_bytes
+from tests.wire import (
+    API_KEY,
+    API_SECRET,
+    FORM,
+    Connection,
+    WebSocket,
+    client_frame,
+    form,
+    request_bytes,
+    secure,
+)
 
 UPGRADE = {
     "Upgrade": "websocket",
@@ -23,6 +33,11 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Version": "13",
 }
+
+
+def push_bytes(text):
+    fields = form({"text": text, "secret": "0", "secure": secure("chat", text)})
+    return request_bytes("POST", f"/{API_KEY}/push/chat", fields, FORM)
 
 
 class Slow(Connection):
@@ -42,6 +57,16 @@ class Slow(Connection):
         raise AssertionError("nothing comes")
 
 
+class Opened(WebSocket):
+    """A WebSocket on a connection whose handshake is done."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.pongs = []
+        self.headers = {}
+        self.compressed = 0
+
+
 class World:
     """A server in this process, whose reactor has its turns from the test."""
 
@@ -56,6 +81,25 @@ class World:
     def turn(self):
         self.reactor.runUntilCurrent()
         self.reactor.doIteration(0)
+
+    @property
+    def transports(self):
+        return [reader for reader in self.reactor.getReaders() if isinstance(reader, EagerServer)]
+
+    def listener(self):
+        """A WebSocket at the head, and the server's end of it."""
+        peer = Slow(self)
+        peer.send(request_bytes("GET", f"/{API_KEY}/websocket?identifiers=chat", None, UPGRADE))
+        assert peer.head()[0] == 101
+        websocket = Opened(peer)
+        websocket.joined()
+        (transport,) = [transport for transport in self.transports if transport.protocol is not None]
+        return websocket, transport
+
+    def push(self, text):
+        with Slow(self) as publisher:
+            publisher.send(push_bytes(text))
+            assert publisher.answer().status == 200
 
     def observe(self, event):
         if "log_failure" in event:
@@ -115,16 +159,65 @@ def test_who_is_ended_before_anything_was_said_is_told_all_the_same(world):
 def test_who_reads_nothing_before_it_has_asked_for_anything_is_listened_to_once_it_reads(world):
     with Slow(world) as peer:
         peer.send(request_bytes("GET", f"/{API_KEY}/websocket", None, UPGRADE))
-        status, headers = peer.head()
+        status, _headers = peer.head()
         assert status == 101
         pings = client_frame(b"x" * 125, opcode=9) * 50
         for _ in range(20):  # of which the answers fill the socket
             peer.send(pings)
             world.turn()
         peer.send(client_frame(b'{"type":"listen","groups":[{"identifiers":["chat"]}]}'))
-        websocket = WebSocket.__new__(WebSocket)
-        websocket.connection, websocket.pongs = peer, []
-        websocket.compressed, websocket.headers = 0, headers
+        websocket = Opened(peer)
         websocket.joined()
         assert set(websocket.pongs) == {b"x" * 125}
         assert len(websocket.pongs) < 1000, "the socket was not full"
+
+
+def test_a_pong_that_waits_is_not_overtaken_by_a_push_and_does_not_keep_it_back(world):
+    websocket, transport = world.listener()
+    with websocket:
+        ping = client_frame(b"x" * 125, opcode=9)
+        while not transport.unsent:
+            websocket.connection.send(ping * 20)
+            world.turn()
+        for text in ("first", "second"):
+            world.push(text)
+            with suppress(TimeoutError):
+                while True:
+                    Connection.fill(
+                        websocket.connection
+                    )  # there is room when the sweep comes, before the reactor looks
+        assert websocket.texts(2) == ["first", "second"]
+        assert set(websocket.pongs) == {b"x" * 125}
+
+
+def test_of_what_waits_for_who_does_not_read_only_a_frame_is_kept(world):
+    websocket, transport = world.listener()
+    with websocket:
+        texts = [f"{number}:" + "x" * 3_000 for number in range(60)]
+        waited = []
+        with Slow(world) as publisher:
+            publisher.send(b"".join([push_bytes(text) for text in texts]))  # so that many go in one write
+            for _ in texts:
+                assert publisher.answer().status == 200
+                waited.append(transport.unsent)
+        assert max(waited) > 0, "the socket was not full"
+        assert max(waited) < 3_200
+        assert websocket.texts(len(texts)) == texts
+
+
+def test_the_bound_send_of_a_connection_that_is_lost_reaches_nobody_else(world):
+    websocket, transport = world.listener()
+    listener, number, send = transport.protocol, transport.socket.fileno(), transport.protocol.send
+    websocket.connection.reset()
+    while transport.connected:
+        world.turn()
+    other = socket.socketpair()
+    with other[0], other[1]:
+        assert number in {end.fileno() for end in other}, "the number has a new owner"
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            send(b"meant for somebody else")
+        assert listener.send(b"gone") is None
+        for end in other:
+            end.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                end.recv(1)

@@ -1,0 +1,34 @@
+"""twistd with a sweep that is interrupted all the time: slices of 0.02 ms, four listeners between two looks at the clock,
+and sockets that take next to nothing. Says at the end how often a write came short.
+"""
+
+import socket
+
+SHORT = "writes that came short: "
+
+
+def run():
+    from twisted.internet import reactor
+
+    from cometify import net, sweep
+    from cometify.transports.connection import Connection
+
+    sweep.SLICE = 0.000_02
+    sweep.CHUNK = 4
+    net._OPTIONS = tuple(
+        (level, option, 1 if option == socket.SO_SNDBUF else value) for level, option, value in net._OPTIONS
+    )
+    hold = Connection.hold
+    short = []
+
+    def count(listener, rest):
+        short.append(len(rest))
+        hold(listener, rest)
+
+    Connection.hold = count
+    reactor.addSystemEventTrigger("after", "shutdown", lambda: print(SHORT + str(len(short))))
+    from tests import covered_twistd  # noqa: F401 - which runs
+
+
+if __name__ == "__main__":
+    run()
