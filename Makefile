@@ -42,6 +42,7 @@ tools:
 	@scripts/need php php-cli
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
+	@scripts/need gcc gcc libc6-dev
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -76,6 +77,8 @@ suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
 	@cp -r tests docs protocol pyproject.toml README.md $(SUITE)/
+	@mkdir $(SUITE)/bench
+	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 
 test: tools lint js suite
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN)
@@ -96,7 +99,7 @@ bench-docs:
 
 soak:
 	@bench/setup cometify
-	@env -u PYTHONPATH bench/.build/venv/bin/python bench/soak.py $(if $(MINUTES),--minutes $(MINUTES))
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers
