@@ -14,7 +14,7 @@ from bench.soak.growth import Sample, growth
 
 VISITS = 10_000
 """Connections of listeners in a cycle."""
-NAMES = 20_000
+NAMES = 2_000
 """Identifiers that come and go: more than are alive at once."""
 LEAST = 4
 """Cycles."""
