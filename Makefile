@@ -90,7 +90,7 @@ MEASURE := $(CHOICE) $(if $(WORKS),--works $(WORKS)) $(if $(ROUNDS),--rounds $(R
 
 bench:
 	@bench/setup tools cometify
-	@bench/setup tools $$($(BENCH) $(CHOICE) --parts) || echo "what could not be installed is left out"
+	@parts=$$($(BENCH) $(CHOICE) --parts) && { bench/setup tools $$parts || echo "what could not be installed is left out"; }
 	@$(BENCH) $(MEASURE)
 
 bench-docs:
