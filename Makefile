@@ -2,6 +2,9 @@
 # make test   all there is: lint, types, import contracts, every test, the client, the wheel
 # make check  the quick part of it, for the inner loop
 # make client build the browser client into cometify/static (needs Node)
+# make bench  measure it beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y make less of it
+# make bench-docs  write the last measurement into docs/
+# make soak   ten minutes under everything at once, to see that nothing grows; MINUTES=n
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +13,7 @@ JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 TESTS := $(wildcard tests/*.py tests/*/*.py)
 
-.PHONY: run test check lint client js tools wheel suite clean
+.PHONY: run test check lint client js tools wheel suite clean bench bench-docs soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -39,6 +42,7 @@ tools:
 	@scripts/need php php-cli
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
+	@scripts/need gcc gcc libc6-dev
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -73,9 +77,29 @@ suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
 	@cp -r tests docs protocol pyproject.toml README.md $(SUITE)/
+	@mkdir $(SUITE)/bench
+	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 
 test: tools lint js suite
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN)
 
+# What is measured is installed into a venv of its own, as a user has it, and not the checkout.
+BENCH := env -u PYTHONPATH bench/.build/venv/bin/python bench/run.py
+CHOICE := $(if $(SERVERS),--servers $(SERVERS))
+MEASURE := $(CHOICE) $(if $(WORKS),--works $(WORKS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
+
+bench:
+	@bench/setup tools cometify
+	@parts=$$($(BENCH) $(CHOICE) --parts) && { bench/setup tools $$parts || echo "what could not be installed is left out"; }
+	@$(BENCH) $(MEASURE)
+
+bench-docs:
+	@bench/setup cometify
+	@$(BENCH) --again bench/out/result.json --docs
+
+soak:
+	@bench/setup cometify
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
+
 clean:
-	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules
+	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers

@@ -2,7 +2,9 @@
 
 from xml.sax.saxutils import escape
 
-from bench.servers import COMETIFY, FLOOR, SERVERS
+from bench.servers import SERVERS
+from bench.servers.cometify import COMETIFY
+from bench.servers.floor import FLOOR
 from bench.summary import Result, Row
 
 COLUMNS = 2
@@ -69,10 +71,10 @@ def _height(result: Result) -> int:
 
 
 def svg(results: list[Result]) -> str:
-    """The panels, two in a line."""
+    """The panels, two in a line: the works that more than one server did."""
     drawn: list[str] = []
     y = GAP
-    shown = [result for result in results if _sorted(result)]
+    shown = [result for result in results if len(_sorted(result)) > 1]
     for first in range(0, len(shown), COLUMNS):
         line = shown[first : first + COLUMNS]
         for column, result in enumerate(line):

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from bench import chart, generator, machine, report
+from bench import chart, documents, generator, machine, report
 from bench.generator import Measurement
 from bench.process import raise_file_limit
-from bench.servers import HERE, SERVERS, Server
+from bench.servers import SERVERS
+from bench.servers.server import BUILD, HERE, Certificate, Server
 from bench.works import WORKS, Work
 
 Named = TypeVar("Named")
@@ -34,19 +35,23 @@ def _chosen(known: dict[str, Named], names: str, what: str) -> list[Named]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure Cometify and its peers by turns in one run.")
-    parser.add_argument("--bin", type=Path, default=HERE.parent / ".venv/bin", help="folder with Cometify's twistd")
+    parser.add_argument("--bin", type=Path, default=BUILD / "venv/bin", help="folder with Cometify's twistd")
     parser.add_argument("--servers", default="", help=f"some of {','.join(SERVERS)}")
     parser.add_argument("--works", default="", help=f"some of {','.join(WORKS)}")
     parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="a fifth of the listeners: to see that it works")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="folder for the result (bench/out)")
+    parser.add_argument("--docs", action="store_true", help="write what docs/ has of it as well")
+    parser.add_argument(
+        "--parts", action="store_true", help="measure nothing: name the parts of bench/setup that are needed"
+    )
     parser.add_argument("--again", type=Path, metavar="JSON", help="measure nothing: write the result of a run anew")
     return parser
 
 
 def _present(servers: list[Server]) -> tuple[list[Server], dict[str, str]]:
     """The servers that are installed, and how to install the others."""
-    missing = {server.title: server.install for server in servers if not server.installed()}
+    missing = {server.title: f"bench/setup {server.part}" for server in servers if not server.installed()}
     for title, how in missing.items():
         say(f"{title} is not installed and is left out: {how}")
     return [server for server in servers if server.installed()], missing
@@ -70,10 +75,12 @@ def _shown(one: Measurement) -> str:
     return "; ".join(shown) + lost
 
 
-def _measure(plan: list[tuple[int, Work, Server]], programs: Path, quick: bool) -> list[Measurement]:
+def _measure(
+    plan: list[tuple[int, Work, Server]], programs: Path, quick: bool, certified: Certificate | None
+) -> list[Measurement]:
     measurements = []
     for count, (number, work, server) in enumerate(plan, 1):
-        one = generator.measure(server, work, number, programs, quick)
+        one = generator.measure(server, work, number, programs, quick, certified)
         measurements.append(one)
         say(f"{count}/{len(plan)} round {number} {work.name} {server.name}: {_shown(one)}")
     return measurements
@@ -97,29 +104,43 @@ def _run(options: argparse.Namespace) -> report.Run:
     generator.build()
     servers, missing = _present(_chosen(SERVERS, options.servers, "server"))
     works = _chosen(WORKS, options.works, "work")
+    certified = generator.certificate()
+    if not certified and any(work.way == "tls" for work in works):
+        say("the works over TLS are left out, for OpenSSL's headers are missing: bench/setup tools")
+        works = [work for work in works if work.way != "tls"]
     rounds = options.rounds or (1 if options.quick else 3)
     facts = machine.facts() | {"rounds": f"{rounds}{', quick: not to be quoted' if options.quick else ''}"}
     measured = {server.title: server.version(programs) for server in servers}
     for title, version in measured.items():
         say(f"{title}: {version}")
     started = time.monotonic()
-    measurements = _measure(list(_plan(servers, works, rounds)), programs, options.quick)
+    measurements = _measure(list(_plan(servers, works, rounds)), programs, options.quick, certified)
     if not measurements:
         raise SystemExit("nothing to measure: no server that is installed has a part in these works")
     facts |= {
         "load average before each run": _load(measurements),
         "duration": f"{(time.monotonic() - started) / 60:.0f} minutes",
     }
-    return report.Run(facts, measured, missing, measurements)
+    return report.Run(facts, measured, missing, measurements, options.quick)
 
 
 def main(arguments: list[str]) -> int:
     """Measure, and write result.json, result.md and result.svg."""
     options = _parser().parse_args(arguments)
+    if options.parts:
+        say(
+            " ".join(
+                dict.fromkeys(server.part for server in _chosen(SERVERS, options.servers, "server") if server.part)
+            )
+        )
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     run = report.read(options.again) if options.again else _run(options)
     results = run.results()
     _write(options.out, "result.json", report.as_json(run, results))
-    _write(options.out, "result.md", report.markdown(run, results))
+    _write(options.out, "result.md", report.markdown(run, results, "result.svg"))
     _write(options.out, "result.svg", chart.svg(results))
+    if options.docs:
+        for file in documents.write(HERE.parent / "docs", run, results):
+            say(f"wrote {file}")
     return 0 if all(one.answer for one in run.measurements) else 1

@@ -1,19 +1,23 @@
-"""The load generator (wsload.c): built, and run once against a server that is started for that run alone."""
+"""The load generator (wsload.c): built, and run against a server that is started for that measurement alone."""
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.process import NotStarted, free_ports, running
-from bench.servers import BUILD, HERE, Place, Server
+from bench.servers.server import BUILD, HERE, Certificate, Place, Server
 from bench.works import Work
 
 RUNS_AT_MOST = 90
-_LIMITS = ("--connect-timeout", "30", "--max-run", "30", "--drain", "2000")
+"""Seconds."""
+_LIMITS = ("--connect-timeout", "60", "--max-run", "75", "--drain", "2000")
 
 
 @dataclass(frozen=True)
@@ -37,48 +41,111 @@ class Measurement:
         return asdict(self)
 
 
+def _run(command: list[str]) -> str:
+    """Run a program that makes something; what it complains of, or nothing."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    except OSError as error:
+        return str(error)
+    return (done.stderr.strip() or f"ended with {done.returncode}") if done.returncode else ""
+
+
+def _compile(program: str, source: str, *options: str) -> str:
+    """Compile a C file where it is newer than the program; what is wrong, or nothing."""
+    target, file = BUILD / program, HERE / source
+    if target.exists() and target.stat().st_mtime >= file.stat().st_mtime:
+        return ""
+    return _run(["gcc", "-O2", "-Wall", "-Wno-unused-parameter", "-o", str(target), str(file), *options])
+
+
 def build() -> None:
-    """Compile the generator and the floor, where their source is newer."""
+    """Compile the generator and the floor. Raises SystemExit with what is missing."""
     BUILD.mkdir(exist_ok=True)
-    for name in ("wsload", "rawfan"):
-        source, program = HERE / f"{name}.c", BUILD / name
-        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-            command = ["gcc", "-O2", "-Wall", "-o", str(program), str(source), "-lm"]
-            subprocess.run(command, check=True)  # noqa: S603 - our own
+    wrong = _compile("wsload", "wsload.c", "-lm") or _compile("rawfan", "rawfan.c")
+    if wrong:
+        raise SystemExit(f"the generator cannot be built, bench/setup tools installs gcc: {wrong.splitlines()[0]}")
+
+
+def certificate() -> Certificate | None:
+    """Build the generator with TLS and make a certificate; None where OpenSSL, or its headers, are missing."""
+    made = Certificate(BUILD / "cert.pem", BUILD / "key.pem")
+    if _compile("wsload-tls", "wsload.c", "-DTLS", "-lm", "-lssl", "-lcrypto"):
+        return None
+    if made.cert.exists():
+        return made
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(made.key)]
+    subject = ["-subj", "/CN=localhost", "-days", "3650", "-out", str(made.cert)]
+    return None if _run(["openssl", "req", "-x509", *key, *subject]) else made
+
+
+def _program(arguments: list[str]) -> list[str]:
+    return [str(BUILD / ("wsload-tls" if "--tls" in arguments else "wsload")), *arguments, *_LIMITS]
+
+
+def _answer(output: str, errors: str, code: int) -> tuple[dict[str, Any], str]:
+    """The answer and what was said; the generator ends with 1 where something was lost, and answers all the same."""
+    said = " | ".join(errors.strip().splitlines()[-3:])
+    return (json.loads(output), said) if output else ({}, said or f"ended with {code}")
 
 
 def _generate(arguments: list[str]) -> tuple[dict[str, Any], str]:
-    """The generator's answer and what it said; it ends with 1 where something was lost, and answers all the same."""
     try:
         done = subprocess.run(  # noqa: S603 - our own
-            [str(BUILD / "wsload"), *arguments, *_LIMITS],
-            capture_output=True,
-            text=True,
-            timeout=RUNS_AT_MOST,
-            check=False,
+            _program(arguments), capture_output=True, text=True, timeout=RUNS_AT_MOST, check=False
         )
     except subprocess.TimeoutExpired:
         return {}, f"not done after {RUNS_AT_MOST} seconds"
-    said = " | ".join(done.stderr.strip().splitlines()[-3:])
-    return (json.loads(done.stdout), said) if done.stdout else ({}, said or f"ended with {done.returncode}")
+    return _answer(done.stdout, done.stderr, done.returncode)
+
+
+@contextmanager
+def _meanwhile(arguments: list[str]) -> Iterator[dict[str, Any]]:
+    """A second generator, which publishes during the block; afterwards the dictionary has its answer."""
+    answer: dict[str, Any] = {}
+    beside = subprocess.Popen(  # noqa: S603 - our own
+        _program(arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert beside.stderr is not None
+        beside.stderr.readline()  # it tells when it begins, or why it does not
+        yield answer
+        beside.send_signal(signal.SIGTERM)
+        output, errors = beside.communicate(timeout=10)
+        answer.update(_answer(output, errors, beside.returncode)[0])
+    finally:
+        beside.kill()
+        beside.communicate()
+
+
+def _keep(server: Server, work: Work, place: Place) -> str:
+    """Publish what is to be kept before the listeners come; what went wrong, or nothing."""
+    publisher = server.publisher_arguments(place, "bench")
+    return _generate([*publisher, "-n", "0", "-m", str(work.kept), "-r", "0", "-s", "100"])[1]
 
 
 def _against(server: Server, work: Work, place: Place, pid: int, quick: bool) -> tuple[dict[str, Any], str]:
-    publisher = server.publisher_arguments(place)
-    if work.kept:
-        before = ["--port", str(place.port), *publisher, "-n", "0", "-m", str(work.kept), "-r", "0", "-s", "100"]
-        _, said = _generate(before)
-        if said:
-            return {}, said
-    listeners = server.listener_arguments(work.way, place)
-    return _generate(["--pid", str(pid), *listeners, *publisher, *work.arguments(quick)])
+    cursor = server.cursor(place) if work.way == "rejoin" else ""
+    wrong = _keep(server, work, place) if work.kept else ""
+    if wrong:
+        return {}, wrong
+    listeners = server.listener_arguments(work.way, place, work.identifier, cursor)
+    publisher = server.publisher_arguments(place, work.identifier)
+    measured = ["--pid", str(pid), *publisher, *listeners, *work.arguments(quick)]
+    if work.meanwhile is None:
+        return _generate(measured)
+    others = server.listener_arguments("websocket", place, "other") if work.meanwhile.listeners else []
+    with _meanwhile([*server.publisher_arguments(place, "other"), *others, *work.meanwhile.arguments(quick)]) as beside:
+        answer, said = _generate(measured)
+    return ({**answer, "meanwhile": beside}, said) if answer and beside else ({}, said or "the load beside it ended")
 
 
-def measure(server: Server, work: Work, number: int, programs: Path, quick: bool) -> Measurement:
+def measure(
+    server: Server, work: Work, number: int, programs: Path, quick: bool, certified: Certificate | None
+) -> Measurement:
     """Start the server, give it the work, and end it."""
     load_average = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        place = Place(Path(folder), *free_ports(), programs)
+        place = Place(Path(folder), *free_ports(), programs, certified if work.way == "tls" else None)
         try:
             with running(server.command(place), server.environment(place), place.folder, server.ports(place)) as pid:
                 answer, said = _against(server, work, place, pid, quick)

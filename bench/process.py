@@ -45,9 +45,9 @@ def _ports() -> Iterator[int]:
 _PORTS = _ports()
 
 
-def free_ports() -> tuple[int, int]:
-    """Two free ports: for listeners and for publishers, where a server wants two."""
-    return next(_PORTS), next(_PORTS)
+def free_ports() -> tuple[int, int, int]:
+    """Three free ports: for listeners, for publishers and for TLS, where a server wants them."""
+    return next(_PORTS), next(_PORTS), next(_PORTS)
 
 
 def _listens(port: int) -> bool:

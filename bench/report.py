@@ -7,8 +7,13 @@ from typing import Any
 
 from bench.generator import Measurement
 from bench.servers import SERVERS
-from bench.summary import Result, Row, Summary, Value
+from bench.summary import TO_FLOOR, TO_NCHAN, TO_PLAIN, Result, Row, Summary
 from bench.works import WORKS
+
+_MEDIANS = (
+    "Medians of all rounds. x floor and x nchan are ratios to their medians in the same run, x plain is that to the same "
+    "work without TLS. bench/README.md says what the works are and how to read the figures."
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class Run:
     servers: dict[str, str]
     not_installed: dict[str, str]
     measurements: list[Measurement]
+    quick: bool = False
 
     def results(self) -> list[Result]:
         summary = Summary(self.measurements)
@@ -30,46 +36,42 @@ def _number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
-
-
-def _principal(value: Value) -> list[str]:
-    """The first figure of a work: with spread and ratios."""
-    digits = value.figure.digits
-    around = f"{_number(value.least, digits)} to {_number(value.most, digits)}"
-    return [f"**{_number(value.median, digits)}**", around, _times(value.to_floor), _times(value.to_nchan)]
-
-
-def _further(value: Value) -> list[str]:
-    return [_number(value.median, value.figure.digits), _times(value.to_floor), _times(value.to_nchan)]
-
-
-def _cells(row: Row) -> list[str]:
-    if not row.values:
-        return []
-    return _principal(row.values[0]) + [cell for value in row.values[1:] for cell in _further(value)]
+def _heads_of_ratios(result: Result, number: int) -> list[str]:
+    """The ratios that the figure with this number has for any server."""
+    values = [row.values[number] for row in result.rows if row.values]
+    return [head for head in (TO_FLOOR, TO_NCHAN, TO_PLAIN) if any(head in value.ratios for value in values)]
 
 
 def _heads(result: Result) -> list[str]:
-    ratios = ["x floor", "x nchan"]
-    first, *further = result.work.figures
-    heads = [f"{first.label}, {first.unit}", "least to most", *ratios]
-    for figure in further:
-        heads += [f"{figure.label}, {figure.unit}", *ratios]
+    heads = []
+    for number, figure in enumerate(result.work.figures):
+        heads.append(f"{figure.label}, {figure.unit}")
+        heads += ["least to most"] if number == 0 else []
+        heads += _heads_of_ratios(result, number)
     return heads
 
 
-def _line(cells: list[str]) -> str:
+def _cells(result: Result, row: Row) -> list[str]:
+    cells = []
+    for number, value in enumerate(row.values):
+        median, least, most = (_number(one, value.figure.digits) for one in (value.median, value.least, value.most))
+        cells += [f"**{median}**", f"{least} to {most}"] if number == 0 else [median]
+        ratios = (value.ratios.get(head) for head in _heads_of_ratios(result, number))
+        cells += ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+    return cells
+
+
+def line(cells: list[str]) -> str:
+    """A line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
 def _table(result: Result) -> list[str]:
     heads = ["server", *_heads(result), "remarks"]
-    lines = [_line(heads), _line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
+    lines = [line(heads), line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
     for row in result.rows:
-        cells = _cells(row) or ["-"] * (len(heads) - 2)
-        lines.append(_line([SERVERS[row.server].title, *cells, "; ".join(row.remarks)]))
+        cells = _cells(result, row) or ["-"] * (len(heads) - 2)
+        lines.append(line([SERVERS[row.server].title, *cells, "; ".join(row.remarks)]))
     return lines
 
 
@@ -86,18 +88,18 @@ def _brief(result: Result, server: str, number: int) -> str:
     if not row or not row.values:
         return "-"
     value = row.values[number]
-    ratio = "" if value.to_nchan is None else f" ({value.to_nchan:.2f})"
+    ratio = f" ({value.ratios[TO_NCHAN]:.2f})" if TO_NCHAN in value.ratios else ""
     return f"{_number(value.median, value.figure.digits)}{ratio}"
 
 
 def _overview(results: list[Result]) -> list[str]:
     """The figures that matter most: a line for each of them, a column for each server."""
     servers = [name for name in SERVERS if any(result.row(name) for result in results)]
-    lines = [_line(["", *(SERVERS[name].title for name in servers)]), _line(["---"] + ["---:"] * len(servers))]
+    lines = [line(["", *(SERVERS[name].title for name in servers)]), line(["---"] + ["---:"] * len(servers))]
     for result in results:
         for number, figure in enumerate(result.work.figures[: result.work.overview]):
             head = f"{result.work.name}: {figure.label}, {figure.unit}"
-            lines.append(_line([head, *(_brief(result, name, number) for name in servers)]))
+            lines.append(line([head, *(_brief(result, name, number) for name in servers)]))
     return lines
 
 
@@ -105,11 +107,21 @@ def _listed(facts: dict[str, str]) -> list[str]:
     return [f"- {name}: {value}" for name, value in facts.items()]
 
 
-def markdown(run: Run, results: list[Result]) -> str:
-    """The whole report."""
-    lines = ["# Benchmark", "", *_listed(run.machine), "", "Servers:", "", *_listed(run.servers)]
+def markdown(run: Run, results: list[Result], drawing: str) -> str:
+    """The whole report. `drawing`: the chart's file, beside it."""
+    lines = [
+        "# Benchmark",
+        "",
+        f"![The first figure of each work, best first]({drawing})",
+        "",
+        *_listed(run.machine),
+        "",
+        "Servers:",
+        "",
+        *_listed(run.servers),
+    ]
     lines += [f"- {name}: not installed, left out; {how}" for name, how in run.not_installed.items()]
-    lines += ["", "Medians of all rounds; x floor and x nchan are ratios to their medians in the same run.", ""]
+    lines += ["", _MEDIANS, ""]
     lines += ["## Overview", "", "In brackets the ratio to nchan.", "", *_overview(results), ""]
     for result in results:
         lines += _section(result)
@@ -127,6 +139,7 @@ def _summarised(result: Result) -> dict[str, Any]:
 def as_json(run: Run, results: list[Result]) -> str:
     """Everything: what is in the report, and each run's answer as the generator gave it."""
     whole = {
+        "quick": run.quick,
         "machine": run.machine,
         "servers": run.servers,
         "not_installed": run.not_installed,
@@ -137,7 +150,10 @@ def as_json(run: Run, results: list[Result]) -> str:
 
 
 def read(file: Path) -> Run:
-    """A run out of the JSON that was written of it."""
-    whole = json.loads(file.read_text(encoding="utf-8"))
+    """A run out of the JSON that was written of it. Raises SystemExit where there is none."""
+    try:
+        whole = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SystemExit(f"{file} is missing: make bench writes it") from None
     measurements = [Measurement(**one) for one in whole["measurements"]]
-    return Run(whole["machine"], whole["servers"], whole["not_installed"], measurements)
+    return Run(whole["machine"], whole["servers"], whole["not_installed"], measurements, whole["quick"])

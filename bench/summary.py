@@ -5,23 +5,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.figures import Figure
 from bench.generator import Measurement
-from bench.servers import FLOOR, NCHAN_SERVER
-from bench.works import Figure, Work
+from bench.servers.debian import NCHAN
+from bench.servers.floor import FLOOR
+from bench.works import WORKS, Work
 
-OVERLOAD = 85  # percent of a core
+OVERLOAD = 85
+"""Percent of a core."""
+TO_FLOOR = "x floor"
+TO_NCHAN = "x nchan"
+TO_PLAIN = "x plain"
 
 
 @dataclass(frozen=True)
 class Value:
-    """A figure of one server: the median of its rounds, the least and the most, and its ratios."""
+    """A figure of one server: the median of its rounds, the least and the most, and its ratios by their heads."""
 
     figure: Figure
     median: float
     least: float
     most: float
-    to_floor: float | None
-    to_nchan: float | None
+    ratios: dict[str, float]
 
     @property
     def spread(self) -> float:
@@ -30,8 +35,7 @@ class Value:
 
     def as_dict(self) -> dict[str, Any]:
         named = {"figure": self.figure.label, "unit": self.figure.unit}
-        numbers = {"median": self.median, "least": self.least, "most": self.most}
-        return named | numbers | {"to_floor": self.to_floor, "to_nchan": self.to_nchan}
+        return named | {"median": self.median, "least": self.least, "most": self.most, "ratios": self.ratios}
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,6 @@ class Result:
 
     def row(self, server: str) -> Row | None:
         return next((row for row in self.rows if row.server == server), None)
-
-
-def _ratio(value: float, to: float | None) -> float | None:
-    return value / to if to else None
 
 
 def _remarks(work: Work, measured: list[Measurement]) -> list[str]:
@@ -104,9 +104,18 @@ class Summary:
     def _value(self, work: Work, server: str, figure: Figure) -> Value:
         found = self._figures(work, server, figure)
         median = statistics.median(found)
-        floor = self._median(work, FLOOR.name, figure) if figure.floor else None
-        nchan = self._median(work, NCHAN_SERVER.name, figure)
-        return Value(figure, median, min(found), max(found), _ratio(median, floor), _ratio(median, nchan))
+        return Value(figure, median, min(found), max(found), self._ratios(work, server, figure, median))
+
+    def _ratios(self, work: Work, server: str, figure: Figure, median: float) -> dict[str, float]:
+        """To the floor, to nchan and to the same server's plain work; the last of the principal figure only."""
+        others = {
+            TO_FLOOR: self._median(work, FLOOR.name, figure) if figure.floor else None,
+            TO_NCHAN: self._median(work, NCHAN.name, figure),
+            TO_PLAIN: self._median(WORKS[work.plain], server, figure)
+            if work.plain and figure is work.figures[0]
+            else None,
+        }
+        return {head: median / other for head, other in others.items() if other}
 
     def _row(self, work: Work, server: str) -> Row:
         measured = self._of(work, server)

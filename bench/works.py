@@ -1,57 +1,22 @@
 """The works: what is done to each server, as arguments of the generator, and which figures are read from its answer."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from bench.servers import KEPT, Server
+from bench import figures
+from bench.figures import Figure
+from bench.servers.debian import KEPT
+from bench.servers.server import Server
 
-QUICK = 5  # a quick run has a fifth of the listeners
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of a work: where it stands in the generator's answer, and how it is shown."""
-
-    path: str
-    label: str
-    unit: str
-    scale: float = 1.0
-    digits: int = 1
-    more_is_better: bool = False
-    floor: bool = True  # whether a ratio to the floor says anything
-
-    def of(self, answer: dict[str, Any]) -> float:
-        value: Any = answer
-        for key in self.path.split("."):
-            value = value[key]
-        return float(value) * self.scale
-
-
-@dataclass(frozen=True)
-class Growth(Figure):
-    """What the process has grown by for each listener: resident pages, for those do not change with what others share.
-
-    A share of the pages (PSS) would: any other process that begins or ends with the same libraries moves it by megabytes.
-    """
-
-    def of(self, answer: dict[str, Any]) -> float:
-        return float(answer["rss1_kb"] - answer["rss0_kb"]) * 1024 / float(answer["n"]) * self.scale
-
-
-CPU = Figure("cpu_us_per_delivery", "CPU per delivery", "µs", digits=2)
-P50 = Figure("lat_us.p50", "p50", "ms", 0.001)
-P99 = Figure("lat_us.p99", "p99", "ms", 0.001)
-DELIVERIES = Figure("deliveries_per_s", "deliveries", "k/s", 0.001, 0, more_is_better=True)
-CPU_OF_PUSH = Figure("cpu_us_per_publish", "CPU per push", "µs")
-PUSHES = Figure("publishes_per_s", "pushes", "/s", digits=0, more_is_better=True)
-ANSWER_P99 = Figure("pub_lat_us.p99", "answer p99", "ms", 0.001, 2)
-BYTES = Growth("rss1_kb", "memory per idle listener", "kB", 0.001, 2, floor=False)
-JOINS = Figure("connect_per_s", "joins", "/s", digits=0, more_is_better=True)
+QUICK = 5
+"""A quick run has so many times fewer listeners and pushes."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is published: so many messages of 100 bytes at a rate, or for some seconds as fast as the server allows."""
+    """What is published: so many texts of 100 bytes at a rate, or for some seconds as fast as the server allows.
+
+    `rate`: pushes a second; `in_flight`: so many pushes are at most on their way to the listeners.
+    """
 
     pushes: int = 0
     rate: int = 0
@@ -82,9 +47,9 @@ def steadily(rate: int, seconds: int) -> Load:
     return Load(pushes=rate * seconds, rate=rate, warmup=max(5, rate // 2))
 
 
-def saturating(in_flight: int) -> Load:
+def saturating(in_flight: int, seconds: int = 3) -> Load:
     """The next push as soon as fewer than this many are on their way."""
-    return Load(pushes=50_000, seconds=3, warmup=20, in_flight=in_flight)
+    return Load(pushes=50_000, seconds=seconds, warmup=20, in_flight=in_flight)
 
 
 def back_to_back(connections: int) -> Load:
@@ -93,8 +58,25 @@ def back_to_back(connections: int) -> Load:
 
 
 @dataclass(frozen=True)
+class Meanwhile:
+    """What a second generator does on another identifier, from before the measurement until after it."""
+
+    listeners: int
+    load: Load
+
+    def arguments(self, quick: bool) -> list[str]:
+        count = self.listeners // QUICK if quick else self.listeners
+        return ["-n", str(count), "--tell", *self.load.arguments(False)]
+
+
+@dataclass(frozen=True)
 class Work:
-    """A work: so many listeners, joined in one way, and what is published meanwhile."""
+    """A work: so many listeners, joined in one way, and what is published to them.
+
+    `answers`: it measures the answer to a publisher, and is not for servers that give none; `kept`: pushes published
+    before; `identifiers`: over how many the load is spread; `at_once`: handshakes at once; `plain`: the work whose first
+    figure this one's is a multiple of; `overview`: so many of its figures stand in the overview.
+    """
 
     name: str
     title: str
@@ -102,48 +84,84 @@ class Work:
     listeners: int
     load: Load
     figures: tuple[Figure, ...]
-    answers: bool = False  # it measures the answer to a publisher: not for servers that give none
-    kept: int = 0  # messages published before the listeners come
-    overview: int = 1  # so many of its figures stand in the overview
+    answers: bool = False
+    kept: int = 0
+    identifiers: int = 1
+    at_once: int = 128
+    meanwhile: Meanwhile | None = None
+    plain: str = ""
+    overview: int = 1
 
     def takes(self, server: Server) -> bool:
-        return self.way in server.listen and not (self.answers and "--pub-ws" in server.publish)
+        """Whether this server can do it."""
+        if self.answers and "--pub-ws" in server.publish:
+            return False
+        if (self.meanwhile or self.identifiers > 1) and not server.several:
+            return False
+        return self.way in server.listen
+
+    @property
+    def identifier(self) -> str:
+        """The identifier, as a template of the generator."""
+        return "bench{ch}" if self.identifiers > 1 else "bench"
 
     def arguments(self, quick: bool) -> list[str]:
         """Listeners and load."""
-        count = max(1, self.listeners // QUICK) if quick else self.listeners
-        return ["-n", str(count), "--settle", "1500" if self.load is NOTHING else "300", *self.load.arguments(quick)]
+        count = self.listeners and max(1, self.listeners // (QUICK if quick else 1))
+        settle = "1500" if self.load is NOTHING else "300"
+        where = ["-n", str(count), "--channels", str(self.identifiers), "--concurrency", str(self.at_once)]
+        return [*where, "--settle", settle, *self.load.arguments(quick)]
 
+
+_DELIVERY = (figures.CPU, figures.P50, figures.P99)
+_SATURATION = (figures.CPU, figures.DELIVERIES, figures.P50, figures.P99)
+_PUBLISHING = (figures.CPU_OF_PUSH, figures.PUSHES, figures.ANSWER_P99)
+_JOINING = (figures.LISTENER_BYTES, figures.CPU_OF_JOIN, figures.JOINS, figures.KERNEL_BYTES)
+_REJOINING = (figures.CPU_OF_JOIN, figures.JOINS, figures.REPLAYED, figures.ANSWER_P99_MEANWHILE)
 
 _ALL = (
-    Work("fanout-1000", "1,000 WebSockets, 20 pushes/s", "websocket", 1000, steadily(20, 4), (CPU, P50, P99)),
-    Work("fanout-5000", "5,000 WebSockets, 5 pushes/s", "websocket", 5000, steadily(5, 5), (CPU, P50, P99)),
+    Work("fanout-1000", "1,000 WebSockets, 20 pushes/s", "websocket", 1000, steadily(20, 4), _DELIVERY),
+    Work("fanout-5000", "5,000 WebSockets, 5 pushes/s", "websocket", 5000, steadily(5, 5), _DELIVERY),
     Work(
-        "saturation-8", "1,000 WebSockets, 8 pushes in flight", "websocket", 1000,
-        saturating(8), (CPU, DELIVERIES, P50, P99),
+        "tls-1000", "1,000 WebSockets over TLS, 20 pushes/s", "tls", 1000, steadily(20, 4), _DELIVERY,
+        plain="fanout-1000",
+    ),
+    Work("saturation-8", "1,000 WebSockets, 8 pushes in flight", "websocket", 1000, saturating(8), _SATURATION),
+    Work("saturation-64", "1,000 WebSockets, 64 pushes in flight", "websocket", 1000, saturating(64), _SATURATION),
+    Work(
+        "small-beside", "10 WebSockets, 50 pushes/s, beside 1,000 on another identifier with 8 pushes in flight",
+        "websocket", 10, steadily(50, 4), (figures.P50, figures.P99, figures.DELIVERIES_MEANWHILE),
+        meanwhile=Meanwhile(1000, saturating(8, 60)),
+    ),
+    Work("publish-1", "publishing, one at a time", "websocket", 1, back_to_back(1), _PUBLISHING, answers=True),
+    Work("publish-16", "publishing over 16 connections", "websocket", 1, back_to_back(16), _PUBLISHING, answers=True),
+    Work(
+        "poll-1000", "1,000 long polls, 10 pushes/s, the next request included", "poll", 1000, steadily(10, 5), _DELIVERY,
+    ),
+    Work("stream-1000", "1,000 streams, 20 pushes/s", "stream", 1000, steadily(20, 4), _DELIVERY),
+    Work("events-1000", "1,000 event streams, 20 pushes/s", "events", 1000, steadily(20, 4), _DELIVERY),
+    Work("idle-10000", "10,000 WebSockets join and stay idle", "websocket", 10_000, NOTHING, _JOINING, overview=2),
+    Work("idle-stream-10000", "10,000 streams join and stay idle", "stream", 10_000, NOTHING, _JOINING),
+    Work("idle-events-10000", "10,000 event streams join and stay idle", "events", 10_000, NOTHING, _JOINING),
+    Work(
+        "idle-poll-10000", "10,000 long polls wait", "poll", 10_000, NOTHING,
+        (figures.LISTENER_BYTES, figures.KERNEL_BYTES),  # the generator does not see when a poll waits
     ),
     Work(
-        "saturation-64", "1,000 WebSockets, 64 pushes in flight", "websocket", 1000,
-        saturating(64), (CPU, DELIVERIES, P50, P99),
+        "rejoin-10000", f"10,000 WebSockets come back at once and are sent {KEPT} kept pushes each", "rejoin", 10_000,
+        NOTHING, _REJOINING, kept=KEPT, at_once=10_000, meanwhile=Meanwhile(0, steadily(50, 60)), overview=2,
     ),
     Work(
-        "publish-1", "publishing, one at a time", "websocket", 1,
-        back_to_back(1), (CPU_OF_PUSH, PUSHES, ANSWER_P99), answers=True,
+        "kept-full", "20,000 pushes kept: 1,000 on each of 20 identifiers", "kept", 0, Load(pushes=20_000),
+        (figures.PUSH_BYTES,), kept=KEPT, identifiers=20,
     ),
     Work(
-        "publish-16", "publishing over 16 connections", "websocket", 1,
-        back_to_back(16), (CPU_OF_PUSH, PUSHES, ANSWER_P99), answers=True,
+        "kept-thin", "20,000 pushes kept: one on each of 20,000 identifiers", "kept", 0, Load(pushes=20_000),
+        (figures.PUSH_BYTES,), kept=KEPT, identifiers=20_000,
     ),
     Work(
-        "poll-1000", "1,000 long polls, 10 pushes/s, the next request included", "poll", 1000,
-        steadily(10, 5), (CPU, P50, P99),
-    ),
-    Work("stream-1000", "1,000 streams, 20 pushes/s", "stream", 1000, steadily(20, 4), (CPU, P50, P99)),
-    Work("events-1000", "1,000 event streams, 20 pushes/s", "events", 1000, steadily(20, 4), (CPU, P50, P99)),
-    Work("idle-10000", "10,000 WebSockets join and stay idle", "websocket", 10000, NOTHING, (BYTES, JOINS), overview=2),
-    Work(
-        "replay-2000", "2,000 WebSockets join and are sent 100 kept pushes each", "replay", 2000,
-        NOTHING, (JOINS,), kept=KEPT,
+        "kept-over", "20,000 pushes to one identifier beyond the 1,000 that are kept", "kept", 0, Load(pushes=20_000),
+        (figures.PUSH_BYTES,), kept=1000,
     ),
 )  # fmt: skip
 WORKS = {work.name: work for work in _ALL}

@@ -1,6 +1,7 @@
 /* wsload - a neutral, single-threaded (epoll, libc only) load generator for push servers.
  *
  * build:  gcc -O2 -Wall -o wsload wsload.c -lm
+ *         gcc -O2 -Wall -DTLS -o wsload-tls wsload.c -lm -lssl -lcrypto      (with --tls)
  *
  * It opens N listeners (WebSocket, SSE, lines or HTTP long polling), waits until they are all
  * subscribed, publishes M messages of S bytes at R per second, counts every delivery on
@@ -8,6 +9,7 @@
  *
  * LISTENERS
  *   --mode ws|sse|lines|longpoll     default ws (lines: an answer without end, one message a line)
+ *   --tls                      listeners speak TLS (no certificate is checked; publishers go on without)
  *   --host A                   default 127.0.0.1 (IPv4 only)
  *   --port P                   required
  *   --path /PATH               default /       (templates, see below)
@@ -56,6 +58,8 @@
  *   --warmup W                 W messages published (and delivered) before the measured ones, default 0
  *   --drain MS                 after the last publish give up when nothing arrived for MS, default 2000
  *   --max-run S                hard limit for the publish phase, default 120
+ *   --tell                     a line on stderr when the measured messages begin
+ *                              SIGTERM ends the publishing early; what was measured until then is printed
  *   --sched-ts                 stamp payloads with the scheduled time (coordinated omission) not the send time
  *
  * SERVER
@@ -71,6 +75,8 @@
  *   n, connect_per_s, published, pub_errors, delivered (unique), expected, lost, dup, ooo, closed
  *   wall_s (first publish .. last delivery), deliveries_per_s, publishes_per_s
  *   lat_us: publish (send call) to receive, per delivery;  pub_lat_us: POST to its response
+ *   cpu_us_per_join       server CPU from the first connect until all are subscribed / n
+ *   join_bytes            what the listeners had received by then
  *   cpu_us_per_delivery   server CPU (schedstat, ns exact) / delivered
  *   cpu_user_us / cpu_sys_us per delivery (from /proc/P/stat, 10 ms ticks)
  *   cpu_us_per_publish    same CPU / published
@@ -98,6 +104,9 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/ssl.h>
+#endif
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
@@ -105,7 +114,7 @@
 typedef uint64_t u64; typedef uint32_t u32; typedef uint8_t u8;
 
 enum { M_WS, M_SSE, M_LP };
-enum { ST_CLOSED, ST_CONNECTING, ST_HDR, ST_WS, ST_SSE, ST_LP, ST_PUB };
+enum { ST_CLOSED, ST_CONNECTING, ST_TLS, ST_HDR, ST_WS, ST_SSE, ST_LP, ST_PUB };
 enum { R_SUB, R_PUB };
 enum { STEP_SEND, STEP_AWAIT };
 typedef struct { int kind; char *s; int n; } step;
@@ -118,6 +127,9 @@ typedef struct conn {
   char *sb; u32 slen, scap;           /* fragment / line / stream buffer */
   char *cap[4];
   int64_t maxseq; u64 t_req;
+#ifdef TLS
+  SSL *ssl;
+#endif
 } conn;
 
 static const char *host = "127.0.0.1", *path = "/", *label = "";
@@ -127,7 +139,7 @@ static char *headers[32]; static int nheaders; static step steps[32], psteps[16]
 static rule replies[8]; static int nreplies; static char *caps[4]; static int ncaps;
 static const char *lp_method = "GET", *lp_body, *lp_ctype = "application/json";
 static int pub_port; static const char *pub_path = "/", *pub_method = "POST", *pub_ctype, *pub_body = "{P}";
-static char *pub_headers[32]; static int npub_headers, pub_conns = 1, pub_ws, sched_ts;
+static char *pub_headers[32]; static int npub_headers, pub_conns = 1, pub_ws, sched_ts, tls, tell;
 static long M = 0, W = 0, window; static int S = 100; static double R = 10; static int drain_ms = 2000, max_run = 120;
 static int pids[64], npids;
 
@@ -141,6 +153,7 @@ static u64 t_last_delivery, bytes_in; static u64 max_lag;
 #define HN (64 * 128)
 static u64 hist[HN], phist[HN]; static u64 hmax, phmax; static u64 hn, phn;
 static int measuring;
+static volatile sig_atomic_t told_to_stop;
 
 static u64 now_ns(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (u64)t.tv_sec * 1000000000ull + t.tv_nsec; }
 static void die(const char *f, ...) { va_list a; va_start(a, f); fprintf(stderr, "wsload: "); vfprintf(stderr, f, a); fputc('\n', stderr); exit(2); }
@@ -193,10 +206,49 @@ static void ep_mod(conn *c, int out) {
   struct epoll_event e = {.events = EPOLLIN | (out ? EPOLLOUT : 0), .data.ptr = c};
   epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e); c->wantout = out;
 }
+
+/* ---- the socket, in clear or through TLS: as send() and recv() ---- */
+#ifdef TLS
+static ssize_t put_bytes(conn *c, const char *p, size_t n) {
+  if (!c->ssl) return send(c->fd, p, n, MSG_NOSIGNAL);
+  return SSL_write(c->ssl, p, n); /* an error shows up at the next read */
+}
+static ssize_t get_bytes(conn *c, char *p, size_t n) {
+  if (!c->ssl) return recv(c->fd, p, n, 0);
+  size_t got = 0; int k = 1; /* a record at a time: until the socket is empty */
+  while (got < n && (k = SSL_read(c->ssl, p + got, n - got)) > 0) got += k;
+  if (got) return got;
+  if (SSL_get_error(c->ssl, k) != SSL_ERROR_WANT_READ) return 0;
+  errno = EAGAIN; return -1;
+}
+static void tls_new(conn *c) {
+  static SSL_CTX *context;
+  if (!context) {
+    context = SSL_CTX_new(TLS_client_method());
+    if (!context) die("no TLS");
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  }
+  c->ssl = SSL_new(context); SSL_set_fd(c->ssl, c->fd); SSL_set_connect_state(c->ssl);
+}
+/* 1: done, 0: goes on when the socket can be read (or written: *out) again, -1: failed */
+static int tls_shake(conn *c, int *out) {
+  int k = SSL_do_handshake(c->ssl), why = k == 1 ? 0 : SSL_get_error(c->ssl, k);
+  *out = why == SSL_ERROR_WANT_WRITE;
+  return k == 1 ? 1 : *out || why == SSL_ERROR_WANT_READ ? 0 : -1;
+}
+static void tls_free(conn *c) { SSL_free(c->ssl); c->ssl = 0; }
+#else
+static ssize_t put_bytes(conn *c, const char *p, size_t n) { return send(c->fd, p, n, MSG_NOSIGNAL); }
+static ssize_t get_bytes(conn *c, char *p, size_t n) { return recv(c->fd, p, n, 0); }
+static void tls_new(conn *c) { die("--tls: built without TLS"); }
+static int tls_shake(conn *c, int *out) { return -1; }
+static void tls_free(conn *c) {}
+#endif
+
 static void wr(conn *c, const char *p, u32 n) {
   if (c->wlen == c->woff) {
     c->wlen = c->woff = 0;
-    ssize_t k = send(c->fd, p, n, MSG_NOSIGNAL);
+    ssize_t k = put_bytes(c, p, n);
     if (k < 0) k = 0; /* an error shows up at the next read */
     p += k; n -= k;
   }
@@ -208,7 +260,7 @@ static void wr(conn *c, const char *p, u32 n) {
 }
 static void flushw(conn *c) {
   while (c->woff < c->wlen) {
-    ssize_t k = send(c->fd, c->wb + c->woff, c->wlen - c->woff, MSG_NOSIGNAL);
+    ssize_t k = put_bytes(c, c->wb + c->woff, c->wlen - c->woff);
     if (k <= 0) break;
     c->woff += k;
   }
@@ -297,7 +349,16 @@ static void start_req(conn *c) {
   else if (mode == M_SSE) { int n = http_req(c, reqb, sizeof reqb, "GET", path, headers, nheaders, 0, 0, 0, -1); c->state = ST_HDR; wr(c, reqb, n); }
   else lp_next(c);
 }
-static void drop(conn *c) { close(c->fd); c->fd = -1; c->state = ST_CLOSED; c->rlen = 0; free(c->rb); c->rb = 0; c->wlen = c->woff = 0; c->wantout = 0; }
+static void drop(conn *c) { tls_free(c); close(c->fd); c->fd = -1; c->state = ST_CLOSED; c->rlen = 0; free(c->rb); c->rb = 0; c->wlen = c->woff = 0; c->wantout = 0; }
+
+static void shake(conn *c) { /* TLS: on with the handshake, then the request */
+  int out, k = tls_shake(c, &out);
+  if (k < 0) die("a TLS handshake failed");
+  ep_mod(c, out); if (k) start_req(c);
+}
+static void begin(conn *c) { /* it is connected */
+  if (tls && c->role == R_SUB) { tls_new(c); c->state = ST_TLS; shake(c); } else start_req(c);
+}
 
 /* ---- deliveries ---- */
 static char mark[32];
@@ -406,9 +467,10 @@ static void on_pub_response(conn *c, int status) {
   if (measuring) { phist[hidx(d)]++; phn++; if (d > phmax) phmax = d; }
 }
 static void on_read(conn *c) {
+  if (c->state == ST_TLS) { shake(c); return; }
   u32 have = c->rlen; if (have) memcpy(buf, c->rb, have);
   u32 room = BUFSZ - have; if (room > 262144) room = 262144;
-  ssize_t k = recv(c->fd, buf + have, room, 0); int eof = 0;
+  ssize_t k = get_bytes(c, buf + have, room); int eof = 0;
   if (k < 0) { if (errno == EAGAIN || errno == EINTR) return; eof = 1; k = 0; if (c->state == ST_CONNECTING) { n_refused++; if (n_refused > 20) die("connect refused"); } }
   else if (k == 0) eof = 1;
   bytes_in += k; u32 n = have + k, o = 0;
@@ -566,13 +628,16 @@ static void pump(int ms) {
     conn *c = ev[i].data.ptr;
     if (!c) { u64 x; if (read(tfd, &x, 8)) {} timer_armed = 0; try_publish(); continue; }
     if (c->fd < 0) continue;
-    if ((ev[i].events & EPOLLOUT) && c->state == ST_CONNECTING && !(ev[i].events & (EPOLLERR | EPOLLHUP))) { start_req(c); if (c->wlen == c->woff) ep_mod(c, 0); }
+    if ((ev[i].events & EPOLLOUT) && c->state == ST_CONNECTING && !(ev[i].events & (EPOLLERR | EPOLLHUP))) { begin(c); if (c->state != ST_TLS && c->wlen == c->woff) ep_mod(c, 0); }
+    else if (ev[i].events & EPOLLOUT && c->state == ST_TLS) shake(c);
     else if (ev[i].events & EPOLLOUT && c->state != ST_CONNECTING) flushw(c);
     if (ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) { on_read(c); }
     if (sent < target && !timer_armed && (c->role == R_PUB || window)) try_publish();
   }
   if (sent < target && !timer_armed) try_publish();
 }
+
+static void stop(int number) { told_to_stop = 1; }
 
 int main(int ac, char **av) {
   for (int i = 1; i < ac; i++) {
@@ -601,6 +666,7 @@ int main(int ac, char **av) {
     else if (OPT("--pub-await")) { psteps[npsteps].kind = STEP_AWAIT; psteps[npsteps].s = unesc(V, &d); psteps[npsteps++].n = d; }
     else if (OPT("-m")) M = atol(V); else if (OPT("-s")) S = atoi(V); else if (OPT("-r")) R = atof(V); else if (OPT("--window")) window = atol(V);
     else if (OPT("--warmup")) W = atol(V); else if (OPT("--drain")) drain_ms = atoi(V); else if (OPT("--max-run")) max_run = atoi(V); else if (OPT("--sched-ts")) sched_ts = 1;
+    else if (OPT("--tls")) tls = 1; else if (OPT("--tell")) tell = 1;
     else if (OPT("--pid")) { for (char *p = strtok(V, ","); p; p = strtok(0, ",")) pids[npids++] = atoi(p); }
     else if (OPT("--label")) label = V;
     else die("unknown option %s (usage: top of wsload.c)", a);
@@ -611,7 +677,7 @@ int main(int ac, char **av) {
   S = S < 48 ? 48 : S > 900000 ? 900000 : S;
   concurrency = concurrency < 1 ? 1 : concurrency; channels = channels < 1 ? 1 : channels; srcn = srcn ? srcn : N / 20000 + 1;
   if (pub_conns < 1 || pub_ws) pub_conns = 1;
-  signal(SIGPIPE, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN); signal(SIGTERM, stop);
   struct rlimit rl = {1048576, 1048576}; if (setrlimit(RLIMIT_NOFILE, &rl)) { getrlimit(RLIMIT_NOFILE, &rl); rl.rlim_cur = rl.rlim_max; setrlimit(RLIMIT_NOFILE, &rl); }
   getrlimit(RLIMIT_NOFILE, &rl); if ((long)rl.rlim_cur < N + 64) die("RLIMIT_NOFILE %ld is too low", (long)rl.rlim_cur);
   u64 t = now_ns(); rng ^= (u32)t ^ getpid() * 2654435761u; sprintf(runid, "%08x", rnd()); sprintf(mark, ".wL%.8s..", runid);
@@ -626,7 +692,7 @@ int main(int ac, char **av) {
     pump(100); u64 x = now_ns(); if (n_ready != lastr) { lastr = n_ready; tl = x; }
     if ((x - t0) / 1e9 > conn_timeout) die("only %d of %d listeners subscribed after %d s", n_ready, N, conn_timeout);
   }
-  double connect_s = (tl - t0) / 1e9;
+  double connect_s = (tl - t0) / 1e9; u64 join_ns = get_usage(0).sched_ns - u0.sched_ns, join_bytes = bytes_in;
   for (int i = 0; i < pub_conns && (M + W); i++) { pubs[i].role = R_PUB; pubs[i].fd = -1; pubs[i].idx = i; do_connect(&pubs[i]); }
   u64 ts = now_ns(); while (now_ns() - ts < (u64)settle_ms * 1000000ull) pump(20);
   for (int i = 0; i < pub_conns && (M + W); i++) while (!pubs[i].ready) { pump(20); if (now_ns() - ts > 10000000000ull) die("publisher not ready"); }
@@ -638,9 +704,10 @@ int main(int ac, char **av) {
     exp_total = delivered_all; /* what the warmup lost is not held against the window */ }
   usage a = get_usage(0); sysuse s0 = get_sys(); u64 c0 = self_ns(), p0 = now_ns();
   if (M) {
+    if (tell) fprintf(stderr, "wsload: publishing\n");
     measuring = 1; target = W + M; pub_t0 = now_ns(); pub_k0 = W; t_last_delivery = pub_t0; p0 = pub_t0; timer_armed = 0; try_publish();
     for (;;) {
-      pump(20); u64 x = now_ns(); if (pub_secs > 0 && (x - pub_t0) / 1e9 > pub_secs) target = sent;
+      pump(20); u64 x = now_ns(); if (told_to_stop || (pub_secs > 0 && (x - pub_t0) / 1e9 > pub_secs)) target = sent;
       int alldone = sent >= target && (pub_ws || pub_done >= sent);
       if (alldone && delivered_run >= (long)exp_run) break;
       if (sent >= target && x - t_last_delivery > (u64)drain_ms * 1000000ull) break;
@@ -651,11 +718,11 @@ int main(int ac, char **av) {
   u64 p1 = now_ns(); usage b = get_usage(1); sysuse s1 = get_sys(); u64 c1 = self_ns();
   double wall = M ? ((N ? t_last_delivery : p1) - p0) / 1e9 : 0, span = (p1 - p0) / 1e9; if (wall <= 0) wall = span;
   long pubd = sent - W; if (pubd < 0) pubd = 0; double cpu = (b.sched_ns - a.sched_ns) / 1e3, D = delivered_run ? delivered_run : 1;
-  printf("{\"label\":\"%s\",\"n\":%d,\"size\":%d,\"rate\":%g,\"window\":%ld,\"connect_per_s\":%.0f,\"published\":%ld,\"pub_errors\":%ld,\"delivered\":%ld,\"expected\":%lu,\"lost\":%ld,\"dup\":%ld,\"ooo\":%ld,\"closed\":%d,\"reconnects\":%d,"
+  printf("{\"label\":\"%s\",\"n\":%d,\"size\":%d,\"rate\":%g,\"window\":%ld,\"connect_per_s\":%.0f,\"cpu_us_per_join\":%.2f,\"join_bytes\":%lu,\"published\":%ld,\"pub_errors\":%ld,\"delivered\":%ld,\"expected\":%lu,\"lost\":%ld,\"dup\":%ld,\"ooo\":%ld,\"closed\":%d,\"reconnects\":%d,"
          "\"wall_s\":%.3f,\"deliveries_per_s\":%.0f,\"publishes_per_s\":%.1f,\"lat_us\":{\"p50\":%.0f,\"p95\":%.0f,\"p99\":%.0f,\"max\":%.0f},\"pub_lat_us\":{\"p50\":%.0f,\"p99\":%.0f,\"max\":%.0f},\"pub_max_lag_us\":%.0f,"
          "\"cpu_us_per_delivery\":%.3f,\"cpu_user_us\":%.3f,\"cpu_sys_us\":%.3f,\"cpu_us_per_publish\":%.2f,\"server_cpu_pct\":%.1f,\"client_cpu_pct\":%.1f,\"client_us_per_delivery\":%.3f,\"machine_busy_pct\":%.1f,\"steal_pct\":%.1f,"
          "\"procs\":%d,\"rss0_kb\":%lu,\"pss0_kb\":%lu,\"rss1_kb\":%lu,\"pss1_kb\":%lu,\"rss2_kb\":%lu,\"bytes_per_conn\":%.0f,\"kernel_bytes_per_conn\":%.0f,\"idle_cpu_pct\":%.2f,\"bytes_in\":%lu}\n",
-         label, N, S, R, window, N / (connect_s > 0 ? connect_s : 1), pubd, pub_err, delivered_run, exp_run, (long)exp_run - delivered_run, dups, ooo, n_closed, n_reconn,
+         label, N, S, R, window, N / (connect_s > 0 ? connect_s : 1), N && npids ? join_ns / 1e3 / N : 0, join_bytes, pubd, pub_err, delivered_run, exp_run, (long)exp_run - delivered_run, dups, ooo, n_closed, n_reconn,
          wall, M ? delivered_run / wall : 0, M ? pubd / (N ? wall : span) : 0, pct(hist, hn, .5), pct(hist, hn, .95), pct(hist, hn, .99), hmax / 1000.0, pct(phist, phn, .5), pct(phist, phn, .99), phmax / 1000.0, max_lag / 1000.0,
          M && npids ? cpu / D : 0, M && npids ? (b.ut - a.ut) * 1e4 / D : 0, M && npids ? (b.st - a.st) * 1e4 / D : 0, pubd && npids ? cpu / pubd : 0, M ? cpu / 1e4 / span : 0, M ? (c1 - c0) / 1e7 / span : 0, M ? (c1 - c0) / 1e3 / D : 0,
          s1.total > s0.total ? 100.0 * (s1.busy - s0.busy) / (s1.total - s0.total) : 0, s1.total > s0.total ? 100.0 * (s1.steal - s0.steal) / (s1.total - s0.total) : 0,

@@ -1,0 +1,1 @@
+"""The soak: a server under listeners and publishers that come and go in every way, and whether anything grows."""
