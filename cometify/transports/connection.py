@@ -97,7 +97,7 @@ class Connection(Listener):
             self.hold(b"")
 
     def _stall(self) -> None:
-        if self.state is not State.STALLED and self.state is not State.GONE:
+        if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
             self.fall_behind(State.STALLED)
             self.node.pulse.watch(self)
             net.set_user_timeout(self.transport, net.STALLED_WITHIN)
