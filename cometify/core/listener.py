@@ -129,8 +129,10 @@ class Listener:
                 return span
         if arrears is None:
             arrears = self.arrears = Arrears()
-        greeting = arrears.greeting + self._gap(view, arrears)
-        return view.join(self.cursor, greeting, self.wants, arrears.replaying)
+        gap = self._gap(view, arrears)
+        span = view.join(self.cursor, arrears.greeting + gap, self.wants, arrears.replaying)
+        span.gap = bool(gap)
+        return span
 
     def _gap(self, view: View, arrears: Arrears) -> bytes:
         told = arrears.told

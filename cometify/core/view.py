@@ -4,9 +4,10 @@ What they are owed is joined once for all who stand at the same cursor. The ring
 behind has nothing but a lower cursor.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -35,16 +36,24 @@ Key = tuple[Form, tuple[tuple[Channel, bool], ...]]
 class Span:
     """Bytes for one write that begins at some cursor.
 
-    `cursor` is where it leads. `ends`: (offset, cursor) at the end of each frame. `greeting`: so many bytes at its
-    beginning are told once. `heartbeat`: the offset of the heartbeat at its end, if it has one.
+    `cursor` is where it leads. `ends`: (offset, cursor) at the end of each frame. `pushes`: how many those are, without the
+    greeting and the heartbeat. `greeting`: so many bytes at its
+    beginning are told once. `heartbeat`: the offset of the heartbeat at its end, if it has one. `gap`: whether the
+    greeting tells a gap.
     """
 
     data: bytes
     size: int
     cursor: int
     ends: Sequence[tuple[int, int]]
+    pushes: int = 0
     greeting: int = 0
     heartbeat: int | None = None
+    gap: bool = False
+
+    def begun(self, sent: int) -> int:
+        """How many of its pushes a write has begun that took `sent` bytes; `cut` has the rest of the last one kept."""
+        return bisect_left(self.ends, sent, hi=self.pushes, key=itemgetter(0))
 
     def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
         """Where a write stopped that began at `cursor` and took `sent` bytes, less than all.
@@ -68,8 +77,8 @@ class View:
     """
 
     __slots__ = (
-        "again", "at", "awake", "filtered", "form", "head", "key", "live", "mark", "members", "round", "sources", "spans",
-        "strictest",
+        "again", "at", "awake", "filtered", "form", "head", "key", "live", "mark", "members", "next_since", "round",
+        "since", "sources", "spans", "strictest",
     )  # fmt: skip
 
     def __init__(self, key: Key, sources: tuple[Source, ...], head: int, mark: Callable[[], int]) -> None:
@@ -83,11 +92,14 @@ class View:
         self.filtered: dict[Listener, None] = {}
         self.strictest = -1  # no lower than the highest internal id among the filtered
         self.spans: dict[int, Span | None] = {}
-        # The sweep's own: who is visited in this round, from `at` on, and whether there must be another.
+        # The sweep's own: who is visited in this round, from `at` on, whether there must be another, and the times from
+        # which on the oldest push of this and of that one has waited.
         self.round: list[Listener] = []
         self.at = 0
         self.again = False
         self.awake = False
+        self.since = 0.0
+        self.next_since = 0.0
 
     def advance(self, push: Push) -> list["Listener"]:
         """A push came that the view may see. Returns the live listeners that do not want it."""
@@ -122,7 +134,7 @@ class View:
         """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
         encode = self.form.encode
         parts, size, ends = [greeting], len(greeting), [(len(greeting), cursor)]
-        heartbeat = None
+        pushes, heartbeat = 0, None
         for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
             if wants is None or wants(push):
                 data = encode(push.frame, push.position)
@@ -131,6 +143,7 @@ class View:
                 parts.append(data)
                 size += len(data)
                 ends.append((size, push.position))
+                pushes += 1
             cursor = push.position
             if scanned >= SCAN:
                 break
@@ -142,7 +155,7 @@ class View:
                 parts.append(encode(heartbeat_frame(position), position))
                 size += len(parts[-1])
                 ends.append((size, cursor))
-        return Span(b"".join(parts), size, cursor, ends, len(greeting), heartbeat)
+        return Span(b"".join(parts), size, cursor, ends, pushes, len(greeting), heartbeat)
 
 
 def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:
