@@ -1,5 +1,6 @@
 """A listener's arrival and departure: a place in the census, the rings from the engine, a view in the registry."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from secrets import token_hex
 from typing import Any
@@ -39,7 +40,11 @@ class Place:
 
 
 class Joining:
-    """`seconds`: a clock that never goes back."""
+    """`seconds`: a clock that never goes back.
+
+    `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
+    joined and were sent away, both by the code that they were told.
+    """
 
     def __init__(
         self,
@@ -58,6 +63,9 @@ class Joining:
         self._seconds = seconds
         self._places: dict[Listener, Place] = {}
         self._draining = False
+        self.joined: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -128,6 +136,8 @@ class Joining:
                 arrears.greeting = before.greeting + ready
             else:
                 listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
+        if listener.view is None:
+            self.joined[listener.form.name] += 1
         writable = listener.state is not State.STALLED
         alone = self._registry.part(listener, listener.state)
         self._registry.join(listener, rings, plan.wants, now, lambda: self._engine.mark(account.api_key))
@@ -160,6 +170,10 @@ class Joining:
                     errors.REPLACED, "The same listener id has connected again: one listener has one connection."
                 )
             )
+
+    def count_end(self, listener: Listener, code: errors.Code) -> None:
+        """A listener is about to be told why it gets nothing, or nothing more."""
+        (self.refused if listener.view is None else self.ended)[code.name] += 1
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""

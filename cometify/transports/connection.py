@@ -105,6 +105,8 @@ class Connection(Listener):
     # The end.
 
     def end(self, refused: Refused) -> None:
+        if self.transport is not None and self.state is not State.GONE:  # else its request is refused, or nobody told
+            self.node.joining.count_end(self, refused.code)
         self.close(self.form.encode(error_frame(refused), None), refused.code.close)
 
     def drain(self, after: int) -> None:
