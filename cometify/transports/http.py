@@ -79,6 +79,7 @@ class Request(WebRequest):
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
+        self.channel.site.resource.find(tuple(self.postpath)).count_refusal(errors.BODY_TOO_LARGE)
         body = problem_document(
             Refused(errors.BODY_TOO_LARGE, f"The body is longer than {self._limit} bytes, which is the most here.")
         )
@@ -224,12 +225,16 @@ class Endpoint(Resource):
                 )
             self.serve(request)
         except Refused as refused:
+            self.count_refusal(refused.code)
             self.refuse(request, refused)
         return NOT_DONE_YET
 
     def serve(self, request: Request) -> None:
         """Answer now or later. May raise `Refused`."""
         raise NotImplementedError
+
+    def count_refusal(self, code: errors.Code) -> None:
+        """A request is being refused: for endpoints whose refusals are counted."""
 
     def refuse(self, request: Request, refused: Refused) -> None:
         """Answer a refusal."""
@@ -238,6 +243,7 @@ class Endpoint(Resource):
     def failed(self, failure: Failure, request: Request) -> None:
         """The errback of whatever answers later."""
         if isinstance(failure.value, Refused):
+            self.count_refusal(failure.value.code)
             self.refuse(request, failure.value)
             return
         log.failure("A request could not be answered", failure)

@@ -1,9 +1,10 @@
 """POST /{apiKey}/push/{identifier}: the one way in."""
 
 import json
+from collections import Counter
 
 from cometify.core.admission import admit
-from cometify.core.errors import DRAINING, Refused
+from cometify.core.errors import DRAINING, Code, Refused
 from cometify.core.integer import MAX_EXACT
 from cometify.core.push import Push
 from cometify.interfaces import IAccounts, IEngine
@@ -13,7 +14,10 @@ from cometify.transports.http import Endpoint, Request
 
 
 class PushEndpoint(Endpoint):
-    """No CORS headers: pushing needs the API secret, which no page should hold."""
+    """No CORS headers: pushing needs the API secret, which no page should hold.
+
+    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code.
+    """
 
     methods = (b"POST",)
     draining = False
@@ -23,6 +27,11 @@ class PushEndpoint(Endpoint):
         self._engine = engine
         self._registry = registry
         self._accounts = accounts
+        self.accepted = 0
+        self.refused: Counter[str] = Counter()
+
+    def count_refusal(self, code: Code) -> None:
+        self.refused[code.name] += 1
 
     def serve(self, request: Request) -> None:
         if self.draining:
@@ -37,6 +46,7 @@ class PushEndpoint(Endpoint):
         appended.addErrback(self.failed, request)
 
     def _pushed(self, push: Push, request: Request, api_key: str) -> None:
+        self.accepted += 1
         body = {
             "identifier": push.identifier,
             "push_id": push.push_id,

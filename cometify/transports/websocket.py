@@ -260,6 +260,9 @@ class WebSocketEndpoint(Endpoint):
         protocol: Any = type("Handshake", (Handshake,), {**options, "CONFIG_ATTRS": []})
         self._factory.protocol = protocol
 
+    def count_refusal(self, code: errors.Code) -> None:
+        self._node.joining.refused[code.name] += 1
+
     def serve(self, request: Request) -> None:
         if (request.header("Upgrade") or "").lower() != "websocket":
             raise Refused(
