@@ -60,9 +60,12 @@ class World:
     def connect(self, host: str = "10.0.0.1") -> "Wire":
         return Wire(self, host, self.server.http)
 
+    def connect_admin(self) -> "Wire":
+        return Wire(self, "127.0.0.1", self.server.admin)
+
     def admin(self, method: str, target: str, **headers: str) -> Answer:
         """Ask the admin endpoint."""
-        wire = Wire(self, "127.0.0.1", self.server.admin)
+        wire = self.connect_admin()
         wire.receive(
             request_bytes(method, target, None, {name.replace("_", "-"): value for name, value in headers.items()})
         )
