@@ -6,6 +6,7 @@ typing.Protocol and not zope.interface: these are ours alone, and mypy then chec
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
@@ -17,6 +18,15 @@ class IAnnounce(Protocol):
     """Where an engine reports a push, once, in the order of positions, after its ring has it."""
 
     def __call__(self, ring: RingBuffer, push: Push) -> None: ...
+
+
+@attrs.frozen
+class Stock:
+    """What an engine has now: `pushes` kept, the `bytes` of their frames, and how many channels it follows."""
+
+    pushes: int
+    bytes: int
+    followed: int
 
 
 class IEngine(Protocol):
@@ -45,6 +55,9 @@ class IEngine(Protocol):
 
     def mark(self, api_key: str) -> int:
         """The time of the account: everything up to it has been announced, and no later push gets it or less."""
+
+    def stock(self) -> Stock:
+        """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
 
     @property
     def available(self) -> bool:

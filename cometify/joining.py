@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # those of functions within functions are made at each call
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -19,7 +20,7 @@ from cometify.core.group import Ask
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.plan import Plan, make_plan
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.view import Key
+from cometify.core.view import Key, Span
 from cometify.interfaces import IAccounts, IEngine
 from cometify.pulse import Pulse
 from cometify.registry import Registry
@@ -52,7 +53,11 @@ class Ticket:
 
 
 class Joining:
-    """`seconds`: a clock that never goes back."""
+    """`seconds`: a clock that never goes back.
+
+    `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
+    joined and were sent away, both by the code that they were told.
+    """
 
     def __init__(
         self,
@@ -72,6 +77,9 @@ class Joining:
         self._places: dict[Listener, Place] = {}
         self._nameless = count()
         self._draining = False
+        self.joined: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -156,6 +164,8 @@ class Joining:
                 arrears.greeting = before.greeting + ready
             else:
                 listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
+        if listener.view is None:
+            self.joined[listener.form.name] += 1
         writable = listener.state is not State.STALLED
         alone = self._registry.part(listener, listener.state)
         self._registry.join(listener, rings, plan.wants, lambda: self._engine.mark(account.api_key))
@@ -185,21 +195,28 @@ class Joining:
         now = self._engine.mark(ticket.account.api_key)
         if view is None or self._draining or max(positions) > now or position <= now - KEPT:
             return False
-        if position >= view.head:
-            self._hold(listener, ticket.place)
-            self._registry.wait_on(listener, view)
-            self._pulse.add(listener)
-            listener.go_live()
-            return True
-        owed = view.span(position) if position == max(positions) else None
-        if owed is None:
-            return False
+        if position < view.head:
+            owed = view.span(position) if position == max(positions) else None
+            if owed is None:
+                return False
+            if owed.size:  # else what came was not for this view
+                self._give(listener, ticket, owed)
+                return True
+        self._hold(listener, ticket.place)
+        self.joined[listener.form.name] += 1
+        self._registry.wait_on(listener, view)
+        self._pulse.add(listener)
+        listener.go_live()
+        return True
+
+    def _give(self, listener: Listener, ticket: Ticket, owed: Span) -> None:
         household = ticket.place.household
         self._census.charge(household, ticket.account, 0, self._seconds())
         self._census.replayed(household, owed.size)
         self._hold(listener, ticket.place)
+        self.joined[listener.form.name] += 1
+        self._sweep.deliveries += len(owed.ends)
         listener.offer(owed.data)
-        return True
 
     def _charge(self, account: Account, address: str, ask: Ask) -> None:
         names = {identifier.folded for group in ask.groups for identifier in group.names.identifiers}
@@ -225,6 +242,10 @@ class Joining:
                     errors.REPLACED, "The same listener id has connected again: one listener has one connection."
                 )
             )
+
+    def count_end(self, listener: Listener, code: errors.Code) -> None:
+        """A listener is about to be told why it gets nothing, or nothing more."""
+        (self.refused if listener.view is None else self.ended)[code.name] += 1
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""

@@ -21,6 +21,13 @@ class Pulse:
         self._slots: list[dict[Listener, None]] = [{} for _ in range(heartbeat)]
         self._at = 0
         self._stalled: dict[Listener, tuple[int, int]] = {}
+        self.beats = 0
+        """How many heartbeats were sent because it was time; those at the end of a replay are the sweep's."""
+
+    @property
+    def stalled(self) -> int:
+        """How many listeners do not read what waits for them."""
+        return sum(listener.state is State.STALLED for listener in self._stalled)
 
     def add(self, listener: Listener) -> None:
         """Begin to count anew for the listener."""
@@ -51,6 +58,7 @@ class Pulse:
                 if view not in frames:
                     frames[view] = _encoded(view)
                 listener.beat(frames[view])
+                self.beats += 1
             elif later is not due and listener in due:  # being brought to the head: there is something on its way
                 del due[listener]
                 later[listener] = None

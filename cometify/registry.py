@@ -4,6 +4,7 @@ It never heard of engines: it is told of pushes, and tells `wake` which view has
 listener must be brought to the head by itself.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from cometify.core.listener import Listener, State
@@ -40,6 +41,13 @@ class Registry:
         """How many of the listeners joined here the push may reach."""
         views = self._of_channel.get(channel, {})
         return sum(view.count(push) for view, secret in views.items() if secret or not push.secret)
+
+    def listeners(self) -> Counter[str]:
+        """How many listeners there are on each transport, by its name."""
+        found: Counter[str] = Counter()
+        for view in self._views.values():
+            found[view.form.name] += view.members
+        return found
 
     def join(
         self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, mark: Callable[[], int]

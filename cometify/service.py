@@ -15,11 +15,13 @@ from twisted.logger import Logger
 
 from cometify import greeting
 from cometify.accounts import Accounts
-from cometify.admin.health import AdminRoot
+from cometify.admin.metrics import Figures
+from cometify.admin.root import AdminRoot
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
 from cometify.joining import Joining
+from cometify.lateness import Lateness
 from cometify.net import EagerReactor
 from cometify.options import Options
 from cometify.pulse import Pulse
@@ -63,7 +65,12 @@ class Cometify(MultiService):
         self.push = PushEndpoint(self.engine, self.registry, self.accounts)
         self.http = Site(Root(self.push, node, reactor), reactor)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
-        self.admin = Site(AdminRoot(self.why_not_ready), reactor)
+        self.lateness = Lateness(reactor)
+        self.lateness.setServiceParent(self)
+        self.figures = Figures(
+            self.engine, self.registry, self.sweep, self.pulse, self.joining, self.push, self.lateness
+        )
+        self.admin = Site(AdminRoot(self.why_not_ready, self.figures), reactor)
         ticks = (self.pulse.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
         self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
         self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))

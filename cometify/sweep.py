@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener, State
 from cometify.core.view import Span, View
 
@@ -23,7 +24,11 @@ CHUNK = 32
 
 
 class Sweep:
-    """`later(seconds, function)` is the reactor's callLater; `clock` counts seconds."""
+    """`later(seconds, function)` is the reactor's callLater; `clock` counts seconds.
+
+    `deliveries`: how many times a push was written to a listener, or given to its transport. `gaps`: how many gaps were
+    told. `lag`: for each round, how long its oldest push had waited when all of the view's live listeners had it.
+    """
 
     def __init__(
         self, later: Callable[[float, Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter
@@ -35,15 +40,18 @@ class Sweep:
         self._set = False
         self._length = SLICE
         self._is_news = False
+        self.deliveries = 0
+        self.gaps = 0
+        self.lag = Histogram()
 
     def wake(self, view: View) -> None:
         """There is something new for the view."""
         self._is_news = True
-        if view.awake:
-            view.again = True  # those already visited in this round are owed again
-        elif view.live:
-            view.round, view.at, view.again, view.awake = list(view.live), 0, False, True
-            self._awake.append(view)
+        if view.live and not view.again:  # else a round is to begin anyway, and will be of those who are live by then
+            view.again, view.next_since = True, self._clock()
+            if not view.awake:
+                view.awake = True
+                self._awake.append(view)
         self._start()
 
     def bring(self, listener: Listener) -> None:
@@ -87,26 +95,34 @@ class Sweep:
             if view.at >= len(view.round):
                 if not view.again:
                     return True
-                view.again = False
+                view.again, view.since = False, view.next_since
                 view.round = list(view.live)
                 view.at = 0
             part = view.round[view.at : view.at + CHUNK]
             view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
             head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
+            # Counting each would be a tenth of this loop. So `deliveries` is what it will be if all from here on get
+            # this span's `pushes`, and who gets other than that is put right.
+            deliveries = pushes = 0
             for listener in part:
                 if listener.view is not view:
+                    deliveries -= pushes
                     continue  # it has asked for something else since the round began, or may see less
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:
+                        deliveries -= pushes
                         continue
                     span = view.span(cursor)
                     last = cursor
                     if span is None:
+                        deliveries -= pushes
                         self._fall_behind(listener)
                         last = -1
                         continue
                     data, size, to = span.data, span.size, span.cursor
+                    deliveries += (len(span.ends) - pushes) * (len(part) - part.index(listener))
+                    pushes = len(span.ends)
                     if to < head:
                         view.again = True
                 try:
@@ -115,9 +131,16 @@ class Sweep:
                     sent = 0
                 if sent == size:
                     listener.cursor = to
-                elif sent is not None:
+                elif sent is None:
+                    deliveries -= pushes
+                else:
+                    deliveries += span.begun(sent) - pushes  # type: ignore[union-attr]
                     self._short(listener, span, sent)  # type: ignore[arg-type]
-            if self._clock() >= end:
+            self.deliveries += deliveries
+            now = self._clock()
+            if view.at >= len(view.round):
+                self.lag.observe(now - view.since)
+            if now >= end:
                 return False
 
     def _fall_behind(self, listener: Listener) -> None:
@@ -144,6 +167,8 @@ class Sweep:
     def _advance(self, listener: Listener) -> None:
         span = listener.owed()
         sent = listener.offer(span.data) if span.size else 0
+        self.deliveries += span.begun(sent)
+        self.gaps += span.gap
         if listener.state is State.GONE:
             return  # it ended with this write, as a poll does
         if sent < span.size:

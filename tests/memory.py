@@ -12,6 +12,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from cometify.core.account import Account
 from cometify.service import Cometify
 from cometify.settings import Settings
+from cometify.transports.http import Site
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, request_bytes, secure
 
 START = 1_764_000_000_000_000
@@ -57,7 +58,18 @@ class World:
             self.reactor.advance(0)
 
     def connect(self, host: str = "10.0.0.1") -> "Wire":
-        return Wire(self, host)
+        return Wire(self, host, self.server.http)
+
+    def connect_admin(self) -> "Wire":
+        return Wire(self, "127.0.0.1", self.server.admin)
+
+    def admin(self, method: str, target: str, **headers: str) -> Answer:
+        """Ask the admin endpoint."""
+        wire = self.connect_admin()
+        wire.receive(
+            request_bytes(method, target, None, {name.replace("_", "-"): value for name, value in headers.items()})
+        )
+        return wire.answer()
 
     def request(
         self, method: str, target: str, body: bytes | None = None, host: str = "10.0.0.1", **headers: str
@@ -113,10 +125,10 @@ class World:
 class Wire:
     """The peer's end of one connection."""
 
-    def __init__(self, world: World, host: str) -> None:
+    def __init__(self, world: World, host: str, site: Site) -> None:
         self.world = world
         self.transport = Transport(peerAddress=IPv4Address("TCP", host, 40000))
-        protocol = world.server.http.buildProtocol(None)
+        protocol = site.buildProtocol(None)
         self.transport.protocol = protocol
         protocol.makeConnection(self.transport)
         self.is_websocket = False

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Callable
 
-from cometify.core import errors
-from cometify.core.errors import Refused
 from cometify.transports.exchange import Exchange
-from cometify.transports.http import Endpoint, Tree
+from cometify.transports.http import Endpoint
 
 
 class HealthEndpoint(Endpoint):
@@ -21,25 +19,3 @@ class HealthEndpoint(Endpoint):
         reason = self._healthy()
         body = {"status": "ok"} if reason is None else {"status": "unavailable", "reason": reason}
         request.answer(200 if reason is None else 503, b"application/json", json.dumps(body).encode())
-
-
-class _Nowhere(Endpoint):
-    methods = (b"GET", b"HEAD")
-
-    def serve(self, request: Exchange) -> None:
-        raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /health/live and /health/ready.")
-
-
-class AdminRoot(Tree):
-    """`ready`: why no work should be sent here, or None."""
-
-    def __init__(self, ready: Callable[[], str | None]) -> None:
-        super().__init__()
-        self._endpoints: dict[tuple[str, ...], Endpoint] = {
-            ("health", "live"): HealthEndpoint(lambda: None),
-            ("health", "ready"): HealthEndpoint(ready),
-        }
-        self._nowhere = _Nowhere()
-
-    def find(self, path: tuple[str, ...]) -> Endpoint:
-        return self._endpoints.get(path, self._nowhere)

@@ -129,10 +129,14 @@ class Listener:
                 return span
         if arrears is None:
             arrears = self.arrears = Arrears()
-        greeting = arrears.greeting + self._gap(view, arrears)
+        gap = self._gap(view, arrears)
+        greeting = arrears.greeting + gap
         if self._wants_all(view):
-            return view.replay(self.cursor, greeting, arrears.replaying)
-        return view.join(self.cursor, greeting, self.wants, arrears.replaying)
+            span = view.replay(self.cursor, greeting, arrears.replaying)
+        else:
+            span = view.join(self.cursor, greeting, self.wants, arrears.replaying)
+        span.gap = bool(gap)
+        return span
 
     def _wants_all(self, view: View) -> bool:
         """Whether no filter makes a difference from its cursor on."""

@@ -4,10 +4,11 @@ What they are owed is joined once for all who stand at the same cursor. The ring
 behind has nothing but a lower cursor.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -37,7 +38,8 @@ class Span:
     """Bytes for one write that begins at some cursor.
 
     `cursor` is where it leads. `greeting`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
-    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one.
+    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one. `gap`: whether
+    the greeting tells a gap.
     """
 
     data: bytes
@@ -46,6 +48,12 @@ class Span:
     ends: Sequence[tuple[int, int]]
     greeting: int = 0
     heartbeat: int | None = None
+    gap: bool = False
+
+    def begun(self, sent: int) -> int:
+        """How many of its pushes a write has begun that took `sent` bytes; `cut` has the rest of the last one kept."""
+        sent -= self.greeting
+        return min(bisect_left(self.ends, sent, key=itemgetter(0)) + 1, len(self.ends)) if sent > 0 else 0
 
     def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
         """Where a write stopped that began at `cursor` and took `sent` bytes, less than all.
@@ -70,8 +78,8 @@ class View:
     """
 
     __slots__ = (
-        "again", "at", "awake", "filtered", "form", "head", "key", "live", "mark", "members", "round", "sources", "spans",
-        "strictest",
+        "again", "at", "awake", "filtered", "form", "head", "key", "live", "mark", "members", "next_since", "round",
+        "since", "sources", "spans", "strictest",
     )  # fmt: skip
 
     def __init__(self, key: Key, sources: tuple[Source, ...], head: int, mark: Callable[[], int]) -> None:
@@ -85,11 +93,14 @@ class View:
         self.filtered: dict[Listener, None] = {}
         self.strictest = -1  # no lower than the highest internal id among the filtered
         self.spans: dict[int, Span | None] = {}
-        # The sweep's own: who is visited in this round, from `at` on, and whether there must be another.
+        # The sweep's own: who is visited in this round, from `at` on, whether there must be another, and the times from
+        # which on the oldest push of this and of that one has waited.
         self.round: list[Listener] = []
         self.at = 0
         self.again = False
         self.awake = False
+        self.since = 0.0
+        self.next_since = 0.0
 
     def advance(self, push: Push) -> list["Listener"]:
         """A push came that the view may see. Returns the live listeners that do not want it."""

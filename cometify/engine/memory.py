@@ -12,7 +12,7 @@ from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft, Push
 from cometify.core.ring import Channel, RingBuffer
-from cometify.interfaces import IAnnounce
+from cometify.interfaces import IAnnounce, Stock
 
 LINGER = 60 * SECOND
 """How long a channel stays followed after its last listener has left, in microseconds."""
@@ -134,6 +134,14 @@ class MemoryEngine:
 
     def follows(self, channel: Channel) -> bool:
         return channel in self._followed
+
+    def stock(self) -> Stock:
+        books = self._books.values()
+        return Stock(
+            pushes=sum(len(ring) for book in books for ring in book.rings.values()),
+            bytes=sum(book.kept_bytes for book in books),
+            followed=len(self._followed),
+        )
 
     def expire(self) -> None:
         """Forget what is too old. To be called every few seconds; nothing is told wrongly if it is late."""

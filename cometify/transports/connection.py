@@ -102,7 +102,7 @@ class Connection(Listener):
             self.hold(b"")
 
     def _stall(self) -> None:
-        if self.state is not State.STALLED and self.state is not State.GONE:
+        if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
             self.fall_behind(State.STALLED)
             self.node.pulse.watch(self)
             net.set_user_timeout(self.transport, net.STALLED_WITHIN)
@@ -110,6 +110,8 @@ class Connection(Listener):
     # The end.
 
     def end(self, refused: Refused) -> None:
+        if self.transport is not None and self.state is not State.GONE:  # else its request is refused, or nobody told
+            self.node.joining.count_end(self, refused.code)
         self.close(self.form.encode(error_frame(refused), None), refused.code.close)
 
     def drain(self, after: int) -> None:

@@ -115,6 +115,9 @@ class WebSocketEndpoint(Endpoint):
             and "sec-websocket-protocol" not in headers
         )
 
+    def count_refusal(self, code: errors.Code) -> None:
+        self._node.joining.refused[code.name] += 1
+
     def serve(self, request: Exchange) -> None:
         if isinstance(request, Request):
             self._leave_to_autobahn(request)

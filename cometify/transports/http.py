@@ -73,6 +73,7 @@ class Endpoint:
                 )
             self.serve(request)
         except Refused as refused:
+            self.count_refusal(refused.code)
             self.refuse(request, refused)
         except Exception:  # noqa: BLE001 - whatever it is, the peer must have an answer
             self.failed(Failure(), request)
@@ -81,6 +82,9 @@ class Endpoint:
         """Answer now or later. May raise `Refused`."""
         raise NotImplementedError
 
+    def count_refusal(self, code: errors.Code) -> None:
+        """A request is being refused: for endpoints whose refusals are counted."""
+
     def refuse(self, request: Exchange, refused: Refused) -> None:
         """Answer a refusal."""
         refuse(request, refused)
@@ -88,6 +92,7 @@ class Endpoint:
     def failed(self, failure: Failure, request: Exchange) -> None:
         """The errback of whatever answers later."""
         if isinstance(failure.value, Refused):
+            self.count_refusal(failure.value.code)
             self.refuse(request, failure.value)
             return
         log.failure("A request could not be answered", failure)

@@ -68,6 +68,9 @@ class ListeningEndpoint(Endpoint):
         account = account_of(request, self.node)
         self.listen(request, account, self.ask(request))
 
+    def count_refusal(self, code: errors.Code) -> None:
+        self.node.joining.refused[code.name] += 1
+
     def ask(self, request: Exchange) -> Ask:
         """What is asked for: by the query, or by a listen frame in the body of a POST."""
         if request.method == b"GET":

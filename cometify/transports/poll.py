@@ -49,6 +49,7 @@ class PollListener(Listener):
 
     def end(self, refused: Refused) -> None:
         if self.state is not State.GONE:
+            self._node.joining.count_end(self, refused.code)
             self._node.joining.part(self)
             refuse(self._request, refused)
 

@@ -1,7 +1,9 @@
 """POST /{apiKey}/push/{identifier}: the one way in."""
 
+from collections import Counter
+
 from cometify.core.admission import admit
-from cometify.core.errors import DRAINING, Refused
+from cometify.core.errors import DRAINING, Code, Refused
 from cometify.core.integer import write_integer
 from cometify.core.push import Push
 from cometify.interfaces import IAccounts, IEngine
@@ -12,7 +14,10 @@ from cometify.transports.http import Endpoint
 
 
 class PushEndpoint(Endpoint):
-    """No CORS headers: pushing needs the API secret, which no page should hold."""
+    """No CORS headers: pushing needs the API secret, which no page should hold.
+
+    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code.
+    """
 
     methods = (b"POST",)
     quick = True
@@ -22,6 +27,11 @@ class PushEndpoint(Endpoint):
         self._engine = engine
         self._registry = registry
         self._accounts = accounts
+        self.accepted = 0
+        self.refused: Counter[str] = Counter()
+
+    def count_refusal(self, code: Code) -> None:
+        self.refused[code.name] += 1
 
     def serve(self, request: Exchange) -> None:
         if self.draining:
@@ -40,6 +50,7 @@ class PushEndpoint(Endpoint):
         appended.addErrback(self.failed, request)
 
     def _pushed(self, push: Push, request: Exchange, api_key: str) -> None:
+        self.accepted += 1
         push_id = "null" if push.push_id is None else write_integer(push.push_id)
         listeners = self._registry.count((api_key, push.identifier), push)
         body = f'{{"identifier":"{push.identifier}","push_id":{push_id},"position":{push.position},"listeners":{listeners}}}\n'

@@ -67,6 +67,7 @@ class Request(WebRequest):
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
+        self.channel.site.resource.find(self.segments).count_refusal(errors.BODY_TOO_LARGE)
         refused = Refused(
             errors.BODY_TOO_LARGE, f"The body is longer than {self._limit} bytes, which is the most here."
         )

@@ -5,7 +5,7 @@ At the end every listener is held to what section 3 of the contract promises it,
 """
 
 import json
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
 import hypothesis.strategies as st
@@ -356,6 +356,7 @@ class Promises(RuleBasedStateMachine):
         for name in FOLDED:  # one more each, so that it shows whether all stand where they should
             self.push([(name, ("last", 1), False, None)])
             self.sweep_all()
+        told: Counter[str] = Counter()
         for peer in self.peers:
             settled = peer.state is not State.GONE
             assert peer.state in {State.GONE, State.LIVE}
@@ -366,6 +367,8 @@ class Promises(RuleBasedStateMachine):
                 assert len(held) <= 1 or {*held} <= {"ready", "gap"}, "more is held than the frame that was begun"
             audit = Audit(self.kept, peer.listens, frames, HEARTBEAT, poll=peer.is_poll)
             audit.check(peer.parted_at, settled=settled)
+            told.update(frame.value["type"] for frame in frames)
+        assert (self.sweep.deliveries, self.sweep.gaps) == (told["push"], told["gap"]), "counted wrongly"
 
 
 TestPromises = Promises.TestCase

@@ -1,12 +1,14 @@
 """The sweep slice by slice, with a reactor, a clock and connections that do as the test says."""
 
 import json
+import random
 from collections import deque
 
 import pytest
 
 from cometify.core.frames import STREAM_UNCHUNKED
 from cometify.core.group import Wants
+from cometify.core.histogram import BOUNDS
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -454,3 +456,113 @@ def test_slices_grow_while_no_push_comes_between_them_and_begin_small_with_each(
     assert [parts() for _ in range(5)] == [1, 2, 4, 4, 4]
     world.push()
     assert [parts() for _ in range(3)] == [1, 2, 4]
+
+
+def disturb(world, peers, chance):
+    """Some writes to come are cut anywhere, some listeners stall or read again, and seldom one parts."""
+    world.haste = chance.choice([0.0, SLICE / 2, LONGEST])
+    for peer in chance.sample(peers, 3):
+        peer.takes.extend(chance.choices([0, 1, 30, 50], k=chance.randrange(3)))
+    for peer in chance.sample(peers, 2):
+        if peer.state is State.LIVE:
+            peer.fall_behind(State.STALLED)
+        elif peer.state is State.STALLED:
+            world.sweep.bring(peer)
+    if chance.random() < 0.2:
+        world.registry.part(chance.choice(peers))
+
+
+def written(peers):
+    lines = [line for peer in peers for line in b"".join(peer.writes).splitlines()]
+    return sum(line.startswith(b'{"position"') for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_deliveries_are_counted_to_the_push_after_every_slice(world, seed):
+    chance = random.Random(seed)
+    peers = world.live(3 * CHUNK + 7)
+    for _ in range(60):
+        disturb(world, peers, chance)
+        for _ in range(chance.randrange(3)):
+            world.push("x" * chance.choice([0, 0, 0, 0, 0, SPAN // 2]), most=chance.choice([1000, 1000, 3]))
+        if world.due:
+            world.slice()
+        assert world.sweep.deliveries == written(peers)
+    world.haste = 0.0
+    world.all()
+    assert world.sweep.deliveries == written(peers) > 1000
+
+
+def lags(world):
+    return {bound: count for bound, count in zip([*BOUNDS, None], world.sweep.lag.counts, strict=True) if count}
+
+
+def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
+    world.live(2 * CHUNK)
+    world.push()
+    world.time += 0.3
+    world.push()
+    world.time += 0.1
+    world.all()
+    assert lags(world) == {0.5: 1}
+    assert world.sweep.lag.total == pytest.approx(0.4)
+
+
+def test_a_push_that_came_during_a_round_has_waited_since_then_and_not_since_the_first(world):
+    world.live(2 * CHUNK)
+    world.push()
+    world.time += 2.0
+    world.haste = LONGEST
+    world.slice()
+    world.haste = 0.0
+    world.push()
+    world.time += 0.04
+    world.all()
+    assert lags(world) == {0.05: 1, 2.5: 1}
+
+
+def test_a_push_that_came_between_the_end_of_a_round_and_its_next_slice_has_a_round_of_its_own(world):
+    world.live(1)
+    world.push()
+    world.time += 2.0
+    world.haste = LONGEST
+    world.slice()
+    world.haste = 0.0
+    world.push()
+    world.time += 0.04
+    world.all()
+    assert lags(world) == {0.05: 1, 2.5: 1}
+
+
+def test_what_does_not_go_into_one_write_has_waited_until_the_last_of_it_went(world):
+    world.live(1)
+    for _ in range(3):
+        world.push("x" * (SPAN // 2))
+    for _ in range(3):
+        world.time += 0.2
+        world.haste = LONGEST
+        world.slice()
+    assert lags(world) == {0.25: 1, 0.5: 1, 1.0: 1}
+
+
+def test_a_push_that_came_meanwhile_does_not_hide_what_did_not_go_into_one_write(world):
+    world.live(2 * CHUNK)
+    for _ in range(2):
+        world.push("x" * (SPAN // 2))
+    world.haste = LONGEST
+    world.slice()
+    world.time += 2.0
+    world.push()
+    world.haste = 0.0
+    world.all()
+    assert lags(world) == {2.5: 2}
+
+
+def test_where_nobody_is_live_no_lag_is_told(world):
+    (peer,) = world.live(1)
+    peer.fall_behind(State.STALLED)
+    world.push()
+    world.sweep.bring(peer)
+    world.all()
+    assert lags(world) == {}
+    assert world.sweep.deliveries == 1

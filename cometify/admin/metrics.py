@@ -1,0 +1,158 @@
+"""/metrics, for Prometheus: the figures of one server, read where they lie at the moment they are asked for.
+
+The parts of the server count in plain numbers of their own, so that counting costs next to nothing where pushes pass.
+No label holds an API key, an identifier or anything else that a stranger can choose.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from cometify import __version__
+from cometify.core import errors, frames
+from cometify.core.histogram import BOUNDS, Histogram
+from cometify.interfaces import IEngine
+from cometify.joining import Joining
+from cometify.lateness import Lateness
+from cometify.pulse import Pulse
+from cometify.registry import Registry
+from cometify.sweep import Sweep
+from cometify.transports.exchange import Exchange
+from cometify.transports.http import Endpoint
+from cometify.transports.push import PushEndpoint
+
+OPENMETRICS = "application/openmetrics-text"
+
+# These are there from the start: Prometheus sees no increase in what appears with its first value.
+_TRANSPORTS = [form.name for form in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL)]
+_PUSH_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.ENGINE_UNAVAILABLE)]
+_JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
+_END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
+
+
+@attrs.frozen(eq=False)
+class Figures(Collector):
+    """All that a server tells of itself."""
+
+    engine: IEngine
+    registry: Registry
+    sweep: Sweep
+    pulse: Pulse
+    joining: Joining
+    push: PushEndpoint
+    lateness: Lateness
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("build_info", "Which Cometify this is; always 1.", {__version__: 1}, "version")
+        yield from self._of_pushes()
+        yield from self._of_listeners()
+        yield from self._of_the_sweep()
+
+    def _of_pushes(self) -> Iterator[Metric]:
+        push, stock = self.push, self.engine.stock()
+        yield _counter("pushes_accepted", "Pushes that were accepted.", push.accepted)
+        yield _counter(
+            "pushes_refused", "Pushes that were refused, by the code told.", _all(_PUSH_CODES, push.refused), "code"
+        )
+        yield _gauge("kept_pushes", "Pushes kept for replay.", stock.pushes)
+        yield _gauge("kept_bytes", "Bytes of the pushes kept for replay.", stock.bytes)
+        yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stock.followed)
+
+    def _of_listeners(self) -> Iterator[Metric]:
+        joining = self.joining
+        yield _gauge(
+            "listeners", "Listeners that have joined.", _all(_TRANSPORTS, self.registry.listeners()), "transport"
+        )
+        yield _gauge(
+            "listeners_stalled", "Listeners for whom something waits that they do not read.", self.pulse.stalled
+        )
+        yield _counter(
+            "listeners_joined",
+            "Listeners that joined; a poll joins each time.",
+            _all(_TRANSPORTS, joining.joined),
+            "transport",
+        )
+        yield _counter(
+            "listeners_refused",
+            "Listeners that asked to join and were refused, by the code told.",
+            _all(_JOIN_CODES, joining.refused),
+            "code",
+        )
+        yield _counter(
+            "listeners_ended",
+            "Listeners that had joined and were sent away, by the code told (too_slow: one that did not read).",
+            _all(_END_CODES, joining.ended),
+            "code",
+        )
+
+    def _of_the_sweep(self) -> Iterator[Metric]:
+        sweep = self.sweep
+        yield _counter(
+            "deliveries",
+            "Pushes written to listeners, each counted once for each listener, replay included.",
+            sweep.deliveries,
+        )
+        yield _counter("gaps", "Gaps told to listeners: something that they asked for may be lost to them.", sweep.gaps)
+        yield _counter("heartbeats", "Heartbeats sent because it was time, not to end a replay.", self.pulse.beats)
+        yield _histogram(
+            "delivery_lag_seconds",
+            "How long the oldest push of a round had waited when all live listeners of the same pushes had it.",
+            sweep.lag,
+        )
+        yield _histogram("reactor_lag_seconds", "How late a timer ran that is due once a second.", self.lateness.late)
+
+
+def _all(names: Iterable[str], figures: Mapping[str, int]) -> Mapping[str, int]:
+    return {**dict.fromkeys(names, 0), **figures}
+
+
+def _counter(name: str, text: str, value: float | Mapping[str, int], label: str = "") -> Metric:
+    family = CounterMetricFamily(f"cometify_{name}", text, labels=[label] if label else None)
+    return _filled(family, value)
+
+
+def _gauge(name: str, text: str, value: float | Mapping[str, int], label: str = "") -> Metric:
+    family = GaugeMetricFamily(f"cometify_{name}", text, labels=[label] if label else None)
+    return _filled(family, value)
+
+
+def _filled(
+    family: CounterMetricFamily | GaugeMetricFamily, value: float | Mapping[str, int]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            family.add_metric([name], one)
+    else:
+        family.add_metric([], value)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
+    buckets, count = [], 0
+    for bound, more in zip([*map(str, BOUNDS), "+Inf"], histogram.counts, strict=True):
+        count += more
+        buckets.append((bound, count))
+    return HistogramMetricFamily(f"cometify_{name}", text, buckets=buckets, sum_value=histogram.total)
+
+
+class MetricsEndpoint(Endpoint):
+    """Prometheus' text format, or OpenMetrics where that is asked for."""
+
+    methods = (b"GET", b"HEAD")
+
+    def __init__(self, figures: Figures) -> None:
+        # One of its own, for the library's is global, and a process may have several servers.
+        self._registry = CollectorRegistry()
+        self._registry.register(figures)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def serve(self, request: Exchange) -> None:
+        # Only the name is handed on: the library fails at versions that are no numbers, and gives them back.
+        accepts = OPENMETRICS in (request.header("accept") or "")
+        encode, content_type = choose_encoder(OPENMETRICS if accepts else "")
+        request.answer(200, content_type.encode(), encode(self._registry))

@@ -1,0 +1,33 @@
+"""The URL tree of the admin endpoint, which is for whoever runs the server and nobody else."""
+
+from collections.abc import Callable
+
+from cometify.admin.health import HealthEndpoint
+from cometify.admin.metrics import Figures, MetricsEndpoint
+from cometify.core import errors
+from cometify.core.errors import Refused
+from cometify.transports.exchange import Exchange
+from cometify.transports.http import Endpoint, Tree
+
+
+class _Nowhere(Endpoint):
+    methods = (b"GET", b"HEAD")
+
+    def serve(self, request: Exchange) -> None:
+        raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /metrics, /health/live and /health/ready.")
+
+
+class AdminRoot(Tree):
+    """`ready`: why no work should be sent here, or None. `figures`: what /metrics tells."""
+
+    def __init__(self, ready: Callable[[], str | None], figures: Figures) -> None:
+        super().__init__()
+        self._endpoints: dict[tuple[str, ...], Endpoint] = {
+            ("metrics",): MetricsEndpoint(figures),
+            ("health", "live"): HealthEndpoint(lambda: None),
+            ("health", "ready"): HealthEndpoint(ready),
+        }
+        self._nowhere = _Nowhere()
+
+    def find(self, path: tuple[str, ...]) -> Endpoint:
+        return self._endpoints.get(path, self._nowhere)
