@@ -16,13 +16,13 @@ export function safely(run: () => void): void {
  * The function of a dotted name, bound to what holds it. Looked up at each push, for a page may
  * declare it after it started to listen; never evaluated, for a policy may forbid that.
  */
-export function lookUp(callback: Callback | string): Callback | undefined {
+export function lookUp(callback: Callback | string | undefined): Callback | undefined {
   if (typeof callback === 'function') return callback;
   let owner: unknown;
   let found: unknown = self;
-  for (const name of callback.split('.')) {
+  for (const name of (callback as string).split('.')) {
     owner = found;
-    found = (owner as Record<string, unknown> | undefined | null)?.[name];
+    found = owner && (owner as Record<string, unknown>)[name];
   }
   return typeof found === 'function' ? found.bind(owner) : undefined;
 }

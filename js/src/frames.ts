@@ -2,7 +2,7 @@
  * What is heard on a connection. Most of it the server says: JSON objects, the same on every
  * transport. Their fields are trusted, for no middle box makes up a frame; only that a line *is* one
  * is looked at. And how a connection ended is told in the same shape: an HTTP problem is an `error`,
- * a close code of the server's is an `error` or a `reconnect`, and two frames are our own.
+ * a close code of the server's is an `error` or a `reconnect`, and three frames are our own.
  */
 
 /** A number, or a decimal string where a number would be rounded, or null if the push had none. */
@@ -56,6 +56,11 @@ export interface CutFrame {
   after?: number;
 }
 
+/** Ours: there were tokens to wait for, and only now the connection is opened. */
+export interface OpenedFrame {
+  type: '(opened)';
+}
+
 /** Ours: the HTTP answer came whole. */
 export interface WholeFrame {
   type: '(whole)';
@@ -69,6 +74,7 @@ export type Frame =
   | ErrorFrame
   | ReconnectFrame
   | CutFrame
+  | OpenedFrame
   | WholeFrame;
 
 export const CUT: CutFrame = { type: '(cut)' };
