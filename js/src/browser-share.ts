@@ -1,4 +1,4 @@
-/** The share module's entry: it leaves itself on its own script element, where who loads it looks. */
+/** The share module's entry. */
 import { share } from './share';
 
-Object.assign(document.currentScript as HTMLScriptElement, { share });
+self.CometifyShare = share;

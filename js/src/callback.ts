@@ -18,11 +18,9 @@ export function safely(run: () => void): void {
  */
 export function lookUp(callback: Callback | string | undefined): Callback | undefined {
   if (typeof callback === 'function') return callback;
-  let owner: unknown;
-  let found: unknown = self;
-  for (const name of (callback as string).split('.')) {
-    owner = found;
-    found = owner && (owner as Record<string, unknown>)[name];
-  }
+  const path = (callback as string).split('.');
+  const name = path.pop() as string;
+  const owner = path.reduce((held, key) => held && held[key], self as any);
+  const found = owner && owner[name];
   return typeof found === 'function' ? found.bind(owner) : undefined;
 }

@@ -56,15 +56,11 @@ export function takeHeartbeat(groups: Group[], position: number): void {
 
 /** What comes next may be lower (the server's memory began anew). Returns the page's spellings. */
 export function takeGap(groups: Group[], identifiers: string[]): string[] {
-  return identifiers.map((identifier) => {
-    let spelled = identifier;
-    for (const group of groups) {
+  return identifiers.map((identifier) =>
+    groups.reduce((spelled, group) => {
       const own = group.spelling.get(identifier);
-      if (own) {
-        spelled = own;
-        group.isGap = true;
-      }
-    }
-    return spelled;
-  });
+      group.isGap = group.isGap || !!own;
+      return own || spelled;
+    }, identifier),
+  );
 }

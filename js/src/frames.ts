@@ -98,8 +98,8 @@ export function ofLine(line: string): Frame {
  * status alone, or JSON of another kind, may be that of something on the way.
  */
 export function ofAnswer({ status, headers }: Response, body: string): Frame {
-  const retry = Number(headers.get('Retry-After')) || 0;
-  const isProblem = /problem\+json/.test(`${headers.get('Content-Type')}`);
+  const retry = +(headers.get('Retry-After') as string) || 0;
+  const isProblem = /problem\+json/.test(headers.get('Content-Type') as string);
   const { code, detail } = ((isProblem && parse(body)) || {}) as Partial<ErrorFrame>;
   if (!code) return { type: '(cut)', after: retry * 1000 };
   const never = status < 500 && status !== 408 && status !== 429;
@@ -108,8 +108,7 @@ export function ofAnswer({ status, headers }: Response, body: string): Frame {
 
 /** A close code, whose hundred says what to do; those that are not ours are a cut. */
 export function ofClose(code: number, detail: string): Frame {
-  const hundred = Math.floor(code / 100);
-  if (hundred === 42) return { type: 'reconnect', after: 0 };
-  if (hundred !== 40 && hundred !== 41) return CUT;
-  return { type: 'error', code: `${code}`, detail, retry: hundred === 40 ? null : 0 };
+  if (/^42/.test(`${code}`)) return { type: 'reconnect', after: 0 };
+  if (!/^4[01]/.test(`${code}`)) return CUT;
+  return { type: 'error', code: `${code}`, detail, retry: code < 4100 ? null : 0 };
 }

@@ -3,7 +3,7 @@
  * and where to resume. Each has its own cursor, so that one can join while another goes on.
  */
 import type { PushId } from './frames';
-import type { Token } from './token';
+import type { Source } from './token';
 
 /** What a page is called back with: the text, its push_id, and the identifier as the page spelled it. */
 export type Callback = (data: string, id: PushId, identifier: string) => void;
@@ -25,14 +25,12 @@ export interface Asked {
 export interface Group extends Asked {
   /** From the wire's lower case to the page's spelling; without those that the page has dropped. */
   spelling: Map<string, string>;
-  /** In lower case, those that the page has dropped as well. */
-  names: string[];
   /** A function, or the dotted name of a global one. */
   callback?: Callback | string;
   /** Where tokens come from. */
-  source?: Token | undefined;
+  source?: Source | null | undefined | '';
   /** When the next token is asked for. */
-  renewal?: number;
+  renewal?: number | undefined;
   /** A gap was told: the next position is taken, lower or not. */
   isGap?: boolean;
   /** The server has it on this connection, so that heartbeats speak for it too. */

@@ -45,8 +45,7 @@ function brings(group: Group, asked: Asked, token = group.token): boolean {
 function groupOf(asked: Asked): Group {
   const list = asked.identifiers;
   const names = Array.isArray(list) ? list : Object.keys(list);
-  const spelling = new Map(names.map((name) => [name.toLowerCase(), name]));
-  return { ...asked, spelling, names: [...spelling.keys()] };
+  return { ...asked, spelling: new Map(names.map((name) => [name.toLowerCase(), name])) };
 }
 
 /** Milliseconds until the first of a tab's tokens expires. */
@@ -113,14 +112,13 @@ export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): (
     if (effect.type === 'heard') pass(effect.frame);
     else if (effect.type === 'state') {
       const { state } = effect;
-      const wasUp = isUp;
       isUp = state === 'connected';
       if (state === 'failed') run = undefined;
       if (isUp) {
         answer();
         say('');
         // What ended it, if that was said, is told first.
-      } else if (wasUp) Promise.resolve(CUT).then(end);
+      } else if (state === 'waiting') Promise.resolve(CUT).then(end);
     }
   }
 

@@ -1,11 +1,13 @@
 /** The listener that a page holds: what happens is told to the page's code, and its groups change. */
 import { lookUp, safely } from './callback';
 import type { Identifiers } from './group';
+import { openHttp } from './http';
 import { loadShare } from './load';
-import type { Effect, Notice, NoticeOf, State } from './machine';
+import { type Effect, errorNotice, type Notice, type NoticeOf, type State } from './machine';
 import { type GroupOptions, readGroup, type Settings } from './options';
-import { createRun, WAYS } from './run';
+import { createRun, type Ways } from './run';
 import type { Way } from './transport';
+import { openWebSocket } from './websocket';
 
 export interface Listener {
   readonly state: State;
@@ -21,17 +23,14 @@ export interface Listener {
 }
 
 /** Starts to listen as soon as the page's code that calls this is done, so that `on` misses nothing. */
-export function startListener({ server, apiKey, group, transports, share }: Settings): Listener {
-  const url = `${server}/${apiKey}/`;
+export function startListener([url, group, transports, share]: Settings): Listener {
   const groups = [group];
-  const ways = { ...WAYS };
-  const used: Way[] = [...transports];
+  const ways = { websocket: openWebSocket, stream: openHttp, poll: openHttp } as Ways;
   const said = new Set<string>();
   let hearers: [type: string, hear: (notice: never) => void][] = [];
   let isChanged = true;
-  let rest = () => {};
 
-  const run = createRun(url, groups, used, ways, (effect) => {
+  const run = createRun(url, groups, transports, ways, (effect) => {
     const { type } = effect;
     if (type === 'push') deliver(effect);
     else if (type === 'state' || type === 'gap' || type === 'error') notify(effect);
@@ -45,12 +44,12 @@ export function startListener({ server, apiKey, group, transports, share }: Sett
     const identifier = spelling.get(push.identifier) as string;
     const call = lookUp(callback as string);
     if (call) safely(() => call(data, id, identifier));
-    else tell('no_callback', `window.${callback} is not a function`);
+    else tell('no_callback', `${callback} is not a function`);
     notify({ type: 'push', data, id, identifier, position });
   }
 
   function tell(code: string, detail: string): void {
-    notify({ type: 'error', code, detail, fatal: false });
+    notify(errorNotice(code, detail));
   }
 
   function notify(notice: Notice): void {
@@ -61,11 +60,10 @@ export function startListener({ server, apiKey, group, transports, share }: Sett
     if (type === 'error' && !those.length) say(`${notice.code}: ${notice.detail}`);
   }
 
-  function show({ state, transport, after }: NoticeOf<'state'>): void {
-    Object.assign(listener, { state, transport });
+  function show({ state, transport }: NoticeOf<'state'>): void {
+    listener.state = state;
+    listener.transport = transport;
     if (state === 'stopped') hearers = [];
-    // A page that is left, or has given up, takes part in nothing.
-    if (after === null && !/^co/.test(state)) rest();
   }
 
   /** Once each, and never with a key in it: consoles are photographed and pasted. */
@@ -80,21 +78,21 @@ export function startListener({ server, apiKey, group, transports, share }: Sett
 
   /** What a page changes in one go is asked for in one go; before the start, at the start. */
   function change(): void {
-    if (!isChanged)
-      Promise.resolve()
-        .then(run.regroup)
-        .then(() => {
-          isChanged = false;
-        });
+    if (!isChanged) {
+      Promise.resolve().then(() => {
+        isChanged = false;
+        run.regroup();
+      });
+    }
     isChanged = true;
   }
 
   const listener: Listener & { state: State; transport: Way } = {
     state: 'idle' as State,
-    transport: used[0] as Way,
+    transport: transports[0] as Way,
     stop: () => run.feed({ type: 'stop' }),
     on(type, hear) {
-      hearers = [...hearers, [type, hear]];
+      hearers.push([type, hear]);
       return listener;
     },
     off(type, hear) {
@@ -128,20 +126,11 @@ export function startListener({ server, apiKey, group, transports, share }: Sett
 
   async function begin(): Promise<void> {
     await 0;
-    if (share && navigator.locks && self.BroadcastChannel) {
+    if (share) {
       try {
-        const join = await loadShare(server);
-        if (listener.state === 'idle') {
-          rest = join(
-            `cometify ${url}`,
-            ways,
-            (asked, act) => createRun(url, asked, [...transports], WAYS, act),
-            () => run.feed({ type: 'wake', network: true }),
-          );
-          used.splice(0, 9, 'shared');
-        }
-      } catch (thrown) {
-        tell('not_shared', `This tab listens by itself: ${thrown}`);
+        await (await loadShare(url))(createRun, url, transports, ways, run.feed);
+      } catch {
+        tell('not_shared', 'cometify.share.min.js did not load, or may not use locks');
       }
     }
     isChanged = false;

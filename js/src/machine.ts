@@ -58,11 +58,16 @@ export type Notice =
   /** `fatal`: it does not come back by itself. */
   | { type: 'error'; code: string; detail: string; fatal: boolean };
 
+export function errorNotice(code: string, detail: string, fatal = false): NoticeOf<'error'> {
+  return { type: 'error', code, detail, fatal };
+}
+
 export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
 
 export type Effect =
   | Exclude<Notice, { type: 'push' }>
-  | { type: 'close' }
+  /** `forNow`: it will be opened again, now or after a while. */
+  | { type: 'close'; forNow: boolean }
   | { type: 'open'; generation: number; transport: Way }
   /** Say `listen` again, on the same connection. */
   | { type: 'listen' }
@@ -70,15 +75,15 @@ export type Effect =
   /** It was heard, and everything above is what it brought about. */
   | { type: 'heard'; frame: Frame };
 
-export interface Machine {
-  /** When to tick next; Infinity when there is nothing to wait for. */
-  readonly deadline: number;
-  /**
-   * Takes one input, the time it came at, and a number from [0, 1). The effects are to be carried out
-   * in their order.
-   */
-  step(input: Input, time: number, chance: number): Effect[];
-}
+/**
+ * Takes one input, the time it came at, and a number from [0, 1). The effects are to be carried out in
+ * their order. And when to tick next; Infinity when there is nothing to wait for.
+ */
+export type Machine = (
+  input: Input,
+  time: number,
+  chance: number,
+) => [effects: Effect[], deadline: number];
 
 type Handlers = { [T in Input['type']]?: (input: Extract<Input, { type: T }>) => void };
 
@@ -123,36 +128,27 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
   /** The last error told, so that it is told once and not at every attempt. */
   let told: string | undefined;
 
+  const stop = () => close('stopped');
+
   const open: Handlers = {
     heard: hear,
     tick: fall,
     wake,
     regroup,
     hide: () => close('waiting'),
-    stop: () => close('stopped'),
+    stop,
   };
 
   /** What each state does about each input; what is not here is not listened to. */
   const table: Record<State, Handlers> = {
-    idle: { start, regroup: connect, stop: open.stop },
+    idle: { start, regroup: connect, stop },
     connecting: open,
     connected: open,
-    waiting: { tick: connect, wake, hide: open.hide, stop: open.stop },
+    // What it is to ask for is looked at when it does.
+    waiting: { ...open, tick: connect, regroup() {} },
     stopped: {},
-    failed: { stop: open.stop },
+    failed: { stop },
   };
-
-  function step(input: Input, time: number, chance: number): Effect[] {
-    effects = [];
-    now = time;
-    random = chance;
-    const { type } = input;
-    if (type === 'heard' ? input.generation === generation : type !== 'tick' || isDue(deadline)) {
-      const handle = table[state][type] as ((input: Input) => void) | undefined;
-      if (handle) handle(input);
-    }
-    return effects;
-  }
 
   function isDue(time: number): boolean {
     return now >= time || now < armed;
@@ -168,20 +164,20 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     effects.push({ type: 'state', state, transport: current(), after });
   }
 
-  function leave(): void {
+  function leave(forNow = true): void {
     generation++;
-    effects.push({ type: 'close' });
+    effects.push({ type: 'close', forNow });
   }
 
   function close(next: State): void {
-    leave();
+    leave(false);
     deadline = Infinity;
     armed = 0;
     enter(next);
   }
 
   function start({ rung: first }: { rung: number }): void {
-    rung = first;
+    rung = transports[first] ? first : 0;
     lowered = now;
     connect();
   }
@@ -198,16 +194,12 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     begun = fruitful = false;
     patient = /^[ps][oh]/.test(current()) && !joining();
     opened = heard = now;
-    asked = groups.slice();
+    asked = [...groups];
     owed = [asked];
     for (const group of groups) group.joined = patient;
-    // There may be tokens to wait for.
-    allow(patient || groups.some(({ source }) => source));
+    // There may be tokens to wait for first.
+    arm(heartbeat + GRACE);
     effects.push({ type: 'open', generation, transport: current() });
-  }
-
-  function allow(long: boolean): void {
-    arm(long ? heartbeat + GRACE : FIRST_FRAME);
   }
 
   /**
@@ -218,7 +210,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     if (!groups[0]) close('idle');
     else if (!begun || current() !== 'websocket' || groups.some(overlaps)) ask();
     else {
-      asked = groups.slice();
+      asked = [...groups];
       owed.push(asked);
       effects.push({ type: 'listen' });
     }
@@ -228,7 +220,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     return (
       !asked.includes(group) &&
       (!Array.isArray(group.identifiers) || group.position !== undefined) &&
-      asked.some(({ names }) => names.some((name) => group.names.includes(name)))
+      asked.some(({ spelling }) => [...spelling.keys()].some((name) => group.spelling.has(name)))
     );
   }
 
@@ -259,7 +251,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
       wait(after || random * BACKOFF, after);
     },
     '(cut)': fall,
-    '(opened)': () => allow(patient),
+    '(opened)': () => patient || arm(FIRST_FRAME),
     '(whole)': next,
   };
 
@@ -298,7 +290,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     fruitful = fruitful || joining();
     // One that answers no `listen` tells that a right was lost or won.
     takeReady(owed.shift() || asked, frame.positions);
-    for (const detail of frame.warnings || []) effects.push({ type: 'error', code: 'warning', detail, fatal: false });
+    for (const detail of frame.warnings || []) effects.push(errorNotice('warning', detail));
   }
 
   function readPush(frame: PushFrame): void {
@@ -324,13 +316,13 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     }
     const fatal = retry === null;
     if (fatal) close('failed');
-    else backOff((retry as number) * 1000);
+    else backOff((retry as number) * 1000 || 0);
     tell(code, detail, fatal);
   }
 
   /** An error is told once, until a connection works again. */
-  function tell(code: string, detail: string, fatal: boolean): void {
-    if (fatal || told !== code) effects.push({ type: 'error', code, detail, fatal });
+  function tell(code: string, detail: string, fatal = false): void {
+    if (fatal || told !== code) effects.push(errorNotice(code, detail, fatal));
     told = code;
   }
 
@@ -349,7 +341,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     if (stay || after || failures >= transports.length) backOff(after);
     else connect();
     if (failures >= UNREACHABLE) {
-      tell('unreachable', 'No answer. Is the server up, and allowed by connect-src?', false);
+      tell('unreachable', 'No answer. Is the server up, and in connect-src?');
     }
   }
 
@@ -387,10 +379,15 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     rung = brief = failures = 0;
   }
 
-  return {
-    step,
-    get deadline() {
-      return deadline;
-    },
+  return (input, time, chance) => {
+    effects = [];
+    now = time;
+    random = chance;
+    const { type } = input;
+    if (type === 'heard' ? input.generation === generation : type !== 'tick' || isDue(deadline)) {
+      const handle = table[state][type] as ((input: Input) => void) | undefined;
+      if (handle) handle(input);
+    }
+    return [effects, deadline];
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { Callback, Group, Identifiers } from './group';
 import type { Token } from './token';
-import type { Transport } from './transport';
+import type { Transport, Way } from './transport';
 
 /** What makes a group: identifiers, who may have their secret pushes, and who gets them. */
 export interface GroupOptions {
@@ -30,13 +30,9 @@ export interface Options extends GroupOptions {
 }
 
 /** Options that are right. */
-export interface Settings {
-  server: string;
-  apiKey: number | string;
-  group: Group;
-  transports: Transport[];
-  share: boolean | undefined;
-}
+export type Settings = [url: string, group: Group, transports: Way[], share: boolean | undefined];
+
+export const ORIGIN = /^https?:\/\/[^/]+/;
 
 const TRANSPORTS: Transport[] = ['websocket', 'stream', 'poll'];
 
@@ -46,25 +42,24 @@ function must(holds: unknown, write: string): asserts holds {
 
 /** In a number above 2^53 - 1 the last digits are others than the page wrote. */
 function isExact(value: unknown, pattern: RegExp): value is number | string {
-  return pattern.test(`${value}`) && (typeof value === 'string' || Number.isSafeInteger(value));
+  return pattern.test(value as string) && (typeof value === 'string' || Number.isSafeInteger(value));
 }
 
 /** `home` is where the script came from, if that is known. */
 export function readOptions(options: Options, home: string | undefined): Settings {
   const { apiKey, server = home, transports = TRANSPORTS, share } = options || {};
-  must(isExact(apiKey, /^[\w-]{1,64}$/), "apiKey: 37282591 or '37282591'");
-  must(/^https?:\/\/[^/]/.test(server || ''), "server: 'https://push.example.org'");
+  must(isExact(apiKey, /^[\w-]{1,64}$/), 'apiKey: 37282591');
+  must(ORIGIN.test(server as string), "server: 'https://push.example.org'");
   must(
     transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
-    `transports: [some of ${TRANSPORTS}]`,
+    `transports: some of ${TRANSPORTS}`,
   );
-  return {
-    server: (server as string).replace(/\/+$/, ''),
-    apiKey,
-    group: readGroup(options.identifiers, options),
-    transports: [...transports],
+  return [
+    (server as string).replace(/\/*$/, `/${apiKey}/`),
+    readGroup(options.identifiers, options),
+    [...transports],
     share,
-  };
+  ];
 }
 
 export function readGroup(
@@ -72,46 +67,40 @@ export function readGroup(
   { secureKey, token, callback }: GroupOptions,
 ): Group {
   must(
-    typeof callback === 'function' || (typeof callback === 'string' && /^[^\s()]+$/.test(callback)),
-    "callback: a function, or 'itsName'",
+    /^fu|^string:[^\s()]+$/.test(`${typeof callback}:${callback}`),
+    "callback: a function or 'itsName'",
   );
-  must(!secureKey || typeof secureKey === 'string', 'secureKey: a string, or none');
-  must(!secureKey || !token, 'secureKey or token, not both');
   must(
-    !token || /^(st|fu)/.test(typeof token) || (token as Promise<string>).then,
-    'token: a string, or a function or promise that gives one',
+    !secureKey || (typeof secureKey === 'string' && !token),
+    'secureKey: a string, and no token',
   );
   return {
     ...readIdentifiers(identifiers),
     secureKey: secureKey || undefined,
-    source: token || undefined,
+    source: typeof token === 'function' ? token : token && (() => token),
+    renewal: token ? 0 : undefined,
     callback,
   };
 }
 
-const NAMES =
-  "identifiers: 'chat', ['chat', 'news'] or {chat: 59}; 1 to 100, each once, of a-z, A-Z, 0-9 and _";
-
 /** Internal ids become numbers where those are exact: a template may have printed them as strings. */
 export function readIdentifiers(given: Identifiers): Group {
   const list = (typeof given === 'string' ? [given] : given || []) as Record<string, string>;
-  const names: string[] = Array.isArray(list) ? [...list] : Object.keys(list);
+  const isList = Array.isArray(list);
+  const names: string[] = isList ? [...list] : Object.keys(list);
   const spelling = new Map<string, string>();
   const ids: Record<string, number | string> = {};
-  must(names[0] && !names[100], NAMES);
+  const right = "identifiers: 1 to 100, as 'chat', ['chat', 'news'] or {chat: 59}";
+  must(names[0] && !names[100], right);
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
-    must(isExact(name, /^[a-z]\w{0,59}$/i) && !spelling.has(lower), `${NAMES}, not '${name}'`);
+    must(isExact(name, /^[a-z]\w{0,59}$/i) && !spelling.has(lower), `${right}, not '${name}'`);
     spelling.set(lower, name);
-    if (!Array.isArray(list)) {
+    if (!isList) {
       const id = list[name] as string;
-      must(isExact(id, /^\d{1,19}$/), `identifiers: {${name}: 59}, in quotes from 2^53 up`);
+      must(isExact(id, /^\d{1,19}$/), `${right}, from 2^53 up '59'`);
       ids[name] = Number.isSafeInteger(+id) ? +id : id;
     }
   }
-  return {
-    identifiers: Array.isArray(list) ? names : ids,
-    spelling,
-    names: [...spelling.keys()],
-  };
+  return { identifiers: isList ? names : ids, spelling };
 }

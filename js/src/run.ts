@@ -4,21 +4,19 @@
  */
 import type { ErrorFrame, Frame } from './frames';
 import { type Group, listenFrame } from './group';
-import { openHttp } from './http';
 import { randomId } from './id';
-import { createMachine, type Effect, type Input, type NoticeOf } from './machine';
+import { createMachine, type Effect, errorNotice, type Input, type NoticeOf } from './machine';
 import { watchPage } from './page';
 import { isDue, renew } from './token';
 import type { Line, Open, Way } from './transport';
-import { openWebSocket } from './websocket';
 
 /** The timer is this coarse at most, so that a machine that slept notices soon after it woke. */
 const COARSE = 5_000;
 /** For so long a transport that worked is the first to be tried on the next page. */
 const REMEMBERED = 1_800_000;
 
-/** A page whose token could not be had, and that is connected, asks for it again after so long or twice that. */
-const REST = 5_000;
+/** A page whose token could not be had, and that is connected, asks for it again after so long. */
+const REST = 10_000;
 
 export type Ways = Record<Way, Open>;
 
@@ -30,16 +28,9 @@ export interface Run {
   regroup(): void;
 }
 
-export const WAYS = {
-  websocket: openWebSocket,
-  stream: openHttp,
-  poll: openHttp,
-} as Ways;
-
 /** As what the server says, and as what the page is told. */
 function tokenError(thrown: unknown): ErrorFrame & NoticeOf<'error'> {
-  const detail = `token: a function that gives a JWT is needed, but: ${thrown}`;
-  return { type: 'error', code: 'token_failed', detail, retry: 0, fatal: false };
+  return { ...errorNotice('token_failed', `token: ${thrown}`), retry: 0 };
 }
 
 /** `act` is told what came of it, unless the listener has stopped meanwhile. */
@@ -51,50 +42,49 @@ export function createRun(
   act: (effect: Effect) => void,
 ): Run {
   const id = randomId();
-  const machine = createMachine(groups, transports);
+  const step = createMachine(groups, transports);
   const key = `cometify ${url}`;
   let line: Line = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   let state = '';
+  /** The connection that is about to be opened: there may be a token to wait for. */
+  let opening = 0;
   /** Before this no token is asked for while all goes on without. */
   let resting = 0;
 
   function feed(input: Input): void {
-    for (const effect of machine.step(input, Date.now(), Math.random())) {
-      // The page may have stopped this listener a moment ago, told of an effect before this one.
-      if (state !== 'stopped') carry(effect);
-    }
-    arm(machine.deadline);
-    if (state === 'connected' && Date.now() > resting && groups.some(isDue)) regroup();
-  }
-
-  /** The one timer, always set anew: a push moves the deadline, and this costs less than to compare. */
-  function arm(deadline: number): void {
+    const [effects, deadline] = step(input, Date.now(), Math.random());
+    // Always set anew: a push moves the deadline, and this costs less than to compare.
     clearTimeout(timer);
     if (deadline < Infinity) {
       timer = setTimeout(feed, Math.min(COARSE, deadline - Date.now()), { type: 'tick' });
     }
+    for (const effect of effects) {
+      // The page may have stopped this listener a moment ago, told of an effect before this one.
+      if (state !== 'stopped') carry(effect);
+    }
+    if (state === 'connected' && Date.now() > resting && groups.some(isDue)) regroup();
   }
 
   function carry(effect: Effect): void {
     const { type } = effect;
-    if (type === 'close') line();
+    if (type === 'close') {
+      opening = 0;
+      line('', effect.forNow);
+    }
     else if (type === 'open') connect(effect);
     else if (type === 'listen') line(listenFrame(id, groups));
     else if (type === 'state') {
       state = effect.state;
-      if (state === 'connected' && transports[1]) remember(effect.transport);
-      if (state === 'stopped' || state === 'failed') unwatch();
+      if (state === 'connected' && transports[1]) memory(effect.transport);
+      if (/^[sf]/.test(state)) unwatch();
     }
     act(effect);
   }
 
   async function connect({ transport, generation }: Extract<Effect, { type: 'open' }>) {
-    let isOpen = true;
     const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
-    line = () => {
-      isOpen = false;
-    };
+    opening = generation;
     if (groups.some(isDue)) {
       try {
         await renew(groups);
@@ -102,7 +92,7 @@ export function createRun(
         return report(tokenError(thrown));
       }
     }
-    if (isOpen) {
+    if (opening === generation) {
       line = ways[transport](url + transport, listenFrame(id, groups), report);
       report({ type: '(opened)' });
     }
@@ -117,30 +107,31 @@ export function createRun(
         feed({ type: 'regroup' });
       },
       (thrown) => {
-        resting = Date.now() + REST * (1 + Math.random());
+        resting = Date.now() + REST;
         if (state !== 'stopped') act(tokenError(thrown));
       },
     );
   }
 
-  /** Storage may be forbidden, or full. */
-  function remember(transport: Way): void {
+  /** What is remembered, and from now on if it is given. Storage may be forbidden, or full. */
+  function memory(transport?: Way): [time?: number, transport?: Way] {
     try {
-      sessionStorage[key] = `${Date.now()} ${transport}`;
-    } catch {}
+      if (transport) sessionStorage[key] = [Date.now(), transport];
+      return sessionStorage[key].split(',');
+    } catch {
+      return [];
+    }
   }
 
-  function recall(): number {
-    try {
-      const [time, transport] = sessionStorage[key].split(' ');
-      if (Date.now() - time < REMEMBERED) return Math.max(0, transports.indexOf(transport));
-    } catch {}
-    return 0;
+  function start(): void {
+    const [time, transport] = memory();
+    const isFresh = Date.now() - (time as number) < REMEMBERED;
+    feed({ type: 'start', rung: isFresh ? transports.indexOf(transport as Way) : 0 });
   }
 
   const unwatch = watchPage(
     (network) => feed({ type: 'wake', network }),
     () => feed({ type: 'hide' }),
   );
-  return { feed, regroup, start: () => feed({ type: 'start', rung: recall() }) };
+  return { feed, regroup, start };
 }

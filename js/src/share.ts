@@ -7,16 +7,32 @@ import type { Frame } from './frames';
 import type { Asked } from './group';
 import { lead, type MakeRun, type Message } from './hub';
 import { randomId } from './id';
-import type { Ways } from './run';
+import type { Input } from './machine';
+import type { createRun, Ways } from './run';
+import type { Way } from './transport';
 
 /** A hub that has not said by then that it is there is frozen. */
 const PATIENCE = 4_000;
 
-/** Joins in, and gives how to take part no more, until it is opened again. */
-export type Share = (name: string, ways: Ways, makeRun: MakeRun, wake: () => void) => () => void;
+/**
+ * Makes the one transport of a listener the shared one. In a browser without locks or channels
+ * nothing changes; where this page may not have them it rejects.
+ */
+export type Share = (
+  run: typeof createRun,
+  url: string,
+  transports: Way[],
+  ways: Ways,
+  feed: (input: Input) => void,
+) => Promise<void>;
 
-export const share: Share = (name, ways, makeRun, wake) => {
+export const share: Share = async (run, url, transports, ways, feed) => {
   const { locks } = navigator;
+  if (!locks || !self.BroadcastChannel) return;
+  await locks.query();
+  const name = `cometify ${url}`;
+  const own = transports.splice(0, 9, 'shared');
+  const makeRun: MakeRun = (groups, act) => run(url, groups, [...own], ways, act);
   /** Of a connection to the hub; a new one for each. */
   let me = '';
   /** The hub that this connection was given its `ready` by. */
@@ -31,7 +47,7 @@ export const share: Share = (name, ways, makeRun, wake) => {
     channel.onmessage = ({ data: [from, to, frame] }: MessageEvent<Message>) => {
       if (!from) return;
       if (!frame) {
-        if (from !== hub) wake();
+        if (from !== hub) feed({ type: 'wake', network: true });
       } else if (to ? to === me : from === hub) {
         clearTimeout(timer);
         if ((frame as Frame).type === 'ready') hub = from;
@@ -64,10 +80,16 @@ export const share: Share = (name, ways, makeRun, wake) => {
       });
   }
 
-  function close(): void {
+  function close(_: string, forNow?: boolean): void {
     clearTimeout(timer);
-    if (channel) channel.postMessage(['', me]);
+    if (!channel) return;
+    channel.postMessage(['', me]);
     me = hub = '';
+    if (!forNow) {
+      turn.abort();
+      channel.close();
+      channel = undefined;
+    }
   }
 
   ways.shared = (_url, listen, hear) => {
@@ -81,12 +103,5 @@ export const share: Share = (name, ways, makeRun, wake) => {
       takeTurn({ steal: true });
     }, PATIENCE);
     return close;
-  };
-
-  enter();
-  return () => {
-    turn.abort();
-    if (channel) channel.close();
-    channel = undefined;
   };
 };

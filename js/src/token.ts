@@ -4,6 +4,9 @@ import type { Group } from './group';
 /** A JWT; a promise of one; or a function that gives either, and is asked again before it expires. */
 export type Token = string | Promise<string> | (() => string | Promise<string>);
 
+/** The same, as something to ask. */
+export type Source = () => string | Promise<string>;
+
 /** A token is renewed so long before it expires, or halfway if it lives shorter than twice that. */
 const MARGIN = 30_000;
 
@@ -20,30 +23,28 @@ export function timeLeft(token: string): number {
   }
 }
 
-/** One that has expired by a clock that may be wrong is left to the server to refuse. */
-function renewalOf(token: string): number {
-  const left = timeLeft(token);
-  return left > 0 ? Date.now() + Math.max(left / 2, left - MARGIN) : Infinity;
+export function isDue({ renewal }: Group): boolean {
+  return Date.now() >= (renewal as number);
 }
 
-export function isDue({ source, renewal }: Group): boolean {
-  return !!source && !(Date.now() < (renewal as number));
-}
-
-/** Only a function can give another token than the one that was refused. True if it will be asked. */
+/** The token was refused. True if there is something to ask for another. */
 export function expire(group: Group): boolean {
-  const asks = typeof group.source === 'function';
-  if (asks) group.renewal = 0;
-  return asks;
+  if (group.source) group.renewal = 0;
+  return !!group.source;
 }
 
-/** Asks for the tokens that are due. Rejects with what the page's code threw, or with what was wrong. */
+/**
+ * Asks for the tokens that are due. Rejects with what the page's code threw, or with what was wrong.
+ * One that has expired by a clock that may be wrong is left to the server to refuse; and what gives
+ * the same token again has no other.
+ */
 export async function renew(groups: Group[]): Promise<void> {
   for (const group of groups.filter(isDue)) {
-    const { source } = group;
-    const token = await (typeof source === 'function' ? source() : source);
-    if (!token || typeof token !== 'string') throw 'it gave no string';
+    const token = `${await (group.source as Source)()}`;
+    const left = timeLeft(token);
+    if (!/\w\.\w/.test(token)) throw 'it must give a JWT';
+    group.renewal =
+      left > 0 && token !== group.token ? Date.now() + Math.max(left / 2, left - MARGIN) : Infinity;
     group.token = token;
-    group.renewal = typeof source === 'function' ? renewalOf(token) : Infinity;
   }
 }

@@ -6,8 +6,8 @@ export type Transport = 'websocket' | 'stream' | 'poll';
 /** `shared`: through the listener that the tabs of this origin share. */
 export type Way = Transport | 'shared';
 
-/** Says another `listen` on this connection, which only a WebSocket can, or closes it. */
-export type Line = (listen?: string) => void;
+/** Says another `listen` on this connection, which only a WebSocket can, or closes it, perhaps for now. */
+export type Line = (listen: string, forNow?: boolean) => void;
 
 /**
  * Opens a connection that says `listen` first. It reports frames, the last one being how it ended:
