@@ -15,8 +15,8 @@ function digits(id: PushId): string {
 
 /** A group with an internal id wants what is above it, even if another group lets more through. */
 function wants({ identifiers, spelling }: Group, { identifier, push_id }: PushFrame): boolean {
-  const id = !Array.isArray(identifiers) && identifiers[spelling.get(identifier) as string];
-  return !id || push_id === null || digits(push_id) > digits(id);
+  const id = Array.isArray(identifiers) ? 0 : identifiers[spelling.get(identifier) as string];
+  return !+(id as PushId & {}) || push_id === null || digits(push_id) > digits(id as PushId);
 }
 
 function move(group: Group, position: number): boolean {
@@ -34,8 +34,8 @@ function move(group: Group, position: number): boolean {
  */
 export function takeReady(groups: Group[], positions: number[]): void {
   groups.forEach((group, i) => {
-    group.joined = true;
     if (group.position === undefined) group.position = positions[i];
+    group.joined = (group.position as number) >= 0;
   });
 }
 
@@ -54,13 +54,12 @@ export function takeHeartbeat(groups: Group[], position: number): void {
   }
 }
 
-/** What comes next may be lower (the server's memory began anew). Returns the page's spellings. */
-export function takeGap(groups: Group[], identifiers: string[]): string[] {
-  return identifiers.map((identifier) =>
-    groups.reduce((spelled, group) => {
-      const own = group.spelling.get(identifier);
-      group.isGap = group.isGap || !!own;
-      return own || spelled;
-    }, identifier),
-  );
+/**
+ * What comes next may be lower (the server's memory began anew). Returns what of this the group
+ * holds, as the page spelled it.
+ */
+export function takeGap(group: Group, identifiers: string[]): string[] {
+  const own = identifiers.map((name) => group.spelling.get(name)).filter(Boolean) as string[];
+  if (own[0]) group.isGap = true;
+  return own;
 }

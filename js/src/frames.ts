@@ -102,7 +102,7 @@ export function ofAnswer({ status, headers }: Response, body: string): Frame {
   const isProblem = /problem\+json/.test(headers.get('Content-Type') as string);
   const { code, detail } = ((isProblem && parse(body)) || {}) as Partial<ErrorFrame>;
   if (!code) return { type: '(cut)', after: retry * 1000 };
-  const never = status < 500 && status !== 408 && status !== 429;
+  const never = status < 500 && status !== 429;
   return { type: 'error', code, detail: detail || '', retry: never ? null : retry };
 }
 

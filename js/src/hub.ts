@@ -72,7 +72,7 @@ export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): (
     tabs.delete(from);
     if (asked) {
       tabs.set(from, { asked: asked as Asked[] });
-      say(from, { type: '(here)' });
+      say(from, {});
     }
     timer = timer || setTimeout(gather, GATHER);
   };
@@ -90,7 +90,10 @@ export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): (
           // A tab that has a new token goes on where it is.
           found = known.find((group) => !isUsed(group) && brings(group, asked, asked.token));
           if (found) found.token = asked.token;
-          else known.push((found = tab.groups ? (asked as Group) : groupOf(asked)));
+          else {
+            found = tab.groups ? (asked as Group) : groupOf(asked);
+            known.push(found);
+          }
           changed = true;
         }
         used.add(found);
@@ -99,8 +102,10 @@ export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): (
     }
     changed = changed || used.size < groups.length;
     groups.splice(0, groups.length, ...used);
-    if (!run && groups[0]) (run = makeRun(groups, hear)).start();
-    else if (run && changed) run.regroup();
+    if (!run && groups[0]) {
+      run = makeRun(groups, hear);
+      run.start();
+    } else if (run && changed) run.regroup();
     answer();
   }
 

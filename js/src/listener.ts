@@ -130,7 +130,7 @@ export function startListener([url, group, transports, share]: Settings): Listen
       try {
         await (await loadShare(url))(createRun, url, transports, ways, run.feed);
       } catch {
-        tell('not_shared', 'cometify.share.min.js did not load, or may not use locks');
+        tell('not_shared', 'cometify.share.min.js did not load or work');
       }
     }
     isChanged = false;

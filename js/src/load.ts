@@ -20,7 +20,7 @@ export async function loadShare(url: string): Promise<Share> {
     await new Promise((onload, onerror) => {
       const src = `${url}../${VERSION}/cometify.share.min.js`;
       document.head.append(
-        Object.assign(document.createElement('script'), { src, crossOrigin: '', onload, onerror }),
+        Object.assign(document.createElement('script'), { src, onload, onerror }),
       );
     });
   }

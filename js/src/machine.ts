@@ -243,7 +243,10 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     gap({ identifiers }) {
       thrive();
       fruitful = true;
-      effects.push({ type: 'gap', identifiers: takeGap(groups, identifiers) });
+      for (const group of groups) {
+        const own = takeGap(group, identifiers);
+        if (own[0]) effects.push({ type: 'gap', identifiers: own });
+      }
     },
     error: refused,
     reconnect({ after }) {
@@ -341,7 +344,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     if (stay || after || failures >= transports.length) backOff(after);
     else connect();
     if (failures >= UNREACHABLE) {
-      tell('unreachable', 'No answer. Is the server up, and in connect-src?');
+      tell('unreachable', 'No answer. Is it up, and in connect-src?');
     }
   }
 

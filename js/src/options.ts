@@ -42,14 +42,16 @@ function must(holds: unknown, write: string): asserts holds {
 
 /** In a number above 2^53 - 1 the last digits are others than the page wrote. */
 function isExact(value: unknown, pattern: RegExp): value is number | string {
-  return pattern.test(value as string) && (typeof value === 'string' || Number.isSafeInteger(value));
+  return (
+    pattern.test(value as string) && (typeof value === 'string' || Number.isSafeInteger(value))
+  );
 }
 
 /** `home` is where the script came from, if that is known. */
 export function readOptions(options: Options, home: string | undefined): Settings {
   const { apiKey, server = home, transports = TRANSPORTS, share } = options || {};
   must(isExact(apiKey, /^[\w-]{1,64}$/), 'apiKey: 37282591');
-  must(ORIGIN.test(server as string), "server: 'https://push.example.org'");
+  must(ORIGIN.test(server as string), "server: 'https://…'");
   must(
     transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
@@ -68,7 +70,7 @@ export function readGroup(
 ): Group {
   must(
     /^fu|^string:[^\s()]+$/.test(`${typeof callback}:${callback}`),
-    "callback: a function or 'itsName'",
+    'callback: a function or its name',
   );
   must(
     !secureKey || (typeof secureKey === 'string' && !token),
@@ -83,24 +85,23 @@ export function readGroup(
   };
 }
 
-/** Internal ids become numbers where those are exact: a template may have printed them as strings. */
+/** An internal id may be a string of digits, and from 2^53 up must be one. */
 export function readIdentifiers(given: Identifiers): Group {
   const list = (typeof given === 'string' ? [given] : given || []) as Record<string, string>;
   const isList = Array.isArray(list);
   const names: string[] = isList ? [...list] : Object.keys(list);
   const spelling = new Map<string, string>();
-  const ids: Record<string, number | string> = {};
-  const right = "identifiers: 1 to 100, as 'chat', ['chat', 'news'] or {chat: 59}";
+  const right = "identifiers: 1 to 100, as 'a', ['a', 'b'] or {a: 59}";
   must(names[0] && !names[100], right);
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
-    must(isExact(name, /^[a-z]\w{0,59}$/i) && !spelling.has(lower), `${right}, not '${name}'`);
+    must(
+      isExact(name, /^[a-z]\w{0,59}$/i) &&
+        !spelling.has(lower) &&
+        (isList || isExact(list[name], /^(0|[1-9]\d{0,18})$/)),
+      `${right}, not '${name}'${isList ? '' : `: ${list[name]}`}`,
+    );
     spelling.set(lower, name);
-    if (!isList) {
-      const id = list[name] as string;
-      must(isExact(id, /^\d{1,19}$/), `${right}, from 2^53 up '59'`);
-      ids[name] = Number.isSafeInteger(+id) ? +id : id;
-    }
   }
-  return { identifiers: isList ? names : ids, spelling };
+  return { identifiers: isList ? names : { ...list }, spelling };
 }

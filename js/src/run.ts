@@ -71,8 +71,7 @@ export function createRun(
     if (type === 'close') {
       opening = 0;
       line('', effect.forNow);
-    }
-    else if (type === 'open') connect(effect);
+    } else if (type === 'open') connect(effect);
     else if (type === 'listen') line(listenFrame(id, groups));
     else if (type === 'state') {
       state = effect.state;

@@ -16,7 +16,9 @@ const MARGIN = 30_000;
  */
 export function timeLeft(token: string): number {
   try {
-    const payload = (token.split('.')[1] as string).replace(/-/g, '+').replace(/_/g, '/');
+    const payload = (token.split('.')[1] as string).replace(/[-_]/g, (one) =>
+      one === '-' ? '+' : '/',
+    );
     return JSON.parse(atob(payload)).exp * 1000 - Date.now();
   } catch {
     return NaN;
@@ -34,15 +36,14 @@ export function expire(group: Group): boolean {
 }
 
 /**
- * Asks for the tokens that are due. Rejects with what the page's code threw, or with what was wrong.
- * One that has expired by a clock that may be wrong is left to the server to refuse; and what gives
- * the same token again has no other.
+ * Asks for the tokens that are due. Rejects with what the page's code threw. Whether it gave a token
+ * is left to the server to say, and so is one that has expired by a clock that may be wrong. What
+ * gives the same token again has no other.
  */
 export async function renew(groups: Group[]): Promise<void> {
   for (const group of groups.filter(isDue)) {
     const token = `${await (group.source as Source)()}`;
     const left = timeLeft(token);
-    if (!/\w\.\w/.test(token)) throw 'it must give a JWT';
     group.renewal =
       left > 0 && token !== group.token ? Date.now() + Math.max(left / 2, left - MARGIN) : Infinity;
     group.token = token;
