@@ -17,6 +17,7 @@ const { error, warn } = console;
 beforeEach(async () => {
   server = await new FakeServer().start();
   said = [];
+  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
   console.error = console.warn = (text: string) => {
     said.push(text);
   };
