@@ -5,6 +5,7 @@
  * Names that only the client itself knows are made short. Both scripts must agree on them, for the
  * share module reaches into the client: that is why it is loaded from the address of one version.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -77,10 +78,22 @@ export async function buildAll() {
   return files;
 }
 
+/** The guide, with the hash of each script beside its versioned address. */
+function guide(files) {
+  const path = fileURLToPath(new URL('../../docs/client.md', import.meta.url));
+  const tag = /(src="[^"]*\/)[\d.]+(\/([\w.]+)"\s+integrity=")[^"]*/g;
+  const text = readFileSync(path, 'utf8').replace(tag, (_, host, rest, name) => {
+    const hash = createHash('sha384').update(files[name]).digest('base64');
+    return `${host}${VERSION}${rest}sha384-${hash}`;
+  });
+  return [path, Buffer.from(text)];
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verifies = process.argv.includes('--verify');
-  for (const [name, bytes] of Object.entries(await buildAll())) {
-    const path = STATIC + name;
+  const files = await buildAll();
+  const all = Object.entries(files).map(([name, bytes]) => [STATIC + name, bytes]);
+  for (const [path, bytes] of [...all, guide(files)]) {
     if (!verifies) writeFileSync(path, bytes);
     else if (!bytes.equals(readFileSync(path))) {
       process.stderr.write(`${path} is not what the sources build: run npm run build\n`);

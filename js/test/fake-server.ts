@@ -174,8 +174,10 @@ export class FakeServer {
     for (const wants of one.wants.values()) {
       for (const want of wants) want.since = want.unnumberedSince = head;
     }
-    if (waits && !behind.length) setTimeout(() => this.give(one, [end]), heartbeat * 1000);
-    else this.give(one, [...behind, end]);
+    // It may be longer than the test lasts.
+    if (waits && !behind.length) {
+      setTimeout(() => this.give(one, [end]), heartbeat * 1000).unref();
+    } else this.give(one, [...behind, end]);
   }
 
   answer(request: IncomingMessage, response: ServerResponse): void {
