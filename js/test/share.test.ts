@@ -224,6 +224,17 @@ describe('tabs that share a listener', () => {
     tabs.push(alone);
     await connected(alone);
     assert.equal(alone.transport, 'websocket');
+    alone.run(`
+      other = [];
+      listener.subscribe({news: 5}, {token: () => 'a.b.c', callback: (data) => other.push(data)});
+    `);
+    await until(() => server.asked[0]?.listens === 2, 'asked for more');
+    assert.equal(server.asked[0]?.listen?.groups[1]?.token, 'a.b.c');
+    server.push('news', 'no', 4);
+    server.push('news', 'yes', 6);
+    server.push('chat', 'hi');
+    await until(() => alone.got.length, 'the last');
+    assert.deepEqual([alone.got, alone.run('other.join()')], [['hi'], 'yes']);
     assert.deepEqual(alone.said, []);
   });
 
