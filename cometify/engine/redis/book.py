@@ -36,17 +36,22 @@ class Ask:
     position: int = 0
 
 
+def name_of(api_key: str) -> bytes:
+    """The key of an account's state, with which all its keys begin."""
+    return f"cometify:{{{api_key}}}".encode()
+
+
 class Book:
-    """One account. Positions are those of its time in Redis.
+    """One account. Positions are those of its time in Redis. `emptied`: told when its memory there has begun anew.
 
     `marked`: everything up to there has been heard, and it is no push's position. `heard`: the highest position heard, a
     push's or a mark's. `pushed`: the highest of a push that is known of, heard or answered for. `seen`: the highest of all.
     """
 
-    def __init__(self, account: Account, announce: IAnnounce, lost: ILost) -> None:
+    def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
         self.account = account
         self.shelf = Shelf()
-        self.name = f"cometify:{{{account.api_key}}}".encode()
+        self.name = name_of(account.api_key)
         self.began: int | None = None
         self.marked = self.heard = self.pushed = self.seen = 0
         self.last: dict[str, int] = {}
@@ -59,6 +64,7 @@ class Book:
         self.following: Ask | None = None
         self._announce = announce
         self._lost = lost
+        self._emptied = emptied
         self._number = 0
 
     @property
@@ -116,6 +122,7 @@ class Book:
             for ring in list(self.rings.values()):
                 ring.lose(began)
                 self._lost(ring)
+            self._emptied(self.account.api_key)
         self.began = max(began, self.began or 0)
 
     def drop(self, now: int) -> None:

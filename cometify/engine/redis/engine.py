@@ -19,9 +19,10 @@ from cometify.core.location import Location
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import refusals
-from cometify.engine.redis.book import MOST_READ, Ask, Book
+from cometify.engine.redis.book import MOST_READ, Ask, Book, name_of
 from cometify.engine.redis.link import Connector, Link
-from cometify.engine.redis.scripts import APPEND, READ
+from cometify.engine.redis.places import SAY_AGAIN, RedisPlaces
+from cometify.engine.redis.scripts import APPEND, READ, Script
 from cometify.interfaces import IAnnounce, ILost, Stock
 
 log = Logger()
@@ -57,6 +58,8 @@ class RedisEngine:
         self._node = secrets.token_hex(8)
         self._prefix = f"cometify:{location.database}:"
         self._own = f"{self._prefix}node:{self._node}".encode()
+        self.places = RedisPlaces(self._run, self._node, f"{self._prefix}node:")
+        self._said_again = 0.0
         self._books: dict[str, Book] = {}
         self._channels: dict[bytes, tuple[Book, str]] = {}
         self._leaving: dict[Channel, float] = {}
@@ -141,6 +144,17 @@ class RedisEngine:
             log.info("Redis ({where}) is there", where=str(self._location))
         self._attempt = 0
         self.available = True
+        self._say_places_again()
+
+    def _say_places_again(self) -> None:
+        self._said_again = self._reactor.seconds()
+        self.places.say_again()
+
+    def _run(self, script: Script, api_key: str, *args: Any) -> Deferred[Any] | None:
+        if self._commands is None or not self.available:
+            return None
+        answered = self._commands.run(script, name_of(api_key), *args)
+        return answered.addErrback(self._not_taken)
 
     def _let_go(self, why: str) -> None:
         """One connection is lost: the other goes too, and all begins anew. Who waits is told that it may come again."""
@@ -189,13 +203,15 @@ class RedisEngine:
         for book in self._books.values():
             if book.rings and book.asking is None:
                 self._read_part(book, 0, [], {}).addErrback(self._broken)
+        if self._reactor.seconds() - self._said_again > SAY_AGAIN:
+            self._say_places_again()
 
     # Pushing.
 
     def _book(self, account: Account) -> Book:
         book = self._books.get(account.api_key)
         if book is None:
-            book = self._books[account.api_key] = Book(account, self._announce, self._lost)
+            book = self._books[account.api_key] = Book(account, self._announce, self._lost, self.places.say_again)
         book.account = account
         return book
 
@@ -225,7 +241,7 @@ class RedisEngine:
             draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
             b"",
         )  # fmt: skip
-        return answered.addCallbacks(self._appended, self._not_appended, (book,))
+        return answered.addCallbacks(self._appended, self._not_taken, (book,))
 
     @staticmethod
     def _appended(answer: list[bytes], book: Book) -> Receipt:
@@ -240,7 +256,7 @@ class RedisEngine:
             raise refusals.idempotency_mismatch()
         raise refusals.signature_reused(answer[1].decode())
 
-    def _not_appended(self, failure: Failure) -> Failure:
+    def _not_taken(self, failure: Failure) -> Failure:
         failure.trap(RedisError)
         if failure.check(ResponseError):
             self._broken(failure)  # such as that it is a replica now, or out of memory
@@ -310,7 +326,7 @@ class RedisEngine:
         told = f"{book.account.api_key} {number}"
         arguments = [part for name in names for part in (name, since[name])]
         return self._commands.run(
-            READ, book.name, book.seen, book.pushed, self._own, told, book.account.keep_bytes, *arguments
+            READ, book.name, book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, *arguments
         )
 
     def _read_answered(self, answer: list[Any], book: Book, ask: Ask, names: list[str]) -> None:
@@ -336,7 +352,11 @@ class RedisEngine:
                 self._heard_push(book, name, text)
             else:
                 book.held.append((name, text))
-        elif channel == self._own and text != b"beat":
+        elif channel != self._own or text == b"beat":
+            return
+        elif text.startswith(b"!"):
+            self.places.heard(text[1:])
+        else:
             api_key, text = text.split(b" ", 1)
             book = self._books[api_key.decode()]
             if book.held is None:

@@ -6,10 +6,12 @@
 -- its subscription as well: when it hears that, it has heard every push up to there.
 
 local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local keep_bytes = tonumber(ARGV[5])
+local keep_bytes, node_id = tonumber(ARGV[5]), ARGV[6]
+local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
 local position, began = open(pushed, seen, 0)
 drop(position - KEPT, keep_bytes)
+redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
 
 -- The index of the first push above `since`.
 local function first_above(pushes, since)
@@ -26,7 +28,7 @@ local function first_above(pushes, since)
 end
 
 local answer = {digits(position)}
-for index = 6, #ARGV, 2 do
+for index = 7, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
     if (tonumber(redis.call('HGET', info, 'bytes')) or 0) > 0 and redis.call('EXISTS', pushes) == 0 then
