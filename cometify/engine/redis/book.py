@@ -92,6 +92,11 @@ class Book:
         began, before, position, secret, push_id, head = text.split(b" ", 5)
         return int(began), int(before), _push(identifier, position, secret, push_id, head)
 
+    def must_read(self, name: str, since: int) -> bool:
+        """Whether the ring of an identifier does not go back to `since`, or is not there."""
+        ring = self.rings.get(name)
+        return ring is None or since < ring.since
+
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
         """Whether there is a hole between what was heard of a ring and this push, or it comes out of the past."""
         return before > self.last[identifier] or push.position <= self.heard
@@ -132,7 +137,7 @@ class Book:
     def take_read(self, ask: Ask, names: Iterable[str], answer: list[Any]) -> None:
         """A part of what was asked for has been read."""
         ask.position = int(answer[0])
-        for name, (floor, secret_floor, entries) in zip(names, answer[1:], strict=True):
+        for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):
             ask.floors[name] = int(floor), int(secret_floor)
             ask.entries[name] = [_push(name, *entry.split(b" ", 3)) for entry in entries]
 
