@@ -1,11 +1,14 @@
 """Section 3: several groups, and later `listen` frames on one WebSocket."""
 
+import json
 import tracemalloc
 
 import pytest
 
+from cometify.core.account import Account
 from tests.contract.support import SECOND, gaps, kinds, positions, refusal, texts
-from tests.wire import client_frame, secure_key
+from tests.memory import World
+from tests.wire import API_KEY, API_SECRET, client_frame, secure_key
 
 CHAT = {"identifiers": ["chat"]}
 METRICS = {"identifiers": ["metrics"]}
@@ -166,6 +169,24 @@ def test_a_key_that_comes_later_opens_nothing_from_before(world, other):
     assert kinds(wire.frames())[-1] == "heartbeat"
     wire.listen({"identifiers": ["chat"], "secureKey": secure_key("chat")})
     assert texts(wire.frames()) == []
+
+
+def test_a_gap_for_lost_secret_pushes_that_a_key_that_comes_later_opens():
+    """The second listen comes before the replay of the first, in which only public pushes were wanted from there on."""
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=1))
+    first = world.pushed("chat", "public")
+    for text in ("lost", "kept"):
+        world.pushed("chat", text, secret=1)
+    keyed = {"identifiers": ["chat"], "secureKey": secure_key("chat")}
+    public = {"identifiers": ["chat"], "position": first}
+    listens = [json.dumps({"type": "listen", "groups": groups}).encode() for groups in ([keyed, public], [keyed])]
+    wire = world.websocket()
+    wire.receive(b"".join(client_frame(listen) for listen in listens))
+    frames = wire.frames()
+    assert kinds(frames) == ["ready", "ready", "gap", "push", "heartbeat"]
+    assert (gaps(frames), texts(frames)) == ([["chat"]], ["kept"])
+    wire.listen(keyed)
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
 
 
 def test_a_heartbeat_holds_everything_up_to_its_position_is_sent(world):
