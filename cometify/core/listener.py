@@ -161,7 +161,8 @@ class Listener:
                 secret and ring.secret_floor > max(self.cursor, secret_unwanted, secret_told)
             ):
                 lost = lost | {name}
-                told[name] = (max(ring.floor, public_told), max(ring.secret_floor, secret_told))
+                # Who may see no secret pushes is told nothing of those, should it be let to see them later.
+                told[name] = (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told))
         arrears.lost = set()
         names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
         return view.form.encode(gap_frame(names), None) if names else b""

@@ -21,6 +21,23 @@ def joined(world, *groups, **more):
     return wire
 
 
+def take_one_write(wire):
+    """Have the transport be full after each write, as under TLS to a slow peer. Returns what makes it take everything."""
+    write = wire.transport.write
+
+    def write_and_pause(data):
+        write(data)
+        wire.transport.producer.pauseProducing()
+
+    def resume():
+        wire.transport.write = write
+        wire.transport.producer.resumeProducing()
+        wire.world.settle()
+
+    wire.transport.write = write_and_pause
+    return resume
+
+
 # One identifier in several groups.
 
 
@@ -189,6 +206,31 @@ def test_a_gap_for_lost_secret_pushes_that_a_key_that_comes_later_opens():
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
 
 
+def test_a_gap_told_without_the_key_is_none_of_the_secret_pushes_that_a_key_opens_later():
+    """The second listen comes within the replay of the first, which is still before the lost secret push."""
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=40))
+    start = world.clock()
+    for number in range(40):
+        world.pushed("metrics", f"{number}-" + "x" * 5000)
+    world.pushed("chat", "public")
+    world.pushed("chat", "lost", secret=1)
+    for _ in range(40):
+        world.pushed("chat", "kept", secret=1)
+    both = {"identifiers": ["chat", "metrics"], "position": start - 1}
+    wire = world.websocket()
+    resume = take_one_write(wire)
+    wire.listen(both)
+    frames = wire.frames()
+    assert (kinds(frames)[:2], gaps(frames)) == (["ready", "gap"], [["chat"]])
+    begun = len(texts(frames))
+    assert 0 < begun < 40
+    wire.listen({**both, "secureKey": secure_key("chat", "metrics")})
+    resume()
+    frames = wire.frames()
+    assert (kinds(frames)[:2], gaps(frames)) == (["ready", "gap"], [["chat"]])
+    assert len(texts(frames)) == 40 - begun + 40
+
+
 def test_a_heartbeat_holds_everything_up_to_its_position_is_sent(world):
     wire = joined(world, CHAT)
     at = world.pushed("chat", "a secret", secret=1)
@@ -260,15 +302,15 @@ def test_a_wrong_later_listen_ends_the_connection(world):
 def test_pushes_in_a_replay_that_is_interrupted_by_a_listen_come_once(world):
     for number in range(40):
         world.pushed("chat", f"{number}-" + "x" * 5000)
+    chat, metrics = {"identifiers": {"chat": 0}}, {"identifiers": {"metrics": 0}}
     wire = world.websocket()
-    listen = b'{"type":"listen","groups":[{"identifiers":{"chat":0}}]}'
-    more = b'{"type":"listen","groups":[{"identifiers":{"chat":0}},{"identifiers":{"metrics":0}}]}'
-    wire.transport.protocol.dataReceived(client_frame(listen))
-    world.reactor.advance(0)
-    wire.transport.protocol.dataReceived(client_frame(more))
-    world.settle()
-    world.advance(1)
+    resume = take_one_write(wire)
+    wire.listen(chat)
     frames = wire.frames()
+    assert 0 < len(texts(frames)) < 40
+    wire.listen(chat, metrics)
+    resume()
+    frames += wire.frames()
     assert [text.split("-")[0] for text in texts(frames)] == [str(number) for number in range(40)]
     assert kinds(frames).count("ready") == 2
     assert kinds(frames)[-1] == "heartbeat"
