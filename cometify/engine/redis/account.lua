@@ -5,13 +5,14 @@
 --                         bytes: of the frames of all pushes kept; renewed: when the keys were last let live on
 --   NAME:oldest    zset   the identifiers of which pushes are kept, by the position of their oldest
 --   NAME:p:IDENT   list   the pushes kept of an identifier: "POSITION SECRET PUSH_ID HEAD", oldest first
---   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes
+--   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes; renewed
 --   NAME:unsaid    list   what is kept and not published yet, for replicas must have it first: "CHANNEL TEXT"
 --
 -- Pushes expire by themselves soon after they are too old; what it takes to tell a gap is kept for a day more.
 
 local NAME = KEYS[1]
 local KEPT = 600 * 1000000
+local RECENTLY = 600 -- seconds that a signature, a nonce and an Idempotency-Key are remembered
 local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
 local RENEWED_AFTER = 60 * 1000000 -- so that not every push must let its keys live on
 local MOST_DROPS = 1000 -- in one go: a script holds up everybody
@@ -48,6 +49,8 @@ local function open(pushed, lowest, step)
         redis.call('HSET', NAME, 'renewed', digits(clock))
         redis.call('EXPIRE', NAME, SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
+        redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)
     end
     return position, began, tonumber(state[3]) or 0
 end

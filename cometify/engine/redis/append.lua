@@ -10,8 +10,6 @@ local signature, spelled, signature_memory = ARGV[11], ARGV[12], tonumber(ARGV[1
 local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 local waits = ARGV[18] == '1'
 
-local RECENTLY = 600 -- seconds
-
 -- Was it pushed before?
 if key ~= '' then
     local answered = redis.call('GET', NAME .. ':k:' .. key)
@@ -50,9 +48,9 @@ if signature ~= '' then
                 redis.call('HDEL', signatures, which)
             end
         end
-        if count == 1 or count % 64 == 0 then
-            redis.call('EXPIRE', signatures, RECENTLY + 600)
-            redis.call('EXPIRE', signed, RECENTLY + 600)
+        if count <= 1 then
+            redis.call('EXPIRE', signatures, RECENTLY + 120)
+            redis.call('EXPIRE', signed, RECENTLY + 120)
         end
     elseif used_for:lower() ~= identifier then
         return {'reused', used_for}
@@ -64,7 +62,7 @@ local position, began, kept = open(pushed, seen + 1, 1)
 
 -- Keep it.
 local pushes, info = keys_of(identifier)
-local known = redis.call('HMGET', info, 'public', 'secret', 'bytes', 'floor', 'secret_floor')
+local known = redis.call('HMGET', info, 'public', 'secret', 'bytes', 'floor', 'secret_floor', 'renewed')
 local public, private, bytes = tonumber(known[1]) or 0, tonumber(known[2]) or 0, tonumber(known[3]) or 0
 local floor, secret_floor = tonumber(known[4]) or 0, tonumber(known[5]) or 0
 local before = math.max(public, private)
@@ -97,11 +95,14 @@ redis.call(
     'floor', digits(floor), 'secret_floor', digits(secret_floor)
 )
 if oldest then
-    redis.call('ZADD', NAME .. ':oldest', digits(oldest), identifier)
+    if redis.call('ZADD', NAME .. ':oldest', digits(oldest), identifier) == 1 then
+        redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_FLOORS)
+    end
 elseif oldest == false then
     redis.call('ZREM', NAME .. ':oldest', identifier)
 end
-if count <= 1 or position - before > RENEWED_AFTER / 2 or count % 16 == 0 then
+if count <= 1 or clock - (tonumber(known[6]) or 0) > RENEWED_AFTER then
+    redis.call('HSET', info, 'renewed', digits(clock))
     redis.call('EXPIRE', pushes, SECONDS_OF_PUSHES)
     redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
 end
