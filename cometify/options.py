@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from cometify.settings import Settings, SettingsError, load
+from cometify.settings import Settings, SettingsError, load, workers_of
 
 
 class Options(usage.Options):
@@ -18,6 +18,7 @@ class Options(usage.Options):
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file (TOML). Default: cometify.toml if it is there."],
         ["admin", None, None, "The endpoint for health checks. Default: tcp:8082:interface=127.0.0.1"],
+        ["workers", None, None, "How many processes serve the same ports; several need Redis. Default: 1"],
         ["redis", None, None, "The URL of a Redis that keeps the pushes. Default: they are kept in memory."],
     ]
 
@@ -35,8 +36,9 @@ class Options(usage.Options):
         self.lists["websocket"] += (endpoint,)
 
     def overrides(self) -> dict[str, Any]:
-        """What stands on the command line."""
-        return {**self.lists, "admin": self["admin"], "redis": self["redis"]}
+        """What stands on the command line. Raises `SettingsError`."""
+        workers = self["workers"] and workers_of(self["workers"])
+        return {**self.lists, "admin": self["admin"], "redis": self["redis"], "workers": workers}
 
     def postOptions(self) -> None:
         try:

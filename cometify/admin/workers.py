@@ -1,0 +1,139 @@
+"""The admin endpoint of several workers: one target for Prometheus and for health checks, which asks them all.
+
+Each worker serves what a server by itself does, on a Unix socket. Its figures are told with the label `worker`, so that
+a counter that begins anew with a new process is what Prometheus expects of a series, and sums are Prometheus' to make.
+"""
+
+import json
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
+
+import attrs
+from prometheus_client import PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from twisted.internet import defer
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.web.client import Agent, readBody
+from twisted.web.iweb import IAgentEndpointFactory
+from zope.interface import implementer
+
+from cometify.admin.metrics import answer_figures
+from cometify.supervisor import Supervisor, Worker
+from cometify.transports.exchange import Exchange
+from cometify.transports.http import Endpoint
+
+PATIENCE = 2
+"""Seconds in which a worker must have answered."""
+
+Told = tuple[int, bytes]
+"""The status and the body of an answer."""
+
+
+@implementer(IAgentEndpointFactory)
+@attrs.frozen
+class _At:
+    """Whatever the URL says, the connection goes to a worker's socket."""
+
+    reactor: Any
+    worker: Worker
+
+    def endpointForURI(self, uri: Any) -> UNIXClientEndpoint:
+        return UNIXClientEndpoint(self.reactor, str(self.worker.socket), timeout=PATIENCE)
+
+
+@defer.inlineCallbacks
+def _ask(reactor: Any, worker: Worker, path: bytes) -> Generator["defer.Deferred[Any]", Any, Told]:
+    agent = Agent.usingEndpointFactory(reactor, _At(reactor, worker))
+    response: Any = yield agent.request(b"GET", b"http://worker" + path)
+    body = yield readBody(response)
+    return response.code, body
+
+
+@attrs.frozen
+class Workers:
+    """All workers of a supervisor, to be asked."""
+
+    reactor: Any
+    supervisor: Supervisor
+
+    def ask(self, path: bytes) -> "defer.Deferred[dict[Worker, Told | None]]":
+        """What each worker answers; None of one that is not there, or has not answered in time."""
+        workers = list(self.supervisor.workers)
+        asked: list[defer.Deferred[Any]] = [
+            _ask(self.reactor, worker, path).addTimeout(PATIENCE, self.reactor) for worker in workers
+        ]
+        told = defer.DeferredList(asked, consumeErrors=True)
+        return told.addCallback(
+            lambda results: {
+                worker: answer if success else None for worker, (success, answer) in zip(workers, results, strict=True)
+            }
+        )
+
+    def why_not_ready(self) -> "defer.Deferred[str | None]":
+        """Why no work should be sent here, or None: one worker that is ready is enough."""
+        if self.supervisor.draining:
+            return defer.succeed("draining")
+        return self.ask(b"/health/ready").addCallback(_why_none_is_ready)
+
+
+def _why_none_is_ready(told: Mapping[Worker, Told | None]) -> str | None:
+    answers = [answer for answer in told.values() if answer is not None]
+    if any(status == 200 for status, _body in answers):
+        return None
+    reasons = [json.loads(body)["reason"] for status, body in answers if status == 503]
+    return str(reasons[0]) if reasons else "no_worker"
+
+
+class _Gathered(Collector):
+    """The figures of all workers and of the supervisor, each family once."""
+
+    def __init__(self, told: Mapping[Worker, Told | None]) -> None:
+        self._families: dict[str, Metric] = {}
+        for worker, answer in told.items():
+            if answer is not None:
+                self._add(answer[1].decode(), {"worker": str(worker.number)})
+        for own in (ProcessCollector(registry=None), PlatformCollector(registry=None)):
+            for family in own.collect():
+                self._add_family(family, {})
+        for family in _of_workers(told):
+            self._add_family(family, {})
+
+    def _add(self, text: str, labels: Mapping[str, str]) -> None:
+        for family in text_string_to_metric_families(text):
+            self._add_family(family, labels)
+
+    def _add_family(self, family: Metric, labels: Mapping[str, str]) -> None:
+        mine = self._families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+        for sample in family.samples:
+            mine.add_sample(sample.name, {**sample.labels, **labels}, sample.value)
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families.values())
+
+
+def _of_workers(told: Mapping[Worker, Told | None]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("cometify_worker_up", "Whether a worker answers.", labels=["worker"])
+    deaths = CounterMetricFamily(
+        "cometify_worker_deaths", "Processes of a worker that have died and were replaced.", labels=["worker"]
+    )
+    for worker, answer in told.items():
+        up.add_metric([str(worker.number)], answer is not None)
+        deaths.add_metric([str(worker.number)], worker.deaths)
+    yield up
+    yield deaths
+
+
+class WorkersMetrics(Endpoint):
+    """As `MetricsEndpoint`, for all workers."""
+
+    methods = (b"GET", b"HEAD")
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def serve(self, request: Exchange) -> None:
+        told = self._workers.ask(b"/metrics")
+        told.addCallback(lambda answers: answer_figures(request, _Gathered(answers)))
+        told.addErrback(self.failed, request)
