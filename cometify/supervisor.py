@@ -88,7 +88,7 @@ class Worker(ProcessProtocol):
     def _log(self, line: bytes) -> None:
         try:
             event = eventFromJSON(line.decode())
-            name = f"{event['log_namespace']}#{event['log_level'].name}"
+            name = event.get("log_system") or f"{event['log_namespace']}#{event['log_level'].name}"
         except (ValueError, KeyError, AttributeError, TypeError):
             self._log_text(line)
             return
@@ -157,7 +157,7 @@ class Supervisor(MultiService):
         self._calls.pop(worker.number, None)
         worker.socket.unlink(missing_ok=True)
         worker.began = self._reactor.seconds()
-        command = [*self._command, str(worker.number)]
+        command = [*self._command, str(worker.number), str(worker.socket.parent)]
         try:
             self._reactor.spawnProcess(worker, command[0], command, env=None, childFDs={0: "w", 1: "r", 2: "r"})
         except OSError as reason:

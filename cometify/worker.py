@@ -1,4 +1,4 @@
-"""One of several workers: `python -m cometify.worker NUMBER`, which `cometify.supervisor` starts and nobody else.
+"""One of several workers: `python -m cometify.worker NUMBER FOLDER`, which `cometify.supervisor` starts and nobody else.
 
 It is a whole server. Its settings come from its standard input, whose end tells it to drain and to go; what it logs
 goes to its standard output as JSON, an event a line.
@@ -7,10 +7,15 @@ goes to its standard output as JSON, an event a line.
 import json
 import os
 import signal
+import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE
 from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,7 +24,7 @@ from cometify.net import SharedPort
 from cometify.service import Cometify, build
 from cometify.settings import SettingsError, read_table
 
-log = Logger()
+log = Logger("cometify.worker")  # and not __main__
 
 INPUT, OUTPUT = 0, 1
 
@@ -30,6 +35,8 @@ class Worker:
 
     def __init__(self, reactor: Any) -> None:
         self.failed = False
+        self.orphaned = False
+        """Nobody will come after this process, or clear up."""
         self._reactor = reactor
         self._server: Cometify | None = None
         self._said = b""
@@ -41,17 +48,19 @@ class Worker:
         return "worker"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor reads no more."""
+        """The supervisor has closed it, or is no more. The reactor calls this at its own end, too."""
+        with suppress(ReactorNotRunning):
+            self._reactor.stop()
+            self.orphaned = True
 
-    def doRead(self) -> None:
+    def doRead(self) -> Any:
         data = os.read(INPUT, 1 << 16)
         if not data:
-            self._reactor.removeReader(self)
-            self._reactor.stop()
-            return
+            return CONNECTION_DONE
         *lines, self._said = (self._said + data).split(b"\n")
         for line in lines:
             self._told(line)
+        return None
 
     def _told(self, line: bytes) -> None:
         try:
@@ -89,6 +98,9 @@ def main() -> int:
     worker = Worker(reactor)
     reactor.callWhenRunning(reactor.addReader, worker)
     reactor.run()
+    if worker.orphaned:
+        with suppress(OSError):  # the last one finds it empty
+            Path(sys.argv[2]).rmdir()
     return int(worker.failed)
 
 

@@ -5,7 +5,9 @@ a counter that begins anew with a new process is what Prometheus expects of a se
 """
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -15,9 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from twisted.internet import defer
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.web.client import Agent, readBody
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
 
 from cometify.admin.metrics import answer_figures
 from cometify.supervisor import Supervisor, Worker
@@ -31,24 +32,44 @@ Told = tuple[int, bytes]
 """The status and the body of an answer."""
 
 
-@implementer(IAgentEndpointFactory)
-@attrs.frozen
-class _At:
-    """Whatever the URL says, the connection goes to a worker's socket."""
+class _Question(Protocol):
+    """A GET that reads to the end: the little that one process of ours needs to ask another."""
 
-    reactor: Any
-    worker: Worker
+    def __init__(self, path: bytes) -> None:
+        self.answer: defer.Deferred[Told] = defer.Deferred(lambda _answer: self._give_up())
+        self._path = path
+        self._data = b""
 
-    def endpointForURI(self, uri: Any) -> UNIXClientEndpoint:
-        return UNIXClientEndpoint(self.reactor, str(self.worker.socket), timeout=PATIENCE)
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"GET %b HTTP/1.0\r\n\r\n" % self._path)
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.answer.called:
+            return
+        head, _, body = self._data.partition(b"\r\n\r\n")
+        length = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
+        if length is None or len(body) != int(length[1]):  # the worker has died over it
+            self.answer.errback(reason)
+        else:
+            self.answer.callback((int(head.split()[1]), body))
+
+    def _give_up(self) -> None:
+        transport: Any = self.transport
+        transport.abortConnection()
 
 
 @defer.inlineCallbacks
 def _ask(reactor: Any, worker: Worker, path: bytes) -> Generator["defer.Deferred[Any]", Any, Told]:
-    agent = Agent.usingEndpointFactory(reactor, _At(reactor, worker))
-    response: Any = yield agent.request(b"GET", b"http://worker" + path)
-    body = yield readBody(response)
-    return response.code, body
+    factory = Factory()
+    factory.noisy = False
+    factory.protocol = partial(_Question, path)
+    question: Any = yield UNIXClientEndpoint(reactor, str(worker.socket), timeout=PATIENCE).connect(factory)
+    answer: Told = yield question.answer
+    return answer
 
 
 @attrs.frozen
