@@ -25,7 +25,7 @@ from cometify.supervisor import Supervisor, Worker
 from cometify.transports.exchange import Exchange
 from cometify.transports.http import Endpoint
 
-PATIENCE = 2
+PATIENCE = 1
 """Seconds in which a worker must have answered."""
 
 Told = tuple[int, bytes]
@@ -79,32 +79,37 @@ class Workers:
     reactor: Any
     supervisor: Supervisor
 
+    def _each(self, path: bytes) -> "dict[Worker, defer.Deferred[Told | None]]":
+        return {
+            worker: _ask(self.reactor, worker, path)
+            .addTimeout(PATIENCE, self.reactor)
+            .addErrback(lambda _failure: None)
+            for worker in self.supervisor.workers
+        }
+
     def ask(self, path: bytes) -> "defer.Deferred[dict[Worker, Told | None]]":
         """What each worker answers; None of one that is not there, or has not answered in time."""
-        workers = list(self.supervisor.workers)
-        asked: list[defer.Deferred[Any]] = [
-            _ask(self.reactor, worker, path).addTimeout(PATIENCE, self.reactor) for worker in workers
-        ]
-        told = defer.DeferredList(asked, consumeErrors=True)
-        return told.addCallback(
-            lambda results: {
-                worker: answer if success else None for worker, (success, answer) in zip(workers, results, strict=True)
-            }
-        )
+        asked = self._each(path)
+        return defer.gatherResults(asked.values()).addCallback(lambda told: dict(zip(asked, told, strict=True)))
 
     def why_not_ready(self) -> "defer.Deferred[str | None]":
         """Why no work should be sent here, or None: one worker that is ready is enough."""
         if self.supervisor.draining:
             return defer.succeed("draining")
-        return self.ask(b"/health/ready").addCallback(_why_none_is_ready)
+        known: defer.Deferred[str | None] = defer.Deferred()
 
+        def look(told: Told | None) -> Told | None:
+            if told is not None and told[0] == 200 and not known.called:  # whoever hangs is not waited for
+                known.callback(None)
+            return told
 
-def _why_none_is_ready(told: Mapping[Worker, Told | None]) -> str | None:
-    answers = [answer for answer in told.values() if answer is not None]
-    if any(status == 200 for status, _body in answers):
-        return None
-    reasons = [json.loads(body)["reason"] for status, body in answers if status == 503]
-    return str(reasons[0]) if reasons else "no_worker"
+        def all_have_told(told: list[Told | None]) -> None:
+            if not known.called:
+                known.callback(next((json.loads(answer[1])["reason"] for answer in told if answer), "no_worker"))
+
+        asked = [answer.addCallback(look) for answer in self._each(b"/health/ready").values()]
+        defer.gatherResults(asked).addCallback(all_have_told).addErrback(known.errback)
+        return known
 
 
 class _Gathered(Collector):
