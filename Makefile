@@ -43,6 +43,8 @@ tools:
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
 	@scripts/need gcc gcc libc6-dev
+	@scripts/need nginx nginx-light
+	@scripts/need haproxy haproxy
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -76,7 +78,7 @@ wheel: $(VENV)/dev
 suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r tests docs protocol pyproject.toml README.md $(SUITE)/
+	@cp -r tests docs deploy protocol pyproject.toml README.md $(SUITE)/
 	@mkdir $(SUITE)/bench
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 

@@ -1,6 +1,7 @@
 """Several workers on one machine, as a user starts them: one port, one service, whatever dies."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -121,6 +122,15 @@ def test_metrics_are_one_target_whose_series_tell_the_worker(three):
     )
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert {family.name for family in read_openmetrics(answer.body.decode())} == set(names)
+
+
+def test_the_docs_list_what_several_workers_have_more(three):
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    section = text.partition("## Several workers")[2].partition("## Alerts")[0]
+    listed = re.findall(r"^\| `(cometify_\w+)", section, re.MULTILINE)
+    assert sorted(listed) == ["cometify_worker_deaths_total", "cometify_worker_up"]
+    for name in listed:
+        assert sorted(three.figures(name)) == three.numbers
 
 
 def test_one_worker_that_answers_is_enough_to_be_ready(three):
