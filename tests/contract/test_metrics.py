@@ -162,7 +162,9 @@ def test_the_table_in_the_docs_has_each_figure_and_no_other(world):
     ]
     assert sorted(listed) == sorted(exposed)
     samples = {key[0] if isinstance(key, tuple) else key for key in figures(world)}
-    assert set(re.findall(r"\b(?:cometify|process)_[a-z_]+\b", text)) <= samples | set(exposed) | {"cometify_worker_deaths_total"}
+    assert set(re.findall(r"\b(?:cometify|process)_[a-z_]+\b", text)) <= samples | set(exposed) | {
+        "cometify_worker_deaths_total"
+    }
 
 
 def test_what_alerts_are_about_is_there_before_it_happens(world):
