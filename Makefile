@@ -45,6 +45,7 @@ tools:
 	@scripts/need gcc gcc libc6-dev
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
+	@scripts/need redis-server redis-server
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from cometify.settings import Settings, SettingsError, load, workers_of
+from cometify.settings import Settings, SettingsError, load
 
 
 class Options(usage.Options):
@@ -36,8 +36,10 @@ class Options(usage.Options):
         self.lists["websocket"] += (endpoint,)
 
     def overrides(self) -> dict[str, Any]:
-        """What stands on the command line. Raises `SettingsError`."""
-        workers = self["workers"] and workers_of(self["workers"])
+        """What stands on the command line."""
+        workers = self["workers"]
+        if workers and workers.isascii() and workers.isdigit():
+            workers = int(workers)
         return {**self.lists, "admin": self["admin"], "redis": self["redis"], "workers": workers}
 
     def postOptions(self) -> None:

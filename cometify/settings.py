@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from cometify.core.account import Account
+from cometify.core.location import Location, read_location
 
 DEFAULT_FILE = "cometify.toml"
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -33,6 +34,10 @@ class Settings:
     websocket: tuple[str, ...] = ("tcp:2323",)
     admin: str = "tcp:8082:interface=127.0.0.1"
     trusted_proxies: tuple[Any, ...] = ()
+    redis: Location | None = None
+    """Where pushes are kept, and what makes several nodes one service; None: in memory."""
+    redis_wait: int = 0
+    """Replicas of Redis that must have a push before its publisher is answered."""
     heartbeat: int = 25
     """Seconds between two heartbeats."""
     drain: int = 10
@@ -67,10 +72,8 @@ def _made_up_account() -> Account:
 def _settings(
     table: dict[str, Any], overrides: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
 ) -> Settings:
-    if "redis" in table or overrides.get("redis"):
-        raise SettingsError("redis: this version keeps pushes in memory only; remove the key.")
-    values = _read_table(table, _TOP, "")
-    values.update({name: value for name, value in overrides.items() if value})
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items() if value}
+    values = _read_table({**table, **given}, _TOP, "")
     settings = Settings(accounts=accounts, made_up=made_up, **values)
     if settings.workers > 1:
         _check_workers(settings)
@@ -79,6 +82,11 @@ def _settings(
 
 def _check_workers(settings: Settings) -> None:
     """Whether several processes can be one service with these settings. Raises `SettingsError`."""
+    if settings.redis is None:
+        raise SettingsError(
+            f'workers: {settings.workers} of them would each have pushes of its own: set redis = "redis://…", which makes '
+            "them one service, or workers = 1."
+        )
     for key, endpoints in (("http", settings.http), ("websocket", settings.websocket)):
         for endpoint in endpoints:
             if not _SHARED.match(endpoint):
@@ -88,18 +96,14 @@ def _check_workers(settings: Settings) -> None:
                 )
 
 
-def workers_of(option: str) -> int:
-    """The number that `--workers` gives. Raises `SettingsError`."""
-    number: Any = int(option) if option.isascii() and option.isdigit() else option
-    return int(_read_table({"workers": number}, _TOP, "--")["workers"])
-
-
 def as_table(settings: Settings) -> dict[str, Any]:
     """What a file would say, in types that JSON knows. `read_table` gives the settings back."""
     table: dict[str, Any] = {}
     for name in _TOP:
         value = getattr(settings, name)
-        if value is not None:
+        if isinstance(value, Location):
+            table[name] = value.url
+        elif value is not None:
             table[name] = list(map(str, value)) if isinstance(value, tuple) else value
     accounts = [attrs.asdict(account, recurse=False) for account in settings.accounts]
     table["account"] = [{name: value for name, value in one.items() if value is not None} for one in accounts]
@@ -200,6 +204,8 @@ _TOP: dict[str, Callable[[Any], Any]] = {
     "websocket": _strings(0),
     "admin": _string,
     "trusted_proxies": _networks,
+    "redis": read_location,
+    "redis_wait": _whole(0, 100),
     "heartbeat": _whole(1, 300),
     "drain": _whole(0, 3600),
     "workers": _whole(1, 1000),

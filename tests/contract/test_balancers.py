@@ -51,7 +51,9 @@ class Balancer(Client):
         text = self._put(text, r"^( +bind) :80$", rf"\1 127.0.0.1:{self.port}")
         for number, (port, health) in enumerate(nodes, 1):
             text = self._put(
-                text, rf"server node{number} 10\.0\.0\.1{number}:8081$", f"server node{number} 127.0.0.1:{port} port {health}"
+                text,
+                rf"server node{number} 10\.0\.0\.1{number}:8081$",
+                f"server node{number} 127.0.0.1:{port} port {health}",
             )
         (self.folder / "haproxy.cfg").write_text(text)
         return ["haproxy", "-db", "-f", str(self.folder / "haproxy.cfg")]
@@ -106,7 +108,7 @@ class Dying:
             connection, _address = self._socket.accept()
             with connection:
                 data = b""
-                while not (data.endswith(b"end") or b"GET" in data and data.endswith(b"\r\n\r\n")):
+                while not (data.endswith(b"end") or (b"GET" in data and data.endswith(b"\r\n\r\n"))):
                     more = connection.recv(1 << 16)
                     if not more:
                         break

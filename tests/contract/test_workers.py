@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from tests.conftest import PYTHONPATH, TWISTD, Server, assert_clean, free_ports, make_certificate
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
 from tests.wire import API_KEY, Closed, Connection, Stream, WebSocket, eventually, request_bytes
 
 
@@ -64,12 +64,12 @@ class Workers(Server):
 
 
 @pytest.fixture(scope="module")
-def start_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Workers]]:
+def start_workers(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Workers]]:
     """Start servers: start_workers(workers=3, heartbeat=1, ...)."""
     servers: list[Workers] = []
 
     def start(**options: Any) -> Workers:
-        servers.append(Workers(tmp_path_factory.mktemp("workers"), {"drain": 2, **options}, {}))
+        servers.append(Workers(tmp_path_factory.mktemp("workers"), {"drain": 2, "redis": redis.url, **options}, {}))
         return servers[-1].start()
 
     yield start
@@ -325,11 +325,11 @@ def test_sighup_reaches_all_workers_and_those_that_come_later(start_workers):
     assert statuses("2") == {200}
 
 
-def test_the_account_that_is_made_up_is_the_same_in_all_workers(tmp_path):
+def test_the_account_that_is_made_up_is_the_same_in_all_workers(redis, tmp_path):
     port, admin = free_ports(2)
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*TWISTD, "-n", "--pidfile=", "cometify", "--workers=2", f"--http=tcp:{port}:interface=127.0.0.1",
+            [*TWISTD, "-n", "--pidfile=", "cometify", "--workers=2", f"--redis={redis.url}", f"--http=tcp:{port}:interface=127.0.0.1",
              f"--websocket=tcp:{free_ports(1)[0]}:interface=127.0.0.1", f"--admin=tcp:{admin}:interface=127.0.0.1"],
             cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": PYTHONPATH},
         )  # fmt: skip
