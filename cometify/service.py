@@ -135,16 +135,20 @@ class Cometify(MultiService):
                 return
 
 
-def build(
-    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, port: type[EagerPort] = EagerPort
-) -> Cometify:
-    """A server with its ports, to be started as a service. `port`: what listens on TCP. Raises `SettingsError`."""
+def build(settings: Settings, reactor: Any, clock: Callable[[], int] | None = None) -> Cometify:
+    """A server with its ports, to be started as a service. Raises `SettingsError`."""
     server = Cometify(settings, reactor, clock or engine_clock())
+    ports_of(server, reactor, EagerPort).setServiceParent(server)
+    return server
+
+
+def ports_of(server: Cometify, reactor: Any, port: type[EagerPort]) -> Ports:
+    """The ports that a server is to be reached at. `port`: what listens on TCP. Raises `SettingsError`."""
+    settings = server.settings
     sites = {"http": server.http, "websocket": server.websocket}
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
     ports.append(("admin", settings.admin, server.admin))
-    Ports(EagerReactor(reactor, port), ports, server.drain).setServiceParent(server)
-    return server
+    return Ports(EagerReactor(reactor, port), ports, server.drain)
 
 
 def supervise(settings: Settings, reactor: Any, up: Callable[[], None]) -> Supervisor:

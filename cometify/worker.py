@@ -20,13 +20,17 @@ from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.engine.clock import engine_clock
 from cometify.net import SharedPort
-from cometify.service import Cometify, build
-from cometify.settings import SettingsError, read_table
+from cometify.ports import Ports
+from cometify.service import Cometify, ports_of
+from cometify.settings import Settings, SettingsError, read_table
 
 log = Logger("cometify.worker")  # and not __main__
 
 INPUT, OUTPUT = 0, 1
+PATIENCE = 2
+"""Seconds that a worker waits at most for its engine before it listens."""
 
 
 @implementer(IReadDescriptor)
@@ -66,21 +70,37 @@ class Worker:
         try:
             settings = read_table(json.loads(line))
             if self._server is None:
-                self._begin(build(settings, self._reactor, port=SharedPort))
+                self._server = self._begin(settings)
             else:
                 self._server.change_accounts(settings)
-        except (SettingsError, SystemExit) as error:  # at another moment than the supervisor's own look
-            log.error("{error}", error=str(error))  # noqa: TRY400 - the reason is in the line
-            self.failed = True
-            self._reactor.removeReader(self)
-            self._reactor.stop()
+        except SettingsError as error:
+            self._fail(error)
 
-    def _begin(self, server: Cometify) -> None:
-        server.privilegedStartService()
+    def _begin(self, settings: Settings) -> Cometify:
+        server = Cometify(settings, self._reactor, engine_clock())
+        ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
-        self._server = server
-        log.info("Serves", serves=True)
+        self._open(server, ports, self._reactor.seconds() + PATIENCE)
+        return server
+
+    def _open(self, server: Cometify, ports: Ports, until: float) -> None:
+        """Listen once the engine is there: until then the others have all who come. But not much later."""
+        if not server.engine.available and self._reactor.seconds() < until:
+            self._reactor.callLater(0.02, self._open, server, ports, until)
+        elif server.running:
+            try:
+                ports.setServiceParent(server)
+            except SystemExit as error:  # somebody has taken a port since the supervisor looked
+                self._fail(error)
+            else:
+                log.info("Serves", serves=True)
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("{error}", error=str(error))
+        self.failed = True
+        self._reactor.removeReader(self)
+        self._reactor.stop()
 
 
 def main() -> int:

@@ -329,7 +329,8 @@ def test_the_account_that_is_made_up_is_the_same_in_all_workers(redis, tmp_path)
     port, admin = free_ports(2)
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*TWISTD, "-n", "--pidfile=", "cometify", "--workers=2", f"--redis={redis.url}", f"--http=tcp:{port}:interface=127.0.0.1",
+            [*TWISTD, "-n", "--pidfile=", "cometify", "--workers=2", f"--redis={redis.url}",
+             f"--http=tcp:{port}:interface=127.0.0.1",
              f"--websocket=tcp:{free_ports(1)[0]}:interface=127.0.0.1", f"--admin=tcp:{admin}:interface=127.0.0.1"],
             cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": PYTHONPATH},
         )  # fmt: skip
