@@ -53,7 +53,7 @@ class Cometify(MultiService):
         self.sweep = Sweep(reactor.callLater)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
         self.engine = self._make_engine(clock)
-        self.census = Census()
+        self.census = Census(None if self.engine.places is None else self.engine.places.leave)
         self.pulse = Pulse(settings.heartbeat)
         self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
         self._node = node = Node(

@@ -6,6 +6,7 @@
 --   NAME:oldest    zset   the identifiers of which pushes are kept, by the position of their oldest
 --   NAME:p:IDENT   list   the pushes kept of an identifier: "POSITION SECRET PUSH_ID HEAD", oldest first
 --   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes
+--   NAME:unsaid    list   what is kept and not published yet, for replicas must have it first: "CHANNEL TEXT"
 --
 -- Pushes expire by themselves a minute after they are too old; what it takes to tell a gap is kept for a day more.
 
@@ -87,5 +88,18 @@ local function drop(oldest, most)
             return
         end
         drop_oldest(first[1])
+    end
+end
+
+-- Publish what waits for it, in its order, up to `highest`.
+local function say(highest)
+    while true do
+        local first = redis.call('LINDEX', NAME .. ':unsaid', 0)
+        local channel, text = (first or ''):match('^(%S+) (.*)$')
+        if not channel or tonumber(text:match('^%d+ %d+ (%d+)')) > highest then
+            return
+        end
+        redis.call('LPOP', NAME .. ':unsaid')
+        redis.call('PUBLISH', channel, text)
     end
 end

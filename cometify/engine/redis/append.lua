@@ -8,6 +8,7 @@ local most_pushes, most_bytes, keep_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
 local channel = ARGV[10]
 local signature, spelled, signature_memory = ARGV[11], ARGV[12], tonumber(ARGV[13])
 local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
+local waits = ARGV[18] == '1'
 
 local RECENTLY = 600 -- seconds
 
@@ -18,6 +19,9 @@ if key ~= '' then
         local same, position, count = answered:match('^(%S+) (%d+) (%d+)$')
         if same ~= fingerprint then
             return {'mismatch'}
+        end
+        if waits then
+            redis.call('HSET', NAME, 'again', position) -- something to wait for: what came before it has arrived then, too
         end
         return {'again', position, count}
     end
@@ -97,5 +101,12 @@ if key ~= '' then
 end
 
 -- Tell all nodes that follow the channel: with what was before it, by which a node knows that it has missed nothing.
-redis.call('PUBLISH', channel, digits(began) .. ' ' .. digits(before) .. ' ' .. entry)
+local text = digits(began) .. ' ' .. digits(before) .. ' ' .. entry
+if waits then
+    redis.call('RPUSH', NAME .. ':unsaid', channel .. ' ' .. text)
+    redis.call('EXPIRE', NAME .. ':unsaid', SECONDS_OF_PUSHES)
+else
+    say(position)
+    redis.call('PUBLISH', channel, text)
+end
 return {'ok', digits(position)}
