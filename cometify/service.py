@@ -20,6 +20,7 @@ from cometify.admin.root import AdminRoot
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
+from cometify.expiry import Expiry
 from cometify.joining import Joining
 from cometify.lateness import Lateness
 from cometify.net import EagerReactor
@@ -40,9 +41,11 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds."""
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set."""
 
-    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, reactor: Any, clock: Callable[[], int], wall: Callable[[], float] = time.time
+    ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
@@ -52,7 +55,10 @@ class Cometify(MultiService):
         self.engine = MemoryEngine(clock, self.registry.announce)
         self.census = Census()
         self.pulse = Pulse(settings.heartbeat)
-        self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
+        self.expiry = Expiry(reactor.callLater, wall)
+        self.joining = Joining(
+            self.engine, self.registry, self.census, self.sweep, self.pulse, self.expiry, reactor.seconds
+        )
         self._node = node = Node(
             self.accounts,
             self.joining,

@@ -121,6 +121,10 @@ def test_samples_carry_the_key_that_was_typed_and_run_as_they_are_shown(server: 
                 assert json.loads(run_text(name, filled, tmp_path))["listeners"] == 1
             case ["secure-key", _]:
                 assert run_text(name, filled, tmp_path).strip() == secure_key("metrics", "tweets")
+            case ["token", _]:
+                token = run_text(name, filled, tmp_path).strip()
+                with server.stream(f"identifiers=chat,metrics,metrics_7&token={token}") as stream:
+                    assert stream.joined()["secret"] == ["chat", "metrics_7"]
     for language in ("PHP", "Python", "Node", "the shell"):
         has(arrived(page, f"Hello from {language}"), how="elsewhere", transport="websocket", identifier="chat")
 
