@@ -36,7 +36,7 @@ class IEngine(Protocol):
         """Number, keep and announce a push: one step, nothing of it is seen before all of it is done.
 
         The Deferred fires once the engine has the push, and never waits for listeners. Fails with `Refused`:
-        signature_reused, engine_unavailable (it may have been pushed all the same).
+        signature_reused, nonce_reused, engine_unavailable (it may have been pushed all the same).
         """
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:

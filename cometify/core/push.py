@@ -7,13 +7,17 @@ from cometify.core.identifier import Identifier
 
 @attrs.define
 class Draft:
-    """An accepted push that has no position yet. `signature` is what was signed with, to be remembered; None: nothing is."""
+    """An accepted push that has no position yet. `signature` is what was signed with, to be remembered; None: nothing is.
+
+    `nonce`: of the request that it came with, which is to be the only one with it; of a batch only the first draft has it.
+    """
 
     identifier: Identifier
     text: str
     secret: bool
     push_id: int | None
     signature: bytes | None
+    nonce: str | None = None
 
 
 @attrs.define(eq=False)

@@ -7,7 +7,7 @@ import attrs
 from twisted.internet import defer
 
 from cometify.core import errors
-from cometify.core.account import KEPT, REMEMBERED, SECOND, SIGNATURE_REMEMBERED, Account
+from cometify.core.account import KEPT, NONCE_REMEMBERED, REMEMBERED, SECOND, SIGNATURE_REMEMBERED, Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft, Push
@@ -29,6 +29,8 @@ class _Book:
     floors: dict[str, tuple[int, int]] = attrs.Factory(dict)  # of channels that have no ring, longest gone first
     signatures: dict[bytes, Identifier] = attrs.Factory(dict)
     signed: deque[tuple[int, bytes]] = attrs.Factory(deque)
+    nonces: set[str] = attrs.Factory(set)
+    given: deque[tuple[int, str]] = attrs.Factory(deque)  # the nonces, longest remembered first
 
 
 class MemoryEngine:
@@ -59,6 +61,7 @@ class MemoryEngine:
         book = self._book(account.api_key)
         now = max(self._clock(), book.last)
         try:
+            self._remember_nonce(book, draft, now)
             self._remember_signature(book, account, draft, now)
         except errors.Refused:
             return defer.fail()
@@ -92,6 +95,23 @@ class MemoryEngine:
                 "(identifier and text are signed without a separator). Spell one identifier in another case, which changes "
                 "its signature, or sign with HMAC.",
             )
+
+    def _remember_nonce(self, book: _Book, draft: Draft, now: int) -> None:
+        if draft.nonce is None:
+            return
+        self._forget_nonces(book, now)
+        if draft.nonce in book.nonces:
+            raise errors.Refused(
+                errors.NONCE_REUSED,
+                "A request with this Cometify-Nonce was accepted within ten minutes, and nothing was pushed now: make a new "
+                "one at random for each request.",
+            )
+        book.nonces.add(draft.nonce)
+        book.given.append((now, draft.nonce))
+
+    def _forget_nonces(self, book: _Book, now: int) -> None:
+        while book.given and book.given[0][0] < now - NONCE_REMEMBERED:
+            book.nonces.discard(book.given.popleft()[1])
 
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.rings.get(channel[1])
@@ -156,6 +176,7 @@ class MemoryEngine:
         for book in self._books.values():
             time = max(now, book.last)
             self._drop(book, time - KEPT, book.kept_bytes)
+            self._forget_nonces(book, time)
             for identifier in list(book.floors):
                 if max(book.floors[identifier]) > time - REMEMBERED:
                     break
