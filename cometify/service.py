@@ -68,7 +68,7 @@ class Cometify(MultiService):
             reactor.callLater,
             reactor.seconds,
         )
-        self.push = PushEndpoint(self.engine, self.registry, self.accounts)
+        self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
         self.http = Site(Root(self.push, node, reactor), reactor)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
         self.lateness = Lateness(reactor)

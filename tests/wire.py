@@ -42,6 +42,16 @@ def jwt_signed(signed: str, secret: str = API_SECRET) -> str:
     return signed + "." + _base64url(hmac.digest(secret.encode(), signed.encode(), "sha256"))
 
 
+def seal(
+    path: str, body: bytes, timestamp: float | str, nonce: str, secret: str = API_SECRET, method: str = "POST"
+) -> dict[str, str]:
+    """The headers of a request that is signed with HMAC."""
+    stamp = timestamp if isinstance(timestamp, str) else str(int(timestamp))
+    signed = "\n".join(["v2", method, path, stamp, nonce, hashlib.sha256(body).hexdigest()])
+    digest = hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
+    return {"Cometify-Timestamp": stamp, "Cometify-Nonce": nonce, "Cometify-Signature": digest}
+
+
 def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
