@@ -218,7 +218,7 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
             shares.setdefault(name, []).extend(new)
     going_on = {name: joined[name] for name in shares if name in joined}
     at_once = not poll or any(group.position is None for group in groups)
-    has_ready = at_once or any(group.key == "wrong" for group in groups)
+    has_ready = at_once or any(group.is_warned for group in groups)
     return Listen(groups, moment, at, shares, going_on, lost, has_ready, at_once)
 
 
