@@ -18,6 +18,8 @@ PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
 _NAMES = {name.encode(): name for name in PARAMETERS}
 MAX_BATCH = 100
 """Pushes in one request."""
+MAX_KEY = 128
+"""Characters of an Idempotency-Key."""
 
 
 def fields_from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, object]:
@@ -135,6 +137,15 @@ def _draft(identifier: Identifier, fields: Mapping[str, object]) -> Draft:
     secret = _read_secret(fields)
     push_id = None if fields.get("push_id") is None else read_integer(fields["push_id"], "push_id", MAX_ID)
     return Draft(identifier, text, secret, push_id, None)
+
+
+def read_key(value: str | None) -> str | None:
+    """The Idempotency-Key of a push, None if it has none. Raises `Refused` (invalid_parameter)."""
+    if value is None or (1 <= len(value) <= MAX_KEY and value.isascii() and value.isprintable()):
+        return value
+    raise errors.Refused(
+        errors.INVALID_PARAMETER, f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters, made at random."
+    )
 
 
 def _required(fields: Mapping[str, object], name: str) -> object:

@@ -110,7 +110,7 @@ def test_a_seal_shows_neither_text_nor_signature():
 def test_secure_is_not_looked_at():
     for more in ({}, {"secure": "wrong"}, {"secure": 7}):
         draft = admit_sealed("Chat", {"text": "Hello", "secret": 1, "push_id": 7, **more}, NONCE)
-        assert draft == Draft(Identifier("Chat", "chat"), "Hello", True, 7, None, NONCE)
+        assert draft == Draft(Identifier("Chat", "chat"), "Hello", True, 7, None, nonce=NONCE)
 
 
 def test_an_account_that_demands_v2_takes_no_secure():
@@ -136,7 +136,7 @@ def test_a_batch_is_drafts_in_its_order_and_the_first_has_the_nonce():
         NONCE,
     )
     assert drafts == [
-        Draft(Identifier("Chat", "chat"), "one", False, None, None, NONCE),
+        Draft(Identifier("Chat", "chat"), "one", False, None, None, nonce=NONCE),
         Draft(Identifier("metrics", "metrics"), "", True, 7, None),
         Draft(Identifier("chat", "chat"), "one", False, None, None),
     ]
