@@ -66,8 +66,9 @@ _read_fields_again = lru_cache(512)(read_fields)
 
 
 def _reader(endpoint: Any, block: bytes) -> Callable[[bytes], Fields | None]:
-    """What never comes again (a handshake's key, a signature of ours) would only drive out what does."""
-    return read_fields if endpoint.upgrades or b"ometify-" in block else _read_fields_again
+    """What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does."""
+    once = endpoint.upgrades or b"ometify-" in block or b"dempotency-" in block
+    return read_fields if once else _read_fields_again
 
 
 @lru_cache(4096)
