@@ -71,7 +71,8 @@ class MemoryEngine:
                 answered = book.answers.get(draft.key, now)
                 if answered is not None:
                     return defer.succeed(_again(draft, *answered))
-            self._remember_nonce(book, draft, now)
+            if draft.nonce is not None:
+                self._remember_nonce(book, draft.nonce, now)
             self._remember_signature(book, account, draft, now)
         except errors.Refused:
             return defer.fail()
@@ -97,12 +98,10 @@ class MemoryEngine:
             raise refusals.signature_reused(used_for.spelled)
 
     @staticmethod
-    def _remember_nonce(book: _Book, draft: Draft, now: int) -> None:
-        if draft.nonce is None:
-            return
-        if book.nonces.get(draft.nonce, now):
+    def _remember_nonce(book: _Book, nonce: str, now: int) -> None:
+        if book.nonces.get(nonce, now):
             raise refusals.nonce_reused()
-        book.nonces.put(draft.nonce, True, now)
+        book.nonces.put(nonce, True, now)
 
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])

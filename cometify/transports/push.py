@@ -170,7 +170,9 @@ def _first_error(failure: Failure) -> Failure:
 
 
 def idempotency_key(request: Exchange) -> str | None:
-    """Raises `Refused`."""
+    """The key of a request, None if it has none. Raises `Refused`."""
+    if request.header("idempotency-key") is None:
+        return None
     return read_key(_only(request, "Idempotency-Key"))
 
 

@@ -65,12 +65,6 @@ def read_fields(block: bytes) -> Fields | None:
 _read_fields_again = lru_cache(512)(read_fields)
 
 
-def _reader(endpoint: Any, block: bytes) -> Callable[[bytes], Fields | None]:
-    """What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does."""
-    once = endpoint.upgrades or b"ometify-" in block or b"dempotency-" in block
-    return read_fields if once else _read_fields_again
-
-
 @lru_cache(4096)
 def _segments(path: bytes) -> tuple[str, ...]:
     return tuple(path.decode().split("/"))
@@ -256,7 +250,9 @@ class QuickChannel(HTTPChannel):
         segments = _segments(line[2])
         endpoint = self.site.resource.find(segments)
         block = data[at + 2 : end + 2]
-        fields = _reader(endpoint, block)(block)
+        # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
+        once = endpoint.upgrades or b"ometify-" in block or b"dempotency-" in block
+        fields = read_fields(block) if once else _read_fields_again(block)
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return self._leave(data)
         end += 4
