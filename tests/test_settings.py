@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from cometify.core.account import Account
+from cometify.core.location import Location
 from cometify.settings import Settings, SettingsError, load
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
@@ -53,7 +54,7 @@ def test_everything_can_be_set(read):
         'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-        "buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\n"
+        'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -61,7 +62,7 @@ def test_everything_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2"),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -122,15 +123,20 @@ def test_what_is_no_utf_8_is_refused(tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "overrides"), [('redis = "redis://localhost"\n', {}), ("", {"redis": "redis://x"})])
-def test_redis_is_refused_for_there_is_none(refuse, text, overrides):
-    assert refuse(text + ACCOUNT, **overrides).startswith("redis: ")
+def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
+    said = refuse('redis = "localhost"\n' + ACCOUNT)
+    assert said.startswith("redis: must be a URL")
+    assert refuse(ACCOUNT, redis="localhost") == said
+
+
+def test_redis_is_a_location(read):
+    assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == Location((("127.0.0.1", 6379),), database=2)
 
 
 def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=r"^redis: "):
-        load(None, {"redis": "redis://x"})
+        load(None, {"redis": "x"})
 
 
 @pytest.mark.parametrize(
@@ -173,6 +179,8 @@ def test_a_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ("buffer_bytes = 524287", "buffer_bytes: must be a whole number from 524288 on."),
         ("keep_bytes = 524287", "keep_bytes: must be a whole number from 524288 on."),
         ("signature_memory = -1", "signature_memory: must be a whole number from 0 on."),
+        ('signatures = "v1"', 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
+        ("signatures = 2", 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
         ("origins = []", "origins: must be an array of 1 to 1000 strings."),
         ('origins = ["www.example.org"]', 'origins: "www.example.org" is no origin'),
         ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is no origin'),

@@ -208,8 +208,11 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
    */
   function regroup(): void {
     if (!groups[0]) close('idle');
-    else if (!begun || current() !== 'websocket' || groups.some(overlaps)) ask();
-    else {
+    else if (!begun || current() !== 'websocket' || groups.some(overlaps)) {
+      ask();
+      // A poll may be answered at once, for it asks what was not asked before.
+      fruitful = true;
+    } else {
       asked = [...groups];
       owed.push(asked);
       effects.push({ type: 'listen' });

@@ -9,6 +9,8 @@ export type Source = () => string | Promise<string>;
 
 /** A token is renewed so long before it expires, or halfway if it lives shorter than twice that. */
 const MARGIN = 30_000;
+/** And not more often than this, should the page give the same token again. */
+const SOON = 3_000;
 
 /**
  * Milliseconds that a JWT has left by this machine's clock. NaN if it does not say, or in a way that
@@ -37,15 +39,13 @@ export function expire(group: Group): boolean {
 
 /**
  * Asks for the tokens that are due. Rejects with what the page's code threw. Whether it gave a token
- * is left to the server to say, and so is one that has expired by a clock that may be wrong. What
- * gives the same token again has no other.
+ * is left to the server to say, and so is one that has expired by a clock that may be wrong.
  */
 export async function renew(groups: Group[]): Promise<void> {
   for (const group of groups.filter(isDue)) {
     const token = `${await (group.source as Source)()}`;
     const left = timeLeft(token);
-    group.renewal =
-      left > 0 && token !== group.token ? Date.now() + Math.max(left / 2, left - MARGIN) : Infinity;
+    group.renewal = left > 0 ? Date.now() + Math.max(left / 2, left - MARGIN, SOON) : Infinity;
     group.token = token;
   }
 }

@@ -77,6 +77,13 @@ describe('another group', () => {
     assert.equal(rig.ready(150).did, '');
   });
 
+  test('a poll that is answered at once for being another one is followed by the next', () => {
+    const rig = new Rig([groupOf('chat')], ['poll']).do('start').ready(100).heartbeat(100).whole();
+    assert.equal(rig.do('regroup').did, 'close, open poll');
+    assert.equal(rig.later(5).heartbeat(105).whole().did, 'close, open poll');
+    assert.equal(rig.later(5).heartbeat(110).whole().did, 'close, waiting 500');
+  });
+
   test('while it waits to connect, it is asked for when it does', () => {
     const rig = joined().later(6_000).cut();
     rig.groups.push(groupOf('news'));

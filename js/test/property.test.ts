@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Frame } from '../src/frames';
+import type { Group } from '../src/group';
 import type { Effect } from '../src/machine';
 import type { Transport } from '../src/transport';
 import { pick, seeded } from './random';
@@ -38,16 +39,29 @@ function anyStep(rig: Rig, chance: () => number): void {
     if (rig.deadline < Infinity && chance() < 0.7) rig.due();
     else rig.do('tick');
   } else if (dice < 0.9) rig.wake(chance() < 0.3);
+  else if (dice < 0.93) regroup(rig, chance);
   else if (dice < 0.96) rig.do('hide');
   else if (dice < 0.995) rig.do('start');
   else rig.do('stop');
+}
+
+type Names = Parameters<typeof groupOf>[0];
+
+/** A group comes or goes, or both, as subscribe and unsubscribe have it. */
+function regroup(rig: Rig, chance: () => number): void {
+  const { groups } = rig;
+  if (chance() < 0.5) groups.splice(Math.floor(chance() * groups.length), 1);
+  if (chance() < 0.6)
+    groups.push(groupOf(pick<Names>(chance, ['a', ['b', 'c'], { a: 3 }, { c: 0 }])));
+  rig.do('regroup');
 }
 
 /** What must hold of any life of a listener. */
 class Watch {
   live = 0;
   state = 'idle';
-  last = new Map<string, number>();
+  /** The position of the last push that each group was given, since the last gap. */
+  last = new Map<Group, number>();
 
   constructor(readonly rig: Rig) {}
 
@@ -82,8 +96,9 @@ class Watch {
       const { group, push } = effect;
       assert.match(this.state, /^connect/);
       assert.ok(group.spelling.has(push.identifier));
-      assert.ok(push.position > (this.last.get(push.identifier) ?? -1), 'no push twice');
-      this.last.set(push.identifier, push.position);
+      assert.ok(this.rig.groups.includes(group), 'a group that is gone gets nothing');
+      assert.ok(push.position > (this.last.get(group) ?? -1), 'no push twice');
+      this.last.set(group, push.position);
     }
   }
 }
@@ -94,13 +109,14 @@ function live(seed: number): void {
   const rig = new Rig(groups, pick(chance, [ALL, ['stream', 'poll'], ['poll']]));
   const watch = new Watch(rig);
   for (let i = 0; i < STEPS; i++) {
-    const before = groups.map(({ position, isGap }) => ({ position, isGap }));
+    const before = new Map(groups.map((group) => [group, { ...group }]));
     anyStep(rig, chance);
     watch.effects(rig.effects);
-    groups.forEach(({ position }, k) => {
-      const { position: old, isGap } = before[k] as (typeof before)[0];
-      if (old !== undefined && !isGap) assert.ok((position as number) >= old, 'a cursor went back');
-    });
+    for (const [group, { position, isGap }] of before) {
+      if (position !== undefined && !isGap) {
+        assert.ok((group.position as number) >= position, 'a cursor went back');
+      }
+    }
   }
 }
 

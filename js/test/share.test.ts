@@ -196,6 +196,20 @@ describe('tabs that share a listener', () => {
     assert.equal(server.joined.size, 1);
   });
 
+  test('stopped, a tab has no lock, no channel and no timer, and hears nothing', async () => {
+    const [one, other] = [open(), open()];
+    await connected(one, other);
+    for (const tab of [locks.leader as Tab, locks.leader === one ? other : one]) {
+      tab.run('listener.stop()');
+      await until(() => locks.leader !== tab, 'the lock is free');
+      assert.deepEqual([tab.open, tab.pending, tab.state], [0, 0, 'stopped']);
+    }
+    assert.equal(locks.leader, undefined);
+    await until(() => server.joined.size === 0, 'no listener is left');
+    server.push('chat', 'too late');
+    assert.deepEqual([one.got, other.got], [[], []]);
+  });
+
   test('a fatal error fails every tab, each with the reason', async () => {
     const all = Array.from({ length: 3 }, () => open());
     await connected(...all);
@@ -224,6 +238,17 @@ describe('tabs that share a listener', () => {
     tabs.push(alone);
     await connected(alone);
     assert.equal(alone.transport, 'websocket');
+    alone.run(`
+      other = [];
+      listener.subscribe({news: 5}, {token: () => 'a.b.c', callback: (data) => other.push(data)});
+    `);
+    await until(() => server.asked[0]?.listens === 2, 'asked for more');
+    assert.equal(server.asked[0]?.listen?.groups[1]?.token, 'a.b.c');
+    server.push('news', 'no', 4);
+    server.push('news', 'yes', 6);
+    server.push('chat', 'hi');
+    await until(() => alone.got.length, 'the last');
+    assert.deepEqual([alone.got, alone.run('other.join()')], [['hi'], 'yes']);
     assert.deepEqual(alone.said, []);
   });
 

@@ -198,8 +198,14 @@ export class Tab {
     this.crash();
   }
 
+  /** Channels that are open. */
   get open(): number {
     return this.channels.size;
+  }
+
+  /** Timers that are set. */
+  get pending(): number {
+    return this.timers.size;
   }
 
   private world(): Record<string, unknown> {
