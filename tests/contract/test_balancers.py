@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import Redis, Server, assert_clean, free_ports
+from tests.contract.follower import follow_and_push
 from tests.wire import (
     API_KEY,
     DEFLATE,
     FORM,
     Client,
-    Closed,
     Connection,
     Stream,
     eventually,
@@ -189,99 +189,24 @@ def test_each_visitor_is_counted_by_the_own_address_and_cannot_choose_it(balance
 # Nodes that die.
 
 
-class Follower(threading.Thread):
-    """A listener that comes back until it has `count` pushes. `texts`: what it got, over all its connections."""
-
-    def __init__(self, client: Client, transport: str, number: int, count: int) -> None:
-        super().__init__()
-        self.joined = threading.Event()
-        self.texts: list[str] = []
-        self.positions: list[int] = []
-        self.connections = 0
-        self.gaps = 0
-        self._client = client
-        self._transport = transport
-        self._query = f"identifiers=followed&listener=follower{number:04}"
-        self._count = count
-        self._until = time.monotonic() + 30
-        self._position = 0
-
-    def run(self) -> None:
-        while len(self.texts) < self._count and time.monotonic() < self._until:
-            with suppress(EOFError, OSError, Closed, ValueError, KeyError):
-                self._connect()
-            time.sleep(0.02)  # what a client does that was cut or refused, only shorter
-
-    def _connect(self) -> None:
-        query = self._query + (f"&position={self._position}" if self._position else "")
-        if self._transport == "poll":
-            answer = self._client.poll(query=query)
-            for frame in answer.frames if answer.status == 200 else ():
-                self._take(frame)
-            return
-        open_it = self._client.websocket if self._transport == "websocket" else self._client.stream
-        more = {} if self._transport == "websocket" else {"path": self._transport}
-        with open_it(query, **more) as listener:
-            self.connections += 1
-            while listener.status in (101, 200) and len(self.texts) < self._count:
-                self._take(listener.frame())
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        if frame["type"] == "ready" and not self._position:
-            (self._position,) = frame["positions"]
-        elif frame["type"] == "push":
-            self.texts.append(frame["text"])
-            self.positions.append(frame["position"])
-            self._position = frame["position"]
-        elif frame["type"] == "heartbeat":
-            self._position = frame["position"]
-            self.joined.set()
-        self.gaps += frame["type"] == "gap"
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_push_is_lost_or_doubled_when_a_node_goes(balanced, nodes, how):
-    count = 80
-    followers = [
-        Follower(balanced, transport, number, count)
-        for number, transport in enumerate(("websocket", "stream", "events", "poll") * 3)
-    ]
-    for follower in followers:
-        follower.start()
-    try:
-        for follower in followers:
-            assert follower.joined.wait(10)
-        pushed: dict[str, int] = {}
-        for number in range(count):
-            if number == count // 3:
-                victim = max(nodes, key=joined)
-                os.kill(victim.pid, how)
-            text = f"{balanced.name} {how.name} {number}"
-            pushed[text] = pushed_at_last(balanced, text)
-    finally:
-        for follower in followers:
-            follower.join(60)
-        assert victim.process is not None
-        assert victim.process.wait(20) == -how
-        victim.start()
-    for follower in followers:
-        assert follower.texts == sorted(pushed, key=pushed.__getitem__)
-        assert follower.positions == sorted(pushed.values())
-        assert follower.gaps == 0
-    assert any(follower.connections > 1 for follower in followers)
-    eventually(lambda: balanced.request("GET", "/openapi.json").status == 200)
+    victims: list[Server] = []
 
+    def strike() -> None:
+        victim = max(nodes, key=joined)
+        drains = victim.log.read_text().count("Draining")
+        os.kill(victim.pid, how)
+        if how is signal.SIGTERM:  # some pushes are to come when it does
+            eventually(lambda: victim.log.read_text().count("Draining") > drains)
+        victims.append(victim)
 
-def pushed_at_last(client: Client, text: str) -> int:
-    """Push as often as it takes, with one Idempotency-Key; the position."""
-    until = time.monotonic() + 20
-    while True:
-        with suppress(OSError, EOFError):
-            answer = push(client, "followed", text, **{"Idempotency-Key": text.replace(" ", "-")})
-            if answer.status == 200:
-                return answer.json["position"]
-            assert answer.status in (502, 503, 504), answer
-        assert time.monotonic() < until
+    pushed = follow_and_push(balanced, f"{balanced.name}_{how.name}", strike)
+    (victim,) = victims
+    assert victim.process is not None
+    assert victim.process.wait(20) == -how
+    victim.start()
+    assert pushed.resumed
 
 
 class Dying:

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
+from tests.contract.follower import follow_and_push
 from tests.wire import API_KEY, Closed, Connection, Stream, WebSocket, eventually, request_bytes
 
 
@@ -48,6 +49,13 @@ class Workers(Server):
     def pids(self) -> list[int]:
         """Those of the workers, in the order of their start."""
         return children(self.pid)
+
+    def pid_of(self, number: str) -> int:
+        """That of one worker, by its command line."""
+        for pid in self.pids():
+            if Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3] == number:
+                return pid
+        raise AssertionError(number)
 
     def figures(self, name: str, **labels: str) -> dict[str, float]:
         """A figure of each worker by its number, summed over all other labels but these."""
@@ -99,6 +107,16 @@ def test_all_workers_serve_the_one_port(three):
         assert sorted(shares) == three.numbers
         assert sum(shares.values()) == 40
         assert min(shares.values()) > 0
+
+
+def test_a_push_to_one_worker_reaches_the_listeners_of_all_in_one_order(three):
+    with ExitStack() as stack:
+        opened = listeners(three, 12, stack, "shared")
+        assert min(three.figures("cometify_listeners", transport="websocket").values()) > 0
+        positions = [three.pushed("shared", str(number)) for number in range(30)]  # each on a connection of its own
+        assert positions == sorted(positions)
+        for listener in opened:
+            assert listener.texts(30) == [str(number) for number in range(30)]
 
 
 def test_metrics_are_one_target_whose_series_tell_the_worker(three):
@@ -210,6 +228,21 @@ def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
     assert sorted(server.figures("cometify_worker_deaths_total").values()) == [0, 1]
     assert victim not in server.pids()
     assert server.logged(f"(pid {victim}) was killed by SIGKILL. Another takes its place at once.") == 1
+
+
+def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
+    server = start_workers(workers=3)
+
+    def strike() -> None:
+        """Kill the one that has the most listeners."""
+        shares = server.figures("cometify_listeners")
+        busiest = max(shares, key=shares.__getitem__)
+        pid = server.pid_of(busiest)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not alive(pid))
+
+    assert follow_and_push(server, "killed", strike).resumed
+    eventually(lambda: sum(server.figures("cometify_worker_deaths_total").values()) == 1)
 
 
 def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
