@@ -163,7 +163,8 @@ class Joining:
         before = listener.arrears or Arrears()
         arrears = Arrears(
             lost=plan.lost_in(rings) | (before.lost & plan.wants.keys()),
-            told={name: _higher(told, before.told.get(name, told)) for name, told in plan.told.items()},
+            unwanted=plan.unwanted,
+            told={name: told for name, told in before.told.items() if name in plan.wants},
             replaying=first or not listener.form.once,
         )
         if first or plan.warnings:
@@ -315,7 +316,3 @@ class Joining:
         self._draining = True
         for listener in list(self._places):
             listener.drain(after())
-
-
-def _higher(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return max(one[0], other[0]), max(one[1], other[1])

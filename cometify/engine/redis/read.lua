@@ -10,8 +10,8 @@ local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], 
 local keep_bytes, node_id = tonumber(ARGV[5]), ARGV[6]
 local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
-local position, began = open(pushed, seen, 0)
-drop(position - KEPT, keep_bytes)
+local position, began, bytes = open(pushed, seen, 0)
+close(position, drop(position - KEPT, bytes, keep_bytes))
 redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
 
 -- The index of the first push above `since`.
@@ -40,13 +40,11 @@ local answer = {digits(mark), digits(position)}
 for index = 7, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
-    if (tonumber(redis.call('HGET', info, 'bytes')) or 0) > 0 and redis.call('EXISTS', pushes) == 0 then
-        settle(identifier)
+    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
+    if redis.call('EXISTS', pushes) == 0 then -- they have expired: what was last is what was dropped last
+        known[1], known[2] = known[3], known[4]
     end
-    local floors = redis.call('HMGET', info, 'floor', 'secret_floor')
-    answer[#answer + 1] = {
-        floors[1] or '0', floors[2] or '0', read(pushes, since),
-    }
+    answer[#answer + 1] = {known[1] or '0', known[2] or '0', read(pushes, since)}
 end
 redis.call('PUBLISH', node, told .. ' ' .. digits(began) .. ' ' .. digits(mark))
 return answer
