@@ -25,7 +25,6 @@ class Ports(Service):
     def __init__(
         self, reactor: Any, endpoints: Iterable[tuple[str, str, Any]], drain: Callable[[], "defer.Deferred[None]"]
     ) -> None:
-        self._reactor = reactor
         self._drain = drain
         self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
         for key, text, site in endpoints:
@@ -45,9 +44,9 @@ class Ports(Service):
         super().startService()
         for service in self._services.values():
             service.startService()
-        self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
 
-    def _go_down(self) -> "defer.Deferred[None]":
+    def stopService(self) -> "defer.Deferred[None]":
+        super().stopService()
         closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
         return closed.addCallback(lambda _results: self._drain())
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
 from tests.contract.follower import follow_and_push
-from tests.wire import API_KEY, Closed, Connection, Stream, WebSocket, eventually, request_bytes
+from tests.wire import API_KEY, FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure
 
 
 def children(pid: int) -> list[int]:
@@ -284,6 +284,25 @@ def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
     assert not any(map(alive, pids))
     assert folders
     assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_push_that_is_under_way_is_answered_before_the_server_goes(redis, tmp_path, workers):
+    server = Server(tmp_path, {"redis": redis.url, "workers": workers, "drain": 5}, {}).start()
+    body = form({"secret": "0", "secure": secure("under_way", "x"), "text": "x"})
+    with Connection(server.port) as publisher:
+        publisher.send(request_bytes("GET", "/openapi.json"))
+        assert publisher.answer().status == 200
+        with socket.create_connection(("127.0.0.1", redis.port), 5) as pause:
+            pause.sendall(b"CLIENT PAUSE 700 ALL\r\n")
+            assert pause.recv(100) == b"+OK\r\n"
+        publisher.send(request_bytes("POST", f"/{API_KEY}/push/under_way", body, FORM))
+        os.kill(server.pid, signal.SIGTERM)
+        answer = publisher.answer()
+        assert (answer.status, answer.json["identifier"]) == (200, "under_way")
+    assert server.process is not None
+    assert server.process.wait(5) == -signal.SIGTERM
+    assert_clean(server.log.read_text())
 
 
 def runtime_folders(server: Workers) -> set[Path]:
