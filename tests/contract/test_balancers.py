@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Redis, Server, assert_clean, free_ports
+from cometify.settings import Settings
+from cometify.supervisor import GRACE
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports
 from tests.contract.follower import follow_and_push
 from tests.wire import (
     API_KEY,
@@ -207,6 +209,55 @@ def test_no_push_is_lost_or_doubled_when_a_node_goes(balanced, nodes, how):
     assert victim.process.wait(20) == -how
     victim.start()
     assert pushed.resumed
+
+
+def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, redis):
+    name = f"away_{balanced.name}"
+    with balanced.websocket(f"identifiers={name}") as websocket, balanced.stream(f"identifiers={name}") as stream:
+        for listener in (websocket, stream):
+            listener.joined()
+        redis.stop()
+        try:
+            for _ in range(6):  # nginx leaves alone who has said 503: then it answers by itself
+                answer = push(balanced, name, "lost")
+                assert answer.status == 503
+                assert answer.json["code"] == "engine_unavailable"
+                assert int(answer.headers["retry-after"]) > 0
+        finally:
+            redis.start()
+
+        def pushed() -> bool:
+            return push(balanced, name, "back", **{"Idempotency-Key": f"back to {balanced.name}"}).status == 200
+
+        eventually(pushed)
+        for listener in (websocket, stream):
+            while (frame := listener.frame())["type"] != "push":
+                assert frame["type"] == "heartbeat", frame
+            assert frame["text"] == "back"
+
+
+# systemd.
+
+
+def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
+    """As systemd does it, which is not here."""
+    unit = dict(line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line)
+    server: Server = make_server(drain=2)
+    server.stop()
+    program, *arguments = unit["ExecStart"].split()
+    assert program == "/opt/cometify/bin/twistd"
+    file = str(server.folder / "cometify.toml")
+    arguments = [file if word == "/etc/cometify/cometify.toml" else word for word in arguments]
+    assert file in arguments
+    with server.log.open("ab") as log:
+        server.process = subprocess.Popen(
+            [*TWISTD, *arguments], cwd="/", stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": PYTHONPATH}
+        )
+    eventually(lambda: server.log.read_text().count("Cometify is up") == 2)
+    subprocess.run(unit["ExecReload"].replace("$MAINPID", str(server.pid)), shell=True, check=True)
+    eventually(lambda: "Accounts read again: 1" in server.log.read_text())
+    assert server.stop(signal.SIGTERM) == -signal.SIGTERM
+    assert int(unit["TimeoutStopSec"]) >= Settings(()).drain + GRACE
 
 
 class Dying:

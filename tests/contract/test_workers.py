@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +243,31 @@ def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
 
     assert follow_and_push(server, "killed", strike).resumed
     eventually(lambda: sum(server.figures("cometify_worker_deaths_total").values()) == 1)
+
+
+def test_a_worker_that_cannot_begin_says_why_and_is_tried_again(start_workers):
+    """Its first listeners are gone, and somebody has taken its ports before it is back."""
+    port = free_ports(1)[0]
+    server = start_workers(workers=2, websocket=[f"tcp:{port}:interface=127.0.0.1"])
+    for pid in server.pids():
+        os.kill(pid, signal.SIGKILL)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        eventually(lambda: bound(taken, port))
+        taken.listen()
+        reason = f'cometify: websocket: cannot listen on "tcp:{port}:interface=127.0.0.1"'
+        eventually(lambda: server.logged(reason) >= 2)
+        eventually(lambda: server.logged("ended with exit code 1. Another takes its place in 1 s") == 2)
+        answer = server.request("GET", "/health/ready", port=server.admin_port)
+        assert (answer.status, answer.json["reason"]) == (503, "no_worker")
+    eventually(lambda: server.request("GET", "/health/ready", port=server.admin_port).status == 200)
+
+
+def bound(one: socket.socket, port: int) -> bool:
+    with suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
