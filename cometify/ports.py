@@ -27,6 +27,7 @@ class Ports(Service):
     ) -> None:
         self._drain = drain
         self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
+        self._listening: list[StreamServerEndpointService] = []
         for key, text, site in endpoints:
             service = StreamServerEndpointService(endpoint_of(reactor, key, text), site)
             service._raiseSynchronously = True  # as strports.service has it
@@ -39,15 +40,16 @@ class Ports(Service):
                 service.privilegedStartService()
             except CannotListenError as error:
                 raise SystemExit(cannot_listen(key, text, error)) from None
+            self._listening.append(service)
 
     def startService(self) -> None:
         super().startService()
-        for service in self._services.values():
+        for service in self._listening:
             service.startService()
 
     def stopService(self) -> "defer.Deferred[None]":
         super().stopService()
-        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
+        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._listening])
         return closed.addCallback(lambda _results: self._drain())
 
 
