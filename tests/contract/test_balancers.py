@@ -16,7 +16,7 @@ import pytest
 
 from cometify.settings import Settings
 from cometify.supervisor import GRACE
-from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
 from tests.contract.follower import follow_and_push
 from tests.wire import (
     API_KEY,
@@ -25,6 +25,7 @@ from tests.wire import (
     Client,
     Connection,
     Stream,
+    WebSocket,
     eventually,
     form,
     request_bytes,
@@ -36,24 +37,33 @@ NAMES = ("nginx", "haproxy")
 
 
 class Balancer(Client):
-    """nginx or HAProxy, before two nodes: each the port of its HTTP endpoint and that of its health."""
+    """nginx or HAProxy, before two nodes: each the port of its HTTP endpoint and that of its health. What the file shows
+    of TLS is used too.
+    """
 
     def __init__(self, name: str, folder: Path, nodes: list[tuple[int, int]]) -> None:
-        super().__init__(*free_ports(1))
+        port, self.tls_port = free_ports(2)
+        super().__init__(port)
         self.name = name
         self.folder = folder
         (self.folder / "temporary").mkdir(mode=0o777)
+        self.tls = make_certificate(folder)
+        (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
         self.command = getattr(self, f"_{name}")(nodes)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _put(self, text: str, pattern: str, instead: str) -> str:
+    def _put(self, text: str, pattern: str, instead: str, times: int = 1) -> str:
         text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
-        assert count == 1, pattern
+        assert count == times, pattern
         return text
 
     def _nginx(self, nodes: list[tuple[int, int]]) -> list[str]:
         text = (DEPLOY / "nginx.conf").read_text()
         text = self._put(text, r"^( +listen) 80;", rf"\1 127.0.0.1:{self.port};")
+        text = self._put(text, r"^( +)# listen 443 ssl;", rf"\1listen 127.0.0.1:{self.tls_port} ssl;")
+        text = self._put(text, r"# ssl_certificate +/\S+;", f"ssl_certificate {self.folder}/cert.pem;")
+        text = self._put(text, r"# ssl_certificate_key +/\S+;", f"ssl_certificate_key {self.folder}/key.pem;")
+        text = self._put(text, r"# ssl_session_cache", "ssl_session_cache")
         for number, (port, _health) in enumerate(nodes, 1):
             text = self._put(text, rf"server 10\.0\.0\.1{number}:8081 ", f"server 127.0.0.1:{port} ")
         paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # its own may be root's alone
@@ -67,14 +77,21 @@ class Balancer(Client):
     def _haproxy(self, nodes: list[tuple[int, int]]) -> list[str]:
         text = (DEPLOY / "haproxy.cfg").read_text()
         text = self._put(text, r"^( +bind) :80$", rf"\1 127.0.0.1:{self.port}")
+        text = self._put(
+            text, r"# bind :443 ssl crt /\S+\.pem", f"bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem"
+        )
+        if self.name == "haproxy_proxied":  # what it shows instead of X-Forwarded-For
+            text = self._put(text, r"^ +option forwardfor.*$", "", 2)
+            text = self._put(text, r"^ +default-server .*$", "")
+            text = self._put(text, r"# (default-server .*send-proxy-v2)$", r"\1", 2)
         for number, (port, health) in enumerate(nodes, 1):
-            text = self._put(
-                text,
-                rf"server node{number} 10\.0\.0\.1{number}:8081$",
-                f"server node{number} 127.0.0.1:{port} port {health}",
-            )
+            server = rf"server node{number} 10\.0\.0\.1{number}:8081"
+            text = self._put(text, rf"{server}$", f"server node{number} 127.0.0.1:{port} port {health}")
+            text = self._put(text, rf"{server} track", f"server node{number} 127.0.0.1:{port} track")
         (self.folder / "haproxy.cfg").write_text(text)
         return ["haproxy", "-db", "-f", str(self.folder / "haproxy.cfg")]
+
+    _haproxy_proxied = _haproxy
 
     def start(self) -> "Balancer":
         with (self.folder / "balancer.log").open("ab") as log:
@@ -112,17 +129,25 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., B
 @pytest.fixture(scope="module")
 def nodes(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Two nodes of one service."""
-    options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"]}
-    servers = [Server(tmp_path_factory.mktemp("node"), options, {"listeners_per_ip": 30}).start() for _ in range(2)]
+    servers = []
+    for proxied in free_ports(2):
+        options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"]}
+        servers.append(Server(tmp_path_factory.mktemp("node"), options, {"listeners_per_ip": 30}))
+        ports = (f"tcp:{servers[-1].port}", f"haproxy:tcp:{proxied}")
+        servers[-1].options["http"] = [f"{port}:interface=127.0.0.1" for port in ports]
+        servers[-1].start()
     yield servers
     for server in servers:
         server.stop()
         assert_clean(server.log.read_text())
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[*NAMES, "haproxy_proxied"])
 def balanced(request: pytest.FixtureRequest, nodes: list[Server], before: Callable[..., Balancer]) -> Balancer:
     """A balancer before both."""
+    if request.param == "haproxy_proxied":
+        proxied = [int(node.options["http"][1].split(":")[2]) for node in nodes]
+        return before(request.param, *[(port, node.admin_port) for port, node in zip(proxied, nodes, strict=True)])
     return before(request.param, *[(node.port, node.admin_port) for node in nodes])
 
 
@@ -138,6 +163,8 @@ def test_pushes_reach_listeners_on_every_transport_as_they_come(balanced, nodes)
                 balanced.websocket("identifiers=passes", headers=DEFLATE),
                 balanced.stream("identifiers=passes"),
                 balanced.stream("identifiers=passes", path="events"),
+                WebSocket(balanced.tls_port, f"/{API_KEY}/websocket?identifiers=passes", wrap=balanced.tls),
+                Stream(balanced.tls_port, f"/{API_KEY}/stream?identifiers=passes", wrap=balanced.tls),
                 balanced.stream(path="stream", body=b'{"type":"listen","groups":[{"identifiers":["passes"]}]}'),
             )
         ]
@@ -173,6 +200,34 @@ def test_a_poll_waits_for_its_push(balanced):
         poll.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=waits&position={position}"))
         eventually(lambda: push(balanced, "waits", "now").json["listeners"] in (0, 1))
         assert [frame.get("text") for frame in poll.answer().frames][:1] == ["now"]
+
+
+def test_pushes_of_publishers_that_close_without_reading_arrive(balanced):
+    name = f"hasty_{balanced.name}"
+    with balanced.websocket(f"identifiers={name}") as listener:
+        listener.joined()
+        for number in range(60):
+            text = f"Hello {number}"
+            body = form({"identifier": name, "secret": "0", "text": text, "secure": secure(name, text)})
+            with Connection(balanced.port) as publisher:
+                publisher.send(
+                    f"POST http://cometify.org/{API_KEY}/push/{name} HTTP/1.1\r\nHost: cometify.org\r\n"
+                    f"Content-type: application/x-www-form-urlencoded\r\nContent-length: {len(body)}\r\n"
+                    "Connection: Close\r\n\r\n".encode()
+                    + body
+                )
+        assert sorted(listener.texts(60)) == sorted(f"Hello {number}" for number in range(60))
+
+
+def test_a_listener_that_goes_is_gone_at_once(balanced, nodes):
+    eventually(lambda: sum(map(joined, nodes)) == 0, 3)
+    opened = [balanced.stream("identifiers=goes"), balanced.websocket("identifiers=goes")]
+    for listener in opened:
+        listener.joined()
+    assert sum(map(joined, nodes)) == 2
+    for listener in opened:
+        listener.close()
+    eventually(lambda: sum(map(joined, nodes)) == 0, 3)
 
 
 def test_each_visitor_is_counted_by_the_own_address_and_cannot_choose_it(balanced):

@@ -213,13 +213,16 @@ def test_tls_and_the_proxy_protocol_are_shared_too(start_workers, tmp_path):
     assert server.stop() == -signal.SIGTERM
 
 
-def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
+@pytest.mark.parametrize(
+    ("how", "said"), [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGTERM, "ended with exit code 0")]
+)
+def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_workers, how, said):
     server = start_workers(workers=2)
     with ExitStack() as stack:
         before = listeners(server, 20, stack)
         victim = server.pids()[0]
-        os.kill(victim, signal.SIGKILL)
-        eventually(lambda: server.logged("was killed by SIGKILL") == 1)
+        os.kill(victim, how)
+        eventually(lambda: server.logged(said) == 1)
         cut, *_ = select.select([listener.connection.socket for listener in before], [], [], 5)
         assert 0 < len(cut) < 20
         listeners(server, len(cut), stack)
@@ -227,7 +230,7 @@ def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
         assert sum(server.figures("cometify_listeners").values()) == 20
     assert sorted(server.figures("cometify_worker_deaths_total").values()) == [0, 1]
     assert victim not in server.pids()
-    assert server.logged(f"(pid {victim}) was killed by SIGKILL. Another takes its place at once.") == 1
+    assert server.logged(f"(pid {victim}) {said}. Another takes its place at once.") == 1
 
 
 def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
