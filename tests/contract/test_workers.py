@@ -233,6 +233,17 @@ def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_worker
     assert server.logged(f"(pid {victim}) {said}. Another takes its place at once.") == 1
 
 
+def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    server = start_workers(workers=2)
+    pid = server.pid_of("2")
+    os.kill(pid, signal.SIGABRT)
+    eventually(
+        lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. Another takes its place at once.") == 1
+    )
+    assert server.logged("[cometify.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
+
+
 def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
     server = start_workers(workers=3)
 
