@@ -95,7 +95,7 @@ class Joining:
 
         def reach(now: int) -> Mapping[str, int]:
             plans[:] = [make_plan(ask, account, now, *self._joined(listener, now))]
-            return plans[0].since
+            return plans[0].reach
 
         try:
             if self._draining:
