@@ -10,6 +10,7 @@ local signature, spelled, signature_memory = ARGV[11], ARGV[12], tonumber(ARGV[1
 local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 
 local RECENTLY = 600 -- seconds
+local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis has a key for the whole of its last millisecond
 
 -- Was it pushed before?
 if key ~= '' then
@@ -24,7 +25,7 @@ if key ~= '' then
 end
 
 -- Was its nonce seen, or its signature accepted for another identifier?
-if nonce ~= '' and not redis.call('SET', NAME .. ':n:' .. nonce, 1, 'NX', 'EX', RECENTLY) then
+if nonce ~= '' and not redis.call('SET', NAME .. ':n:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
     return {'nonce'}
 end
 
@@ -93,7 +94,7 @@ redis.call('EXPIRE', pushes, SECONDS_OF_PUSHES)
 redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_PUSHES)
 redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
 if key ~= '' then
-    redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'EX', RECENTLY)
+    redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'PX', RECENTLY_MS)
 end
 
 -- Tell all nodes that follow the channel: with what was before it, by which a node knows that it has missed nothing.
