@@ -5,6 +5,7 @@ from __future__ import annotations  # those of functions within functions are ma
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from math import inf
 from typing import Any
 
 import attrs
@@ -16,11 +17,12 @@ from cometify.core import errors
 from cometify.core.account import KEPT, Account
 from cometify.core.census import ABSENCE, Census, Household
 from cometify.core.frames import ready_frame
-from cometify.core.group import Ask
+from cometify.core.group import Ask, Right
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.plan import Plan, make_plan
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Key, Span
+from cometify.expiry import Expiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.pulse import Pulse
 from cometify.registry import Registry
@@ -33,7 +35,8 @@ log = Logger()
 class Place:
     """Where a listener is counted, and what must be known to ask again for it when its account changes.
 
-    `named`: by an id of its own, with which it can come again.
+    `named`: by an id of its own, with which it can come again. `until`: when its right to secret pushes ends (Unix
+    seconds, or inf).
     """
 
     account: Account
@@ -41,6 +44,7 @@ class Place:
     listener: str
     named: bool
     keyed: Ask | None = None
+    until: float = inf
 
 
 @attrs.frozen(eq=False)
@@ -66,6 +70,7 @@ class Joining:
         census: Census,
         sweep: Sweep,
         pulse: Pulse,
+        expiry: Expiry,
         seconds: Callable[[], float],
     ) -> None:
         self._engine = engine
@@ -73,9 +78,13 @@ class Joining:
         self._census = census
         self._sweep = sweep
         self._pulse = pulse
+        self._expiry = expiry
         self._seconds = seconds
         self._places: dict[Listener, Place] = {}
         self._nameless = count()
+        self._shared = engine.places
+        if self._shared is not None:
+            self._shared.watch(self._moved)
         self._draining = False
         self.joined: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -91,21 +100,42 @@ class Joining:
 
         Fails with `Refused`. What the listener had is as it was then.
         """
-        plans: list[Plan] = []
-
-        def reach(now: int) -> Mapping[str, int]:
-            plans[:] = [make_plan(ask, account, now, *self._joined(listener, now))]
-            return plans[0].reach
-
         try:
             if self._draining:
                 raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
+            wall = self._expiry.wall()
+            rights = [group.right(account, wall) for group in ask.groups]
             self._charge(account, address, ask)
-            self._take_place(listener, account, address, ask)
+            place = self._take_place(listener, account, address, ask)
         except errors.Refused:
             return defer.fail()
+        return self._follow(listener, account, address, ask, rights, first, place)
+
+    def _follow(
+        self,
+        listener: Listener,
+        account: Account,
+        address: str,
+        ask: Ask,
+        rights: Sequence[Right],
+        first: bool,
+        place: Place | None = None,
+    ) -> defer.Deferred[None]:
+        """`place`: the one that it has just got, which all nodes must count."""
+        plans: list[Plan] = []
+
+        def reach(now: int) -> Mapping[str, int]:
+            plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
+            return plans[0].since
+
+        followed: defer.Deferred[Any]
+        if self._shared is None or place is None:
+            followed = self._engine.follow(account, reach)
+        else:
+            followed = self._shared.take(place.household, account, place.listener)
+            followed.addCallback(lambda _none: self._engine.follow(account, reach))
         # No inlineCallbacks: these cost a third of a joining.
-        return self._engine.follow(account, reach).addCallbacks(
+        return followed.addCallbacks(
             self._followed, self._not_followed, (listener, account, address, plans, first), errbackArgs=(listener,)
         )
 
@@ -154,7 +184,8 @@ class Joining:
         before = listener.arrears or Arrears()
         arrears = Arrears(
             lost=plan.lost_in(rings) | (before.lost & plan.wants.keys()),
-            told={name: _higher(told, before.told.get(name, told)) for name, told in plan.told.items()},
+            unwanted=plan.unwanted,
+            told={name: told for name, told in before.told.items() if name in plan.wants},
             replaying=first or not listener.form.once,
         )
         if first or plan.warnings:
@@ -173,6 +204,8 @@ class Joining:
         listener.cursor = plan.cursor
         listener.arrears = arrears
         self._pulse.add(listener)
+        self._places[listener].until = plan.until
+        self._expiry.expect(listener, plan.until)
         if writable:
             self._sweep.bring(listener)
 
@@ -191,12 +224,15 @@ class Joining:
         This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
         """
         view = self._registry.view(ticket.view)
-        position = min(positions)
-        if view is None or self._draining:
+        until = ticket.place.until
+        if view is None or self._draining or until <= self._expiry.wall():
             return False
+        position = min(positions)
         now = max(self._engine.mark(ticket.account.api_key), view.head)
         if max(positions) > now or position <= now - KEPT:
             return False
+        if self._shared is not None and not self._census.has(ticket.place.household, ticket.place.listener):
+            return False  # all nodes must count it again
         if position < view.head:
             owed = view.span(position) if position == max(positions) else None
             if owed is None:
@@ -208,6 +244,7 @@ class Joining:
         self.joined[listener.form.name] += 1
         self._registry.wait_on(listener, view)
         self._pulse.add(listener)
+        self._expiry.expect(listener, until)
         listener.go_live()
         return True
 
@@ -225,25 +262,39 @@ class Joining:
         new = sum(not self._engine.follows((account.api_key, name)) for name in names)
         self._census.charge((account.api_key, address), account, new, self._seconds())
 
-    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> None:
+    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> Place | None:
+        """The place that it has got, None if it had one. Raises `Refused`."""
         place = self._places.get(listener)
-        keyed = ask if any(group.secure_key for group in ask.groups) else None
+        keyed = ask if any(group.is_keyed for group in ask.groups) else None
         if place is not None:
             place.keyed = keyed
-            return
+            return None
+        name = ask.listener or self._name(next(self._nameless))
+        place = Place(account, (account.api_key, address), name, ask.listener is not None, keyed)
+        self._hold(listener, place)
+        return place
+
+    def _name(self, number: int) -> str:
         # No id of a client's own has a # in it.
-        name = ask.listener or f"#{next(self._nameless)}"
-        self._hold(listener, Place(account, (account.api_key, address), name, ask.listener is not None, keyed))
+        return f"#{number}" if self._shared is None else self._shared.name(number)
 
     def _hold(self, listener: Listener, place: Place) -> None:
         before = self._census.take(place.household, place.account, place.listener, listener, self._seconds())
         self._places[listener] = place
+        self._replace(before)
+
+    @staticmethod
+    def _replace(before: object) -> None:
         if isinstance(before, Listener):
             before.end(
                 errors.Refused(
                     errors.REPLACED, "The same listener id has connected again: one listener has one connection."
                 )
             )
+
+    def _moved(self, household: Household, name: str) -> None:
+        """A listener has connected again at another node."""
+        self._replace(self._census.remove(household, name))
 
     def count_end(self, listener: Listener, code: errors.Code) -> None:
         """A listener is about to be told why it gets nothing, or nothing more."""
@@ -254,6 +305,7 @@ class Joining:
         alone = self._registry.part(listener)
         listener.state = State.GONE
         self._pulse.discard(listener)
+        self._expiry.discard(listener)
         self._give_up_place(listener, comes_again)
         self._unfollow(alone)
 
@@ -275,10 +327,15 @@ class Joining:
                 listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
             elif account != place.account:
                 before, place.account = place.account, account
-                if place.keyed and [g.right(before) for g in place.keyed.groups] != [
-                    g.right(account) for g in place.keyed.groups
-                ]:
-                    self.join(listener, account, place.household[1], place.keyed).addErrback(self._not_again, listener)
+                if place.keyed is not None:
+                    self._look_at_rights(listener, place.keyed, before, place)
+
+    def _look_at_rights(self, listener: Listener, ask: Ask, before: Account, place: Place) -> None:
+        wall = self._expiry.wall()
+        rights = [group.right_left(place.account, wall) for group in ask.groups]
+        if rights != [group.right_left(before, wall) for group in ask.groups]:
+            again = self._follow(listener, place.account, place.household[1], ask, rights, first=True)
+            again.addErrback(self._not_again, listener)
 
     @staticmethod
     def _not_again(failure: Any, listener: Listener) -> None:
@@ -290,7 +347,3 @@ class Joining:
         self._draining = True
         for listener in list(self._places):
             listener.drain(after())
-
-
-def _higher(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return max(one[0], other[0]), max(one[1], other[1])

@@ -17,7 +17,7 @@ from cometify.settings import Settings
 from cometify.transports.http import Site
 from tests.redis import Redis
 from tests.sockets import SocketReactor
-from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, request_bytes, secure
+from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
 START = 1_764_000_000_000_000
 LONGEST_STEP = 3.0
@@ -41,7 +41,9 @@ class Transport(StringTransport):
 
 
 class World:
-    """`advance` is how time passes. The engine's clock begins at START, in microseconds."""
+    """`advance` is how time passes. The engine's clock begins at START, in microseconds, the wall clock (Unix seconds) with
+    it: `skew` and `wall_skew` are by how much each has been put forward since.
+    """
 
     redis: ClassVar[Redis | None] = None
     """Where the worlds that are made from now on keep their pushes, each in a database of its own."""
@@ -50,13 +52,14 @@ class World:
     def __init__(self, *accounts: Account, began: float = 3600.0, database: int | None = None, **settings: Any) -> None:
         accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
         self.skew = self._suspended = 0
+        self.wall_skew = 0.0
         self.reactor: Any = MemoryReactorClock()
         if self.redis is not None:
             self.reactor = SocketReactor(self._tell_time)
             database = len(self.made) if database is None else database
             settings["redis"] = Location(path=self.redis.path, database=database)
         self.made.append(self)
-        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock)
+        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
         self.server.startService()
         if self.redis is not None:
             self._begin(accounts)
@@ -92,6 +95,13 @@ class World:
 
     def clock(self) -> int:
         return START + round(self.reactor.seconds() * 1_000_000) + self._suspended + self.skew
+
+    def wall(self) -> float:
+        return START / 1_000_000 + self.reactor.seconds() + self._suspended / 1_000_000 + self.wall_skew
+
+    def token(self, *names: str, lasts: float = 60, secret: str = API_SECRET) -> str:
+        """A token for these names and prefixes, for so many seconds from now."""
+        return jwt({"exp": self.wall() + lasts, "identifiers": names}, secret)
 
     def advance(self, seconds: float, step: float = 1.0) -> None:
         if self.redis is not None:
