@@ -192,8 +192,10 @@ class Joining:
         """
         view = self._registry.view(ticket.view)
         position = min(positions)
-        now = self._engine.mark(ticket.account.api_key)
-        if view is None or self._draining or max(positions) > now or position <= now - KEPT:
+        if view is None or self._draining:
+            return False
+        now = max(self._engine.mark(ticket.account.api_key), view.head)
+        if max(positions) > now or position <= now - KEPT:
             return False
         if position < view.head:
             owed = view.span(position) if position == max(positions) else None

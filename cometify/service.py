@@ -20,6 +20,7 @@ from cometify.admin.root import AdminRoot
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
+from cometify.interfaces import IEngine
 from cometify.joining import Joining
 from cometify.lateness import Lateness
 from cometify.net import EagerReactor
@@ -49,7 +50,7 @@ class Cometify(MultiService):
         self.accounts = Accounts(settings.accounts)
         self.sweep = Sweep(reactor.callLater)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
-        self.engine = MemoryEngine(clock, self.registry.announce)
+        self.engine = self._make_engine(clock)
         self.census = Census()
         self.pulse = Pulse(settings.heartbeat)
         self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
@@ -75,6 +76,15 @@ class Cometify(MultiService):
         self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
         self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))
 
+    def _make_engine(self, clock: Callable[[], int]) -> IEngine:
+        if self.settings.redis is None:
+            return MemoryEngine(clock, self.registry.announce)
+        from cometify.engine.redis import RedisEngine  # noqa: PLC0415 - txredisapi chooses a reactor when it is imported
+
+        return RedisEngine(
+            self._reactor, self.settings.redis, self.settings.redis_wait, self.registry.announce, self.registry.lost
+        )
+
     def why_not_ready(self) -> str | None:
         """Why no work should be sent here, or None."""
         if self.push.draining:
@@ -87,6 +97,7 @@ class Cometify(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self.engine.start()
         for seconds, call in self._every:
             call.clock = self._reactor
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
@@ -95,6 +106,7 @@ class Cometify(MultiService):
         for _seconds, call in self._every:
             if call.running:
                 call.stop()
+        self.engine.stop()
         return cast("defer.Deferred[None]", super().stopService())
 
     def change_accounts(self, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from cometify.core.account import Account
+from cometify.core.location import Location, read_location
 
 DEFAULT_FILE = "cometify.toml"
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -31,6 +32,10 @@ class Settings:
     websocket: tuple[str, ...] = ("tcp:2323",)
     admin: str = "tcp:8082:interface=127.0.0.1"
     trusted_proxies: tuple[Any, ...] = ()
+    redis: Location | None = None
+    """Where pushes are kept, and what makes several nodes one service; None: in memory."""
+    redis_wait: int = 0
+    """Replicas of Redis that must have a push before its publisher is answered."""
     heartbeat: int = 25
     """Seconds between two heartbeats."""
     drain: int = 10
@@ -63,10 +68,8 @@ def _made_up_account() -> Account:
 def _settings(
     table: dict[str, Any], overrides: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
 ) -> Settings:
-    if "redis" in table or overrides.get("redis"):
-        raise SettingsError("redis: this version keeps pushes in memory only; remove the key.")
-    values = _read_table(table, _TOP, "")
-    values.update({name: value for name, value in overrides.items() if value})
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items() if value}
+    values = _read_table({**table, **given}, _TOP, "")
     return Settings(accounts=accounts, made_up=made_up, **values)
 
 
@@ -159,6 +162,8 @@ _TOP: dict[str, Callable[[Any], Any]] = {
     "websocket": _strings(0),
     "admin": _string,
     "trusted_proxies": _networks,
+    "redis": read_location,
+    "redis_wait": _whole(0, 100),
     "heartbeat": _whole(1, 300),
     "drain": _whole(0, 3600),
 }
