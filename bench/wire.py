@@ -76,13 +76,14 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
     """A whole answer, whose length is told in one way or the other."""
     status, headers = await read_head(reader)
-    if headers.get("transfer-encoding") == "chunked":
-        return Answer(status, headers, b"".join([chunk async for chunk in read_chunks(reader)]))
-    return Answer(status, headers, await reader.readexactly(int(headers["content-length"])))
+    return Answer(status, headers, b"".join([part async for part in read_body(reader, headers)]))
 
 
-async def read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """The body of a chunked answer, as it comes."""
+async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """The body of an answer, in parts as they come where it is chunked."""
+    if headers.get("transfer-encoding") != "chunked":
+        yield await reader.readexactly(int(headers["content-length"]))
+        return
     while size := int(await reader.readuntil(b"\r\n"), 16):
         yield (await reader.readexactly(size + 2))[:-2]
     await reader.readexactly(2)

@@ -11,7 +11,7 @@ from bench.faults.transports import WAYS
 
 Place = tuple[str, int]
 """Host and port of a node."""
-SILENCE = 12.0
+SILENCE = 8.0
 """Seconds without a frame, heartbeats being one second apart: nothing that happens to Redis may silence a node."""
 STAYS = 5.0
 """Seconds that a connection lasts, on average, before the listener itself cuts it."""

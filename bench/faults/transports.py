@@ -71,7 +71,7 @@ async def _lines(reader: asyncio.StreamReader, end: bytes) -> AsyncIterator[byte
     if status != 200:
         raise await _refusal(reader, status, headers)
     text = b""
-    async for chunk in wire.read_chunks(reader):
+    async for chunk in wire.read_body(reader, headers):
         *lines, text = (text + chunk).split(end)
         for line in lines:
             yield line
