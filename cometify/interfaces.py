@@ -10,6 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.census import Household
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.ring import Channel, RingBuffer
 
@@ -37,6 +38,10 @@ class Stock:
 
 class IEngine(Protocol):
     """What keeps pushes, and numbers them: positions grow strictly over all identifiers of an account."""
+
+    @property
+    def places(self) -> "IPlaces | None":
+        """What counts places over all nodes; None if there is only this one."""
 
     def start(self) -> None:
         """The server starts."""
@@ -81,6 +86,24 @@ class IEngine(Protocol):
     @property
     def available(self) -> bool:
         """Whether pushes are taken and listeners can join."""
+
+
+class IPlaces(Protocol):
+    """The places of an address's listeners, counted over all nodes."""
+
+    def watch(self, moved: Callable[[Household, str], None]) -> None:
+        """Have `moved(household, listener)` called when a listener that has a place here takes it at another node."""
+
+    def name(self, number: int) -> str:
+        """An id for a listener that has none of its own, which no other node gives."""
+
+    def take(self, household: Household, account: Account, listener: str) -> Deferred[None]:
+        """Give a place to a listener, wherever it had one before. Fails with `Refused`: too_many_listeners,
+        engine_unavailable.
+        """
+
+    def leave(self, household: Household, listener: str) -> None:
+        """The listener is gone from here."""
 
 
 class IAccounts(Protocol):

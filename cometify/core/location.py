@@ -29,6 +29,8 @@ class Location:
     password: str | None = attrs.field(default=None, repr=False)
     sentinel_password: str | None = attrs.field(default=None, repr=False)
     database: int = 0
+    url: str = attrs.field(default="", repr=False, eq=False)
+    """As it was written, passwords and all."""
 
     def __str__(self) -> str:
         """For a log: without passwords."""
@@ -62,6 +64,7 @@ def read_location(text: object) -> Location:
         password=password,
         sentinel_password=options.get("sentinel_password"),
         database=database,
+        url=text,
     )
 
 

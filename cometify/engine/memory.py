@@ -35,6 +35,7 @@ class MemoryEngine:
     """See `IEngine`. `clock`: microseconds of Unix time that never jump; `announce`: told of every push, once."""
 
     available = True
+    places = None
 
     def __init__(self, clock: Callable[[], int], announce: IAnnounce) -> None:
         self._clock = clock

@@ -36,17 +36,22 @@ class Ask:
     position: int = 0
 
 
+def name_of(api_key: str) -> bytes:
+    """The key of an account's state, with which all its keys begin."""
+    return f"cometify:{{{api_key}}}".encode()
+
+
 class Book:
-    """One account. Positions are those of its time in Redis.
+    """One account. Positions are those of its time in Redis. `emptied`: told when its memory there has begun anew.
 
     `marked`: everything up to there has been heard, and it is no push's position. `heard`: the highest position heard, a
     push's or a mark's. `pushed`: the highest of a push that is known of, heard or answered for. `seen`: the highest of all.
     """
 
-    def __init__(self, account: Account, announce: IAnnounce, lost: ILost) -> None:
+    def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
         self.account = account
         self.shelf = Shelf()
-        self.name = f"cometify:{{{account.api_key}}}".encode()
+        self.name = name_of(account.api_key)
         self.began: int | None = None
         self.marked = self.heard = self.pushed = self.seen = 0
         self.last: dict[str, int] = {}
@@ -59,6 +64,7 @@ class Book:
         self.following: Ask | None = None
         self._announce = announce
         self._lost = lost
+        self._emptied = emptied
         self._number = 0
 
     @property
@@ -85,6 +91,11 @@ class Book:
         """What is published of a push: where the memory began, the position of the push before it, and it."""
         began, before, position, secret, push_id, head = text.split(b" ", 5)
         return int(began), int(before), _push(identifier, position, secret, push_id, head)
+
+    def must_read(self, name: str, since: int) -> bool:
+        """Whether the ring of an identifier does not go back to `since`, or is not there."""
+        ring = self.rings.get(name)
+        return ring is None or since < ring.since
 
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
         """Whether there is a hole between what was heard of a ring and this push, or it comes out of the past."""
@@ -116,6 +127,7 @@ class Book:
             for ring in list(self.rings.values()):
                 ring.lose(began)
                 self._lost(ring)
+            self._emptied(self.account.api_key)
         self.began = max(began, self.began or 0)
 
     def drop(self, now: int) -> None:
@@ -125,7 +137,7 @@ class Book:
     def take_read(self, ask: Ask, names: Iterable[str], answer: list[Any]) -> None:
         """A part of what was asked for has been read."""
         ask.position = int(answer[0])
-        for name, (floor, secret_floor, entries) in zip(names, answer[1:], strict=True):
+        for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):
             ask.floors[name] = int(floor), int(secret_floor)
             ask.entries[name] = [_push(name, *entry.split(b" ", 3)) for entry in entries]
 

@@ -2,14 +2,17 @@
 --
 -- `told` is said with it.
 --
--- Answers {position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. The position is told to the node over
--- its subscription as well: when it hears that, it has heard every push up to there.
+-- Answers {mark, position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. Everything up to the mark is
+-- published, and nothing above it is read; it is the position, unless something is not said yet. The mark is told to the
+-- node over its subscription as well: when it hears that, it has heard every push up to there.
 
 local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local keep_bytes = tonumber(ARGV[5])
+local keep_bytes, node_id = tonumber(ARGV[5]), ARGV[6]
+local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
-local position, began = open(pushed, seen, 0)
-drop(position - KEPT, keep_bytes)
+local position, began, bytes = open(pushed, seen, 0)
+close(position, drop(position - KEPT, bytes, keep_bytes))
+redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
 
 -- The index of the first push above `since`.
 local function first_above(pushes, since)
@@ -25,17 +28,23 @@ local function first_above(pushes, since)
     return low
 end
 
-local answer = {digits(position)}
-for index = 6, #ARGV, 2 do
+local unsaid = redis.call('LINDEX', NAME .. ':unsaid', 0)
+local mark = unsaid and tonumber(unsaid:match('^%S+ %d+ %d+ (%d+)')) - 1 or position
+
+local function read(pushes, since)
+    local first, last = first_above(pushes, since), unsaid and first_above(pushes, mark) or -1
+    return last == 0 and {} or redis.call('LRANGE', pushes, first, unsaid and last - 1 or -1)
+end
+
+local answer = {digits(mark), digits(position)}
+for index = 7, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
-    if (tonumber(redis.call('HGET', info, 'bytes')) or 0) > 0 and redis.call('EXISTS', pushes) == 0 then
-        settle(identifier)
+    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
+    if redis.call('EXISTS', pushes) == 0 then -- they have expired: what was last is what was dropped last
+        known[1], known[2] = known[3], known[4]
     end
-    local floors = redis.call('HMGET', info, 'floor', 'secret_floor')
-    answer[#answer + 1] = {
-        floors[1] or '0', floors[2] or '0', redis.call('LRANGE', pushes, first_above(pushes, since), -1),
-    }
+    answer[#answer + 1] = {known[1] or '0', known[2] or '0', read(pushes, since)}
 end
-redis.call('PUBLISH', node, told .. ' ' .. digits(began) .. ' ' .. digits(position))
+redis.call('PUBLISH', node, told .. ' ' .. digits(began) .. ' ' .. digits(mark))
 return answer

@@ -22,4 +22,6 @@ def _script(name: str) -> Script:
 
 APPEND = _script("append")
 READ = _script("read")
-SCRIPTS = (APPEND, READ)
+PLACE = _script("place")
+LEAVE = _script("leave")
+SAY = _script("say")
