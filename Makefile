@@ -4,7 +4,8 @@
 # make client build the browser client into cometify/static (needs Node)
 # make bench  measure it beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y make less of it
 # make bench-docs  write the last measurement into docs/
-# make soak   ten minutes under everything at once, to see that nothing grows; MINUTES=n
+# make soak   ten minutes under everything at once, to see that nothing grows (MINUTES=n), then twenty rounds of each fault
+#             on nodes that share a Redis (ROUNDS=n), to see that nothing is lost
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +47,9 @@ tools:
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
 	@scripts/need redis-server redis-server
+	@scripts/need faketime faketime
+	@scripts/need iptables iptables
+	@scripts/need ip iproute2
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -101,8 +105,9 @@ bench-docs:
 	@$(BENCH) --again bench/out/result.json --docs
 
 soak:
-	@bench/setup cometify
+	@bench/setup cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.faults $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers
