@@ -13,7 +13,9 @@ from bench.servers.cometify import KEY, SECRET
 
 
 class Node(Process):
-    """`settings`: what stands in its file beside its ports; `prefix`: what the command is started by; `host`: where."""
+    """`settings`: what stands in its file beside its ports; `prefix`: what the command is started by; `host`: where;
+    `account`: what is not as it comes.
+    """
 
     def __init__(
         self,
@@ -24,15 +26,16 @@ class Node(Process):
         environment: Mapping[str, str],
         host: str = "127.0.0.1",
         prefix: tuple[str, ...] = (),
+        account: Mapping[str, Any] | None = None,
     ) -> None:
         self.place: Place = (host, free_port())
         self._admin: Place = (host, free_port())
         config = folder / f"{name}.toml"
-        config.write_text(self._config(settings))
+        config.write_text(self._config(settings, account or {}))
         command = [*prefix, *twistd, "-n", "--pidfile=", "cometify", "--config", str(config)]
         super().__init__(name, folder, command, {"PYTHONUNBUFFERED": "1", **environment})
 
-    def _config(self, settings: Mapping[str, Any]) -> str:
+    def _config(self, settings: Mapping[str, Any], account: Mapping[str, Any]) -> str:
         table = {
             "http": [f"tcp:{self.place[1]}:interface={self.place[0]}"],
             "websocket": [],
@@ -41,7 +44,7 @@ class Node(Process):
             "drain": 1,
             **settings,
         }
-        account = {"api_key": KEY, "api_secret": SECRET, "listeners_per_ip": 100_000}
+        account = {"api_key": KEY, "api_secret": SECRET, "listeners_per_ip": 100_000, **account}
         lines = [f"{name} = {json.dumps(value)}" for name, value in table.items()]
         lines += ["[[account]]", *(f"{name} = {json.dumps(value)}" for name, value in account.items())]
         return "\n".join(lines) + "\n"
