@@ -20,6 +20,7 @@ from cometify.admin.workers import Workers, WorkersMetrics
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
+from cometify.expiry import Expiry
 from cometify.interfaces import IEngine
 from cometify.joining import Joining
 from cometify.lateness import Lateness
@@ -43,9 +44,11 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds."""
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set."""
 
-    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, reactor: Any, clock: Callable[[], int], wall: Callable[[], float] = time.time
+    ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
@@ -55,7 +58,10 @@ class Cometify(MultiService):
         self.engine = self._make_engine(clock)
         self.census = Census(None if self.engine.places is None else self.engine.places.leave)
         self.pulse = Pulse(settings.heartbeat)
-        self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
+        self.expiry = Expiry(reactor.callLater, wall)
+        self.joining = Joining(
+            self.engine, self.registry, self.census, self.sweep, self.pulse, self.expiry, reactor.seconds
+        )
         self._node = node = Node(
             self.accounts,
             self.joining,
@@ -65,7 +71,7 @@ class Cometify(MultiService):
             reactor.callLater,
             reactor.seconds,
         )
-        self.push = PushEndpoint(self.engine, self.registry, self.accounts)
+        self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
         self.http = Site(Root(self.push, node, reactor), reactor)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
         self.lateness = Lateness(reactor)

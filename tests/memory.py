@@ -13,7 +13,7 @@ from cometify.core.account import Account
 from cometify.service import Cometify
 from cometify.settings import Settings
 from cometify.transports.http import Site
-from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, request_bytes, secure
+from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
 START = 1_764_000_000_000_000
 
@@ -32,19 +32,29 @@ class Transport(StringTransport):
 
 
 class World:
-    """`advance` is how time passes. The engine's clock begins at START, in microseconds."""
+    """`advance` is how time passes. The engine's clock begins at START, in microseconds, the wall clock (Unix seconds) with
+    it: `skew` and `wall_skew` are by how much each has been put forward since.
+    """
 
     def __init__(self, *accounts: Account, began: float = 3600.0, **settings: Any) -> None:
         self.reactor = MemoryReactorClock()
         accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
         self.skew = 0
-        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock)
+        self.wall_skew = 0.0
+        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
         self.server.startService()
         # Past everything that is told because the memory begins only now.
         self.reactor.advance(began)
 
     def clock(self) -> int:
         return START + round(self.reactor.seconds() * 1_000_000) + self.skew
+
+    def wall(self) -> float:
+        return START / 1_000_000 + self.reactor.seconds() + self.wall_skew
+
+    def token(self, *names: str, lasts: float = 60, secret: str = API_SECRET) -> str:
+        """A token for these names and prefixes, for so many seconds from now."""
+        return jwt({"exp": self.wall() + lasts, "identifiers": names}, secret)
 
     def advance(self, seconds: float, step: float = 1.0) -> None:
         while seconds > 0:

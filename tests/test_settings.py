@@ -54,7 +54,7 @@ def test_everything_can_be_set(read):
         'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-        "buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\n"
+        'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -62,7 +62,7 @@ def test_everything_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2"),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -179,6 +179,8 @@ def test_a_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ("buffer_bytes = 524287", "buffer_bytes: must be a whole number from 524288 on."),
         ("keep_bytes = 524287", "keep_bytes: must be a whole number from 524288 on."),
         ("signature_memory = -1", "signature_memory: must be a whole number from 0 on."),
+        ('signatures = "v1"', 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
+        ("signatures = 2", 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
         ("origins = []", "origins: must be an array of 1 to 1000 strings."),
         ('origins = ["www.example.org"]', 'origins: "www.example.org" is no origin'),
         ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is no origin'),
