@@ -87,7 +87,11 @@ def setting_of(kind: str, twistd: list[str], environment: Mapping[str, str], **m
         "sentinel": {"sentinels": 3},
         "apart": {"apart": True},
         "clocks": {"offsets": (0, 0)},
-        "uneven": {"sizes": {NAMES[0]: 60_000, NAMES[1]: 0, NAMES[2]: 3_000}, "pause": 0.02},
+        "uneven": {
+            "sizes": {NAMES[0]: 60_000, NAMES[1]: 0, NAMES[2]: 3_000},
+            "pause": 0.02,
+            "account": {"buffer_bytes": 200_000_000},  # so that nothing is dropped before all have it
+        },
     }
     return Setting(twistd, environment, **{**more, **special.get(kind, {})})
 

@@ -24,13 +24,14 @@ NAMES = ("alpha", "beta", "gamma")
 SERVICE = "cometify"
 """What the Sentinels call the primary."""
 JOINS_WITHIN = 30.0
-_GROUPS: tuple[tuple[str, tuple[tuple[str, bool], ...]], ...] = (
+Asked = tuple[str, tuple[tuple[str, bool], ...]]
+"""A transport, and the groups that a listener on it asks for: names, and whether with a key."""
+_ASKED: tuple[Asked, ...] = (
     ("websocket", (("alpha,beta", True), ("gamma", False))),
     ("stream", (("gamma", True), ("beta", False), ("alpha", True))),
     ("events", (("alpha,beta,gamma", True),)),
     ("poll", (("gamma,alpha", False), ("beta", True))),
 )
-"""Transports, and what listeners on them ask for: groups, and whether with a key. An event stream has one."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Setting:
 
     `twistd`, `environment`: how a node is started. `offsets`: seconds by which the nodes' clocks are wrong; None, the
     machine's own. `apart`: the first node has a network of its own. `sentinels`: so many, over a primary and a replica.
-    `crowd`: listeners for each transport. `pause`: seconds between two pushes of a publisher. `sizes`: bytes by identifier.
-    `settles`: seconds in which all must be well again when a fault is over.
+    `asked`: who listens to what, `crowd` times. `pause`: seconds between two pushes of a publisher. `sizes`: bytes by
+    identifier. `settles`: seconds in which all must be well again when a fault is over.
     """
 
     twistd: list[str]
@@ -54,6 +55,8 @@ class Setting:
     pause: float = 0.1
     sizes: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(NAMES, 0))
     settings: Mapping[str, Any] = field(default_factory=dict)
+    account: Mapping[str, Any] = field(default_factory=dict)
+    asked: Sequence[Asked] = _ASKED
     settles: float = 60.0
 
 
@@ -132,7 +135,7 @@ class World:
         settings = {**self._engine("127.0.0.1" if network is None else network.outside), **self.setting.settings}
         twistd = self.setting.twistd
         host, prefix = (network.host, network.prefix) if network else ("127.0.0.1", ())
-        node = Node(f"node{index}", self._folder, twistd, settings, environment, host, prefix)
+        node = Node(f"node{index}", self._folder, twistd, settings, environment, host, prefix, self.setting.account)
         self._stack.push_async_callback(node.end)
         self.nodes.append(node)
 
@@ -146,7 +149,7 @@ class World:
 
     def _start_listeners(self) -> None:
         for number in range(self.setting.crowd):
-            for way, asked in _GROUPS:
+            for way, asked in self.setting.asked:
                 groups = [Group(tuple(names.split(",")), right) for names, right in asked]
                 page = Page(f"{way}-{number:03}", groups)
                 self.listeners.append(Listener(page, way, self.places, self.chance, self._changed.set))
@@ -204,10 +207,9 @@ class World:
         """The publishers come to their end, and all that was acknowledged is compared with what everybody has."""
         late = Findings()
         try:
-            await self._publishers_end()
+            await self.publishers_end()
             if not gaps_allowed:
-                what = "what was acknowledged has come to everybody"
-                await self.until(lambda: not self._behind(), self.setting.settles / 4, what)
+                await self.arrived(self.setting.settles / 4)
         except NotReady as reason:
             late.other.append(str(reason))
         await self._mark(late)
@@ -215,7 +217,8 @@ class World:
         findings.add(late)
         return findings
 
-    async def _publishers_end(self) -> None:
+    async def publishers_end(self) -> None:
+        """Nobody begins a push any more, and those that were begun are acknowledged. Raises NotReady."""
         self._going = False
         publishing, self._publishing = self._publishing, []
         if not publishing:
@@ -225,6 +228,10 @@ class World:
             task.result()
         if waiting:
             raise NotReady(f"{len(waiting)} publishers have no answer after {self.setting.settles:.0f} s")
+
+    async def arrived(self, seconds: float) -> None:
+        """Wait until everybody has the last push that it may see. Raises NotReady."""
+        await self.until(lambda: not self._behind(), seconds, "what was acknowledged has come to everybody")
 
     async def _mark(self, late: Findings) -> None:
         """A last push on each identifier: whoever has it has had all before it, or never will."""
