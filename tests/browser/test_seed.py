@@ -202,7 +202,7 @@ def test_what_is_no_identifier_is_refused_to_pages_and_publishers(
         try { Cometify.init({apiKey: 1, identifiers: [name], callback: show}); } catch (error) { return String(error); }
     }"""
     for identifier in NO_IDENTIFIERS:
-        assert "TypeError: Cometify.init needs identifiers" in visitor.page.evaluate(complain, identifier)
+        assert "TypeError: Cometify needs identifiers" in visitor.page.evaluate(complain, identifier)
         fields = {"text": "", "secret": "0", "secure": secure(identifier, "")}
         answer = server.request("POST", f"/{API_KEY}/push/{quote(identifier)}", form(fields), FORM)
         assert (answer.status, answer.json["code"]) == (400, "invalid_identifier"), identifier
