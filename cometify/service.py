@@ -111,11 +111,15 @@ class Cometify(MultiService):
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
 
     def stopService(self) -> "defer.Deferred[None]":
+        """The ports close, then the server drains, and then all else stops: who is still here is served to the end."""
+        drained = cast("defer.Deferred[None]", super().stopService())
+        return drained.addCallback(lambda _results: self._stop())
+
+    def _stop(self) -> None:
         for _seconds, call in self._every:
             if call.running:
                 call.stop()
         self.engine.stop()
-        return cast("defer.Deferred[None]", super().stopService())
 
     def change_accounts(self, settings: Settings) -> None:
         """From now on the accounts are those of `settings`; the listeners of the others notice nothing."""
@@ -137,7 +141,7 @@ class Cometify(MultiService):
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
-            if not self._node.closing or self._reactor.seconds() >= until:
+            if not (self._node.closing or self.push.under_way) or self._reactor.seconds() >= until:
                 return
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from cometify.core import errors
 from cometify.core.errors import Code
-from tests.browser.conftest import Site
+from tests.browser.site import Site
 from tests.browser.publishers import SAMPLES, run, run_text
 from tests.browser.visitor import TRANSPORTS, Visitor
 from tests.conftest import Server

@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import Site
-from tests.browser.proxy import Buffering, NoWebSocket
+from tests.browser.site import Site
+from tests.browser.boxes import Buffering, NoWebSocket
 from tests.browser.publishers import PUBLISHERS, SAMPLES, fill, run_seed_php, run_text
 from tests.browser.visitor import TRANSPORTS, Visitor
 from tests.conftest import Server
