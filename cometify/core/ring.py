@@ -91,11 +91,11 @@ class RingBuffer:
         return self._positions[self._start] if len(self) else None
 
     def newest(self, secret: bool) -> int:
-        """The position of the last push kept, or up to where all were dropped; `secret`: a secret one too."""
+        """The position of the last push kept, or up to where all were dropped or are not here; `secret`: a secret one too."""
         for push in reversed(self._pushes):
             if secret or not push.secret:
                 return push.position
-        return self.lost_since(secret)
+        return max(self.lost_since(secret), self.since)
 
     def lost_since(self, secret: bool) -> int:
         """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""

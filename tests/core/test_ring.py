@@ -94,3 +94,10 @@ def test_what_is_dropped_does_not_stay_in_memory():
         ring.append(push(position), 10, 10**6)
     assert len(ring) == 10
     assert [one.position for one in ring.after(0)] == list(range(9_991, 10_001))
+
+
+def test_nothing_is_newer_than_where_a_ring_begins_of_which_nobody_has_read_what_is_older():
+    ring = RingBuffer(CHANNEL, 5, 3, since=50)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 50)
+    ring.append(push(60, secret=True), 10, 1000)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 60)
