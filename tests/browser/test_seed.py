@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.site import Site
 from tests.browser.boxes import Buffering, NoWebSocket
 from tests.browser.publishers import PUBLISHERS, SAMPLES, fill, run_seed_php, run_text
+from tests.browser.site import Site
 from tests.browser.visitor import TRANSPORTS, Visitor
 from tests.conftest import Server
 from tests.wire import API_KEY, FORM, form, secure, secure_key
