@@ -32,6 +32,7 @@ from cometify.transports.http import Site
 from cometify.transports.node import Node
 from cometify.transports.push import PushEndpoint
 from cometify.transports.root import Root, WebSocketRoot
+from cometify.turn import shorten
 
 log = Logger()
 
@@ -178,6 +179,7 @@ def makeService(options: Options) -> MultiService:
 
     # Twisted's timers follow the wall clock, and an hour's jump of that would fire or starve them all.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    shorten(reactor)
     settings = options.settings
     assert settings is not None
     try:

@@ -34,13 +34,14 @@ _ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-setting
 """Headers that change what a request is: not plain."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Fields:
     """The headers of a plain request, by their names in lower case. `connection`: the tokens of that header."""
 
     values: dict[str, str]
     length: int | None
     connection: frozenset[str]
+    closes: bool
 
 
 def read_fields(block: bytes) -> Fields | None:
@@ -58,7 +59,7 @@ def read_fields(block: bytes) -> Fields | None:
     connection = frozenset([token.strip() for token in values.get("connection", "keep-alive").lower().split(",")])
     if "host" not in values or not connection <= {"keep-alive", "close", "upgrade"}:
         return None
-    return Fields(values, None if length is None else int(length), connection)
+    return Fields(values, None if length is None else int(length), connection, "close" in connection)
 
 
 # A client sends the same header lines over and over: but for Content-Length they are of one connection or program.
@@ -70,21 +71,55 @@ def _segments(path: bytes) -> tuple[str, ...]:
     return tuple(path.decode().split("/"))
 
 
+@attrs.frozen(eq=False)
+class Head:
+    """A plain request up to its body, of `length` bytes, and the endpoint that it is for."""
+
+    method: bytes
+    segments: tuple[str, ...]
+    query: bytes
+    fields: Fields
+    length: int
+    endpoint: Any
+
+
+class Heads:
+    """Reads the heads of requests for what is in `tree`."""
+
+    def __init__(self, tree: Any) -> None:
+        self._tree = tree
+        # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
+        self._read_again = lru_cache(512)(self._read)
+
+    def read(self, data: bytes) -> Head | None:
+        """All up to and with the empty line, or None if it is not plain."""
+        return self._read_again(data) if data.startswith(b"POST") else self._read(data)
+
+    def _read(self, data: bytes) -> Head | None:
+        at = data.find(b"\r\n")
+        line = _LINE.fullmatch(data, 0, at)
+        if line is None:
+            return None
+        segments = _segments(line[2])
+        endpoint = self._tree.find(segments)
+        fields = (read_fields if endpoint.upgrades else _read_fields_again)(data[at + 2 : -2])
+        if fields is None or not _is_plain(line[1], fields, endpoint):
+            return None
+        return Head(line[1], segments, line[3] or b"", fields, fields.length or 0, endpoint)
+
+
 class QuickRequest:
     """See `Exchange`."""
 
-    __slots__ = ("_body", "_channel", "_fields", "_query", "_when_gone", "fixed", "gone", "method", "segments")
+    __slots__ = ("_body", "_channel", "_head", "_when_gone", "fixed", "gone", "method", "segments")
 
-    def __init__(
-        self, channel: "QuickChannel", method: bytes, segments: tuple[str, ...], query: bytes, fields: Fields
-    ) -> None:
+    def __init__(self, channel: "QuickChannel", head: Head, body: bytes) -> None:
         self._channel = channel
-        self._fields = fields
-        self._query = query
-        self._body = b""
+        self._head = head
+        self._body = body
         self._when_gone: Callable[[], None] | None = None
-        self.method = method
-        self.segments = segments
+        self.method = head.method
+        self.segments = head.segments
         self.fixed: Headers = ()
         self.gone = False
 
@@ -105,20 +140,20 @@ class QuickRequest:
         return True
 
     def header(self, name: str) -> str | None:
-        return self._fields.values.get(name)
+        return self._head.fields.values.get(name)
 
     def headers(self, name: str) -> Sequence[str]:
-        value = self._fields.values.get(name)
+        value = self._head.fields.values.get(name)
         return () if value is None else (value,)
 
     def body(self) -> bytes:
         return self._body
 
     def asked(self) -> tuple[bytes, bytes]:
-        return self._query, self._body
+        return self._head.query, self._body
 
     def query(self) -> dict[str, list[str]]:
-        return decoded_query(parse_qs(self._query, 1))
+        return decoded_query(parse_qs(self._head.query, 1))
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if not self.gone:
@@ -127,7 +162,7 @@ class QuickRequest:
     @property
     def closes(self) -> bool:
         """Whether the connection ends with the answer."""
-        return "close" in self._fields.connection
+        return self._head.fields.closes
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
@@ -148,28 +183,28 @@ def _lines(headers: Headers) -> bytes:
 
 
 class _Answers:
-    """Puts answers together: a long poll's is the same for all who waited for it, so the last one is kept."""
+    """Puts answers together: a second long they begin alike, and a long poll's is the same for all who waited for it."""
 
     def __init__(self) -> None:
         self._second = 0
-        self._date = b""
         self._of: tuple[object, ...] = ()
+        self._head = b""
         self._body = b""
         self._last = b""
 
     def __call__(self, status: int, content_type: bytes, body: bytes, headers: Headers, closes: bool) -> bytes:
-        second = int(time.time())
-        of = (second, status, content_type, headers, closes)
-        if of == self._of and body is self._body:
+        of = (int(time.time()), status, content_type, headers, closes)
+        if of != self._of:
+            connection = b"Connection: close\r\n" if closes else b""
+            self._of = of
+            self._head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\n%bContent-Length: " % (
+                status, RESPONSES.get(status, b"Unknown Status"), connection, datetimeToString(), content_type,
+                _lines(headers),
+            )  # fmt: skip
+        elif body is self._body:
             return self._last
-        if second != self._second:
-            self._second, self._date = second, datetimeToString()
-        connection = b"Connection: close\r\n" if closes else b""
-        self._of, self._body = of, body
-        self._last = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
-            status, RESPONSES.get(status, b"Unknown Status"), connection, self._date, content_type, len(body),
-            _lines(headers), body,
-        )  # fmt: skip
+        self._body = body
+        self._last = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         return self._last
 
 
@@ -233,34 +268,23 @@ class QuickChannel(HTTPChannel):
 
     def _begin(self, data: bytes) -> bool:
         """Begin with the request at the beginning of `data`. False if it is not whole, or twisted.web's."""
-        end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
-        if end < 0:
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD) + 4
+        if end < 4:
             if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
                 self._parts, self._missing = [data], 0
                 return False
             return self._leave(data)
-        at = data.find(b"\r\n")
-        line = _LINE.fullmatch(data, 0, at)
-        if line is None:
+        head = self.site.heads.read(data[:end])
+        if head is None:
             return self._leave(data)
-        segments = _segments(line[2])
-        endpoint = self.site.resource.find(segments)
-        read = read_fields if endpoint.upgrades else _read_fields_again
-        fields = read(data[at + 2 : end + 2])
-        if fields is None or not _is_plain(line[1], fields, endpoint):
-            return self._leave(data)
-        end += 4
-        whole = end + (fields.length or 0)
+        whole = end + head.length
         if len(data) < whole:
             self._parts, self._missing = [data], whole - len(data)
             return False
-        request = QuickRequest(self, line[1], segments, line[3] or b"", fields)
-        if fields.length:
-            request._body = data[end:whole]
         self._early = data[whole:]
-        self._waiting = request
-        request.fixed = endpoint.headers(request)
-        endpoint.render(request)
+        self._waiting = request = QuickRequest(self, head, data[end:whole])
+        request.fixed = head.endpoint.headers(request)
+        head.endpoint.render(request)
         return True
 
     def _leave(self, data: bytes) -> bool:
