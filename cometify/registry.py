@@ -13,7 +13,6 @@ from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Key, Source, View
 
-
 _NOBODY: Mapping[View, bool] = {}
 
 

@@ -32,7 +32,7 @@ from cometify.transports.http import Site
 from cometify.transports.node import Node
 from cometify.transports.push import PushEndpoint
 from cometify.transports.root import Root, WebSocketRoot
-from cometify.turn import shorten
+from cometify.turn import Soon, shorten
 
 log = Logger()
 
@@ -41,14 +41,16 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds."""
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `soon`: the reactor's callLater for
+    what is due at once.
+    """
 
-    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int]) -> None:
+    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int], soon: Soon | None = None) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts)
-        self.sweep = Sweep(reactor.callLater)
+        self.sweep = Sweep(soon or reactor.callLater)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
         self.engine = MemoryEngine(clock, self.registry.announce)
         self.census = Census()
@@ -163,9 +165,11 @@ def endpoint_of(reactor: Any, key: str, text: str) -> Any:
         ) from None
 
 
-def build(settings: Settings, reactor: Any, clock: Callable[[], int] | None = None) -> Cometify:
+def build(
+    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, soon: Soon | None = None
+) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
-    server = Cometify(settings, reactor, clock or engine_clock())
+    server = Cometify(settings, reactor, clock or engine_clock(), soon)
     ports = [("http", text, server.http) for text in settings.http]
     ports += [("websocket", text, server.websocket) for text in settings.websocket]
     ports.append(("admin", settings.admin, server.admin))
@@ -179,11 +183,10 @@ def makeService(options: Options) -> MultiService:
 
     # Twisted's timers follow the wall clock, and an hour's jump of that would fire or starve them all.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    shorten(reactor)
     settings = options.settings
     assert settings is not None
     try:
-        server = build(settings, reactor)
+        server = build(settings, reactor, soon=shorten(reactor))
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
     _reload_on_hangup(server, options, reactor)

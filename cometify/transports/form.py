@@ -35,7 +35,7 @@ def _plain_fields(body: bytes) -> dict[str, object] | None:
         return None
     items = body.decode().split("&")
     try:
-        fields: dict[str, object] = dict([item.split("=", 1) for item in items])  # type: ignore[misc]
+        fields: dict[str, object] = dict([item.split("=", 1) for item in items])  # type: ignore[assignment]
     except ValueError:  # an item without a =
         return None
     return fields if len(fields) == len(items) else None
