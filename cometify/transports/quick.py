@@ -185,12 +185,8 @@ class QuickRequest:
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if not self.gone:
-            self._channel.answer(_written(status, content_type, body, self.fixed + headers, self.closes))
-
-    @property
-    def closes(self) -> bool:
-        """Whether the connection ends with the answer."""
-        return self._head.fields.closes
+            closes = self._head.fields.closes
+            self._channel.answer(_written(status, content_type, body, self.fixed + headers, closes), closes)
 
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
         data, head = self._data, self._head
@@ -202,7 +198,7 @@ class QuickRequest:
             at = start + len(digits)
             numbers.append((before, start, at))
             before = b""
-        if numbers and not self.closes:
+        if numbers and not head.fields.closes:
             self._channel.again = Again(len(data), numbers, data[at:], head, self.fixed, serve)
 
     def when_gone(self, call: Callable[[], None]) -> None:
@@ -304,7 +300,7 @@ class QuickChannel(HTTPChannel):
         numbers = again.read(data)
         if numbers is None:
             return False
-        self.resetTimeout()
+        # The peer's time begins with the answer; while one is waited for, it has all there is.
         self._waiting = request = QuickRequest(self, again.head, data)
         request.fixed = again.fixed
         if again.serve(request, numbers):
@@ -349,12 +345,11 @@ class QuickChannel(HTTPChannel):
         super().dataReceived(data)
         return False
 
-    def answer(self, data: bytes) -> None:
+    def answer(self, data: bytes, closes: bool) -> None:
         """The answer to the request that is waiting, and on with the next."""
-        request, self._waiting = self._waiting, None
-        assert request is not None
+        self._waiting = None
         self.transport.write(data)
-        if request.closes:
+        if closes:
             self.persistent = 0
             self.again = None
             self._early = b""
