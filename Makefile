@@ -43,6 +43,9 @@ tools:
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
 	@scripts/need gcc gcc libc6-dev
+	@scripts/need nginx nginx-light
+	@scripts/need haproxy haproxy
+	@scripts/need redis-server redis-server
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -76,7 +79,7 @@ wheel: $(VENV)/dev
 suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r tests docs protocol pyproject.toml README.md $(SUITE)/
+	@cp -r tests docs deploy protocol pyproject.toml README.md $(SUITE)/
 	@mkdir $(SUITE)/bench
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 

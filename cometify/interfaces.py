@@ -10,7 +10,8 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.push import Draft, Push
+from cometify.core.census import Household
+from cometify.core.push import Draft, Push, Receipt
 from cometify.core.ring import Channel, RingBuffer
 
 
@@ -18,6 +19,12 @@ class IAnnounce(Protocol):
     """Where an engine reports a push, once, in the order of positions, after its ring has it."""
 
     def __call__(self, ring: RingBuffer, push: Push) -> None: ...
+
+
+class ILost(Protocol):
+    """Where an engine reports that what it had of a channel, up to the ring's floors, is not to be had any more."""
+
+    def __call__(self, ring: RingBuffer) -> None: ...
 
 
 @attrs.frozen
@@ -32,19 +39,33 @@ class Stock:
 class IEngine(Protocol):
     """What keeps pushes, and numbers them: positions grow strictly over all identifiers of an account."""
 
-    def append(self, account: Account, draft: Draft) -> Deferred[Push]:
+    @property
+    def places(self) -> "IPlaces | None":
+        """What counts places over all nodes; None if there is only this one."""
+
+    def start(self) -> None:
+        """The server starts."""
+
+    def stop(self) -> None:
+        """The server is drained and ends."""
+
+    def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         """Number, keep and announce a push: one step, nothing of it is seen before all of it is done.
 
-        The Deferred fires once the engine has the push, and never waits for listeners. Fails with `Refused`:
-        signature_reused, engine_unavailable (it may have been pushed all the same).
+        The Deferred fires once the engine has the push, and never waits for listeners. One with a key that was used
+        within ten minutes is not pushed again, and what was told then is told again. Fails with `Refused`:
+        idempotency_mismatch, signature_reused, overloaded (nothing was pushed), engine_unavailable (it may have been
+        pushed all the same: with a key it can be pushed again).
         """
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:
         """Have what is kept of some channels, and what will come.
 
         The engine tells `reach` its position; that answers, for each identifier (lower case), from which position on
-        its ring must be complete. The rings are complete from there or from their floor on when the Deferred fires, and
-        every push above the position told is announced. Fails with `Refused` (engine_unavailable).
+        its ring must be complete. An engine that must ask elsewhere does so twice: first with a position that may be
+        lower, to learn what to ask for, then with the one that counts, right before the Deferred fires. Then the rings
+        are complete from there or from their floor on, and every push above the position told is announced. Fails with
+        `Refused` (engine_unavailable).
         """
 
     def unfollow(self, channel: Channel) -> None:
@@ -59,9 +80,30 @@ class IEngine(Protocol):
     def stock(self) -> Stock:
         """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
 
+    def expire(self) -> None:
+        """Forget what is too old. Called every few seconds; nothing is told wrongly if that is late."""
+
     @property
     def available(self) -> bool:
-        """Whether pushes are taken."""
+        """Whether pushes are taken and listeners can join."""
+
+
+class IPlaces(Protocol):
+    """The places of an address's listeners, counted over all nodes."""
+
+    def watch(self, moved: Callable[[Household, str], None]) -> None:
+        """Have `moved(household, listener)` called when a listener that has a place here takes it at another node."""
+
+    def name(self, number: int) -> str:
+        """An id for a listener that has none of its own, which no other node gives."""
+
+    def take(self, household: Household, account: Account, listener: str) -> Deferred[None]:
+        """Give a place to a listener, wherever it had one before. Fails with `Refused`: too_many_listeners,
+        engine_unavailable.
+        """
+
+    def leave(self, household: Household, listener: str) -> None:
+        """The listener is gone from here."""
 
 
 class IAccounts(Protocol):

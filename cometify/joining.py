@@ -76,6 +76,9 @@ class Joining:
         self._seconds = seconds
         self._places: dict[Listener, Place] = {}
         self._nameless = count()
+        self._shared = engine.places
+        if self._shared is not None:
+            self._shared.watch(self._moved)
         self._draining = False
         self.joined: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -101,11 +104,17 @@ class Joining:
             if self._draining:
                 raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
             self._charge(account, address, ask)
-            self._take_place(listener, account, address, ask)
+            place = self._take_place(listener, account, address, ask)
         except errors.Refused:
             return defer.fail()
+        followed: defer.Deferred[Any]
+        if self._shared is None or place is None:
+            followed = self._engine.follow(account, reach)
+        else:
+            followed = self._shared.take(place.household, account, place.listener)
+            followed.addCallback(lambda _none: self._engine.follow(account, reach))
         # No inlineCallbacks: these cost a third of a joining.
-        return self._engine.follow(account, reach).addCallbacks(
+        return followed.addCallbacks(
             self._followed, self._not_followed, (listener, account, address, plans, first), errbackArgs=(listener,)
         )
 
@@ -154,7 +163,8 @@ class Joining:
         before = listener.arrears or Arrears()
         arrears = Arrears(
             lost=plan.lost_in(rings) | (before.lost & plan.wants.keys()),
-            told={name: _higher(told, before.told.get(name, told)) for name, told in plan.told.items()},
+            unwanted=plan.unwanted,
+            told={name: told for name, told in before.told.items() if name in plan.wants},
             replaying=first or not listener.form.once,
         )
         if first or plan.warnings:
@@ -193,9 +203,13 @@ class Joining:
         # A view that everybody has left is forgotten; there may be another one like it by now.
         view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
         position = min(positions)
-        now = self._engine.mark(ticket.account.api_key)
-        if view is None or self._draining or max(positions) > now or position <= now - KEPT:
+        if view is None or self._draining:
             return False
+        now = max(self._engine.mark(ticket.account.api_key), view.head)
+        if max(positions) > now or position <= now - KEPT:
+            return False
+        if self._shared is not None and not self._census.has(ticket.place.household, ticket.place.listener):
+            return False  # all nodes must count it again
         if position < view.head:
             owed = view.span(position) if position == max(positions) else None
             if owed is None:
@@ -224,25 +238,39 @@ class Joining:
         new = sum(not self._engine.follows((account.api_key, name)) for name in names)
         self._census.charge((account.api_key, address), account, new, self._seconds())
 
-    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> None:
+    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> Place | None:
+        """The place that it has got, None if it had one. Raises `Refused`."""
         place = self._places.get(listener)
         keyed = ask if any(group.secure_key for group in ask.groups) else None
         if place is not None:
             place.keyed = keyed
-            return
+            return None
+        name = ask.listener or self._name(next(self._nameless))
+        place = Place(account, (account.api_key, address), name, ask.listener is not None, keyed)
+        self._hold(listener, place)
+        return place
+
+    def _name(self, number: int) -> str:
         # No id of a client's own has a # in it.
-        name = ask.listener or f"#{next(self._nameless)}"
-        self._hold(listener, Place(account, (account.api_key, address), name, ask.listener is not None, keyed))
+        return f"#{number}" if self._shared is None else self._shared.name(number)
 
     def _hold(self, listener: Listener, place: Place) -> None:
         before = self._census.take(place.household, place.account, place.listener, listener, self._seconds())
         self._places[listener] = place
+        self._replace(before)
+
+    @staticmethod
+    def _replace(before: object) -> None:
         if isinstance(before, Listener):
             before.end(
                 errors.Refused(
                     errors.REPLACED, "The same listener id has connected again: one listener has one connection."
                 )
             )
+
+    def _moved(self, household: Household, name: str) -> None:
+        """A listener has connected again at another node."""
+        self._replace(self._census.remove(household, name))
 
     def count_end(self, listener: Listener, code: errors.Code) -> None:
         """A listener is about to be told why it gets nothing, or nothing more."""
@@ -289,7 +317,3 @@ class Joining:
         self._draining = True
         for listener in list(self._places):
             listener.drain(after())
-
-
-def _higher(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return max(one[0], other[0]), max(one[1], other[1])

@@ -95,18 +95,31 @@ class EagerPort(tcp.Port):
         return cast("socket.socket", made)
 
 
-class EagerReactor:
-    """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the reactor's own."""
+class SharedPort(EagerPort):
+    """One of several processes' ports with the same number: the kernel gives each connection to one of them."""
 
-    def __init__(self, reactor: Any) -> None:
+    def createInternetSocket(self) -> socket.socket:
+        made = super().createInternetSocket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        return made
+
+
+class EagerReactor:
+    """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the reactor's own.
+
+    `port`: what listens on TCP.
+    """
+
+    def __init__(self, reactor: Any, port: type[EagerPort] = EagerPort) -> None:
         self._reactor = reactor
+        self._port = port
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: Any, backlog: int = 1024, interface: str = "") -> EagerPort:
         """See IReactorTCP."""
-        listening = EagerPort(port, factory, max(backlog, 1024), interface, self._reactor)
+        listening = self._port(port, factory, max(backlog, 1024), interface, self._reactor)
         listening.startListening()
         return listening
 

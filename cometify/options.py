@@ -18,6 +18,7 @@ class Options(usage.Options):
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file (TOML). Default: cometify.toml if it is there."],
         ["admin", None, None, "The endpoint for health checks. Default: tcp:8082:interface=127.0.0.1"],
+        ["workers", None, None, "How many processes serve the same ports; several need Redis. Default: 1"],
         ["redis", None, None, "The URL of a Redis that keeps the pushes. Default: they are kept in memory."],
     ]
 
@@ -36,7 +37,10 @@ class Options(usage.Options):
 
     def overrides(self) -> dict[str, Any]:
         """What stands on the command line."""
-        return {**self.lists, "admin": self["admin"], "redis": self["redis"]}
+        workers = self["workers"]
+        if workers and workers.isascii() and workers.isdigit():
+            workers = int(workers)
+        return {**self.lists, "admin": self["admin"], "redis": self["redis"], "workers": workers}
 
     def postOptions(self) -> None:
         try:

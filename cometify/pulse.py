@@ -84,5 +84,5 @@ class Pulse:
 
 
 def _encoded(view: View) -> bytes:
-    position = view.mark()
+    position = max(view.mark(), view.head)
     return view.form.encode(heartbeat_frame(position), position)

@@ -35,6 +35,13 @@ class Registry:
                 self._bring(listener)
             self._wake(view)
 
+    def lost(self, ring: RingBuffer) -> None:
+        """What there was up to the ring's floors may be lost: who is at the head is told, too."""
+        for view, secret in self._of_channel.get(ring.channel, {}).items():
+            for listener in view.lose(ring.lost_since(secret)):
+                listener.fall_behind()
+                self._bring(listener)
+
     def has(self, channel: Channel) -> bool:
         """Whether anybody listens on the channel here."""
         return channel in self._of_channel
@@ -67,7 +74,7 @@ class Registry:
         key = (listener.form, tuple([(ring.channel, secret) for ring, secret in sources]))
         view = self._views.get(key)
         if view is None:
-            head = max([ring.newest for ring, _secret in sources])
+            head = max([ring.newest(secret) for ring, secret in sources])
             view = self._views[key] = View(key, tuple(sources), head, mark)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret

@@ -4,29 +4,32 @@ import random
 import signal
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, cast
 
-from twisted.application.internet import StreamServerEndpointService
-from twisted.application.service import MultiService, Service
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
 from twisted.internet import defer, task
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from cometify import greeting
 from cometify.accounts import Accounts
-from cometify.admin.metrics import Figures
+from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.root import AdminRoot
+from cometify.admin.workers import Workers, WorkersMetrics
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
+from cometify.interfaces import IEngine
 from cometify.joining import Joining
 from cometify.lateness import Lateness
-from cometify.net import EagerReactor
+from cometify.net import EagerPort, EagerReactor
 from cometify.options import Options
+from cometify.ports import Ports, public_endpoints
 from cometify.pulse import Pulse
 from cometify.registry import Registry
 from cometify.settings import Settings, SettingsError, load
+from cometify.supervisor import Supervisor
 from cometify.sweep import Sweep
 from cometify.transports.http import Site
 from cometify.transports.node import Node
@@ -52,8 +55,8 @@ class Cometify(MultiService):
         self.accounts = Accounts(settings.accounts)
         self.sweep = Sweep(soon or reactor.callLater)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
-        self.engine = MemoryEngine(clock, self.registry.announce)
-        self.census = Census()
+        self.engine = self._make_engine(clock)
+        self.census = Census(None if self.engine.places is None else self.engine.places.leave)
         self.pulse = Pulse(settings.heartbeat)
         self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
         self._node = node = Node(
@@ -73,10 +76,19 @@ class Cometify(MultiService):
         self.figures = Figures(
             self.engine, self.registry, self.sweep, self.pulse, self.joining, self.push, self.lateness
         )
-        self.admin = Site(AdminRoot(self.why_not_ready, self.figures), reactor)
+        self.admin = Site(AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures)), reactor)
         ticks = (self.pulse.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
         self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
         self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))
+
+    def _make_engine(self, clock: Callable[[], int]) -> IEngine:
+        if self.settings.redis is None:
+            return MemoryEngine(clock, self.registry.announce)
+        from cometify.engine.redis import RedisEngine  # noqa: PLC0415 - txredisapi chooses a reactor when it is imported
+
+        return RedisEngine(
+            self._reactor, self.settings.redis, self.settings.redis_wait, self.registry.announce, self.registry.lost
+        )
 
     def why_not_ready(self) -> str | None:
         """Why no work should be sent here, or None."""
@@ -90,6 +102,7 @@ class Cometify(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self.engine.start()
         for seconds, call in self._every:
             call.clock = self._reactor
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
@@ -98,6 +111,7 @@ class Cometify(MultiService):
         for _seconds, call in self._every:
             if call.running:
                 call.stop()
+        self.engine.stop()
         return cast("defer.Deferred[None]", super().stopService())
 
     def change_accounts(self, settings: Settings) -> None:
@@ -124,57 +138,32 @@ class Cometify(MultiService):
                 return
 
 
-class _Ports(Service):
-    """The listening ports: closed first when the process goes down, then the server drains."""
-
-    def __init__(self, server: Cometify, reactor: Any, endpoints: list[tuple[str, str, Site]]) -> None:
-        self._server = server
-        self._reactor = reactor
-        self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
-        for key, text, site in endpoints:
-            service = StreamServerEndpointService(endpoint_of(EagerReactor(reactor), key, text), site)
-            service._raiseSynchronously = True  # as strports.service has it
-            self._services[key, text] = service
-
-    def privilegedStartService(self) -> None:
-        """Listen. Ends the process with one line if it cannot: half a server is worse than none."""
-        for (key, text), service in self._services.items():
-            try:
-                service.privilegedStartService()
-            except CannotListenError as error:
-                raise SystemExit(f'cometify: {key}: cannot listen on "{text}" ({error.socketError}).') from None
-
-    def startService(self) -> None:
-        super().startService()
-        for service in self._services.values():
-            service.startService()
-        self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
-
-    def _go_down(self) -> "defer.Deferred[None]":
-        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
-        return closed.addCallback(lambda _results: self._server.drain())
-
-
-def endpoint_of(reactor: Any, key: str, text: str) -> Any:
-    """An endpoint out of Twisted's syntax. Raises `SettingsError`, naming the key."""
-    try:
-        return serverFromString(reactor, text)
-    except Exception as error:  # noqa: BLE001 - the parsers of endpoints raise what they like
-        raise SettingsError(
-            f'{key}: "{text}" is no endpoint in Twisted\'s syntax, e.g. "tcp:8081" ({error}).'
-        ) from None
-
-
 def build(
     settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, soon: Soon | None = None
 ) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
     server = Cometify(settings, reactor, clock or engine_clock(), soon)
-    ports = [("http", text, server.http) for text in settings.http]
-    ports += [("websocket", text, server.websocket) for text in settings.websocket]
-    ports.append(("admin", settings.admin, server.admin))
-    _Ports(server, reactor, ports).setServiceParent(server)
+    ports_of(server, reactor, EagerPort).setServiceParent(server)
     return server
+
+
+def ports_of(server: Cometify, reactor: Any, port: type[EagerPort]) -> Ports:
+    """The ports that a server is to be reached at. `port`: what listens on TCP. Raises `SettingsError`."""
+    settings = server.settings
+    sites = {"http": server.http, "websocket": server.websocket}
+    ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
+    ports.append(("admin", settings.admin, server.admin))
+    return Ports(EagerReactor(reactor, port), ports, server.drain)
+
+
+def supervise(settings: Settings, reactor: Any, up: Callable[[], None]) -> Supervisor:
+    """Several workers and their admin endpoint, to be started as a service. Raises `SettingsError`."""
+    supervisor = Supervisor(settings, reactor, up)
+    workers = Workers(reactor, supervisor)
+    admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers)), reactor)
+    Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
+    TimerService(1, admin.idle.tick).setServiceParent(supervisor)
+    return supervisor
 
 
 def makeService(options: Options) -> MultiService:
@@ -185,16 +174,21 @@ def makeService(options: Options) -> MultiService:
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     settings = options.settings
     assert settings is not None
+    greet = partial(greeting.greet, settings)
+    server: Cometify | Supervisor
     try:
-        server = build(settings, reactor, soon=shorten(reactor))
+        if settings.workers > 1:
+            server = supervise(settings, reactor, greet)
+        else:
+            server = build(settings, reactor, soon=shorten(reactor))
+            reactor.callWhenRunning(greet)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
     _reload_on_hangup(server, options, reactor)
-    reactor.callWhenRunning(greeting.greet, settings)
     return server
 
 
-def _reload_on_hangup(server: Cometify, options: Options, reactor: Any) -> None:
+def _reload_on_hangup(server: Cometify | Supervisor, options: Options, reactor: Any) -> None:
     def reload() -> None:
         try:
             settings = load(options["config"], options.overrides())

@@ -11,10 +11,13 @@ from typing import Any
 import attrs
 
 from cometify.core.account import Account
+from cometify.core.location import Location, read_location
 
 DEFAULT_FILE = "cometify.toml"
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = ("latest",)
+_SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
+"""Endpoints on which several processes can listen at once."""
 _ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
 
 
@@ -31,10 +34,16 @@ class Settings:
     websocket: tuple[str, ...] = ("tcp:2323",)
     admin: str = "tcp:8082:interface=127.0.0.1"
     trusted_proxies: tuple[Any, ...] = ()
+    redis: Location | None = None
+    """Where pushes are kept, and what makes several nodes one service; None: in memory."""
+    redis_wait: int = 0
+    """Replicas of Redis that must have a push before its publisher is answered."""
     heartbeat: int = 25
     """Seconds between two heartbeats."""
     drain: int = 10
     """Seconds that SIGTERM takes at most."""
+    workers: int = 1
+    """Processes that serve the same ports."""
     made_up: bool = False
     """The account was made up, for there is no file."""
 
@@ -63,11 +72,47 @@ def _made_up_account() -> Account:
 def _settings(
     table: dict[str, Any], overrides: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
 ) -> Settings:
-    if "redis" in table or overrides.get("redis"):
-        raise SettingsError("redis: this version keeps pushes in memory only; remove the key.")
-    values = _read_table(table, _TOP, "")
-    values.update({name: value for name, value in overrides.items() if value})
-    return Settings(accounts=accounts, made_up=made_up, **values)
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items() if value}
+    values = _read_table({**table, **given}, _TOP, "")
+    settings = Settings(accounts=accounts, made_up=made_up, **values)
+    if settings.workers > 1:
+        _check_workers(settings)
+    return settings
+
+
+def _check_workers(settings: Settings) -> None:
+    """Whether several processes can be one service with these settings. Raises `SettingsError`."""
+    if settings.redis is None:
+        raise SettingsError(
+            f'workers: {settings.workers} of them would each have pushes of its own: set redis = "redis://…", which makes '
+            "them one service, or workers = 1."
+        )
+    for key, endpoints in (("http", settings.http), ("websocket", settings.websocket)):
+        for endpoint in endpoints:
+            if not _SHARED.match(endpoint):
+                raise SettingsError(
+                    f'{key}: "{endpoint}" cannot be shared by several workers, only tcp, tcp6 and ssl can, and haproxy '
+                    "before one of them; or set workers = 1."
+                )
+
+
+def as_table(settings: Settings) -> dict[str, Any]:
+    """What a file would say, in types that JSON knows. `read_table` gives the settings back."""
+    table: dict[str, Any] = {}
+    for name in _TOP:
+        value = getattr(settings, name)
+        if isinstance(value, Location):
+            table[name] = value.url
+        elif value is not None:
+            table[name] = list(map(str, value)) if isinstance(value, tuple) else value
+    accounts = [attrs.asdict(account, recurse=False) for account in settings.accounts]
+    table["account"] = [{name: value for name, value in one.items() if value is not None} for one in accounts]
+    return table
+
+
+def read_table(table: dict[str, Any]) -> Settings:
+    """The settings that a table, as a file holds it, says. Raises `SettingsError`."""
+    return _settings(table, {}, _accounts(table.pop("account", None)), made_up=False)
 
 
 def _read_table(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> dict[str, Any]:
@@ -159,8 +204,11 @@ _TOP: dict[str, Callable[[Any], Any]] = {
     "websocket": _strings(0),
     "admin": _string,
     "trusted_proxies": _networks,
+    "redis": read_location,
+    "redis_wait": _whole(0, 100),
     "heartbeat": _whole(1, 300),
     "drain": _whole(0, 3600),
+    "workers": _whole(1, 1000),
 }
 _ACCOUNT: dict[str, Callable[[Any], Any]] = {
     "api_key": _api_key,

@@ -101,6 +101,35 @@ class Server(Client):
         raise AssertionError
 
 
+class Redis:
+    """A redis-server on a port of its own, whose data is in `folder` and survives it."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.port,) = free_ports(1)
+        self.folder = folder
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Redis":
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]
+        with (self.folder / "redis.log").open("ab") as log:
+            self.process = subprocess.Popen(["redis-server", *options], cwd=self.folder, stdout=log, stderr=log)
+        until = time.monotonic() + 10
+        while True:
+            assert self.process.poll() is None, (self.folder / "redis.log").read_text()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(b"PING\r\n")
+                if connection.recv(100) == b"+PONG\r\n":
+                    return self
+            assert time.monotonic() < until, (self.folder / "redis.log").read_text()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+
 def make_certificate(folder: Path) -> Callable[[socket.socket], socket.socket]:
     """Make key.pem and cert.pem in the folder. Returns what makes TLS of a socket whose peer has them."""
     subprocess.run(
@@ -121,6 +150,14 @@ def _toml(value: Any) -> str:
     import json
 
     return json.dumps(value)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One Redis for all tests of a file."""
+    redis = Redis(tmp_path_factory.mktemp("redis")).start()
+    yield redis
+    redis.stop()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from cometify.core.account import Account
+from cometify.core.location import Location
 from cometify.settings import Settings, SettingsError, load
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
@@ -122,15 +123,20 @@ def test_what_is_no_utf_8_is_refused(tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "overrides"), [('redis = "redis://localhost"\n', {}), ("", {"redis": "redis://x"})])
-def test_redis_is_refused_for_there_is_none(refuse, text, overrides):
-    assert refuse(text + ACCOUNT, **overrides).startswith("redis: ")
+def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
+    said = refuse('redis = "localhost"\n' + ACCOUNT)
+    assert said.startswith("redis: must be a URL")
+    assert refuse(ACCOUNT, redis="localhost") == said
+
+
+def test_redis_is_a_location(read):
+    assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == Location((("127.0.0.1", 6379),), database=2)
 
 
 def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=r"^redis: "):
-        load(None, {"redis": "redis://x"})
+        load(None, {"redis": "x"})
 
 
 @pytest.mark.parametrize(

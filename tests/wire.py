@@ -50,12 +50,14 @@ class Answer:
 class Connection:
     """A connection with a deadline on everything. `port`: of TCP, or the path of a Unix socket. `preamble` is sent
     first, then `wrap` makes TLS of the socket. `segment`: bytes of TCP's; with loopback's 65,483 a whole segment fits
-    into the smallest send buffer, and a small receive buffer that was full takes no more for a while.
+    into the smallest send buffer, and a small receive buffer that was full takes no more for a while. `source`: the
+    peer's own address.
     """
 
     def __init__(
         self, port: int | str, timeout: float = 10.0, host: str = "127.0.0.1", receive_buffer: int | None = None,
         wrap: Callable[[socket.socket], socket.socket] | None = None, preamble: bytes = b"", segment: int | None = None,
+        source: str = "",
     ) -> None:  # fmt: skip
         self.socket = socket.socket(socket.AF_UNIX if isinstance(port, str) else socket.AF_INET)
         if receive_buffer:
@@ -64,6 +66,8 @@ class Connection:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         self.socket.settimeout(timeout)
         try:
+            if source:
+                self.socket.bind((source, 0))
             self.socket.connect(port if isinstance(port, str) else (host, port))
             self.socket.sendall(preamble)
             if wrap is not None:

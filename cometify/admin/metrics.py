@@ -152,7 +152,12 @@ class MetricsEndpoint(Endpoint):
         PlatformCollector(registry=self._registry)
 
     def serve(self, request: Exchange) -> None:
-        # Only the name is handed on: the library fails at versions that are no numbers, and gives them back.
-        accepts = OPENMETRICS in (request.header("accept") or "")
-        encode, content_type = choose_encoder(OPENMETRICS if accepts else "")
-        request.answer(200, content_type.encode(), encode(self._registry))
+        answer_figures(request, self._registry)
+
+
+def answer_figures(request: Exchange, figures: Collector) -> None:
+    """Answer with figures, in the format that is asked for."""
+    # Only the name is handed on: the library fails at versions that are no numbers, and gives them back.
+    accepts = OPENMETRICS in (request.header("accept") or "")
+    encode, content_type = choose_encoder(OPENMETRICS if accepts else "")
+    request.answer(200, content_type.encode(), encode(figures))

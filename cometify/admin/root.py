@@ -1,9 +1,9 @@
 """The URL tree of the admin endpoint, which is for whoever runs the server and nobody else."""
 
 from collections.abc import Callable
+from typing import Any
 
 from cometify.admin.health import HealthEndpoint
-from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.exchange import Exchange
@@ -18,12 +18,12 @@ class _Nowhere(Endpoint):
 
 
 class AdminRoot(Tree):
-    """`ready`: why no work should be sent here, or None. `figures`: what /metrics tells."""
+    """`ready`: why no work should be sent here, or None, now or by a Deferred. `metrics`: what is at /metrics."""
 
-    def __init__(self, ready: Callable[[], str | None], figures: Figures) -> None:
+    def __init__(self, ready: Callable[[], Any], metrics: Endpoint) -> None:
         super().__init__()
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
-            ("metrics",): MetricsEndpoint(figures),
+            ("metrics",): metrics,
             ("health", "live"): HealthEndpoint(lambda: None),
             ("health", "ready"): HealthEndpoint(ready),
         }

@@ -10,8 +10,6 @@ KEPT = 10 * 60 * SECOND
 """How long a push is kept: "If internal id == 0 is set ... all pushes from the latest ten minutes" (the seed)."""
 REMEMBERED = 24 * 3600 * SECOND
 """How long it is known what was dropped last. A cursor older than that is always a gap."""
-SIGNATURE_REMEMBERED = 10 * 60 * SECOND
-"""How long an accepted signature is remembered with its identifier."""
 MAX_TEXT = 65_536
 """Bytes of UTF-8: "It can maximum be 64 kilobytes" (the seed)."""
 

@@ -16,6 +16,8 @@ from cometify.core.push import Draft
 
 PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
 _NAMES = {name.encode(): name for name in PARAMETERS}
+MAX_KEY = 128
+"""Characters of an Idempotency-Key."""
 _STRANGER = Account("", ("nobody's secret", "nobody's other secret"))
 """Signs for API keys that do not exist, so that their refusal costs what a wrong signature costs."""
 
@@ -102,6 +104,15 @@ def _spelled_in_form(named: object, in_path: Identifier) -> Identifier:
             "send the same in both, or leave the parameter out.",
         )
     return identifier
+
+
+def read_key(value: str | None) -> str | None:
+    """The Idempotency-Key of a push, None if it has none. Raises `Refused` (invalid_parameter)."""
+    if value is None or (1 <= len(value) <= MAX_KEY and value.isascii() and value.isprintable()):
+        return value
+    raise errors.Refused(
+        errors.INVALID_PARAMETER, f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters, made at random."
+    )
 
 
 def _required(fields: Mapping[str, object], name: str) -> object:

@@ -4,6 +4,7 @@
 """
 
 from collections import deque
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import attrs
@@ -36,6 +37,15 @@ def address_of(host: str) -> str:
     return str(address)
 
 
+def too_many(account: Account) -> errors.Refused:
+    """All places of an address are taken."""
+    return errors.Refused(
+        errors.TOO_MANY_LISTENERS,
+        f"{account.listeners_per_ip} listeners are connected from this address already, which is the most for this "
+        "account: close one, or have listeners_per_ip raised.",
+    )
+
+
 @attrs.define(eq=False)
 class _Places:
     """`holders`: for each listener id who holds its place, None while a poller is between two polls."""
@@ -54,9 +64,10 @@ class _Spent:
 
 
 class Census:
-    """Times are seconds of any clock that never goes back."""
+    """Times are seconds of any clock that never goes back. `freed`: told of each place that nobody has any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, freed: Callable[[Household, str], None] | None = None) -> None:
+        self._freed = freed
         self._places: dict[Household, _Places] = {}
         self._absent: deque[tuple[float, Household, str]] = deque()
         self._spent: dict[Household, _Spent] = {}  # the longest ago that a minute began first
@@ -77,15 +88,25 @@ class Census:
         if listener not in places.holders and len(places.holders) >= account.listeners_per_ip:
             if not places.holders:
                 del self._places[household]
-            raise errors.Refused(
-                errors.TOO_MANY_LISTENERS,
-                f"{account.listeners_per_ip} listeners are connected from this address already, which is the most for this "
-                "account: close one, or have listeners_per_ip raised.",
-            )
+            raise too_many(account)
         before = places.holders.get(listener)
         places.holders[listener] = holder
         places.until.pop(listener, None)
         return before
+
+    def has(self, household: Household, listener: str) -> bool:
+        """Whether the listener has a place, be it kept for it."""
+        places = self._places.get(household)
+        return places is not None and listener in places.holders
+
+    def remove(self, household: Household, listener: str) -> object | None:
+        """Free the place of a listener that is elsewhere now. Returns who held it."""
+        places = self._places.get(household)
+        if places is None or listener not in places.holders:
+            return None
+        holder = places.holders[listener]
+        self._free(household, places, listener)
+        return holder
 
     def leave(self, household: Household, listener: str, holder: object, keep_until: float | None = None) -> None:
         """`holder` is gone. Its place is free unless another has it by now, or until `keep_until`."""
@@ -120,6 +141,8 @@ class Census:
         places.until.pop(listener, None)
         if not places.holders:
             del self._places[household]
+        if self._freed is not None:
+            self._freed(household, listener)
 
     def charge(self, household: Household, account: Account, identifiers: int, now: float) -> None:
         """Count the identifiers of a joining that the node did not follow yet.

@@ -11,7 +11,7 @@ and GONE from any, for good. LIVE is being in the view's `live`: the sweep write
 being brought to the head by itself. A STALLED listener costs nothing until its transport has room again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 import attrs
@@ -37,12 +37,15 @@ class State(Enum):
 class Arrears:
     """What a listener that is not live has besides its cursor.
 
-    `greeting`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. `told`: for each
-    identifier up to where the loss of public and of secret pushes is told, or not to be told. `replaying`: a heartbeat ends it.
+    `greeting`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. For each identifier
+    `unwanted` has up to where public and secret pushes are not wanted, so that their loss is none, and `told` up to where
+    their loss was told. Two, because who asks again has been told what it was told, but may want more than it did.
+    `replaying`: a heartbeat ends it.
     """
 
     greeting: bytes = b""
     lost: set[str] = attrs.Factory(set)
+    unwanted: Mapping[str, tuple[int, int]] = attrs.Factory(dict)
     told: dict[str, tuple[int, int]] = attrs.Factory(dict)
     replaying: bool = False
 
@@ -153,11 +156,13 @@ class Listener:
         for ring, secret in view.sources:
             name = ring.channel[1]
             public_told, secret_told = told.get(name, (0, 0))
-            if ring.floor > max(self.cursor, public_told) or (
-                secret and ring.secret_floor > max(self.cursor, secret_told)
+            unwanted, secret_unwanted = arrears.unwanted.get(name, (0, 0))
+            if ring.floor > max(self.cursor, unwanted, public_told) or (
+                secret and ring.secret_floor > max(self.cursor, secret_unwanted, secret_told)
             ):
                 lost = lost | {name}
-                told[name] = (max(ring.floor, public_told), max(ring.secret_floor, secret_told))
+                # Who may see no secret pushes is told nothing of those, should it be let to see them later.
+                told[name] = (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told))
         arrears.lost = set()
         names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
         return view.form.encode(gap_frame(names), None) if names else b""

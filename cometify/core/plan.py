@@ -35,7 +35,7 @@ class Plan:
         return min(self.positions)
 
     @property
-    def told(self) -> dict[str, tuple[int, int]]:
+    def unwanted(self) -> dict[str, tuple[int, int]]:
         """Up to where no public and no secret push can be lost to the listener, for it does not want them."""
         return {
             name: (since, min([want.since for want in self.wants[name] if want.secret], default=since))

@@ -1,5 +1,7 @@
 """A push before and after the engine has it."""
 
+from hashlib import sha256
+
 import attrs
 
 from cometify.core.identifier import Identifier
@@ -7,13 +9,34 @@ from cometify.core.identifier import Identifier
 
 @attrs.define
 class Draft:
-    """An accepted push that has no position yet. `signature` is what was signed with, to be remembered; None: nothing is."""
+    """An accepted push that has no position yet.
+
+    `signature` is what was signed with, to be remembered; None: nothing is. `key`: its Idempotency-Key, if it has one;
+    then `listeners` is what the answer will say, and will say again.
+    """
 
     identifier: Identifier
     text: str
     secret: bool
     push_id: int | None
     signature: bytes | None
+    key: str | None = None
+    listeners: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """What must be the same when it is pushed again with the same Idempotency-Key."""
+        whole = f"{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
+        return sha256(whole.encode()).hexdigest()
+
+
+@attrs.frozen
+class Receipt:
+    """The engine has the push. `duplicate`: it has had it before, and `listeners` is what was answered then."""
+
+    position: int
+    duplicate: bool = False
+    listeners: int = 0
 
 
 @attrs.define(eq=False)

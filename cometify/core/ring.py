@@ -1,7 +1,7 @@
 """What is kept of one identifier, in the order of positions."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cometify.core.push import Push
 
@@ -14,14 +14,21 @@ class RingBuffer:
 
     `floor` and `secret_floor` are the positions of the last public and the last secret push that was dropped, or where
     the memory begins. Two, because a gap told for a push that somebody may not see would betray it.
+
+    `since`: from which position on the ring has all that is not below its floors. What is older may be kept elsewhere,
+    and can be prepended. `queued` is the shelf's own.
     """
 
-    __slots__ = ("_positions", "_pushes", "_start", "channel", "floor", "kept_bytes", "secret_floor")
+    __slots__ = (
+        "_positions", "_pushes", "_start", "channel", "floor", "kept_bytes", "queued", "secret_floor", "since",
+    )  # fmt: skip
 
-    def __init__(self, channel: Channel, floor: int, secret_floor: int) -> None:
+    def __init__(self, channel: Channel, floor: int, secret_floor: int, since: int = 0) -> None:
         self.channel = channel
         self.floor = floor
         self.secret_floor = secret_floor
+        self.since = since
+        self.queued = -1
         self.kept_bytes = 0
         self._positions: list[int] = []
         self._pushes: list[Push] = []
@@ -57,15 +64,38 @@ class RingBuffer:
             self._start = 0
         return len(push.frame)
 
+    def prepend(self, older: Sequence[Push], since: int, floor: int, secret_floor: int) -> int:
+        """Put before all others what is kept elsewhere between `since` and where the ring begins.
+
+        `floor` and `secret_floor` are those of where it is kept, which may have dropped more than this ring has: what
+        stands here is not lost. Returns by how many bytes the ring has grown.
+        """
+        self.floor = max(self.floor, min(floor, self.since))
+        self.secret_floor = max(self.secret_floor, min(secret_floor, self.since))
+        self.since = min(self.since, since)
+        self._pushes[: self._start] = older
+        self._positions[: self._start] = [push.position for push in older]
+        self._start = 0
+        grown = sum([len(push.frame) for push in older])
+        self.kept_bytes += grown
+        return grown
+
+    def lose(self, began: int) -> None:
+        """Everything up to `began` may be lost: the memory elsewhere begins there anew."""
+        self.floor = max(self.floor, began)
+        self.secret_floor = max(self.secret_floor, began)
+
     @property
     def oldest(self) -> int | None:
         """The position of the oldest push kept."""
         return self._positions[self._start] if len(self) else None
 
-    @property
-    def newest(self) -> int:
-        """The position of the last push that was kept, or up to where there was none."""
-        return self._positions[-1] if self._positions else max(self.floor, self.secret_floor)
+    def newest(self, secret: bool) -> int:
+        """The position of the last push kept, or up to where all were dropped; `secret`: a secret one too."""
+        for push in reversed(self._pushes):
+            if secret or not push.secret:
+                return push.position
+        return self.lost_since(secret)
 
     def lost_since(self, secret: bool) -> int:
         """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""

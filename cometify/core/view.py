@@ -74,7 +74,8 @@ class Span:
 class View:
     """`live` are the listeners that nothing holds back, `filtered` those with a filter of their own.
 
-    `head` is the position of the last push that the view may see. `mark` gives the position for a heartbeat.
+    `head` is the position of the last push that the view may see. `mark` gives the position for a heartbeat, which may
+    be lower than that of a push that came since.
     """
 
     __slots__ = (
@@ -104,12 +105,18 @@ class View:
 
     def advance(self, push: Push) -> list["Listener"]:
         """A push came that the view may see. Returns the live listeners that do not want it."""
-        self.head = push.position
+        self.head = max(self.head, push.position)
         self.spans = {}
         if push.push_id is None or push.push_id > self.strictest:
             return []
         self.strictest = max([listener.strictest for listener in self.filtered], default=-1)
         return [listener for listener in self.filtered if listener in self.live and not listener.wants(push)]
+
+    def lose(self, floor: int) -> list["Listener"]:
+        """All up to `floor` may be lost. Returns the live listeners to whom that must be told."""
+        self.head = max(self.head, floor)
+        self.spans = {}
+        return [listener for listener in self.live if listener.cursor < floor]
 
     def count(self, push: Push) -> int:
         """How many listeners a push that the view may see can reach."""
@@ -177,7 +184,7 @@ class View:
             return Span(data, size, span.cursor, span.ends, len(greeting), heartbeat)
         if not (replaying or (self.form.once and size)):
             return Span(greeting + span.data, size, span.cursor, span.ends, len(greeting))
-        position = self.mark()
+        position = max(self.mark(), span.cursor)
         beat = self.form.encode(heartbeat_frame(position), position)
         data = b"".join([greeting, span.data, beat])
         return Span(data, len(data), span.cursor, span.ends, len(greeting), size)

@@ -1,11 +1,14 @@
 """Section 3: several groups, and later `listen` frames on one WebSocket."""
 
+import json
 import tracemalloc
 
 import pytest
 
+from cometify.core.account import Account
 from tests.contract.support import SECOND, gaps, kinds, positions, refusal, texts
-from tests.wire import client_frame, secure_key
+from tests.memory import World
+from tests.wire import API_KEY, API_SECRET, client_frame, secure_key
 
 CHAT = {"identifiers": ["chat"]}
 METRICS = {"identifiers": ["metrics"]}
@@ -16,6 +19,23 @@ def joined(world, *groups, **more):
     wire.listen(*groups, **more)
     wire.frames()
     return wire
+
+
+def take_one_write(wire):
+    """Have the transport be full after each write, as under TLS to a slow peer. Returns what makes it take everything."""
+    write = wire.transport.write
+
+    def write_and_pause(data):
+        write(data)
+        wire.transport.producer.pauseProducing()
+
+    def resume():
+        wire.transport.write = write
+        wire.transport.producer.resumeProducing()
+        wire.world.settle()
+
+    wire.transport.write = write_and_pause
+    return resume
 
 
 # One identifier in several groups.
@@ -168,6 +188,49 @@ def test_a_key_that_comes_later_opens_nothing_from_before(world, other):
     assert texts(wire.frames()) == []
 
 
+def test_a_gap_for_lost_secret_pushes_that_a_key_that_comes_later_opens():
+    """The second listen comes before the replay of the first, in which only public pushes were wanted from there on."""
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=1))
+    first = world.pushed("chat", "public")
+    for text in ("lost", "kept"):
+        world.pushed("chat", text, secret=1)
+    keyed = {"identifiers": ["chat"], "secureKey": secure_key("chat")}
+    public = {"identifiers": ["chat"], "position": first}
+    listens = [json.dumps({"type": "listen", "groups": groups}).encode() for groups in ([keyed, public], [keyed])]
+    wire = world.websocket()
+    wire.receive(b"".join(client_frame(listen) for listen in listens))
+    frames = wire.frames()
+    assert kinds(frames) == ["ready", "ready", "gap", "push", "heartbeat"]
+    assert (gaps(frames), texts(frames)) == ([["chat"]], ["kept"])
+    wire.listen(keyed)
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
+
+
+def test_a_gap_told_without_the_key_is_none_of_the_secret_pushes_that_a_key_opens_later():
+    """The second listen comes within the replay of the first, which is still before the lost secret push."""
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=40))
+    start = world.clock()
+    for number in range(40):
+        world.pushed("metrics", f"{number}-" + "x" * 5000)
+    world.pushed("chat", "public")
+    world.pushed("chat", "lost", secret=1)
+    for _ in range(40):
+        world.pushed("chat", "kept", secret=1)
+    both = {"identifiers": ["chat", "metrics"], "position": start - 1}
+    wire = world.websocket()
+    resume = take_one_write(wire)
+    wire.listen(both)
+    frames = wire.frames()
+    assert (kinds(frames)[:2], gaps(frames)) == (["ready", "gap"], [["chat"]])
+    begun = len(texts(frames))
+    assert 0 < begun < 40
+    wire.listen({**both, "secureKey": secure_key("chat", "metrics")})
+    resume()
+    frames = wire.frames()
+    assert (kinds(frames)[:2], gaps(frames)) == (["ready", "gap"], [["chat"]])
+    assert len(texts(frames)) == 40 - begun + 40
+
+
 def test_a_heartbeat_holds_everything_up_to_its_position_is_sent(world):
     wire = joined(world, CHAT)
     at = world.pushed("chat", "a secret", secret=1)
@@ -239,15 +302,15 @@ def test_a_wrong_later_listen_ends_the_connection(world):
 def test_pushes_in_a_replay_that_is_interrupted_by_a_listen_come_once(world):
     for number in range(40):
         world.pushed("chat", f"{number}-" + "x" * 5000)
+    chat, metrics = {"identifiers": {"chat": 0}}, {"identifiers": {"metrics": 0}}
     wire = world.websocket()
-    listen = b'{"type":"listen","groups":[{"identifiers":{"chat":0}}]}'
-    more = b'{"type":"listen","groups":[{"identifiers":{"chat":0}},{"identifiers":{"metrics":0}}]}'
-    wire.transport.protocol.dataReceived(client_frame(listen))
-    world.reactor.advance(0)
-    wire.transport.protocol.dataReceived(client_frame(more))
-    world.settle()
-    world.advance(1)
+    resume = take_one_write(wire)
+    wire.listen(chat)
     frames = wire.frames()
+    assert 0 < len(texts(frames)) < 40
+    wire.listen(chat, metrics)
+    resume()
+    frames += wire.frames()
     assert [text.split("-")[0] for text in texts(frames)] == [str(number) for number in range(40)]
     assert kinds(frames).count("ready") == 2
     assert kinds(frames)[-1] == "heartbeat"

@@ -437,7 +437,9 @@ class Audit:
         assert len(set(names)) == len(names)
         for name in names:
             assert name in must or self._can_have_lost(listen, name, frame.moment), f"nothing of {name} can be lost"
-            self._gaps.setdefault(name, []).append(_Gap(self._reached, frame.moment.floors[name]))
+            public, secret = frame.moment.floors[name]
+            # To who may see no secret pushes it tells nothing of those, should it be let to see them later.
+            self._gaps.setdefault(name, []).append(_Gap(self._reached, (public, secret if listen.secret(name) else 0)))
 
     def _check_heartbeat(self, listen: Listen, index: int, frame: Frame) -> None:
         value = frame.value

@@ -135,6 +135,17 @@ def test_a_loss_up_to_where_it_is_told_already_is_not_told_again(view):
         assert listener.arrears.told == {"chat": (1, 2)}
 
 
+def test_no_loss_is_told_of_what_is_not_wanted(view):
+    add(view, 1)
+    add(view, 2, secret=True, most=1)
+    add(view, 3, most=1)
+    for unwanted, is_told in [((1, 2), False), ((1, 1), True), ((0, 2), True)]:
+        listener = Peer(view)
+        listener.arrears = Arrears(unwanted={"chat": unwanted})
+        assert frames(listener.owed()) == [*([gap("chat")] if is_told else []), {"position": 3}]
+        assert listener.arrears.told == ({"chat": (1, 2)} if is_told else {})
+
+
 def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
     add(view, 1)
     add(view, 2, most=1)

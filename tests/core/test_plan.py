@@ -101,7 +101,7 @@ def test_no_loss_is_told_of_what_nobody_wants():
         {"identifiers": ["chat"], "secureKey": key("chat"), "position": NOW - 5},
         {"identifiers": ["metrics"]},
     )
-    assert made.told == {"chat": (NOW - KEPT, NOW - 5), "metrics": (NOW, NOW)}
+    assert made.unwanted == {"chat": (NOW - KEPT, NOW - 5), "metrics": (NOW, NOW)}
 
 
 def test_who_listens_already_goes_on_from_its_cursor_with_the_right_it_has_now():

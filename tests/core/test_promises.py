@@ -19,7 +19,8 @@ from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, POLL, STREAM, STREAM_
 from cometify.core.group import ask_from_frame
 from cometify.core.identifier import Identifier
 from cometify.core.listener import Listener, State
-from cometify.core.push import Draft
+from cometify.core.push import Draft, Push, Receipt
+from cometify.core.ring import RingBuffer
 from cometify.engine.memory import MemoryEngine
 from cometify.joining import Joining
 from cometify.pulse import Pulse
@@ -170,11 +171,16 @@ class Promises(RuleBasedStateMachine):
         self.peers: list[Peer] = []
         self.sweep = Sweep(lambda _seconds, function: self.due.append(function), self._perf)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
-        self.engine = MemoryEngine(lambda: self.clock, self.registry.announce)
+        self.engine = MemoryEngine(lambda: self.clock, self._announce)
+        self.announced: list[Push] = []
         self.pulse = Pulse(HEARTBEAT)
         self.joining = Joining(
             self.engine, self.registry, Census(), self.sweep, self.pulse, lambda: self.clock / SECOND
         )
+
+    def _announce(self, ring: RingBuffer, push: Push) -> None:
+        self.announced.append(push)
+        self.registry.announce(ring, push)
 
     def _perf(self) -> float:
         self.perf += self.haste
@@ -213,7 +219,8 @@ class Promises(RuleBasedStateMachine):
             draft = Draft(Identifier.read(spelled), text, secret, push_id, None)
             results: list[Any] = []
             self.engine.append(self.account, draft).addBoth(results.append)
-            push = results[0]
+            push = self.announced[-1]
+            assert results == [Receipt(push.position)]
             made = Made(spelled.lower(), text, secret, push_id, push.position)
             self.kept.make(made)
             assert push.frame == made.frame

@@ -1,0 +1,115 @@
+"""Where a Redis is: what an operator writes as `redis = "redis://…"`."""
+
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import attrs
+
+PORT = 6379
+SENTINEL_PORT = 26379
+
+FORMS = (
+    '"redis://127.0.0.1:6379/0", "rediss://user:password@host/0" (TLS), "redis+unix:///run/redis.sock?db=0" or '
+    '"redis+sentinel://host:26379,host:26379/name?db=0"'
+)
+
+
+@attrs.frozen
+class Location:
+    """`hosts`: (name, port) of the Redis, or of its Sentinels if `service` names what they watch. `path`: of a Unix socket.
+
+    `ca`: a file of the certificates that TLS is verified by, None for the system's.
+    """
+
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str | None = None
+    service: str | None = None
+    tls: bool = False
+    ca: str | None = None
+    username: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    sentinel_password: str | None = attrs.field(default=None, repr=False)
+    database: int = 0
+    url: str = attrs.field(default="", repr=False, eq=False)
+    """As it was written, passwords and all."""
+
+    def __str__(self) -> str:
+        """For a log: without passwords."""
+        where = self.path or ",".join([f"{name}:{port}" for name, port in self.hosts])
+        return f"{self.service} of the Sentinels {where}" if self.service else where
+
+
+def read_location(text: object) -> Location:
+    """Raises `ValueError`, saying what is wrong; never with the password in it."""
+    if not isinstance(text, str):
+        raise ValueError(f"must be a URL: {FORMS}")  # noqa: TRY004 - one kind of error for whoever reads settings
+    try:
+        url = urlsplit(text)
+        options = {name: values[-1] for name, values in parse_qs(url.query, strict_parsing=bool(url.query)).items()}
+    except ValueError:
+        raise ValueError(f"must be a URL: {FORMS}") from None
+    if url.scheme not in ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"):
+        raise ValueError(f"must be a URL: {FORMS}")
+    unknown = sorted(options.keys() - {"db", "ca", "sentinel_password"})
+    if unknown:
+        raise ValueError(f"knows no option {unknown[0]}: there are db, ca and sentinel_password")
+    username, password = _credentials(url)
+    path, service, database = _split_path(url, options.get("db"))
+    return Location(
+        hosts=() if path else _hosts(url, SENTINEL_PORT if service else PORT),
+        path=path,
+        service=service,
+        tls=url.scheme.startswith("rediss"),
+        ca=options.get("ca"),
+        username=username,
+        password=password,
+        sentinel_password=options.get("sentinel_password"),
+        database=database,
+        url=text,
+    )
+
+
+def _credentials(url: SplitResult) -> tuple[str | None, str | None]:
+    given, at, _hosts = url.netloc.rpartition("@")
+    if not at:
+        return None, None
+    username, colon, password = given.partition(":")
+    if not colon:
+        raise ValueError("needs user:password@ or :password@ before the host")
+    return unquote(username) or None, unquote(password)
+
+
+def _split_path(url: SplitResult, db: str | None) -> tuple[str | None, str | None, int]:
+    """The path of a Unix socket, the service that Sentinels watch, the database."""
+    path = service = None
+    rest = unquote(url.path)
+    if url.scheme == "redis+unix":
+        path = rest
+        if not path:
+            raise ValueError("needs the path of the socket: redis+unix:///run/redis.sock")
+    elif url.scheme.endswith("+sentinel"):
+        service = rest.strip("/")
+        if not service or "/" in service:
+            raise ValueError("needs the name that the Sentinels watch: redis+sentinel://host:26379/name")
+    else:
+        db = rest.strip("/") or db
+    if db is not None and not (db.isascii() and db.isdigit()):
+        raise ValueError(f'names the database "{db}", which must be a number')
+    return path, service, int(db or 0)
+
+
+def _hosts(url: SplitResult, port: int) -> tuple[tuple[str, int], ...]:
+    netloc = url.netloc.rpartition("@")[2]
+    hosts = tuple([_host(part, port) for part in netloc.split(",")])
+    if len(hosts) > 1 and not url.scheme.endswith("+sentinel"):
+        raise ValueError("names several hosts: only redis+sentinel:// can")
+    return hosts
+
+
+def _host(text: str, port: int) -> tuple[str, int]:
+    one = urlsplit(f"//{text}")
+    if not one.hostname:
+        raise ValueError(f'names the host "{text}": write host or host:port')
+    try:
+        return one.hostname, one.port or port
+    except ValueError:
+        raise ValueError(f'names the port of "{text}", which must be a number up to 65535') from None

@@ -1,0 +1,3 @@
+-- Publish what replicas have by now: everything up to a position.
+
+say(tonumber(ARGV[1]))

@@ -1,0 +1,27 @@
+"""The Lua scripts, each one atomic step in Redis. What they share is put before each."""
+
+from hashlib import sha1
+from importlib.resources import files
+
+import attrs
+
+
+@attrs.frozen
+class Script:
+    """`digest`: by which Redis knows it once it has seen it."""
+
+    source: bytes
+    digest: bytes
+
+
+def _script(name: str) -> Script:
+    here = files(__package__)
+    source = b"\n".join([(here / part).read_bytes() for part in ("account.lua", f"{name}.lua")])
+    return Script(source, sha1(source, usedforsecurity=False).hexdigest().encode())
+
+
+APPEND = _script("append")
+READ = _script("read")
+PLACE = _script("place")
+LEAVE = _script("leave")
+SAY = _script("say")

@@ -1,0 +1,23 @@
+"""What both engines refuse, in the same words."""
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+
+
+def signature_reused(spelled: str) -> Refused:
+    """The same signature was accepted for another identifier, which was `spelled` so."""
+    return Refused(
+        errors.SIGNATURE_REUSED,
+        f"The same secure was accepted for {spelled} within ten minutes, and does not tell the two apart "
+        "(identifier and text are signed without a separator). Spell one identifier in another case, which changes "
+        "its signature, or sign with HMAC.",
+    )
+
+
+def idempotency_mismatch() -> Refused:
+    """The same Idempotency-Key came with another push."""
+    return Refused(
+        errors.IDEMPOTENCY_MISMATCH,
+        "This Idempotency-Key was used within ten minutes for another identifier, text, secret or push_id: make a new key "
+        "for each push, and send the same one only to push the same thing again.",
+    )

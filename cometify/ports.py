@@ -1,0 +1,123 @@
+"""Endpoints out of the settings, and the ports that listen on them."""
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.application.internet import StreamServerEndpointService
+from twisted.application.service import Service
+from twisted.internet import defer
+from twisted.internet.abstract import isIPv6Address
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory
+
+from cometify.settings import Settings, SettingsError
+
+
+class Ports(Service):
+    """The listening ports: closed first when the process goes down, and then `drain` is called.
+
+    `endpoints`: the key in the settings, the endpoint in Twisted's syntax, and what is to be served there. Raises
+    `SettingsError`.
+    """
+
+    def __init__(
+        self, reactor: Any, endpoints: Iterable[tuple[str, str, Any]], drain: Callable[[], "defer.Deferred[None]"]
+    ) -> None:
+        self._reactor = reactor
+        self._drain = drain
+        self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
+        for key, text, site in endpoints:
+            service = StreamServerEndpointService(endpoint_of(reactor, key, text), site)
+            service._raiseSynchronously = True  # as strports.service has it
+            self._services[key, text] = service
+
+    def privilegedStartService(self) -> None:
+        """Listen. Ends the process with one line if it cannot: half a server is worse than none."""
+        for (key, text), service in self._services.items():
+            try:
+                service.privilegedStartService()
+            except CannotListenError as error:
+                raise SystemExit(cannot_listen(key, text, error)) from None
+
+    def startService(self) -> None:
+        super().startService()
+        for service in self._services.values():
+            service.startService()
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
+
+    def _go_down(self) -> "defer.Deferred[None]":
+        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
+        return closed.addCallback(lambda _results: self._drain())
+
+
+def public_endpoints(settings: Settings) -> list[tuple[str, str]]:
+    """The endpoints that are for everybody, each with its key in the settings."""
+    return [("http", text) for text in settings.http] + [("websocket", text) for text in settings.websocket]
+
+
+def cannot_listen(key: str, text: str, error: CannotListenError) -> str:
+    """The line with which a process ends that cannot listen."""
+    return f'cometify: {key}: cannot listen on "{text}" ({error.socketError}).'
+
+
+def endpoint_of(reactor: Any, key: str, text: str) -> Any:
+    """An endpoint out of Twisted's syntax. Raises `SettingsError`, naming the key."""
+    try:
+        return serverFromString(reactor, text)
+    except Exception as error:  # noqa: BLE001 - the parsers of endpoints raise what they like
+        raise SettingsError(
+            f'{key}: "{text}" is no endpoint in Twisted\'s syntax, e.g. "tcp:8081" ({error}).'
+        ) from None
+
+
+class SharedPorts:
+    """The ports that several workers will listen on at once, looked at before there are any.
+
+    Whoever else listens on one, another Cometify with workers too, is found out here: the workers themselves ask to
+    share it, and would share it with a stranger. Raises `SettingsError`.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        trial = _Trial(reactor)
+        self._endpoints = [(key, text, endpoint_of(trial, key, text)) for key, text in public_endpoints(settings)]
+
+    def look(self) -> None:
+        """Ends the process with one line if a port cannot be had."""
+        for key, text, endpoint in self._endpoints:
+            failures: list[Any] = []
+            endpoint.listen(Factory()).addErrback(failures.append)
+            for failure in failures:
+                failure.trap(CannotListenError)
+                raise SystemExit(cannot_listen(key, text, failure.value))
+
+
+class _Trial:
+    """A reactor for endpoints, which listens on a port and lets go of it at once."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 1, interface: str = "") -> None:
+        """See IReactorTCP."""
+        if port == 0:
+            raise CannotListenError(interface, port, OSError("workers cannot share a port without a number"))
+        family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
+        try:
+            ((*_kind, address),) = socket.getaddrinfo(
+                interface or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            with socket.socket(family) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind(address)
+                one.listen(1)
+        except OSError as error:
+            raise CannotListenError(interface, port, error) from None
+
+    def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 1, interface: str = "") -> None:
+        """See IReactorSSL."""
+        self.listenTCP(port, factory, backlog, interface)

@@ -1,0 +1,355 @@
+"""Several workers on one machine, as a user starts them: one port, one service, whatever dies."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as read_text
+
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
+from tests.wire import API_KEY, Closed, Connection, Stream, WebSocket, eventually, request_bytes
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that are not over."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if alive(int(child))]
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process, and it is no zombie, which nobody in a container may ever collect."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Workers(Server):
+    """A server of several processes."""
+
+    def start(self) -> "Workers":
+        super().start()
+        eventually(lambda: self.figures("cometify_worker_up") == dict.fromkeys(self.numbers, 1))
+        return self
+
+    @property
+    def numbers(self) -> list[str]:
+        return [str(number + 1) for number in range(self.options["workers"])]
+
+    def pids(self) -> list[int]:
+        """Those of the workers, in the order of their start."""
+        return children(self.pid)
+
+    def figures(self, name: str, **labels: str) -> dict[str, float]:
+        """A figure of each worker by its number, summed over all other labels but these."""
+        found: dict[str, float] = {}
+        for family in read_text(self.request("GET", "/metrics", port=self.admin_port).body.decode()):
+            for sample in family.samples:
+                if sample.name == name and sample.labels.items() >= labels.items():
+                    number = sample.labels.get("worker", "")
+                    found[number] = found.get(number, 0) + sample.value
+        return found
+
+    def logged(self, text: str) -> int:
+        return self.log.read_text().count(text)
+
+
+@pytest.fixture(scope="module")
+def start_workers(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Workers]]:
+    """Start servers: start_workers(workers=3, heartbeat=1, ...)."""
+    servers: list[Workers] = []
+
+    def start(**options: Any) -> Workers:
+        servers.append(Workers(tmp_path_factory.mktemp("workers"), {"drain": 2, "redis": redis.url, **options}, {}))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        if server.process is not None:
+            server.stop()
+        assert_clean(server.log.read_text())
+
+
+@pytest.fixture(scope="module")
+def three(start_workers: Callable[..., Workers], tmp_path_factory: pytest.TempPathFactory) -> Workers:
+    """A server for the tests that leave it as it was."""
+    return start_workers(workers=3)
+
+
+def listeners(server: Workers, count: int, stack: ExitStack, name: str = "chat") -> list[WebSocket]:
+    opened = [stack.enter_context(server.websocket(f"identifiers={name}")) for _ in range(count)]
+    for listener in opened:
+        listener.joined()
+    return opened
+
+
+def test_all_workers_serve_the_one_port(three):
+    with ExitStack() as stack:
+        listeners(three, 40, stack)
+        shares = three.figures("cometify_listeners", transport="websocket")
+        assert sorted(shares) == three.numbers
+        assert sum(shares.values()) == 40
+        assert min(shares.values()) > 0
+
+
+def test_metrics_are_one_target_whose_series_tell_the_worker(three):
+    answer = three.request("GET", "/metrics", port=three.admin_port)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    text = answer.body.decode()
+    families = list(read_text(text))
+    names = [family.name for family in families]
+    assert len(names) == len(set(names))
+    for family in families:
+        labels = [(sample.name, *sorted(sample.labels.items())) for sample in family.samples]
+        assert len(labels) == len(set(labels))
+        if family.name.startswith("cometify_"):
+            assert {sample.labels["worker"] for sample in family.samples} == set(three.numbers)
+    # Of the processes there is one more: the one that keeps the workers.
+    assert sorted(three.figures("process_start_time_seconds")) == ["", *three.numbers]
+    histogram = next(family for family in families if family.name == "cometify_reactor_lag_seconds")
+    assert {sample.labels["le"] for sample in histogram.samples if sample.name.endswith("_bucket")} >= {"+Inf"}
+    answer = three.request(
+        "GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}, port=three.admin_port
+    )
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert {family.name for family in read_openmetrics(answer.body.decode())} == set(names)
+
+
+def test_the_docs_list_what_several_workers_have_more(three):
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    section = text.partition("## Several workers")[2].partition("## Alerts")[0]
+    listed = re.findall(r"^\| `(cometify_\w+)", section, re.MULTILINE)
+    assert sorted(listed) == ["cometify_worker_deaths_total", "cometify_worker_up"]
+    for name in listed:
+        assert sorted(three.figures(name)) == three.numbers
+
+
+def test_one_worker_that_answers_is_enough_to_be_ready(three):
+    pids = three.pids()
+    try:
+        for pid in pids[1:]:
+            os.kill(pid, signal.SIGSTOP)
+        assert three.request("GET", "/health/ready", port=three.admin_port).status == 200
+        assert sorted(three.figures("cometify_worker_up").values()) == [0, 0, 1]
+        assert len(three.figures("cometify_pushes_accepted_total")) == 1
+        os.kill(pids[0], signal.SIGSTOP)
+        answer = three.request("GET", "/health/ready", port=three.admin_port)
+        assert (answer.status, answer.json["reason"]) == (503, "no_worker")
+        assert three.request("GET", "/health/live", port=three.admin_port).status == 200
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    eventually(lambda: three.figures("cometify_worker_up") == dict.fromkeys(three.numbers, 1))
+
+
+@pytest.mark.parametrize("how", ["alone", "with_workers"])
+def test_a_port_in_use_is_one_line_and_nothing_is_left(three, tmp_path, how):
+    """By whoever does not share it, and by another server with workers, who would."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = three.port if how == "with_workers" else taken.getsockname()[1]
+        other = Workers(tmp_path, {**three.options, "http": [f"tcp:{port}:interface=127.0.0.1"]}, {})
+        with pytest.raises(AssertionError):
+            other.start()
+        assert other.process is not None
+        assert other.process.wait(10) == 1
+    (line,) = [line for line in other.log.read_text().splitlines() if "[twisted.scripts" not in line]
+    assert line.endswith(
+        f'cometify: http: cannot listen on "tcp:{port}:interface=127.0.0.1" ([Errno 98] Address already in use).'
+    )
+    three.pushed("chat", "still served")
+
+
+def test_tls_and_the_proxy_protocol_are_shared_too(start_workers, tmp_path):
+    tls = make_certificate(tmp_path)
+    tls_port, proxied = free_ports(2)
+    server = start_workers(
+        workers=2,
+        http=[
+            f"ssl:{tls_port}:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem:interface=127.0.0.1",
+            f"haproxy:tcp:{proxied}:interface=127.0.0.1",
+        ],
+    )
+    preamble = b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n"
+    with ExitStack() as stack:
+        for _ in range(20):
+            for listener in (
+                WebSocket(tls_port, f"/{API_KEY}/websocket?identifiers=chat", wrap=tls),
+                Stream(proxied, f"/{API_KEY}/stream?identifiers=chat", preamble=preamble),
+            ):
+                stack.enter_context(listener).joined()
+        for transport in ("websocket", "stream"):
+            shares = server.figures("cometify_listeners", transport=transport)
+            assert sum(shares.values()) == 20
+            assert min(shares.values()) > 0
+    assert server.stop() == -signal.SIGTERM
+
+
+def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
+    server = start_workers(workers=2)
+    with ExitStack() as stack:
+        before = listeners(server, 20, stack)
+        victim = server.pids()[0]
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: server.logged("was killed by SIGKILL") == 1)
+        cut, *_ = select.select([listener.connection.socket for listener in before], [], [], 5)
+        assert 0 < len(cut) < 20
+        listeners(server, len(cut), stack)
+        eventually(lambda: server.figures("cometify_worker_up") == {"1": 1, "2": 1})
+        assert sum(server.figures("cometify_listeners").values()) == 20
+    assert sorted(server.figures("cometify_worker_deaths_total").values()) == [0, 1]
+    assert victim not in server.pids()
+    assert server.logged(f"(pid {victim}) was killed by SIGKILL. Another takes its place at once.") == 1
+
+
+def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
+    server = start_workers(workers=2)
+    other, victim = server.pids()
+    for when in (
+        "at once.",
+        "in 1 s, for it is death number 2 in a row.",
+        "in 2 s, for it is death number 3 in a row.",
+    ):
+        began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        line = f"(pid {victim}) was killed by SIGKILL. Another takes its place {when}"
+        eventually(lambda: server.logged(line) == 1)  # noqa: B023 - it is called here
+        eventually(lambda: len(server.pids()) == 2)
+        if when[3].isdigit():
+            assert time.monotonic() - began > int(when[3]) - 0.1
+        (victim,) = set(server.pids()) - {other}
+    assert server.logged("Another takes its place") == 3
+
+
+def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
+    server = start_workers(workers=3)
+    folders = runtime_folders(server)
+    pids = server.pids()
+    with ExitStack() as stack:
+        opened = listeners(server, 12, stack)
+        began = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        for listener in opened:
+            assert 0 <= listener.next("reconnect")["after"] <= 2000
+            with pytest.raises(Closed) as closed:
+                listener.frame()
+            assert closed.value.code == 4200
+            listener.send((4200).to_bytes(2, "big"), opcode=8)
+        assert server.process.wait(5) == -signal.SIGTERM
+        assert time.monotonic() - began < 2
+    server.process = None
+    assert not any(map(alive, pids))
+    assert folders
+    assert not any(folder.exists() for folder in folders)
+
+
+def runtime_folders(server: Workers) -> set[Path]:
+    """Where the workers have their admin endpoints, out of the log."""
+    text = server.log.read_text()
+    return {Path(line.split("'")[1]).parent for line in text.splitlines() if "Site starting on '" in line}
+
+
+def test_a_worker_that_does_not_end_is_killed(start_workers):
+    server = start_workers(workers=2, drain=0)
+    (folder,) = runtime_folders(server)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    stopped = server.pids()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    assert server.stop() == -signal.SIGTERM
+    assert server.logged(f"(pid {stopped}) has not ended: it is killed") == 1
+    assert not alive(stopped)
+    assert not folder.exists()
+
+
+def test_ctrl_c_reaches_all_processes_and_ends_them_once(start_workers, monkeypatch):
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **more: popen(*args, process_group=0, **more))
+    server = start_workers(workers=2)
+    pids = server.pids()
+    os.killpg(server.pid, signal.SIGHUP)  # and a terminal that closes says this to all of them
+    eventually(lambda: server.logged("Accounts read again: 1") == 1)
+    assert server.pids() == pids
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.process.wait(10) == -signal.SIGINT
+    server.process = None
+    assert not any(map(alive, pids))
+    assert server.logged("Another takes its place") == 0
+
+
+def test_no_worker_outlives_the_process_that_keeps_them(start_workers):
+    server = start_workers(workers=2)
+    (folder,) = runtime_folders(server)
+    pids = server.pids()
+    with ExitStack() as stack:
+        opened = listeners(server, 8, stack)
+        assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+        for listener in opened:
+            assert listener.next("reconnect")
+            listener.close()
+        eventually(lambda: not any(map(alive, pids)), 5)
+    assert not folder.exists()
+
+
+def test_sighup_reaches_all_workers_and_those_that_come_later(start_workers):
+    server = start_workers(workers=2)
+    file = server.folder / "cometify.toml"
+    right = file.read_text()
+
+    def statuses(key: str) -> set[int]:
+        """Of many connections, so that each worker is among those who answer."""
+        return {server.request("GET", f"/{key}/poll?identifiers=chat").status for _ in range(24)}
+
+    assert statuses("2") == {403}
+    file.write_text(right + '\n[[account]]\napi_key = "2"\napi_secret = "s"\nlisteners_per_ip = 1000\n')
+    os.kill(server.pid, signal.SIGHUP)
+    eventually(lambda: server.logged("Accounts read again: 2") == 1)
+    eventually(lambda: statuses("2") == {200})
+
+    file.write_text(right.replace("listeners_per_ip", "listenersperip"))
+    os.kill(server.pid, signal.SIGHUP)
+    eventually(lambda: server.logged("listenersperip") > 0)
+    assert server.logged("Not read again") == 1
+    # Who takes a dead worker's place gets the accounts that were read last, not what stands in the file.
+    os.kill(server.pids()[0], signal.SIGKILL)
+    eventually(lambda: server.logged("Serves") == 3)
+    assert statuses("2") == {200}
+
+
+def test_the_account_that_is_made_up_is_the_same_in_all_workers(redis, tmp_path):
+    port, admin = free_ports(2)
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*TWISTD, "-n", "--pidfile=", "cometify", "--workers=2", f"--redis={redis.url}",
+             f"--http=tcp:{port}:interface=127.0.0.1",
+             f"--websocket=tcp:{free_ports(1)[0]}:interface=127.0.0.1", f"--admin=tcp:{admin}:interface=127.0.0.1"],
+            cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        )  # fmt: skip
+    try:
+        eventually(lambda: "API secret" in (tmp_path / "log").read_text())
+        text = (tmp_path / "log").read_text()
+        key, secret = (text.partition(word)[2].split()[0] for word in ("API key", "API secret"))
+        eventually(lambda: text_count(tmp_path, "Serves") == 2)
+        for pid in children(process.pid):
+            assert secret not in Path(f"/proc/{pid}/cmdline").read_text()
+            assert secret not in Path(f"/proc/{pid}/environ").read_text()
+        for _ in range(12):
+            with Connection(port) as connection:
+                connection.send(request_bytes("GET", f"/{key}/poll?identifiers=chat"))
+                assert connection.answer().status == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def text_count(folder: Path, text: str) -> int:
+    return (folder / "log").read_text().count(text)
