@@ -41,8 +41,8 @@ class PushEndpoint(Endpoint):
         fields = read_fields(request.header("content-type"), request.body())
         draft = admit(account, api_key, identifier, fields)
         assert account is not None  # or admit has refused
-        draft.key = read_key(_only(request, "idempotency-key"))
-        if draft.key is not None:
+        if request.header("idempotency-key") is not None:
+            draft.key = read_key(_only(request, "idempotency-key"))
             draft.listeners = self._count(api_key, draft, _LATEST)  # the engine remembers what is answered
         appended = self._engine.append(account, draft)
         receipt = getattr(appended, "result", None)
