@@ -54,8 +54,8 @@ class IEngine(Protocol):
 
         The Deferred fires once the engine has the push, and never waits for listeners. One with a key that was used
         within ten minutes is not pushed again, and what was told then is told again. Fails with `Refused`:
-        idempotency_mismatch, signature_reused, overloaded (nothing was pushed), engine_unavailable (it may have been
-        pushed all the same: with a key it can be pushed again).
+        idempotency_mismatch, nonce_reused, signature_reused, overloaded (nothing was pushed), engine_unavailable (it may
+        have been pushed all the same: with a key it can be pushed again).
         """
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:

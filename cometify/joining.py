@@ -5,6 +5,7 @@ from __future__ import annotations  # those of functions within functions are ma
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from math import inf
 from typing import Any
 
 import attrs
@@ -16,11 +17,12 @@ from cometify.core import errors
 from cometify.core.account import KEPT, Account
 from cometify.core.census import ABSENCE, Census, Household
 from cometify.core.frames import ready_frame
-from cometify.core.group import Ask
+from cometify.core.group import Ask, Right
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.plan import Plan, make_plan
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Span, View
+from cometify.expiry import Expiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.pulse import Pulse
 from cometify.registry import Registry
@@ -33,7 +35,8 @@ log = Logger()
 class Place:
     """Where a listener is counted, and what must be known to ask again for it when its account changes.
 
-    `named`: by an id of its own, with which it can come again.
+    `named`: by an id of its own, with which it can come again. `until`: when its right to secret pushes ends (Unix
+    seconds, or inf).
     """
 
     account: Account
@@ -41,6 +44,7 @@ class Place:
     listener: str
     named: bool
     keyed: Ask | None = None
+    until: float = inf
 
 
 @attrs.frozen(eq=False)
@@ -66,6 +70,7 @@ class Joining:
         census: Census,
         sweep: Sweep,
         pulse: Pulse,
+        expiry: Expiry,
         seconds: Callable[[], float],
     ) -> None:
         self._engine = engine
@@ -73,6 +78,7 @@ class Joining:
         self._census = census
         self._sweep = sweep
         self._pulse = pulse
+        self._expiry = expiry
         self._seconds = seconds
         self._places: dict[Listener, Place] = {}
         self._nameless = count()
@@ -94,19 +100,34 @@ class Joining:
 
         Fails with `Refused`. What the listener had is as it was then.
         """
-        plans: list[Plan] = []
-
-        def reach(now: int) -> Mapping[str, int]:
-            plans[:] = [make_plan(ask, account, now, *self._joined(listener, now))]
-            return plans[0].since
-
         try:
             if self._draining:
                 raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
+            wall = self._expiry.wall()
+            rights = [group.right(account, wall) for group in ask.groups]
             self._charge(account, address, ask)
             place = self._take_place(listener, account, address, ask)
         except errors.Refused:
             return defer.fail()
+        return self._follow(listener, account, address, ask, rights, first, place)
+
+    def _follow(
+        self,
+        listener: Listener,
+        account: Account,
+        address: str,
+        ask: Ask,
+        rights: Sequence[Right],
+        first: bool,
+        place: Place | None = None,
+    ) -> defer.Deferred[None]:
+        """`place`: the one that it has just got, which all nodes must count."""
+        plans: list[Plan] = []
+
+        def reach(now: int) -> Mapping[str, int]:
+            plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
+            return plans[0].since
+
         followed: defer.Deferred[Any]
         if self._shared is None or place is None:
             followed = self._engine.follow(account, reach)
@@ -183,6 +204,8 @@ class Joining:
         listener.cursor = plan.cursor
         listener.arrears = arrears
         self._pulse.add(listener)
+        self._places[listener].until = plan.until
+        self._expiry.expect(listener, plan.until)
         if writable:
             self._sweep.bring(listener)
 
@@ -202,9 +225,10 @@ class Joining:
         """
         # A view that everybody has left is forgotten; there may be another one like it by now.
         view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
-        position = min(positions)
-        if view is None or self._draining:
+        until = ticket.place.until
+        if view is None or self._draining or until <= self._expiry.wall():
             return False
+        position = min(positions)
         now = max(self._engine.mark(ticket.account.api_key), view.head)
         if max(positions) > now or position <= now - KEPT:
             return False
@@ -221,6 +245,7 @@ class Joining:
         self.joined[listener.form.name] += 1
         self._registry.wait_on(listener, view)
         self._pulse.add(listener)
+        self._expiry.expect(listener, until)
         listener.go_live()
         return True
 
@@ -241,7 +266,7 @@ class Joining:
     def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> Place | None:
         """The place that it has got, None if it had one. Raises `Refused`."""
         place = self._places.get(listener)
-        keyed = ask if any(group.secure_key for group in ask.groups) else None
+        keyed = ask if any(group.is_keyed for group in ask.groups) else None
         if place is not None:
             place.keyed = keyed
             return None
@@ -281,6 +306,7 @@ class Joining:
         alone = self._registry.part(listener)
         listener.state = State.GONE
         self._pulse.discard(listener)
+        self._expiry.discard(listener)
         self._give_up_place(listener, comes_again)
         self._unfollow(alone)
 
@@ -302,10 +328,15 @@ class Joining:
                 listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
             elif account != place.account:
                 before, place.account = place.account, account
-                if place.keyed and [g.right(before) for g in place.keyed.groups] != [
-                    g.right(account) for g in place.keyed.groups
-                ]:
-                    self.join(listener, account, place.household[1], place.keyed).addErrback(self._not_again, listener)
+                if place.keyed is not None:
+                    self._look_at_rights(listener, place.keyed, before, place)
+
+    def _look_at_rights(self, listener: Listener, ask: Ask, before: Account, place: Place) -> None:
+        wall = self._expiry.wall()
+        rights = [group.right_left(place.account, wall) for group in ask.groups]
+        if rights != [group.right_left(before, wall) for group in ask.groups]:
+            again = self._follow(listener, place.account, place.household[1], ask, rights, first=True)
+            again.addErrback(self._not_again, listener)
 
     @staticmethod
     def _not_again(failure: Any, listener: Listener) -> None:

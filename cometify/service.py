@@ -20,6 +20,7 @@ from cometify.admin.workers import Workers, WorkersMetrics
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
+from cometify.expiry import Expiry
 from cometify.interfaces import IEngine
 from cometify.joining import Joining
 from cometify.lateness import Lateness
@@ -44,11 +45,18 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `soon`: the reactor's callLater for
-    what is due at once.
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `soon`:
+    the reactor's callLater for what is due at once.
     """
 
-    def __init__(self, settings: Settings, reactor: Any, clock: Callable[[], int], soon: Soon | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        reactor: Any,
+        clock: Callable[[], int],
+        wall: Callable[[], float] = time.time,
+        soon: Soon | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
@@ -58,7 +66,10 @@ class Cometify(MultiService):
         self.engine = self._make_engine(clock)
         self.census = Census(None if self.engine.places is None else self.engine.places.leave)
         self.pulse = Pulse(settings.heartbeat)
-        self.joining = Joining(self.engine, self.registry, self.census, self.sweep, self.pulse, reactor.seconds)
+        self.expiry = Expiry(reactor.callLater, wall)
+        self.joining = Joining(
+            self.engine, self.registry, self.census, self.sweep, self.pulse, self.expiry, reactor.seconds
+        )
         self._node = node = Node(
             self.accounts,
             self.joining,
@@ -68,7 +79,7 @@ class Cometify(MultiService):
             reactor.callLater,
             reactor.seconds,
         )
-        self.push = PushEndpoint(self.engine, self.registry, self.accounts)
+        self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
         self.http = Site(Root(self.push, node, reactor), reactor)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
         self.lateness = Lateness(reactor)
@@ -108,11 +119,15 @@ class Cometify(MultiService):
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
 
     def stopService(self) -> "defer.Deferred[None]":
+        """The ports close, then the server drains, and then all else stops: who is still here is served to the end."""
+        drained = cast("defer.Deferred[None]", super().stopService())
+        return drained.addCallback(lambda _results: self._stop())
+
+    def _stop(self) -> None:
         for _seconds, call in self._every:
             if call.running:
                 call.stop()
         self.engine.stop()
-        return cast("defer.Deferred[None]", super().stopService())
 
     def change_accounts(self, settings: Settings) -> None:
         """From now on the accounts are those of `settings`; the listeners of the others notice nothing."""
@@ -134,7 +149,7 @@ class Cometify(MultiService):
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
-            if not self._node.closing or self._reactor.seconds() >= until:
+            if not (self._node.closing or self.push.under_way) or self._reactor.seconds() >= until:
                 return
 
 
@@ -142,7 +157,7 @@ def build(
     settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, soon: Soon | None = None
 ) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
-    server = Cometify(settings, reactor, clock or engine_clock(), soon)
+    server = Cometify(settings, reactor, clock or engine_clock(), soon=soon)
     ports_of(server, reactor, EagerPort).setServiceParent(server)
     return server
 

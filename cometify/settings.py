@@ -199,6 +199,12 @@ def _origins(value: Any) -> tuple[str, ...]:
     return origins
 
 
+def _signatures(value: Any) -> str:
+    if value not in ("any", "v2"):
+        raise ValueError('must be "any" or "v2" (pushes must be signed with HMAC)')
+    return str(value)
+
+
 _TOP: dict[str, Callable[[Any], Any]] = {
     "http": _strings(1),
     "websocket": _strings(0),
@@ -221,4 +227,5 @@ _ACCOUNT: dict[str, Callable[[Any], Any]] = {
     "keep_bytes": _whole(512 * 1024),
     "signature_memory": _whole(0),
     "origins": _origins,
+    "signatures": _signatures,
 }

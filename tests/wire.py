@@ -1,6 +1,8 @@
 """The public edge as a client sees it: plain sockets, no code of the server's."""
 
+import base64
 import hashlib
+import hmac
 import json
 import os
 import socket
@@ -25,6 +27,33 @@ def secure(identifier: str, text: str, key: str = API_KEY, secret: str = API_SEC
 
 def secure_key(*names: str, key: str = API_KEY, secret: str = API_SECRET) -> str:
     return md5hex(key + secret + md5hex(",".join(names)))
+
+
+def jwt(claims: Any, secret: str = API_SECRET, header: Any = None) -> str:
+    """A JWT, HS256 whatever its header says. What is a string is taken for the JSON itself."""
+    parts = [{"alg": "HS256", "typ": "JWT"} if header is None else header, claims]
+    return jwt_signed(
+        ".".join([_base64url((p if isinstance(p, str) else json.dumps(p)).encode()) for p in parts]), secret
+    )
+
+
+def jwt_signed(signed: str, secret: str = API_SECRET) -> str:
+    """The first two parts of a JWT, and the third, which signs them."""
+    return signed + "." + _base64url(hmac.digest(secret.encode(), signed.encode(), "sha256"))
+
+
+def seal(
+    path: str, body: bytes, timestamp: float | str, nonce: str, secret: str = API_SECRET, method: str = "POST"
+) -> dict[str, str]:
+    """The headers of a request that is signed with HMAC."""
+    stamp = timestamp if isinstance(timestamp, str) else str(int(timestamp))
+    signed = "\n".join(["v2", method, path, stamp, nonce, hashlib.sha256(body).hexdigest()])
+    digest = hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
+    return {"Cometify-Timestamp": stamp, "Cometify-Nonce": nonce, "Cometify-Signature": digest}
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 class Answer:

@@ -32,3 +32,9 @@ class Account:
     """Signatures remembered at once; 0 turns the memory off."""
     origins: tuple[str, ...] | None = None
     """The web origins whose pages may listen; None: any."""
+    signatures: str = "any"
+    """How pushes are signed: "v2" (with HMAC, nothing else), or "any" (with `secure` too)."""
+
+
+STRANGER = Account("", ("nobody's secret", "nobody's other secret"))
+"""Signs for API keys that do not exist, so that their refusal costs what a wrong signature costs."""

@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cometify.core import errors, signature
-from cometify.core.account import MAX_TEXT, Account
+from cometify.core.account import MAX_TEXT, STRANGER, Account
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.push import Draft
 
 PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
 _NAMES = {name.encode(): name for name in PARAMETERS}
+MAX_BATCH = 100
+"""Pushes in one request."""
 MAX_KEY = 128
 """Characters of an Idempotency-Key."""
-_STRANGER = Account("", ("nobody's secret", "nobody's other secret"))
-"""Signs for API keys that do not exist, so that their refusal costs what a wrong signature costs."""
 
 
 def fields_from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, object]:
@@ -78,24 +78,54 @@ def admit(account: Account | None, api_key: str, path_identifier: str, fields: M
 
     Raises `Refused`.
     """
-    identifier = Identifier.read(path_identifier)
-    named = fields.get("identifier", path_identifier)
-    if named != path_identifier:
-        identifier = _spelled_in_form(named, identifier)
-    text = _read_text(fields)
-    secret = _read_secret(fields)
-    push_id = fields.get("push_id")
-    if push_id is not None:
-        push_id = read_integer(push_id, "push_id", MAX_ID)
+    draft = _draft(_read_identifier(path_identifier, fields), fields)
     given = _required(fields, "secure")
     if not isinstance(given, str):
         raise errors.Refused(errors.INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
-    digest = _check_secure(account, api_key, identifier, text, given)
-    return Draft(identifier, text, secret, push_id, digest)
+    draft.signature = _check_secure(account, api_key, draft.identifier, draft.text, given)
+    return draft
 
 
-def _spelled_in_form(named: object, in_path: Identifier) -> Identifier:
-    """The identifier as the parameter spells it, which is what is signed."""
+def admit_sealed(path_identifier: str, fields: Mapping[str, object], nonce: str) -> Draft:
+    """Check one push whose request was signed with HMAC, and found right: `secure` is not looked at. Raises `Refused`."""
+    draft = _draft(_read_identifier(path_identifier, fields), fields)
+    draft.nonce = nonce
+    return draft
+
+
+def admit_batch(body: bytes, nonce: str) -> list[Draft]:
+    """Check all pushes of a batch, which was signed with HMAC, and found right. Raises `Refused`, which says for which."""
+    batch = read_json(body, errors.REPEATED_PARAMETER)
+    if not isinstance(batch, list):
+        raise errors.Refused(
+            errors.INVALID_BODY,
+            'The body must be a JSON array, e.g. [{"identifier":"chat","text":"Hello","secret":0}].',
+        )
+    if len(batch) > MAX_BATCH:
+        raise errors.Refused(errors.INVALID_BODY, f"A batch has at most {MAX_BATCH} pushes, {len(batch)} were sent.")
+    drafts = [_draft_of_batch(number, fields) for number, fields in enumerate(batch, 1)]
+    if drafts:
+        drafts[0].nonce = nonce
+    return drafts
+
+
+def _draft_of_batch(number: int, fields: object) -> Draft:
+    try:
+        if not isinstance(fields, dict):
+            raise errors.Refused(errors.INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
+        return _draft(Identifier.read(_required(fields, "identifier")), fields)
+    except errors.Refused as refused:
+        raise errors.Refused(
+            refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}"
+        ) from None
+
+
+def _read_identifier(path_identifier: str, fields: Mapping[str, object]) -> Identifier:
+    """As the parameter spells it, which is what is signed, or else the path."""
+    in_path = Identifier.read(path_identifier)
+    named = fields.get("identifier", path_identifier)
+    if named == path_identifier:
+        return in_path
     identifier = Identifier.read(named)
     if identifier != in_path:
         raise errors.Refused(
@@ -104,6 +134,13 @@ def _spelled_in_form(named: object, in_path: Identifier) -> Identifier:
             "send the same in both, or leave the parameter out.",
         )
     return identifier
+
+
+def _draft(identifier: Identifier, fields: Mapping[str, object]) -> Draft:
+    text = _read_text(fields)
+    secret = _read_secret(fields)
+    push_id = None if fields.get("push_id") is None else read_integer(fields["push_id"], "push_id", MAX_ID)
+    return Draft(identifier, text, secret, push_id, None)
 
 
 def read_key(value: str | None) -> str | None:
@@ -123,9 +160,10 @@ def _required(fields: Mapping[str, object], name: str) -> object:
 
 
 _WHAT = {
+    "identifier": "say in each push of a batch which it is for",
     "text": "send what is to be pushed (it may be empty)",
-    "secret": "send 0 (anyone may hear it) or 1 (only listeners with a secureKey)",
-    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text)",
+    "secret": "send 0 (anyone may hear it) or 1 (only listeners with a secureKey or token)",
+    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), or sign the request with HMAC",
 }
 
 
@@ -162,15 +200,16 @@ def _check_secure(account: Account | None, api_key: str, identifier: Identifier,
     Always two secrets are tried before it is refused, so that the time tells nothing. Who has signed with the first,
     as nearly all do, knows that there is an account: what the second would cost is a tenth of a push.
     """
-    secrets = (account or _STRANGER).api_secrets
+    secrets = (account or STRANGER).api_secrets
     spelled = identifier.spelled
     is_signed = signature.same(given, (signature.secure(api_key, secrets[0], spelled, text),)) or signature.same(
         given, (signature.secure(api_key, secrets[-1], spelled, text),)
     )
-    if not is_signed or account is None:
+    if not is_signed or account is None or account.signatures != "any":
         raise errors.Refused(
             errors.NOT_AUTHORIZED,
             "The API key is unknown or secure does not match: it is md5hex(apiKey + md5hex(apiSecret) + identifier + text), "
-            "over exactly the identifier and text that are sent, before they are urlencoded.",
+            "over exactly the identifier and text that are sent, before they are urlencoded. An account with signatures = "
+            '"v2" takes requests signed with HMAC only.',
         )
     return bytes.fromhex(given)

@@ -27,6 +27,7 @@ INVALID_TEXT = Code("invalid_text", 400, 4000, "The text is not valid UTF-8 or h
 INVALID_BODY = Code("invalid_body", 400, 4000, "The body could not be read")
 NOT_AUTHORIZED = Code("not_authorized", 403, 4001, "Unknown API key or wrong signature")
 SIGNATURE_REUSED = Code("signature_reused", 403, 4001, "This signature was used for another identifier")
+NONCE_REUSED = Code("nonce_reused", 403, 4001, "This nonce was used already")
 INVALID_TOKEN = Code("invalid_token", 403, 4001, "The token is not valid")
 ORIGIN_NOT_ALLOWED = Code("origin_not_allowed", 403, 4003, "This origin may not listen")
 NOT_FOUND = Code("not_found", 404, 4000, "Nothing is here")

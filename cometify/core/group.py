@@ -1,6 +1,7 @@
 """What a listener asks for in one go, and what of an identifier's pushes that lets through."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import attrs
@@ -11,24 +12,58 @@ from cometify.core.admission import read_json
 from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
 from cometify.core.integer import MAX_EXACT, read_integer
 from cometify.core.push import Push
+from cometify.core.token import read_token
 
 _LISTENER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 @attrs.frozen
+class Right:
+    """Of which identifiers (lower case) a group has the secret pushes, and until when (Unix seconds; inf: for good)."""
+
+    names: frozenset[str]
+    until: float = inf
+
+
+NO_RIGHT = Right(frozenset())
+
+
+@attrs.frozen
 class Group:
-    """Identifiers, the key that was made for exactly this list, and where to resume (a position, or None)."""
+    """Identifiers, the key that was made for exactly this list or a token, and where to resume (a position, or None)."""
 
     names: Names
     secure_key: str | None = attrs.field(default=None, repr=False)
     position: int | None = None
+    token: str | None = attrs.field(default=None, repr=False)
 
-    def right(self, account: Account) -> bool:
-        """Whether the group has its secret pushes: whether its secureKey is right for one of the live secrets."""
-        return self.secure_key is not None and signature.same(
+    @property
+    def is_keyed(self) -> bool:
+        """Whether it asks for secret pushes."""
+        return self.secure_key is not None or self.token is not None
+
+    def right(self, account: Account, now: float) -> Right:
+        """Its right to secret pushes. `now`: the wall clock, in Unix seconds.
+
+        A wrong secureKey gives none. Raises `Refused` (invalid_token) for a wrong token or one that has expired.
+        """
+        if self.token is not None:
+            token = read_token(self.token, account.api_secrets, now)
+            covered = frozenset([one.folded for one in self.names.identifiers if token.covers(one.folded)])
+            return Right(covered, token.until) if covered else NO_RIGHT
+        if self.secure_key is None or not signature.same(
             self.secure_key,
             [signature.secure_key(account.api_key, secret, self.names.spelled) for secret in account.api_secrets],
-        )
+        ):
+            return NO_RIGHT
+        return Right(frozenset([one.folded for one in self.names.identifiers]))
+
+    def right_left(self, account: Account, now: float) -> Right:
+        """The right of one that has joined already: a token that is not right any more gives none."""
+        try:
+            return self.right(account, now)
+        except errors.Refused:
+            return NO_RIGHT
 
 
 @attrs.frozen
@@ -84,11 +119,15 @@ def _group_from_json(group: dict[str, Any]) -> Group:
 def _group(names: Names, secure_key: object, token: object, position: object) -> Group:
     if secure_key is not None and not isinstance(secure_key, str):
         raise errors.Refused(errors.INVALID_PARAMETER, "secureKey must be a string: 32 hex digits.")
-    if token is not None:
-        raise errors.Refused(errors.INVALID_TOKEN, "This server takes no tokens: send a secureKey instead.")
+    if token is not None and not isinstance(token, str):
+        raise errors.Refused(errors.INVALID_PARAMETER, "token must be a string: a JWT in its compact form.")
+    if secure_key is not None and token is not None:
+        raise errors.Refused(
+            errors.INVALID_PARAMETER, "secureKey and token are both given for one group: send one of them."
+        )
     if position is not None:
         position = read_integer(position, "position", MAX_EXACT)
-    return Group(names, secure_key, position)
+    return Group(names, secure_key, position, token)
 
 
 def _listener_id(value: object) -> str | None:

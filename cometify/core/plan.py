@@ -1,11 +1,12 @@
 """An ask becomes a plan: where each group begins, what it lets through, and what may be lost to it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 import attrs
 
-from cometify.core.account import REMEMBERED, Account
-from cometify.core.group import Ask, Group, Wants, wants_on_joining
+from cometify.core.account import KEPT, REMEMBERED, REPLAYED
+from cometify.core.group import Ask, Group, Right, Wants, wants_on_joining
 from cometify.core.ring import RingBuffer
 
 Filters = Mapping[str, tuple[Wants, ...]]
@@ -16,9 +17,9 @@ Filters = Mapping[str, tuple[Wants, ...]]
 class Plan:
     """`wants` in the order asked; `positions`: each group's first cursor, in the order asked.
 
-    `since`: how far back each ring must reach. `lost`: identifiers of which pushes are lost to a group, whatever the
+    `since`: from where on it wants each identifier. `lost`: identifiers of which pushes are lost to a group, whatever the
     rings say. `stale`: what groups want that join with an internal id for the first time: a page can be older than what
-    it is replayed.
+    it is replayed. `until`: when the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf).
     """
 
     wants: dict[str, tuple[Wants, ...]]
@@ -28,11 +29,20 @@ class Plan:
     lost: frozenset[str]
     stale: tuple[tuple[str, Wants], ...]
     resumes: bool
+    until: float
 
     @property
     def cursor(self) -> int:
         """Where the listener begins: with the group that begins first."""
         return min(self.positions)
+
+    @property
+    def reach(self) -> dict[str, int]:
+        """How far back each ring must reach: as far as anything is kept, where a page can be older than its replay."""
+        return {
+            **self.since,
+            **{name: min(self.since[name], want.since + REPLAYED - KEPT) for name, want in self.stale},
+        }
 
     @property
     def unwanted(self) -> dict[str, tuple[int, int]]:
@@ -58,25 +68,25 @@ class Plan:
         return lost
 
 
-def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) -> Plan:
-    """`now` is the engine's position; `joined` what the listener has already, `at` its cursor there."""
+def make_plan(ask: Ask, rights: Sequence[Right], now: int, joined: Filters, at: int) -> Plan:
+    """`rights`: of each group. `now`: the engine's position. `joined`: what the listener has, and `at` its cursor there."""
     wants: dict[str, tuple[Wants, ...]] = {}
     positions: list[int] = []
     warnings: list[str] = []
     lost: set[str] = set()
     stale: list[tuple[str, Wants]] = []
-    for group in ask.groups:
-        right = group.right(account)
-        if group.secure_key is not None and not right:
-            warnings.append(_wrong_key(group))
+    for group, right in zip(ask.groups, rights, strict=True):
+        if group.is_keyed and not right.names:
+            warnings.append(_wrong_key(group) if group.token is None else _useless_token(group))
         first = now
         for index, identifier in enumerate(group.names.identifiers):
             name = identifier.folded
             internal_id = None if group.names.internal_ids is None else group.names.internal_ids[index]
+            secret = name in right.names
             if name in joined:
-                asked = tuple([want.going_on(right, at) for want in joined[name]])
+                asked = tuple([want.going_on(secret, at) for want in joined[name]])
             else:
-                want, is_lost = _joins(internal_id, group.position, right, now)
+                want, is_lost = _joins(internal_id, group.position, secret, now)
                 if is_lost:
                     lost.add(name)
                 elif internal_id and group.position is None:
@@ -88,7 +98,18 @@ def make_plan(ask: Ask, account: Account, now: int, joined: Filters, at: int) ->
         positions.append(first)
     resumes = all(group.position is not None for group in ask.groups)
     since = {name: min([want.since for want in asked]) for name, asked in wants.items()}
-    return Plan(wants, since, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes)
+    return Plan(
+        wants, since, tuple(positions), tuple(warnings), frozenset(lost), tuple(stale), resumes, _first_loss(rights)
+    )
+
+
+def _first_loss(rights: Iterable[Right]) -> float:
+    """When the first identifier loses its right, which each has from whichever group has it longest."""
+    longest: dict[str, float] = {}
+    for right in rights:
+        for name in right.names:
+            longest[name] = max(right.until, longest.get(name, 0))
+    return min(longest.values(), default=inf)
 
 
 def _joins(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[Wants, bool]:
@@ -104,4 +125,11 @@ def _wrong_key(group: Group) -> str:
     return (
         f"secureKey does not match {names}: secret pushes will not come. It is md5hex(apiKey + apiSecret + md5hex('{names}')), "
         "over exactly these names in this order."
+    )
+
+
+def _useless_token(group: Group) -> str:
+    return (
+        f"The token gives no right to any of {group.names.spelled}: secret pushes will not come. Its identifiers must name "
+        "them (a trailing * stands for a prefix), and the API secret that signed it must be one of the account's."
     )

@@ -12,7 +12,8 @@ class Draft:
     """An accepted push that has no position yet.
 
     `signature` is what was signed with, to be remembered; None: nothing is. `key`: its Idempotency-Key, if it has one;
-    then `listeners` is what the answer will say, and will say again.
+    then `listeners` is what the answer will say, and will say again. `nonce`: of the request that it came with, which is to
+    be the only one with it; of a batch only the first draft has it.
     """
 
     identifier: Identifier
@@ -22,6 +23,7 @@ class Draft:
     signature: bytes | None
     key: str | None = None
     listeners: int = 0
+    nonce: str | None = None
 
     @property
     def fingerprint(self) -> str:

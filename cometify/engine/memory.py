@@ -29,6 +29,7 @@ class _Book:
     floors: dict[str, tuple[int, int]] = attrs.Factory(dict)  # of channels that have no ring, longest gone first
     signatures: Recent[bytes, Identifier] = attrs.Factory(Recent)
     answers: Recent[str, tuple[str, Receipt]] = attrs.Factory(Recent)
+    nonces: Recent[str, bool] = attrs.Factory(Recent)
 
 
 class MemoryEngine:
@@ -70,6 +71,8 @@ class MemoryEngine:
                 answered = book.answers.get(draft.key, now)
                 if answered is not None:
                     return defer.succeed(_again(draft, *answered))
+            if draft.nonce is not None:
+                self._remember_nonce(book, draft.nonce, now)
             self._remember_signature(book, account, draft, now)
         except errors.Refused:
             return defer.fail()
@@ -93,6 +96,12 @@ class MemoryEngine:
             book.signatures.put(draft.signature, draft.identifier, now, account.signature_memory)
         elif used_for != draft.identifier:
             raise refusals.signature_reused(used_for.spelled)
+
+    @staticmethod
+    def _remember_nonce(book: _Book, nonce: str, now: int) -> None:
+        if book.nonces.get(nonce, now):
+            raise refusals.nonce_reused()
+        book.nonces.put(nonce, True, now)
 
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])

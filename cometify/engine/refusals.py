@@ -14,6 +14,15 @@ def signature_reused(spelled: str) -> Refused:
     )
 
 
+def nonce_reused() -> Refused:
+    """A push was accepted with the same nonce."""
+    return Refused(
+        errors.NONCE_REUSED,
+        "A request with this Cometify-Nonce was accepted within ten minutes, and nothing was pushed now: make a new one at "
+        "random for each request, or send an Idempotency-Key too if the same request is to be sent again.",
+    )
+
+
 def idempotency_mismatch() -> Refused:
     """The same Idempotency-Key came with another push."""
     return Refused(

@@ -42,6 +42,10 @@ class Exchange(Protocol):
     def headers(self, name: str) -> Sequence[str]:
         """All values of a header of the request. `name`: in lower case."""
 
+    @property
+    def sent_path(self) -> bytes:
+        """The path as it was sent, without the query."""
+
     def body(self) -> bytes:
         """The whole body."""
 

@@ -1,11 +1,24 @@
-"""POST /{apiKey}/push/{identifier}: the one way in."""
+"""POST /{apiKey}/push/{identifier}, and POST /{apiKey}/push with a batch: the ways in."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 
-from cometify.core.admission import admit, read_key
-from cometify.core.errors import DRAINING, REPEATED_PARAMETER, Code, Refused
+from twisted.internet import defer
+from twisted.python.failure import Failure
+
+from cometify.core.account import Account
+from cometify.core.admission import admit, admit_batch, admit_sealed, read_key
+from cometify.core.errors import (
+    DRAINING,
+    MISSING_PARAMETER,
+    REPEATED_PARAMETER,
+    UNSUPPORTED_MEDIA_TYPE,
+    Code,
+    Refused,
+)
 from cometify.core.integer import write_integer
 from cometify.core.push import Draft, Push, Receipt
+from cometify.core.seal import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
 from cometify.interfaces import IAccounts, IEngine
 from cometify.registry import Registry
 from cometify.transports.exchange import Exchange
@@ -16,43 +29,79 @@ from cometify.transports.http import Endpoint
 class PushEndpoint(Endpoint):
     """No CORS headers: pushing needs the API secret, which no page should hold.
 
-    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code.
+    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code. `under_way`: how many the
+    engine has been given and has not answered yet.
     """
 
     methods = (b"POST",)
     quick = True
     draining = False
 
-    def __init__(self, engine: IEngine, registry: Registry, accounts: IAccounts) -> None:
+    def __init__(self, engine: IEngine, registry: Registry, accounts: IAccounts, wall: Callable[[], float]) -> None:
         self._engine = engine
         self._registry = registry
         self._accounts = accounts
+        self._wall = wall
         self.accepted = 0
+        self.under_way = 0
         self.refused: Counter[str] = Counter()
 
     def count_refusal(self, code: Code) -> None:
         self.refused[code.name] += 1
 
     def serve(self, request: Exchange) -> None:
-        if self.draining:
-            raise Refused(DRAINING, "The server is going down, nothing was pushed: push again in a moment.")
+        account = self.account(request)
         api_key, _push, identifier = request.segments
-        account = self._accounts.get(api_key)
-        fields = read_fields(request.header("content-type"), request.body())
-        draft = admit(account, api_key, identifier, fields)
-        assert account is not None  # or admit has refused
-        if request.header("idempotency-key") is not None:
-            draft.key = read_key(_only(request, "idempotency-key"))
-            draft.listeners = self._count(api_key, draft, _LATEST)  # the engine remembers what is answered
-        appended = self._engine.append(account, draft)
+        if request.header("cometify-signature") is None:
+            draft = admit(account, api_key, identifier, read_fields(request.header("content-type"), request.body()))
+        else:
+            nonce = self.check_seal(account, request)
+            draft = admit_sealed(identifier, read_fields(request.header("content-type"), request.body()), nonce)
+        assert account is not None  # or the signature was refused
+        appended = self.append(account, draft, idempotency_key(request))
         receipt = getattr(appended, "result", None)
         if isinstance(receipt, Receipt):  # the embedded engine has it at once: two callbacks cost as much as its work
             self._pushed(receipt, request, api_key, draft)
             return
+        self.under_way += 1
         appended.addCallback(self._pushed, request, api_key, draft)
         appended.addErrback(self.failed, request)
+        appended.addCallback(self._is_over)
+
+    def _is_over(self, _answered: object) -> None:
+        self.under_way -= 1
+
+    def account(self, request: Exchange) -> Account | None:
+        """The account that the path names, if there is one. Raises `Refused` (draining)."""
+        if self.draining:
+            raise Refused(DRAINING, "The server is going down, nothing was pushed: push again in a moment.")
+        return self._accounts.get(request.segments[0])
+
+    def check_seal(self, account: Account | None, request: Exchange) -> str:
+        """Check a request that must be signed with HMAC; its nonce. Raises `Refused`."""
+        seal = Seal(
+            request.method,
+            request.sent_path,
+            request.body(),
+            _of_seal(request, TIMESTAMP),
+            _of_seal(request, NONCE),
+            _of_seal(request, SIGNATURE),
+        )
+        check_seal(account, seal, self._wall())
+        return seal.nonce
+
+    def append(self, account: Account, draft: Draft, key: str | None) -> "defer.Deferred[Receipt]":
+        """Push, once for each `key`."""
+        draft.key = key
+        if key is not None:
+            draft.listeners = self._count(account.api_key, draft, _LATEST)  # the engine remembers what is answered
+        return self._engine.append(account, draft)
 
     def _pushed(self, receipt: Receipt, request: Exchange, api_key: str, draft: Draft) -> None:
+        request.answer(200, b"application/json", f"{self.told(receipt, api_key, draft)}\n".encode())
+
+    def told(self, receipt: Receipt, api_key: str, draft: Draft) -> str:
+        """The JSON that tells the publisher of one push, which is counted."""
         if receipt.duplicate:
             listeners, more = receipt.listeners, ',"duplicate":true'
         else:
@@ -60,11 +109,10 @@ class PushEndpoint(Endpoint):
             listeners = self._count(api_key, draft, receipt.position) if draft.key is None else draft.listeners
             more = ""
         push_id = "null" if draft.push_id is None else write_integer(draft.push_id)
-        body = (
+        return (
             f'{{"identifier":"{draft.identifier.folded}","push_id":{push_id},'
-            f'"position":{receipt.position},"listeners":{listeners}{more}}}\n'
+            f'"position":{receipt.position},"listeners":{listeners}{more}}}'
         )
-        request.answer(200, b"application/json", body.encode())
 
     def _count(self, api_key: str, draft: Draft, position: int) -> int:
         """How many of the listeners joined here the push may reach."""
@@ -76,9 +124,78 @@ _LATEST = 2**63
 """Above every position: who has joined wants what comes next."""
 
 
+class BatchEndpoint(Endpoint):
+    """A JSON array of pushes in one request, signed with HMAC. `single`: what pushes and counts."""
+
+    methods = (b"POST",)
+    max_body = 8 * 2**20
+    quick = True
+
+    def __init__(self, single: PushEndpoint) -> None:
+        self._single = single
+
+    def count_refusal(self, code: Code) -> None:
+        self._single.count_refusal(code)
+
+    def serve(self, request: Exchange) -> None:
+        account = self._single.account(request)
+        # The signature first: reading JSON of this size costs what no stranger may ask for.
+        nonce = self._single.check_seal(account, request)
+        kind = (request.header("content-type") or "application/json").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refused(UNSUPPORTED_MEDIA_TYPE, "Send the batch as application/json.")
+        drafts = admit_batch(request.body(), nonce)
+        assert account is not None  # or the signature was refused
+        appended = self._append(account, drafts, idempotency_key(request))
+        appended.addCallback(self._pushed, request, account.api_key, drafts)
+        appended.addErrback(self.failed, request)
+
+    def _append(self, account: Account, drafts: Sequence[Draft], key: str | None) -> "defer.Deferred[list[Receipt]]":
+        """One after the other. The first goes alone, for it has the nonce: if that is refused, nothing is pushed."""
+        # Each push has a key of its own, which no client can send, so that a batch cut in half is completed.
+        keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
+        if not drafts:
+            return defer.succeed([])
+        first = self._single.append(account, drafts[0], keys[0])
+        return first.addCallback(self._append_others, account, drafts[1:], keys[1:])
+
+    def _append_others(
+        self, first: Receipt, account: Account, drafts: Sequence[Draft], keys: Sequence[str | None]
+    ) -> "defer.Deferred[list[Receipt]]":
+        others = [self._single.append(account, draft, key) for draft, key in zip(drafts, keys, strict=True)]
+        return defer.gatherResults([defer.succeed(first), *others], consumeErrors=True).addErrback(_first_error)
+
+    def _pushed(self, receipts: Sequence[Receipt], request: Exchange, api_key: str, drafts: Sequence[Draft]) -> None:
+        told = [self._single.told(receipt, api_key, draft) for receipt, draft in zip(receipts, drafts, strict=True)]
+        request.answer(200, b"application/json", f"[{','.join(told)}]\n".encode())
+
+
+def _first_error(failure: Failure) -> Failure:
+    """What went wrong with one of the appends, and not that one of them did."""
+    assert isinstance(failure.value, defer.FirstError)
+    return failure.value.subFailure
+
+
+def idempotency_key(request: Exchange) -> str | None:
+    """The key of a request, None if it has none. Raises `Refused`."""
+    if request.header("idempotency-key") is None:
+        return None
+    return read_key(_only(request, "Idempotency-Key"))
+
+
+def _of_seal(request: Exchange, name: str) -> str:
+    value = _only(request, name)
+    if value is None:
+        raise Refused(
+            MISSING_PARAMETER,
+            f"The header {name} is missing: a request signed with HMAC has {TIMESTAMP}, {NONCE} and {SIGNATURE}.",
+        )
+    return value
+
+
 def _only(request: Exchange, name: str) -> str | None:
     """The value of a header that may be given once. Raises `Refused` (repeated_parameter)."""
-    values = request.headers(name)
+    values = request.headers(name.lower())
     if len(values) > 1:
         raise Refused(REPEATED_PARAMETER, f"The header {name} is given more than once: send it once.")
     return values[0] if values else None

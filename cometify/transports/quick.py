@@ -96,16 +96,19 @@ class Heads:
 
     def read(self, data: bytes) -> Head | None:
         """All up to and with the empty line, or None if it is not plain."""
+        if b"ometify-" in data or b"dempotency-" in data:
+            return self._read(data, once=True)
         return self._read_again(data) if data.startswith(b"POST") else self._read(data)
 
-    def _read(self, data: bytes) -> Head | None:
+    def _read(self, data: bytes, *, once: bool = False) -> Head | None:
         at = data.find(b"\r\n")
         line = _LINE.fullmatch(data, 0, at)
         if line is None:
             return None
         segments = _segments(line[2])
         endpoint = self._tree.find(segments)
-        fields = (read_fields if endpoint.upgrades else _read_fields_again)(data[at + 2 : -2])
+        # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
+        fields = (read_fields if once or endpoint.upgrades else _read_fields_again)(data[at + 2 : -2])
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return None
         return Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
@@ -173,6 +176,10 @@ class QuickRequest:
     def headers(self, name: str) -> Sequence[str]:
         value = self._head.fields.values.get(name)
         return () if value is None else (value,)
+
+    @property
+    def sent_path(self) -> bytes:
+        return b"/" + "/".join(self.segments).encode()  # `_LINE` knows no other spelling
 
     def body(self) -> bytes:
         return self._data[self._head.size :]

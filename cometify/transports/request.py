@@ -106,6 +106,10 @@ class Request(WebRequest):
         values = self.requestHeaders.getRawHeaders(name.encode()) or ()
         return [value.decode("utf-8", "replace") for value in values]
 
+    @property
+    def sent_path(self) -> bytes:
+        return self.uri.partition(b"?")[0]
+
     def body(self) -> bytes:
         return self._content().getvalue()
 

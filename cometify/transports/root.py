@@ -11,7 +11,7 @@ from cometify.transports.http import Endpoint, Tree
 from cometify.transports.node import Node
 from cometify.transports.pages import static_endpoints
 from cometify.transports.poll import PollEndpoint
-from cometify.transports.push import PushEndpoint
+from cometify.transports.push import BatchEndpoint, PushEndpoint
 from cometify.transports.stream import StreamEndpoint
 
 RESERVED = ("latest",)
@@ -30,13 +30,14 @@ class _Nowhere(Endpoint):
 
 
 class Root(Tree):
-    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/{transport}, and what is static."""
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and what is static."""
 
     def __init__(self, push: PushEndpoint, node: Node, reactor: Any) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
-        self._transports: dict[str, Endpoint] = {
+        self._at_key: dict[str, Endpoint] = {
+            "push": BatchEndpoint(push),
             "websocket": WebSocketEndpoint(node, reactor),
             "stream": StreamEndpoint(node),
             "events": EventsEndpoint(node),
@@ -51,7 +52,7 @@ class Root(Tree):
         if len(path) == 3 and path[1] == "push":
             return self._push
         if len(path) == 2 and path[0]:
-            return self._transports.get(path[1], self._nowhere)
+            return self._at_key.get(path[1], self._nowhere)
         return self._nowhere
 
 

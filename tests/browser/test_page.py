@@ -117,12 +117,17 @@ def test_samples_carry_the_key_that_was_typed_and_run_as_they_are_shown(server: 
         assert API_SECRET not in text
         filled = text.replace("YOUR_API_SECRET", API_SECRET)
         match name.split("."):
-            case ["push", _]:
+            case ["push" | "push-hmac", _]:
                 assert json.loads(run_text(name, filled, tmp_path))["listeners"] == 1
             case ["secure-key", _]:
                 assert run_text(name, filled, tmp_path).strip() == secure_key("metrics", "tweets")
+            case ["token", _]:
+                token = run_text(name, filled, tmp_path).strip()
+                with server.stream(f"identifiers=chat,metrics,metrics_7&token={token}") as stream:
+                    assert stream.joined()["secret"] == ["chat", "metrics_7"]
     for language in ("PHP", "Python", "Node", "the shell"):
-        has(arrived(page, f"Hello from {language}"), how="elsewhere", transport="websocket", identifier="chat")
+        for text in (f"Hello from {language}", f"Signed in {language}"):
+            has(arrived(page, text), how="elsewhere", transport="websocket", identifier="chat")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -15,6 +15,8 @@ SECOND = 1_000_000
 THREE_MINUTES = 180 * SECOND
 TEN_MINUTES = 600 * SECOND
 DAY = 86_400 * SECOND
+TOKENED = frozenset(["chat", "metrics"])
+"""The identifiers that the token of a group is for."""
 EXACT = 2**53 - 1
 
 
@@ -105,16 +107,19 @@ class Asked:
 
     names: tuple[str, ...]
     ids: tuple[int, ...] | None
-    key: str  # "none", "right" or "wrong"
+    key: str  # "none", "right", "wrong", or "token", which is right for those of TOKENED
     position: int | None
 
     @property
     def folded(self) -> list[str]:
         return [name.lower() for name in self.names]
 
+    def right(self, name: str) -> bool:
+        return self.key == "right" or (self.key == "token" and name in TOKENED)
+
     @property
-    def right(self) -> bool:
-        return self.key == "right"
+    def is_warned(self) -> bool:
+        return self.key == "wrong" or (self.key == "token" and TOKENED.isdisjoint(self.folded))
 
 
 @attrs.frozen
@@ -195,11 +200,11 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
             if name in joined:
                 assert at is not None
                 new = [
-                    Share(share.above, max(share.since, at), max(share.unnumbered_since, at), group.right)
+                    Share(share.above, max(share.since, at), max(share.unnumbered_since, at), group.right(name))
                     for share in joined[name]
                 ]
             else:
-                share = share_on_joining(internal_id, group.position, group.right, moment.now)
+                share = share_on_joining(internal_id, group.position, group.right(name), moment.now)
                 new = [share]
                 if group.position is not None:
                     if group.position > moment.now or group.position < moment.now - DAY:
@@ -213,7 +218,7 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
             shares.setdefault(name, []).extend(new)
     going_on = {name: joined[name] for name in shares if name in joined}
     at_once = not poll or any(group.position is None for group in groups)
-    has_ready = at_once or any(group.key == "wrong" for group in groups)
+    has_ready = at_once or any(group.is_warned for group in groups)
     return Listen(groups, moment, at, shares, going_on, lost, has_ready, at_once)
 
 
@@ -385,13 +390,13 @@ class Audit:
         assert list(value) == ["type", "heartbeat", "secret", "warnings", "positions"]
         assert value["heartbeat"] == self.heartbeat
         assert value["secret"] == [name for name in listen.shares if listen.secret(name)]
-        assert len(value["warnings"]) == sum(group.key == "wrong" for group in listen.groups)
+        assert len(value["warnings"]) == sum(group.is_warned for group in listen.groups)
         assert len(value["positions"]) == len(listen.groups)
         now = listen.moment.now
         for group, position in zip(listen.groups, value["positions"], strict=True):
             new = [
                 share_on_joining(
-                    None if group.ids is None else group.ids[index], group.position, group.right, now
+                    None if group.ids is None else group.ids[index], group.position, group.right(name), now
                 ).since
                 for index, name in enumerate(group.folded)
                 if name not in listen.before

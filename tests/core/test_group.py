@@ -1,6 +1,7 @@
 """What is asked for, and what of it goes through."""
 
 import json
+from math import inf
 
 import pytest
 from hypothesis import example, given
@@ -8,15 +9,17 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.account import KEPT, REPLAYED, Account
-from cometify.core.group import Ask, Group, Wants, ask_from_frame, ask_from_query, wants_on_joining
+from cometify.core.group import NO_RIGHT, Ask, Group, Right, Wants, ask_from_frame, ask_from_query, wants_on_joining
 from cometify.core.identifier import names_from_query
 from cometify.core.integer import MAX_EXACT
 from cometify.core.push import Push
 from cometify.core.signature import secure_key
+from tests.wire import jwt
 
 ACCOUNT = Account("1", ("c1h89chHaka9s1",))
 RIGHT = "d6d02dbf813a87619a1ab325878942b0"
 NOW = 1_764_000_000_000_000
+WALL = 1_764_000_000.0
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -143,7 +146,9 @@ def test_an_identifier_that_stands_twice_in_an_object_is_refused():
         ({}, errors.MISSING_PARAMETER),
         ({"identifiers": "chat\n"}, errors.INVALID_IDENTIFIER),
         ({"identifiers": "chat", "secureKey": 1}, errors.INVALID_PARAMETER),
-        ({"identifiers": "chat", "token": "x"}, errors.INVALID_TOKEN),
+        ({"identifiers": "chat", "token": 1}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "token": ["a.b.c"]}, errors.INVALID_PARAMETER),
+        ({"identifiers": "chat", "token": "a.b.c", "secureKey": RIGHT}, errors.INVALID_PARAMETER),
         ({"identifiers": "chat", "position": -1}, errors.INVALID_PARAMETER),
         ({"identifiers": "chat", "position": 1.5}, errors.INVALID_PARAMETER),
         ({"identifiers": "chat", "position": MAX_EXACT + 1}, errors.INVALID_PARAMETER),
@@ -198,33 +203,59 @@ def test_any_listen_frame_is_an_ask_or_refused(groups, listener):
         return
     assert len(ask.groups) == len(groups)
     for group in ask.groups:
-        assert not group.right(ACCOUNT)
+        assert group.right_left(ACCOUNT, WALL) == NO_RIGHT
 
 
 # The right
 
 
-def test_a_key_gives_the_right_to_exactly_its_list():
-    assert Group(names_from_query("metrics,tweets"), RIGHT).right(ACCOUNT)
-    assert Group(names_from_query("metrics:1,tweets:0"), RIGHT.upper()).right(ACCOUNT)
+def names_of(group, account=ACCOUNT):
+    return group.right(account, WALL).names
+
+
+def test_a_key_gives_the_right_to_exactly_its_list_for_good():
+    assert Group(names_from_query("metrics,tweets"), RIGHT).right(ACCOUNT, WALL) == Right({"metrics", "tweets"}, inf)
+    assert names_of(Group(names_from_query("metrics:1,tweets:0"), RIGHT.upper())) == {"metrics", "tweets"}
     for other in ("tweets,metrics", "metrics", "Metrics,tweets", "metrics,tweets,chat"):
-        assert not Group(names_from_query(other), RIGHT).right(ACCOUNT)
+        assert Group(names_from_query(other), RIGHT).right(ACCOUNT, WALL) == NO_RIGHT
 
 
 def test_no_key_gives_no_right():
-    assert not Group(names_from_query("metrics,tweets")).right(ACCOUNT)
-    assert not Group(names_from_query("metrics,tweets"), "").right(ACCOUNT)
+    assert Group(names_from_query("metrics,tweets")).right(ACCOUNT, WALL) == NO_RIGHT
+    assert Group(names_from_query("metrics,tweets"), "").right(ACCOUNT, WALL) == NO_RIGHT
 
 
 def test_a_key_of_either_live_secret_gives_the_right_and_one_of_a_revoked_secret_none():
     group = Group(names_from_query("chat"), secure_key("1", "old", "chat"))
-    assert group.right(Account("1", ("new", "old")))
-    assert group.right(Account("1", ("old", "new")))
-    assert not group.right(Account("1", ("new",)))
+    assert names_of(group, Account("1", ("new", "old"))) == {"chat"}
+    assert names_of(group, Account("1", ("old", "new"))) == {"chat"}
+    assert names_of(group, Account("1", ("new",))) == set()
 
 
-def test_a_group_does_not_show_its_key():
+def tokened(names, *covered, secret="c1h89chHaka9s1", lasts=60):
+    token = jwt({"exp": WALL + lasts, "identifiers": covered}, secret)
+    return ask_from_query({"identifiers": [names], "token": [token]}).groups[0]
+
+
+def test_a_token_gives_the_right_to_each_identifier_that_it_names_until_it_expires():
+    group = tokened("Metrics:1,tweets:0,room_7:1", "METRICS", "Room_*", "other")
+    assert group.right(ACCOUNT, WALL) == Right({"metrics", "room_7"}, WALL + 60)
+    assert tokened("tweets", "metrics").right(ACCOUNT, WALL) == NO_RIGHT
+
+
+@pytest.mark.parametrize("wrong", [{"secret": "another"}, {"lasts": 0}])
+def test_a_wrong_token_is_refused_and_to_one_who_has_joined_it_gives_no_right(wrong):
+    group = tokened("metrics", "metrics", **wrong)
+    assert refusal(group.right, ACCOUNT, WALL).code is errors.INVALID_TOKEN
+    assert group.right_left(ACCOUNT, WALL) == NO_RIGHT
+    assert tokened("metrics", "metrics").right_left(ACCOUNT, WALL).names == {"metrics"}
+
+
+def test_a_group_shows_neither_its_key_nor_its_token():
     assert RIGHT not in repr(Group(names_from_query("chat"), RIGHT))
+    group = tokened("chat", "chat")
+    assert group.token
+    assert group.token not in repr(Ask((group,)))
 
 
 # What goes through

@@ -1,6 +1,7 @@
 """What an ask becomes: the first cursors, the filters, the rights, and what is lost."""
 
 import json
+from math import inf
 
 import pytest
 
@@ -10,18 +11,25 @@ from cometify.core.plan import make_plan
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.signature import secure_key
+from tests.wire import jwt
 
 ACCOUNT = Account("37282591", ("old secret", "new secret"))
 NOW = 1_764_000_000_000_000
+WALL = 1_764_000_000.0
 
 
 def plan(*groups, joined=None, at=0):
     ask = ask_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
-    return make_plan(ask, ACCOUNT, NOW, joined or {}, at)
+    rights = [group.right(ACCOUNT, WALL) for group in ask.groups]
+    return make_plan(ask, rights, NOW, joined or {}, at)
 
 
 def key(names, secret="new secret"):
     return secure_key("37282591", secret, names)
+
+
+def token(lasts, *names):
+    return jwt({"exp": WALL + lasts, "identifiers": names}, "new secret")
 
 
 def test_plain_names_begin_now():
@@ -38,6 +46,7 @@ def test_an_internal_id_begins_three_minutes_ago_and_zero_ten():
     assert made.positions == (NOW - REPLAYED, NOW - KEPT)
     assert made.cursor == NOW - KEPT
     assert made.since == {"chat": NOW - REPLAYED, "metrics": NOW - KEPT}
+    assert made.reach == {"chat": NOW - KEPT, "metrics": NOW - KEPT}
 
 
 def test_a_group_begins_with_the_first_of_its_identifiers():
@@ -82,6 +91,42 @@ def test_a_secure_key_over_other_names_is_a_warning_that_names_the_group_and_giv
     (warning,) = made.warnings
     assert "Chat,metrics" in warning
     assert "secret" not in warning.replace("apiSecret", "").replace("secret pushes", "")
+
+
+def test_a_token_gives_the_secret_pushes_of_what_it_names_and_the_others_join_without():
+    made = plan({"identifiers": ["Chat", "metrics"], "token": token(60, "chat", "other")})
+    assert made.wants == {"chat": (Wants(True, -1, NOW, NOW),), "metrics": (Wants(False, -1, NOW, NOW),)}
+    assert (made.secret, made.warnings, made.until) == (["chat"], (), WALL + 60)
+
+
+def test_a_token_that_names_nothing_of_its_group_is_a_warning_and_never_ends():
+    made = plan({"identifiers": ["Chat", "metrics"], "token": token(60, "other")})
+    assert (made.secret, made.until) == ([], inf)
+    (warning,) = made.warnings
+    assert "Chat,metrics" in warning
+
+
+def test_a_right_by_keys_never_ends():
+    assert plan({"identifiers": "chat"}, {"identifiers": "metrics", "secureKey": key("metrics")}).until == inf
+
+
+@pytest.mark.parametrize(
+    ("tokens", "keyed", "until"),
+    [
+        ([("chat", 60, "chat"), ("metrics", 30, "metrics")], None, 30),
+        ([("chat", 60, "chat"), ("metrics", 30, "other")], None, 60),
+        ([("chat", 60, "chat"), ("chat", 30, "chat")], None, 60),
+        ([("chat", 60, "*"), ("chat,metrics", 30, "*")], None, 30),
+        ([("chat", 30, "chat")], "chat", inf),
+        ([("chat", 60, "chat"), ("metrics", 30, "metrics")], "metrics", 60),
+    ],
+)
+def test_it_ends_when_the_first_identifier_has_its_right_from_no_group_any_more(tokens, keyed, until):
+    groups = [{"identifiers": names.split(","), "token": token(lasts, covered)} for names, lasts, covered in tokens]
+    if keyed:
+        groups.append({"identifiers": keyed, "secureKey": key(keyed)})
+    for order in (groups, groups[::-1]):
+        assert plan(*order).until == (WALL + until if until < inf else inf)
 
 
 def test_an_identifier_in_several_groups_has_what_each_lets_through_once():

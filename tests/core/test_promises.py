@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis.strategies as st
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from twisted.internet.task import Clock
 
 from cometify.core.account import Account
 from cometify.core.census import Census
@@ -22,16 +23,18 @@ from cometify.core.listener import Listener, State
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.ring import RingBuffer
 from cometify.engine.memory import MemoryEngine
+from cometify.expiry import Expiry
 from cometify.joining import Joining
 from cometify.pulse import Pulse
 from cometify.registry import Registry
 from cometify.sweep import LONGEST, SLICE, Sweep
 from tests.core.model import SECOND, Asked, Audit, Kept, Listen, Made, Moment, frames_of, listen
-from tests.wire import API_KEY, API_SECRET, secure_key
+from tests.wire import API_KEY, API_SECRET, jwt, secure_key
 
 NAMES = ("chat", "Metrics", "tweets_2")
 FOLDED = tuple(name.lower() for name in NAMES)
 START = 1_764_000_000_000_000
+TOKEN = jwt({"exp": START // SECOND + 1, "identifiers": ["Chat", "MET*"]})
 HEARTBEAT = 3
 FORMS = {
     "websocket": WEBSOCKET,
@@ -65,7 +68,7 @@ groups = st.lists(
         st.lists(st.integers(0, len(NAMES) - 1), min_size=1, max_size=len(NAMES), unique=True),
         st.booleans(),  # spelled otherwise
         st.none() | st.lists(st.sampled_from([0, 1, 3, 5]), min_size=len(NAMES), max_size=len(NAMES)),
-        st.sampled_from(["none", "right", "wrong"]),
+        st.sampled_from(["none", "right", "wrong", "token"]),
         positions,
     ),
     min_size=1,
@@ -174,8 +177,9 @@ class Promises(RuleBasedStateMachine):
         self.engine = MemoryEngine(lambda: self.clock, self._announce)
         self.announced: list[Push] = []
         self.pulse = Pulse(HEARTBEAT)
+        expiry = Expiry(Clock().callLater, lambda: START / SECOND)
         self.joining = Joining(
-            self.engine, self.registry, Census(), self.sweep, self.pulse, lambda: self.clock / SECOND
+            self.engine, self.registry, Census(), self.sweep, self.pulse, expiry, lambda: self.clock / SECOND
         )
 
     def _announce(self, ring: RingBuffer, push: Push) -> None:
@@ -278,7 +282,8 @@ class Promises(RuleBasedStateMachine):
         for group in groups:
             keys = {"none": None, "right": secure_key(*group.names), "wrong": secure_key(*group.names, "no")}
             names: Any = list(group.names) if group.ids is None else dict(zip(group.names, group.ids, strict=True))
-            asked.append({"identifiers": names, "secureKey": keys[group.key], "position": group.position})
+            key = {"token": TOKEN} if group.key == "token" else {"secureKey": keys[group.key]}
+            asked.append({"identifiers": names, **key, "position": group.position})
         ask = ask_from_frame(json.dumps({"type": "listen", "groups": asked}).encode())
         at = None
         before = peer.listens[-1] if peer.listens else None

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cometify.core.seal import Seal, hmac_hex
 from cometify.core.signature import md5hex, same, secure, secure_key
 
 VECTORS = json.loads(
@@ -32,6 +33,19 @@ def test_a_push_is_signed_as_published(vector):
 @pytest.mark.parametrize("vector", VECTORS["secureKey"], ids=lambda vector: vector["digest"])
 def test_a_list_is_signed_as_published(vector):
     assert secure_key(vector["api_key"], vector["api_secret"], vector["identifiers"]) == vector["digest"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["v2"], ids=lambda vector: vector["signature"][:8])
+def test_a_request_is_signed_as_published(vector):
+    seal = Seal(
+        vector["method"].encode(),
+        vector["path"].encode(),
+        vector["body"].encode(),
+        vector["timestamp"],
+        vector["nonce"],
+        "",
+    )
+    assert hmac_hex(vector["api_secret"], seal) == vector["signature"]
 
 
 def test_md5_is_of_the_utf8():

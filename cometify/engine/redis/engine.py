@@ -137,7 +137,7 @@ class RedisEngine:
             draft.signature.hex() if draft.signature is not None and remembers else b"", draft.identifier.spelled,
             account.signature_memory,
             draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
-            b"", self._confirming.replicas and 1,
+            draft.nonce or b"", self._confirming.replicas and 1,
         )  # fmt: skip
         answered.addCallback(self._appended)
         if self._confirming.replicas:
@@ -153,6 +153,8 @@ class RedisEngine:
             return Receipt(int(answer[1]), True, int(answer[2]))
         if kind == b"mismatch":
             raise refusals.idempotency_mismatch()
+        if kind == b"nonce":
+            raise refusals.nonce_reused()
         raise refusals.signature_reused(answer[1].decode())
 
     def _confirm(self, receipt: Receipt, commands: Any, book: Book) -> Deferred[Receipt]:

@@ -1,0 +1,41 @@
+<?php
+// Push to every page that listens, signed with HMAC. Plain PHP, no extension needed.
+
+$host = 'http://localhost:8081';
+$apiKey = 'YOUR_API_KEY';
+$apiSecret = 'YOUR_API_SECRET';
+$identifier = 'chat';
+$text = 'Signed in PHP';
+$secret = 0; // 1: only for listeners with the right secureKey or token
+
+$path = "/$apiKey/push/$identifier";
+$body = json_encode(['text' => $text, 'secret' => $secret]);
+$timestamp = (string) time();
+$nonce = bin2hex(random_bytes(16));
+$signed = implode("\n", ['v2', 'POST', $path, $timestamp, $nonce, hash('sha256', $body)]);
+
+$answer = fopen($host . $path, 'r', false, stream_context_create([
+    'http' => [
+        'method' => 'POST',
+        'header' => [
+            'Content-Type: application/json',
+            "Cometify-Timestamp: $timestamp",
+            "Cometify-Nonce: $nonce",
+            'Cometify-Signature: ' . hash_hmac('sha256', $signed, $apiSecret),
+        ],
+        'content' => $body,
+        'timeout' => 10,
+        'ignore_errors' => true, // a refusal has a body worth reading
+    ],
+]));
+if ($answer === false) {
+    exit(1); // PHP has said why
+}
+$status = (int) explode(' ', stream_get_meta_data($answer)['wrapper_data'][0])[1];
+$body = stream_get_contents($answer);
+
+if ($status !== 200) {
+    error_log("Refused ($status): " . (json_decode($body)->detail ?? $body));
+    exit(1);
+}
+echo $body, "\n";

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Push to every page that listens, signed with HMAC. Needs curl (7.76 or newer), openssl and sha256sum.
+
+host='http://localhost:8081'
+api_key='YOUR_API_KEY'
+api_secret='YOUR_API_SECRET'
+identifier='chat'
+body='{"text":"Signed in the shell","secret":0}' # secret 1: only for listeners with the right secureKey or token
+
+path="/$api_key/push/$identifier"
+timestamp=$(date +%s)
+nonce=$(openssl rand -hex 16)
+sha256hex=$(printf '%s' "$body" | sha256sum | cut -d ' ' -f 1)
+
+# While openssl runs, others on this machine can see its arguments, the secret too.
+signature=$(printf 'v2\nPOST\n%s\n%s\n%s\n%s' "$path" "$timestamp" "$nonce" "$sha256hex" |
+  openssl dgst -sha256 -hmac "$api_secret" -r | cut -d ' ' -f 1)
+
+# Exits with 22 when refused, and prints the reason, as JSON, either way.
+curl --silent --show-error --fail-with-body --max-time 10 \
+  --header 'Content-Type: application/json' \
+  --header "Cometify-Timestamp: $timestamp" \
+  --header "Cometify-Nonce: $nonce" \
+  --header "Cometify-Signature: $signature" \
+  --data-binary "$body" \
+  --write-out '\n' \
+  "$host$path"

@@ -1,0 +1,125 @@
+"""Which tokens are taken, and what they give."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cometify.core import errors
+from cometify.core.token import MAX_TOKEN, read_token
+from tests.wire import API_SECRET, jwt, jwt_signed
+
+VECTORS = json.loads(
+    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "tokens.json").read_text(encoding="utf-8")
+)
+NOW = 1_764_000_000
+GOOD = jwt({"exp": NOW + 600, "identifiers": ["chat"]})
+NAMES = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,8}", fullmatch=True)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def refusal(text, secrets=(API_SECRET,), now=NOW):
+    with pytest.raises(errors.Refused) as caught:
+        read_token(text, secrets, now)
+    assert caught.value.code is errors.INVALID_TOKEN
+    return caught.value.detail
+
+
+@pytest.mark.parametrize("row", VECTORS["right"], ids=lambda row: row["about"])
+def test_a_token_gives_what_its_vector_says(row):
+    token = read_token(row["token"], row["api_secrets"], row["now"])
+    assert token.until == row["until"]
+    assert [name for name in row["of"] if token.covers(name)] == row["gives"]
+
+
+@pytest.mark.parametrize("row", VECTORS["wrong"], ids=lambda row: row["about"])
+def test_a_token_is_refused_as_its_vector_says_and_nothing_of_it_is_repeated(row):
+    detail = refusal(row["token"], row["api_secrets"], row["now"])
+    for part in row["token"].split("."):
+        assert len(part) < 8 or part not in detail
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        ("a.b", "three parts"),
+        (jwt({}, header={"alg": "none"}), "HS256"),
+        (jwt({}, header={"alg": "HS256", "crit": ["b64"]}), "crit"),
+        (jwt({}, "another secret"), "API secret"),
+        (jwt("{"), "payload"),
+        (jwt({}, header="7"), "header"),
+        (jwt({"exp": (NOW + 600) * 1000}), "not milliseconds"),
+        (jwt({"exp": -(10**400)}), "exp must be"),
+        (jwt({"exp": NOW - 5}), f"exp is {NOW - 5} and this server's clock shows {NOW}"),
+        (jwt({"exp": NOW + 5, "nbf": NOW + 61}), f"nbf is {NOW + 61} and"),
+        (jwt({"exp": NOW + 5, "nbf": "soon"}), "nbf must be"),
+        (jwt({"exp": NOW + 5}), "identifiers must be"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(token, told):
+    assert told in refusal(token)
+
+
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize(
+    "data", [b"\xff", b"", b'{"a":"\xff"}', b"[" * 5000, b'{"a":' + b"9" * 5000 + b"}", "{}".encode("utf-16")]
+)
+def test_what_is_no_json_is_refused(part, data):
+    parts = GOOD.split(".")
+    parts[part] = base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    assert refusal(jwt_signed(".".join(parts[:2])))
+
+
+def test_a_part_of_a_length_that_base64_never_has_is_refused():
+    assert "payload" in refusal(jwt_signed(GOOD.split(".")[0] + ".eyJhI"))
+
+
+def test_it_may_be_8_kib_long_and_no_longer():
+    made = [jwt({"exp": NOW + 5, "identifiers": ["chat"], "x": "x" * size}) for size in range(5990, 6050)]
+    lengths = {len(token): token for token in made}
+    assert {8192, 8193} <= lengths.keys()
+    for length, token in lengths.items():
+        if length <= MAX_TOKEN:
+            assert read_token(token, [API_SECRET], NOW).covers("chat")
+        else:
+            assert f"{MAX_TOKEN} characters" in refusal(token)
+
+
+@given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
+def test_any_text_is_refused(text):
+    assert refusal(text)
+
+
+@given(JSON | st.fixed_dictionaries({"exp": JSON, "identifiers": JSON}), JSON)
+def test_whatever_is_signed_is_a_token_or_refused(claims, header):
+    for made in (jwt(json.dumps(claims)), jwt(json.dumps(claims), header=json.dumps(header))):
+        try:
+            token = read_token(made, [API_SECRET], NOW)
+        except errors.Refused as refused:
+            assert refused.code is errors.INVALID_TOKEN  # noqa: PT017
+        else:
+            assert token.until > NOW
+
+
+@given(st.integers(0, len(GOOD) - 1), st.sampled_from("ABab019-_.="))
+def test_a_token_with_another_character_anywhere_is_refused(at, character):
+    changed = GOOD[:at] + character + GOOD[at + 1 :]
+    if changed != GOOD:
+        assert refusal(changed)
+
+
+@given(st.lists(NAMES.map(str) | NAMES.map("{}*".format)), NAMES)
+def test_a_token_covers_what_it_names_in_any_case_and_what_begins_with_a_prefix(names, asked):
+    token = read_token(jwt({"exp": NOW + 5, "identifiers": names}), [API_SECRET], NOW)
+    expected = any(
+        asked.lower().startswith(name[:-1].lower()) if name.endswith("*") else asked.lower() == name.lower()
+        for name in names
+    )
+    assert token.covers(asked.lower()) == expected
