@@ -46,7 +46,7 @@ class RingBuffer:
         self._positions.append(push.position)
         self._pushes.append(push)
         self.kept_bytes += len(push.frame)
-        while len(self) > most_pushes or self.kept_bytes > most_bytes:
+        while len(self._pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
             self.drop_oldest()
         return self.kept_bytes - before
 
