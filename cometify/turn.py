@@ -19,7 +19,13 @@ def shorten(reactor: Any) -> Soon:
     """Give an epoll reactor the short turn; every other one keeps its own. Returns the callLater for what is due at once."""
     if type(reactor) is not EPollReactor:
         return reactor.callLater  # type: ignore[no-any-return]
-    turn: Any = ShortTurn(reactor)
+    try:
+        turn: Any = ShortTurn(reactor)
+    except AttributeError as missing:
+        log.warn(
+            "This Twisted has another epoll reactor ({missing}): its turns stay as long as they are", missing=missing
+        )
+        return reactor.callLater  # type: ignore[no-any-return]
     reactor.doIteration = turn  # type: ignore[method-assign]
     return turn.soon  # type: ignore[no-any-return]
 
