@@ -1,21 +1,30 @@
 """A whole server without a network, with a clock that only the test moves.
 
-The world is replaced (reactor, sockets, time), nothing of the server's own.
+The world is replaced (reactor, sockets, time), nothing of the server's own. With `World.redis` the pushes are kept in a real
+redis-server, whose clock the test moves too.
 """
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from cometify.core.account import Account
+from cometify.core.location import Location
 from cometify.service import Cometify
 from cometify.settings import Settings
 from cometify.transports.http import Site
+from tests.redis import Redis
+from tests.sockets import SocketReactor
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
 START = 1_764_000_000_000_000
+LONGEST_STEP = 3.0
+"""Seconds: after more in which it hears nothing, a node takes Redis for lost."""
+HOURS = 4 * 3600.0
+LONGEST_WHILE = 4000
+"""Seconds: a day at every second takes too long with a real Redis."""
 
 
 class Transport(StringTransport):
@@ -36,36 +45,97 @@ class World:
     it: `skew` and `wall_skew` are by how much each has been put forward since.
     """
 
-    def __init__(self, *accounts: Account, began: float = 3600.0, **settings: Any) -> None:
-        self.reactor = MemoryReactorClock()
+    redis: ClassVar[Redis | None] = None
+    """Where the worlds that are made from now on keep their pushes, each in a database of its own."""
+    made: ClassVar[list["World"]] = []
+
+    def __init__(self, *accounts: Account, began: float = 3600.0, database: int | None = None, **settings: Any) -> None:
         accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
-        self.skew = 0
+        self.skew = self._suspended = 0
         self.wall_skew = 0.0
+        self.reactor: Any = MemoryReactorClock()
+        if self.redis is not None:
+            self.reactor = SocketReactor(self._tell_time)
+            database = len(self.made) if database is None else database
+            settings["redis"] = Location(path=self.redis.path, database=database)
+        self.made.append(self)
         self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
         self.server.startService()
+        if self.redis is not None:
+            self._begin(accounts)
         # Past everything that is told because the memory begins only now.
-        self.reactor.advance(began)
+        self._pass(began)
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Nothing of the worlds that were made goes on."""
+        for world in cls.made:
+            if isinstance(world.reactor, SocketReactor):
+                world.reactor.close()
+        cls.made.clear()
+        cls.redis = None
+
+    def _begin(self, accounts: tuple[Account, ...]) -> None:
+        """The memory of an account begins in Redis when somebody asks for it first."""
+        self.settle()
+        for account in accounts:
+            self.server.engine.follow(account, lambda now: {"nobodys": now})
+            self.settle()
+            self.server.engine.unfollow((account.api_key, "nobodys"))
+
+    @property
+    def lag(self) -> int:
+        """How much older than now the position of a heartbeat can be, in microseconds."""
+        return 0 if self.redis is None else 1_000_000
+
+    def _tell_time(self) -> None:
+        if self.redis is not None:
+            assert self.redis.clock is not None
+            self.redis.clock.set(self.clock())
 
     def clock(self) -> int:
-        return START + round(self.reactor.seconds() * 1_000_000) + self.skew
+        return START + round(self.reactor.seconds() * 1_000_000) + self._suspended + self.skew
 
     def wall(self) -> float:
-        return START / 1_000_000 + self.reactor.seconds() + self.wall_skew
+        return START / 1_000_000 + self.reactor.seconds() + self._suspended / 1_000_000 + self.wall_skew
 
     def token(self, *names: str, lasts: float = 60, secret: str = API_SECRET) -> str:
         """A token for these names and prefixes, for so many seconds from now."""
         return jwt({"exp": self.wall() + lasts, "identifiers": names}, secret)
 
     def advance(self, seconds: float, step: float = 1.0) -> None:
+        if self.redis is not None:
+            step = LONGEST_STEP if seconds > 1000 else min(step, LONGEST_STEP)
+            while seconds > LONGEST_WHILE:
+                passed = min(seconds - 100, HOURS)
+                self._pass(passed)
+                self._step(LONGEST_STEP)
+                seconds -= passed + LONGEST_STEP
         while seconds > 0:
-            self.reactor.advance(min(step, seconds))
+            self._step(min(step, seconds))
             seconds -= step
         self.settle()
+
+    def _step(self, seconds: float) -> None:
+        self.reactor.advance(seconds)
+        if self.redis is not None:
+            self.settle()
+
+    def _pass(self, seconds: float) -> None:
+        """Let time pass in which nothing happens; with Redis as on a machine that was suspended."""
+        if self.redis is None:
+            self.reactor.advance(seconds)
+        else:
+            self._suspended += round(seconds * 1_000_000)
+            self.settle()
 
     def settle(self) -> None:
         """Let everything happen that is due now."""
         for _ in range(20):
             self.reactor.advance(0)
+        while self.redis is not None and self.reactor.pump():
+            for _ in range(5):
+                self.reactor.advance(0)
 
     def connect(self, host: str = "10.0.0.1") -> "Wire":
         return Wire(self, host, self.server.http)

@@ -5,7 +5,7 @@ from math import inf
 
 import attrs
 
-from cometify.core.account import REMEMBERED
+from cometify.core.account import KEPT, REMEMBERED, REPLAYED
 from cometify.core.group import Ask, Group, Right, Wants, wants_on_joining
 from cometify.core.ring import RingBuffer
 
@@ -17,7 +17,7 @@ Filters = Mapping[str, tuple[Wants, ...]]
 class Plan:
     """`wants` in the order asked; `positions`: each group's first cursor, in the order asked.
 
-    `since`: how far back each ring must reach. `lost`: identifiers of which pushes are lost to a group, whatever the
+    `since`: from where on it wants each identifier. `lost`: identifiers of which pushes are lost to a group, whatever the
     rings say. `stale`: what groups want that join with an internal id for the first time: a page can be older than what
     it is replayed. `until`: when the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf).
     """
@@ -35,6 +35,14 @@ class Plan:
     def cursor(self) -> int:
         """Where the listener begins: with the group that begins first."""
         return min(self.positions)
+
+    @property
+    def reach(self) -> dict[str, int]:
+        """How far back each ring must reach: as far as anything is kept, where a page can be older than its replay."""
+        return {
+            **self.since,
+            **{name: min(self.since[name], want.since + REPLAYED - KEPT) for name, want in self.stale},
+        }
 
     @property
     def unwanted(self) -> dict[str, tuple[int, int]]:

@@ -46,7 +46,7 @@ class RingBuffer:
         self._positions.append(push.position)
         self._pushes.append(push)
         self.kept_bytes += len(push.frame)
-        while len(self) > most_pushes or self.kept_bytes > most_bytes:
+        while len(self._pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
             self.drop_oldest()
         return self.kept_bytes - before
 
@@ -56,9 +56,9 @@ class RingBuffer:
         self._start += 1
         self.kept_bytes -= len(push.frame)
         if push.secret:
-            self.secret_floor = push.position
+            self.secret_floor = max(self.secret_floor, push.position)
         else:
-            self.floor = push.position
+            self.floor = max(self.floor, push.position)
         if self._start > 64 and self._start * 2 > len(self._pushes):
             del self._positions[: self._start], self._pushes[: self._start]
             self._start = 0
@@ -91,11 +91,12 @@ class RingBuffer:
         return self._positions[self._start] if len(self) else None
 
     def newest(self, secret: bool) -> int:
-        """The position of the last push kept, or up to where all were dropped; `secret`: a secret one too."""
+        """The position of the last push kept, or up to where all may be lost or are not here; `secret`: a secret one too."""
+        lost = self.lost_since(secret)
         for push in reversed(self._pushes):
             if secret or not push.secret:
-                return push.position
-        return self.lost_since(secret)
+                return max(push.position, lost)
+        return max(self.since, lost)
 
     def lost_since(self, secret: bool) -> int:
         """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""

@@ -49,7 +49,7 @@ class Engine(ABC):
 
     name: str
 
-    def start(self) -> None:
+    def start(self) -> None:  # noqa: B027 - not every engine must be waited for
         """Wait until it can be driven. Its process is there before, and `close` ends it in any case."""
 
     @abstractmethod

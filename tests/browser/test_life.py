@@ -75,9 +75,7 @@ def through(proxy: Proxy, identifier: str, chance: float, before: str = "") -> s
     return journal_page(proxy.upstream, *statements, chance=chance, before=before)
 
 
-def test_page_that_was_offline_connects_at_once_when_it_is_online_again(
-    server: Server, site: Site, chromium: Chromium
-):
+def test_page_that_was_offline_connects_at_once_when_it_is_online_again(server: Server, site: Site, chromium: Chromium):
     with Stalling(server.port) as proxy:
         tab = chromium.open(site.add(through(proxy, "offline", chance=0.99)))
         tab.until("connected()", show="journals")

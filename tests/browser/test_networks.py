@@ -105,7 +105,9 @@ def test_page_gets_its_pushes_through(
             assert tab.evaluate("journals.page.got") == [["net", "early"], ["net", "live"]], engine
             assert transports_tried(tab) == network.tried_by(engine), engine
             # The server's memory is younger than the ten minutes that were asked for: that is told, and once.
-            assert tab.evaluate("[journals.page.gaps, journals.page.listener.state]") == [[["net"]], "connected"], engine
+            assert tab.evaluate("[journals.page.gaps, journals.page.listener.state]") == [[["net"]], "connected"], (
+                engine
+            )
 
 
 def test_page_leaves_a_websocket_that_is_killed_after_300_ms_within_five_seconds_and_misses_nothing(

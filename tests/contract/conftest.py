@@ -1,4 +1,7 @@
-"""Every sentence of the wire contract that can be seen from outside, each a test that is named by the promise."""
+"""Every sentence of the wire contract that can be seen from outside, each a test that is named by the promise.
+
+What is tested on a server in memory is tested with each engine, unless the mark `memory` says why it cannot be.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +11,7 @@ from twisted.logger import globalLogPublisher
 
 import tests.core.conftest  # noqa: F401 - how long Hypothesis looks
 from tests.memory import World
+from tests.redis import Redis
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +29,33 @@ def _nothing_fails_unseen() -> Iterator[None]:
     assert not failures, failures
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    real = {"server", "make_server"} & set(metafunc.fixturenames)
+    in_memory = "world" in metafunc.fixturenames or hasattr(metafunc.module, "World")
+    if in_memory and not real and metafunc.definition.get_closest_marker("memory") is None:
+        metafunc.parametrize("engine", ["memory", "redis"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    """One for all tests of this process."""
+    redis = Redis(tmp_path_factory.mktemp("redis"), moved=True).start()
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What the worlds of a test keep their pushes in."""
+    name = getattr(request, "param", "memory")
+    if name == "redis":
+        World.redis = request.getfixturevalue("redis")
+    yield name
+    if name == "redis":
+        World.redis.command("FLUSHALL")
+    World.end_all()
+
+
 @pytest.fixture
-def world() -> World:
+def world(engine: str) -> World:
     return World()

@@ -224,6 +224,7 @@ def test_a_bomb_is_refused_like_any_frame_that_is_too_long(world):
 # Several frames that come at once.
 
 
+@pytest.mark.memory("with Redis nobody has joined before the breach is seen")
 def test_what_was_whole_before_a_breach_of_the_protocol_is_answered(world):
     wire = world.websocket()
     wire.receive(client_frame(LISTEN) + client_frame(b"?", opcode=9) + client_frame(LISTEN, opcode=3))

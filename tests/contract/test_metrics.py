@@ -230,6 +230,7 @@ def test_pushes_are_counted_as_accepted_or_by_what_they_were_refused_for(world, 
     }
 
 
+@pytest.mark.memory("with Redis a node keeps what is listened to on it, and from the joining on")
 def test_what_is_kept_is_told_as_long_as_it_is_kept():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3), Account("2", ("s",)))
     listener = world.stream("identifiers=chat&secureKey=" + secure_key("chat"))
@@ -437,6 +438,7 @@ def test_a_reactor_that_is_held_up_is_told(world, since):
 
 def test_a_server_that_has_stopped_has_no_timer_left(world):
     world.server.stopService()
+    world.settle()
     assert world.reactor.getDelayedCalls() == []
 
 

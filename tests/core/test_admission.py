@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.account import MAX_TEXT, Account
-from cometify.core.admission import admit, fields_from_json, fields_from_pairs, read_json
+from cometify.core.admission import admit, fields_from_json, fields_from_pairs, read_json, read_key
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
 from cometify.core.push import Draft
@@ -302,3 +302,51 @@ def test_the_checks_have_an_order():
 
 def test_an_account_does_not_show_its_secrets():
     assert SECRET not in repr(ACCOUNT)
+
+
+# The Idempotency-Key.
+
+
+@pytest.mark.parametrize("key", ["k", "~" * 128, 'with spaces and "quotes"'])
+def test_a_key_is_1_to_128_printable_characters(key):
+    assert read_key(key) == key
+
+
+@pytest.mark.parametrize("key", ["", "k" * 129, "\xe9", "\t", "k\n", "\x7f", "\u2028"])
+def test_no_other_is_taken(key):
+    with pytest.raises(errors.Refused) as refused:
+        read_key(key)
+    assert refused.value.code is errors.INVALID_PARAMETER
+    assert "Idempotency-Key" in refused.value.detail
+
+
+def test_a_push_without_a_key_has_none():
+    assert read_key(None) is None
+
+
+def draft(identifier="chat", text="Hello", *, secret=False, push_id=None, **more):
+    return Draft(Identifier.read(identifier), text, secret, push_id, None, **more)
+
+
+def test_the_same_push_has_the_same_fingerprint_whatever_it_is_signed_with():
+    first = draft("Chat", push_id=7, key="one", listeners=3)
+    again = draft("cHAT", push_id=7, key="two", listeners=5)
+    again.signature = b"another"
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint == draft("chat", push_id=7).fingerprint
+
+
+def test_what_differs_in_anything_that_is_heard_has_another():
+    made = [
+        draft(),
+        draft("chats"),
+        draft(text="hello"),
+        draft(text=""),
+        draft(secret=True),
+        draft(push_id=0),
+        draft(push_id=1),
+        draft(push_id=10),
+        draft(text="0 Hello"),
+        draft(text="é"),
+    ]
+    assert len({one.fingerprint for one in made}) == len(made)

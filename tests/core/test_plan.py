@@ -46,6 +46,7 @@ def test_an_internal_id_begins_three_minutes_ago_and_zero_ten():
     assert made.positions == (NOW - REPLAYED, NOW - KEPT)
     assert made.cursor == NOW - KEPT
     assert made.since == {"chat": NOW - REPLAYED, "metrics": NOW - KEPT}
+    assert made.reach == {"chat": NOW - KEPT, "metrics": NOW - KEPT}
 
 
 def test_a_group_begins_with_the_first_of_its_identifiers():

@@ -1,6 +1,7 @@
 """The ring against a plain list, from which the oldest is simply taken."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from cometify.core.push import Push
@@ -94,3 +95,85 @@ def test_what_is_dropped_does_not_stay_in_memory():
         ring.append(push(position), 10, 10**6)
     assert len(ring) == 10
     assert [one.position for one in ring.after(0)] == list(range(9_991, 10_001))
+
+
+def test_what_was_lost_stays_lost_when_older_pushes_are_dropped():
+    """What is kept from before a loss goes on being kept, but tells nothing of how far the loss reaches."""
+    ring = RingBuffer(CHANNEL, 0, 0)
+    ring.append(push(10), 10, 1000)
+    ring.append(push(20, secret=True), 10, 1000)
+    ring.lose(30)
+    assert (ring.floor, ring.secret_floor) == (30, 30)
+    assert [one.position for one in ring.after(0)] == [10, 20]
+    ring.drop_oldest()
+    ring.drop_oldest()
+    assert (ring.floor, ring.secret_floor) == (30, 30)
+    ring.lose(5)
+    assert (ring.floor, ring.secret_floor) == (30, 30)
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_the_newest_is_the_last_push_that_may_be_seen(secret):
+    ring = RingBuffer(CHANNEL, 5, 7)
+    assert ring.newest(secret) == ring.lost_since(secret) == (7 if secret else 5)
+    ring.append(push(10), 10, 1000)
+    ring.append(push(20, secret=True), 10, 1000)
+    assert ring.newest(secret) == (20 if secret else 10)
+    ring.drop_oldest()
+    ring.drop_oldest()
+    assert ring.newest(secret) == ring.lost_since(secret) == (20 if secret else 10)
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_nothing_is_new_that_is_not_above_what_is_lost(secret):
+    """Else who joins then is at the head below the floor, and would be told the same loss again."""
+    ring = RingBuffer(CHANNEL, 5, 7)
+    ring.append(push(10), 10, 1000)
+    ring.lose(30)
+    assert ring.newest(secret) == 30
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 60), st.booleans()), min_size=1, max_size=30),
+    st.lists(st.integers(0, 30), max_size=4),
+    st.integers(0, 30),
+)
+def test_a_ring_that_is_prepended_to_is_the_ring_that_was_read_whole(made, depths, kept_from):
+    """`kept_from`: where it is kept, what is up to there has been dropped by now."""
+    everything, position = [], 0
+    for step, size, secret in made:
+        position += step
+        everything.append(push(position, size, secret=secret))
+
+    def dropped_elsewhere(secret):
+        return max([one.position for one in everything[:kept_from] if one.secret is secret], default=0)
+
+    floors = dropped_elsewhere(secret=False), dropped_elsewhere(secret=True)
+    middle = len(everything) // 2
+    since = everything[middle].position
+    ring = RingBuffer(CHANNEL, 0, 0, since)
+    for one in everything[middle + 1 :]:
+        ring.append(one, 1000, 10**6)
+    for depth in depths:
+        cursor = max(0, position - depth)
+        if cursor >= ring.since:
+            continue
+        was, before = ring.since, ring.kept_bytes
+        older = [one for one in everything[kept_from:] if cursor < one.position <= was]
+        assert ring.prepend(older, cursor, *floors) == ring.kept_bytes - before
+        assert ring.since == cursor
+        for at in range(cursor, position + 2):
+            above = [one for one in everything if one.position > at]
+            for secret in (False, True):
+                seen = [one for one in above if secret or not one.secret]
+                if at >= ring.lost_since(secret):
+                    assert [one for one in ring.after(at) if secret or not one.secret] == seen
+                else:
+                    assert any(one in everything[:kept_from] for one in seen), "no loss is told where none can be"
+
+
+def test_nothing_is_newer_than_where_a_ring_begins_of_which_nobody_has_read_what_is_older():
+    ring = RingBuffer(CHANNEL, 5, 3, since=50)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 50)
+    ring.append(push(60, secret=True), 10, 1000)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 60)

@@ -566,3 +566,96 @@ def test_where_nobody_is_live_no_lag_is_told(world):
     world.all()
     assert lags(world) == {}
     assert world.sweep.deliveries == 1
+
+
+# A loss that is told while all are at the head.
+
+
+def kinds(peer):
+    return [frame.get("type", frame.get("position")) for frame in map(json.loads, b"".join(peer.writes).splitlines())]
+
+
+def lose(world, began):
+    world.ring.lose(began)
+    world.position = began
+    world.registry.lost(world.ring)
+
+
+def test_who_is_at_the_head_when_what_there_was_is_lost_is_told_it_once_and_goes_on(world):
+    world.push()
+    peers = world.live(2)
+    lose(world, 50)
+    world.all()
+    assert {peer.state for peer in peers} == {State.LIVE}
+    world.push()
+    world.push()
+    world.all()
+    assert [kinds(peer) for peer in peers] == [["gap", 51, 52]] * 2
+    lose(world, 100)
+    world.all()
+    world.push()
+    world.all()
+    assert [kinds(peer) for peer in peers] == [["gap", 51, 52, "gap", 101]] * 2
+
+
+def test_a_loss_comes_before_the_pushes_that_come_with_it(world):
+    (peer,) = world.live(1)
+    lose(world, 50)
+    world.push()
+    world.all()
+    assert kinds(peer) == ["gap", 51]
+
+
+def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
+    (peer,) = world.live(1)
+    peer.takes.append(0)
+    world.push()
+    world.all()
+    assert peer.state is State.STALLED
+    lose(world, 50)
+    world.all()
+    assert kinds(peer) == []
+    world.sweep.bring(peer)
+    world.all()
+    assert kinds(peer) == ["gap", 1]
+
+
+def test_who_has_read_further_than_what_is_lost_is_told_nothing(world):
+    for _ in range(20):
+        world.push()
+    (peer,) = world.live(1)
+    world.ring.lose(10)
+    world.registry.lost(world.ring)
+    world.push()
+    world.all()
+    assert kinds(peer) == [21]
+
+
+def test_who_joins_after_a_loss_is_told_it_once_although_there_is_more_from_before(world):
+    world.push()
+    lose(world, 50)
+    (peer,) = world.join(cursor=0)
+    world.all()
+    world.push()
+    world.all()
+    assert kinds(peer) == ["gap", 1, 51]
+
+
+def test_who_listens_to_something_else_is_told_nothing(world):
+    (peer,) = world.live(1)
+    other = RingBuffer(("37282591", "other"), 0, 0)
+    other.lose(50)
+    world.registry.lost(other)
+    world.all()
+    assert peer.writes == []
+
+
+@pytest.mark.parametrize(("secret", "told"), [(False, []), (True, ["gap"])])
+def test_the_loss_of_secret_pushes_alone_is_told_to_those_who_may_see_them(world, secret, told):
+    world.position = 10
+    (peer,) = world.join(wants=Wants(secret))
+    world.all()
+    world.ring.secret_floor = 50
+    world.registry.lost(world.ring)
+    world.all()
+    assert kinds(peer) == told

@@ -120,6 +120,21 @@ def test_who_comes_back_from_cursors_with_the_same_pushes_above_is_sent_what_was
     assert {span.cursor for span in returned} == {view.head}
 
 
+def test_pollers_who_come_back_are_sent_what_was_joined_once_behind_what_each_is_told_by_itself():
+    view = make_view(POLL)
+    seen = add(view, 20)
+    returned = []
+    for greeting in (b"", b"ready\n"):
+        listener = Peer(view)
+        listener.cursor = 10
+        listener.arrears = Arrears(greeting=greeting)
+        returned.append(listener.owed())
+    shared = encoded(view, [seen]) + POLL.encode(heartbeat_frame(MARK), MARK)
+    assert [span.data for span in returned] == [shared, b"ready\n" + shared]
+    assert [span.data[span.heartbeat :] for span in returned] == [POLL.encode(heartbeat_frame(MARK), MARK)] * 2
+    assert len(view.spans) == 1
+
+
 def test_several_rings_are_merged_in_the_order_of_positions_without_what_is_not_seen():
     view = make_view(secret=(True, False, True))
     made = [

@@ -13,6 +13,7 @@
 local NAME = KEYS[1]
 local KEPT = 600 * 1000000
 local RECENTLY = 600 -- seconds that a signature, a nonce and an Idempotency-Key are remembered
+local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis has a key for the whole of its last millisecond
 local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
 local RENEWED_AFTER = 60 * 1000000 -- so that not every push must let its keys live on
 local MOST_DROPS = 1000 -- in one go: a script holds up everybody

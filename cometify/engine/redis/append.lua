@@ -26,7 +26,7 @@ if key ~= '' then
 end
 
 -- Was its nonce seen, or its signature accepted for another identifier?
-if nonce ~= '' and not redis.call('SET', NAME .. ':n:' .. nonce, 1, 'NX', 'EX', RECENTLY) then
+if nonce ~= '' and not redis.call('SET', NAME .. ':n:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
     return {'nonce'}
 end
 
@@ -108,7 +108,7 @@ if count <= 1 or clock - (tonumber(known[6]) or 0) > RENEWED_AFTER then
 end
 close(position, drop(position - KEPT, kept, keep_bytes))
 if key ~= '' then
-    redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'EX', RECENTLY)
+    redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'PX', RECENTLY_MS)
 end
 
 -- Tell all nodes that follow the channel: with what was before it, by which a node knows that it has missed nothing.

@@ -1,0 +1,166 @@
+"""A reactor whose time is the test's and whose connections to Redis are real: they move when the test says so."""
+
+import fcntl
+import socket
+import struct
+import termios
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import ClientFactory
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+
+from tests.redis import RedisConnection
+
+ROOM = 1 << 15
+"""Bytes that a Unix socket takes at once for sure."""
+
+
+class SocketTransport:
+    """A client's end of a real connection. What comes waits in the kernel until `pump`. `received`: bytes so far."""
+
+    disconnecting = False
+
+    def __init__(self, reactor: "SocketReactor", path: str) -> None:
+        self.reactor = reactor
+        self.path = path
+        self.protocol: Any = None
+        self.received = 0
+        self.socket: socket.socket | None = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+
+    def write(self, data: bytes) -> None:
+        if self.socket is not None:
+            self.reactor.moved = True
+            try:
+                self.socket.sendall(data)
+            except OSError:
+                self.lose()
+
+    def writeSequence(self, data: Any) -> None:
+        self.write(b"".join(data))
+
+    def getPeer(self) -> UNIXAddress:
+        return UNIXAddress(self.path)
+
+    def getHost(self) -> UNIXAddress:
+        return UNIXAddress("")
+
+    def loseConnection(self) -> None:
+        self._close(ConnectionDone())
+
+    def abortConnection(self) -> None:
+        self._close(ConnectionDone())
+
+    def lose(self) -> None:
+        """The network or Redis has ended it."""
+        self._close(ConnectionLost())
+
+    def _close(self, why: Exception) -> None:
+        if self.socket is None:
+            return
+        self.disconnecting = True
+        self.socket.close()
+        self.socket = None
+        self.reactor.transports.remove(self)
+        self.reactor.callLater(0, self.protocol.connectionLost, Failure(why))
+
+    def unread(self) -> int:
+        """How many bytes Redis has not read yet."""
+        if self.socket is None:
+            return 0
+        (size,) = struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0\0\0\0"))
+        return size
+
+    def pump(self, most: int = 1 << 18) -> bool:
+        """Hand over what has come, up to so many bytes; False if there was nothing."""
+        if self.socket is None:
+            return False
+        try:
+            data = self.socket.recv(most, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if data:
+            self.received += len(data)
+            self.reactor.moved |= len(data) > ROOM  # then Redis may have more, which it writes when there is room
+            self.protocol.dataReceived(data)
+        else:
+            self.lose()
+        return True
+
+
+class SocketReactor(MemoryReactorClock):
+    """`moved`: whether anything was sent since all was quiet. `tell`: called when time has passed, before anything is done."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        super().__init__()
+        self._tell = tell
+        self.transports: list[SocketTransport] = []
+        self.moved = False
+        self._barrier: RedisConnection | None = None
+
+    def advance(self, amount: float) -> None:
+        self.rightNow += amount
+        self._tell()
+        super().advance(0)
+
+    def connectUNIX(self, address: str, factory: ClientFactory, timeout: float = 30, checkPID: int = 0) -> Any:
+        connector = _Connector(factory)
+        try:
+            transport = SocketTransport(self, address)
+        except OSError as error:
+            self.callLater(0, factory.clientConnectionFailed, connector, Failure(error))
+            return connector
+        self.transports.append(transport)
+        self.moved = True
+        protocol = factory.buildProtocol(transport.getPeer())
+        transport.protocol = protocol
+        protocol.makeConnection(transport)
+        if self._barrier is None:
+            self._barrier = RedisConnection(address)
+        return connector
+
+    def pump(self) -> bool:
+        """Let Redis do what it was told, and hear what it says to that. False if there was nothing to hear."""
+        if self.moved:
+            self._wait_for_redis()
+            self.moved = False
+        heard = [transport.pump() for transport in list(self.transports)]
+        return any(heard)
+
+    def _wait_for_redis(self) -> None:
+        """Redis does all it was told before it answers the second of two commands: the first may be of the same turn."""
+        assert self._barrier is not None
+        while True:
+            for _ in range(2):
+                self._barrier.command("PING")
+            if not any(transport.unread() for transport in self.transports):
+                break
+        for _ in range(2):
+            self._barrier.command("PING")
+
+    def close(self) -> None:
+        for transport in self.transports:
+            if transport.socket is not None:
+                transport.socket.close()
+                transport.socket = None
+        self.transports.clear()
+        if self._barrier is not None:
+            self._barrier.close()
+            self._barrier = None
+
+
+class _Connector:
+    def __init__(self, factory: ClientFactory) -> None:
+        self._factory = factory
+
+    def stopConnecting(self) -> None:
+        """It has connected or failed at once."""
+
+    def disconnect(self) -> None:
+        """As above."""
