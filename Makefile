@@ -4,7 +4,9 @@
 # make client build the browser client into cometify/static (needs Node)
 # make bench  measure it beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y make less of it
 # make bench-docs  write the last measurement into docs/
-# make soak   ten minutes under everything at once, to see that nothing grows; MINUTES=n
+# make bench-nodes  measure nodes that share a Redis, and write it into docs/nodes.md; QUICK=1 measures less and writes nothing
+# make soak   ten minutes under everything at once, to see that nothing grows (MINUTES=n), then twenty rounds of each fault
+#             on nodes that share a Redis (ROUNDS=n), to see that nothing is lost
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +15,7 @@ JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 TESTS := $(wildcard tests/*.py tests/*/*.py)
 
-.PHONY: run test check lint client js tools wheel suite clean bench bench-docs soak
+.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -46,6 +48,9 @@ tools:
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
 	@scripts/need redis-server redis-server
+	@scripts/need faketime faketime
+	@scripts/need iptables iptables
+	@scripts/need ip iproute2
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -100,9 +105,14 @@ bench-docs:
 	@bench/setup cometify
 	@$(BENCH) --again bench/out/result.json --docs
 
+bench-nodes:
+	@bench/setup tools cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.nodes $(if $(QUICK),--quick,--docs) $(if $(ROUNDS),--rounds $(ROUNDS))
+
 soak:
-	@bench/setup cometify
+	@bench/setup cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.faults $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers

@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,9 @@ from bench.servers.server import BUILD, HERE, Certificate, Server
 from bench.works import WORKS, Work
 
 Named = TypeVar("Named")
+
+FAILS_AT_MOST = 3
+"""A server that fails so often one after the other is left out from there on: each time may take a minute and a half."""
 
 
 def say(words: str) -> None:
@@ -79,8 +83,13 @@ def _measure(
     plan: list[tuple[int, Work, Server]], programs: Path, quick: bool, certified: Certificate | None
 ) -> list[Measurement]:
     measurements = []
+    failed: Counter[str] = Counter()  # how often each has failed since it last answered
     for count, (number, work, server) in enumerate(plan, 1):
-        one = generator.measure(server, work, number, programs, quick, certified)
+        if failed[server.name] < FAILS_AT_MOST:
+            one = generator.measure(server, work, number, programs, quick, certified)
+        else:
+            one = generator.left_out(server, work, number, f"it has failed {FAILS_AT_MOST} times one after the other")
+        failed[server.name] = 0 if one.answer else failed[server.name] + 1
         measurements.append(one)
         say(f"{count}/{len(plan)} round {number} {work.name} {server.name}: {_shown(one)}")
     return measurements

@@ -139,6 +139,11 @@ def _against(server: Server, work: Work, place: Place, pid: int, quick: bool) ->
     return ({**answer, "meanwhile": beside}, said) if answer and beside else ({}, said or "the load beside it ended")
 
 
+def left_out(server: Server, work: Work, number: int, why: str) -> Measurement:
+    """Not measured."""
+    return Measurement(server.name, work.name, number, os.getloadavg()[0], {}, f"left out: {why}")
+
+
 def measure(
     server: Server, work: Work, number: int, programs: Path, quick: bool, certified: Certificate | None
 ) -> Measurement:

@@ -21,7 +21,7 @@ from cometify.core.group import Ask, Right
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.plan import Plan, make_plan
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.view import Key, Span
+from cometify.core.view import Span, View
 from cometify.expiry import Expiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.pulse import Pulse
@@ -49,11 +49,11 @@ class Place:
 
 @attrs.frozen(eq=False)
 class Ticket:
-    """What lets a poller that was here go on waiting. `view`: the key of what it was owed."""
+    """What lets a poller that was here go on waiting. `view`: who were owed what it was."""
 
     account: Account
     place: Place
-    view: Key
+    view: View
 
 
 class Joining:
@@ -222,7 +222,7 @@ class Joining:
         place = self._places.get(listener)
         if view is None or place is None or listener.strictest >= 0:
             return None
-        return Ticket(place.account, place, view.key)
+        return Ticket(place.account, place, view)
 
     def wait_on(self, listener: Listener, ticket: Ticket, positions: Sequence[int]) -> bool:
         """Let a new listener go on where another one did, from its `positions`: it waits if nothing is owed to it, and is
@@ -230,7 +230,8 @@ class Joining:
 
         This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
         """
-        view = self._registry.view(ticket.view)
+        # A view that everybody has left is forgotten; there may be another one like it by now.
+        view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
         until = ticket.place.until
         if view is None or self._draining or until <= self._expiry.wall():
             return False

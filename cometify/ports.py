@@ -25,9 +25,9 @@ class Ports(Service):
     def __init__(
         self, reactor: Any, endpoints: Iterable[tuple[str, str, Any]], drain: Callable[[], "defer.Deferred[None]"]
     ) -> None:
-        self._reactor = reactor
         self._drain = drain
         self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
+        self._listening: list[StreamServerEndpointService] = []
         for key, text, site in endpoints:
             service = StreamServerEndpointService(endpoint_of(reactor, key, text), site)
             service._raiseSynchronously = True  # as strports.service has it
@@ -40,15 +40,16 @@ class Ports(Service):
                 service.privilegedStartService()
             except CannotListenError as error:
                 raise SystemExit(cannot_listen(key, text, error)) from None
+            self._listening.append(service)
 
     def startService(self) -> None:
         super().startService()
-        for service in self._services.values():
+        for service in self._listening:
             service.startService()
-        self._reactor.addSystemEventTrigger("before", "shutdown", self._go_down)
 
-    def _go_down(self) -> "defer.Deferred[None]":
-        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._services.values()])
+    def stopService(self) -> "defer.Deferred[None]":
+        super().stopService()
+        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._listening])
         return closed.addCallback(lambda _results: self._drain())
 
 

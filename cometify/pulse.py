@@ -31,7 +31,8 @@ class Pulse:
 
     def add(self, listener: Listener) -> None:
         """Begin to count anew for the listener."""
-        self.discard(listener)
+        if listener.beat_at >= 0:
+            del self._slots[listener.beat_at][listener]
         listener.beat_at = self._at
         self._slots[self._at][listener] = None
 

@@ -13,6 +13,8 @@ from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Key, Source, View
 
+_NOBODY: Mapping[View, bool] = {}
+
 
 class Registry:
     """All listeners of this node."""
@@ -25,7 +27,7 @@ class Registry:
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
         """A push came: the views that may see it advance."""
-        for view, secret in self._of_channel.get(ring.channel, {}).items():
+        for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
             if push.secret and not secret:
                 continue
             for listener in view.advance(push):
@@ -46,8 +48,11 @@ class Registry:
 
     def count(self, channel: Channel, push: Push) -> int:
         """How many of the listeners joined here the push may reach."""
-        views = self._of_channel.get(channel, {})
-        return sum(view.count(push) for view, secret in views.items() if secret or not push.secret)
+        many = 0
+        for view, secret in self._of_channel.get(channel, _NOBODY).items():
+            if secret or not push.secret:
+                many += view.count(push)
+        return many
 
     def listeners(self) -> Counter[str]:
         """How many listeners there are on each transport, by its name."""

@@ -36,6 +36,7 @@ from cometify.transports.http import Site
 from cometify.transports.node import Node
 from cometify.transports.push import PushEndpoint
 from cometify.transports.root import Root, WebSocketRoot
+from cometify.turn import Soon, shorten
 
 log = Logger()
 
@@ -44,16 +45,23 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set."""
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `soon`:
+    the reactor's callLater for what is due at once.
+    """
 
     def __init__(
-        self, settings: Settings, reactor: Any, clock: Callable[[], int], wall: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        reactor: Any,
+        clock: Callable[[], int],
+        wall: Callable[[], float] = time.time,
+        soon: Soon | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts)
-        self.sweep = Sweep(reactor.callLater)
+        self.sweep = Sweep(soon or reactor.callLater)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
         self.engine = self._make_engine(clock)
         self.census = Census(None if self.engine.places is None else self.engine.places.leave)
@@ -111,11 +119,15 @@ class Cometify(MultiService):
             call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
 
     def stopService(self) -> "defer.Deferred[None]":
+        """The ports close, then the server drains, and then all else stops: who is still here is served to the end."""
+        drained = cast("defer.Deferred[None]", super().stopService())
+        return drained.addCallback(lambda _results: self._stop())
+
+    def _stop(self) -> None:
         for _seconds, call in self._every:
             if call.running:
                 call.stop()
         self.engine.stop()
-        return cast("defer.Deferred[None]", super().stopService())
 
     def change_accounts(self, settings: Settings) -> None:
         """From now on the accounts are those of `settings`; the listeners of the others notice nothing."""
@@ -137,13 +149,15 @@ class Cometify(MultiService):
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
-            if not self._node.closing or self._reactor.seconds() >= until:
+            if not (self._node.closing or self.push.under_way) or self._reactor.seconds() >= until:
                 return
 
 
-def build(settings: Settings, reactor: Any, clock: Callable[[], int] | None = None) -> Cometify:
+def build(
+    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, soon: Soon | None = None
+) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
-    server = Cometify(settings, reactor, clock or engine_clock())
+    server = Cometify(settings, reactor, clock or engine_clock(), soon=soon)
     ports_of(server, reactor, EagerPort).setServiceParent(server)
     return server
 
@@ -181,7 +195,7 @@ def makeService(options: Options) -> MultiService:
         if settings.workers > 1:
             server = supervise(settings, reactor, greet)
         else:
-            server = build(settings, reactor)
+            server = build(settings, reactor, soon=shorten(reactor))
             reactor.callWhenRunning(greet)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None

@@ -71,8 +71,10 @@ class Sweep:
         self._is_news = False
         self._set = False
         try:
-            self._rounds(self._clock() + self._length)
-            self._bring_behind(self._clock() + SLICE)
+            if self._awake:
+                self._rounds(self._clock() + self._length)
+            if self._behind:
+                self._bring_behind(self._clock() + SLICE)
         finally:
             self._start()
 

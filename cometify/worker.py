@@ -25,6 +25,7 @@ from cometify.net import SharedPort
 from cometify.ports import Ports
 from cometify.service import Cometify, ports_of
 from cometify.settings import Settings, SettingsError, read_table
+from cometify.turn import shorten
 
 log = Logger("cometify.worker")  # and not __main__
 
@@ -77,7 +78,7 @@ class Worker:
             self._fail(error)
 
     def _begin(self, settings: Settings) -> Cometify:
-        server = Cometify(settings, self._reactor, engine_clock())
+        server = Cometify(settings, self._reactor, engine_clock(), soon=shorten(self._reactor))
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)

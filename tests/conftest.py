@@ -25,6 +25,10 @@ if "COVERAGE_RUN" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
 PYTHONPATH = os.pathsep.join([str(Path(cometify.__file__).parent.parent), str(Path(__file__).parent.parent)])
 
 
+FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""The allocator gives back what is free, so that a process's memory is what the server holds."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody has now."""
     sockets = [socket.socket() for _ in range(count)]
@@ -68,7 +72,7 @@ class Server(Client):
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH, **FRUGAL},
             )
         until = time.monotonic() + 20
         while True:

@@ -1,14 +1,17 @@
 """Settings out of a file and the command line; every error is one line that names the file, the key and the reason."""
 
+import json
 from ipaddress import ip_network
 
 import pytest
 
 from cometify.core.account import Account
 from cometify.core.location import Location
-from cometify.settings import Settings, SettingsError, load
+from cometify.options import Options
+from cometify.settings import Settings, SettingsError, as_table, load, read_table
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
+REDIS = 'redis = "redis://127.0.0.1"\n'
 
 
 @pytest.fixture
@@ -127,6 +130,58 @@ def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
     said = refuse('redis = "localhost"\n' + ACCOUNT)
     assert said.startswith("redis: must be a URL")
     assert refuse(ACCOUNT, redis="localhost") == said
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("workers = 0", "workers: must be a whole number from 1 to 1000."),
+        ('workers = "4"', "workers: must be a whole number from 1 to 1000."),
+        ("workers = 2", 'workers: 2 of them would each have pushes of its own: set redis = "redis://…", which makes '),
+        (
+            REDIS + 'workers = 2\nhttp = ["tcp:80", "unix:/run/cometify"]',
+            'http: "unix:/run/cometify" cannot be shared by',
+        ),
+        (
+            REDIS + 'workers = 2\nwebsocket = ["systemd:domain=INET:index=0"]',
+            'websocket: "systemd:domain=INET:index=0" ',
+        ),
+    ],
+)
+def test_several_workers_need_redis_and_ports_that_can_be_shared(refuse, lines, reason):
+    assert refuse(f"{lines}\n{ACCOUNT}").startswith(reason)
+
+
+def test_workers_may_share_tcp_tls_and_the_proxy_protocol(read):
+    endpoints = '["tcp:80", "tcp6:80", "ssl:443:privateKey=k:certKey=c", "haproxy:tcp:81", "haproxy:ssl:82"]'
+    settings = read(f'{REDIS}workers = 2\nhttp = {endpoints}\nadmin = "unix:/run/admin"\n{ACCOUNT}')
+    assert (settings.workers, len(settings.http)) == (2, 5)
+
+
+def test_the_option_for_workers_is_a_number(refuse):
+    def given(option):
+        options = Options()
+        options["workers"] = option
+        return options.overrides()["workers"]
+
+    assert given("12") == 12
+    assert given(None) is None
+    for option in ("0", "-1", "two", "²"):
+        said = refuse(ACCOUNT, workers=given(option)) if given(option) else refuse("workers = 0\n" + ACCOUNT)
+        assert said.startswith("workers: must be a whole number from 1 to 1000.")
+
+
+def test_settings_told_as_a_table_are_the_same_again(read):
+    for settings in (
+        read(ACCOUNT),
+        read(
+            'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
+            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
+            '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
+            'keep_bytes = 524288\nsignature_memory = 0\norigins = ["https://www.example.org"]\n' + ACCOUNT
+        ),
+    ):
+        assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
 
 
 def test_redis_is_a_location(read):

@@ -178,10 +178,10 @@ def request_bytes(
     headers: dict[str, str] | None = None,
     version: str = "HTTP/1.1",
 ) -> bytes:
-    lines = [f"{method} {target} {version}", "Host: localhost"]
+    lines = [f"{method} {target} {version}"]
     if body is not None:
         lines.append(f"Content-Length: {len(body)}")
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **(headers or {})}.items()]
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 

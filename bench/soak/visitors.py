@@ -1,46 +1,18 @@
 """Those who come and go: listeners on all transports and publishers, well behaved and not."""
 
 import asyncio
-import hashlib
 import json
-import os
 import random
-import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from urllib.parse import urlencode
 
-from bench.servers.cometify import KEY, SECRET
+from bench import wire
+from bench.servers.cometify import KEY
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-_ABRUPT = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing is a reset
 _SIZES = (0, *[100] * 15, 1_000, 1_000, 3_000, 20_000)
-_UPGRADE = {
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
-}
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _request(method: str, target: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *(f"{name}: {text}" for name, text in headers.items())]
-    if method == "POST":
-        lines.append(f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def _frame(data: bytes, opcode: int) -> bytes:
-    """A frame of a WebSocket's client, of at most 125 bytes."""
-    mask = os.urandom(4)
-    return bytes([0x80 | opcode, 0x80 | len(data)]) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
 
 
 class Visitors:
@@ -77,13 +49,8 @@ class Visitors:
             except (OSError, asyncio.IncompleteReadError):
                 self.done["cut off"] += 1
 
-    async def _open(self) -> Streams:
+    async def _open(self) -> wire.Streams:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 16)
-
-    def _close(self, writer: asyncio.StreamWriter, abruptly: bool) -> None:
-        if abruptly:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABRUPT)
-        writer.close()
 
     # Listeners
 
@@ -92,7 +59,7 @@ class Visitors:
         internal = self._random.choice(("", "", ":0", ":5"))
         fields = {"identifiers": ",".join(name + internal for name in names)}
         if self._random.random() < 0.3:
-            fields["secureKey"] = _md5(KEY + SECRET + _md5(",".join(names)))
+            fields["secureKey"] = wire.secure_key(*names)
         if self._random.random() < 0.2:
             fields["position"] = str(self._random.choice((1, 2**52)))
         if self._random.random() < 0.3:
@@ -107,14 +74,14 @@ class Visitors:
         way = self._random.choice(("websocket", "stream", "events", "poll"))
         reader, writer = await self._open()
         try:
-            headers = _UPGRADE if way == "websocket" else {}
-            writer.write(_request("GET", f"/{KEY}/{way}?{self._query()}", headers))
+            headers = wire.UPGRADE if way == "websocket" else {}
+            writer.write(wire.request("GET", f"/{KEY}/{way}?{self._query()}", headers))
             self.done[way] += 1
             if self._random.random() < 0.05:
                 return  # it goes before it is answered
             await self._stay(way, reader, writer, self._random.uniform(0.01, 0.3))
         finally:
-            self._close(writer, abruptly=self._random.random() < 0.3)
+            wire.close(writer, abruptly=self._random.random() < 0.3)
 
     async def _stay(self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
         """So many seconds from the first byte on, so that a busy server is visited less often and not in vain."""
@@ -130,20 +97,24 @@ class Visitors:
                     if way == "websocket" and self._random.random() < 0.1:
                         self._say(writer)
         if way == "websocket" and self._random.random() < 0.5:
-            writer.write(_frame(struct.pack("!H", 1000), 8))
+            writer.write(wire.frame(struct.pack("!H", 1000), wire.CLOSE))
 
     def _say(self, writer: asyncio.StreamWriter) -> None:
         """What a listener says meanwhile: another listen, a ping, or what is none of the protocol."""
         groups = [{"identifiers": [self._random.choice(self._names)]}]
         listen = json.dumps({"type": "listen", "groups": groups}).encode()
-        writer.write(self._random.choice((_frame(listen, 1), _frame(b"ping", 9), _frame(b"{", 1))))
+        writer.write(
+            self._random.choice(
+                (wire.frame(listen, wire.TEXT), wire.frame(b"ping", wire.PING), wire.frame(b"{", wire.TEXT))
+            )
+        )
 
     # Publishers
 
     def _push(self) -> bytes:
         name, text = self._random.choice(self._names), self._random.randbytes(4).hex()
         text += "x" * self._random.choice(_SIZES)
-        fields = {"text": text, "secret": self._random.choice("01"), "secure": _md5(KEY + _md5(SECRET) + name + text)}
+        fields = {"text": text, "secret": self._random.choice("01"), "secure": wire.secure(name, text)}
         if self._random.random() < 0.5:
             fields["push_id"] = str(self._random.randrange(100))
         if self._random.random() < 0.05:
@@ -151,7 +122,7 @@ class Visitors:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if self._random.random() < 0.2:
             headers["Idempotency-Key"] = text[:8]
-        return _request("POST", f"/{KEY}/push/{name}", headers, urlencode(fields).encode())
+        return wire.request("POST", f"/{KEY}/push/{name}", headers, urlencode(fields).encode())
 
     async def _publish(self) -> None:
         """One connection of a publisher: some pushes, and the last without waiting for the answer."""
@@ -166,4 +137,4 @@ class Visitors:
             writer.write(self._push())
             await asyncio.sleep(0.01)
         finally:
-            self._close(writer, abruptly=self._random.random() < 0.3)
+            wire.close(writer, abruptly=self._random.random() < 0.3)

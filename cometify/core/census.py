@@ -82,7 +82,9 @@ class Census:
         Raises `Refused` (too_many_listeners), which changes nothing for those who have a place.
         """
         self._free_absent(now)
-        places = self._places.setdefault(household, _Places())
+        places = self._places.get(household)
+        if places is None:
+            places = self._places[household] = _Places()
         if listener not in places.holders and len(places.holders) >= account.listeners_per_ip:
             if not places.holders:
                 del self._places[household]

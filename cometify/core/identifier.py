@@ -11,6 +11,8 @@ from cometify.core.integer import MAX_ID, read_integer
 MAX_IDENTIFIERS = 100
 """The most identifiers that one listener may name, over all its groups."""
 
+LONGEST = 60
+"""Characters."""
 _FORM = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}")
 
 
@@ -28,18 +30,20 @@ class Identifier:
     @classmethod
     def read(cls, value: object) -> "Identifier":
         """Raises `Refused` (invalid_identifier) for anything that is not an identifier."""
-        if not isinstance(value, str) or not _FORM.fullmatch(value):
+        # What is longer is not remembered, or strangers would fill the memory with it.
+        identifier = _read(value) if isinstance(value, str) and len(value) <= LONGEST else None
+        if identifier is None:
             raise errors.Refused(
                 errors.INVALID_IDENTIFIER,
                 f"{_shown(value)} is not an identifier: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter first.",
             )
-        return _identifier(value)
+        return identifier
 
 
 @lru_cache(4096)
-def _identifier(spelled: str) -> Identifier:
+def _read(spelled: str) -> Identifier | None:
     # The same few come with every push, and comparing what is the same object takes no time.
-    return Identifier(spelled, spelled.lower())
+    return Identifier(spelled, spelled.lower()) if _FORM.fullmatch(spelled) else None
 
 
 @attrs.frozen

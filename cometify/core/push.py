@@ -32,7 +32,7 @@ class Draft:
         return sha256(whole.encode()).hexdigest()
 
 
-@attrs.frozen
+@attrs.define  # not frozen: making one that is takes three times as long, and there is one for each push
 class Receipt:
     """The engine has the push. `duplicate`: it has had it before, and `listeners` is what was answered then."""
 

@@ -46,7 +46,7 @@ class RingBuffer:
         self._positions.append(push.position)
         self._pushes.append(push)
         self.kept_bytes += len(push.frame)
-        while len(self) > most_pushes or self.kept_bytes > most_bytes:
+        while len(self._pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
             self.drop_oldest()
         return self.kept_bytes - before
 
@@ -91,12 +91,12 @@ class RingBuffer:
         return self._positions[self._start] if len(self) else None
 
     def newest(self, secret: bool) -> int:
-        """The position of the last push kept, or up to where all may be lost; `secret`: a secret one too."""
+        """The position of the last push kept, or up to where all may be lost or are not here; `secret`: a secret one too."""
         lost = self.lost_since(secret)
         for push in reversed(self._pushes):
             if secret or not push.secret:
                 return max(push.position, lost)
-        return lost
+        return max(self.since, lost)
 
     def lost_since(self, secret: bool) -> int:
         """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""

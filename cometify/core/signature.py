@@ -32,8 +32,10 @@ def secure_key(api_key: str, api_secret: str, names: str) -> str:
 
 def same(given: str, expected: Iterable[str]) -> bool:
     """Whether `given` is one of the hex digests `expected`; all are compared, in constant time. Case is not looked at."""
-    sent = given.lower().encode("utf-8", "surrogatepass")
+    if not given.isascii():
+        return False  # no digest is, and compare_digest takes no such strings
+    sent = given.lower()
     found = False
     for digest in expected:
-        found |= hmac.compare_digest(sent, digest.encode())
+        found |= hmac.compare_digest(sent, digest)
     return found

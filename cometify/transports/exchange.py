@@ -20,15 +20,13 @@ NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 class Exchange(Protocol):
     """`segments`: the path's, decoded. `gone`: nobody is there to read an answer any more.
 
-    `fixed`: the headers that every answer to this request has, a refusal too. `kept`: what an endpoint leaves with the
-    connection for the next request on it; None at first.
+    `fixed`: the headers that every answer to this request has, a refusal too.
     """
 
     method: bytes
     segments: tuple[str, ...]
     gone: bool
     fixed: Headers
-    kept: Any
 
     @property
     def peer(self) -> IAddress:
@@ -63,8 +61,17 @@ class Exchange(Protocol):
     def when_gone(self, call: Callable[[], None]) -> None:
         """Have `call` called if the peer goes before it was answered. The last one asked for is called."""
 
+    def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> None:
+        """Have `serve` asked first when this request comes again on the connection, byte for byte but for the digits of
+        its numbers. `parts`: the body, or the query where there is none, with those digits at the odd places.
+        """
+
     def release(self) -> tuple[Any, bytes]:
         """Give the connection away: its transport, and what the peer has sent behind the request."""
+
+
+ServeAgain = Callable[[Exchange, Sequence[int]], bool]
+"""Answers, now or later, a request that came again with these numbers. False: it must be read as any other."""
 
 
 def refuse(exchange: Exchange, refused: Refused) -> None:

@@ -14,7 +14,7 @@ from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.exchange import NO_STORE, Exchange, Headers, refuse
 from cometify.transports.idle import Idle
-from cometify.transports.quick import QuickChannel
+from cometify.transports.quick import Heads, QuickChannel
 from cometify.transports.request import MAX_BODY, Request
 
 IDLE = 60
@@ -33,6 +33,7 @@ class Site(WebSite):
     def __init__(self, resource: "Tree", reactor: Any) -> None:
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=IDLE)
         self.idle = Idle(reactor.seconds, IDLE)
+        self.heads = Heads(resource)
 
     def startFactory(self) -> None:
         """Nothing to open."""

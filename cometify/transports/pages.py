@@ -1,6 +1,7 @@
-"""What is served as it lies in cometify/static: the getting-started page, and the script for other people's pages."""
+"""What is served out of cometify/static: the getting-started page, and the scripts for other people's pages."""
 
-from hashlib import sha256
+from base64 import b64encode
+from hashlib import sha256, sha384
 from importlib.resources import files
 
 from cometify import __version__
@@ -21,13 +22,30 @@ FOREVER = b"public, max-age=31536000, immutable"
 ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Resource-Policy", b"cross-origin"))
 
 
+SCRIPTS = ("cometify.min.js", "cometify.share.min.js", "cometify.mjs")
+SCRIPT = b"text/javascript; charset=utf-8"
+
+
+def integrity(name: str) -> str:
+    """What a page writes into `integrity` to be given this very file and no other."""
+    return f"sha384-{b64encode(sha384((STATIC / name).read_bytes()).digest()).decode()}"
+
+
+def _page() -> bytes:
+    """The getting-started page, which tells the address and the hashes of this version's scripts."""
+    page = (STATIC / "page" / "index.html").read_bytes().replace(b"{{version}}", __version__.encode())
+    for name in SCRIPTS:
+        page = page.replace(f"{{{{integrity {name}}}}}".encode(), integrity(name).encode())
+    return page
+
+
 class StaticEndpoint(Endpoint):
     """One file, read at the start."""
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(self, name: str, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
-        self._body = (STATIC / name).read_bytes()
+    def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
+        self._body = body
         self._content_type = content_type
         self._etag = b'"%b"' % sha256(self._body).hexdigest()[:32].encode()
         self._headers = (
@@ -49,14 +67,28 @@ class StaticEndpoint(Endpoint):
 
 def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
     """By path: what is static of the URL tree."""
-    script = b"text/javascript; charset=utf-8"
     page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
+
+    def read(name: str) -> bytes:
+        return (STATIC / name).read_bytes()
+
     return {
-        ("",): StaticEndpoint("page/index.html", b"text/html; charset=utf-8", b"no-cache", page),
-        ("page.css",): StaticEndpoint("page/page.css", b"text/css; charset=utf-8", b"no-cache"),
-        ("page.js",): StaticEndpoint("page/page.js", script, b"no-cache"),
-        ("favicon.svg",): StaticEndpoint("page/favicon.svg", b"image/svg+xml", LATEST),
-        ("openapi.json",): StaticEndpoint("openapi.json", b"application/json", LATEST, ANYBODY),
-        ("latest", "cometify.min.js"): StaticEndpoint("cometify.min.js", script, LATEST, ANYBODY),
-        (__version__, "cometify.min.js"): StaticEndpoint("cometify.min.js", script, FOREVER, ANYBODY),
+        ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
+        ("page.css",): StaticEndpoint(read("page/page.css"), b"text/css; charset=utf-8", b"no-cache"),
+        ("page.js",): StaticEndpoint(read("page/page.js"), SCRIPT, b"no-cache"),
+        ("favicon.svg",): StaticEndpoint(read("page/favicon.svg"), b"image/svg+xml", LATEST),
+        ("openapi.json",): StaticEndpoint(read("openapi.json"), b"application/json", LATEST, ANYBODY),
+        **_scripts("latest", LATEST),
+        **_scripts(__version__, FOREVER),
     }
+
+
+def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], StaticEndpoint]:
+    """The scripts and their source maps. That there is a map is told by a header: in the script it would be weighed."""
+    endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
+    for name in SCRIPTS:
+        body, source_map = (STATIC / name).read_bytes(), (STATIC / f"{name}.map").read_bytes()
+        headers = (*ANYBODY, (b"SourceMap", f"{name}.map".encode()))
+        endpoints[folder, name] = StaticEndpoint(body, SCRIPT, cached, headers)
+        endpoints[folder, f"{name}.map"] = StaticEndpoint(source_map, b"application/json", cached, ANYBODY)
+    return endpoints

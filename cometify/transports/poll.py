@@ -1,8 +1,8 @@
 """GET or POST /{apiKey}/poll: a long poll is a listener that ends after its first write."""
 
 import re
-
-import attrs
+from collections.abc import Sequence
+from functools import partial
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -10,9 +10,8 @@ from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
 from cometify.core.listener import Listener, State
 from cometify.joining import Ticket
-from cometify.transports.address import household_address
 from cometify.transports.exchange import Exchange, refuse
-from cometify.transports.listening import ListeningEndpoint, account_of
+from cometify.transports.listening import ListeningEndpoint
 from cometify.transports.node import Node
 
 
@@ -62,17 +61,9 @@ class PollListener(Listener):
             self._node.joining.part(self, comes_again=True)
 
 
-@attrs.frozen(eq=False)
-class _Before:
-    """The last poll of a connection. `around`: what it asked, but for the digits of its positions."""
-
-    around: list[bytes]
-    ticket: Ticket
-
-
 # Where the digits of a position stand: nowhere else can these bytes be in a query, or in JSON without a backslash.
-_IN_QUERY = re.compile(rb"(?<![^&])position=([0-9]{1,16})(?![^&])")
-_IN_JSON = re.compile(rb'"position":(0|[1-9][0-9]{0,15})(?=[,}])')
+_IN_QUERY = re.compile(rb"(?:(?<=^position=)|(?<=&position=))([0-9]{1,16})(?![^&])")
+_IN_JSON = re.compile(rb'(?<="position":)(0|[1-9][0-9]{0,15})(?=[,}])')
 
 
 def _split(request: Exchange) -> list[bytes]:
@@ -84,22 +75,22 @@ def _split(request: Exchange) -> list[bytes]:
 class PollEndpoint(ListeningEndpoint):
     """Who joins or is behind is answered at once, who resumes at the head waits."""
 
-    def serve(self, request: Exchange) -> None:
-        if request.kept is None or not self._waits_on(request, request.kept):
-            super().serve(request)
-
-    def _waits_on(self, request: Exchange, before: _Before) -> bool:
-        """Whether it asks for what it asked for before, from a position at the head, as pollers do most of the time."""
-        parts = _split(request)
-        ticket = before.ticket
-        if parts[::2] != before.around or account_of(request, self.node) is not ticket.account:
+    def _wait_on(self, ticket: Ticket, request: Exchange, positions: Sequence[int]) -> bool:
+        """Whether a poll that has come again with other positions is dealt with, as it is most of the time: the account
+        must be what it was, and the listener at the head or with others.
+        """
+        node = self.node
+        if node.accounts.get(ticket.account.api_key) is not ticket.account:
             return False
-        if household_address(request, self.node.trusted) != ticket.place.household[1]:
-            return False
-        listener = PollListener(self.node, request)
-        if not self.node.joining.wait_on(listener, ticket, list(map(int, parts[1::2]))):
-            return False
-        request.when_gone(listener.gone)
+        listener = PollListener(node, request)
+        try:
+            if not node.joining.wait_on(listener, ticket, positions):
+                return False
+        except Refused as refused:
+            self.count_refusal(refused.code)
+            self.refuse(request, refused)
+        else:
+            request.when_gone(listener.gone)
         return True
 
     def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
@@ -112,9 +103,8 @@ class PollEndpoint(ListeningEndpoint):
         joined.addErrback(self.failed, request)
 
     def _keep_ticket(self, _none: None, request: Exchange, ask: Ask, listener: PollListener) -> None:
-        request.kept = None
         parts = _split(request)
         ticket = self.node.joining.ticket(listener)
         is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
         if ticket is not None and is_read_whole and not listener.is_warned and b"\\" not in request.asked()[1]:
-            request.kept = _Before(parts[::2], ticket)
+            request.expect_again(parts, partial(self._wait_on, ticket))

@@ -29,7 +29,8 @@ from cometify.transports.http import Endpoint
 class PushEndpoint(Endpoint):
     """No CORS headers: pushing needs the API secret, which no page should hold.
 
-    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code.
+    `accepted`: how many pushes the engine has taken. `refused`: how many were refused, by code. `under_way`: how many the
+    engine has been given and has not answered yet.
     """
 
     methods = (b"POST",)
@@ -42,6 +43,7 @@ class PushEndpoint(Endpoint):
         self._accounts = accounts
         self._wall = wall
         self.accepted = 0
+        self.under_way = 0
         self.refused: Counter[str] = Counter()
 
     def count_refusal(self, code: Code) -> None:
@@ -61,8 +63,13 @@ class PushEndpoint(Endpoint):
         if isinstance(receipt, Receipt):  # the embedded engine has it at once: two callbacks cost as much as its work
             self._pushed(receipt, request, api_key, draft)
             return
+        self.under_way += 1
         appended.addCallback(self._pushed, request, api_key, draft)
         appended.addErrback(self.failed, request)
+        appended.addCallback(self._is_over)
+
+    def _is_over(self, _answered: object) -> None:
+        self.under_way -= 1
 
     def account(self, request: Exchange) -> Account | None:
         """The account that the path names, if there is one. Raises `Refused` (draining)."""

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString, parse_qs
 
 from cometify import net
-from cometify.transports.exchange import Headers, decoded_query
+from cometify.transports.exchange import Headers, ServeAgain, decoded_query
 
 MOST_HEAD = 4096
 """Bytes of a head that is read here. Also what bounds the memory of `read_fields`."""
@@ -34,13 +34,14 @@ _ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-setting
 """Headers that change what a request is: not plain."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Fields:
     """The headers of a plain request, by their names in lower case. `connection`: the tokens of that header."""
 
     values: dict[str, str]
     length: int | None
     connection: frozenset[str]
+    closes: bool
 
 
 def read_fields(block: bytes) -> Fields | None:
@@ -58,7 +59,7 @@ def read_fields(block: bytes) -> Fields | None:
     connection = frozenset([token.strip() for token in values.get("connection", "keep-alive").lower().split(",")])
     if "host" not in values or not connection <= {"keep-alive", "close", "upgrade"}:
         return None
-    return Fields(values, None if length is None else int(length), connection)
+    return Fields(values, None if length is None else int(length), connection, "close" in connection)
 
 
 # A client sends the same header lines over and over: but for Content-Length they are of one connection or program.
@@ -70,21 +71,94 @@ def _segments(path: bytes) -> tuple[str, ...]:
     return tuple(path.decode().split("/"))
 
 
+@attrs.frozen(eq=False)
+class Head:
+    """A plain request up to its body, and the endpoint that it is for. `size`, `length`: bytes of the head and the body;
+    `query`: where in the head it stands.
+    """
+
+    method: bytes
+    segments: tuple[str, ...]
+    query: slice
+    fields: Fields
+    size: int
+    length: int
+    endpoint: Any
+
+
+class Heads:
+    """Reads the heads of requests for what is in `tree`."""
+
+    def __init__(self, tree: Any) -> None:
+        self._tree = tree
+        # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
+        self._read_again = lru_cache(512)(self._read)
+
+    def read(self, data: bytes) -> Head | None:
+        """All up to and with the empty line, or None if it is not plain."""
+        if b"ometify-" in data or b"dempotency-" in data:
+            return self._read(data, once=True)
+        return self._read_again(data) if data.startswith(b"POST") else self._read(data)
+
+    def _read(self, data: bytes, *, once: bool = False) -> Head | None:
+        at = data.find(b"\r\n")
+        line = _LINE.fullmatch(data, 0, at)
+        if line is None:
+            return None
+        segments = _segments(line[2])
+        endpoint = self._tree.find(segments)
+        # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
+        fields = (read_fields if once or endpoint.upgrades else _read_fields_again)(data[at + 2 : -2])
+        if fields is None or not _is_plain(line[1], fields, endpoint):
+            return None
+        return Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
+
+
+@attrs.frozen(eq=False)
+class Again:
+    """A request that comes again on its connection with other numbers, as those of pollers do.
+
+    `numbers`: for each the bytes before it, and where its digits begin and end. `behind`: the bytes after the last.
+    `fixed`, `head`: as they were.
+    """
+
+    size: int
+    numbers: Sequence[tuple[bytes, int, int]]
+    behind: bytes
+    head: Head
+    fixed: Headers
+    serve: ServeAgain
+
+    def read(self, data: bytes) -> list[int] | None:
+        """The numbers, or None if anything else has changed; how many digits they have, too."""
+        if len(data) != self.size or not data.endswith(self.behind):
+            return None
+        found = []
+        at = 0
+        for before, start, end in self.numbers:
+            digits = data[start:end]
+            if not (data.startswith(before, at) and digits.isdigit()) or digits[0] == _ZERO:
+                return None
+            found.append(int(digits))
+            at = end
+        return found
+
+
+_ZERO = ord("0")
+
+
 class QuickRequest:
     """See `Exchange`."""
 
-    __slots__ = ("_body", "_channel", "_fields", "_query", "_when_gone", "fixed", "gone", "method", "segments")
+    __slots__ = ("_channel", "_data", "_head", "_when_gone", "fixed", "gone", "method", "segments")
 
-    def __init__(
-        self, channel: "QuickChannel", method: bytes, segments: tuple[str, ...], query: bytes, fields: Fields
-    ) -> None:
+    def __init__(self, channel: "QuickChannel", head: Head, data: bytes) -> None:
         self._channel = channel
-        self._fields = fields
-        self._query = query
-        self._body = b""
+        self._head = head
+        self._data = data
         self._when_gone: Callable[[], None] | None = None
-        self.method = method
-        self.segments = segments
+        self.method = head.method
+        self.segments = head.segments
         self.fixed: Headers = ()
         self.gone = False
 
@@ -93,22 +167,14 @@ class QuickRequest:
         return self._channel.peer()
 
     @property
-    def kept(self) -> Any:
-        return self._channel.kept
-
-    @kept.setter
-    def kept(self, value: Any) -> None:
-        self._channel.kept = value
-
-    @property
     def is_http_1_1(self) -> bool:
         return True
 
     def header(self, name: str) -> str | None:
-        return self._fields.values.get(name)
+        return self._head.fields.values.get(name)
 
     def headers(self, name: str) -> Sequence[str]:
-        value = self._fields.values.get(name)
+        value = self._head.fields.values.get(name)
         return () if value is None else (value,)
 
     @property
@@ -116,22 +182,31 @@ class QuickRequest:
         return b"/" + "/".join(self.segments).encode()  # `_LINE` knows no other spelling
 
     def body(self) -> bytes:
-        return self._body
+        return self._data[self._head.size :]
 
     def asked(self) -> tuple[bytes, bytes]:
-        return self._query, self._body
+        return self._data[self._head.query], self.body()
 
     def query(self) -> dict[str, list[str]]:
-        return decoded_query(parse_qs(self._query, 1))
+        return decoded_query(parse_qs(self._data[self._head.query], 1))
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if not self.gone:
-            self._channel.answer(_written(status, content_type, body, self.fixed + headers, self.closes))
+            closes = self._head.fields.closes
+            self._channel.answer(_written(status, content_type, body, self.fixed + headers, closes), closes)
 
-    @property
-    def closes(self) -> bool:
-        """Whether the connection ends with the answer."""
-        return "close" in self._fields.connection
+    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
+        data, head = self._data, self._head
+        at = head.size if head.length else head.query.start
+        before, numbers = data[:at], []
+        for around, digits in zip(parts[::2], parts[1::2], strict=False):
+            before += around
+            start = at + len(around)
+            at = start + len(digits)
+            numbers.append((before, start, at))
+            before = b""
+        if numbers and not head.fields.closes:
+            self._channel.again = Again(len(data), numbers, data[at:], head, self.fixed, serve)
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
@@ -152,28 +227,28 @@ def _lines(headers: Headers) -> bytes:
 
 
 class _Answers:
-    """Puts answers together: a long poll's is the same for all who waited for it, so the last one is kept."""
+    """Puts answers together: a second long they begin alike, and a long poll's is the same for all who waited for it."""
 
     def __init__(self) -> None:
         self._second = 0
-        self._date = b""
         self._of: tuple[object, ...] = ()
+        self._head = b""
         self._body = b""
         self._last = b""
 
     def __call__(self, status: int, content_type: bytes, body: bytes, headers: Headers, closes: bool) -> bytes:
-        second = int(time.time())
-        of = (second, status, content_type, headers, closes)
-        if of == self._of and body is self._body:
+        of = (int(time.time()), status, content_type, headers, closes)
+        if of != self._of:
+            connection = b"Connection: close\r\n" if closes else b""
+            self._of = of
+            self._head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\n%bContent-Length: " % (
+                status, RESPONSES.get(status, b"Unknown Status"), connection, datetimeToString(), content_type,
+                _lines(headers),
+            )  # fmt: skip
+        elif body is self._body:
             return self._last
-        if second != self._second:
-            self._second, self._date = second, datetimeToString()
-        connection = b"Connection: close\r\n" if closes else b""
-        self._of, self._body = of, body
-        self._last = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
-            status, RESPONSES.get(status, b"Unknown Status"), connection, self._date, content_type, len(body),
-            _lines(headers), body,
-        )  # fmt: skip
+        self._body = body
+        self._last = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         return self._last
 
 
@@ -196,13 +271,15 @@ class QuickChannel(HTTPChannel):
     _serving = False
     _passed_to: Any = None
     _peer: IAddress | None = None
-    kept: Any = None
+    again: Again | None = None
 
     def dataReceived(self, data: bytes) -> None:
         if self._waiting is not None:
             self._early += data
             if len(self._early) > MOST_EARLY and not self._waitingForTransport:
                 self._networkProducer.pauseProducing()
+            return
+        if self.again is not None and self._parts is None and self._serve_again(self.again, data):
             return
         if self._parts is not None:
             data = self._gathered(self._parts, data)
@@ -225,6 +302,19 @@ class QuickChannel(HTTPChannel):
         self._parts = None
         return b"".join(parts)
 
+    def _serve_again(self, again: Again, data: bytes) -> bool:
+        """Whether this is the request that is expected, and was dealt with: a third of what a poll costs otherwise."""
+        numbers = again.read(data)
+        if numbers is None:
+            return False
+        # The peer's time begins with the answer; while one is waited for, it has all there is.
+        self._waiting = request = QuickRequest(self, again.head, data)
+        request.fixed = again.fixed
+        if again.serve(request, numbers):
+            return True
+        self._waiting = None
+        return False
+
     def _serve(self, data: bytes) -> None:
         """Answer the requests in `data`, one after the other."""
         self._serving = True
@@ -237,50 +327,38 @@ class QuickChannel(HTTPChannel):
 
     def _begin(self, data: bytes) -> bool:
         """Begin with the request at the beginning of `data`. False if it is not whole, or twisted.web's."""
-        end = data.find(b"\r\n\r\n", 0, MOST_HEAD)
-        if end < 0:
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD) + 4
+        if end < 4:
             if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
                 self._parts, self._missing = [data], 0
                 return False
             return self._leave(data)
-        at = data.find(b"\r\n")
-        line = _LINE.fullmatch(data, 0, at)
-        if line is None:
+        head = self.site.heads.read(data[:end])
+        if head is None:
             return self._leave(data)
-        segments = _segments(line[2])
-        endpoint = self.site.resource.find(segments)
-        block = data[at + 2 : end + 2]
-        # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
-        once = endpoint.upgrades or b"ometify-" in block or b"dempotency-" in block
-        fields = read_fields(block) if once else _read_fields_again(block)
-        if fields is None or not _is_plain(line[1], fields, endpoint):
-            return self._leave(data)
-        end += 4
-        whole = end + (fields.length or 0)
+        whole = end + head.length
         if len(data) < whole:
             self._parts, self._missing = [data], whole - len(data)
             return False
-        request = QuickRequest(self, line[1], segments, line[3] or b"", fields)
-        if fields.length:
-            request._body = data[end:whole]
         self._early = data[whole:]
-        self._waiting = request
-        request.fixed = endpoint.headers(request)
-        endpoint.render(request)
+        self._waiting = request = QuickRequest(self, head, data[:whole])
+        request.fixed = head.endpoint.headers(request)
+        head.endpoint.render(request)
         return True
 
     def _leave(self, data: bytes) -> bool:
         """Leave what has come to twisted.web."""
+        self.again = None
         super().dataReceived(data)
         return False
 
-    def answer(self, data: bytes) -> None:
+    def answer(self, data: bytes, closes: bool) -> None:
         """The answer to the request that is waiting, and on with the next."""
-        request, self._waiting = self._waiting, None
-        assert request is not None
+        self._waiting = None
         self.transport.write(data)
-        if request.closes:
+        if closes:
             self.persistent = 0
+            self.again = None
             self._early = b""
             self.loseConnection()
         elif not self._serving:
@@ -315,6 +393,7 @@ class QuickChannel(HTTPChannel):
             self.resetTimeout()  # it is we who let the peer wait
             return
         self.persistent = 0  # what comes while it is being closed is too late
+        self.again = None
         super().timeoutConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]

@@ -12,7 +12,7 @@ from twisted.web.server import Request as WebRequest
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.transports.exchange import Headers, decoded_query, problem_document
+from cometify.transports.exchange import Headers, ServeAgain, decoded_query, problem_document
 
 MAX_BODY = 512 * 1024
 """Bytes of a request's body."""
@@ -95,14 +95,6 @@ class Request(WebRequest):
         return cast("IAddress", self.client)
 
     @property
-    def kept(self) -> Any:
-        return self.channel.kept
-
-    @kept.setter
-    def kept(self, value: Any) -> None:
-        self.channel.kept = value
-
-    @property
     def is_http_1_1(self) -> bool:
         return bool(self.clientproto == b"HTTP/1.1")
 
@@ -152,6 +144,9 @@ class Request(WebRequest):
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self.notifyFinish().addErrback(lambda _gone: call())
+
+    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
+        """Whatever comes to twisted.web is read each time."""
 
     def release(self) -> tuple[Any, bytes]:
         channel = self.channel

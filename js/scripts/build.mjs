@@ -1,37 +1,103 @@
 /**
- * Builds the script that the server hands out, into the Python package, so that running a server
- * needs no Node. The same sources give the same bytes; `--verify` says whether they are there.
+ * Builds what the server hands out, into the Python package, so that running a server needs no Node.
+ * The same sources give the same bytes; `--verify` says whether they are there.
+ *
+ * Names that only the client itself knows are made short. Both scripts must agree on them, for the
+ * share module reaches into the client: that is why it is loaded from the address of one version.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { minify } from 'terser';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-export const BUILT = fileURLToPath(
-  new URL('../../cometify/static/cometify.min.js', import.meta.url),
-);
+/** Where they are kept and served from. */
+export const STATIC = fileURLToPath(new URL('../../cometify/static/', import.meta.url));
+export const VERSION = /__version__ = "(.+)"/.exec(
+  readFileSync(new URL('../../cometify/__init__.py', import.meta.url), 'utf8'),
+)[1];
 
-/** The script's bytes. */
-export async function buildScript() {
-  const { outputFiles } = await build({
+/** Properties that neither the wire, the page nor the browser knows. */
+const INNER =
+  'spelling|source|renewal|isGap|joined|generation|rung|network|feed|group|frame|told|asked|forNow';
+
+const MINIFIED = {
+  ecma: 2018,
+  module: true,
+  compress: {
+    passes: 4,
+    unsafe: true,
+    unsafe_arrows: true,
+    unsafe_methods: true,
+    keep_fargs: false,
+  },
+};
+
+/** The browser finds its map by a header of the server's: here each byte counts. */
+const SCRIPTS = [
+  { name: 'cometify.min.js', entry: 'src/browser.ts', format: 'iife' },
+  { name: 'cometify.share.min.js', entry: 'src/browser-share.ts', format: 'iife' },
+  { name: 'cometify.mjs', entry: 'src/index.ts', format: 'esm', url: 'cometify.mjs.map' },
+];
+
+async function buildOne({ name, entry, format, url }, mangleCache) {
+  const { outputFiles, mangleCache: names } = await build({
     absWorkingDir: root,
-    entryPoints: ['src/browser.ts'],
+    entryPoints: [entry],
+    outfile: `${root}/${name}`,
     bundle: true,
-    minify: true,
-    format: 'iife',
+    format,
     target: 'es2018',
     charset: 'utf8',
     legalComments: 'none',
+    define: { VERSION: JSON.stringify(VERSION) },
+    mangleProps: new RegExp(`^(${INNER})$`),
+    mangleCache,
+    sourcemap: 'external',
     write: false,
   });
-  return Buffer.from(outputFiles[0].contents);
+  const text = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text;
+  const { code, map } = await minify(text('js'), {
+    ...MINIFIED,
+    module: format === 'esm',
+    sourceMap: { content: text('.map'), filename: name, url, includeSources: true },
+  });
+  return { files: { [name]: code, [`${name}.map`]: map }, names };
+}
+
+/** Each built file's bytes, by its name. */
+export async function buildAll() {
+  const files = {};
+  let names = {};
+  for (const script of SCRIPTS) {
+    const built = await buildOne(script, names);
+    names = built.names;
+    for (const [name, text] of Object.entries(built.files)) files[name] = Buffer.from(text);
+  }
+  return files;
+}
+
+/** The guide, with the hash of each script beside its versioned address. */
+function guide(files) {
+  const path = fileURLToPath(new URL('../../docs/client.md', import.meta.url));
+  const tag = /(src="[^"]*\/)[\d.]+(\/([\w.]+)"\s+integrity=")[^"]*/g;
+  const text = readFileSync(path, 'utf8').replace(tag, (_, host, rest, name) => {
+    const hash = createHash('sha384').update(files[name]).digest('base64');
+    return `${host}${VERSION}${rest}sha384-${hash}`;
+  });
+  return [path, Buffer.from(text)];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const bytes = await buildScript();
-  if (!process.argv.includes('--verify')) writeFileSync(BUILT, bytes);
-  else if (!bytes.equals(readFileSync(BUILT))) {
-    process.stderr.write(`${BUILT} is not what the sources build: run npm run build\n`);
-    process.exitCode = 1;
+  const verifies = process.argv.includes('--verify');
+  const files = await buildAll();
+  const all = Object.entries(files).map(([name, bytes]) => [STATIC + name, bytes]);
+  for (const [path, bytes] of [...all, guide(files)]) {
+    if (!verifies) writeFileSync(path, bytes);
+    else if (!bytes.equals(readFileSync(path))) {
+      process.stderr.write(`${path} is not what the sources build: run npm run build\n`);
+      process.exitCode = 1;
+    }
   }
 }

@@ -6,14 +6,16 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { buildScript } from './build.mjs';
+import { buildAll, VERSION } from './build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const names = readdirSync(`${root}/test`).filter((name) => name.endsWith('.test.ts'));
 
 rmSync(`${root}/build`, { recursive: true, force: true });
 mkdirSync(`${root}/build`);
-writeFileSync(`${root}/build/cometify.min.js`, await buildScript());
+for (const [name, bytes] of Object.entries(await buildAll())) {
+  writeFileSync(`${root}/build/${name}`, bytes);
+}
 await build({
   absWorkingDir: root,
   entryPoints: names.map((name) => `test/${name}`),
@@ -24,6 +26,7 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node20',
+  define: { VERSION: JSON.stringify(VERSION) },
   sourcemap: 'inline',
 });
 const files = names.map((name) => `build/test/${name.replace(/ts$/, 'mjs')}`);

@@ -12,17 +12,20 @@ export function safely(run: () => void): void {
   }
 }
 
+type Owner = Record<string, unknown>;
+
 /**
  * The function of a dotted name, bound to what holds it. Looked up at each push, for a page may
  * declare it after it started to listen; never evaluated, for a policy may forbid that.
  */
 export function lookUp(callback: Callback | string): Callback | undefined {
   if (typeof callback === 'function') return callback;
-  let owner: unknown;
-  let found: unknown = self;
-  for (const name of callback.split('.')) {
-    owner = found;
-    found = (owner as Record<string, unknown> | undefined | null)?.[name];
-  }
+  const path = callback.split('.');
+  const name = path.pop() as string;
+  const owner = path.reduce<Owner | undefined>(
+    (held, key) => held && (held[key] as Owner),
+    self as unknown as Owner,
+  );
+  const found = owner && owner[name];
   return typeof found === 'function' ? found.bind(owner) : undefined;
 }

@@ -1,22 +1,31 @@
 /**
  * Where each group is, and what was had already. A cursor goes back only after a gap: everything
  * that resumes without loss and without repeat hangs on this file.
+ *
+ * A group gets its pushes in the order of their positions, so what is not above its cursor was had
+ * already. That is looked at for each group: one that joins later may be replayed what another had.
  */
-import type { PushFrame } from './frames';
+import type { PushFrame, PushId } from './frames';
 import type { Group } from './group';
 
-/** The position of the last push had of each identifier, over all groups and connections. */
-export type Last = Map<string, number>;
-
-function holders(groups: Group[], identifier: string): Group[] {
-  return groups.filter((group) => group.spelling.has(identifier));
+/** push_ids go up to 2^63 - 1, where numbers would be rounded: compared digit by digit. */
+function digits(id: PushId): string {
+  return `${id}`.padStart(19);
 }
 
-function move(group: Group, position: number): void {
-  if (group.gap || group.position === undefined || position > group.position) {
+/** A group with an internal id wants what is above it, even if another group lets more through. */
+function wants({ identifiers, spelling }: Group, { identifier, push_id }: PushFrame): boolean {
+  const id = Array.isArray(identifiers) ? 0 : identifiers[spelling.get(identifier) as string];
+  return !+(id as PushId & {}) || push_id === null || digits(push_id) > digits(id as PushId);
+}
+
+function move(group: Group, position: number): boolean {
+  const moves = !!group.isGap || !(position <= (group.position as number));
+  if (moves) {
     group.position = position;
+    group.isGap = false;
   }
-  group.gap = false;
+  return moves;
 }
 
 /**
@@ -26,35 +35,31 @@ function move(group: Group, position: number): void {
 export function takeReady(groups: Group[], positions: number[]): void {
   groups.forEach((group, i) => {
     if (group.position === undefined) group.position = positions[i];
+    group.joined = (group.position as number) >= 0;
   });
 }
 
 /** The groups that get this push; none if it was had already, or is for nobody here. */
-export function takePush(groups: Group[], last: Last, push: PushFrame): Group[] {
-  const { identifier, position } = push;
-  if (position <= (last.get(identifier) as number)) return [];
-  last.set(identifier, position);
-  const those = holders(groups, identifier);
-  for (const group of those) move(group, position);
-  return those;
+export function takePush(groups: Group[], push: PushFrame): Group[] {
+  return groups.filter(
+    (group) =>
+      group.spelling.has(push.identifier) && move(group, push.position) && wants(group, push),
+  );
 }
 
-/** Everything up to here was sent to every group that has begun, however quiet it is. */
+/** Everything up to here was sent to every group that has joined, however quiet it is. */
 export function takeHeartbeat(groups: Group[], position: number): void {
   for (const group of groups) {
-    if (group.position !== undefined) move(group, position);
+    if (group.joined) move(group, position);
   }
 }
 
-/** What comes next may be lower (the server's memory began anew). Returns the page's spellings. */
-export function takeGap(groups: Group[], last: Last, identifiers: string[]): string[] {
-  return identifiers.map((identifier) => {
-    let spelled = identifier;
-    last.delete(identifier);
-    for (const group of holders(groups, identifier)) {
-      spelled = group.spelling.get(identifier) as string;
-      group.gap = true;
-    }
-    return spelled;
-  });
+/**
+ * What comes next may be lower (the server's memory began anew). Returns what of this the group
+ * holds, as the page spelled it.
+ */
+export function takeGap(group: Group, identifiers: string[]): string[] {
+  const own = identifiers.map((name) => group.spelling.get(name)).filter(Boolean) as string[];
+  if (own[0]) group.isGap = true;
+  return own;
 }

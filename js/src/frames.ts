@@ -2,7 +2,7 @@
  * What is heard on a connection. Most of it the server says: JSON objects, the same on every
  * transport. Their fields are trusted, for no middle box makes up a frame; only that a line *is* one
  * is looked at. And how a connection ended is told in the same shape: an HTTP problem is an `error`,
- * a close code of the server's is an `error` or a `reconnect`, and two frames are our own.
+ * a close code of the server's is an `error` or a `reconnect`, and three frames are our own.
  */
 
 /** A number, or a decimal string where a number would be rounded, or null if the push had none. */
@@ -56,6 +56,11 @@ export interface CutFrame {
   after?: number;
 }
 
+/** Ours: there were tokens to wait for, and only now the connection is opened. */
+export interface OpenedFrame {
+  type: '(opened)';
+}
+
 /** Ours: the HTTP answer came whole. */
 export interface WholeFrame {
   type: '(whole)';
@@ -69,6 +74,7 @@ export type Frame =
   | ErrorFrame
   | ReconnectFrame
   | CutFrame
+  | OpenedFrame
   | WholeFrame;
 
 export const CUT: CutFrame = { type: '(cut)' };
@@ -92,18 +98,17 @@ export function ofLine(line: string): Frame {
  * status alone, or JSON of another kind, may be that of something on the way.
  */
 export function ofAnswer({ status, headers }: Response, body: string): Frame {
-  const retry = Number(headers.get('Retry-After')) || 0;
-  const isProblem = /problem\+json/.test(`${headers.get('Content-Type')}`);
+  const retry = +(headers.get('Retry-After') as string) || 0;
+  const isProblem = /problem\+json/.test(headers.get('Content-Type') as string);
   const { code, detail } = ((isProblem && parse(body)) || {}) as Partial<ErrorFrame>;
   if (!code) return { type: '(cut)', after: retry * 1000 };
-  const never = status < 500 && status !== 408 && status !== 429;
+  const never = status < 500 && status !== 429;
   return { type: 'error', code, detail: detail || '', retry: never ? null : retry };
 }
 
 /** A close code, whose hundred says what to do; those that are not ours are a cut. */
 export function ofClose(code: number, detail: string): Frame {
-  const hundred = Math.floor(code / 100);
-  if (hundred === 42) return { type: 'reconnect', after: 0 };
-  if (hundred !== 40 && hundred !== 41) return CUT;
-  return { type: 'error', code: `${code}`, detail, retry: hundred === 40 ? null : 0 };
+  if (/^42/.test(`${code}`)) return { type: 'reconnect', after: 0 };
+  if (!/^4[01]/.test(`${code}`)) return CUT;
+  return { type: 'error', code: `${code}`, detail, retry: code < 4100 ? null : 0 };
 }

@@ -25,13 +25,7 @@ async function ask(url: string, init: RequestInit, report: Report): Promise<Fram
 export const openHttp: Open = (url, body, report) => {
   const abort = new AbortController();
   const { signal } = abort;
-  const init: RequestInit = {
-    method: 'POST',
-    body,
-    signal,
-    credentials: 'omit',
-    cache: 'no-store',
-  };
+  const init: RequestInit = { method: 'POST', body, signal, credentials: 'omit' };
   ask(url, init, report).then(report, () => report(CUT));
   return () => abort.abort();
 };

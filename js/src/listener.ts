@@ -1,100 +1,55 @@
-/**
- * The listener that a page holds: the machine, and around it what touches the world. Here are the
- * clock, chance, the one timer, the one connection, and the page's own code.
- */
+/** The listener that a page holds: what happens is told to the page's code, and its groups change. */
 import { lookUp, safely } from './callback';
+import type { Identifiers } from './group';
 import { openHttp } from './http';
-import { createMachine, type Effect, type Input, type Notice, type State } from './machine';
-import type { Settings } from './options';
-import { watchPage } from './page';
-import type { Open, Transport } from './transport';
+import { loadShare } from './load';
+import { type Effect, errorNotice, type Notice, type NoticeOf, type State } from './machine';
+import { type GroupOptions, readGroup, type Settings } from './options';
+import { createRun, type Ways } from './run';
+import type { Way } from './transport';
 import { openWebSocket } from './websocket';
-
-export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
 
 export interface Listener {
   readonly state: State;
   /** The one in use, or being tried. */
-  readonly transport: Transport;
+  readonly transport: Way;
   stop(): void;
   on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
   off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-}
-
-/** The timer is this coarse at most, so that a machine that slept notices soon after it woke. */
-const COARSE = 5_000;
-
-const OPEN: Record<Transport, Open> = {
-  websocket: openWebSocket,
-  stream: openHttp,
-  poll: openHttp,
-};
-
-/** Tells the server which polls and streams are one listener. Kept nowhere: it follows nobody. */
-function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => (byte % 16).toString(16)).join('');
+  /** Another group, with a key and a callback of its own, or else the callback of the first. */
+  subscribe(identifiers: Identifiers, options?: GroupOptions): Listener;
+  /** Out of every group. What a key signs the server goes on to send until the whole list is gone. */
+  unsubscribe(identifiers: string | readonly string[]): Listener;
 }
 
 /** Starts to listen as soon as the page's code that calls this is done, so that `on` misses nothing. */
-export function startListener({ url, group, transports }: Settings): Listener {
-  const machine = createMachine(randomId(), [group], transports);
+export function startListener([url, group, transports, share]: Settings): Listener {
+  const groups = [group];
+  const ways = { websocket: openWebSocket, stream: openHttp, poll: openHttp } as Ways;
   const said = new Set<string>();
   let hearers: [type: string, hear: (notice: never) => void][] = [];
-  let disconnect = () => {};
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isChanged = true;
 
-  function feed(input: Input): void {
-    for (const effect of machine.step(input, Date.now(), Math.random())) act(effect);
-    arm(machine.deadline);
-  }
+  const run = createRun(url, groups, transports, ways, (effect) => {
+    const { type } = effect;
+    if (type === 'push') deliver(effect);
+    else if (type === 'state' || type === 'gap' || type === 'error') notify(effect);
+  });
 
-  /** The one timer, always set anew: a push moves the deadline, and this costs less than to compare. */
-  function arm(deadline: number): void {
-    clearTimeout(timer);
-    if (deadline < Infinity) {
-      timer = setTimeout(feed, Math.min(COARSE, deadline - Date.now()), { type: 'tick' });
-    }
-  }
-
-  function act(effect: Effect): void {
-    // The page may have stopped this listener a moment ago, told of an effect before this one.
-    if (listener.state === 'stopped') return;
-    switch (effect.type) {
-      case 'close':
-        disconnect();
-        break;
-      case 'open':
-        connect(effect);
-        break;
-      case 'push':
-        deliver(effect);
-        break;
-      case 'warning':
-        say(console.warn, effect.detail);
-        break;
-      default:
-        notify(effect);
-    }
-  }
-
-  function connect({ transport, body, generation }: Extract<Effect, { type: 'open' }>): void {
-    disconnect = OPEN[transport](url + transport, body, (frame) =>
-      feed({ type: 'frame', generation, frame }),
-    );
-  }
-
-  function deliver({ group, push }: Extract<Effect, { type: 'push' }>): void {
+  function deliver({
+    group: { spelling, callback },
+    push,
+  }: Extract<Effect, { type: 'push' }>): void {
     const { text: data, push_id: id, position } = push;
-    const identifier = group.spelling.get(push.identifier) as string;
-    const call = lookUp(group.callback);
+    const identifier = spelling.get(push.identifier) as string;
+    const call = lookUp(callback as string);
     if (call) safely(() => call(data, id, identifier));
-    else miss(`window.${group.callback} is not a function`);
+    else tell('no_callback', `${callback} is not a function`);
     notify({ type: 'push', data, id, identifier, position });
   }
 
-  function miss(detail: string): void {
-    notify({ type: 'error', code: 'no_callback', detail, fatal: false });
+  function tell(code: string, detail: string): void {
+    notify(errorNotice(code, detail));
   }
 
   function notify(notice: Notice): void {
@@ -102,39 +57,86 @@ export function startListener({ url, group, transports }: Settings): Listener {
     const those = hearers.filter(([heard]) => heard === type);
     if (type === 'state') show(notice);
     for (const [, hear] of those) safely(() => hear(notice as never));
-    if (type === 'error' && !those.length) say(console.error, `${notice.code}: ${notice.detail}`);
+    if (type === 'error' && !those.length) say(`${notice.code}: ${notice.detail}`);
   }
 
   function show({ state, transport }: NoticeOf<'state'>): void {
-    Object.assign(listener, { state, transport });
+    listener.state = state;
+    listener.transport = transport;
     if (state === 'stopped') hearers = [];
-    if (state === 'stopped' || state === 'failed') unwatch();
   }
 
   /** Once each, and never with a key in it: consoles are photographed and pasted. */
-  function say(aloud: (text: string) => void, text: string): void {
-    const safe = `Cometify: ${text.split(group.secureKey as string).join('…')}`;
-    if (!said.has(safe)) aloud(safe);
+  function say(text: string): void {
+    let safe = `Cometify: ${text}`;
+    for (const { secureKey, token } of groups) {
+      safe = safe.split(secureKey || (token as string)).join('…');
+    }
+    if (!said.has(safe)) console.error(safe);
     said.add(safe);
   }
 
-  const listener = {
+  /** What a page changes in one go is asked for in one go; before the start, at the start. */
+  function change(): void {
+    if (!isChanged) {
+      Promise.resolve().then(() => {
+        isChanged = false;
+        run.regroup();
+      });
+    }
+    isChanged = true;
+  }
+
+  const listener: Listener & { state: State; transport: Way } = {
     state: 'idle' as State,
-    transport: transports[0] as Transport,
-    stop: () => feed({ type: 'stop' }),
-    on<T>(type: string, hear: (notice: T) => void) {
-      hearers = [...hearers, [type, hear]];
+    transport: transports[0] as Way,
+    stop: () => run.feed({ type: 'stop' }),
+    on(type, hear) {
+      hearers.push([type, hear]);
       return listener;
     },
-    off<T>(type: string, hear: (notice: T) => void) {
+    off(type, hear) {
       hearers = hearers.filter(([t, h]) => t !== type || h !== hear);
       return listener;
     },
+    subscribe(identifiers, options) {
+      groups.push(readGroup(identifiers, { callback: group.callback, ...options }));
+      change();
+      return listener;
+    },
+    unsubscribe(identifiers) {
+      for (const name of ([] as string[]).concat(identifiers)) drop(name.toLowerCase());
+      return listener;
+    },
   };
-  const unwatch = watchPage(
-    (network) => feed({ type: 'wake', network }),
-    () => feed({ type: 'hide' }),
-  );
-  Promise.resolve().then(() => feed({ type: 'start' }));
+
+  function drop(name: string): void {
+    for (const one of [...groups]) {
+      const spelled = one.spelling.get(name);
+      if (spelled) {
+        one.spelling.delete(name);
+        if (!one.spelling.size) groups.splice(groups.indexOf(one), 1);
+        else if (one.secureKey) continue;
+        else if (Array.isArray(one.identifiers)) one.identifiers = [...one.spelling.values()];
+        else delete one.identifiers[spelled];
+        change();
+      }
+    }
+  }
+
+  async function begin(): Promise<void> {
+    await 0;
+    if (share) {
+      try {
+        await (await loadShare(url))(createRun, url, transports, ways, run.feed);
+      } catch {
+        tell('not_shared', 'cometify.share.min.js did not load or work');
+      }
+    }
+    isChanged = false;
+    run.start();
+  }
+
+  begin();
   return listener;
 }

@@ -7,8 +7,9 @@
  */
 import { takeGap, takeHeartbeat, takePush, takeReady } from './cursors';
 import type { ErrorFrame, Frame, PushFrame, PushId, ReadyFrame } from './frames';
-import { type Group, listenFrame } from './group';
-import type { Transport } from './transport';
+import type { Group } from './group';
+import { expire } from './token';
+import type { Way } from './transport';
 
 export type State = 'idle' | 'connecting' | 'connected' | 'waiting' | 'stopped' | 'failed';
 
@@ -27,12 +28,17 @@ export const EMPTY = 1_000;
 /** The first and the longest delay before connecting again, which chance then shortens. */
 export const BACKOFF = 1_000;
 export const LONGEST = 30_000;
+/** Back at the first transport after so long on a later one, when there is nothing to interrupt. */
+export const LOWER = 600_000;
 /** So many failures in a row are worth a word: each transport once, or a loss and three attempts. */
 export const UNREACHABLE = 4;
 
 export type Input =
-  | { type: 'start' }
+  /** `rung`: the place in the list of transports to begin with. */
+  | { type: 'start'; rung: number }
   | { type: 'stop' }
+  /** The groups are others, or their keys are. */
+  | { type: 'regroup' }
   /** The deadline may have come. */
   | { type: 'tick' }
   /** The page is looked at again, or (`network`) the browser is online again. */
@@ -40,40 +46,49 @@ export type Input =
   /** The page is left, perhaps to come back. */
   | { type: 'hide' }
   /** A connection reports; `generation` says which. */
-  | { type: 'frame'; generation: number; frame: Frame };
+  | { type: 'heard'; generation: number; frame: Frame };
 
 /** What the page is told by `on`. */
 export type Notice =
   /** `after`: when waiting, how many milliseconds until it connects again. */
-  | { type: 'state'; state: State; transport: Transport; after: number | null }
+  | { type: 'state'; state: State; transport: Way; after: number | null }
   | { type: 'push'; data: string; id: PushId; identifier: string; position: number }
   /** Pushes to these identifiers may have been lost: ask your own server what they were. */
   | { type: 'gap'; identifiers: string[] }
   /** `fatal`: it does not come back by itself. */
   | { type: 'error'; code: string; detail: string; fatal: boolean };
 
+export function errorNotice(code: string, detail: string, fatal = false): NoticeOf<'error'> {
+  return { type: 'error', code, detail, fatal };
+}
+
+export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
+
 export type Effect =
   | Exclude<Notice, { type: 'push' }>
-  | { type: 'close' }
-  | { type: 'open'; generation: number; transport: Transport; body: string }
+  /** `forNow`: it will be opened again, now or after a while. */
+  | { type: 'close'; forNow: boolean }
+  | { type: 'open'; generation: number; transport: Way }
+  /** Say `listen` again, on the same connection. */
+  | { type: 'listen' }
   | { type: 'push'; group: Group; push: PushFrame }
-  | { type: 'warning'; detail: string };
+  /** It was heard, and everything above is what it brought about. */
+  | { type: 'heard'; frame: Frame };
 
-export interface Machine {
-  /** When to tick next; Infinity when there is nothing to wait for. */
-  readonly deadline: number;
-  /**
-   * Takes one input, the time it came at, and a number from [0, 1). The effects are to be carried out
-   * in their order.
-   */
-  step(input: Input, time: number, chance: number): Effect[];
-}
+/**
+ * Takes one input, the time it came at, and a number from [0, 1). The effects are to be carried out in
+ * their order. And when to tick next; Infinity when there is nothing to wait for.
+ */
+export type Machine = (
+  input: Input,
+  time: number,
+  chance: number,
+) => [effects: Effect[], deadline: number];
 
 type Handlers = { [T in Input['type']]?: (input: Extract<Input, { type: T }>) => void };
 
-export function createMachine(listener: string, groups: Group[], transports: Transport[]): Machine {
-  /** The position of the last push had of each identifier. */
-  const last = new Map<string, number>();
+/** Both lists may change: `regroup` says so of the one, and the other is read anew at each attempt. */
+export function createMachine(groups: Group[], transports: Way[]): Machine {
   let effects: Effect[] = [];
   let now = 0;
   let random = 0;
@@ -83,8 +98,14 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
   let armed = 0;
   /** The transport in use, as its place in the list. */
   let rung = 0;
+  /** When it became a later one than the first. */
+  let lowered = 0;
   /** Counts connections: what an older one still has to say is not listened to. */
   let generation = 0;
+  /** What was asked for last. */
+  let asked: Group[] = [];
+  /** What each `listen` asked for that has not been answered by a `ready` yet. */
+  let owed: Group[][] = [];
   /** The connection has given its first frame. */
   let begun = false;
   /** It is a poll that resumes in every group: no `ready` is owed, and silence is patience. */
@@ -107,35 +128,27 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
   /** The last error told, so that it is told once and not at every attempt. */
   let told: string | undefined;
 
+  const stop = () => close('stopped');
+
   const open: Handlers = {
-    frame: hear,
+    heard: hear,
     tick: fall,
-    wake: doubt,
+    wake,
+    regroup,
     hide: () => close('waiting'),
-    stop: () => close('stopped'),
+    stop,
   };
 
   /** What each state does about each input; what is not here is not listened to. */
   const table: Record<State, Handlers> = {
-    idle: { start: connect, stop: open.stop },
+    idle: { start, regroup: connect, stop },
     connecting: open,
     connected: open,
-    waiting: { tick: connect, wake: hurry, hide: open.hide, stop: open.stop },
+    // What it is to ask for is looked at when it does.
+    waiting: { ...open, tick: connect, regroup() {} },
     stopped: {},
-    failed: { stop: open.stop },
+    failed: { stop },
   };
-
-  function step(input: Input, time: number, chance: number): Effect[] {
-    effects = [];
-    now = time;
-    random = chance;
-    const { type } = input;
-    if (type === 'frame' ? input.generation === generation : type !== 'tick' || isDue(deadline)) {
-      const handle = table[state][type] as ((input: Input) => void) | undefined;
-      if (handle) handle(input);
-    }
-    return effects;
-  }
 
   function isDue(time: number): boolean {
     return now >= time || now < armed;
@@ -151,37 +164,71 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     effects.push({ type: 'state', state, transport: current(), after });
   }
 
-  function leave(): void {
+  function leave(forNow = true): void {
     generation++;
-    effects.push({ type: 'close' });
+    effects.push({ type: 'close', forNow });
   }
 
   function close(next: State): void {
-    leave();
+    leave(false);
     deadline = Infinity;
     armed = 0;
     enter(next);
   }
 
+  function start({ rung: first }: { rung: number }): void {
+    rung = transports[first] ? first : 0;
+    lowered = now;
+    connect();
+  }
+
   function connect(): void {
+    if (isLong()) forget();
     ask();
     enter('connecting');
   }
 
   /** Opens a connection without a word to the page: polls and streams follow one another unseen. */
   function ask(): void {
-    const transport = current();
     leave();
     begun = fruitful = false;
-    patient = transport === 'poll' && !joining();
+    patient = /^[ps][oh]/.test(current()) && !joining();
     opened = heard = now;
-    arm(patient ? heartbeat + GRACE : FIRST_FRAME);
-    const body = listenFrame(listener, groups);
-    effects.push({ type: 'open', generation, transport, body });
+    asked = [...groups];
+    owed = [asked];
+    for (const group of groups) group.joined = patient;
+    // There may be tokens to wait for first.
+    arm(heartbeat + GRACE);
+    effects.push({ type: 'open', generation, transport: current() });
   }
 
-  function current(): Transport {
-    return transports[rung] as Transport;
+  /**
+   * A WebSocket is told on the spot. But the server lets an identifier that it has go on, so a group
+   * that begins elsewhere with one needs a connection of its own; and HTTP must ask anew.
+   */
+  function regroup(): void {
+    if (!groups[0]) close('idle');
+    else if (!begun || current() !== 'websocket' || groups.some(overlaps)) {
+      ask();
+      // A poll may be answered at once, for it asks what was not asked before.
+      fruitful = true;
+    } else {
+      asked = [...groups];
+      owed.push(asked);
+      effects.push({ type: 'listen' });
+    }
+  }
+
+  function overlaps(group: Group): boolean {
+    return (
+      !asked.includes(group) &&
+      (!Array.isArray(group.identifiers) || group.position !== undefined) &&
+      asked.some(({ spelling }) => [...spelling.keys()].some((name) => group.spelling.has(name)))
+    );
+  }
+
+  function current(): Way {
+    return transports[rung] as Way;
   }
 
   function joining(): boolean {
@@ -199,7 +246,10 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     gap({ identifiers }) {
       thrive();
       fruitful = true;
-      effects.push({ type: 'gap', identifiers: takeGap(groups, last, identifiers) });
+      for (const group of groups) {
+        const own = takeGap(group, identifiers);
+        if (own[0]) effects.push({ type: 'gap', identifiers: own });
+      }
     },
     error: refused,
     reconnect({ after }) {
@@ -207,6 +257,7 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
       wait(after || random * BACKOFF, after);
     },
     '(cut)': fall,
+    '(opened)': () => patient || arm(FIRST_FRAME),
     '(whole)': next,
   };
 
@@ -214,6 +265,7 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     settle();
     const read = readers[frame.type] as ((frame: Frame) => void) | undefined;
     if (read) read(frame);
+    effects.push({ type: 'heard', frame });
   }
 
   /** After a while connected, the transport is proven and what went wrong before is forgotten. */
@@ -242,13 +294,14 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     heartbeat = frame.heartbeat * 1000 || heartbeat;
     thrive(true);
     fruitful = fruitful || joining();
-    takeReady(groups, frame.positions);
-    for (const detail of frame.warnings || []) effects.push({ type: 'warning', detail });
+    // One that answers no `listen` tells that a right was lost or won.
+    takeReady(owed.shift() || asked, frame.positions);
+    for (const detail of frame.warnings || []) effects.push(errorNotice('warning', detail));
   }
 
   function readPush(frame: PushFrame): void {
     thrive();
-    for (const group of takePush(groups, last, frame)) {
+    for (const group of takePush(groups, frame)) {
       fruitful = true;
       effects.push({ type: 'push', group, push: frame });
     }
@@ -256,20 +309,26 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
 
   /** An answer came whole: ask for the next, but not in a circle if something feeds us empty ones. */
   function next(): void {
-    if ((begun || patient) && (fruitful || now - opened >= EMPTY)) ask();
-    else fall({});
+    if (!(begun || patient) || !(fruitful || now - opened >= EMPTY)) fall({});
+    else if (isLong()) connect();
+    else ask();
   }
 
   function refused({ code, detail, retry }: ErrorFrame): void {
+    if (code === 'invalid_token' && told !== code && groups.filter(expire)[0]) {
+      // It may just have expired: with another one, once.
+      told = code;
+      retry = 0;
+    }
     const fatal = retry === null;
     if (fatal) close('failed');
-    else backOff((retry || 0) * 1000);
+    else backOff((retry as number) * 1000 || 0);
     tell(code, detail, fatal);
   }
 
   /** An error is told once, until a connection works again. */
-  function tell(code: string, detail: string, fatal: boolean): void {
-    if (fatal || told !== code) effects.push({ type: 'error', code, detail, fatal });
+  function tell(code: string, detail: string, fatal = false): void {
+    if (fatal || told !== code) effects.push(errorNotice(code, detail, fatal));
     told = code;
   }
 
@@ -282,13 +341,19 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     if (!stay) {
       brief = 0;
       rung = (rung + 1) % transports.length;
+      if (rung === 1) lowered = now;
     }
     // The first time through all transports there is no delay between them.
     if (stay || after || failures >= transports.length) backOff(after);
     else connect();
     if (failures >= UNREACHABLE) {
-      tell('unreachable', 'No answer. Is the server up, and allowed by connect-src?', false);
+      tell('unreachable', 'No answer. Is it up, and in connect-src?');
     }
+  }
+
+  /** So long on a later transport that the first may work by now. */
+  function isLong(): boolean {
+    return !!rung && now - lowered >= LOWER;
   }
 
   /** Full jitter: those that lost their connection together do not come back together. */
@@ -303,17 +368,16 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     enter('waiting', delay);
   }
 
-  /** Something happened after which an open connection may be dead without knowing it. */
-  function doubt({ network }: { network: boolean }): void {
+  /**
+   * There is a reason to believe that it works now: no more waiting than the server asked for. And
+   * an open connection may be dead without knowing it.
+   */
+  function wake({ network }: { network: boolean }): void {
     if (network) forget();
-    if (network || (begun && now - heard > heartbeat + SUSPECT)) connect();
-  }
-
-  /** There is a reason to believe that it works now: no more waiting than the server asked for. */
-  function hurry({ network }: { network: boolean }): void {
-    if (network) forget();
-    if (isDue(notBefore)) connect();
-    else deadline = notBefore;
+    if (state === 'waiting' && !isDue(notBefore)) deadline = notBefore;
+    else if (state === 'waiting' || network || (begun && now - heard > heartbeat + SUSPECT)) {
+      connect();
+    }
   }
 
   /** It may be another network: from the top, for what the last one let through proves nothing here. */
@@ -321,10 +385,15 @@ export function createMachine(listener: string, groups: Group[], transports: Tra
     rung = brief = failures = 0;
   }
 
-  return {
-    step,
-    get deadline() {
-      return deadline;
-    },
+  return (input, time, chance) => {
+    effects = [];
+    now = time;
+    random = chance;
+    const { type } = input;
+    if (type === 'heard' ? input.generation === generation : type !== 'tick' || isDue(deadline)) {
+      const handle = table[state][type] as ((input: Input) => void) | undefined;
+      if (handle) handle(input);
+    }
+    return [effects, deadline];
   };
 }

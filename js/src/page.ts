@@ -11,8 +11,9 @@ export function watchPage(wake: (network: boolean) => void, hide: () => void): (
     else if (type !== 'visibilitychange' || !document.hidden) wake(type === 'online');
   }
   // On the way down, for not every browser lets the document's own reach the window on the way up.
-  for (const name of NAMES) addEventListener(name, seen, true);
-  return () => {
-    for (const name of NAMES) removeEventListener(name, seen, true);
-  };
+  function each(change: typeof addEventListener): void {
+    for (const name of NAMES) change(name, seen, true);
+  }
+  each(addEventListener);
+  return () => each(removeEventListener);
 }

@@ -11,7 +11,7 @@ export const openWebSocket: Open = (url, listen, report) => {
     socket.onopen = () => socket.send(listen);
     socket.onmessage = ({ data }) => report(ofLine(data));
     socket.onclose = ({ code, reason }) => report(ofClose(code, reason));
-    return () => socket.close();
+    return (again) => (again ? socket.send(again) : socket.close());
   } catch {
     // No constructor, a dead one, or one that the page's policy forbids.
     setTimeout(report, 0, CUT);

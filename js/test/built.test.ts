@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
+import { parse } from 'acorn';
 
 /** Where the test run leaves what it built, seen from where it runs. */
 const script = readFileSync('build/cometify.min.js', 'utf8');
@@ -56,10 +57,36 @@ describe('the built script', () => {
   test('a script that was written into the page must be told the server', () => {
     const { run } = page(null);
     const init = "Cometify.init({apiKey: 1, identifiers: 'chat', callback: 'f'})";
-    assert.throws(() => run(init), /Cometify\.init needs server/);
+    assert.throws(() => run(init), /Cometify needs server/);
   });
 
-  test('it holds no eval and nothing newer than ES2018', () => {
-    assert.doesNotMatch(script, /\beval\b|\bFunction\(|\?\?|\?\.[a-z[(]|innerHTML|unload/);
+  test('the module has the same init, and no page to ask for a server', async () => {
+    const { init } = await import(`${process.cwd()}/build/cometify.mjs`);
+    assert.throws(() => init({ apiKey: 1, identifiers: 'chat', callback() {} }), /needs server/);
+    const server = 'https://push.example.org';
+    assert.equal(
+      typeof init({ apiKey: 1, identifiers: 'a', callback() {}, server }).start,
+      'function',
+    );
   });
+
+  test('each file has its map, with the sources in it', () => {
+    for (const name of ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs']) {
+      const map = JSON.parse(readFileSync(`build/${name}.map`, 'utf8'));
+      assert.equal(map.version, 3);
+      assert.ok(
+        map.sources.some((source: string) => /src\/\w+\.ts$/.test(source)),
+        `${map.sources}`,
+      );
+      assert.ok(map.sourcesContent.every(Boolean));
+    }
+  });
+
+  for (const name of ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs']) {
+    test(`${name} holds no eval, and nothing newer than ES2018`, () => {
+      const text = readFileSync(`build/${name}`, 'utf8');
+      parse(text, { ecmaVersion: 2018, sourceType: name.endsWith('.mjs') ? 'module' : 'script' });
+      assert.doesNotMatch(text, /\beval\b|\bFunction\(|innerHTML|unload|cookie/);
+    });
+  }
 });

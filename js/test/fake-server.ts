@@ -1,8 +1,12 @@
 /**
- * A Cometify server in the test's own process: it joins, keeps every push, resumes and can be told
- * to misbehave. To extend it: give `script` a function that looks at a request and either answers
- * it itself (and returns true) or leaves it to the server; a WebSocket is asked about before its
- * handshake. `write` is how bytes go out on HTTP, to be replaced by one that cuts them otherwise.
+ * A Cometify server in the test's own process: it joins, keeps every push, replays, resumes, lets
+ * identifiers go on over a second `listen`, and can be told to misbehave.
+ *
+ * To extend it: what a listener gets is in `Want`, made in `join` out of what a group asks for; keys
+ * and tokens are looked at by `accept`, which a test replaces by one that refuses. Give `script` a
+ * function that looks at a request and either answers it itself (and returns true) or leaves it to
+ * the server; a WebSocket is asked about before its handshake. `write` is how bytes go out on HTTP,
+ * to be replaced by one that cuts them otherwise. `asked` has all that came in.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -17,9 +21,16 @@ interface Kept {
   position: number;
 }
 
+/** What one group gets of an identifier: above a position, and of the numbered ones above an id. */
+interface Want {
+  since: number;
+  above: number;
+  unnumberedSince: number;
+}
+
 interface Joined {
   transport: string;
-  names: Set<string>;
+  wants: Map<string, Want[]>;
   send(frame: object): void;
   end(): void;
 }
@@ -30,6 +41,7 @@ export interface Listen {
   groups: {
     identifiers: string | string[] | Record<string, number | string>;
     secureKey?: string;
+    token?: string;
     position?: number;
   }[];
 }
@@ -39,10 +51,24 @@ export interface Asked {
   transport: string;
   url: string;
   headers: IncomingMessage['headers'];
+  /** The last one. */
   listen?: Listen;
+  /** How many of them there were. */
+  listens: number;
 }
 
 type Script = (transport: string, to: ServerResponse | Duplex) => boolean;
+
+function wantOf(id: number | undefined, position: number | undefined, head: number): Want {
+  const since = position ?? (id === undefined ? head : 0);
+  return { since, above: id || -1, unnumberedSince: position ?? (id ? head : since) };
+}
+
+function lets({ since, above, unnumberedSince }: Want, { position, push_id }: Kept): boolean {
+  return push_id === null
+    ? position > unnumberedSince
+    : position > since && Number(push_id) > above;
+}
 
 export class FakeServer {
   readonly http = createServer((request, response) => this.answer(request, response));
@@ -55,6 +81,8 @@ export class FakeServer {
   warnings: string[] = [];
   position = 1_000;
   script: Script = () => false;
+  /** What to refuse a `listen` with, if anything. */
+  accept: (listen: Listen) => object | undefined = () => undefined;
   write = (response: ServerResponse, bytes: Buffer): void => {
     response.write(bytes);
   };
@@ -94,7 +122,7 @@ export class FakeServer {
     const kept: Kept = { type: 'push', identifier, push_id, text, position: ++this.position };
     this.kept.push(kept);
     for (const one of Array.from(this.joined)) {
-      if (one.names.has(identifier)) this.give(one, [kept]);
+      if (one.wants.get(identifier)?.some((want) => lets(want, kept))) this.give(one, [kept]);
     }
   }
 
@@ -108,29 +136,54 @@ export class FakeServer {
     if (one.transport === 'poll') one.end();
   }
 
-  join(one: Joined, { groups }: Listen): void {
-    const resuming = groups.every(({ position }) => position !== undefined);
-    const positions = groups.map(({ position }) => position ?? this.position);
-    const { heartbeat, warnings } = this;
-    for (const { identifiers } of groups) {
-      const list = Array.isArray(identifiers) ? identifiers : Object.keys(identifiers);
-      for (const name of list) one.names.add(name.toLowerCase());
+  read(asked: Asked, one: Joined, body: string): void {
+    const listen = JSON.parse(body);
+    asked.listen = listen;
+    asked.listens++;
+    const refused = this.accept(listen);
+    if (!refused) this.join(one, listen);
+    else {
+      one.send(refused);
+      one.end();
     }
-    const behind = this.kept.filter(
-      ({ identifier, position }) => one.names.has(identifier) && position > Math.min(...positions),
+  }
+
+  join(one: Joined, { groups }: Listen): void {
+    const { heartbeat, warnings, position: head } = this;
+    const resuming = groups.every(({ position }) => position !== undefined);
+    const had = new Map(one.wants);
+    one.wants.clear();
+    const positions = groups.map(({ identifiers, position }) => {
+      const names = Array.isArray(identifiers) ? identifiers : Object.keys(identifiers);
+      const all = names.map((name) => {
+        const id = Array.isArray(identifiers) ? undefined : Number(Object(identifiers)[name]);
+        const lower = name.toLowerCase();
+        const wants = had.get(lower) || [wantOf(id, position, head)];
+        one.wants.set(lower, [...(one.wants.get(lower) || []), ...wants]);
+        return Math.min(...wants.map(({ since }) => since));
+      });
+      return Math.min(...all);
+    });
+    const behind = this.kept.filter((kept) =>
+      one.wants.get(kept.identifier)?.some((want) => lets(want, kept)),
     );
     const waits = one.transport === 'poll' && resuming;
     if (!waits) one.send({ type: 'ready', heartbeat, secret: [], warnings, positions });
-    const end = { type: 'heartbeat', position: this.position };
+    const end = { type: 'heartbeat', position: head };
     this.joined.add(one);
-    if (waits && !behind.length) setTimeout(() => this.give(one, [end]), heartbeat * 1000);
-    else this.give(one, [...behind, end]);
+    for (const wants of one.wants.values()) {
+      for (const want of wants) want.since = want.unnumberedSince = head;
+    }
+    // It may be longer than the test lasts.
+    if (waits && !behind.length) {
+      setTimeout(() => this.give(one, [end]), heartbeat * 1000).unref();
+    } else this.give(one, [...behind, end]);
   }
 
   answer(request: IncomingMessage, response: ServerResponse): void {
     const url = request.url as string;
     const transport = url.split('/').pop() as string;
-    const asked: Asked = { transport, url, headers: request.headers };
+    const asked: Asked = { transport, url, headers: request.headers, listens: 0 };
     this.asked.push(asked);
     response.setHeader('Access-Control-Allow-Origin', '*');
     response.setHeader('Access-Control-Expose-Headers', 'Retry-After');
@@ -139,7 +192,7 @@ export class FakeServer {
     response.flushHeaders();
     const one: Joined = {
       transport,
-      names: new Set(),
+      wants: new Map(),
       send: (frame) => this.write(response, Buffer.from(`${JSON.stringify(frame)}\n`)),
       end: () => {
         this.joined.delete(one);
@@ -152,8 +205,7 @@ export class FakeServer {
       body += text;
     });
     request.on('end', () => {
-      asked.listen = JSON.parse(body);
-      this.join(one, asked.listen as Listen);
+      this.read(asked, one, body);
     });
   }
 
@@ -162,6 +214,7 @@ export class FakeServer {
       transport: 'websocket',
       url: request.url as string,
       headers: request.headers,
+      listens: 0,
     };
     this.asked.push(asked);
     if (this.script('websocket', socket)) return;
@@ -173,14 +226,13 @@ export class FakeServer {
   serve(asked: Asked, websocket: WebSocket): void {
     const one: Joined = {
       transport: 'websocket',
-      names: new Set(),
+      wants: new Map(),
       send: (frame) => websocket.send(JSON.stringify(frame)),
       end: () => websocket.close(),
     };
     websocket.on('close', () => this.joined.delete(one));
     websocket.on('message', (data) => {
-      asked.listen = JSON.parse(`${data}`);
-      this.join(one, asked.listen as Listen);
+      this.read(asked, one, `${data}`);
     });
   }
 }

@@ -92,10 +92,34 @@ const TABLE: Record<string, Step[]> = {
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     ready,
-    [(r) => r.later(600_000).whole(), 'close, open stream'],
+    [(r) => r.later(500_000).whole(), 'close, open stream'],
     [(r) => r.ready(), ''],
-    [(r) => r.later(600_000).whole(), 'close, open stream'],
+    [(r) => r.later(99_000).whole(), 'close, open stream'],
     [(r) => r.due(), 'close, waiting 500'],
+  ],
+  'after 10 minutes on a later transport the first is tried, when nothing is interrupted by it': [
+    start,
+    [(r) => r.cut(), 'close, open stream, connecting'],
+    ready,
+    [(r) => r.later(599_999).whole(), 'close, open stream'],
+    [(r) => r.ready(), ''],
+    [(r) => r.later(1), ''],
+    [(r) => r.push(200).whole(), 'close, open websocket, connecting'],
+    [(r) => r.due(), 'close, open stream, connecting'],
+    ready,
+    [(r) => r.push(300).whole(), 'close, open stream'],
+    [(r) => r.later(6_000).push(400), 'push chat@400'],
+    [(r) => r.later(600_000).cut(), 'close, waiting 500'],
+    [(r) => r.due(), 'close, open websocket, connecting'],
+  ],
+  'the transport that is remembered is the first to be tried': [
+    [(r) => r.do('start', 1), 'close, open stream, connecting'],
+    [(r) => r.cut(), 'close, open poll, connecting'],
+    [(r) => r.cut(), 'close, open websocket, connecting'],
+    [(r) => r.cut(), 'close, waiting 500'],
+  ],
+  'one that is no longer there is not': [
+    [(r) => r.do('start', -1), 'close, open websocket, connecting'],
   ],
   'polls follow one another, and each may be held for the heartbeat': [
     start,
@@ -219,7 +243,7 @@ const TABLE: Record<string, Step[]> = {
     start,
     [
       (r) => r.ready(1, { warnings: ['a key', 'another'] }),
-      'connected, warning a key, warning another',
+      'connected, error warning, error warning',
     ],
   ],
 };
@@ -255,8 +279,9 @@ describe('cursors', () => {
     assert.equal(rig.push(151).did, 'push chat@151');
   });
 
-  test('a push of position 0 is the first of all', () => {
-    assert.equal(new Rig().do('start').ready(0).push(0).did, 'push chat@0');
+  test('what is not above the first cursor was never asked for', () => {
+    assert.equal(joined().push(100).did, '');
+    assert.equal(joined().push(50).did, '');
   });
 
   test('a push for nobody here is dropped', () => {
@@ -283,7 +308,7 @@ describe('cursors', () => {
     const positions = (): unknown => groups.map((group) => group.position);
     rig.hear({ type: 'ready', heartbeat: 25, positions: [100, 50] });
     assert.deepEqual(positions(), [100, 50]);
-    assert.equal(rig.push(60, 'b').did, 'push b@60, push b@60');
+    assert.equal(rig.push(60, 'b').did, 'push b@60', 'which only the second has not had');
     assert.deepEqual(positions(), [100, 60]);
     rig.push(110, 'a');
     assert.deepEqual(positions(), [110, 60]);

@@ -5,8 +5,9 @@ import { type Options, readOptions } from '../src/options';
 const HOME = 'https://push.example.org';
 const RIGHT: Options = { apiKey: 37282591, identifiers: 'chat', callback: 'onPush' };
 
-function read(options: object, home: string | undefined = HOME): ReturnType<typeof readOptions> {
-  return readOptions({ ...RIGHT, ...options } as Options, home);
+function read(options: object, home: string | undefined = HOME) {
+  const [url, group, transports] = readOptions({ ...RIGHT, ...options } as Options, home);
+  return { url, group, transports };
 }
 
 describe('the forms of the options', () => {
@@ -16,7 +17,7 @@ describe('the forms of the options', () => {
     assert.deepEqual(identifiers(['b', 'A_1']), ['b', 'A_1']);
     assert.deepEqual(
       JSON.stringify(identifiers({ tweets: 100, Metrics: '59', big: '9223372036854775807' })),
-      '{"tweets":100,"Metrics":59,"big":"9223372036854775807"}',
+      '{"tweets":100,"Metrics":"59","big":"9223372036854775807"}',
     );
     const longest = `a${'_'.repeat(59)}`;
     assert.deepEqual(identifiers(longest), [longest]);
@@ -94,7 +95,7 @@ describe('a wrong option is a TypeError that names it', () => {
       assert.throws(
         () => read(given),
         ({ name, message }) =>
-          name === 'TypeError' && message.startsWith(`Cometify.init needs ${option}`),
+          name === 'TypeError' && message.startsWith(`Cometify needs ${option}`),
       );
     });
   }

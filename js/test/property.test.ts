@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Frame } from '../src/frames';
+import type { Group } from '../src/group';
 import type { Effect } from '../src/machine';
 import type { Transport } from '../src/transport';
 import { pick, seeded } from './random';
@@ -35,19 +36,32 @@ function anyStep(rig: Rig, chance: () => number): void {
   if (dice < 0.6) {
     rig.hear(anyFrame(chance), rig.generation - (chance() < 0.2 ? 1 : 0));
   } else if (dice < 0.8) {
-    if (rig.machine.deadline < Infinity && chance() < 0.7) rig.due();
+    if (rig.deadline < Infinity && chance() < 0.7) rig.due();
     else rig.do('tick');
   } else if (dice < 0.9) rig.wake(chance() < 0.3);
+  else if (dice < 0.93) regroup(rig, chance);
   else if (dice < 0.96) rig.do('hide');
   else if (dice < 0.995) rig.do('start');
   else rig.do('stop');
+}
+
+type Names = Parameters<typeof groupOf>[0];
+
+/** A group comes or goes, or both, as subscribe and unsubscribe have it. */
+function regroup(rig: Rig, chance: () => number): void {
+  const { groups } = rig;
+  if (chance() < 0.5) groups.splice(Math.floor(chance() * groups.length), 1);
+  if (chance() < 0.6)
+    groups.push(groupOf(pick<Names>(chance, ['a', ['b', 'c'], { a: 3 }, { c: 0 }])));
+  rig.do('regroup');
 }
 
 /** What must hold of any life of a listener. */
 class Watch {
   live = 0;
   state = 'idle';
-  last = new Map<string, number>();
+  /** The position of the last push that each group was given, since the last gap. */
+  last = new Map<Group, number>();
 
   constructor(readonly rig: Rig) {}
 
@@ -66,7 +80,7 @@ class Watch {
     if (was === 'stopped') assert.deepEqual(effects.map(word), [], 'stopped is the end');
     assert.ok(this.live <= 1, 'one connection at most');
     assert.equal(this.live, Number(/^connect/.test(this.state)), this.state);
-    const finite = this.rig.machine.deadline < Infinity;
+    const finite = this.rig.deadline < Infinity;
     if (/^connect/.test(this.state)) assert.ok(finite, 'a connection is watched');
     else if (this.state !== 'waiting') assert.ok(!finite, `no timer when ${this.state}`);
   }
@@ -76,13 +90,15 @@ class Watch {
       this.state = effect.state;
       assert.ok((effect.after ?? 0) <= 90_000 + 30_000);
     } else if (effect.type === 'gap') {
-      for (const identifier of effect.identifiers) this.last.delete(identifier);
+      // The cursor is the group's: all of it takes what comes next, lower or not.
+      this.last.clear();
     } else if (effect.type === 'push') {
       const { group, push } = effect;
       assert.match(this.state, /^connect/);
       assert.ok(group.spelling.has(push.identifier));
-      assert.ok(push.position > (this.last.get(push.identifier) ?? -1), 'no push twice');
-      this.last.set(push.identifier, push.position);
+      assert.ok(this.rig.groups.includes(group), 'a group that is gone gets nothing');
+      assert.ok(push.position > (this.last.get(group) ?? -1), 'no push twice');
+      this.last.set(group, push.position);
     }
   }
 }
@@ -93,13 +109,14 @@ function live(seed: number): void {
   const rig = new Rig(groups, pick(chance, [ALL, ['stream', 'poll'], ['poll']]));
   const watch = new Watch(rig);
   for (let i = 0; i < STEPS; i++) {
-    const before = groups.map(({ position, gap }) => ({ position, gap }));
+    const before = new Map(groups.map((group) => [group, { ...group }]));
     anyStep(rig, chance);
     watch.effects(rig.effects);
-    groups.forEach(({ position }, k) => {
-      const { position: old, gap } = before[k] as (typeof before)[0];
-      if (old !== undefined && !gap) assert.ok((position as number) >= old, 'a cursor went back');
-    });
+    for (const [group, { position, isGap }] of before) {
+      if (position !== undefined && !isGap) {
+        assert.ok((group.position as number) >= position, 'a cursor went back');
+      }
+    }
   }
 }
 
@@ -134,7 +151,7 @@ function resume(seed: number, transport: Transport): void {
       kept.push({ type: 'push', identifier, push_id: null, text: '', position: head });
     }
     serve(rig, kept, head, chance, say);
-    if (rig.machine.deadline < Infinity && chance() < 0.9) rig.due();
+    if (rig.deadline < Infinity && chance() < 0.9) rig.due();
   }
   assert.deepEqual(
     got,
@@ -186,7 +203,7 @@ describe('whatever happens, in whatever order', () => {
       const rig = new Rig().do('start').ready().later(6_000);
       rig.chance = chance();
       rig.cut();
-      const tenth = Math.floor((rig.machine.deadline - rig.now) / 100);
+      const tenth = Math.floor((rig.deadline - rig.now) / 100);
       tenths[tenth] = (tenths[tenth] as number) + 1;
     }
     for (const many of tenths) assert.ok(many > 60 && many < 140, `${tenths}`);

@@ -5,12 +5,13 @@
 import assert from 'node:assert/strict';
 import type { Frame } from '../src/frames';
 import type { Group } from '../src/group';
+import { listenFrame } from '../src/group';
 import { createMachine, type Effect, type Input, type Machine } from '../src/machine';
-import { readOptions } from '../src/options';
-import type { Transport } from '../src/transport';
+import { readGroup } from '../src/options';
+import type { Way } from '../src/transport';
 
 export function groupOf(identifiers: string | string[] | Record<string, number>): Group {
-  return readOptions({ apiKey: 1, identifiers, callback() {} }, 'http://127.0.0.1').group;
+  return readGroup(identifiers, { callback() {} });
 }
 
 export function word(effect: Effect): string {
@@ -25,8 +26,6 @@ export function word(effect: Effect): string {
       return `gap ${effect.identifiers}`;
     case 'error':
       return `${effect.fatal ? 'fatal' : 'error'} ${effect.code}`;
-    case 'warning':
-      return `warning ${effect.detail}`;
     default:
       return effect.type;
   }
@@ -39,16 +38,20 @@ export class Rig {
   generation = 0;
   effects: Effect[] = [];
   bodies: string[] = [];
+  deadline = Infinity;
 
   constructor(
     readonly groups: Group[] = [groupOf('chat')],
-    transports: Transport[] = ['websocket', 'stream', 'poll'],
+    transports: Way[] = ['websocket', 'stream', 'poll'],
   ) {
-    this.machine = createMachine('9f2c51d07ab34e18', groups, transports);
+    this.machine = createMachine(groups, transports);
   }
 
   get did(): string {
-    return this.effects.map(word).join(', ');
+    return this.effects
+      .filter(({ type }) => type !== 'heard')
+      .map(word)
+      .join(', ');
   }
 
   get position(): number | undefined {
@@ -56,17 +59,28 @@ export class Rig {
   }
 
   feed(input: Input): this {
-    this.effects = this.machine.step(input, this.now, this.chance);
+    [this.effects, this.deadline] = this.machine(input, this.now, this.chance);
     for (const effect of this.effects) {
-      if (effect.type !== 'open') continue;
-      this.generation = effect.generation;
-      this.bodies.push(effect.body);
+      if (effect.type === 'open') this.open(effect.generation);
+      if (effect.type === 'listen') this.say();
     }
     return this;
   }
 
-  do(type: 'start' | 'stop' | 'tick' | 'hide'): this {
-    return this.feed({ type });
+  /** As without tokens to wait for: at once. */
+  open(generation: number): void {
+    this.generation = generation;
+    this.say();
+    const frame: Frame = { type: '(opened)' };
+    [, this.deadline] = this.machine({ type: 'heard', generation, frame }, this.now, this.chance);
+  }
+
+  say(): void {
+    this.bodies.push(listenFrame('9f2c51d07ab34e18', this.groups));
+  }
+
+  do(type: 'start' | 'stop' | 'tick' | 'hide' | 'regroup', rung = 0): this {
+    return this.feed(type === 'start' ? { type, rung } : { type });
   }
 
   wake(network = false): this {
@@ -74,7 +88,7 @@ export class Rig {
   }
 
   hear(frame: Frame, generation = this.generation): this {
-    return this.feed({ type: 'frame', generation, frame });
+    return this.feed({ type: 'heard', generation, frame });
   }
 
   ready(position = 100, more: object = {}): this {
@@ -110,8 +124,8 @@ export class Rig {
 
   /** Time passes until the deadline, and the timer says so. */
   due(): this {
-    assert.notEqual(this.machine.deadline, Infinity, 'there is no deadline');
-    this.now = Math.max(this.now, this.machine.deadline);
+    assert.notEqual(this.deadline, Infinity, 'there is no deadline');
+    this.now = Math.max(this.now, this.deadline);
     return this.do('tick');
   }
 }

@@ -17,6 +17,19 @@ Date.now = () => wall + (performance.now() - began) * SPEED;
 /** What timers threw: a browser would tell `window.onerror`. */
 export const thrown: unknown[] = [];
 
+/** Keeps strings, as a browser's does. */
+export function storage(): Record<string, string> {
+  return new Proxy<Record<string, string>>(
+    {},
+    {
+      set(kept, key, value) {
+        kept[key as string] = `${value}`;
+        return true;
+      },
+    },
+  );
+}
+
 type Seen = (happening: Event) => void;
 
 /** Who watches the page for what. */
@@ -57,6 +70,7 @@ Object.assign(globalThis, {
     page.removeEventListener(name, seen, capture);
   },
   document: { hidden: false },
+  sessionStorage: storage(),
 });
 
 /** Something happens to the page: `online`, `pagehide`, and so on. */

@@ -35,6 +35,24 @@ def test_a_quick_run_measures_each_server_and_loses_nothing(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"result.json", "result.md", "result.svg"}
 
 
+def test_a_server_that_does_not_start_is_left_out_and_the_others_are_measured(tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    (programs / "twistd").write_text("#!/bin/sh\necho broken\nexit 1\n")
+    (programs / "twistd").chmod(0o755)
+    works = ["fanout-1000", "saturation-8", "publish-1", "publish-16"]
+    done = bench(
+        "--quick", "--servers", "rawfan,cometify", "--works", ",".join(works), "--out", tmp_path, "--bin", programs
+    )
+    assert done.returncode == 1
+    measured = json.loads((tmp_path / "result.json").read_text())["measurements"]
+    assert [one["failure"][:11] for one in measured if one["server"] == "cometify"] == ["not started"] * 3 + [
+        "left out: i"
+    ]
+    assert [one["work"] for one in measured if one["answer"]] == works
+
+
 def test_what_does_not_exist_is_named_with_what_does():
     done = bench("--servers", "rawfan,nobody")
     assert done.returncode == 1

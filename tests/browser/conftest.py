@@ -1,36 +1,30 @@
-"""One real browser for all, a fresh context for each test, and a site of another origin for pages that listen."""
+"""Three real browsers for all, fresh pages for each test, and a site of another origin for pages that listen."""
 
-import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
+from tests.browser.chromium import Chromium, launch
+from tests.browser.engine import Engine, Tab
+from tests.browser.firefox import Firefox
+from tests.browser.site import Site
 from tests.browser.visitor import Visitor
-
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.browser.webkit import WebKit
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("The browser tests need chromium in the PATH (on Debian: apt-get install chromium)", pytrace=False)
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = launch(playwright)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
@@ -51,46 +45,46 @@ def visit(context: BrowserContext) -> Callable[..., Visitor]:
     return visit
 
 
-class Site:
-    """A web site that is not the push server's: other port, other origin."""
+@pytest.fixture(scope="session")
+def _engines(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
+    """All of them; they start side by side."""
+    with ExitStack() as stack:
+        engines: dict[str, Engine] = {}
+        for make in (lambda: Firefox(tmp_path_factory.mktemp("firefox")), WebKit, lambda: Chromium(browser)):
+            engine = make()
+            stack.callback(engine.close)
+            engines[engine.name] = engine
+        for engine in engines.values():
+            engine.start()
+        yield engines
 
-    def __init__(self) -> None:
-        site = self
-        self._pages: list[tuple[str, dict[str, str]]] = []
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                number = self.path.strip("/").removesuffix(".html")
-                if not number.isdigit():
-                    self.send_response(204)  # /favicon.ico
-                    self.end_headers()
-                    return
-                html, headers = site._pages[int(number)]
-                body = html.encode()
-                self.send_response(200)
-                for name, value in {"Content-Type": "text/html; charset=utf-8", **headers}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+Everywhere = Callable[[str | dict[str, str]], dict[str, Tab]]
 
-            def log_message(self, *_args: Any) -> None:
-                pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+@pytest.fixture
+def everywhere(_engines: dict[str, Engine]) -> Iterator[Everywhere]:
+    """everywhere(url): a new tab in each engine, by its name, which has loaded the page. `url` may differ by engine."""
+    opened: list[Tab] = []
 
-    def add(self, html: str, **headers: str) -> str:
-        """Serve this; its URL."""
-        self._pages.append((html, {name.replace("_", "-"): value for name, value in headers.items()}))
-        return f"{self.origin}/{len(self._pages) - 1}.html"
+    def everywhere(url: str | dict[str, str]) -> dict[str, Tab]:
+        tabs: dict[str, Tab] = {}
+        for name, engine in _engines.items():
+            tabs[name] = engine.open(url if isinstance(url, str) else url[name])
+            opened.append(tabs[name])
+        return tabs
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+    yield everywhere
+    for tab in opened:
+        tab.close()
+
+
+@pytest.fixture
+def chromium(browser: Browser) -> Iterator[Chromium]:
+    """A profile of Chromium that is this test's own."""
+    chromium = Chromium(browser)
+    yield chromium
+    chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
-"""What stands between a page and the server: proxies that refuse, buffer or cut."""
+"""What stands between a page and the server: a proxy that carries bytes, and those of it that cut at random or fall silent."""
 
 import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from select import select
@@ -12,7 +13,7 @@ LINGER = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on a port of its own, a thread for each connection. `carry` is what it does with one."""
+    """Listens on a port of its own, a thread for each connection. `carry` is what it does with one: pass all on."""
 
     def __init__(self, port: int) -> None:
         self.upstream = port
@@ -24,7 +25,21 @@ class Proxy:
         self._spawn(self._accept)
 
     def carry(self, client: socket.socket, server: socket.socket) -> None:
-        raise NotImplementedError
+        self.pass_on(client, server)
+
+    @staticmethod
+    def pass_on(client: socket.socket, server: socket.socket, seconds: float | None = None) -> None:
+        """Pass on what comes, both ways, until one side ends, or for so many seconds."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = None if until is None else until - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            for one in select([client, server], [], [], left)[0]:
+                data = one.recv(65536)
+                if not data:
+                    return
+                (server if one is client else client).sendall(data)
 
     def _spawn(self, run: Callable[..., None], *arguments: socket.socket) -> None:
         thread = threading.Thread(target=run, args=arguments, daemon=True)
@@ -67,79 +82,10 @@ class Proxy:
         self.close()
 
 
-class NoWebSocket(Proxy):
-    """A proxy that knows no upgrades: it answers 400 to them. All else passes as it comes."""
-
-    buffering = False
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        self.refused = 0
-
-    def carry(self, client: socket.socket, server: socket.socket) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            data = client.recv(65536)
-            if not data:
-                return
-            request += data
-        head, _, body = request.partition(b"\r\n\r\n")
-        lines = head.split(b"\r\n")
-        if any(line.lower().startswith(b"upgrade:") for line in lines):
-            self.refused += 1
-            client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            return
-        # One request a connection, so that an answer is whole when the server closes.
-        lines = [line for line in lines if not line.lower().startswith(b"connection:")]
-        server.sendall(b"\r\n".join([*lines, b"Connection: close", b"", body]))
-        answer = b""
-        while True:
-            ready, _, _ = select([client, server], [], [])
-            if client in ready:
-                data = client.recv(65536)
-                if not data:
-                    return
-                server.sendall(data)
-            if server in ready:
-                data = server.recv(65536)
-                if not data:
-                    client.sendall(answer)
-                    return
-                if self.buffering:
-                    answer += data
-                else:
-                    client.sendall(data)
-
-
-class Buffering(NoWebSocket):
-    """The same, and it hands an answer on only when it is whole: a stream says nothing until it ends."""
-
-    buffering = True
-
-
-class Turning(NoWebSocket):
-    """Lets everything through, WebSockets too, until it `turns`: then it cuts them all, and knows no upgrades any more."""
-
-    turned = False
-
-    def carry(self, client: socket.socket, server: socket.socket) -> None:
-        if self.turned or b"upgrade: websocket" not in client.recv(65536, socket.MSG_PEEK).lower():
-            super().carry(client, server)
-            return
-        while True:
-            for one in select([client, server], [], [])[0]:
-                data = one.recv(65536)
-                if not data:
-                    return
-                (server if one is client else client).sendall(data)
-
-    def turn(self) -> None:
-        self.turned = True
-        self.cut()
-
-
 class Cutting(Proxy):
-    """Resets each connection after a random number of bytes from the server, also amid a head or a frame."""
+    """Cuts each connection after a random number of bytes from the server, also amid a head or a frame. Chance says whether
+    it is reset, so that the browser loses what it has not read yet as well, or just ends.
+    """
 
     def __init__(self, port: int, seed: int, most: int) -> None:
         self._random = random.Random(seed)
@@ -165,5 +111,38 @@ class Cutting(Proxy):
                 left -= len(data)
                 if self.cutting and left <= 0:
                     self.cuts += 1
-                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+                    if self._random.random() < 0.5:
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
                     return
+
+
+class Stalling(Proxy):
+    """Passes all on until it `stalls`: from then on nothing goes either way on the connections that there are, and none of
+    them is closed. New ones are not concerned.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._stalled: set[socket.socket] = set()
+        self._closing = threading.Event()
+        super().__init__(port)
+
+    def carry(self, client: socket.socket, server: socket.socket) -> None:
+        while True:
+            for one in select([client, server], [], [])[0]:
+                with self._lock:
+                    stalled = client in self._stalled
+                if stalled:
+                    self._closing.wait()
+                    return
+                data = one.recv(65536)
+                if not data:
+                    return
+                (server if one is client else client).sendall(data)
+
+    def stall(self) -> None:
+        with self._lock:
+            self._stalled |= self._open
+
+    def close(self) -> None:
+        self._closing.set()
+        super().close()

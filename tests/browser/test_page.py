@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from cometify.core import errors
 from cometify.core.errors import Code
-from tests.browser.conftest import Site
 from tests.browser.publishers import SAMPLES, run, run_text
+from tests.browser.site import Site
 from tests.browser.visitor import TRANSPORTS, Visitor
 from tests.conftest import Server
 from tests.wire import API_KEY, API_SECRET, secure, secure_key

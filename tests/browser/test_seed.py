@@ -13,9 +13,9 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import Site
-from tests.browser.proxy import Buffering, NoWebSocket
+from tests.browser.boxes import Buffering, NoWebSocket
 from tests.browser.publishers import PUBLISHERS, SAMPLES, fill, run_seed_php, run_text
+from tests.browser.site import Site
 from tests.browser.visitor import TRANSPORTS, Visitor
 from tests.conftest import Server
 from tests.wire import API_KEY, FORM, form, secure, secure_key
@@ -202,7 +202,7 @@ def test_what_is_no_identifier_is_refused_to_pages_and_publishers(
         try { Cometify.init({apiKey: 1, identifiers: [name], callback: show}); } catch (error) { return String(error); }
     }"""
     for identifier in NO_IDENTIFIERS:
-        assert "TypeError: Cometify.init needs identifiers" in visitor.page.evaluate(complain, identifier)
+        assert "TypeError: Cometify needs identifiers" in visitor.page.evaluate(complain, identifier)
         fields = {"text": "", "secret": "0", "secure": secure(identifier, "")}
         answer = server.request("POST", f"/{API_KEY}/push/{quote(identifier)}", form(fields), FORM)
         assert (answer.status, answer.json["code"]) == (400, "invalid_identifier"), identifier
@@ -307,9 +307,9 @@ def test_secret_push_needs_the_secure_key_and_public_ones_need_none(
     assert shown(with_key, 2) == [["for few", None, names[0]], ["for all", None, "tweets"]]
     assert shown(without, 1) == shown(wrong, 1) == [["for all", None, "tweets"]]
     assert [visitor.asked for visitor in (with_key, without, wrong)] == [[transport]] * 3
-    assert not with_key.warnings
-    assert not without.warnings
-    assert any("secureKey" in warning for warning in wrong.warnings)
+    assert not with_key.errors
+    assert not without.errors
+    assert any("secureKey does not match" in error for error in wrong.errors)
 
 
 def test_seed_s_vectors_open_the_seed_s_account(make_server: Callable[..., Server], site: Site, visit: Visit):

@@ -14,15 +14,18 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Redis, Server, assert_clean, free_ports
+from cometify.settings import Settings
+from cometify.supervisor import GRACE
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
+from tests.contract.follower import follow_and_push
 from tests.wire import (
     API_KEY,
     DEFLATE,
     FORM,
     Client,
-    Closed,
     Connection,
     Stream,
+    WebSocket,
     eventually,
     form,
     request_bytes,
@@ -34,23 +37,33 @@ NAMES = ("nginx", "haproxy")
 
 
 class Balancer(Client):
-    """nginx or HAProxy, before two nodes: each the port of its HTTP endpoint and that of its health."""
+    """nginx or HAProxy, before two nodes: each the port of its HTTP endpoint and that of its health. What the file shows
+    of TLS is used too.
+    """
 
     def __init__(self, name: str, folder: Path, nodes: list[tuple[int, int]]) -> None:
-        super().__init__(*free_ports(1))
+        port, self.tls_port = free_ports(2)
+        super().__init__(port)
+        self.name = name
         self.folder = folder
         (self.folder / "temporary").mkdir(mode=0o777)
+        self.tls = make_certificate(folder)
+        (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
         self.command = getattr(self, f"_{name}")(nodes)
         self.process: subprocess.Popen[bytes] | None = None
 
-    def _put(self, text: str, pattern: str, instead: str) -> str:
+    def _put(self, text: str, pattern: str, instead: str, times: int = 1) -> str:
         text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
-        assert count == 1, pattern
+        assert count == times, pattern
         return text
 
     def _nginx(self, nodes: list[tuple[int, int]]) -> list[str]:
         text = (DEPLOY / "nginx.conf").read_text()
         text = self._put(text, r"^( +listen) 80;", rf"\1 127.0.0.1:{self.port};")
+        text = self._put(text, r"^( +)# listen 443 ssl;", rf"\1listen 127.0.0.1:{self.tls_port} ssl;")
+        text = self._put(text, r"# ssl_certificate +/\S+;", f"ssl_certificate {self.folder}/cert.pem;")
+        text = self._put(text, r"# ssl_certificate_key +/\S+;", f"ssl_certificate_key {self.folder}/key.pem;")
+        text = self._put(text, r"# ssl_session_cache", "ssl_session_cache")
         for number, (port, _health) in enumerate(nodes, 1):
             text = self._put(text, rf"server 10\.0\.0\.1{number}:8081 ", f"server 127.0.0.1:{port} ")
         paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # its own may be root's alone
@@ -64,14 +77,21 @@ class Balancer(Client):
     def _haproxy(self, nodes: list[tuple[int, int]]) -> list[str]:
         text = (DEPLOY / "haproxy.cfg").read_text()
         text = self._put(text, r"^( +bind) :80$", rf"\1 127.0.0.1:{self.port}")
+        text = self._put(
+            text, r"# bind :443 ssl crt /\S+\.pem", f"bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem"
+        )
+        if self.name == "haproxy_proxied":  # what it shows instead of X-Forwarded-For
+            text = self._put(text, r"^ +option forwardfor.*$", "", 2)
+            text = self._put(text, r"^ +default-server .*$", "")
+            text = self._put(text, r"# (default-server .*send-proxy-v2)$", r"\1", 2)
         for number, (port, health) in enumerate(nodes, 1):
-            text = self._put(
-                text,
-                rf"server node{number} 10\.0\.0\.1{number}:8081$",
-                f"server node{number} 127.0.0.1:{port} port {health}",
-            )
+            server = rf"server node{number} 10\.0\.0\.1{number}:8081"
+            text = self._put(text, rf"{server}$", f"server node{number} 127.0.0.1:{port} port {health}")
+            text = self._put(text, rf"{server} track", f"server node{number} 127.0.0.1:{port} track")
         (self.folder / "haproxy.cfg").write_text(text)
         return ["haproxy", "-db", "-f", str(self.folder / "haproxy.cfg")]
+
+    _haproxy_proxied = _haproxy
 
     def start(self) -> "Balancer":
         with (self.folder / "balancer.log").open("ab") as log:
@@ -109,17 +129,25 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., B
 @pytest.fixture(scope="module")
 def nodes(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     """Two nodes of one service."""
-    options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"]}
-    servers = [Server(tmp_path_factory.mktemp("node"), options, {"listeners_per_ip": 30}).start() for _ in range(2)]
+    servers = []
+    for proxied in free_ports(2):
+        options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"]}
+        servers.append(Server(tmp_path_factory.mktemp("node"), options, {"listeners_per_ip": 30}))
+        ports = (f"tcp:{servers[-1].port}", f"haproxy:tcp:{proxied}")
+        servers[-1].options["http"] = [f"{port}:interface=127.0.0.1" for port in ports]
+        servers[-1].start()
     yield servers
     for server in servers:
         server.stop()
         assert_clean(server.log.read_text())
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[*NAMES, "haproxy_proxied"])
 def balanced(request: pytest.FixtureRequest, nodes: list[Server], before: Callable[..., Balancer]) -> Balancer:
     """A balancer before both."""
+    if request.param == "haproxy_proxied":
+        proxied = [int(node.options["http"][1].split(":")[2]) for node in nodes]
+        return before(request.param, *[(port, node.admin_port) for port, node in zip(proxied, nodes, strict=True)])
     return before(request.param, *[(node.port, node.admin_port) for node in nodes])
 
 
@@ -135,6 +163,8 @@ def test_pushes_reach_listeners_on_every_transport_as_they_come(balanced, nodes)
                 balanced.websocket("identifiers=passes", headers=DEFLATE),
                 balanced.stream("identifiers=passes"),
                 balanced.stream("identifiers=passes", path="events"),
+                WebSocket(balanced.tls_port, f"/{API_KEY}/websocket?identifiers=passes", wrap=balanced.tls),
+                Stream(balanced.tls_port, f"/{API_KEY}/stream?identifiers=passes", wrap=balanced.tls),
                 balanced.stream(path="stream", body=b'{"type":"listen","groups":[{"identifiers":["passes"]}]}'),
             )
         ]
@@ -172,6 +202,34 @@ def test_a_poll_waits_for_its_push(balanced):
         assert [frame.get("text") for frame in poll.answer().frames][:1] == ["now"]
 
 
+def test_pushes_of_publishers_that_close_without_reading_arrive(balanced):
+    name = f"hasty_{balanced.name}"
+    with balanced.websocket(f"identifiers={name}") as listener:
+        listener.joined()
+        for number in range(60):
+            text = f"Hello {number}"
+            body = form({"identifier": name, "secret": "0", "text": text, "secure": secure(name, text)})
+            with Connection(balanced.port) as publisher:
+                publisher.send(
+                    f"POST http://cometify.org/{API_KEY}/push/{name} HTTP/1.1\r\nHost: cometify.org\r\n"
+                    f"Content-type: application/x-www-form-urlencoded\r\nContent-length: {len(body)}\r\n"
+                    "Connection: Close\r\n\r\n".encode()
+                    + body
+                )
+        assert sorted(listener.texts(60)) == sorted(f"Hello {number}" for number in range(60))
+
+
+def test_a_listener_that_goes_is_gone_at_once(balanced, nodes):
+    eventually(lambda: sum(map(joined, nodes)) == 0, 3)
+    opened = [balanced.stream("identifiers=goes"), balanced.websocket("identifiers=goes")]
+    for listener in opened:
+        listener.joined()
+    assert sum(map(joined, nodes)) == 2
+    for listener in opened:
+        listener.close()
+    eventually(lambda: sum(map(joined, nodes)) == 0, 3)
+
+
 def test_each_visitor_is_counted_by_the_own_address_and_cannot_choose_it(balanced):
     target = f"/{API_KEY}/stream?identifiers=counted"
     with ExitStack() as stack:
@@ -188,98 +246,73 @@ def test_each_visitor_is_counted_by_the_own_address_and_cannot_choose_it(balance
 # Nodes that die.
 
 
-class Follower(threading.Thread):
-    """A listener that comes back until it has `count` pushes. `texts`: what it got, over all its connections."""
-
-    def __init__(self, client: Client, transport: str, number: int, count: int) -> None:
-        super().__init__()
-        self.joined = threading.Event()
-        self.texts: list[str] = []
-        self.positions: list[int] = []
-        self.connections = 0
-        self.gaps = 0
-        self._client = client
-        self._transport = transport
-        self._query = f"identifiers=followed&listener=follower{number:04}"
-        self._count = count
-        self._until = time.monotonic() + 60
-        self._position = 0
-
-    def run(self) -> None:
-        while len(self.texts) < self._count and time.monotonic() < self._until:
-            with suppress(EOFError, OSError, Closed, ValueError, KeyError):
-                self._connect()
-
-    def _connect(self) -> None:
-        query = self._query + (f"&position={self._position}" if self._position else "")
-        if self._transport == "poll":
-            answer = self._client.poll(query=query)
-            for frame in answer.frames if answer.status == 200 else ():
-                self._take(frame)
-            return
-        open_it = self._client.websocket if self._transport == "websocket" else self._client.stream
-        more = {} if self._transport == "websocket" else {"path": self._transport}
-        with open_it(query, **more) as listener:
-            self.connections += 1
-            while len(self.texts) < self._count:
-                self._take(listener.frame())
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        if frame["type"] == "ready" and not self._position:
-            (self._position,) = frame["positions"]
-        elif frame["type"] == "push":
-            self.texts.append(frame["text"])
-            self.positions.append(frame["position"])
-            self._position = frame["position"]
-        elif frame["type"] == "heartbeat":
-            self._position = frame["position"]
-            self.joined.set()
-        self.gaps += frame["type"] == "gap"
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_push_is_lost_or_doubled_when_a_node_goes(balanced, nodes, how):
-    count = 80
-    followers = [
-        Follower(balanced, transport, number, count)
-        for number, transport in enumerate(("websocket", "stream", "events", "poll") * 3)
-    ]
-    for follower in followers:
-        follower.start()
-    try:
-        for follower in followers:
-            assert follower.joined.wait(10)
-        pushed: dict[str, int] = {}
-        for number in range(count):
-            if number == count // 3:
-                victim = max(nodes, key=joined)
-                os.kill(victim.pid, how)
-            text = f"{how.name} {number}"
-            pushed[text] = pushed_at_last(balanced, text)
-    finally:
-        for follower in followers:
-            follower.join(60)
-        assert victim.process is not None
-        assert victim.process.wait(20) == -how
-        victim.start()
-    for follower in followers:
-        assert follower.texts == sorted(pushed, key=pushed.__getitem__)
-        assert follower.positions == sorted(pushed.values())
-        assert follower.gaps == 0
-    assert any(follower.connections > 1 for follower in followers)
-    eventually(lambda: balanced.request("GET", "/openapi.json").status == 200)
+    victims: list[Server] = []
+
+    def strike() -> None:
+        victim = max(nodes, key=joined)
+        drains = victim.log.read_text().count("Draining")
+        os.kill(victim.pid, how)
+        if how is signal.SIGTERM:  # some pushes are to come when it does
+            eventually(lambda: victim.log.read_text().count("Draining") > drains)
+        victims.append(victim)
+
+    pushed = follow_and_push(balanced, f"{balanced.name}_{how.name}", strike)
+    (victim,) = victims
+    assert victim.process is not None
+    assert victim.process.wait(20) == -how
+    victim.start()
+    assert pushed.resumed
 
 
-def pushed_at_last(client: Client, text: str) -> int:
-    """Push as often as it takes, with one Idempotency-Key; the position."""
-    until = time.monotonic() + 20
-    while True:
-        with suppress(OSError, EOFError):
-            answer = push(client, "followed", text, **{"Idempotency-Key": text.replace(" ", "-")})
-            if answer.status == 200:
-                return answer.json["position"]
-            assert answer.status in (502, 503, 504), answer
-        assert time.monotonic() < until
+def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, redis):
+    name = f"away_{balanced.name}"
+    with balanced.websocket(f"identifiers={name}") as websocket, balanced.stream(f"identifiers={name}") as stream:
+        for listener in (websocket, stream):
+            listener.joined()
+        redis.stop()
+        try:
+            for _ in range(6):  # nginx leaves alone who has said 503: then it answers by itself
+                answer = push(balanced, name, "lost")
+                assert answer.status == 503
+                assert answer.json["code"] == "engine_unavailable"
+                assert int(answer.headers["retry-after"]) > 0
+        finally:
+            redis.start()
+
+        def pushed() -> bool:
+            return push(balanced, name, "back", **{"Idempotency-Key": f"back to {balanced.name}"}).status == 200
+
+        eventually(pushed)
+        for listener in (websocket, stream):
+            while (frame := listener.frame())["type"] != "push":
+                assert frame["type"] == "heartbeat", frame
+            assert frame["text"] == "back"
+
+
+# systemd.
+
+
+def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
+    """As systemd does it, which is not here."""
+    unit = dict(line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line)
+    server: Server = make_server(drain=2)
+    server.stop()
+    program, *arguments = unit["ExecStart"].split()
+    assert program == "/opt/cometify/bin/twistd"
+    file = str(server.folder / "cometify.toml")
+    arguments = [file if word == "/etc/cometify/cometify.toml" else word for word in arguments]
+    assert file in arguments
+    with server.log.open("ab") as log:
+        server.process = subprocess.Popen(
+            [*TWISTD, *arguments], cwd="/", stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": PYTHONPATH}
+        )
+    eventually(lambda: server.log.read_text().count("Cometify is up") == 2)
+    subprocess.run(unit["ExecReload"].replace("$MAINPID", str(server.pid)), shell=True, check=True)
+    eventually(lambda: "Accounts read again: 1" in server.log.read_text())
+    assert server.stop(signal.SIGTERM) == -signal.SIGTERM
+    assert int(unit["TimeoutStopSec"]) >= Settings(()).drain + GRACE
 
 
 class Dying:

@@ -346,6 +346,30 @@ def waits(world: World, **headers: str) -> Wire:
     return wire
 
 
+@pytest.mark.parametrize("by_query", [True, False])
+def test_only_the_digits_of_the_positions_may_differ_when_a_poller_is_known_again(by_query):
+    world = World()
+    now = world.pushed("chat", "one")
+    groups = {"chat": now} if by_query else {"chat": now, "metrics": now - 7}
+    wire = world.connect()
+    asked = poll_bytes(groups, None, by_query)
+    wire.receive(asked)
+    again = wire.transport.protocol.again
+    assert again.read(asked) == list(groups.values())
+    later = poll_bytes({name: position + 12345 for name, position in groups.items()}, None, by_query)
+    assert again.read(later) == [position + 12345 for position in groups.values()]
+    at = asked.index(str(now).encode())
+    for place in range(len(asked)):
+        other = asked[:place] + bytes([asked[place] ^ 1]) + asked[place + 1 :]
+        if b"0" <= other[place : place + 1] <= b"9" and again.read(other):
+            assert at <= place < at + 16 or asked.index(str(now - 7).encode()) <= place
+        else:
+            assert again.read(other) is None
+    assert again.read(asked[:at] + b"0" + asked[at + 1 :]) is None  # no number in JSON
+    assert again.read(asked + b" ") is None
+    assert again.read(asked[:-1]) is None
+
+
 def test_a_poller_whose_key_is_good_no_more_gets_no_secret_push_when_it_comes_again():
     world = World()
     wire = waits(world)

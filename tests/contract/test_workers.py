@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
-from tests.wire import API_KEY, Closed, Connection, Stream, WebSocket, eventually, request_bytes
+from tests.contract.follower import follow_and_push
+from tests.wire import API_KEY, FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure
 
 
 def children(pid: int) -> list[int]:
@@ -48,6 +49,13 @@ class Workers(Server):
     def pids(self) -> list[int]:
         """Those of the workers, in the order of their start."""
         return children(self.pid)
+
+    def pid_of(self, number: str) -> int:
+        """That of one worker, by its command line."""
+        for pid in self.pids():
+            if Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3] == number:
+                return pid
+        raise AssertionError(number)
 
     def figures(self, name: str, **labels: str) -> dict[str, float]:
         """A figure of each worker by its number, summed over all other labels but these."""
@@ -99,6 +107,16 @@ def test_all_workers_serve_the_one_port(three):
         assert sorted(shares) == three.numbers
         assert sum(shares.values()) == 40
         assert min(shares.values()) > 0
+
+
+def test_a_push_to_one_worker_reaches_the_listeners_of_all_in_one_order(three):
+    with ExitStack() as stack:
+        opened = listeners(three, 12, stack, "shared")
+        assert min(three.figures("cometify_listeners", transport="websocket").values()) > 0
+        positions = [three.pushed("shared", str(number)) for number in range(30)]  # each on a connection of its own
+        assert positions == sorted(positions)
+        for listener in opened:
+            assert listener.texts(30) == [str(number) for number in range(30)]
 
 
 def test_metrics_are_one_target_whose_series_tell_the_worker(three):
@@ -195,13 +213,16 @@ def test_tls_and_the_proxy_protocol_are_shared_too(start_workers, tmp_path):
     assert server.stop() == -signal.SIGTERM
 
 
-def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
+@pytest.mark.parametrize(
+    ("how", "said"), [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGTERM, "ended with exit code 0")]
+)
+def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_workers, how, said):
     server = start_workers(workers=2)
     with ExitStack() as stack:
         before = listeners(server, 20, stack)
         victim = server.pids()[0]
-        os.kill(victim, signal.SIGKILL)
-        eventually(lambda: server.logged("was killed by SIGKILL") == 1)
+        os.kill(victim, how)
+        eventually(lambda: server.logged(said) == 1)
         cut, *_ = select.select([listener.connection.socket for listener in before], [], [], 5)
         assert 0 < len(cut) < 20
         listeners(server, len(cut), stack)
@@ -209,7 +230,58 @@ def test_a_killed_worker_is_replaced_and_its_listeners_come_back(start_workers):
         assert sum(server.figures("cometify_listeners").values()) == 20
     assert sorted(server.figures("cometify_worker_deaths_total").values()) == [0, 1]
     assert victim not in server.pids()
-    assert server.logged(f"(pid {victim}) was killed by SIGKILL. Another takes its place at once.") == 1
+    assert server.logged(f"(pid {victim}) {said}. Another takes its place at once.") == 1
+
+
+def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
+    server = start_workers(workers=2)
+    pid = server.pid_of("2")
+    os.kill(pid, signal.SIGABRT)
+    eventually(
+        lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. Another takes its place at once.") == 1
+    )
+    assert server.logged("[cometify.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
+
+
+def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
+    server = start_workers(workers=3)
+
+    def strike() -> None:
+        """Kill the one that has the most listeners."""
+        shares = server.figures("cometify_listeners")
+        busiest = max(shares, key=shares.__getitem__)
+        pid = server.pid_of(busiest)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not alive(pid))
+
+    assert follow_and_push(server, "killed", strike).resumed
+    eventually(lambda: sum(server.figures("cometify_worker_deaths_total").values()) == 1)
+
+
+def test_a_worker_that_cannot_begin_says_why_and_is_tried_again(start_workers):
+    """Its first listeners are gone, and somebody has taken its ports before it is back."""
+    port = free_ports(1)[0]
+    server = start_workers(workers=2, websocket=[f"tcp:{port}:interface=127.0.0.1"])
+    for pid in server.pids():
+        os.kill(pid, signal.SIGKILL)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        eventually(lambda: bound(taken, port))
+        taken.listen()
+        reason = f'cometify: websocket: cannot listen on "tcp:{port}:interface=127.0.0.1"'
+        eventually(lambda: server.logged(reason) >= 2)
+        eventually(lambda: server.logged("ended with exit code 1. Another takes its place in 1 s") == 2)
+        answer = server.request("GET", "/health/ready", port=server.admin_port)
+        assert (answer.status, answer.json["reason"]) == (503, "no_worker")
+    eventually(lambda: server.request("GET", "/health/ready", port=server.admin_port).status == 200)
+
+
+def bound(one: socket.socket, port: int) -> bool:
+    with suppress(OSError):
+        one.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
@@ -251,6 +323,25 @@ def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
     assert not any(map(alive, pids))
     assert folders
     assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_push_that_is_under_way_is_answered_before_the_server_goes(redis, tmp_path, workers):
+    server = Server(tmp_path, {"redis": redis.url, "workers": workers, "drain": 5}, {}).start()
+    body = form({"secret": "0", "secure": secure("under_way", "x"), "text": "x"})
+    with Connection(server.port) as publisher:
+        publisher.send(request_bytes("GET", "/openapi.json"))
+        assert publisher.answer().status == 200
+        with socket.create_connection(("127.0.0.1", redis.port), 5) as pause:
+            pause.sendall(b"CLIENT PAUSE 700 ALL\r\n")
+            assert pause.recv(100) == b"+OK\r\n"
+        publisher.send(request_bytes("POST", f"/{API_KEY}/push/under_way", body, FORM))
+        os.kill(server.pid, signal.SIGTERM)
+        answer = publisher.answer()
+        assert (answer.status, answer.json["identifier"]) == (200, "under_way")
+    assert server.process is not None
+    assert server.process.wait(5) == -signal.SIGTERM
+    assert_clean(server.log.read_text())
 
 
 def runtime_folders(server: Workers) -> set[Path]:

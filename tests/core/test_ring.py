@@ -170,3 +170,10 @@ def test_a_ring_that_is_prepended_to_is_the_ring_that_was_read_whole(made, depth
                     assert [one for one in ring.after(at) if secret or not one.secret] == seen
                 else:
                     assert any(one in everything[:kept_from] for one in seen), "no loss is told where none can be"
+
+
+def test_nothing_is_newer_than_where_a_ring_begins_of_which_nobody_has_read_what_is_older():
+    ring = RingBuffer(CHANNEL, 5, 3, since=50)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 50)
+    ring.append(push(60, secret=True), 10, 1000)
+    assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 60)

@@ -1,7 +1,7 @@
-"""Tests of Twisted's own, run over our ports or over Twisted's: python -m tests.stress.trial eager|stock NAME...
+"""Tests of Twisted's own: python -m tests.stress.trial eager|stock NAME...
 
-A NAME is a module's or a single test's. Prints as JSON what became of each test that did not simply pass, and what
-went through the eager transport.
+They run over our ports and in our turns of the reactor, or over and in Twisted's. A NAME is a module's or a single
+test's. Prints as JSON what became of each test that did not simply pass, and what went through the eager transport.
 """
 
 import io
@@ -9,10 +9,12 @@ import json
 import sys
 
 from twisted.internet import tcp
+from twisted.internet.epollreactor import EPollReactor
 from twisted.trial.reporter import Reporter
 from twisted.trial.runner import TestLoader, TrialRunner
 
 from cometify.net import EagerPort, EagerServer
+from cometify.turn import shorten
 
 
 class Counted(EagerServer):
@@ -37,6 +39,17 @@ def listen_eagerly():
     tcp.Port = EagerPort
 
 
+def turn_shortly():
+    """Every epoll reactor in this process has our turn."""
+    make = EPollReactor.__init__
+
+    def made(self):
+        make(self)
+        shorten(self)
+
+    EPollReactor.__init__ = made
+
+
 def run(names):
     from twisted.internet.test.reactormixins import ReactorBuilder  # not before the port is in its place
 
@@ -56,4 +69,5 @@ if __name__ == "__main__":
     transport, *names = sys.argv[1:]
     if transport == "eager":
         listen_eagerly()
+        turn_shortly()
     print(json.dumps({**run(names), "connections": Counted.connections, "at_once": Counted.at_once}))

@@ -2,6 +2,6 @@
 
 local address, listener, node = ARGV[1], ARGV[2], ARGV[3]
 local places = NAME .. ':l:' .. address
-if redis.call('HGET', places, listener) == node then
+if (redis.call('HGET', places, listener) or ''):match('^%S+') == node then
     redis.call('HDEL', places, listener)
 end

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred, succeed
 
 from cometify.core import census
@@ -15,6 +16,18 @@ SAY_AGAIN = 900.0
 """Seconds after which a node says again what it holds: Redis forgets it after an hour."""
 
 Run = Callable[..., "Deferred[Any] | None"]
+Key = tuple[Household, str]
+
+
+@attrs.define(eq=False)
+class _Holding:
+    """A place that is held here. Times are Redis's, in microseconds: `since` when, and when the listener was `elsewhere`
+    last. `asked`: so many answers of Redis's are still to come, before which the two cannot be compared.
+    """
+
+    asked: int = 0
+    since: int = 0
+    elsewhere: int = 0
 
 
 class RedisPlaces:
@@ -28,7 +41,7 @@ class RedisPlaces:
         self._run = run
         self._node = node
         self._nodes = nodes
-        self._held: set[tuple[Household, str]] = set()
+        self._held: dict[Key, _Holding] = {}
         self._moved: Callable[[Household, str], None] | None = None
 
     def watch(self, moved: Callable[[Household, str], None]) -> None:
@@ -38,49 +51,67 @@ class RedisPlaces:
         return f"#{self._node}:{number}"
 
     def take(self, household: Household, account: Account, listener: str) -> "Deferred[None]":
-        self._held.add((household, listener))
-        answered = self._place(household, listener, account.listeners_per_ip, b"")
+        key = household, listener
+        holding = self._held.setdefault(key, _Holding())
+        answered = self._place(key, holding, account.listeners_per_ip, b"")
         if answered is None:
             return succeed(None)  # while Redis is away each node counts for itself
-        return answered.addCallback(self._placed, household, account, listener)
+        return answered.addCallback(self._placed, key, account)
 
-    def _place(self, household: Household, listener: str, most: int, again: bytes) -> "Deferred[Any] | None":
-        api_key, address = household
-        return self._run(PLACE, api_key, address, listener, self._node, most, self._nodes, api_key, again)
+    def _place(self, key: Key, holding: _Holding, most: int, since: bytes | int) -> "Deferred[Any] | None":
+        (api_key, address), listener = key
+        answered = self._run(PLACE, api_key, address, listener, self._node, most, self._nodes, api_key, since)
+        if answered is None:
+            return None
+        holding.asked += 1
+        return answered.addBoth(self._answered, key, holding)
 
-    def _placed(self, answer: bytes, household: Household, account: Account, listener: str) -> None:
+    def _answered(self, answer: Any, key: Key, holding: _Holding) -> Any:
+        holding.asked -= 1
+        if isinstance(answer, bytes) and answer.isdigit():
+            holding.since = max(holding.since, int(answer))
+            self._compare(key, holding)
+        return answer
+
+    def _compare(self, key: Key, holding: _Holding) -> None:
+        if not holding.asked and holding.elsewhere > holding.since and self._held.get(key) is holding:
+            self._has_moved(key)
+
+    def _placed(self, answer: bytes, key: Key, account: Account) -> None:
         if answer == b"full":
-            self._held.discard((household, listener))
+            self._held.pop(key, None)
             raise census.too_many(account)
 
     def leave(self, household: Household, listener: str) -> None:
-        if (household, listener) not in self._held:
+        if self._held.pop((household, listener), None) is None:
             return
-        self._held.remove((household, listener))
         api_key, address = household
         answered = self._run(LEAVE, api_key, address, listener, self._node)
         if answered is not None:
             answered.addErrback(lambda _failure: None)  # it is lost with the connection, and the place free soon
 
     def say_again(self, api_key: str | None = None) -> None:
-        """Tell Redis what is held here, of one account or of all. Nobody loses a place by it but who has moved."""
-        for household, listener in self._held:
-            if api_key is None or household[0] == api_key:
-                answered = self._place(household, listener, 0, b"again")
+        """Tell Redis what is held here, of one account or of all. Nobody loses a place by it but who has moved since."""
+        for key, holding in list(self._held.items()):
+            if holding.since and (api_key is None or key[0][0] == api_key):  # else it is being asked for
+                answered = self._place(key, holding, 0, holding.since)
                 if answered is not None:
-                    answered.addCallback(self._said, household, listener)
+                    answered.addCallback(self._said, key, holding)
                     answered.addErrback(lambda _failure: None)  # with the connection: it will be said again
 
-    def _said(self, answer: bytes, household: Household, listener: str) -> None:
-        if answer == b"moved":
-            self._has_moved(household, listener)
+    def _said(self, answer: bytes, key: Key, holding: _Holding) -> None:
+        if answer == b"moved" and not holding.asked and self._held.get(key) is holding:
+            self._has_moved(key)
 
     def heard(self, text: bytes) -> None:
-        """A listener of this node has come again at another."""
-        api_key, address, listener = json.loads(text)
-        self._has_moved((api_key, address), listener)
+        """A listener of this node has come to another; or had, if it is back already."""
+        api_key, address, listener, time = json.loads(text)
+        key = (api_key, address), listener
+        holding = self._held.get(key)
+        if holding is not None:
+            holding.elsewhere = max(holding.elsewhere, int(time))
+            self._compare(key, holding)
 
-    def _has_moved(self, household: Household, listener: str) -> None:
-        if (household, listener) in self._held and self._moved is not None:
-            self._held.remove((household, listener))
-            self._moved(household, listener)
+    def _has_moved(self, key: Key) -> None:
+        if self._moved is not None and self._held.pop(key, None) is not None:
+            self._moved(*key)

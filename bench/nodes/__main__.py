@@ -1,0 +1,101 @@
+"""The command: python -m bench.nodes [--quick] [--docs]. Writes bench/out/nodes.json, and docs/nodes.md's table of it."""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from bench import documents, generator, machine
+from bench.cli import say
+from bench.nodes import works
+from bench.nodes.works import Figures
+from bench.process import raise_file_limit
+from bench.servers.server import BUILD, HERE
+
+Work = Callable[[Path, Path], Coroutine[Any, Any, Figures]]
+Measured = dict[str, dict[str, list[float]]]
+"""By work, by figure: one value for each round."""
+
+
+def _works(quick: bool) -> dict[str, Work]:
+    less = 5 if quick else 1
+    return {
+        "pushing, 1 node": lambda bin_, folder: works.pushing(bin_, folder, 1, 5 // less),
+        "pushing, 2 nodes": lambda bin_, folder: works.pushing(bin_, folder, 2, 5 // less),
+        "latency": lambda bin_, folder: works.latency(bin_, folder, 1000 // less),
+        "Redis": lambda bin_, folder: works.redis_of_pushes(bin_, works.made(folder), 1000 // less),
+        "a node dies": lambda bin_, folder: works.death(bin_, folder, 1000 // less),
+        "rest": lambda bin_, folder: works.rest(bin_, folder, 10 / less),
+    }
+
+
+def _measure(programs: Path, rounds: int, quick: bool) -> Measured:
+    measured: Measured = {}
+    with tempfile.TemporaryDirectory(prefix="nodes-") as temporary:
+        for number in range(rounds):
+            for name, work in _works(quick).items():
+                folder = Path(temporary) / f"{number} {name}"
+                figures = asyncio.run(work(programs, folder))
+                for figure, value in figures.items():
+                    measured.setdefault(name, {}).setdefault(figure, []).append(value)
+                say(
+                    f"round {number + 1} {name}: "
+                    + "; ".join(f"{figure} {value:,.2f}" for figure, value in figures.items())
+                )
+    return measured
+
+
+def table(measured: Measured) -> str:
+    """Medians with the least and the most, in Markdown."""
+    lines = ["| | | median | least to most |", "| --- | --- | ---: | ---: |"]
+    for work, figures in measured.items():
+        for name, values in figures.items():
+            least, median, most = (_shown(value) for value in (min(values), statistics.median(values), max(values)))
+            lines.append(f"| {work} | {name} | {median} | {least} to {most} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def document(facts: dict[str, str], measured: Measured) -> str:
+    """What docs/nodes.md says of a measurement."""
+    where = f"{facts['processor']}, {facts['system']}, Linux {facts['kernel']}"
+    return f"Measured on {where}, {facts['date']}, everything on this one machine.\n\n{table(measured)}"
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, and tell."""
+    parser = argparse.ArgumentParser(prog="bench.nodes", description="Measure nodes that share a Redis.")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (3; 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="a fifth of it: to see that it works")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/nodes.md as well")
+    parser.add_argument("--bin", type=Path, default=BUILD / "venv/bin", help="folder with Cometify's twistd")
+    parser.add_argument("--out", type=Path, default=HERE / "out/nodes.json", help="where the result goes")
+    options = parser.parse_args(arguments)
+    raise_file_limit()
+    generator.build()
+    facts = machine.facts()
+    measured = _measure(options.bin.absolute(), options.rounds or (1 if options.quick else 3), options.quick)
+    text = document(facts, measured)
+    say(text)
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps({"machine": facts, "measured": measured, "quick": options.quick}, indent=1))
+    say(f"wrote {options.out}")
+    if options.docs:
+        if options.quick:
+            raise SystemExit("a quick run is not to be quoted: without --quick")
+        page = HERE.parent / "docs/nodes.md"
+        page.write_text(documents.filled(page.read_text(encoding="utf-8"), "nodes", text), encoding="utf-8")
+        say(f"wrote {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

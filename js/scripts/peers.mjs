@@ -1,0 +1,76 @@
+/**
+ * The size table of the README: the built files, and the browser builds that the npm packages of
+ * other clients publish, all as gzip -9 leaves them. `--write` puts it there.
+ *
+ * It asks the registry for the packages named here, into a folder that is thrown away.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { STATIC, VERSION } from './build.mjs';
+
+const OURS = ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs'];
+
+/** The file that a page would load. Only nchan publishes none that is minified. */
+const PEERS = [
+  ['nchan', '1.0.10', 'NchanSubscriber.js', 'not minified'],
+  ['socket.io-client', '4.8.4', 'dist/socket.io.min.js'],
+  ['pusher-js', '8.6.0', 'dist/web/pusher.min.js'],
+  ['centrifuge', '5.8.0', 'dist/centrifuge.js'],
+];
+
+function row(what, file, path) {
+  const bytes = readFileSync(path);
+  const [all, gzipped] = [bytes.length, gzipSync(bytes, { level: 9 }).length];
+  return [what, file, all.toLocaleString('en'), gzipped.toLocaleString('en')];
+}
+
+/** As Prettier and Biome would have it: columns of one width, figures to the right. */
+function table(rows) {
+  const all = [['', 'File', 'Bytes', 'gzip -9'], ...rows];
+  const widths = [0, 1, 2, 3].map((i) => Math.max(...all.map((cells) => cells[i].length), 3));
+  const line = (cells) =>
+    `| ${cells.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
+  const rule = widths.map((width, i) => (i < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
+  return [line(all[0]), line(rule), ...all.slice(1).map(line)].join('\n');
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'cometify-peers-'));
+try {
+  const packages = PEERS.map(([name, version]) => `${name}@${version}`);
+  execFileSync('npm', [
+    'install',
+    '--prefix',
+    folder,
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--silent',
+    ...packages,
+  ]);
+  const made = table([
+    ...OURS.map((name) => row(`Cometify ${VERSION}`, `\`${name}\``, STATIC + name)),
+    ...PEERS.map(([name, version, file, note]) =>
+      row(
+        `${name} ${version}`,
+        `\`${file}\`${note ? `, ${note}` : ''}`,
+        join(folder, 'node_modules', name, file),
+      ),
+    ),
+  ]);
+  process.stdout.write(`${made}\n`);
+  if (process.argv.includes('--write')) {
+    const path = fileURLToPath(new URL('../README.md', import.meta.url));
+    const text = readFileSync(path, 'utf8');
+    const between = /(<!-- sizes -->\n\n)[\s\S]*?(\n\n<!-- end of sizes -->)/;
+    writeFileSync(
+      path,
+      text.replace(between, (_, before, after) => before + made + after),
+    );
+  }
+} finally {
+  rmSync(folder, { recursive: true });
+}

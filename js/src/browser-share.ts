@@ -1,0 +1,4 @@
+/** The share module's entry. */
+import { share } from './share';
+
+self.CometifyShare = share;

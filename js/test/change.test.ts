@@ -1,0 +1,321 @@
+/** subscribe, unsubscribe and tokens, against a server. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { init } from '../src/index';
+import type { Listener } from '../src/listener';
+import type { Options } from '../src/options';
+import type { Transport } from '../src/transport';
+import { FakeServer, type Listen } from './fake-server';
+import { happen, pause, until } from './world';
+
+let server: FakeServer;
+let started: Listener[] = [];
+let said: string[] = [];
+const { error } = console;
+
+beforeEach(async () => {
+  server = await new FakeServer().start();
+  said = [];
+  console.error = (text: string) => {
+    said.push(text);
+  };
+  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
+});
+
+afterEach(async () => {
+  for (const listener of started) listener.stop();
+  started = [];
+  await server.stop();
+  console.error = error;
+});
+
+function listen(options: Partial<Options> = {}): { listener: Listener; got: unknown[][] } {
+  const got: unknown[][] = [];
+  const listener = init({
+    apiKey: 37282591,
+    identifiers: 'chat',
+    server: server.url,
+    callback: (...given) => got.push(given),
+    ...options,
+  }).start();
+  started.push(listener);
+  return { listener, got };
+}
+
+async function connected(listener: Listener): Promise<void> {
+  await until(() => listener.state === 'connected', 'connected');
+}
+
+function lastAsked(): Listen['groups'] {
+  return server.asked.at(-1)?.listen?.groups as Listen['groups'];
+}
+
+/** As `listener` was when it was last asked for `many` groups. */
+async function askedFor(many: number): Promise<Listen['groups']> {
+  await until(() => lastAsked()?.length === many, `${many} groups`);
+  return lastAsked();
+}
+
+/** Of a clock that runs as fast as the tests'. */
+function jwt(seconds: number, more: object = {}): string {
+  const exp = Date.now() / 1000 + seconds;
+  const payload = Buffer.from(JSON.stringify({ exp, name: '?~>ÿ', ...more })).toString('base64url');
+  return `head.${payload}.signature`;
+}
+
+const ALL: Transport[] = ['websocket', 'stream', 'poll'];
+
+for (const transport of ALL) {
+  describe(`groups at run time: ${transport}`, () => {
+    test('subscribe joins with its own key and callback, and loses nothing of the first', async () => {
+      const { listener, got } = listen({ transports: [transport] });
+      await connected(listener);
+      server.push('chat', 'one');
+      const own: unknown[][] = [];
+      const returned = listener.subscribe(['News', 'sport'], {
+        secureKey: 'k',
+        callback: (...given) => own.push(given),
+      });
+      assert.equal(returned, listener);
+      server.push('chat', 'two');
+      const [, second] = await askedFor(2);
+      assert.deepEqual([second?.identifiers, second?.secureKey], [['News', 'sport'], 'k']);
+      await until(() => server.joined.size, 'joined');
+      server.push('news', 'three', 3);
+      server.push('chat', 'four');
+      await until(() => got.length === 3 && own.length === 1, 'all four');
+      assert.deepEqual(
+        got.map(([text]) => text),
+        ['one', 'two', 'four'],
+      );
+      assert.deepEqual(own, [['three', 3, 'News']]);
+      if (transport === 'websocket')
+        assert.deepEqual([server.asked.length, server.asked[0]?.listens], [1, 2]);
+    });
+
+    test('unsubscribe: a public name is left, one of a signed list is dropped by the page', async () => {
+      const { listener, got } = listen({ identifiers: ['a', 'b'], transports: [transport] });
+      listener.subscribe(['C', 'd'], { secureKey: 'k' });
+      await connected(listener);
+      assert.equal((await askedFor(2)).length, 2);
+      listener.unsubscribe(['B', 'c']);
+      await until(() => `${lastAsked()[0]?.identifiers}` === 'a', 'b is left');
+      assert.deepEqual(lastAsked()[1]?.identifiers, ['C', 'd']);
+      await until(() => server.joined.size, 'joined');
+      for (const name of ['b', 'c', 'd', 'a']) server.push(name, name);
+      await until(() => got.length === 2, 'what is left');
+      listener.unsubscribe('d');
+      await askedFor(1);
+      assert.deepEqual(
+        got.map(([text]) => text),
+        ['d', 'a'],
+      );
+    });
+  });
+}
+
+describe('groups at run time', () => {
+  test('what is changed in one turn is one listen, and before the start it is the first', async () => {
+    const { listener } = listen();
+    listener.subscribe('a').subscribe('b');
+    await connected(listener);
+    assert.deepEqual([server.asked.length, server.asked[0]?.listens], [1, 1]);
+    assert.equal(lastAsked().length, 3);
+    listener.subscribe('c').unsubscribe('a').subscribe({ d: 5 });
+    await askedFor(4);
+    await pause(20);
+    assert.equal(server.asked[0]?.listens, 2);
+    assert.deepEqual(
+      lastAsked().map(({ identifiers }) => identifiers),
+      [['chat'], ['b'], ['c'], { d: 5 }],
+    );
+  });
+
+  test('a name with an internal id is left like any other', async () => {
+    const { listener } = listen({ identifiers: { a: 1, b: 2 } });
+    await connected(listener);
+    listener.unsubscribe('A');
+    await until(() => server.asked[0]?.listens === 2, 'asked again');
+    assert.deepEqual(lastAsked()[0]?.identifiers, { b: 2 });
+  });
+
+  test('nothing left is no listener; what comes then is one again', async () => {
+    const { listener, got } = listen();
+    await connected(listener);
+    listener.unsubscribe('chat');
+    await until(() => server.joined.size === 0, 'gone');
+    assert.equal(listener.state, 'idle');
+    listener.subscribe('news');
+    await connected(listener);
+    server.push('news', 'hi');
+    await until(() => got.length, 'the push');
+  });
+
+  test('a wrong group is a TypeError, and changes nothing', async () => {
+    const { listener } = listen();
+    assert.throws(() => listener.subscribe('a b'), /^TypeError: Cometify needs identifiers/);
+    assert.throws(() => listener.subscribe('a', { callback: '' }), /needs callback/);
+    await connected(listener);
+    assert.equal(lastAsked().length, 1);
+  });
+});
+
+describe('tokens', () => {
+  test('a string, a promise, and a function of either', async () => {
+    const token = jwt(3_600);
+    for (const given of [token, Promise.resolve(token), () => token, async () => token]) {
+      const { listener } = listen({ token: given });
+      await connected(listener);
+      assert.deepEqual(lastAsked(), [{ identifiers: ['chat'], token }]);
+      listener.stop();
+    }
+  });
+
+  test('a slow one is waited for, and the transport is not blamed', async () => {
+    const { listener } = listen({ token: () => pause(600).then(() => jwt(3_600)) });
+    await connected(listener);
+    assert.equal(server.transports, 'websocket');
+  });
+
+  for (const transport of ALL) {
+    test(`renewed before it expires, without a loss: ${transport}`, async () => {
+      server.heartbeat = 3;
+      const tokens: string[] = [];
+      const { listener, got } = listen({
+        transports: [transport],
+        token: async () => {
+          tokens.push(jwt(16, { number: tokens.length }));
+          return tokens.at(-1) as string;
+        },
+      });
+      const states: string[] = [];
+      listener.on('state', ({ state }) => states.push(state));
+      await connected(listener);
+      let pushed = 0;
+      const pushing = setInterval(() => server.push('chat', `${pushed++}`), 20);
+      await until(
+        () => lastAsked()[0]?.token === tokens[2] && tokens.length > 2,
+        'the third',
+        20_000,
+      );
+      clearInterval(pushing);
+      await until(() => got.length === pushed, 'all pushes');
+      assert.deepEqual(states, ['connecting', 'connected']);
+      if (transport === 'websocket') assert.equal(server.asked.length, 1);
+    });
+  }
+
+  test('refused, it is asked for again, once: then it fails, with the reason', async () => {
+    let many = 0;
+    const detail = 'The token has expired.';
+    server.accept = () => ({ type: 'error', code: 'invalid_token', detail, retry: null });
+    const { listener } = listen({ token: () => jwt(++many) });
+    await until(() => listener.state === 'failed', 'failed');
+    assert.deepEqual([many, said], [2, [`Cometify: invalid_token: ${detail}`]]);
+  });
+
+  test('one that expires is replaced, and the cursor goes on where it was', async () => {
+    let many = 0;
+    const { listener, got } = listen({ token: () => `a.b.${++many}` });
+    await connected(listener);
+    server.push('chat', 'one');
+    await until(() => got.length, 'one');
+    server.say({ type: 'error', code: 'invalid_token', detail: 'It has expired.', retry: null });
+    await until(() => server.joined.size === 0, 'ended');
+    server.push('chat', 'two');
+    await until(() => got.length === 2, 'two');
+    assert.equal(lastAsked()[0]?.token, 'a.b.2');
+    assert.deepEqual(said, []);
+  });
+
+  test('that cannot be had: told, without the token, and tried again with backoff', async () => {
+    let many = 0;
+    const { listener } = listen({
+      token: async () => {
+        if (++many < 3) throw new Error('the shop is closed');
+        return jwt(3_600);
+      },
+    });
+    await connected(listener);
+    assert.deepEqual(said, ['Cometify: token_failed: token: Error: the shop is closed']);
+    assert.equal(server.asked.length, 1);
+  });
+
+  test('that cannot be renewed leaves the connection, and is asked for again', async () => {
+    let many = 0;
+    server.heartbeat = 60;
+    const { listener } = listen({
+      token: async () => {
+        if (++many === 2 || many === 3) throw new Error('later');
+        return jwt(many === 1 ? 31 : 3_600, { many });
+      },
+    });
+    await connected(listener);
+    await until(() => many === 4, 'asked for again');
+    await until(() => server.asked[0]?.listens === 2, 'told to the server');
+    assert.equal(server.asked.length, 1);
+    assert.deepEqual(said, ['Cometify: token_failed: token: Error: later']);
+  });
+
+  test('no token is ever said', async () => {
+    const token = jwt(3_600);
+    server.warnings = [`${token} is odd`];
+    const { listener } = listen({ token });
+    await connected(listener);
+    assert.deepEqual(said, ['Cometify: warning: … is odd']);
+  });
+});
+
+describe('the transport that worked', () => {
+  const deaf = (transport: string, to: { end(text: string): void }): boolean => {
+    if (transport === 'websocket') to.end('HTTP/1.1 404 Not Found\r\n\r\n');
+    return transport === 'websocket';
+  };
+
+  test('is the first on the next page, for 30 minutes', async () => {
+    server.script = deaf as typeof server.script;
+    const first = listen().listener;
+    await connected(first);
+    assert.equal(server.transports, 'websocket stream');
+    first.stop();
+    await connected(listen().listener);
+    assert.equal(server.transports, 'websocket stream stream');
+    const key = Object.keys(sessionStorage)[0] as string;
+    sessionStorage[key] = `${Date.now() - 1_800_001},stream`;
+    await connected(listen().listener);
+    assert.equal(server.transports, 'websocket stream stream websocket stream');
+  });
+
+  test('is forgotten when the network is another', async () => {
+    server.script = deaf as typeof server.script;
+    const { listener } = listen();
+    await connected(listener);
+    server.script = () => false;
+    happen('online');
+    await connected(listener);
+    assert.equal(listener.transport, 'websocket');
+  });
+
+  test('is of no use to a page that tries others', async () => {
+    sessionStorage[`cometify ${server.url}/37282591/`] = `${Date.now()},websocket`;
+    const { listener } = listen({ transports: ['stream', 'poll'] });
+    await connected(listener);
+    assert.equal(server.transports, 'stream');
+  });
+
+  test('cannot be kept where storage is forbidden, and nothing else comes of it', async () => {
+    const kept = Object.getOwnPropertyDescriptor(globalThis, 'sessionStorage');
+    Object.defineProperty(globalThis, 'sessionStorage', {
+      configurable: true,
+      get() {
+        throw new Error('SecurityError');
+      },
+    });
+    try {
+      await connected(listen().listener);
+      assert.deepEqual(said, []);
+    } finally {
+      Object.defineProperty(globalThis, 'sessionStorage', kept as PropertyDescriptor);
+    }
+  });
+});

@@ -1,0 +1,292 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { FakeServer } from './fake-server';
+import { pick, seeded } from './random';
+import { Locks, Tab } from './tabs';
+
+/** So many seconds of the tabs' in one of the test's. */
+const SPEED = 20;
+
+let server: FakeServer;
+let locks: Locks;
+let tabs: Tab[] = [];
+
+beforeEach(async () => {
+  server = await new FakeServer().start();
+  locks = new Locks();
+});
+
+afterEach(async () => {
+  for (const tab of tabs) tab.crash();
+  tabs = [];
+  await server.stop();
+});
+
+async function until(holds: () => unknown, what: string, within = 5_000): Promise<void> {
+  const end = performance.now() + within;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+function open(more: object = {}): Tab {
+  const tab = new Tab(locks, SPEED).listen(server.url, more);
+  tabs.push(tab);
+  return tab;
+}
+
+async function connected(...those: Tab[]): Promise<void> {
+  await until(() => those.every((tab) => tab.state === 'connected'), 'all connected');
+}
+
+function numbers(from: number, to: number): string[] {
+  return Array.from({ length: to - from }, (_, i) => `${from + i}`);
+}
+
+describe('tabs that share a listener', () => {
+  test('eight tabs are one connection of one group, and each hears everything once', async () => {
+    const eight = Array.from({ length: 8 }, () => open());
+    await connected(...eight);
+    assert.equal(server.joined.size, 1);
+    assert.equal(server.asked.at(-1)?.listen?.groups.length, 1);
+    for (const number of numbers(0, 50)) server.push('chat', number);
+    await until(() => eight.every(({ got }) => got.length >= 50), 'all pushes everywhere');
+    for (const tab of eight) {
+      assert.deepEqual(tab.got, numbers(0, 50));
+      assert.equal(tab.transport, 'shared');
+      assert.deepEqual(tab.said, []);
+      assert.match(`${tab.loaded}`, /^http:.*\/1\/\.\.\/\d+\.\d+\.\d+\/cometify\.share\.min\.js$/);
+    }
+  });
+
+  for (const end of ['close', 'crash'] as const) {
+    for (const transport of ['websocket', 'stream', 'poll']) {
+      test(`leaders that ${end} one after the other lose nothing: ${transport}`, async () => {
+        const all = Array.from({ length: 4 }, () => open({ transports: [transport] }));
+        await connected(...all);
+        let pushed = 0;
+        for (let round = 0; round < 3; round++) {
+          for (let i = 0; i < 10; i++) server.push('chat', `${pushed++}`);
+          const leader = locks.leader as Tab;
+          leader[end]();
+          for (let i = 0; i < 10; i++) server.push('chat', `${pushed++}`);
+          tabs = tabs.filter((tab) => tab !== leader);
+          await until(
+            () => tabs.every(({ got }) => got.length >= pushed),
+            'the next one leads',
+            9_000,
+          );
+          for (const tab of tabs) assert.deepEqual(tab.got, numbers(0, pushed));
+        }
+        await until(() => server.joined.size <= 1, 'one listener');
+        assert.notEqual(locks.leader, undefined);
+      });
+    }
+  }
+
+  test('a leader that is frozen is deposed, and what it says when it thaws is not had twice', async () => {
+    server.heartbeat = 1;
+    const all = Array.from({ length: 3 }, () => open());
+    await connected(...all);
+    server.push('chat', '0');
+    await until(() => all.every(({ got }) => got.length === 1), 'the first');
+    const leader = locks.leader as Tab;
+    leader.freeze();
+    server.push('chat', '1');
+    const rest = all.filter((tab) => tab !== leader);
+    await until(() => rest.every(({ got }) => got.length === 2), 'another leads', 9_000);
+    assert.notEqual(locks.leader, leader);
+    server.push('chat', '2');
+    leader.thaw();
+    server.push('chat', '3');
+    await until(() => all.every(({ got }) => got.length >= 4), 'all of it everywhere', 9_000);
+    for (const tab of all) assert.deepEqual(tab.got, numbers(0, 4));
+    await until(() => server.joined.size === 1, 'one listener again');
+  });
+
+  test('a tab that is frozen has on thawing what came meanwhile, also under another leader', async () => {
+    const all = Array.from({ length: 3 }, () => open());
+    await connected(...all);
+    const leader = locks.leader as Tab;
+    const frozen = all.find((tab) => tab !== leader) as Tab;
+    frozen.freeze();
+    server.push('chat', '0');
+    leader.crash();
+    server.push('chat', '1');
+    const last = all.find((tab) => tab !== leader && tab !== frozen) as Tab;
+    await until(() => last.got.length === 2, 'the last one goes on', 9_000);
+    frozen.thaw();
+    server.push('chat', '2');
+    await until(() => frozen.got.length >= 3 && last.got.length >= 3, 'all of it', 9_000);
+    assert.deepEqual(frozen.got, numbers(0, 3));
+    assert.deepEqual(last.got, numbers(0, 3));
+  });
+
+  test('a page in the back/forward cache holds no lock and no channel, and goes on after', async () => {
+    const [one, other] = [open(), open()];
+    await connected(one, other);
+    const leader = locks.leader as Tab;
+    const follower = leader === one ? other : one;
+    leader.happen('pagehide');
+    await until(() => locks.leader === follower, 'the other leads');
+    assert.equal(leader.open, 0);
+    server.push('chat', '0');
+    await until(() => follower.got.length === 1, 'the other hears');
+    assert.deepEqual(leader.got, []);
+    leader.happen('pageshow');
+    await until(() => leader.got.length === 1, 'what came while it was away');
+    server.push('chat', '1');
+    await until(() => leader.got.length === 2 && follower.got.length === 2, 'both go on');
+    assert.deepEqual([leader.got, follower.got], [numbers(0, 2), numbers(0, 2)]);
+    assert.equal(server.joined.size, 1);
+  });
+
+  test('a tab begins where it asked: plain at the head, with internal ids at their replay', async () => {
+    const plain = open();
+    await connected(plain);
+    server.push('chat', 'old', 5);
+    server.push('chat', 'new', 6);
+    await until(() => plain.got.length === 2, 'the first tab');
+    const [later, all, above] = [
+      open(),
+      open({ identifiers: { chat: 0 } }),
+      open({ identifiers: { chat: 5 } }),
+    ];
+    await connected(later, all, above);
+    await until(() => all.got.length === 2 && above.got.length === 1, 'replays');
+    server.push('chat', 'late', 4);
+    server.push('chat', 'last', 7);
+    await until(() => tabs.every(({ got }) => got.includes('last')), 'the last everywhere');
+    assert.deepEqual(plain.got, ['old', 'new', 'late', 'last']);
+    assert.deepEqual(later.got, ['late', 'last']);
+    assert.deepEqual(all.got, ['old', 'new', 'late', 'last']);
+    assert.deepEqual(above.got, ['new', 'last']);
+    assert.equal(server.joined.size, 1);
+  });
+
+  test('groups of all tabs are one listener, and those that nobody wants any more are left', async () => {
+    const [a, b] = [open({ identifiers: 'a' }), open({ identifiers: ['a', 'b'], secureKey: 'k' })];
+    await connected(a, b);
+    const asked = () =>
+      server.asked
+        .at(-1)
+        ?.listen?.groups.map((group) => `${group.identifiers}`)
+        .sort();
+    await until(() => asked()?.length === 2, 'two groups');
+    assert.deepEqual(asked(), ['a', 'a,b']);
+    a.run("listener.subscribe('c')");
+    await until(() => asked()?.length === 3, 'three groups');
+    server.push('c', 'for a');
+    await until(() => a.got.length, 'the push');
+    assert.deepEqual(b.got, []);
+    b.run('listener.stop()');
+    await until(() => asked()?.length === 2, 'two groups again');
+    assert.deepEqual(asked(), ['a', 'c']);
+    assert.equal(server.joined.size, 1);
+  });
+
+  test('a lost connection is told to all tabs, and all go on', async () => {
+    const all = Array.from({ length: 3 }, () => open());
+    await connected(...all);
+    server.cut();
+    await until(() => all.every(({ states }) => states.includes('waiting')), 'told');
+    server.push('chat', '0');
+    await until(() => all.every(({ got }) => got.length === 1), 'all go on');
+    assert.equal(server.joined.size, 1);
+  });
+
+  test('stopped, a tab has no lock, no channel and no timer, and hears nothing', async () => {
+    const [one, other] = [open(), open()];
+    await connected(one, other);
+    for (const tab of [locks.leader as Tab, locks.leader === one ? other : one]) {
+      tab.run('listener.stop()');
+      await until(() => locks.leader !== tab, 'the lock is free');
+      assert.deepEqual([tab.open, tab.pending, tab.state], [0, 0, 'stopped']);
+    }
+    assert.equal(locks.leader, undefined);
+    await until(() => server.joined.size === 0, 'no listener is left');
+    server.push('chat', 'too late');
+    assert.deepEqual([one.got, other.got], [[], []]);
+  });
+
+  test('a fatal error fails every tab, each with the reason', async () => {
+    const all = Array.from({ length: 3 }, () => open());
+    await connected(...all);
+    server.say({ type: 'error', code: 'not_authorized', detail: 'Gone.', retry: null });
+    await until(() => all.every(({ state }) => state === 'failed'), 'failed');
+    for (const tab of all) assert.deepEqual(tab.said, ['Cometify: not_authorized: Gone.']);
+    await until(() => !locks.leader, 'nobody leads');
+  });
+
+  test('a token that expires fails its own tab, and no other', async () => {
+    const token = (exp: number) => `x.${btoa(JSON.stringify({ exp }))}.x`;
+    const soon = open({ token: token(1e9) });
+    const [long, none] = [open({ token: token(2e9) }), open()];
+    await connected(soon, long, none);
+    server.say({ type: 'error', code: 'invalid_token', detail: 'It expired.', retry: null });
+    server.script = (_transport, _to) => false;
+    await until(() => soon.states.includes('waiting'), 'asks for another, once');
+    server.say({ type: 'error', code: 'invalid_token', detail: 'It expired.', retry: null });
+    await connected(long, none);
+    server.push('chat', 'on');
+    await until(() => long.got.length && none.got.length, 'the others go on');
+  });
+
+  test('without locks each tab listens by itself', async () => {
+    const alone = new Tab(undefined, SPEED).listen(server.url);
+    tabs.push(alone);
+    await connected(alone);
+    assert.equal(alone.transport, 'websocket');
+    alone.run(`
+      other = [];
+      listener.subscribe({news: 5}, {token: () => 'a.b.c', callback: (data) => other.push(data)});
+    `);
+    await until(() => server.asked[0]?.listens === 2, 'asked for more');
+    assert.equal(server.asked[0]?.listen?.groups[1]?.token, 'a.b.c');
+    server.push('news', 'no', 4);
+    server.push('news', 'yes', 6);
+    server.push('chat', 'hi');
+    await until(() => alone.got.length, 'the last');
+    assert.deepEqual([alone.got, alone.run('other.join()')], [['hi'], 'yes']);
+    assert.deepEqual(alone.said, []);
+  });
+
+  test('no push is lost or had twice whatever tabs, leaders and the network do', async () => {
+    const chance = seeded(11);
+    const names = ['a', 'b', 'c'];
+    const begun = new Map<Tab, number>();
+    const openOne = async (): Promise<void> => {
+      const tab = open({ identifiers: names });
+      await connected(tab);
+      begun.set(tab, pushed);
+    };
+    let pushed = 0;
+    for (let i = 0; i < 3; i++) await openOne();
+    for (let round = 0; round < 25; round++) {
+      const dice = chance();
+      if (dice < 0.25 && tabs.length > 2) {
+        const gone = pick(chance, tabs);
+        gone[chance() < 0.5 ? 'close' : 'crash']();
+        tabs = tabs.filter((tab) => tab !== gone);
+      } else if (dice < 0.45 && tabs.length < 6) {
+        await until(
+          () =>
+            tabs.every((tab) => tab.got.at(-1) === `${pushed - 1}` || pushed === begun.get(tab)),
+          'calm',
+        );
+        await openOne();
+      } else if (dice < 0.6) server.cut();
+      else if (dice < 0.7) {
+        const away = pick(chance, tabs);
+        away.happen('pagehide');
+        setTimeout(() => away.happen('pageshow'), 30);
+      } else if (dice < 0.8) pick(chance, tabs).happen('online');
+      for (let i = 0; i < 10; i++) server.push(pick(chance, names), `${pushed++}`);
+      await new Promise((resolve) => setTimeout(resolve, chance() * 60));
+    }
+    await until(() => tabs.every(({ got }) => got.at(-1) === `${pushed - 1}`), 'all heard', 20_000);
+    for (const tab of tabs) assert.deepEqual(tab.got, numbers(begun.get(tab) as number, pushed));
+    await until(() => server.joined.size === 1, 'one listener');
+  });
+});

@@ -1,0 +1,71 @@
+/**
+ * The published types: misuse does not compile, and they are what the sources have. Nothing of this
+ * runs; each line under a `@ts-expect-error` that compiled would be an error.
+ */
+import * as Cometify from '../cometify';
+import type * as source from '../src/index';
+
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
+export const same: [
+  Same<Cometify.Options, source.Options>,
+  Same<Cometify.GroupOptions, source.GroupOptions>,
+  Same<Cometify.Listener, source.Listener>,
+  Same<Cometify.Notice, source.Notice>,
+  Same<Cometify.State, source.State>,
+  Same<Cometify.Token, source.Token>,
+  Same<typeof Cometify.init, typeof source.init>,
+] = [true, true, true, true, true, true, true];
+
+const right = { apiKey: 1, identifiers: 'chat', callback: 'onPush' } as const;
+const listener = Cometify.init(right).start();
+
+// What compiles.
+Cometify.init({ ...right, identifiers: ['a', 'b'] as const, transports: ['poll'], share: true });
+Cometify.init({ ...right, identifiers: { a: 1, b: '2' }, token: async () => 'x.y.z' });
+Cometify.init({ ...right, callback: (data) => data.trim() });
+listener
+  .on('push', ({ data, id, identifier, position }) => [data.trim(), id, identifier, position + 1])
+  .on('state', ({ state, after }) => [state === 'waiting', after && after / 1000])
+  .on('gap', ({ identifiers }) => identifiers.map((name) => name.trim()))
+  .on('error', ({ code, detail, fatal }) => [code.trim(), detail.trim(), fatal && 1])
+  .subscribe('a')
+  .subscribe(
+    { b: 0 },
+    { secureKey: 'k', callback: (data, id, identifier) => [data, id, identifier] },
+  )
+  .unsubscribe(['a', 'b'])
+  .stop();
+
+// What does not.
+// @ts-expect-error no callback
+Cometify.init({ apiKey: 1, identifiers: 'chat' });
+// @ts-expect-error no apiKey
+Cometify.init({ identifiers: 'chat', callback: 'f' });
+// @ts-expect-error an identifier is a string
+Cometify.init({ ...right, identifiers: [5] });
+// @ts-expect-error there is no such transport
+Cometify.init({ ...right, transports: ['sse'] });
+// @ts-expect-error there is no such option
+Cometify.init({ ...right, secretKey: 'k' });
+// @ts-expect-error a token is a string in the end
+Cometify.init({ ...right, token: async () => 5 });
+// @ts-expect-error the text is a string
+Cometify.init({ ...right, callback: (data: number) => data });
+// @ts-expect-error an id may be null
+Cometify.init({ ...right, callback: (_data, id: number) => id });
+// @ts-expect-error there is no such event
+listener.on('message', () => {});
+// @ts-expect-error a gap has no data
+listener.on('gap', ({ data }) => data);
+// @ts-expect-error an error has no text
+listener.on('push', ({ detail }) => detail);
+// @ts-expect-error the state is read only
+listener.state = 'connected';
+// @ts-expect-error there is no such state
+listener.state === 'open';
+// @ts-expect-error unsubscribe takes no map
+listener.unsubscribe({ a: 1 });
+// @ts-expect-error a listener is started once, by start()
+listener.start();
+// @ts-expect-error subscribe takes identifiers first
+listener.subscribe({ secureKey: 'k' }, 'chat');
