@@ -21,11 +21,11 @@ def shorten(reactor: Any) -> Soon:
         return reactor.callLater  # type: ignore[no-any-return]
     try:
         turn: Any = ShortTurn(reactor)
-    except AttributeError as missing:
-        log.warn(
-            "This Twisted has another epoll reactor ({missing}): its turns stay as long as they are", missing=missing
+    except AttributeError as error:
+        log.error(  # noqa: TRY400 - the reason is in the line
+            "This Twisted has another epoll reactor, whose turns stay as they are: {error}", error=str(error)
         )
-        return reactor.callLater  # type: ignore[no-any-return]
+        return reactor.callLater
     reactor.doIteration = turn  # type: ignore[method-assign]
     return turn.soon  # type: ignore[no-any-return]
 

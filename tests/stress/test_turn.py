@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
-from twisted.logger import globalLogPublisher
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cometify.net import EagerReactor
@@ -37,6 +37,18 @@ def told():
     globalLogPublisher.addObserver(told)
     yield told
     globalLogPublisher.removeObserver(told)
+
+
+@pytest.fixture
+def lines():
+    lines = []
+
+    def observe(event):
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
 
 
 @pytest.fixture
@@ -106,3 +118,12 @@ def test_other_reactors_keep_their_turn():
 
     reactor = MemoryReactorClock()
     assert shorten(reactor) == reactor.callLater
+
+
+def test_an_epoll_reactor_that_has_changed_keeps_its_turn_and_that_is_said(lines):
+    reactor = EPollReactor()
+    turn = reactor.doIteration
+    del reactor._selectables
+    assert shorten(reactor) == reactor.callLater
+    assert reactor.doIteration == turn
+    assert any("another epoll reactor" in line for line in lines)
