@@ -17,7 +17,7 @@ from cometify.core.push import Draft
 from cometify.service import Cometify
 from cometify.settings import Settings
 from cometify.transports.http import Site
-from tests.redis import Redis
+from tests.redis import RedisServer
 from tests.sockets import SocketReactor
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
@@ -47,7 +47,7 @@ class World:
     it: `skew` and `wall_skew` are by how much each has been put forward since.
     """
 
-    redis: ClassVar[Redis | None] = None
+    redis: ClassVar[RedisServer | None] = None
     """Where the worlds that are made from now on keep their pushes, each in a database of its own."""
     made: ClassVar[list["World"]] = []
 

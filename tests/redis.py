@@ -14,7 +14,7 @@ from typing import Any
 import hiredis
 
 
-class Redis:
+class RedisServer:
     """`options`: more of redis-server's command line. Nothing is written to the disk, unless they say so."""
 
     def __init__(self, folder: Path, *options: str, moved: bool = False) -> None:
@@ -27,7 +27,7 @@ class Redis:
         self.clock = MovedClock(folder) if moved else None
         self._connection: RedisConnection | None = None
 
-    def start(self, command: str = "redis-server") -> "Redis":
+    def start(self, command: str = "redis-server") -> "RedisServer":
         options = ["--port", "0", "--unixsocket", self.path, "--dir", str(self.folder), "--logfile", str(self.log)]
         kept = ["--save", "", "--appendonly", "no"]
         environment = {} if self.clock is None else self.clock.environment
