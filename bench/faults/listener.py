@@ -38,7 +38,7 @@ class Listener:
             try:
                 async with asyncio.timeout(self._chance.expovariate(1 / STAYS)):
                     await self._visit(self._chance.choice(self._places))
-                wait = 0.0 if self._way == "poll" else wait
+                wait = 0.0 if self._way == "hop" else wait
             except Goodbye as goodbye:
                 wait = goodbye.after
             except Refused as refused:

@@ -53,7 +53,14 @@ async def events(streams: wire.Streams, page: Page) -> Frames:
 
 
 async def poll(streams: wire.Streams, page: Page) -> Frames:
-    """One poll; the next one comes on another connection, and mostly to another node."""
+    """One poll after the other on the same connection."""
+    while True:
+        async for frame in hop(streams, page):
+            yield frame
+
+
+async def hop(streams: wire.Streams, page: Page) -> Frames:
+    """One poll; the next comes on another connection, and often to another node."""
     reader, writer = streams
     writer.write(wire.request("POST", f"/{KEY}/poll", body=wire.compact(page.listen())))
     answer = await wire.read_answer(reader)
@@ -63,7 +70,7 @@ async def poll(streams: wire.Streams, page: Page) -> Frames:
         yield json.loads(line)
 
 
-WAYS: dict[str, Way] = {"websocket": websocket, "stream": stream, "events": events, "poll": poll}
+WAYS: dict[str, Way] = {"websocket": websocket, "stream": stream, "events": events, "poll": poll, "hop": hop}
 
 
 async def _lines(reader: asyncio.StreamReader, end: bytes) -> AsyncIterator[bytes]:

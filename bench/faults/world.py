@@ -31,6 +31,7 @@ _ASKED: tuple[Asked, ...] = (
     ("stream", (("gamma", True), ("beta", False), ("alpha", True))),
     ("events", (("alpha,beta,gamma", True),)),
     ("poll", (("gamma,alpha", False), ("beta", True))),
+    ("hop", (("beta", True), ("alpha", True), ("gamma", False))),
 )
 
 
@@ -151,7 +152,7 @@ class World:
         for number in range(self.setting.crowd):
             for way, asked in self.setting.asked:
                 groups = [Group(tuple(names.split(",")), right) for names, right in asked]
-                page = Page(f"{way}-{number:03}", groups)
+                page = Page(f"{way}-{number:04}", groups)
                 self.listeners.append(Listener(page, way, self.places, self.chance, self._changed.set))
         self._listening = [self._task(listener.live()) for listener in self.listeners]
 
