@@ -244,6 +244,20 @@ def test_a_redis_that_was_only_away_is_no_gap(nodes):
         assert (gaps(frames), texts(frames)) == ([], texts_)
 
 
+def test_a_nonce_is_no_node(nodes):
+    """What a publisher sends once must not stand where it is told which nodes are there."""
+    first, second = nodes
+    account = first.server.accounts.get(API_KEY)
+    joined(first.websocket("identifiers=chat"))
+    names = [key.rpartition(b":")[2].decode() for key in nodes.command("KEYS", "*:n:*")]
+    assert len(names) == 1
+    sealed = Draft(Identifier.read("chat"), "x", False, None, None, nonce=names[0])
+    found = [outcome(world.server.engine.append(account, sealed)) for world in (second, first)]
+    nodes.settle()
+    assert len(found[0][0]) == 3
+    assert found[1] == ["nonce_reused"]
+
+
 # Clocks.
 
 
