@@ -126,7 +126,7 @@ class Joining:
 
         def reach(now: int) -> Mapping[str, int]:
             plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
-            return plans[0].since
+            return plans[0].reach
 
         followed: defer.Deferred[Any]
         if self._shared is None or place is None:
@@ -136,7 +136,7 @@ class Joining:
             followed.addCallback(lambda _none: self._engine.follow(account, reach))
         # No inlineCallbacks: these cost a third of a joining.
         return followed.addCallbacks(
-            self._followed, self._not_followed, (listener, account, address, plans, first), errbackArgs=(listener,)
+            self._followed, self._not_followed, (listener, account, address, ask, plans, first), errbackArgs=(listener,)
         )
 
     def _followed(
@@ -145,13 +145,20 @@ class Joining:
         listener: Listener,
         account: Account,
         address: str,
+        ask: Ask,
         plans: list[Plan],
         first: bool,
-    ) -> None:
+    ) -> defer.Deferred[None] | None:
+        place = self._places.get(listener)
         if listener.state is State.GONE:
             self._unfollow((account.api_key, name) for name in plans[0].wants)
+        elif place is not None and place.account != account:  # it has changed meanwhile, and a right may be gone
+            wall = self._expiry.wall()
+            rights = [group.right(place.account, wall) for group in ask.groups]
+            return self._follow(listener, place.account, address, ask, rights, first)
         else:
             self._enter(listener, account, address, plans[0], rings, first)
+        return None
 
     def _not_followed(self, failure: Failure, listener: Listener) -> Failure:
         if listener.view is None:
@@ -328,7 +335,7 @@ class Joining:
                 listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
             elif account != place.account:
                 before, place.account = place.account, account
-                if place.keyed is not None:
+                if place.keyed is not None and listener.view is not None:  # else that is looked at when it joins
                     self._look_at_rights(listener, place.keyed, before, place)
 
     def _look_at_rights(self, listener: Listener, ask: Ask, before: Account, place: Place) -> None:

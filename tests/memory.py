@@ -11,7 +11,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from cometify.core.account import Account
+from cometify.core.identifier import Identifier
 from cometify.core.location import Location
+from cometify.core.push import Draft
 from cometify.service import Cometify
 from cometify.settings import Settings
 from cometify.transports.http import Site
@@ -76,12 +78,14 @@ class World:
         cls.redis = None
 
     def _begin(self, accounts: tuple[Account, ...]) -> None:
-        """The memory of an account begins in Redis when somebody asks for it first."""
+        """The memory of an account begins in Redis right before the first push."""
         self.settle()
+        self.skew = 1
+        self._tell_time()
         for account in accounts:
-            self.server.engine.follow(account, lambda now: {"nobodys": now})
-            self.settle()
-            self.server.engine.unfollow((account.api_key, "nobodys"))
+            self.server.engine.append(account, Draft(Identifier.read("nobodys"), "", False, None, None))
+        self.settle()
+        self.skew = 0
 
     @property
     def lag(self) -> int:

@@ -40,7 +40,8 @@ class ChromiumTab(Tab):
         # Playwright would wait for a load, which a page that was kept does not have.
         history = self._session.send("Page.getNavigationHistory")
         entry = history["entries"][history["currentIndex"] - 1]
-        self._session.send("Page.navigateToHistoryEntry", {"entryId": entry["id"]})
+        with self.page.expect_event("framenavigated"):
+            self._session.send("Page.navigateToHistoryEntry", {"entryId": entry["id"]})
 
     def close(self) -> None:
         self.page.close()

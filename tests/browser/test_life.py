@@ -36,7 +36,7 @@ def server(make_server: Callable[..., Server]) -> Server:
     return make_server(heartbeat=2)
 
 
-def test_page_that_is_left_and_come_back_to_misses_nothing_and_stays_in_the_back_forward_cache(
+def test_page_that_is_left_stays_in_the_back_forward_cache_and_misses_nothing(
     server: Server, site: Site, everywhere: Everywhere
 ):
     elsewhere = site.add("<!doctype html><title>Elsewhere</title>")
@@ -50,21 +50,22 @@ def test_page_that_is_left_and_come_back_to_misses_nothing_and_stays_in_the_back
     # No connection is left behind by a page that is not looked at; one that polled is counted 10 s longer.
     eventually(lambda: listeners(server) <= len(tabs))
     server.pushed("left", "while it was away")
-    for engine, tab in tabs.items():
+    for tab in tabs.values():
         tab.back()
-        tab.until("document.title === 'Journals' && self.shown && shown.length === 2")
-        assert tab.evaluate("shown") == [False, True], engine  # the second time out of the cache
+        tab.until("document.title === 'Journals' && self.shown && shown.length && connected()", show="self.journals")
+    # Firefox keeps no page that had a connection when it was left, however soon it closed it: there the page is a new one.
+    assert tabs.pop("firefox").evaluate("shown") == [False]
     server.pushed("left", "after")
     for engine, tab in tabs.items():
+        assert tab.evaluate("shown") == [False, True], engine
         tab.until(all_got(3), show="journals")
         for transport in TRANSPORTS:
             texts = [text for _, text in tab.evaluate(f"journals.{transport}.got")]
             assert texts == ["before", "while it was away", "after"], (engine, transport)
             assert tab.evaluate(f"journals.{transport}.gaps") == []
-        # At the way back it did not wait: what comes after the one `waiting` of the way out is `connecting`.
+        # It waited while it was away, and not when it came back.
         states = [state for state, _, _ in tab.evaluate("journals.websocket.states")]
         assert states == ["connecting", "connected", "waiting", "connecting", "connected"], engine
-    assert listeners(server) == len(tabs) * len(TRANSPORTS)
 
 
 def through(proxy: Proxy, identifier: str, chance: float, before: str = "") -> str:
@@ -105,7 +106,8 @@ def window(tmp_path: Path) -> Iterator[PlainChromium]:
 def test_page_that_was_frozen_gets_what_came_meanwhile_once_and_in_order(
     server: Server, site: Site, window: PlainChromium, cut: bool
 ):
-    lives = "var lives = []; for (const name of ['freeze', 'resume', 'visibilitychange'])"
+    lives = "var later = 0, lives = []; { const now = Date.now; Date.now = () => now() + later; }"
+    lives += " for (const name of ['freeze', 'resume', 'visibilitychange'])"
     lives += " document.addEventListener(name, () => lives.push(name));"
     with Stalling(server.port) as proxy:
         page = window.behind
@@ -124,9 +126,10 @@ def test_page_that_was_frozen_gets_what_came_meanwhile_once_and_in_order(
         # DevTools still looks into the page, in which nothing happens.
         assert page.evaluate("Object.values(journals).map(({got}) => got.length)") == [0, 0, 0]
         assert page.evaluate("lives") == ["visibilitychange", "freeze"]
+        page.evaluate("later = 60_000")  # a minute passes, or a night
         page.freeze(frozen=False)
         page.command("Page.bringToFront")
-        page.until(f"connected() && {all_got(50)}", show="journals")
+        page.until(f"connected() && {all_got(50)}", 5, show="journals")
         for transport in TRANSPORTS:
             assert page.evaluate(f"journals.{transport}.got") == texts, transport
             assert page.evaluate(f"journals.{transport}.gaps") == [], transport

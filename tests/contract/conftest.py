@@ -32,7 +32,8 @@ def _nothing_fails_unseen() -> Iterator[None]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     real = {"server", "make_server"} & set(metafunc.fixturenames)
     in_memory = "world" in metafunc.fixturenames or hasattr(metafunc.module, "World")
-    if in_memory and not real and metafunc.definition.get_closest_marker("memory") is None:
+    examples = getattr(metafunc.function, "is_hypothesis_test", False)  # each with worlds of its own: they are too many
+    if in_memory and not real and not examples and metafunc.definition.get_closest_marker("memory") is None:
         metafunc.parametrize("engine", ["memory", "redis"], indirect=True)
 
 

@@ -284,7 +284,6 @@ steps = st.lists(
 BEFORE = [("poll", "none", "none"), ("poll", "last", "last"), ("push", "chat", False)]
 
 
-@pytest.mark.memory("two worlds for each of many examples; it is about how requests are read")
 @given(steps, st.sampled_from([["chat"], ["chat,metrics"], ["chat", "metrics"]]), st.booleans(), st.booleans())
 @settings(max_examples=150)
 def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_own(  # noqa: C901 - a table in steps

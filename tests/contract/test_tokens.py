@@ -159,6 +159,7 @@ def test_at_exp_the_connection_ends_and_a_new_token_with_the_old_cursor_loses_no
         frames = wire.frames()
         assert texts(frames) == [""]
         position = frames[-1]["position"]
+        world.advance(0.1)
         wire = waits(world, transport, lasts=0.5)
     else:
         frames = wire.frames()
