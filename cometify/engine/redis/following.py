@@ -154,10 +154,13 @@ class Following:
         self, book: Book, commands: Link, number: int, names: list[str], since: Mapping[str, int]
     ) -> Deferred[Any]:
         told = f"{book.account.api_key} {number}"
+        known = book.pushed_to if book in self._unread else ""
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
-            READ, book.name, book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, *arguments
-        )
+            READ, book.name,
+            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, known,
+            *arguments,
+        )  # fmt: skip
 
     def _read_part(self, answer: list[Any], book: Book, ask: Ask, names: list[str], commands: Link) -> None:
         if book.asking is not ask:
