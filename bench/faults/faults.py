@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.faults.process import NotReady, until
 from bench.faults.redis import Redis, RedisError, ask
-from bench.faults.world import SERVICE, World
+from bench.faults.world import World
 
 HOUR = 3600
 MEANWHILE = 20
@@ -127,7 +127,7 @@ async def primary_killed(world: World, _lengths: Lengths) -> None:
     await old.end(signal.SIGKILL)
     await _promoted(world, old)
     await old.start()
-    await until(old.follows, world.setting.settles, f"{old.name} comes back as a replica")
+    await _primary(world)  # when the old one is a replica, or a second failover has made it the primary again
 
 
 async def failover_asked(world: World, _lengths: Lengths) -> None:
@@ -136,16 +136,15 @@ async def failover_asked(world: World, _lengths: Lengths) -> None:
     with suppress(RedisError):  # another Sentinel may be at it already
         await world.sentinels[0].failover()
     await _promoted(world, old)
-    await until(old.follows, world.setting.settles, f"{old.name} becomes a replica")
+    await _primary(world)
 
 
 async def _primary(world: World) -> Redis:
     async def agreed() -> bool:
-        """All Sentinels know the same primary, its replica follows it, and no failover is going on."""
+        """All Sentinels know each other and the same primary, its replica follows it, and no failover is going on."""
         ports = {await sentinel.primary() for sentinel in world.sentinels}
         replicas = [redis for redis in world.redises if redis.port not in ports]
-        flags = [await ask(sentinel.port, "SENTINEL", "MASTER", SERVICE) for sentinel in world.sentinels]
-        calm = not any("failover_in_progress" in str(known) or "_down" in str(known) for known in flags)
+        calm = all([await sentinel.is_calm(len(world.sentinels)) for sentinel in world.sentinels])
         return calm and len(ports) == 1 and all([await redis.follows() for redis in replicas])
 
     await until(agreed, world.setting.settles, "Sentinels agree")

@@ -122,6 +122,13 @@ class Sentinel(Process):
         assert isinstance(answer, list)
         return int(str(answer[1]))
 
+    async def is_calm(self, sentinels: int) -> bool:
+        """Whether it knows so many Sentinels, itself included, and sees nothing that is down or being changed."""
+        answer = await ask(self.port, "SENTINEL", "MASTER", self.service)
+        assert isinstance(answer, list)
+        known = dict(zip(map(str, answer[::2]), map(str, answer[1::2]), strict=True))
+        return known["flags"] == "master" and int(known["num-other-sentinels"]) == sentinels - 1
+
     async def failover(self) -> None:
         """Have the replica promoted."""
         await ask(self.port, "SENTINEL", "FAILOVER", self.service)

@@ -11,17 +11,13 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Everywhere
+from tests.browser.engine import ENGINES, HEARTBEAT
 from tests.browser.proxy import Cutting, Proxy, Stalling
 from tests.browser.site import Site, journal_page, listens
 from tests.browser.visitor import TRANSPORTS
 from tests.conftest import Server
 
 NAMES = ("one", "two", "three")
-HEARTBEAT = 2
-"""Seconds. WebKit 2.54 keeps what came close behind a piece of a stream until more comes (its bug 322545, mended in newer
-ones): a heartbeat is more, so nobody waits longer than that.
-"""
-ENGINES = ("chromium", "firefox", "webkit")
 
 
 def through(server: Server, proxies: dict[str, Any], **options: Any) -> str:
