@@ -48,7 +48,7 @@ def outcome(deferred):
 @given(
     steps, st.sampled_from([(1000, 10**7, 10**7, 9), (3, 10**7, 10**7, 2), (1000, 900, 10**7, 1), (5, 900, 1200, 3)])
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
     account = Account(f"example{next(numbers)}", ("s",), 30, *bounds)
     first, second = nodes
@@ -276,6 +276,23 @@ def test_positions_go_on_growing_when_the_clock_of_redis_is_put_back(nodes):
     for wire in wires:
         frames = wire.frames()
         assert (gaps(frames), texts(frames)) == ([], ["a", *map(str, range(6))])
+
+
+@pytest.mark.parametrize("notices", [0, 1])
+def test_positions_do_not_go_back_in_an_emptied_redis_whose_clock_is_behind(nodes, notices):
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    before = nodes[0].pushed("chat", "before")
+    nodes.settle()
+    nodes.command("FLUSHALL")
+    for world in nodes:
+        world.skew = -100_000_000
+    after = nodes[notices].pushed("chat", "after")
+    assert after > before
+    nodes.advance(3)
+    for wire in wires:
+        frames = [frame for frame in wire.frames() if frame["type"] != "heartbeat"]
+        assert texts(frames) == ["before", "after"]
+        assert kinds(frames) in (["push", "push"], ["push", "gap", "push"])
 
 
 def test_a_jump_of_an_hour_of_the_clock_of_redis_expires_what_is_too_old_and_loses_nothing_new(nodes):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cometify.engine.redis.book import MOST_READ
 from tests.contract.support import gaps, kinds, positions, texts
 from tests.engine.nodes import Nodes, joined
 from tests.memory import World
@@ -77,7 +78,7 @@ def conversation(nodes: Nodes) -> list[str]:
     push("chat")
     late.lose()
     nodes.advance(1)
-    for name in NAMES:
+    for name in ("tweets", "metrics", "tweets", "chat", "metrics"):
         push(name)
     nodes.advance(1)
     return made
@@ -87,7 +88,7 @@ def test_wherever_the_conversation_with_redis_is_cut_nothing_is_lost_or_doubled(
     first, second = nodes
     listeners = {
         "websocket": joined(first.websocket("identifiers=chat,metrics,tweets")),
-        "stream": joined(first.stream("identifiers=metrics:0,chat:0,tweets:0")),
+        "with internal ids": joined(first.websocket("identifiers=metrics:0,chat:0,tweets:0")),
         "elsewhere": joined(second.websocket("identifiers=chat,metrics,tweets")),
     }
     before = sum(transport.received for transport in first.reactor.transports)
@@ -97,7 +98,7 @@ def test_wherever_the_conversation_with_redis_is_cut_nothing_is_lost_or_doubled(
     for wire in listeners.values():
         wire.frames()
     cuts = 0
-    for left in range(1, whole, 11):
+    for left in range(1, whole, 17):
         first.reactor.left = left
         made = conversation(nodes)
         cuts += first.reactor.left is None
@@ -110,6 +111,51 @@ def test_wherever_the_conversation_with_redis_is_cut_nothing_is_lost_or_doubled(
             assert positions(frames) == sorted(set(positions(frames)))
             assert kinds(frames) == ["push"] * len(made), (left, name)
     assert cuts > 90
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_pushes_that_come_while_touch_is_found_again_keep_their_order(nodes, turns):
+    """Over more identifiers than are read in one go, of which those that are read first get pushes after that."""
+    first, second = nodes
+    many = [f"name{number}" for number in range(2 * MOST_READ + 3)]
+    wires = [
+        joined(getattr(first, transport)("identifiers=" + ",".join(many))) for transport in ("websocket", "stream")
+    ]
+    made = []
+    for _ in range(4):
+        second.pushed(many[-1], made.append(f"text {len(made)}") or made[-1])
+        nodes.settle()
+        first.reactor.transports[0].lose()
+        for step in range(150):
+            first.reactor.advance(0.02 if step % turns == 0 else 0)
+            first.reactor.pump()
+            if step % 2:
+                second.pushed(many[-step % len(many)], made.append(f"text {len(made)}") or made[-1])
+        nodes.find()
+        nodes.advance(1)
+    for wire in wires:
+        frames = [frame for frame in wire.frames() if frame["type"] != "heartbeat"]
+        assert kinds(frames) == ["push"] * len(made)
+        assert texts(frames) == made
+        assert positions(frames) == sorted(set(positions(frames)))
+
+
+@pytest.mark.parametrize("ahead", [5, 0])
+def test_a_push_that_does_not_follow_what_was_heard_is_not_taken_but_read(nodes, ahead):
+    """One was missed before it, or it comes out of the past."""
+    first, second = nodes
+    wire = joined(first.websocket("identifiers=chat"))
+    position = second.pushed("chat", "one")
+    nodes.settle()
+    head = b'{"type":"push","identifier":"chat","push_id":null,"text":"forged","position":'
+    text = b"%d %d %d 0 - %b" % (position - 1000, position + ahead, position + ahead, head)
+    nodes.command("PUBLISH", f"cometify:{first.database}:{{37282591}}:chat", text)
+    second.pushed("chat", "two")
+    nodes.settle()
+    nodes.find()
+    nodes.advance(1)
+    frames = wire.frames()
+    assert (gaps(frames), texts(frames)) == ([], ["one", "two"])
 
 
 def test_who_joins_while_touch_is_lost_is_refused_and_may_come_again(nodes):
