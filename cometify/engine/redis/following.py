@@ -156,8 +156,10 @@ class Following:
         told = f"{book.account.api_key} {number}"
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
-            READ, book.name, book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, *arguments
-        )
+            READ, book.name,
+            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, book.heard,
+            *arguments,
+        )  # fmt: skip
 
     def _read_part(self, answer: list[Any], book: Book, ask: Ask, names: list[str], commands: Link) -> None:
         if book.asking is not ask:

@@ -7,7 +7,7 @@
 -- node over its subscription as well: when it hears that, it has heard every push up to there.
 
 local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local keep_bytes, node_id = tonumber(ARGV[5]), ARGV[6]
+local keep_bytes, node_id, heard = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
 local position, began, bytes = open(pushed, seen, 0)
@@ -28,8 +28,17 @@ local function first_above(pushes, since)
     return low
 end
 
-local unsaid = redis.call('LINDEX', NAME .. ':unsaid', 0)
-local mark = unsaid and tonumber(unsaid:match('^%S+ %d+ %d+ (%d+)')) - 1 or position
+-- The position of the first push that is not said yet, if there is one.
+local function first_unsaid()
+    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
+end
+
+local unsaid = first_unsaid()
+if unsaid and unsaid <= heard then -- it was said: a replica was promoted that had the push before it knew of that
+    say(heard)
+    unsaid = first_unsaid()
+end
+local mark = unsaid and unsaid - 1 or position
 
 local function read(pushes, since)
     local first, last = first_above(pushes, since), unsaid and first_above(pushes, mark) or -1
@@ -37,7 +46,7 @@ local function read(pushes, since)
 end
 
 local answer = {digits(mark), digits(position)}
-for index = 7, #ARGV, 2 do
+for index = 8, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
     local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
