@@ -158,7 +158,7 @@ class Following:
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
             READ, book.name,
-            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, known,
+            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
             *arguments,
         )  # fmt: skip
 

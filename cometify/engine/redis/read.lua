@@ -1,14 +1,14 @@
 -- What is kept of some identifiers, each above some position; of none, it only tells the time of the account.
 --
 -- `told` is said with it. `known`: the identifier of the push at `pushed`, after a loss of touch: a Redis that has not got
--- that push has gone back in time, although it has heard of later ones since.
+-- that push has gone back in time, although it has heard of later ones since. `heard`: what the node has heard up to.
 --
 -- Answers {mark, position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. Everything up to the mark is
 -- published, and nothing above it is read; it is the position, unless something is not said yet. The mark is told to the
 -- node over its subscription as well: when it hears that, it has heard every push up to there.
 
 local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local keep_bytes, node_id, known = tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local keep_bytes, node_id, known, heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
 -- The index of the first push above `since`.
@@ -23,6 +23,11 @@ local function first_above(pushes, since)
         end
     end
     return low
+end
+
+-- The position of the first push that is not said yet, if there is one.
+local function first_unsaid()
+    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
 end
 
 -- Whether the push that the node knows of was never pushed here, as far as can be told.
@@ -48,8 +53,12 @@ local position, began, bytes = open(pushed, seen, 0)
 close(position, drop(position - KEPT, bytes, keep_bytes))
 redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
 
-local unsaid = redis.call('LINDEX', NAME .. ':unsaid', 0)
-local mark = unsaid and tonumber(unsaid:match('^%S+ %d+ %d+ (%d+)')) - 1 or position
+local unsaid = first_unsaid()
+if unsaid and unsaid <= heard then -- it was said: a replica was promoted that had the push before it knew of that
+    say(heard)
+    unsaid = first_unsaid()
+end
+local mark = unsaid and unsaid - 1 or position
 
 local function read(pushes, since)
     local first, last = first_above(pushes, since), unsaid and first_above(pushes, mark) or -1
@@ -57,7 +66,7 @@ local function read(pushes, since)
 end
 
 local answer = {digits(mark), digits(position)}
-for index = 8, #ARGV, 2 do
+for index = 9, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
     local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
