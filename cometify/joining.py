@@ -43,7 +43,7 @@ class Joining:
     """`seconds`: a clock that never goes back.
 
     `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
-    joined and were sent away, both by the code that they were told.
+    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Joining:
         self._pulse = pulse
         self._expiry = expiry
         self._places = Placing(census, engine.places, seconds)
-        self._draining = False
+        self.draining = False
         self.joined: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
@@ -78,7 +78,7 @@ class Joining:
         Fails with `Refused`. What the listener had is as it was then.
         """
         try:
-            if self._draining:
+            if self.draining:
                 raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
             wall = self._expiry.wall()
             rights = [group.right(account, wall) for group in ask.groups]
@@ -211,7 +211,7 @@ class Joining:
         # A view that everybody has left is forgotten; there may be another one like it by now.
         view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
         until = ticket.place.until
-        if view is None or self._draining or until <= self._expiry.wall():
+        if view is None or self.draining or until <= self._expiry.wall():
             return False
         position = min(positions)
         now = max(self._engine.mark(ticket.account.api_key), view.head)
@@ -290,6 +290,6 @@ class Joining:
 
     def drain(self, after: Callable[[], int]) -> None:
         """Let nobody join any more and send everybody away, to come back after so many milliseconds."""
-        self._draining = True
+        self.draining = True
         for listener, _place in self._places:
             listener.drain(after())

@@ -107,11 +107,13 @@ class OpenEndpoint(ListeningEndpoint):
         joined.addCallback(self._take_over, request, listener)
         joined.addErrback(self.failed, request)
 
-    @staticmethod
-    def _take_over(_none: None, request: Exchange, listener: Connection) -> None:
+    def _take_over(self, _none: None, request: Exchange, listener: Connection) -> None:
         if listener.state is not State.GONE:
             take_over(request, listener)
-        elif not request.gone:
+        elif not request.gone:  # it was ended while it joined, when nothing could be written to it yet
+            account_of(request, self.node)
+            if self.node.joining.draining:
+                raise Refused(errors.DRAINING, "The server is going down: come back in a moment.")
             raise Refused(errors.REPLACED, "The same listener id has connected again meanwhile.")
 
     def _head(self, request: Exchange, form: Form) -> bytes:

@@ -337,6 +337,34 @@ def test_a_secret_that_is_revoked_while_somebody_joins_gives_no_right(nodes, tra
     assert texts(wire.frames()) == ["public"]
 
 
+@pytest.mark.parametrize("transport", ["stream", "events", "poll"])
+@pytest.mark.parametrize("turns", range(4))
+def test_who_is_sent_away_while_joining_is_told_why(nodes, transport, turns):
+    world = nodes[0]
+    settings = world.server.settings
+
+    def ended(by, query="identifiers=chat"):
+        wire = world.connect()
+        wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/{transport}?{query}"))
+        for _ in range(turns):
+            world.reactor.advance(0)
+            world.reactor.pump()
+        if wire.answered:
+            return None
+        by()
+        world.settle()
+        return wire.head[0], wire.body().decode()
+
+    removed = ended(lambda: world.server.change_accounts(type(settings)((Account("2", ("s",)),))))
+    world.server.change_accounts(settings)
+    same = "identifiers=chat&listener=12345678"
+    replaced = ended(lambda: nodes[0].websocket(same), same)
+    drained = ended(world.server.drain)
+    for told, code in ((removed, "not_authorized"), (replaced, "replaced"), (drained, "draining")):
+        assert told is None or code in told[1] or (code == "draining" and '"reconnect"' in told[1])
+    assert turns or None not in (removed, replaced, drained)
+
+
 UPGRADE = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
