@@ -44,6 +44,9 @@ tools:
 	@scripts/need php php-cli
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
+	@scripts/need firefox-esr firefox-esr
+	@scripts/need WebKitWebDriver webkit2gtk-driver
+	@scripts/need Xvfb xvfb
 	@scripts/need gcc gcc libc6-dev
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy

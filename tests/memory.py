@@ -17,7 +17,7 @@ from cometify.core.push import Draft
 from cometify.service import Cometify
 from cometify.settings import Settings
 from cometify.transports.http import Site
-from tests.redis import Redis
+from tests.redis import RedisServer
 from tests.sockets import SocketReactor
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
@@ -44,25 +44,33 @@ class Transport(StringTransport):
 
 class World:
     """`advance` is how time passes. The engine's clock begins at START, in microseconds, the wall clock (Unix seconds) with
-    it: `skew` and `wall_skew` are by how much each has been put forward since.
+    it: `skew` and `wall_skew` are by how much each has been put forward since. `beside`: be another node of that one's
+    Redis, at the same time.
     """
 
-    redis: ClassVar[Redis | None] = None
+    redis: ClassVar[RedisServer | None] = None
     """Where the worlds that are made from now on keep their pushes, each in a database of its own."""
     made: ClassVar[list["World"]] = []
 
-    def __init__(self, *accounts: Account, began: float = 3600.0, database: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *accounts: Account, began: float = 3600.0, beside: "World | None" = None, **settings: Any
+    ) -> None:
         accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
         self.skew = self._suspended = 0
         self.wall_skew = 0.0
         self.reactor: Any = MemoryReactorClock()
         if self.redis is not None:
             self.reactor = SocketReactor(self._tell_time)
-            database = len(self.made) if database is None else database
-            settings["redis"] = Location(path=self.redis.path, database=database)
+            self.database = len(self.made) if beside is None else beside.database
+            settings["redis"] = Location(path=self.redis.path, database=self.database)
         self.made.append(self)
         self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
+        if beside is not None:
+            self.reactor.rightNow, self._suspended = beside.reactor.rightNow, beside._suspended
         self.server.startService()
+        if beside is not None:
+            self.settle()
+            return
         if self.redis is not None:
             self._begin(accounts)
         # Past everything that is told because the memory begins only now.

@@ -14,7 +14,7 @@ from typing import Any
 import hiredis
 
 
-class Redis:
+class RedisServer:
     """`options`: more of redis-server's command line. Nothing is written to the disk, unless they say so."""
 
     def __init__(self, folder: Path, *options: str, moved: bool = False) -> None:
@@ -27,20 +27,20 @@ class Redis:
         self.clock = MovedClock(folder) if moved else None
         self._connection: RedisConnection | None = None
 
-    def start(self, command: str = "redis-server") -> "Redis":
+    def start(self, password: str | None = None) -> "RedisServer":
         options = ["--port", "0", "--unixsocket", self.path, "--dir", str(self.folder), "--logfile", str(self.log)]
         kept = ["--save", "", "--appendonly", "no"]
         environment = {} if self.clock is None else self.clock.environment
         self.process = subprocess.Popen(
-            [command, *options, *kept, *self.options],
+            ["redis-server", *options, *kept, *self.options],
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self.wait_for()
+        self._wait_for(password)
         return self
 
-    def wait_for(self) -> None:
+    def _wait_for(self, password: str | None) -> None:
         """Wait until it answers."""
         assert self.process is not None
         until = time.monotonic() + 10
@@ -48,6 +48,8 @@ class Redis:
             assert self.process.poll() is None, self.log.read_text()
             with suppress(OSError, EOFError):
                 with RedisConnection(self.path) as connection:
+                    if password is not None:
+                        connection.command("AUTH", password)
                     answer = connection.command("PING")
                 if not isinstance(answer, hiredis.ReplyError) or not str(answer).startswith("LOADING"):
                     return

@@ -79,8 +79,9 @@ class SocketTransport:
         """Hand over what has come, up to so many bytes; False if there was nothing."""
         if self.socket is None:
             return False
+        left = self.reactor.left
         try:
-            data = self.socket.recv(most, socket.MSG_DONTWAIT)
+            data = self.socket.recv(most if left is None else max(1, min(most, left)), socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -88,19 +89,26 @@ class SocketTransport:
         if data:
             self.received += len(data)
             self.reactor.moved |= len(data) > ROOM  # then Redis may have more, which it writes when there is room
+            if left is not None:
+                self.reactor.left = left - len(data) if left > len(data) else None
             self.protocol.dataReceived(data)
+            if left is not None and self.reactor.left is None:
+                self.lose()
         else:
             self.lose()
         return True
 
 
 class SocketReactor(MemoryReactorClock):
-    """`moved`: whether anything was sent since all was quiet. `tell`: called when time has passed, before anything is done."""
+    """`moved`: whether anything was sent since all was quiet. `tell`: called when time has passed, before anything is done.
+    `left`: after so many bytes more from Redis the connection that brings them is cut; None: never.
+    """
 
     def __init__(self, tell: Callable[[], None]) -> None:
         super().__init__()
         self._tell = tell
         self.transports: list[SocketTransport] = []
+        self.left: int | None = None
         self.moved = False
         self._barrier: RedisConnection | None = None
 

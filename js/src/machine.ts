@@ -23,8 +23,11 @@ export const SUSPECT = 2_000;
 export const PROOF = 5_000;
 /** A transport that connects but breaks before its proof is left after so many times. */
 export const BRIEF = 3;
-/** An HTTP answer that was whole sooner than this and brought nothing is not asked for again at once. */
-export const EMPTY = 1_000;
+/**
+ * An HTTP answer that was whole sooner than this and brought nothing is not asked for again at once.
+ * Well below the shortest heartbeat, after which a poll of a quiet identifier comes back like that.
+ */
+export const EMPTY = 500;
 /** The first and the longest delay before connecting again, which chance then shortens. */
 export const BACKOFF = 1_000;
 export const LONGEST = 30_000;

@@ -149,6 +149,12 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due(), 'close, open poll, connecting'],
     [(r) => r.cut(), 'close, open websocket, connecting'],
   ],
+  'the poll of a quiet identifier is asked for again at once, however short the heartbeat is': [
+    start,
+    [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
+    [(r) => r.later(990).heartbeat(1190).whole(), 'close, open poll'],
+    [(r) => r.later(990).heartbeat(2180).whole(), 'close, open poll'],
+  ],
   'empty answers in a hurry are not asked for in a circle': [
     start,
     [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],

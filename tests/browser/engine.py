@@ -11,7 +11,14 @@ import pytest
 
 from tests.conftest import free_ports
 
-__all__ = ["Engine", "Tab", "end", "find", "free_ports"]
+__all__ = ["ENGINES", "HEARTBEAT", "Engine", "Tab", "end", "find", "free_ports"]
+
+ENGINES = ("chromium", "firefox", "webkit")
+
+HEARTBEAT = 2
+"""Seconds, of servers that pages in all engines listen to. WebKitGTK 2.54 holds back what came close behind another piece
+of a stream until more comes (WebKit's bug 322545, mended in newer ones). A heartbeat is more: that bounds it.
+"""
 
 
 class Tab(ABC):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.browser.chromium import Chromium
 from tests.browser.conftest import Everywhere
+from tests.browser.engine import HEARTBEAT
 from tests.browser.proxy import Proxy, Stalling
 from tests.browser.site import Site, journal_page, listens
 from tests.browser.tabs import PlainChromium
@@ -33,7 +34,7 @@ def all_got(count: int) -> str:
 
 @pytest.fixture
 def server(make_server: Callable[..., Server]) -> Server:
-    return make_server(heartbeat=2)
+    return make_server(heartbeat=HEARTBEAT)
 
 
 def test_page_that_is_left_stays_in_the_back_forward_cache_and_misses_nothing(

@@ -4,7 +4,7 @@ within how many seconds from its start a page has its push.
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.browser.boxes import Buffering, Failing, HAProxy, Impatient, KillingWebSocket, Nginx, NoWebSocket, Turning
 from tests.browser.conftest import Everywhere
-from tests.browser.engine import Tab
+from tests.browser.engine import ENGINES, HEARTBEAT, Tab
 from tests.browser.site import Site, journal_page, listens
 from tests.browser.visitor import TRANSPORTS
 from tests.conftest import Server
@@ -43,15 +43,8 @@ class Network(NamedTuple):
     seconds: float
     before: str = ""
 
-    def tried_by(self, engine: str) -> list[str]:
-        return tried_by(engine, self.tried)
-
-
-def tried_by(engine: str, tried: list[str]) -> list[str]:
-    """In WebKit, which may hold back what a stream has brought, pages poll instead."""
-    if engine != "webkit" or "stream" not in tried:
-        return tried
-    return [*tried[: tried.index("stream")], "poll"]
+    def bound(self, engine: str) -> float:
+        return self.seconds + (HEARTBEAT if engine == "webkit" and self.tried[-1] == "stream" else 0)
 
 
 NETWORKS = {
@@ -90,20 +83,20 @@ NETWORKS = {
 def test_page_gets_its_pushes_through(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere, tmp_path: Path, network: Network
 ):
-    server = make_server()
+    server = make_server(heartbeat=HEARTBEAT)
     server.pushed("net", "early")
     with network.box(server.port, tmp_path) as box:
         tabs = everywhere(site.add(journal_page(box.port, listens({"net": 0}), before=network.before)))
         for engine, tab in tabs.items():
             tab.until("journals.page.got.length >= 1", show="journals")
-            assert seconds_to_first(tab) < network.seconds, engine
+            assert seconds_to_first(tab) < network.bound(engine), engine
         pushed = time.monotonic()
         server.pushed("net", "live")
         for engine, tab in tabs.items():
             tab.until("journals.page.got.length >= 2", show="journals")
-            assert time.monotonic() - pushed < 1, engine
+            assert time.monotonic() - pushed < (HEARTBEAT + 1 if engine == "webkit" else 1), engine
             assert tab.evaluate("journals.page.got") == [["net", "early"], ["net", "live"]], engine
-            assert transports_tried(tab) == network.tried_by(engine), engine
+            assert transports_tried(tab) == network.tried, engine
             # The server's memory is younger than the ten minutes that were asked for: that is told, and once.
             assert tab.evaluate("[journals.page.gaps, journals.page.listener.state]") == [[["net"]], "connected"], (
                 engine
@@ -113,7 +106,7 @@ def test_page_gets_its_pushes_through(
 def test_page_leaves_a_websocket_that_is_killed_after_300_ms_within_five_seconds_and_misses_nothing(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere
 ):
-    server = make_server(heartbeat=2)
+    server = make_server(heartbeat=HEARTBEAT)
     with KillingWebSocket(server.port) as box:
         # Between the three attempts a page waits for half a second and for one.
         tabs = everywhere(site.add(journal_page(box.port, listens("killed"), chance=0.5)))
@@ -129,7 +122,7 @@ def test_page_leaves_a_websocket_that_is_killed_after_300_ms_within_five_seconds
         for engine, tab in tabs.items():
             tab.until(f"journals.page.got.length >= {len(texts)}", show="journals.page.states")
             assert tab.evaluate("journals.page.got") == texts, engine
-            assert transports_tried(tab) == tried_by(engine, ["websocket", "stream"]), engine
+            assert transports_tried(tab) == ["websocket", "stream"], engine
             states = tab.evaluate("journals.page.states")
             settled = next(at for state, transport, at in states if state == "connected" and transport != "websocket")
             assert (settled - states[0][2]) / 1000 < 5, engine
@@ -139,7 +132,7 @@ def test_page_leaves_a_websocket_that_is_killed_after_300_ms_within_five_seconds
 def test_page_whose_connections_are_all_ended_at_ten_seconds_gets_each_push_once_within_two(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere
 ):
-    server = make_server(heartbeat=2)
+    server = make_server(heartbeat=HEARTBEAT)
     with Impatient(server.port, 10) as box:
         statements = [listens("cut", transport, transports=[transport]) for transport in TRANSPORTS]
         tabs = everywhere(site.add(journal_page(box.port, *statements, chance=0.5)))
@@ -167,28 +160,25 @@ def test_page_that_was_answered_502_and_html_four_times_has_its_push_within_four
     server: Server, site: Site, everywhere: Everywhere
 ):
     server.pushed("gateway", "early")
-    boxes = [Failing(server.port, 4) for _ in range(3)]
-    try:
+    with ExitStack() as stack:
+        boxes = {engine: stack.enter_context(Failing(server.port, 4)) for engine in ENGINES}
         urls = {
             engine: site.add(
                 journal_page(server.port, listens({"gateway": 0}, server=f"http://127.0.0.1:{box.port}"), chance=0.9)
             )
-            for engine, box in zip(("chromium", "firefox", "webkit"), boxes, strict=True)
+            for engine, box in boxes.items()
         }
         for engine, tab in everywhere(urls).items():
             tab.until("journals.page.got.length >= 1", show="journals")
             assert seconds_to_first(tab) < 4, engine
             assert tab.evaluate("journals.page.errors") == ["unreachable"], engine
-        assert [box.left for box in boxes] == [0, 0, 0]
-    finally:
-        for box in boxes:
-            box.close()
+        assert [box.left for box in boxes.values()] == [0, 0, 0]
 
 
 def test_page_leaves_websocket_when_the_way_stops_to_let_it_through(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere
 ):
-    server = make_server(heartbeat=2)
+    server = make_server(heartbeat=HEARTBEAT)
     later = "window.later = 0; { const now = Date.now; Date.now = () => now() + window.later; }"
     with Turning(server.port) as box:
         tabs = everywhere(site.add(journal_page(box.port, listens("turned"), before=later)))
@@ -203,5 +193,5 @@ def test_page_leaves_websocket_when_the_way_stops_to_let_it_through(
         for engine, tab in tabs.items():
             tab.until("journals.page.got.length >= 2", show="journals")
             assert tab.evaluate("journals.page.got") == [["turned", "by WebSocket"], ["turned", "some other way"]]
-            assert transports_tried(tab) == tried_by(engine, ["websocket", "stream"]), engine
+            assert transports_tried(tab) == ["websocket", "stream"], engine
         eventually(lambda: box.refused >= 3)

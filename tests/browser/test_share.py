@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from tests.browser.conftest import Everywhere
-from tests.browser.engine import Engine, Tab
+from tests.browser.engine import ENGINES, HEARTBEAT, Engine, Tab
 from tests.browser.site import Site, journal_page, listens
 from tests.browser.test_life import listeners
 from tests.conftest import Server
@@ -17,10 +17,10 @@ TABS = 8
 
 @pytest.fixture
 def server(make_server: Callable[..., Server]) -> Server:
-    return make_server(heartbeat=2)
+    return make_server(heartbeat=HEARTBEAT)
 
 
-@pytest.fixture(params=["chromium", "firefox", "webkit"])
+@pytest.fixture(params=ENGINES)
 def open_tab(request: pytest.FixtureRequest, _engines: dict[str, Engine]) -> Iterator[Callable[[str], Tab]]:
     """Opens a tab in the engine."""
     opened: list[Tab] = []

@@ -11,7 +11,7 @@ from twisted.logger import globalLogPublisher
 
 import tests.core.conftest  # noqa: F401 - how long Hypothesis looks
 from tests.memory import World
-from tests.redis import Redis
+from tests.redis import RedisServer
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
-    """One for all tests of this process."""
-    redis = Redis(tmp_path_factory.mktemp("redis"), moved=True).start()
+def moved_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for all tests of this process, whose clock the test moves."""
+    redis = RedisServer(tmp_path_factory.mktemp("redis"), moved=True).start()
     yield redis
     redis.stop()
 
@@ -50,7 +50,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """What the worlds of a test keep their pushes in."""
     name = getattr(request, "param", "memory")
     if name == "redis":
-        World.redis = request.getfixturevalue("redis")
+        World.redis = request.getfixturevalue("moved_redis")
     yield name
     if name == "redis":
         World.redis.command("FLUSHALL")

@@ -183,3 +183,33 @@ def test_minutes_that_are_over_are_forgotten_and_the_others_not():
         census.charge(other, ACCOUNT, 1, MINUTE)
     census.expire(10 * MINUTE)
     census.charge(other, ACCOUNT, most, 10 * MINUTE)
+
+
+def test_who_is_told_of_freed_places_hears_of_each_once():
+    freed, many = [], Account("37282591", ("secret",))
+    census = Census(lambda household, listener: freed.append((household, listener)))
+    for number, name in enumerate(("gone", "polls", "moved", "stays")):
+        census.take(HOME, many, name, number, 0.0)
+    census.leave(HOME, "gone", 0)
+    census.leave(HOME, "gone", 0)
+    census.leave(HOME, "polls", 1, keep_until=10.0)
+    assert freed == [(HOME, "gone")]
+    assert census.remove(HOME, "moved") == 2
+    census.leave(HOME, "moved", 2)
+    census.expire(10.0)
+    assert freed == [(HOME, "gone"), (HOME, "moved"), (HOME, "polls")]
+
+
+def test_a_place_is_had_while_it_is_kept_and_not_after_it_was_removed():
+    census = Census()
+    assert not census.has(HOME, "one")
+    assert census.remove(HOME, "one") is None
+    census.take(HOME, ACCOUNT, "one", "holder", 0.0)
+    assert census.has(HOME, "one")
+    assert not census.has(HOME, "other")
+    assert census.remove(HOME, "other") is None
+    census.leave(HOME, "one", "holder", keep_until=10.0)
+    assert census.has(HOME, "one")
+    assert census.remove(HOME, "one") is None
+    assert not census.has(HOME, "one")
+    assert len(census) == 0

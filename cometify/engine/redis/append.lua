@@ -26,7 +26,7 @@ if key ~= '' then
 end
 
 -- Was its nonce seen, or its signature accepted for another identifier?
-if nonce ~= '' and not redis.call('SET', NAME .. ':n:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
+if nonce ~= '' and not redis.call('SET', NAME .. ':once:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
     return {'nonce'}
 end
 

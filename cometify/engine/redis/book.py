@@ -54,6 +54,7 @@ class Book:
         self.name = name_of(account.api_key)
         self.began: int | None = None
         self.marked = self.heard = self.pushed = self.seen = 0
+        self.pushed_to = ""  # the identifier of the push at `pushed`
         self.last: dict[str, int] = {}
         """Of each ring: up to where it has everything."""
         self.starting: dict[str, list[Push]] = {}
@@ -105,14 +106,15 @@ class Book:
         """A push was heard, or read, that comes next."""
         ring = self.rings[push.identifier]
         self.last[push.identifier] = self.heard = push.position
-        self.knows_of(push.position)
+        self.knows_of(push.identifier, push.position)
         self.shelf.put(ring, push, self.account)
         self.drop(push.position)
         self._announce(ring, push)
 
-    def knows_of(self, position: int) -> None:
+    def knows_of(self, identifier: str, position: int) -> None:
         """There is a push at `position`."""
-        self.pushed = max(self.pushed, position)
+        if position > self.pushed:
+            self.pushed, self.pushed_to = position, identifier
         self.seen = max(self.seen, position)
 
     def mark(self, position: int) -> None:

@@ -142,7 +142,7 @@ class RedisEngine:
         answered.addCallback(self._appended)
         if self._confirming.replicas:
             answered.addCallback(self._confirm, commands, book)
-        return answered.addCallbacks(_answered, self._not_taken, (book,))
+        return answered.addCallbacks(_answered, self._not_taken, (book, name))
 
     @staticmethod
     def _appended(answer: list[bytes]) -> Receipt:
@@ -204,8 +204,8 @@ class RedisEngine:
                 del self._leaving[channel]
 
 
-def _answered(receipt: Receipt, book: Book) -> Receipt:
-    book.knows_of(receipt.position)
+def _answered(receipt: Receipt, book: Book, name: str) -> Receipt:
+    book.knows_of(name, receipt.position)
     return receipt
 
 

@@ -154,10 +154,11 @@ class Following:
         self, book: Book, commands: Link, number: int, names: list[str], since: Mapping[str, int]
     ) -> Deferred[Any]:
         told = f"{book.account.api_key} {number}"
+        known = book.pushed_to if book in self._unread else ""
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
             READ, book.name,
-            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, book.heard,
+            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
             *arguments,
         )  # fmt: skip
 

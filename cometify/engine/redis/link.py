@@ -38,7 +38,7 @@ class Link(HiredisProtocol):
         self._subscribing: deque[tuple[int, defer.Deferred[None]]] = deque()
         self.heard: Heard | None = None
         self.lost: Callable[[str], None] | None = None
-        self._why = "the connection was closed"
+        self._why: str | None = None
 
     def connectionMade(self) -> None:
         """Nothing by itself: see `introduce`."""
@@ -131,14 +131,21 @@ class Link(HiredisProtocol):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         self.connected = 0
+        why = self._why or _reason(reason)
         waiting, self._waiting = self._waiting, deque()
         subscribing, self._subscribing = self._subscribing, deque()
         for _since, reply in waiting:
-            reply.errback(NotConnected(self._why))
+            reply.errback(NotConnected(why))
         for _left, done in subscribing:
-            done.errback(NotConnected(self._why))
+            done.errback(NotConnected(why))
         if self.lost is not None:
-            self.lost(self._why)
+            self.lost(why)
+
+
+def _reason(lost: Failure) -> str:
+    if lost.check(ConnectionDone):
+        return "the connection was closed"
+    return f"the connection was lost ({lost.getErrorMessage() or type(lost.value).__name__})"
 
 
 class _Links(Factory):

@@ -1,0 +1,112 @@
+"""A page that listens to more while it runs, and one whose right comes from tokens that end."""
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Everywhere
+from tests.browser.engine import ENGINES, HEARTBEAT
+from tests.browser.site import Site, journal_page, listens
+from tests.browser.visitor import TRANSPORTS
+from tests.conftest import Server
+from tests.wire import jwt, secure_key
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    return make_server(heartbeat=HEARTBEAT)
+
+
+def got(count: int) -> str:
+    return f"Object.values(journals).every(({{got}}) => got.length >= {count})"
+
+
+def test_page_joins_and_parts_at_run_time_and_what_it_had_joined_before_misses_nothing(
+    server: Server, site: Site, everywhere: Everywhere
+):
+    statements = [listens("first", transport, transports=[transport]) for transport in TRANSPORTS]
+    more = f"const more = {json.dumps({'secureKey': secure_key('Second')})};"
+    subscribe = """
+    var called = {};
+    function subscribe() {
+      for (const [name, {listener}] of Object.entries(journals)) {
+        called[name] = [];
+        listener.subscribe('Second', {...more, callback: (...all) => called[name].push(all)});
+      }
+    }
+    function unsubscribe(identifier) {
+      for (const {listener} of Object.values(journals)) listener.unsubscribe(identifier);
+    }
+    """
+    tabs = everywhere(site.add(journal_page(server.port, *statements, more, subscribe)))
+    for tab in tabs.values():
+        tab.until("connected()", show="journals")
+    server.pushed("second", "too early", secret=1)
+    server.pushed("first", "before")
+    for tab in tabs.values():
+        tab.until(got(1), show="journals")
+        tab.evaluate("subscribe()")
+    count = 1
+    joined = "Object.values(called).every((calls) => calls.length)"
+    while not all(tab.evaluate(joined) for tab in tabs.values()):
+        server.pushed("first", f"while it joins {count}")
+        server.pushed("second", f"secret {count}", secret=1)
+        count += 1
+        assert count < 1000
+    server.pushed("first", "the last of the first")
+    for engine, tab in tabs.items():
+        last = "got.some(([, text]) => text === 'the last of the first')"
+        tab.until(f"Object.values(journals).every(({{got}}) => {last})", show="journals")
+        for transport in TRANSPORTS:
+            every = tab.evaluate(f"journals.{transport}.got")
+            first = [text for name, text in every if name == "first"]
+            expected = [f"while it joins {number}" for number in range(1, count)]
+            assert first == ["before", *expected, "the last of the first"], (engine, transport)
+            second = [text for name, text in every if name == "Second"]
+            assert second == [f"secret {number}" for number in range(count - len(second), count)], (engine, transport)
+            assert tab.evaluate(f"called.{transport}") == [[text, None, "Second"] for text in second]
+        tab.evaluate("unsubscribe('first')")
+        tab.evaluate("(Object.values(journals).forEach((journal) => { journal.got = []; }), true)")
+    for text in ("after", "and after"):
+        server.pushed("first", "unheard")
+        server.pushed("second", text, secret=1)
+    for engine, tab in tabs.items():
+        tab.until(got(2), show="journals")
+        for transport in TRANSPORTS:
+            expected = [["Second", "after"], ["Second", "and after"]]
+            assert tab.evaluate(f"journals.{transport}.got") == expected, (engine, transport)
+            assert tab.evaluate(f"journals.{transport}.gaps") == []
+
+
+def test_page_asks_for_a_new_token_before_the_old_one_ends_and_gets_every_secret_push_once(
+    server: Server, site: Site, everywhere: Everywhere
+):
+    def tokens() -> list[str]:
+        now = int(time.time())
+        return [jwt({"exp": now + lasts, "identifiers": ["tok*"]}) for lasts in (5, 60)]
+
+    urls: dict[str, str] = {}
+    for engine in ENGINES:
+        page = [f"const tokens = {json.dumps(tokens())}; var asked = {{}};"]
+        for transport in TRANSPORTS:
+            options = {"apiKey": 37282591, "identifiers": ["tokened"], "transports": [transport]}
+            ask = f"token: async () => tokens[asked.{transport} = (asked.{transport} || 0) + 1, asked.{transport} - 1]"
+            page.append(f"listen('{transport}', {{...{json.dumps(options)}, {ask}}});")
+        urls[engine] = site.add(journal_page(server.port, *page))
+    tabs = everywhere(urls)
+    for tab in tabs.values():
+        tab.until("connected()", show="[journals, asked]")
+    texts: list[list[str]] = []
+    until = time.monotonic() + 6
+    while time.monotonic() < until:
+        texts.append(["tokened", str(len(texts))])
+        server.push("tokened", texts[-1][1], secret=1)
+        time.sleep(0.05)
+    for engine, tab in tabs.items():
+        tab.until(got(len(texts)), show="[journals, asked]")
+        for transport in TRANSPORTS:
+            assert tab.evaluate(f"journals.{transport}.got") == texts, (engine, transport)
+            journal = tab.evaluate(f"[journals.{transport}.gaps, journals.{transport}.errors, asked.{transport}]")
+            assert journal == [[], [], 2], (engine, transport)
