@@ -44,7 +44,7 @@ class RedisEngine:
         self._lost = lost
         self._node = secrets.token_hex(8)
         self._prefix = f"cometify:{location.database}:"
-        self._touch = Touch(reactor, location, self)
+        self._touch = Touch(reactor, location, self, apart=wait > 0)
         self._books: dict[str, Book] = {}
         self._leaving: dict[Channel, float] = {}
         self._following = Following(self._touch, self._node, self._prefix, self._books, reactor.callLater, self._found)
@@ -92,9 +92,11 @@ class RedisEngine:
 
     def _say_unsaid(self, book: Book, position: int) -> None:
         """Pushes wait to be published that their own node, perhaps, has not lived to see."""
-        commands = self._touch.commands
-        if commands is not None:
-            self._confirming.confirm(commands, book.name, position).addErrback(lambda _failure: None)
+        pushes = self._touch.pushes
+        if pushes is not None:
+            # Something to wait for on this connection: what came before it on others has arrived then, too.
+            pushes.execute_command(b"HSET", book.name, b"again", position).addErrback(lambda _failure: None)
+            self._confirming.confirm(pushes, book.name, position).addErrback(lambda _failure: None)
 
     def _say_places_again(self) -> None:
         self._said_again = self._reactor.seconds()
@@ -116,10 +118,10 @@ class RedisEngine:
         return book
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
-        commands = self._touch.commands
-        if commands is None or not self.available:
+        pushes = self._touch.pushes
+        if pushes is None or not self.available:
             return defer.fail(_unavailable())
-        if len(commands) > MOST_IN_FLIGHT:
+        if len(pushes) > MOST_IN_FLIGHT:
             return defer.fail(
                 Refused(
                     errors.OVERLOADED, "More is pushed than Redis takes; nothing was pushed: push again in a moment."
@@ -128,7 +130,7 @@ class RedisEngine:
         book = self._book(account)
         name = draft.identifier.folded
         remembers = draft.signature is not None and account.signature_memory > 0
-        answered = commands.run(
+        answered = pushes.run(
             APPEND, book.name,
             name, push_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
             book.seen, book.pushed,
@@ -141,7 +143,7 @@ class RedisEngine:
         )  # fmt: skip
         answered.addCallback(self._appended)
         if self._confirming.replicas:
-            answered.addCallback(self._confirm, commands, book)
+            answered.addCallback(self._confirm, pushes, book)
         return answered.addCallbacks(_answered, self._not_taken, (book, name))
 
     @staticmethod
@@ -157,8 +159,8 @@ class RedisEngine:
             raise refusals.nonce_reused()
         raise refusals.signature_reused(answer[1].decode())
 
-    def _confirm(self, receipt: Receipt, commands: Any, book: Book) -> Deferred[Receipt]:
-        confirmed = self._confirming.confirm(commands, book.name, receipt.position)
+    def _confirm(self, receipt: Receipt, pushes: Any, book: Book) -> Deferred[Receipt]:
+        confirmed = self._confirming.confirm(pushes, book.name, receipt.position)
         return confirmed.addCallback(lambda _none: receipt)
 
     def _not_taken(self, failure: Failure) -> Failure:

@@ -1,4 +1,4 @@
-"""Being in touch with Redis: the two connections, the way back to them, and noticing when nothing comes any more."""
+"""Being in touch with Redis: the connections, the way back to them, and noticing when nothing comes any more."""
 
 import random
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ class Touched(Protocol):
     """Whoever is in touch by a `Touch`."""
 
     def connected(self) -> None:
-        """Both connections are there. Call `found` once everything is whole again."""
+        """The connections are there. Call `found` once everything is whole again."""
 
     def disconnected(self) -> None:
         """They are gone."""
@@ -42,15 +42,22 @@ class Touched(Protocol):
 
 
 class Touch:
-    """`commands` and `subscription` go to the same Redis, or are both None: if one is lost, the other goes too."""
+    """`commands`, `subscription` and `pushes` go to the same Redis, or are all None: if one is lost, all go.
 
-    def __init__(self, reactor: Any, location: Location, who: Touched) -> None:
+    `apart`: pushes have a connection of their own, for while it waits for replicas nothing else on it is done. Otherwise
+    `pushes` is `commands`.
+    """
+
+    def __init__(self, reactor: Any, location: Location, who: Touched, *, apart: bool) -> None:
         self._reactor = reactor
         self._location = location
         self._connector = Connector(reactor, location)
         self._who = who
         self.commands: Link | None = None
         self.subscription: Link | None = None
+        self.pushes: Link | None = None
+        self._links: list[Link] = []
+        self._count = 3 if apart else 2
         self._attempt = 0
         self._heard_at = 0.0
         self._retry: Any = None
@@ -80,7 +87,7 @@ class Touch:
 
     def _connect(self) -> None:
         self._retry = None
-        self._connecting = self._connector.connect(2)
+        self._connecting = self._connector.connect(self._count)
         self._connecting.addCallbacks(self._connected, self._not_connected)
         self._connecting.addErrback(lambda failure: log.failure("Redis could not be used", failure))
 
@@ -102,9 +109,11 @@ class Touch:
             for link in links:
                 link.abort("the server goes down")
             return
-        self.commands, self.subscription = commands, subscription = links
-        commands.lost = subscription.lost = self.let_go
-        subscription.heard = self._heard
+        self._links = links
+        self.commands, self.subscription, self.pushes = links[0], links[1], links[-1] if len(links) > 2 else links[0]
+        for link in links:
+            link.lost = self.let_go
+        self.subscription.heard = self._heard
         self._heard_at = self._reactor.seconds()
         self._who.connected()
 
@@ -116,10 +125,10 @@ class Touch:
 
     def let_go(self, why: str) -> None:
         """One connection is lost, or no good: all begins anew."""
-        if self.commands is None or self.subscription is None:
+        if self.commands is None:
             return
-        links = self.commands, self.subscription
-        self.commands = self.subscription = None
+        links, self._links = self._links, []
+        self.commands = self.subscription = self.pushes = None
         for link in links:
             link.lost = link.heard = None
         self._who.disconnected()
@@ -143,7 +152,7 @@ class Touch:
     def _look(self) -> None:
         if self.commands is None:
             return
-        if self.commands.longest() > ANSWER_WITHIN - LOOK:
+        if max(link.longest() for link in self._links) > ANSWER_WITHIN - LOOK:
             self.let_go(f"no answer within {ANSWER_WITHIN} seconds")
         elif self._reactor.seconds() - self._heard_at > SILENCE:
             self.let_go(f"nothing was heard over the subscription for {SILENCE} seconds")
