@@ -101,7 +101,17 @@ def test_everything_in_redis_expires(nodes):
     keys = nodes.command("KEYS", "*")
     assert len(keys) > 5
     left = {key: nodes.command("TTL", key) for key in keys}
+    state = left.pop(f"cometify:{{{API_KEY}}}".encode())
+    assert 24 * 3600 < state <= 30 * 24 * 3600
     assert all(0 < seconds <= 25 * 3600 for seconds in left.values()), left
+
+
+def test_an_account_that_was_quiet_for_days_has_lost_nothing(nodes):
+    first, second = nodes
+    first.pushed("chat", "one")
+    nodes.jump(3 * 24 * 60 * MINUTE)
+    frames = second.poll("identifiers=chat:0").frames()
+    assert kinds(frames) == ["ready", "heartbeat"]
 
 
 def test_what_expired_by_itself_is_a_gap_for_who_has_not_had_it(nodes):

@@ -158,6 +158,24 @@ def test_a_push_that_does_not_follow_what_was_heard_is_not_taken_but_read(nodes,
     assert (gaps(frames), texts(frames)) == ([], ["one", "two"])
 
 
+def test_a_push_below_what_was_heard_is_that_of_an_older_redis_and_a_gap(nodes):
+    """A replica that was promoted, whose clock is behind and which never heard of the last mark."""
+    first, second = nodes
+    wire = joined(first.websocket("identifiers=chat"))
+    position = second.pushed("chat", "one")
+    nodes.advance(3)
+    head = b'{"type":"push","identifier":"chat","push_id":null,"text":"late","position":'
+    text = b"%d %d %d 0 - %b" % (position - 1000, position, position + 1000, head)
+    nodes.command("PUBLISH", f"cometify:{first.database}:{{37282591}}:chat", text)
+    nodes.settle()
+    nodes.find()
+    nodes.advance(1)
+    second.pushed("chat", "two")
+    nodes.settle()
+    frames = wire.frames()
+    assert (gaps(frames), texts(frames)) == ([["chat"]], ["one", "two"])
+
+
 def test_who_joins_while_touch_is_lost_is_refused_and_may_come_again(nodes):
     first, second = nodes
     nodes.cut(first)

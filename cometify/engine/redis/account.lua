@@ -8,13 +8,15 @@
 --   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes; renewed
 --   NAME:unsaid    list   what is kept and not published yet, for replicas must have it first: "CHANNEL TEXT"
 --
--- Pushes expire by themselves soon after they are too old; what it takes to tell a gap is kept for a day more.
+-- Pushes expire by themselves soon after they are too old; what it takes to tell a gap is kept for a day more, and the state
+-- of an account for a month.
 
 local NAME = KEYS[1]
 local KEPT = 600 * 1000000
 local RECENTLY = 600 -- seconds that a signature, a nonce and an Idempotency-Key are remembered
 local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis has a key for the whole of its last millisecond
 local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
+local SECONDS_OF_ACCOUNT = 30 * 86400 -- where its memory began would else seem to be later, and that a gap
 local RENEWED_AFTER = 60 * 1000000 -- so that not every push must let its keys live on
 local MOST_DROPS = 1000 -- in one go: a script holds up everybody
 
@@ -48,7 +50,7 @@ local function open(pushed, lowest, step)
     end
     if clock - (tonumber(state[4]) or 0) > RENEWED_AFTER then
         redis.call('HSET', NAME, 'renewed', digits(clock))
-        redis.call('EXPIRE', NAME, SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME, SECONDS_OF_ACCOUNT)
         redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)

@@ -55,6 +55,7 @@ class Book:
         self.began: int | None = None
         self.marked = self.heard = self.pushed = self.seen = 0
         self.pushed_to = ""  # the identifier of the push at `pushed`
+        self.went_back = False  # a push came below what was heard, so that its Redis must be an older one
         self.last: dict[str, int] = {}
         """Of each ring: up to where it has everything."""
         self.starting: dict[str, list[Push]] = {}
@@ -99,7 +100,11 @@ class Book:
         return ring is None or since < ring.since
 
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
-        """Whether there is a hole between what was heard of a ring and this push, or it comes out of the past."""
+        """Whether there is a hole between what was heard of a ring and this push, or it comes out of the past: then Redis
+        has gone back in time, and what is read from where was heard to would pass over it.
+        """
+        if push.position <= self.heard and push.position != self.last[identifier]:
+            self.went_back = True
         return before > self.last[identifier] or push.position <= self.heard
 
     def take(self, push: Push) -> None:
@@ -170,6 +175,7 @@ class Book:
 
     def go_on(self, ask: Ask, heard: Iterable[Push]) -> None:
         """After a loss of touch: take what was read and what was `heard` since, all rings in one order."""
+        self.went_back = False
         before = self.heard
         for name, (floor, secret_floor) in ask.floors.items():
             if max(floor, secret_floor) > before:  # it was dropped there before it could be read

@@ -15,6 +15,8 @@ from cometify.engine.redis.touch import Touch
 
 MOST_SUBSCRIBED = 1000
 """Channels in one command."""
+ABOVE_ALL = 2**62
+"""A push that no Redis knows of: its memory of the account begins anew."""
 
 Rings = Mapping[str, RingBuffer]
 
@@ -158,7 +160,7 @@ class Following:
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
             READ, book.name,
-            book.seen, book.pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
+            book.seen, ABOVE_ALL if book.went_back else book.pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
             *arguments,
         )  # fmt: skip
 
