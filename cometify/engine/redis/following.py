@@ -157,10 +157,11 @@ class Following:
     ) -> Deferred[Any]:
         told = f"{book.account.api_key} {number}"
         known = book.pushed_to if book in self._unread else ""
+        pushed = ABOVE_ALL if book.went_back else book.pushed
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
             READ, book.name,
-            book.seen, ABOVE_ALL if book.went_back else book.pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
+            book.seen, pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
             *arguments,
         )  # fmt: skip
 
