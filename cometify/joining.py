@@ -4,8 +4,6 @@ from __future__ import annotations  # those of functions within functions are ma
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import count
-from math import inf
 from typing import Any
 
 import attrs
@@ -15,7 +13,7 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.account import KEPT, Account
-from cometify.core.census import ABSENCE, Census, Household
+from cometify.core.census import Census
 from cometify.core.frames import ready_frame
 from cometify.core.group import Ask, Right
 from cometify.core.listener import Arrears, Listener, State
@@ -24,27 +22,12 @@ from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Span, View
 from cometify.expiry import Expiry
 from cometify.interfaces import IAccounts, IEngine
+from cometify.placing import Place, Placing
 from cometify.pulse import Pulse
 from cometify.registry import Registry
 from cometify.sweep import Sweep
 
 log = Logger()
-
-
-@attrs.define(eq=False)
-class Place:
-    """Where a listener is counted, and what must be known to ask again for it when its account changes.
-
-    `named`: by an id of its own, with which it can come again. `until`: when its right to secret pushes ends (Unix
-    seconds, or inf).
-    """
-
-    account: Account
-    household: Household
-    listener: str
-    named: bool
-    keyed: Ask | None = None
-    until: float = inf
 
 
 @attrs.frozen(eq=False)
@@ -75,16 +58,10 @@ class Joining:
     ) -> None:
         self._engine = engine
         self._registry = registry
-        self._census = census
         self._sweep = sweep
         self._pulse = pulse
         self._expiry = expiry
-        self._seconds = seconds
-        self._places: dict[Listener, Place] = {}
-        self._nameless = count()
-        self._shared = engine.places
-        if self._shared is not None:
-            self._shared.watch(self._moved)
+        self._places = Placing(census, engine.places, seconds)
         self._draining = False
         self.joined: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -106,7 +83,7 @@ class Joining:
             wall = self._expiry.wall()
             rights = [group.right(account, wall) for group in ask.groups]
             self._charge(account, address, ask)
-            place = self._take_place(listener, account, address, ask)
+            place = self._places.take(listener, account, address, ask)
         except errors.Refused:
             return defer.fail()
         return self._follow(listener, account, address, ask, rights, first, place)
@@ -128,12 +105,11 @@ class Joining:
             plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
             return plans[0].reach
 
-        followed: defer.Deferred[Any]
-        if self._shared is None or place is None:
+        shared: defer.Deferred[Any] | None = self._places.share(place)
+        if shared is None:
             followed = self._engine.follow(account, reach)
         else:
-            followed = self._shared.take(place.household, account, place.listener)
-            followed.addCallback(lambda _none: self._engine.follow(account, reach))
+            followed = shared.addCallback(lambda _none: self._engine.follow(account, reach))
         # No inlineCallbacks: these cost a third of a joining.
         return followed.addCallbacks(
             self._followed, self._not_followed, (listener, account, address, ask, plans, first), errbackArgs=(listener,)
@@ -162,7 +138,7 @@ class Joining:
 
     def _not_followed(self, failure: Failure, listener: Listener) -> Failure:
         if listener.view is None:
-            self._give_up_place(listener)
+            self._places.give_up(listener)
         return failure
 
     @staticmethod
@@ -185,7 +161,7 @@ class Joining:
         rings: Mapping[str, RingBuffer],
         first: bool,
     ) -> None:
-        self._census.replayed(
+        self._places.replayed(
             (account.api_key, address), sum(rings[name].bytes_after(since) for name, since in plan.since.items())
         )
         before = listener.arrears or Arrears()
@@ -211,7 +187,9 @@ class Joining:
         listener.cursor = plan.cursor
         listener.arrears = arrears
         self._pulse.add(listener)
-        self._places[listener].until = plan.until
+        place = self._places.get(listener)
+        assert place is not None
+        place.until = plan.until
         self._expiry.expect(listener, plan.until)
         if writable:
             self._sweep.bring(listener)
@@ -239,7 +217,7 @@ class Joining:
         now = max(self._engine.mark(ticket.account.api_key), view.head)
         if max(positions) > now or position <= now - KEPT:
             return False
-        if self._shared is not None and not self._census.has(ticket.place.household, ticket.place.listener):
+        if not self._places.has(ticket.place):
             return False  # all nodes must count it again
         if position < view.head:
             owed = view.span(position) if position == max(positions) else None
@@ -248,7 +226,7 @@ class Joining:
             if owed.size:  # else what came was not for this view
                 self._give(listener, ticket, owed)
                 return True
-        self._hold(listener, ticket.place)
+        self._places.hold(listener, ticket.place)
         self.joined[listener.form.name] += 1
         self._registry.wait_on(listener, view)
         self._pulse.add(listener)
@@ -258,9 +236,9 @@ class Joining:
 
     def _give(self, listener: Listener, ticket: Ticket, owed: Span) -> None:
         household = ticket.place.household
-        self._census.charge(household, ticket.account, 0, self._seconds())
-        self._census.replayed(household, owed.size)
-        self._hold(listener, ticket.place)
+        self._places.charge(household, ticket.account, 0)
+        self._places.replayed(household, owed.size)
+        self._places.hold(listener, ticket.place)
         self.joined[listener.form.name] += 1
         self._sweep.deliveries += len(owed.ends)
         listener.offer(owed.data)
@@ -268,41 +246,7 @@ class Joining:
     def _charge(self, account: Account, address: str, ask: Ask) -> None:
         names = {identifier.folded for group in ask.groups for identifier in group.names.identifiers}
         new = sum(not self._engine.follows((account.api_key, name)) for name in names)
-        self._census.charge((account.api_key, address), account, new, self._seconds())
-
-    def _take_place(self, listener: Listener, account: Account, address: str, ask: Ask) -> Place | None:
-        """The place that it has got, None if it had one. Raises `Refused`."""
-        place = self._places.get(listener)
-        keyed = ask if any(group.is_keyed for group in ask.groups) else None
-        if place is not None:
-            place.keyed = keyed
-            return None
-        name = ask.listener or self._name(next(self._nameless))
-        place = Place(account, (account.api_key, address), name, ask.listener is not None, keyed)
-        self._hold(listener, place)
-        return place
-
-    def _name(self, number: int) -> str:
-        # No id of a client's own has a # in it.
-        return f"#{number}" if self._shared is None else self._shared.name(number)
-
-    def _hold(self, listener: Listener, place: Place) -> None:
-        before = self._census.take(place.household, place.account, place.listener, listener, self._seconds())
-        self._places[listener] = place
-        self._replace(before)
-
-    @staticmethod
-    def _replace(before: object) -> None:
-        if isinstance(before, Listener):
-            before.end(
-                errors.Refused(
-                    errors.REPLACED, "The same listener id has connected again: one listener has one connection."
-                )
-            )
-
-    def _moved(self, household: Household, name: str) -> None:
-        """A listener has connected again at another node."""
-        self._replace(self._census.remove(household, name))
+        self._places.charge((account.api_key, address), account, new)
 
     def count_end(self, listener: Listener, code: errors.Code) -> None:
         """A listener is about to be told why it gets nothing, or nothing more."""
@@ -314,14 +258,8 @@ class Joining:
         listener.state = State.GONE
         self._pulse.discard(listener)
         self._expiry.discard(listener)
-        self._give_up_place(listener, comes_again)
+        self._places.give_up(listener, comes_again)
         self._unfollow(alone)
-
-    def _give_up_place(self, listener: Listener, comes_again: bool = False) -> None:
-        place = self._places.pop(listener, None)
-        if place is not None:
-            until = self._seconds() + ABSENCE if comes_again and place.named else None
-            self._census.leave(place.household, place.listener, listener, until)
 
     def _unfollow(self, channels: Iterable[Channel]) -> None:
         for channel in channels:
@@ -329,7 +267,7 @@ class Joining:
 
     def accounts_changed(self, accounts: IAccounts) -> None:
         """End the listeners of accounts that are no more, and tell by a new ready whose right to secret pushes has changed."""
-        for listener, place in list(self._places.items()):
+        for listener, place in self._places:
             account = accounts.get(place.account.api_key)
             if account is None:
                 listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
@@ -353,5 +291,5 @@ class Joining:
     def drain(self, after: Callable[[], int]) -> None:
         """Let nobody join any more and send everybody away, to come back after so many milliseconds."""
         self._draining = True
-        for listener in list(self._places):
+        for listener, _place in self._places:
             listener.drain(after())

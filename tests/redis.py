@@ -29,7 +29,8 @@ class RedisServer:
 
     def start(self, password: str | None = None) -> "RedisServer":
         options = ["--port", "0", "--unixsocket", self.path, "--dir", str(self.folder), "--logfile", str(self.log)]
-        kept = ["--save", "", "--appendonly", "no"]
+        # jemalloc's own threads wait by the wall clock, and would spin on one that stands still.
+        kept = ["--save", "", "--appendonly", "no", "--jemalloc-bg-thread", "no"]
         environment = {} if self.clock is None else self.clock.environment
         self.process = subprocess.Popen(
             ["redis-server", *options, *kept, *self.options],

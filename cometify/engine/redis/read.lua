@@ -1,7 +1,7 @@
 -- What is kept of some identifiers, each above some position; of none, it only tells the time of the account.
 --
 -- `told` is said with it. `known`: the identifier of the push at `pushed`, after a loss of touch: a Redis that has not got
--- that push has gone back in time, although it has heard of later ones since. `heard`: up to where the node has heard.
+-- that push has gone back in time, although it has heard of later ones since. `heard`: what the node has heard up to.
 --
 -- Answers {mark, position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. Everything up to the mark is
 -- published, and nothing above it is read; it is the position, unless something is not said yet. The mark is told to the
@@ -23,6 +23,11 @@ local function first_above(pushes, since)
         end
     end
     return low
+end
+
+-- The position of the first push that is not said yet, if there is one.
+local function first_unsaid()
+    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
 end
 
 -- Whether the push that the node knows of was never pushed here, as far as can be told.
@@ -47,11 +52,6 @@ end
 local position, began, bytes = open(pushed, seen, 0)
 close(position, drop(position - KEPT, bytes, keep_bytes))
 redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
-
--- The position of the first push that is not said yet, if there is one.
-local function first_unsaid()
-    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
-end
 
 local unsaid = first_unsaid()
 if unsaid and unsaid <= heard then -- it was said: a replica was promoted that had the push before it knew of that
