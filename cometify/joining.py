@@ -127,8 +127,9 @@ class Joining:
     ) -> defer.Deferred[None] | None:
         place = self._places.get(listener)
         if listener.state is State.GONE:
-            self._unfollow((account.api_key, name) for name in plans[0].wants)
+            self._unfollow_what_nobody_has(account.api_key, plans[0].wants)
         elif place is not None and place.account != account:  # it has changed meanwhile, and a right may be gone
+            self._unfollow_what_nobody_has(account.api_key, plans[0].wants)  # if it is refused now
             wall = self._expiry.wall()
             rights = [group.right(place.account, wall) for group in ask.groups]
             return self._follow(listener, place.account, address, ask, rights, first)
@@ -260,6 +261,10 @@ class Joining:
         self._expiry.discard(listener)
         self._places.give_up(listener, comes_again)
         self._unfollow(alone)
+
+    def _unfollow_what_nobody_has(self, api_key: str, names: Iterable[str]) -> None:
+        channels = [(api_key, name) for name in names]
+        self._unfollow(channel for channel in channels if not self._registry.has(channel))
 
     def _unfollow(self, channels: Iterable[Channel]) -> None:
         for channel in channels:

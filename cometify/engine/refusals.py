@@ -30,3 +30,11 @@ def idempotency_mismatch() -> Refused:
         "This Idempotency-Key was used within ten minutes for another identifier, text, secret or push_id: make a new key "
         "for each push, and send the same one only to push the same thing again.",
     )
+
+
+def replicas_away() -> Refused:
+    """So many pushes wait for replicas that no more are taken."""
+    return Refused(
+        errors.OVERLOADED,
+        "Too many pushes wait for the replicas of Redis, which do not answer, and nothing was pushed: push again in a moment.",
+    )

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from twisted.python.failure import Failure
+
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
@@ -100,7 +102,11 @@ class PollEndpoint(ListeningEndpoint):
         request.when_gone(listener.gone)
         if resumes:
             joined.addCallback(self._keep_ticket, request, ask, listener)
-        joined.addErrback(self.failed, request)
+        joined.addErrback(self._not_joined, request, listener)
+
+    def _not_joined(self, failure: Failure, request: Exchange, listener: PollListener) -> None:
+        if listener.state is not State.GONE:  # else it was ended while it joined, and is answered
+            self.failed(failure, request)
 
     def _keep_ticket(self, _none: None, request: Exchange, ask: Ask, listener: PollListener) -> None:
         parts = _split(request)

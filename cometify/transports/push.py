@@ -10,7 +10,9 @@ from cometify.core.account import Account
 from cometify.core.admission import admit, admit_batch, admit_sealed, read_key
 from cometify.core.errors import (
     DRAINING,
+    ENGINE_UNAVAILABLE,
     MISSING_PARAMETER,
+    OVERLOADED,
     REPEATED_PARAMETER,
     UNSUPPORTED_MEDIA_TYPE,
     Code,
@@ -66,9 +68,10 @@ class PushEndpoint(Endpoint):
         self.under_way += 1
         appended.addCallback(self._pushed, request, api_key, draft)
         appended.addErrback(self.failed, request)
-        appended.addCallback(self._is_over)
+        appended.addCallback(self.is_over)
 
-    def _is_over(self, _answered: object) -> None:
+    def is_over(self, _answered: object) -> None:
+        """A request that was under way has its answer."""
         self.under_way -= 1
 
     def account(self, request: Exchange) -> Account | None:
@@ -147,8 +150,10 @@ class BatchEndpoint(Endpoint):
         drafts = admit_batch(request.body(), nonce)
         assert account is not None  # or the signature was refused
         appended = self._append(account, drafts, idempotency_key(request))
+        self._single.under_way += 1
         appended.addCallback(self._pushed, request, account.api_key, drafts)
         appended.addErrback(self.failed, request)
+        appended.addCallback(self._single.is_over)
 
     def _append(self, account: Account, drafts: Sequence[Draft], key: str | None) -> "defer.Deferred[list[Receipt]]":
         """One after the other. The first goes alone, for it has the nonce: if that is refused, nothing is pushed."""
@@ -173,7 +178,17 @@ class BatchEndpoint(Endpoint):
 def _first_error(failure: Failure) -> Failure:
     """What went wrong with one of the appends, and not that one of them did."""
     assert isinstance(failure.value, defer.FirstError)
-    return failure.value.subFailure
+    first: Failure = failure.value.subFailure
+    if first.check(Refused) and first.value.code is OVERLOADED:
+        # Of this one nothing was pushed, but others of the batch were.
+        return Failure(
+            Refused(
+                ENGINE_UNAVAILABLE,
+                "More is pushed than Redis takes, and a part of the batch was pushed: send it again with the same "
+                "Idempotency-Key, which pushes each once.",
+            )
+        )
+    return first
 
 
 def idempotency_key(request: Exchange) -> str | None:

@@ -17,8 +17,10 @@ local RECENTLY = 600 -- seconds that a signature, a nonce and an Idempotency-Key
 local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis has a key for the whole of its last millisecond
 local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
 local SECONDS_OF_ACCOUNT = 30 * 86400 -- where its memory began would else seem to be later, and that a gap
+local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 local RENEWED_AFTER = 60 * 1000000 -- so that not every push must let its keys live on
 local MOST_DROPS = 1000 -- in one go: a script holds up everybody
+local MOST_UNSAID, MOST_SAID = 10000, 20000 -- pushes that may wait for replicas, and that are published in one go
 
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
@@ -69,6 +71,7 @@ local function drop_oldest(identifier)
     if not entry then -- they have expired: what was last is what was dropped last
         local last = redis.call('HMGET', info, 'public', 'secret', 'bytes')
         redis.call('HSET', info, 'floor', last[1] or 0, 'secret_floor', last[2] or 0, 'bytes', 0)
+        redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
         redis.call('ZREM', NAME .. ':oldest', identifier)
         return tonumber(last[3]) or 0
     end
@@ -96,9 +99,9 @@ local function drop(oldest, bytes, most)
     return bytes
 end
 
--- Publish what waits for it, in its order, up to `highest`.
+-- Publish what waits for it, in its order, up to `highest`, or some of it: who waits for the rest says it again.
 local function say(highest)
-    while true do
+    for _ = 1, MOST_SAID do
         local first = redis.call('LINDEX', NAME .. ':unsaid', 0)
         local channel, text = (first or ''):match('^(%S+) (.*)$')
         if not channel or tonumber(text:match('^%d+ %d+ (%d+)')) > highest then

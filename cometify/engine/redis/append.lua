@@ -1,6 +1,6 @@
 -- One push, in one step: it is refused, or was pushed before, or is numbered, kept and published.
 --
--- Answers {'ok', position}, {'again', position, listeners}, {'mismatch'}, {'nonce'}, {'reused', spelling}.
+-- Answers {'behind'}, {'ok', position}, {'again', position, listeners}, {'mismatch'}, {'nonce'}, {'reused', spelling}.
 
 local identifier, head, secret, push_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local seen, pushed = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -23,6 +23,11 @@ if key ~= '' then
         end
         return {'again', position, count}
     end
+end
+
+-- Replicas are away, and nobody is answered: more than can be said in one go must not gather.
+if waits and redis.call('LLEN', NAME .. ':unsaid') >= MOST_UNSAID then
+    return {'behind'}
 end
 
 -- Was its nonce seen, or its signature accepted for another identifier?

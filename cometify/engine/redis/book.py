@@ -14,8 +14,10 @@ from cometify.interfaces import IAnnounce, ILost
 
 Reach = Callable[[int], Mapping[str, int]]
 
-MOST_READ = 32
-"""Identifiers that are read in one go: a script holds up everybody, and its answer can be 4 MiB for each."""
+MOST_READ = 8
+"""Identifiers that are read in one go: a script holds up everybody, and its answer can be 4 MiB for each, which must have
+come before Redis counts as away.
+"""
 
 
 @attrs.define(eq=False)

@@ -157,6 +157,8 @@ class RedisEngine:
             raise refusals.idempotency_mismatch()
         if kind == b"nonce":
             raise refusals.nonce_reused()
+        if kind == b"behind":
+            raise refusals.replicas_away()
         raise refusals.signature_reused(answer[1].decode())
 
     def _confirm(self, receipt: Receipt, pushes: Any, book: Book) -> Deferred[Receipt]:

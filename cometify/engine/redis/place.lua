@@ -49,4 +49,5 @@ if holder and holder ~= node then
     redis.call('PUBLISH', nodes .. holder, '!' .. cjson.encode({api_key, address, listener, time}))
 end
 redis.call('EXPIRE', places, SECONDS_OF_PLACES)
+redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 return time

@@ -42,6 +42,7 @@ class RedisPlaces:
         self._node = node
         self._nodes = nodes
         self._held: dict[Key, _Holding] = {}
+        self._left: set[Key] = set()  # who has left, which Redis has not answered for yet
         self._moved: Callable[[Household, str], None] | None = None
 
     def watch(self, moved: Callable[[Household, str], None]) -> None:
@@ -52,6 +53,7 @@ class RedisPlaces:
 
     def take(self, household: Household, account: Account, listener: str) -> "Deferred[None]":
         key = household, listener
+        self._left.discard(key)
         holding = self._held.setdefault(key, _Holding())
         answered = self._place(key, holding, account.listeners_per_ip, b"")
         if answered is None:
@@ -85,13 +87,23 @@ class RedisPlaces:
     def leave(self, household: Household, listener: str) -> None:
         if self._held.pop((household, listener), None) is None:
             return
-        api_key, address = household
+        self._left.add((household, listener))
+        self._leave((household, listener))
+
+    def _leave(self, key: Key) -> None:
+        (api_key, address), listener = key
         answered = self._run(LEAVE, api_key, address, listener, self._node)
         if answered is not None:
-            answered.addErrback(lambda _failure: None)  # it is lost with the connection, and the place free soon
+            answered.addCallbacks(
+                lambda _answer: self._left.discard(key), lambda _failure: None
+            )  # else it is said again
 
     def say_again(self, api_key: str | None = None) -> None:
-        """Tell Redis what is held here, of one account or of all. Nobody loses a place by it but who has moved since."""
+        """Tell Redis what is held here, of one account or of all, and who has left while it was away. Nobody loses a place
+        by it but who has moved since.
+        """
+        for key in list(self._left):
+            self._leave(key)
         for key, holding in list(self._held.items()):
             if holding.since and (api_key is None or key[0][0] == api_key):  # else it is being asked for
                 answered = self._place(key, holding, 0, holding.since)

@@ -9,7 +9,6 @@
 
 local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local keep_bytes, node_id, known, heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
-local SECONDS_OF_NODE = 20 -- a node that has said nothing for so long is gone
 
 -- The index of the first push above `since`.
 local function first_above(pushes, since)
