@@ -179,7 +179,7 @@ def _first_error(failure: Failure) -> Failure:
     """What went wrong with one of the appends, and not that one of them did."""
     assert isinstance(failure.value, defer.FirstError)
     first: Failure = failure.value.subFailure
-    if first.check(Refused) and first.value.code is OVERLOADED:
+    if isinstance(first.value, Refused) and first.value.code is OVERLOADED:
         # Of this one nothing was pushed, but others of the batch were.
         return Failure(
             Refused(
