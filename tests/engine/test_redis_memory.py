@@ -106,6 +106,24 @@ def test_everything_in_redis_expires(nodes):
     assert all(0 < seconds <= 25 * 3600 for seconds in left.values()), left
 
 
+@pytest.mark.parametrize("minutes", [5, 11, 60, 23 * 60])
+@pytest.mark.parametrize("where", [0, 1])
+def test_who_slept_over_a_quiet_identifier_is_told_no_gap_and_who_missed_a_push_is(nodes, minutes, where):
+    """What was dropped last is known for a day, on whichever node one comes back."""
+    nodes[0].pushed("chat", "had")
+    position = nodes[0].poll("identifiers=chat").frames()[-1]["position"]
+    nodes[1].pushed("metrics", "on another identifier")
+    nodes.jump(minutes * MINUTE)
+    nodes.find()
+    frames = nodes[where].stream(f"identifiers=chat&position={position}").frames()
+    assert kinds(frames) == ["ready", "heartbeat"]
+    frames = nodes[where].stream(f"identifiers=metrics&position={position}").frames()
+    if minutes < 10:
+        assert texts(frames) == ["on another identifier"]
+    else:
+        assert (gaps(frames), texts(frames)) == ([["metrics"]], [])
+
+
 def test_an_account_that_was_quiet_for_days_has_lost_nothing(nodes):
     first, second = nodes
     first.pushed("chat", "one")
