@@ -1,10 +1,10 @@
 """A real redis-server of the tests' own, reached over a Unix socket or a free port; and its clock, if the test moves that."""
 
+import ctypes
 import mmap
 import os
 import signal
 import socket
-import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -127,8 +127,9 @@ class MovedClock:
         subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
         file.write_bytes(bytes(8))
         with file.open("r+b") as opened:
-            self._map = mmap.mmap(opened.fileno(), 8)
+            self._now = ctypes.c_int64.from_buffer(mmap.mmap(opened.fileno(), 8))
         self.environment = {"LD_PRELOAD": str(library), "MOVED_CLOCK": str(file)}
 
     def set(self, now: int) -> None:
-        struct.pack_into("<q", self._map, 0, now)
+        # At once: Redis reads it meanwhile, and a number half written is a time at which every key has expired.
+        self._now.value = now

@@ -144,7 +144,8 @@ def nodes(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
 
 @pytest.fixture(scope="module", params=[*NAMES, "haproxy_proxied"])
 def balanced(request: pytest.FixtureRequest, nodes: list[Server], before: Callable[..., Balancer]) -> Balancer:
-    """A balancer before both."""
+    """A balancer before both, which have Redis (the test before may have taken it away)."""
+    eventually(lambda: all(node.request("GET", "/health/ready", port=node.admin_port).status == 200 for node in nodes))
     if request.param == "haproxy_proxied":
         proxied = [int(node.options["http"][1].split(":")[2]) for node in nodes]
         return before(request.param, *[(port, node.admin_port) for port, node in zip(proxied, nodes, strict=True)])
