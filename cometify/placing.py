@@ -64,7 +64,7 @@ class Placing:
     def take(self, listener: Listener, account: Account, address: str, ask: Ask) -> Place | None:
         """The place that a listener has got, None if it had one. Raises `Refused` (too_many_listeners)."""
         place = self._places.get(listener)
-        keyed = ask if any(group.is_keyed for group in ask.groups) else None
+        keyed = ask if ask.is_keyed else None
         if place is not None:
             place.keyed = keyed
             return None

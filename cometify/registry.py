@@ -5,10 +5,10 @@ listener must be brought to the head by itself.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from cometify.core.listener import Listener, State
-from cometify.core.plan import Filters
+from cometify.core.plan import Filters, sees_secret
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Key, Source, View
@@ -68,28 +68,34 @@ class Registry:
 
         It is behind afterwards, wherever its cursor is.
         """
-        sources: list[Source] = [
-            (ring, any(want.secret for want in filters[name])) for name, ring in sorted(rings.items())
-        ]
-        key = (listener.form, tuple([(ring.channel, secret) for ring, secret in sources]))
+        view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], mark)
+        listener.filters = filters
+        view.filtered[listener] = None
+        view.strictest = max(view.strictest, listener.strictest)
+
+    def enter(
+        self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], mark: Callable[[], int]
+    ) -> View:
+        """Put a listener where it is owed all of `rings`, of those in `seen` the secret pushes too."""
+        names = rings if len(rings) == 1 else sorted(rings)
+        key = (listener.form, tuple([(rings[name].channel, name in seen) for name in names]))
         view = self._views.get(key)
         if view is None:
+            sources: list[Source] = [(rings[name], name in seen) for name in names]
             head = max([ring.newest(secret) for ring, secret in sources])
             view = self._views[key] = View(key, tuple(sources), head, mark)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1
         listener.view = view
-        listener.filters = filters
-        view.filtered[listener] = None
-        view.strictest = max(view.strictest, listener.strictest)
+        return view
 
     def view(self, key: Key) -> View | None:
         """The view of this key, if anybody is in it."""
         return self._views.get(key)
 
     def wait_on(self, listener: Listener, view: View) -> None:
-        """Put a listener into a view, without a filter of its own. It is to go live at once."""
+        """Put a listener into a view that there is, as `enter` does. It is to go live at once."""
         view.members += 1
         listener.view = view
 

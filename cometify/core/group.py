@@ -1,7 +1,8 @@
 """What a listener asks for in one go, and what of an identifier's pushes that lets through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -42,6 +43,11 @@ class Group:
         """Whether it asks for secret pushes."""
         return self.secure_key is not None or self.token is not None
 
+    @property
+    def begins_now(self) -> bool:
+        """Whether it asks for nothing but what is still to come."""
+        return self.position is None and self.names.internal_ids is None
+
     def right(self, account: Account, now: float) -> Right:
         """Its right to secret pushes. `now`: the wall clock, in Unix seconds.
 
@@ -73,18 +79,45 @@ class Ask:
     groups: tuple[Group, ...]
     listener: str | None = None
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The identifiers of all groups (lower case), each once."""
+        if len(self.groups) == 1:
+            return self.groups[0].names.folded
+        return {name for group in self.groups for name in group.names.folded}
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether a group asks for secret pushes."""
+        return any(map(_IS_KEYED, self.groups))
+
+    @property
+    def begins_now(self) -> bool:
+        """Whether it asks for nothing but what is still to come."""
+        return all(map(_BEGINS_NOW, self.groups))
+
+
+_IS_KEYED, _BEGINS_NOW = attrgetter("is_keyed"), attrgetter("begins_now")  # half the time of generators
+
 
 def ask_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> Ask:
     """One group out of a query. `resume` (Last-Event-ID) wins over `position`. Raises `Refused`."""
-    values: dict[str, str] = {}
-    for name in ("identifiers", "secureKey", "token", "position", "listener"):
-        given = parameters.get(name, ())
-        if len(given) > 1:
-            raise errors.Refused(errors.REPEATED_PARAMETER, f"{name} is given more than once: send it once.")
-        values[name] = given[0] if given else ""
-    names = names_from_query(values["identifiers"])
-    group = _group(names, values["secureKey"] or None, values["token"] or None, resume or values["position"] or None)
-    return Ask((group,), _listener_id(values["listener"] or None))
+    identifiers, secure_key, token, position, listener = [_only(parameters, name) for name in _PARAMETERS]
+    group = _group(names_from_query(identifiers or ""), secure_key, token, resume or position)
+    return Ask((group,), _listener_id(listener))
+
+
+_PARAMETERS = ("identifiers", "secureKey", "token", "position", "listener")
+
+
+def _only(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
+    """The value of a parameter that may be given once, None if it is empty. Raises `Refused` (repeated_parameter)."""
+    given = parameters.get(name)
+    if given is None:
+        return None
+    if len(given) > 1:
+        raise errors.Refused(errors.REPEATED_PARAMETER, f"{name} is given more than once: send it once.")
+    return given[0] or None if given else None
 
 
 def ask_from_frame(data: bytes) -> Ask:

@@ -52,6 +52,10 @@ class Names:
 
     identifiers: tuple[Identifier, ...]
     internal_ids: tuple[int, ...] | None = None
+    folded: tuple[str, ...] = attrs.field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "folded", tuple([identifier.folded for identifier in self.identifiers]))
 
     @property
     def spelled(self) -> str:
@@ -61,6 +65,10 @@ class Names:
 
 def names_from_query(text: str) -> Names:
     """Read `chat,metrics` (plain) or `chat:59,metrics:0` (each with an internal id). Raises `Refused`."""
+    return _read_names(text) if len(text) > _REMEMBERED else _read_names_again(text)
+
+
+def _read_names(text: str) -> Names:
     if not text:
         raise errors.Refused(
             errors.MISSING_PARAMETER, "identifiers is missing: name what to listen to, e.g. identifiers=chat,metrics"
@@ -75,6 +83,11 @@ def names_from_query(text: str) -> Names:
             "identifiers: give every one an internal id (chat:59,metrics:0) or none; put the others in a group of their own.",
         )
     return _checked([pair[0] for pair in pairs], [pair[2] for pair in pairs])
+
+
+_REMEMBERED = 200
+"""Characters of a list that is remembered: nearly all pages of a site ask for the same few."""
+_read_names_again = lru_cache(1024)(_read_names)
 
 
 def names_from_json(value: object) -> Names:

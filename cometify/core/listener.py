@@ -12,6 +12,7 @@ being brought to the head by itself. A STALLED listener costs nothing until its 
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum, auto
 
 import attrs
@@ -33,6 +34,9 @@ class State(Enum):
     GONE = auto()
 
 
+_NOTHING: Mapping[str, tuple[int, int]] = {}
+
+
 @attrs.define(eq=False)
 class Arrears:
     """What a listener that is not live has besides its cursor.
@@ -44,9 +48,9 @@ class Arrears:
     """
 
     greeting: bytes = b""
-    lost: set[str] = attrs.Factory(set)
-    unwanted: Mapping[str, tuple[int, int]] = attrs.Factory(dict)
-    told: dict[str, tuple[int, int]] = attrs.Factory(dict)
+    lost: AbstractSet[str] = frozenset()
+    unwanted: Mapping[str, tuple[int, int]] = _NOTHING
+    told: Mapping[str, tuple[int, int]] = _NOTHING
     replaying: bool = False
 
 
@@ -154,6 +158,8 @@ class Listener:
         told = arrears.told
         lost = arrears.lost
         for ring, secret in view.sources:
+            if ring.lost_since(secret) <= self.cursor:
+                continue
             name = ring.channel[1]
             public_told, secret_told = told.get(name, (0, 0))
             unwanted, secret_unwanted = arrears.unwanted.get(name, (0, 0))
@@ -162,8 +168,13 @@ class Listener:
             ):
                 lost = lost | {name}
                 # Who may see no secret pushes is told nothing of those, should it be let to see them later.
-                told[name] = (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told))
-        arrears.lost = set()
+                told = {
+                    **told,
+                    name: (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told)),
+                }
+        if not lost:
+            return b""
+        arrears.lost, arrears.told = frozenset(), told
         names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
         return view.form.encode(gap_frame(names), None) if names else b""
 

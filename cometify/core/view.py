@@ -163,6 +163,8 @@ class View:
         """As `join`, for a listener that wants all there is: what was joined for one serves the many that come back at
         once, from the same cursor or from another with the same pushes above it.
         """
+        if cursor >= self.head:  # as most are who join: they want what is still to come
+            return self._told(Span(b"", 0, cursor, ()), greeting, replaying)
         shared = self.span(self._before_next(cursor))
         if shared is None:  # what is missing there was told to this one
             return self.join(cursor, greeting, None, replaying)

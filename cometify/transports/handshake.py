@@ -51,7 +51,7 @@ def _arrive(
     try:
         api_key = account_of(request, node).api_key
         query = request.query()
-        if any(query.get(name, [""]) != [""] for name in _NAMES):
+        if query.get("identifiers", _EMPTY) != _EMPTY or any(query.get(name, _EMPTY) != _EMPTY for name in _NAMES):
             ask = ask_from_query(query)
     except Refused as error:
         refused = error
@@ -68,7 +68,8 @@ def _arrive(
     connect(listener, begin)
 
 
-_NAMES = ("identifiers", "secureKey", "token", "position", "listener")
+_NAMES = ("secureKey", "token", "position", "listener")
+_EMPTY = [""]
 
 
 class Handshake(WebSocketServerProtocol):

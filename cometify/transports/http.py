@@ -13,8 +13,9 @@ from cometify import net
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.exchange import NO_STORE, Exchange, Headers, refuse
+from cometify.transports.heads import Heads
 from cometify.transports.idle import Idle
-from cometify.transports.quick import Heads, QuickChannel
+from cometify.transports.quick import QuickChannel
 from cometify.transports.request import MAX_BODY, Request
 
 IDLE = 60

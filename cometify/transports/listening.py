@@ -1,6 +1,6 @@
 """What all HTTP transports of listeners share: who asks, from where, for what; and headers that any page may read."""
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import datetimeToString
 
 from cometify.core import errors
@@ -87,7 +87,7 @@ class ListeningEndpoint(Endpoint):
     ) -> "Deferred[None]":
         """Join, from where the request comes."""
         address = household_address(request, self.node.trusted)
-        return self.node.joining.join(listener, account, address, ask, first=first)
+        return self.node.joining.join(listener, account, address, ask, first=first) or succeed(None)
 
 
 class OpenEndpoint(ListeningEndpoint):

@@ -5,7 +5,6 @@ refused is told by an error frame and a close code after the handshake, for a br
 handshake that failed.
 """
 
-from collections import deque
 from typing import Any
 
 from twisted.logger import Logger
@@ -54,7 +53,7 @@ class WebSocketListener(Connection):
         self._api_key = api_key
         self._address = address
         self._reader: Reader | None = None
-        self._asks: deque[Ask] | None = None  # while one is being answered: those that came meanwhile
+        self._asks: list[Ask] | None = None  # while one is being answered: those that came meanwhile
         self._closing = False
         self._listens = 0
         self._since = 0.0
@@ -146,9 +145,12 @@ class WebSocketListener(Connection):
         account = self.node.accounts.get(self._api_key)  # which may have changed since
         if account is None:
             raise Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more.")
-        self._asks = deque()
+        self._asks = []
         joined = self.node.joining.join(self, account, self._address, ask)
-        joined.addCallbacks(self._joined, self._not_joined)
+        if joined is None:
+            self._asks = None
+        else:
+            joined.addCallbacks(self._joined, self._not_joined)
 
     def _joined(self, _none: None) -> None:
         asks, self._asks = self._asks or (), None
