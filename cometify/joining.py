@@ -4,6 +4,7 @@ from __future__ import annotations  # those of functions within functions are ma
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import attrs
@@ -228,24 +229,24 @@ class Joining:
         return Ticket(place.account, place, view)
 
     def wait_on(self, listener: Listener, ticket: Ticket, positions: Sequence[int]) -> bool:
-        """Let a new listener go on where another one did, from its `positions`: it waits if nothing is owed to it, and is
-        given what others who come back to there are given. False: it must join.
+        """Let a listener that has its answer go on, from the `positions` with which it comes back: it waits if nothing is
+        owed to it, and is given what others who come back to there are given. False: it must join.
 
         This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
         """
         # A view that everybody has left is forgotten; there may be another one like it by now.
         view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
         until = ticket.place.until
-        if view is None or self.draining or until <= self._expiry.wall():
+        if view is None or self.draining or (until != inf and until <= self._expiry.wall()):
             return False
-        position = min(positions)
+        position, last = min(positions), max(positions)
         now = max(self._engine.mark(ticket.account.api_key), view.head)
-        if max(positions) > now or position <= now - KEPT:
+        if last > now or position <= now - KEPT:
             return False
         if not self._places.has(ticket.place):
             return False  # all nodes must count it again
         if position < view.head:
-            owed = view.span(position) if position == max(positions) else None
+            owed = view.span(position) if position == last else None
             if owed is None:
                 return False
             if owed.size:  # else what came was not for this view
@@ -253,9 +254,11 @@ class Joining:
                 return True
         self._places.hold(listener, ticket.place)
         self.joined[listener.form.name] += 1
+        listener.filters = listener.arrears = None  # it may have been answered before it was live
         self._registry.wait_on(listener, view)
         self._pulse.add(listener)
-        self._expiry.expect(listener, until)
+        if until != inf:
+            self._expiry.expect(listener, until)
         listener.go_live()
         return True
 
@@ -284,7 +287,8 @@ class Joining:
         self._pulse.discard(listener)
         self._expiry.discard(listener)
         self._places.give_up(listener, comes_again)
-        self._unfollow(alone)
+        if alone:
+            self._unfollow(alone)
 
     def _unfollow_what_nobody_has(self, api_key: str, names: Iterable[str]) -> None:
         channels = [(api_key, name) for name in names]

@@ -87,7 +87,8 @@ class Placing:
         """Let a listener have a place. Raises `Refused` (too_many_listeners)."""
         before = self._census.take(place.household, place.account, place.listener, listener, self._seconds())
         self._places[listener] = place
-        _replace(before)
+        if before is not None:
+            _replace(before)
 
     def give_up(self, listener: Listener, comes_again: bool = False) -> None:
         """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""

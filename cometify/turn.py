@@ -57,20 +57,17 @@ class ShortTurn:
         for fd, event in self._poll(-1 if timeout is None else timeout, len(selectables)):
             selectable = selectables.get(fd)  # or it has gone in this turn
             if event == readable and isinstance(selectable, EagerServer):
-                self._read(selectable)
+                try:
+                    why: Any = selectable.doRead()
+                except BaseException as error:  # noqa: BLE001 - as the reactor has it: this connection ends, not the server
+                    log.failure("A connection is ended, for what it sent could not be dealt with")
+                    why = error
+                if why:
+                    self._disconnect(selectable, why, True)
             elif selectable is not None:
                 callWithLogger(selectable, self._read_or_write, selectable, fd, event)
         if self._due:
             self._do_what_is_due()
-
-    def _read(self, transport: EagerServer) -> None:
-        try:
-            why: Any = transport.doRead()
-        except BaseException as error:  # noqa: BLE001 - as the reactor has it: this connection ends, and not the server
-            log.failure("A connection is ended, for what it sent could not be dealt with")
-            why = error
-        if why:
-            self._disconnect(transport, why, True)
 
     def _do_what_is_due(self) -> None:
         calls, self._due = self._due, []  # what they ask for is for the next turn

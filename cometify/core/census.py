@@ -81,7 +81,8 @@ class Census:
 
         Raises `Refused` (too_many_listeners), which changes nothing for those who have a place.
         """
-        self._free_absent(now)
+        if self._absent:
+            self._free_absent(now)
         places = self._places.get(household)
         if places is None:
             places = self._places[household] = _Places()
@@ -91,7 +92,8 @@ class Census:
             raise too_many(account)
         before = places.holders.get(listener)
         places.holders[listener] = holder
-        places.until.pop(listener, None)
+        if places.until:
+            places.until.pop(listener, None)
         return before
 
     def has(self, household: Household, listener: str) -> bool:

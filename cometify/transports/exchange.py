@@ -63,14 +63,15 @@ class Exchange(Protocol):
 
     def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> None:
         """Have `serve` asked first when this request comes again on the connection, byte for byte but for the digits of
-        its numbers. `parts`: the body, or the query where there is none, with those digits at the odd places.
+        its numbers. It is to answer this exchange once more. `parts`: the body, or the query where there is none, with
+        those digits at the odd places.
         """
 
     def release(self) -> tuple[Any, bytes]:
         """Give the connection away: its transport, and what the peer has sent behind the request."""
 
 
-ServeAgain = Callable[[Exchange, Sequence[int]], bool]
+ServeAgain = Callable[[Sequence[int]], bool]
 """Answers, now or later, a request that came again with these numbers. False: it must be read as any other."""
 
 

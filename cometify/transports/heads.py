@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from cometify.transports.exchange import Headers, ServeAgain
+from cometify.transports.exchange import ServeAgain
 
 MOST_HEAD = 4096
 """Bytes of a head that is read here. Also what bounds the memory of `read_fields`."""
@@ -112,14 +112,13 @@ class Again:
     """A request that comes again on its connection with other numbers, as those of pollers do.
 
     `numbers`: for each the bytes before it, and where its digits begin and end. `behind`: the bytes after the last.
-    `fixed`, `head`: as they were.
+    `request`: as it came the first time; whoever has answered it is asked by `serve`.
     """
 
     size: int
     numbers: Sequence[tuple[bytes, int, int]]
     behind: bytes
-    head: Head
-    fixed: Headers
+    request: Any
     serve: ServeAgain
 
     def read(self, data: bytes) -> list[int] | None:

@@ -77,23 +77,19 @@ def _split(request: Exchange) -> list[bytes]:
 class PollEndpoint(ListeningEndpoint):
     """Who joins or is behind is answered at once, who resumes at the head waits."""
 
-    def _wait_on(self, ticket: Ticket, request: Exchange, positions: Sequence[int]) -> bool:
+    def _wait_on(self, ticket: Ticket, listener: PollListener, request: Exchange, positions: Sequence[int]) -> bool:
         """Whether a poll that has come again with other positions is dealt with, as it is most of the time: the account
-        must be what it was, and the listener at the head or with others.
+        must be what it was, and the listener, which has its answer, at the head or with others.
         """
         node = self.node
         if node.accounts.get(ticket.account.api_key) is not ticket.account:
             return False
-        listener = PollListener(node, request)
         try:
-            if not node.joining.wait_on(listener, ticket, positions):
-                return False
+            return node.joining.wait_on(listener, ticket, positions)
         except Refused as refused:
             self.count_refusal(refused.code)
             self.refuse(request, refused)
-        else:
-            request.when_gone(listener.gone)
-        return True
+            return True
 
     def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
         resumes = all(group.position is not None for group in ask.groups)
@@ -113,4 +109,4 @@ class PollEndpoint(ListeningEndpoint):
         ticket = self.node.joining.ticket(listener)
         is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
         if ticket is not None and is_read_whole and not listener.is_warned and b"\\" not in request.asked()[1]:
-            request.expect_again(parts, partial(self._wait_on, ticket))
+            request.expect_again(parts, partial(self._wait_on, ticket, listener, request))

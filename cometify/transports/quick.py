@@ -89,7 +89,11 @@ class QuickRequest:
             numbers.append((before, start, at))
             before = b""
         if numbers and not head.fields.closes:
-            self._channel.again = Again(len(data), numbers, data[at:], head, self.fixed, serve)
+            self._channel.again = Again(len(data), numbers, data[at:], self, serve)
+
+    def comes_again(self, data: bytes) -> None:
+        """With other numbers."""
+        self._data = data
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
@@ -200,9 +204,9 @@ class QuickChannel(HTTPChannel):
         if numbers is None:
             return False
         # The peer's time begins with the answer; while one is waited for, it has all there is.
-        self._waiting = request = QuickRequest(self, again.head, data)
-        request.fixed = again.fixed
-        if again.serve(request, numbers):
+        self._waiting = request = again.request
+        request.comes_again(data)
+        if again.serve(numbers):
             return True
         self._waiting = None
         return False
