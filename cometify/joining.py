@@ -31,9 +31,9 @@ from cometify.sweep import Sweep
 log = Logger()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Ticket:
-    """What lets a poller that was here go on waiting. `view`: who were owed what it was."""
+    """What lets a poller that was here go on waiting. `view`: who are owed what it was."""
 
     account: Account
     place: Place
@@ -235,11 +235,14 @@ class Joining:
         This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
         """
         # A view that everybody has left is forgotten; there may be another one like it by now.
-        view = ticket.view if ticket.view.members else self._registry.view(ticket.view.key)
+        view: View | None = ticket.view
+        if not ticket.view.members:
+            view = self._registry.view(ticket.view.key)
         until = ticket.place.until
         if view is None or self.draining or (until != inf and until <= self._expiry.wall()):
             return False
-        position, last = min(positions), max(positions)
+        ticket.view = view
+        position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
         now = max(self._engine.mark(ticket.account.api_key), view.head)
         if last > now or position <= now - KEPT:
             return False

@@ -106,7 +106,8 @@ class Registry:
             return []
         listener.fall_behind(state)
         listener.view = None
-        view.filtered.pop(listener, None)
+        if view.filtered:
+            view.filtered.pop(listener, None)
         view.members -= 1
         if view.members:
             return []

@@ -59,7 +59,7 @@ class MemoryEngine:
         return book
 
     def mark(self, api_key: str) -> int:
-        book = self._book(api_key)
+        book = self._books.get(api_key) or self._book(api_key)
         book.last = max(self._clock(), book.last)
         return book.last
 

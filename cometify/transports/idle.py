@@ -9,7 +9,10 @@ log = Logger()
 
 
 class TimesOut(Protocol):
-    """Something that can be quiet for too long."""
+    """Something that can be quiet for too long. `seen`: when something has happened on it last; `due`: when to look."""
+
+    seen: float
+    due: int
 
     def timeoutConnection(self) -> None:
         """It was."""
@@ -18,34 +21,48 @@ class TimesOut(Protocol):
 class Idle:
     """To be ticked once a second; `seconds` is a clock that never goes back, `patience` so many seconds of it.
 
-    A DelayedCall for each connection, moved with each request, takes a tenth of what a joining takes: here one that is
-    quiet longest comes first, and times are as coarse as the ticks.
+    Whatever happens on a connection only sets its `seen` to `now`, which is as coarse as the ticks; it is looked at when it
+    may have been quiet for long enough. A DelayedCall for each, moved with each request, takes a tenth of a joining.
     """
 
     def __init__(self, seconds: Callable[[], float], patience: float) -> None:
         self._seconds = seconds
         self._patience = patience
-        self._now = seconds()
-        self._since: dict[TimesOut, float] = {}
+        self.now = seconds()
+        self._looked = int(self.now)
+        self._due: dict[int, dict[TimesOut, None]] = {}
 
-    def saw(self, connection: TimesOut) -> None:
-        """Something has happened."""
-        self._since.pop(connection, None)
-        self._since[connection] = self._now
+    def watch(self, connection: TimesOut) -> None:
+        """Begin to count for a connection, or count anew."""
+        connection.seen = self.now
+        if not connection.due:
+            self._wait(connection)
+
+    def _wait(self, connection: TimesOut) -> None:
+        connection.due = int(connection.seen + self._patience) + 1
+        self._due.setdefault(connection.due, {})[connection] = None
 
     def forget(self, connection: TimesOut) -> None:
         """It may be as quiet as it likes."""
-        self._since.pop(connection, None)
+        if connection.due:
+            self._due.get(connection.due, {}).pop(connection, None)
+            connection.due = 0
 
     def tick(self) -> None:
-        """A second has passed."""
-        self._now = self._seconds()
-        while self._since:
-            connection, since = next(iter(self._since.items()))
-            if since + self._patience > self._now:
-                return
-            del self._since[connection]
-            try:
-                connection.timeoutConnection()
-            except Exception:  # noqa: BLE001 - whatever is wrong with one, the others are not to stay for ever
-                log.failure("A quiet connection could not be ended")
+        """A second has passed, or more of them."""
+        self.now = self._seconds()
+        while self._looked < int(self.now):
+            self._looked += 1
+            due = self._due.pop(self._looked, {})
+            while due:
+                self._look(due.popitem()[0])
+
+    def _look(self, connection: TimesOut) -> None:
+        connection.due = 0
+        if connection.seen + self._patience > self.now:
+            self._wait(connection)
+            return
+        try:
+            connection.timeoutConnection()
+        except Exception:  # noqa: BLE001 - whatever is wrong with one, the others are not to stay for ever
+            log.failure("A quiet connection could not be ended")

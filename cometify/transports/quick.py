@@ -158,6 +158,8 @@ class QuickChannel(HTTPChannel):
     _serving = False
     _passed_to: Any = None
     _peer: IAddress | None = None
+    seen = 0.0
+    due = 0
     again: Again | None = None
 
     def connectionMade(self) -> None:
@@ -276,17 +278,16 @@ class QuickChannel(HTTPChannel):
         if period is None:
             self.site.idle.forget(self)
         else:
-            self.site.idle.saw(self)
+            self.site.idle.watch(self)
         return before
 
     def resetTimeout(self) -> None:
         """Something has happened on the connection."""
-        if self.timeOut is not None:
-            self.site.idle.saw(self)
+        self.seen = self.site.idle.now
 
     def timeoutConnection(self) -> None:
         if self._waiting is not None:
-            self.resetTimeout()  # it is we who let the peer wait
+            self.site.idle.watch(self)  # it is we who let the peer wait
             return
         self.persistent = 0  # what comes while it is being closed is too late
         self.again = None
