@@ -46,12 +46,14 @@ class Registry:
         """Whether anybody listens on the channel here."""
         return channel in self._of_channel
 
-    def count(self, channel: Channel, push: Push) -> int:
-        """How many of the listeners joined here the push may reach."""
+    def count(self, channel: Channel, secret: bool, push_id: int | None, position: int) -> int:
+        """How many of the listeners joined here a push may reach."""
         many = 0
-        for view, secret in self._of_channel.get(channel, _NOBODY).items():
-            if secret or not push.secret:
-                many += view.count(push)
+        for view, seen in self._of_channel.get(channel, _NOBODY).items():
+            if seen or not secret:
+                many += view.members
+                if push_id is not None and push_id <= view.strictest:
+                    many -= view.count_unwilling(Push(channel[1], push_id, secret, position, b""))
         return many
 
     def listeners(self) -> Counter[str]:

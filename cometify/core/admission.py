@@ -79,7 +79,9 @@ def admit(account: Account | None, api_key: str, path_identifier: str, fields: M
     Raises `Refused`.
     """
     draft = _draft(_read_identifier(path_identifier, fields), fields)
-    given = _required(fields, "secure")
+    given = fields.get("secure")
+    if given is None:
+        raise _missing("secure")
     if not isinstance(given, str):
         raise errors.Refused(errors.INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
     draft.signature = _check_secure(account, api_key, draft.identifier, draft.text, given)
@@ -113,7 +115,10 @@ def _draft_of_batch(number: int, fields: object) -> Draft:
     try:
         if not isinstance(fields, dict):
             raise errors.Refused(errors.INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
-        return _draft(Identifier.read(_required(fields, "identifier")), fields)
+        identifier = fields.get("identifier")
+        if identifier is None:
+            raise _missing("identifier")  # noqa: TRY301
+        return _draft(Identifier.read(identifier), fields)
     except errors.Refused as refused:
         raise errors.Refused(
             refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}"
@@ -139,7 +144,9 @@ def _read_identifier(path_identifier: str, fields: Mapping[str, object]) -> Iden
 def _draft(identifier: Identifier, fields: Mapping[str, object]) -> Draft:
     text = _read_text(fields)
     secret = _read_secret(fields)
-    push_id = None if fields.get("push_id") is None else read_integer(fields["push_id"], "push_id", MAX_ID)
+    push_id = fields.get("push_id")
+    if push_id is not None:
+        push_id = read_integer(push_id, "push_id", MAX_ID)
     return Draft(identifier, text, secret, push_id, None)
 
 
@@ -152,11 +159,8 @@ def read_key(value: str | None) -> str | None:
     )
 
 
-def _required(fields: Mapping[str, object], name: str) -> object:
-    value = fields.get(name)
-    if value is None:
-        raise errors.Refused(errors.MISSING_PARAMETER, f"{name} is missing: {_WHAT[name]}.")
-    return value
+def _missing(name: str) -> errors.Refused:
+    return errors.Refused(errors.MISSING_PARAMETER, f"{name} is missing: {_WHAT[name]}.")
 
 
 _WHAT = {
@@ -168,7 +172,9 @@ _WHAT = {
 
 
 def _read_text(fields: Mapping[str, object]) -> str:
-    text = _required(fields, "text")
+    text = fields.get("text")
+    if text is None:
+        raise _missing("text")
     if not isinstance(text, str):
         raise errors.Refused(errors.INVALID_PARAMETER, "text must be a string.")
     try:
@@ -186,9 +192,11 @@ def _read_text(fields: Mapping[str, object]) -> str:
 
 
 def _read_secret(fields: Mapping[str, object]) -> bool:
-    secret = _required(fields, "secret")
+    secret = fields.get("secret")
     if secret == "0":  # noqa: S105 - a flag
         return False
+    if secret is None:
+        raise _missing("secret")
     if isinstance(secret, bool) or secret not in ("0", "1", 0, 1) or isinstance(secret, float):
         raise errors.Refused(errors.INVALID_PARAMETER, "secret must be 0 or 1.")
     return secret in ("1", 1)

@@ -118,11 +118,9 @@ class View:
         self.spans = {}
         return [listener for listener in self.live if listener.cursor < floor]
 
-    def count(self, push: Push) -> int:
-        """How many listeners a push that the view may see can reach."""
-        if push.push_id is None or push.push_id > self.strictest:
-            return self.members
-        return self.members - sum(not listener.wants(push) for listener in self.filtered)
+    def count_unwilling(self, push: Push) -> int:
+        """How many listeners do not want a push that the view may see; none, if its push_id is above the strictest."""
+        return sum(not listener.wants(push) for listener in self.filtered)
 
     def span(self, cursor: int) -> Span | None:
         """What all at `cursor` are owed next; None if they must be told a gap first, which is each one's own affair."""

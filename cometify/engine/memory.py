@@ -64,7 +64,7 @@ class MemoryEngine:
         return book.last
 
     def append(self, account: Account, draft: Draft) -> defer.Deferred[Receipt]:
-        book = self._book(account.api_key)
+        book = self._books.get(account.api_key) or self._book(account.api_key)
         now = max(self._clock(), book.last)
         try:
             if draft.key is not None:
@@ -81,7 +81,7 @@ class MemoryEngine:
             book.answers.put(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
         push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position))
-        ring = self._ring(book, (account.api_key, folded))
+        ring = book.shelf.rings.get(folded) or self._ring(book, (account.api_key, folded))
         book.shelf.put(ring, push, account)
         self._drop(book, position - KEPT, account.keep_bytes)
         self._announce(ring, push)

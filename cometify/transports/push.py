@@ -19,7 +19,7 @@ from cometify.core.errors import (
     Refused,
 )
 from cometify.core.integer import write_integer
-from cometify.core.push import Draft, Push, Receipt
+from cometify.core.push import Draft, Receipt
 from cometify.core.seal import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
 from cometify.interfaces import IAccounts, IEngine
 from cometify.registry import Registry
@@ -54,13 +54,15 @@ class PushEndpoint(Endpoint):
     def serve(self, request: Exchange) -> None:
         account = self.account(request)
         api_key, _push, identifier = request.segments
-        if request.header("cometify-signature") is None:
-            draft = admit(account, api_key, identifier, read_fields(request.header("content-type"), request.body()))
+        header = request.header
+        if header("cometify-signature") is None:
+            draft = admit(account, api_key, identifier, read_fields(header("content-type"), request.body()))
         else:
             nonce = self.check_seal(account, request)
-            draft = admit_sealed(identifier, read_fields(request.header("content-type"), request.body()), nonce)
+            draft = admit_sealed(identifier, read_fields(header("content-type"), request.body()), nonce)
         assert account is not None  # or the signature was refused
-        appended = self.append(account, draft, idempotency_key(request))
+        key = None if header("idempotency-key") is None else idempotency_key(request)
+        appended = self.append(account, draft, key)
         receipt = getattr(appended, "result", None)
         if isinstance(receipt, Receipt):  # the embedded engine has it at once: two callbacks cost as much as its work
             self._pushed(receipt, request, api_key, draft)
@@ -119,8 +121,7 @@ class PushEndpoint(Endpoint):
 
     def _count(self, api_key: str, draft: Draft, position: int) -> int:
         """How many of the listeners joined here the push may reach."""
-        folded = draft.identifier.folded
-        return self._registry.count((api_key, folded), Push(folded, draft.push_id, draft.secret, position, b""))
+        return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id, position)
 
 
 _LATEST = 2**63

@@ -25,12 +25,12 @@ MOST_EARLY = 16 * 1024
 class QuickRequest:
     """See `Exchange`."""
 
-    __slots__ = ("_channel", "_data", "_head", "_when_gone", "fixed", "gone", "method", "segments")
+    __slots__ = ("_channel", "_head", "_when_gone", "data", "fixed", "gone", "method", "segments")
 
     def __init__(self, channel: "QuickChannel", head: Head, data: bytes) -> None:
         self._channel = channel
         self._head = head
-        self._data = data
+        self.data = data
         self._when_gone: Callable[[], None] | None = None
         self.method = head.method
         self.segments = head.segments
@@ -57,13 +57,13 @@ class QuickRequest:
         return b"/" + "/".join(self.segments).encode()  # `_LINE` knows no other spelling
 
     def body(self) -> bytes:
-        return self._data[self._head.size :]
+        return self.data[self._head.size :]
 
     def asked(self) -> tuple[bytes, bytes]:
-        return self._data[self._head.query], self.body()
+        return self.data[self._head.query], self.body()
 
     def query(self) -> dict[str, list[str]]:
-        query = self._data[self._head.query]
+        query = self.data[self._head.query]
         if b"%" in query or b"+" in query or b";" in query:
             return decoded_query(parse_qs(query, 1))
         parameters: dict[str, list[str]] = {}  # the same in half the time; `heads` lets only ASCII through
@@ -79,7 +79,7 @@ class QuickRequest:
             self._channel.answer(_written(status, content_type, body, self.fixed + headers, closes), closes)
 
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
-        data, head = self._data, self._head
+        data, head = self.data, self._head
         at = head.size if head.length else head.query.start
         before, numbers = data[:at], []
         for around, digits in zip(parts[::2], parts[1::2], strict=False):
@@ -90,10 +90,6 @@ class QuickRequest:
             before = b""
         if numbers and not head.fields.closes:
             self._channel.again = Again(len(data), numbers, data[at:], self, serve)
-
-    def comes_again(self, data: bytes) -> None:
-        """With other numbers."""
-        self._data = data
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
@@ -207,7 +203,7 @@ class QuickChannel(HTTPChannel):
             return False
         # The peer's time begins with the answer; while one is waited for, it has all there is.
         self._waiting = request = again.request
-        request.comes_again(data)
+        request.data = data
         if again.serve(numbers):
             return True
         self._waiting = None

@@ -229,7 +229,7 @@ class Promises(RuleBasedStateMachine):
             made = Made(spelled.lower(), text, secret, push_id, push.position)
             self.kept.make(made)
             assert push.frame == made.frame
-            reached = self.registry.count((API_KEY, made.identifier), push)
+            reached = self.registry.count((API_KEY, made.identifier), secret, push_id, push.position)
             assert reached == sum(
                 any(share.lets(made) for share in peer.listens[-1].shares.get(made.identifier, ()))
                 for peer in self.joined

@@ -248,7 +248,7 @@ def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
         ring.append(push, 10, 1000)
         assert view.advance(push) == unwanted
         assert view.head == position
-        assert view.count(push) == 4 - len(unwanted) - (push_id in {3, 4, 5})
+        assert view.count_unwilling(push) == len(unwanted) + (push_id in {3, 4, 5})
     assert behind.arrears is None
 
 
