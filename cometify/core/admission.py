@@ -117,7 +117,7 @@ def _draft_of_batch(number: int, fields: object) -> Draft:
             raise errors.Refused(errors.INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
         identifier = fields.get("identifier")
         if identifier is None:
-            raise _missing("identifier")  # noqa: TRY301
+            raise _missing("identifier")
         return _draft(Identifier.read(identifier), fields)
     except errors.Refused as refused:
         raise errors.Refused(
