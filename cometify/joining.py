@@ -284,10 +284,11 @@ class Joining:
         (self.refused if listener.view is None else self.ended)[code.name] += 1
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
-        """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""
+        """A listener is gone. `comes_again`: it polls, so that its place is kept for a while, and that in the pulse."""
         alone = self._registry.part(listener)
         listener.state = State.GONE
-        self._pulse.discard(listener)
+        if not comes_again:
+            self._pulse.discard(listener)
         self._expiry.discard(listener)
         self._places.give_up(listener, comes_again)
         if alone:

@@ -66,7 +66,7 @@ class Listener:
     live it is `elsewhere`.
     """
 
-    __slots__ = ("arrears", "beat_at", "cursor", "filters", "send", "state", "view")
+    __slots__ = ("arrears", "beat_at", "beat_from", "cursor", "filters", "send", "state", "view")
 
     form: Form
 
@@ -76,7 +76,8 @@ class Listener:
         self.view: View | None = None
         self.filters: Filters | None = None
         self.arrears: Arrears | None = None
-        self.beat_at = -1
+        self.beat_at = -1  # the pulse's own, as beat_from is
+        self.beat_from = 0
         self.send: Callable[[bytes], int | None] = elsewhere
 
     def offer(self, data: bytes) -> int:

@@ -61,10 +61,10 @@ class Exchange(Protocol):
     def when_gone(self, call: Callable[[], None]) -> None:
         """Have `call` called if the peer goes before it was answered. The last one asked for is called."""
 
-    def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> None:
+    def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> bool:
         """Have `serve` asked first when this request comes again on the connection, byte for byte but for the digits of
         its numbers. It is to answer this exchange once more. `parts`: the body, or the query where there is none, with
-        those digits at the odd places.
+        those digits at the odd places. False: it will be read as any other.
         """
 
     def release(self) -> tuple[Any, bytes]:

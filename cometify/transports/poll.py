@@ -20,7 +20,7 @@ from cometify.transports.node import Node
 class PollListener(Listener):
     """Waits with its request until something can be answered."""
 
-    __slots__ = ("_node", "_preface", "_request")
+    __slots__ = ("_node", "_preface", "_request", "is_expected")
     form = POLL
 
     def __init__(self, node: Node, request: Exchange) -> None:
@@ -28,9 +28,12 @@ class PollListener(Listener):
         self._node = node
         self._request = request
         self._preface = b""
+        self.is_expected = False
 
     def offer(self, data: bytes) -> int:
         self._node.joining.part(self, comes_again=True)
+        if not self.is_expected:
+            self._node.pulse.discard(self)
         self._request.answer(200, b"application/x-ndjson", self._preface + data)
         return len(data)
 
@@ -59,6 +62,7 @@ class PollListener(Listener):
 
     def gone(self) -> None:
         """The peer is gone. It may come again on another connection."""
+        self._node.pulse.discard(self)
         if self.state is not State.GONE:
             self._node.joining.part(self, comes_again=True)
 
@@ -109,4 +113,4 @@ class PollEndpoint(ListeningEndpoint):
         ticket = self.node.joining.ticket(listener)
         is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
         if ticket is not None and is_read_whole and not listener.is_warned and b"\\" not in request.asked()[1]:
-            request.expect_again(parts, partial(self._wait_on, ticket, listener, request))
+            listener.is_expected = request.expect_again(parts, partial(self._wait_on, ticket, listener, request))

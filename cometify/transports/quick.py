@@ -78,7 +78,7 @@ class QuickRequest:
             closes = self._head.fields.closes
             self._channel.answer(_written(status, content_type, body, self.fixed + headers, closes), closes)
 
-    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
+    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
         data, head = self.data, self._head
         at = head.size if head.length else head.query.start
         before, numbers = data[:at], []
@@ -88,8 +88,10 @@ class QuickRequest:
             at = start + len(digits)
             numbers.append((before, start, at))
             before = b""
-        if numbers and not head.fields.closes:
-            self._channel.again = Again(len(data), numbers, data[at:], self, serve)
+        if not numbers or head.fields.closes:
+            return False
+        self._channel.again = Again(len(data), numbers, data[at:], self, serve)
+        return True
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call

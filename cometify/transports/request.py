@@ -145,8 +145,9 @@ class Request(WebRequest):
     def when_gone(self, call: Callable[[], None]) -> None:
         self.notifyFinish().addErrback(lambda _gone: call())
 
-    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> None:
+    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
         """Whatever comes to twisted.web is read each time."""
+        return False
 
     def release(self) -> tuple[Any, bytes]:
         channel = self.channel
