@@ -346,6 +346,22 @@ def waits(world: World, **headers: str) -> Wire:
     return wire
 
 
+def test_a_poller_that_comes_again_waits_for_heartbeat_seconds_from_then_on():
+    world = World()
+    wire = waits(world)
+    for seconds in (10, 7, 24.5):
+        world.advance(seconds)
+        world.pushed("chat", "x")
+        wire.receive(poll_bytes({"chat": wire.answer().frames[-1]["position"]}, secure_key("chat")))
+    for _ in range(3):
+        world.advance(24)
+        assert not wire.answered
+        world.advance(1)
+        (beat,) = wire.answer().frames
+        assert beat["type"] == "heartbeat"
+        wire.receive(poll_bytes({"chat": beat["position"]}, secure_key("chat")))
+
+
 @pytest.mark.parametrize("by_query", [True, False])
 def test_only_the_digits_of_the_positions_may_differ_when_a_poller_is_known_again(by_query):
     world = World()
