@@ -348,18 +348,24 @@ def waits(world: World, **headers: str) -> Wire:
 
 def test_a_poller_that_comes_again_waits_for_heartbeat_seconds_from_then_on():
     world = World()
-    wire = waits(world)
-    for seconds in (10, 7, 24.5):
-        world.advance(seconds)
+    company = Company(world, None, "chat")
+    wire = world.poll(f"identifiers=chat&position={world.pushed('chat', 'x')}")
+    for passes in (7, 10, 24.5):  # until somebody pushes
+        world.advance(passes)
         world.pushed("chat", "x")
-        wire.receive(poll_bytes({"chat": wire.answer().frames[-1]["position"]}, secure_key("chat")))
+        company.come_again()
+        wire.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat&position={last_position(wire)}"))
     for _ in range(3):
         world.advance(24)
         assert not wire.answered
         world.advance(1)
-        (beat,) = wire.answer().frames
-        assert beat["type"] == "heartbeat"
-        wire.receive(poll_bytes({"chat": beat["position"]}, secure_key("chat")))
+        company.come_again()
+        wire.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat&position={last_position(wire)}"))
+
+
+def last_position(wire: Wire) -> int:
+    """Where the answer leads."""
+    return wire.answer().frames[-1]["position"]
 
 
 @pytest.mark.parametrize("by_query", [True, False])
