@@ -22,9 +22,7 @@ STALLED_WITHIN = 75_000
 """The same while a listener does not read, for the kernel counts closed windows too: the server has the first word."""
 
 
-# Set once on a listening socket, from which those that it accepts have them.
 _OPTIONS = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
 )

@@ -161,10 +161,11 @@ class QuickChannel(HTTPChannel):
     again: Again | None = None
 
     def connectionMade(self) -> None:
-        """As HTTPChannel has it, but that an eager transport is known to be a producer without a delay already."""
+        """As HTTPChannel has it, which must ask what an eager transport provides."""
         if not isinstance(self.transport, net.EagerServer):
             super().connectionMade()
             return
+        self.transport.setTcpNoDelay(True)
         self.setTimeout(self.timeOut)
         self._networkProducer = self.transport
         self.transport.registerProducer(self, True)
