@@ -36,7 +36,7 @@ from cometify.transports.http import Site
 from cometify.transports.node import Node
 from cometify.transports.push import PushEndpoint
 from cometify.transports.root import Root, WebSocketRoot
-from cometify.turn import Soon, shorten
+from cometify.turn import Turn, shorten
 
 log = Logger()
 
@@ -45,8 +45,8 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `soon`:
-    the reactor's callLater for what is due at once.
+    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `turn`:
+    the reactor's, where it is not its own.
     """
 
     def __init__(
@@ -55,13 +55,14 @@ class Cometify(MultiService):
         reactor: Any,
         clock: Callable[[], int],
         wall: Callable[[], float] = time.time,
-        soon: Soon | None = None,
+        turn: Turn | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts)
-        self.sweep = Sweep(soon or reactor.callLater)
+        turn = turn or Turn(reactor.callLater)
+        self.sweep = Sweep(turn.soon)
         self.registry = Registry(self.sweep.wake, self.sweep.bring)
         self.engine = self._make_engine(clock)
         self.census = Census(None if self.engine.places is None else self.engine.places.leave)
@@ -80,7 +81,7 @@ class Cometify(MultiService):
             reactor.seconds,
         )
         self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
-        self.http = Site(Root(self.push, node, reactor), reactor)
+        self.http = Site(Root(self.push, node, reactor), reactor, turn.outbox)
         self.websocket = Site(WebSocketRoot(node, reactor), reactor)
         self.lateness = Lateness(reactor)
         self.lateness.setServiceParent(self)
@@ -154,10 +155,10 @@ class Cometify(MultiService):
 
 
 def build(
-    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, soon: Soon | None = None
+    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, turn: Turn | None = None
 ) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
-    server = Cometify(settings, reactor, clock or engine_clock(), soon=soon)
+    server = Cometify(settings, reactor, clock or engine_clock(), turn=turn)
     ports_of(server, reactor, EagerPort).setServiceParent(server)
     return server
 
@@ -195,7 +196,7 @@ def makeService(options: Options) -> MultiService:
         if settings.workers > 1:
             server = supervise(settings, reactor, greet)
         else:
-            server = build(settings, reactor, soon=shorten(reactor))
+            server = build(settings, reactor, turn=shorten(reactor))
             reactor.callWhenRunning(greet)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None

@@ -78,7 +78,7 @@ class Worker:
             self._fail(error)
 
     def _begin(self, settings: Settings) -> Cometify:
-        server = Cometify(settings, self._reactor, engine_clock(), soon=shorten(self._reactor))
+        server = Cometify(settings, self._reactor, engine_clock(), turn=shorten(self._reactor))
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)

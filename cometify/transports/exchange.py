@@ -36,7 +36,7 @@ class Exchange(Protocol):
     def is_http_1_1(self) -> bool:
         """Whether the answer may come in chunks."""
 
-    def header(self, name: str) -> str | None:
+    def header(self, name: str, /) -> str | None:
         """The only or last value of a header of the request. `name`: in lower case."""
 
     def headers(self, name: str) -> Sequence[str]:

@@ -31,12 +31,12 @@ def read_fields(content_type: str | None, body: bytes) -> dict[str, object]:
 
 def _plain_fields(body: bytes) -> dict[str, object] | None:
     """The parameters of a form in which nothing is encoded and nothing stands twice, or None: 1 us instead of 3."""
-    if b"%" in body or b"+" in body or not body.isascii():
+    if b"%" in body or b"+" in body:
         return None
-    items = body.decode().split("&")
     try:
+        items = body.decode("ascii").split("&")
         fields: dict[str, object] = dict([item.split("=", 1) for item in items])  # type: ignore[assignment]
-    except ValueError:  # an item without a =
+    except ValueError:  # not ASCII, or an item without a =
         return None
     return fields if len(fields) == len(items) else None
 

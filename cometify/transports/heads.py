@@ -16,6 +16,8 @@ MOST_HEAD = 4096
 """Bytes of a head that is read here. Also what bounds the memory of `read_fields`."""
 MOST_BODY = 64 * 1024
 """Bytes of a body that is waited for here."""
+MOST_KNOWN = 512
+"""Heads that are remembered."""
 _LINE = re.compile(rb"(GET|POST) /([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_]{1,64}){1,2})(?:\?([!\"$-~]*))? HTTP/1\.1")
 _FIELDS = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*:[ -~]*\r\n)+")
 _LENGTH = re.compile(r"[0-9]{1,6}")
@@ -85,12 +87,11 @@ class Heads:
 
     def __init__(self, tree: Any) -> None:
         self._tree = tree
-        # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
-        self._read_again = lru_cache(512)(self._read)
+        self._known: dict[bytes, Head] = {}
 
     def read(self, data: bytes) -> Head | None:
         """All up to and with the empty line, or None if it is not plain."""
-        return self._read_again(data) if data.startswith(b"POST") and not _is_once(data) else self._read(data)
+        return self._known.get(data) or self._read(data)
 
     def _read(self, data: bytes) -> Head | None:
         at = data.find(b"\r\n")
@@ -104,7 +105,13 @@ class Heads:
         fields = (read_fields if once else _read_fields_again)(data[at + 2 : -2])
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return None
-        return Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
+        head = Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
+        if line[1] == b"POST" and not once:
+            # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[data] = head
+        return head
 
 
 @attrs.frozen(eq=False)

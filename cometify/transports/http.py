@@ -17,6 +17,7 @@ from cometify.transports.heads import Heads
 from cometify.transports.idle import Idle
 from cometify.transports.quick import QuickChannel
 from cometify.transports.request import MAX_BODY, Request
+from cometify.turn import Outbox
 
 IDLE = 60
 """Seconds after which a connection on which nothing happens is closed."""
@@ -25,16 +26,17 @@ log = Logger()
 
 
 class Site(WebSite):
-    """No access log, for queries hold keys; no tracebacks for strangers."""
+    """No access log, for queries hold keys; no tracebacks for strangers. `outbox`: where answers may be left."""
 
     protocol = QuickChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 
-    def __init__(self, resource: "Tree", reactor: Any) -> None:
+    def __init__(self, resource: "Tree", reactor: Any, outbox: Outbox | None = None) -> None:
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=IDLE)
         self.idle = Idle(reactor.seconds, IDLE)
         self.heads = Heads(resource)
+        self.outbox = outbox
 
     def startFactory(self) -> None:
         """Nothing to open."""

@@ -17,6 +17,7 @@ from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString, parse_qs
 from cometify import net
 from cometify.transports.exchange import Headers, ServeAgain, decoded_query
 from cometify.transports.heads import MOST_HEAD, Again, Head
+from cometify.turn import Outbox
 
 MOST_EARLY = 16 * 1024
 """Bytes that are read ahead while a request is being answered, as twisted.web has it."""
@@ -25,7 +26,7 @@ MOST_EARLY = 16 * 1024
 class QuickRequest:
     """See `Exchange`."""
 
-    __slots__ = ("_channel", "_head", "_when_gone", "data", "fixed", "gone", "method", "segments")
+    __slots__ = ("_channel", "_head", "_when_gone", "data", "fixed", "gone", "header", "method", "segments")
 
     def __init__(self, channel: "QuickChannel", head: Head, data: bytes) -> None:
         self._channel = channel
@@ -34,6 +35,7 @@ class QuickRequest:
         self._when_gone: Callable[[], None] | None = None
         self.method = head.method
         self.segments = head.segments
+        self.header: Callable[[str], str | None] = head.fields.values.get
         self.fixed: Headers = ()
         self.gone = False
 
@@ -45,11 +47,8 @@ class QuickRequest:
     def is_http_1_1(self) -> bool:
         return True
 
-    def header(self, name: str) -> str | None:
-        return self._head.fields.values.get(name)
-
     def headers(self, name: str) -> Sequence[str]:
-        value = self._head.fields.values.get(name)
+        value = self.header(name)
         return () if value is None else (value,)
 
     @property
@@ -156,6 +155,7 @@ class QuickChannel(HTTPChannel):
     _serving = False
     _passed_to: Any = None
     _peer: IAddress | None = None
+    _outbox: Outbox | None = None
     seen = 0.0
     due = 0
     again: Again | None = None
@@ -165,6 +165,7 @@ class QuickChannel(HTTPChannel):
         if not isinstance(self.transport, net.EagerServer):
             super().connectionMade()
             return
+        self._outbox = self.site.outbox
         self.transport.setTcpNoDelay(True)
         self.setTimeout(self.timeOut)
         self._networkProducer = self.transport
@@ -186,7 +187,7 @@ class QuickChannel(HTTPChannel):
             super().dataReceived(data)  # twisted.web is in the middle of a request, or at the end of the connection
             return
         else:
-            self.resetTimeout()
+            self.seen = self.site.idle.now
         self._serve(data)
 
     def _gathered(self, parts: list[bytes], data: bytes) -> bytes:
@@ -252,6 +253,9 @@ class QuickChannel(HTTPChannel):
     def answer(self, data: bytes, closes: bool) -> None:
         """The answer to the request that is waiting, and on with the next."""
         self._waiting = None
+        if self._serving and self._outbox is not None and not (closes or self._early):
+            self._outbox.put(self.transport, data)
+            return
         self.transport.write(data)
         if closes:
             self.persistent = 0

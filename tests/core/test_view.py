@@ -157,6 +157,27 @@ def test_all_who_stand_at_one_cursor_share_the_bytes_until_a_push_comes():
     assert view.span(0).data != span.data
 
 
+@given(
+    st.sampled_from([WEBSOCKET, WEBSOCKET_DEFLATED, STREAM, EVENTS, POLL]),
+    pushes,
+    st.sampled_from([(True,), (False,), (True, True), (False, True), (False, False)]),
+    st.integers(0, 20),
+    st.sampled_from([1, 10**6]),
+)
+def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(form, made, secret, cursor, most):
+    view = make_view(form, secret)
+    position = 0
+    for step, text, hidden, push_id, number in made:
+        position += step
+        add(view, position, text=text, secret=hidden, push_id=push_id, number=number % len(secret), most=most)
+        if any(ring.lost_since(seen) > cursor for ring, seen in view.sources):
+            return  # a gap
+        span, joined = view.span(cursor), view.join(cursor)
+        assert (span.data, span.size, span.cursor, list(span.ends), span.greeting, span.heartbeat) == (
+            (joined.data, joined.size, joined.cursor, joined.ends, joined.greeting, joined.heartbeat)
+        )
+
+
 def test_the_spans_remembered_stay_bounded():
     view = make_view()
     for position in range(1, 3 * SPANS):

@@ -15,6 +15,7 @@ from cometify.engine.clock import engine_clock
 from cometify.net import EagerPort, EagerServer
 from cometify.service import Cometify
 from cometify.settings import Settings
+from cometify.turn import shorten
 from tests.wire import (
     API_KEY,
     API_SECRET,
@@ -72,7 +73,8 @@ class World:
 
     def __init__(self):
         self.reactor = EPollReactor()
-        server = Cometify(Settings((Account(API_KEY, (API_SECRET,)),)), self.reactor, engine_clock())
+        settings = Settings((Account(API_KEY, (API_SECRET,)),))
+        server = Cometify(settings, self.reactor, engine_clock(), turn=shorten(self.reactor))
         self.port = EagerPort(0, server.http, 5, "127.0.0.1", self.reactor)
         self.port.startListening()
         self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes
@@ -221,3 +223,17 @@ def test_the_bound_send_of_a_connection_that_is_lost_reaches_nobody_else(world):
             end.setblocking(False)
             with pytest.raises(BlockingIOError):
                 end.recv(1)
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order_whichever_way_they_go(world):
+    plain = push_bytes("plain")
+    odd = plain.replace(b"\r\n\r\n", b"\r\nX-Twice: a\r\nX-Twice: a\r\n\r\n", 1)
+    last = plain.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+    with Slow(world) as peer:
+        for sent in (plain, plain + odd, odd + plain, plain * 2, plain + odd + last):
+            peer.send(sent)
+            world.turn()
+        positions = [json.loads(peer.answer().body)["position"] for _ in range(10)]
+        assert positions == sorted(positions)
+        with pytest.raises(EOFError):
+            peer.answer()

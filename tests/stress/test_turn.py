@@ -10,8 +10,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.net import EagerReactor
-from cometify.turn import shorten
+from cometify.net import EagerReactor, EagerServer
+from cometify.turn import TOGETHER, Turn, shorten
 
 
 class Careless(Protocol):
@@ -54,7 +54,8 @@ def lines():
 @pytest.fixture
 def reactor():
     reactor = EPollReactor()
-    reactor.soon = shorten(reactor)
+    turn = shorten(reactor)
+    reactor.soon, reactor.outbox = turn.soon, turn.outbox
     yield reactor
     for selectable in reactor.removeAll():
         selectable.connectionLost(Failure(ConnectionDone()))
@@ -117,13 +118,70 @@ def test_other_reactors_keep_their_turn():
     from twisted.internet.testing import MemoryReactorClock
 
     reactor = MemoryReactorClock()
-    assert shorten(reactor) == reactor.callLater
+    assert shorten(reactor) == Turn(reactor.callLater)
 
 
 def test_an_epoll_reactor_that_has_changed_keeps_its_turn_and_that_is_said(lines):
     reactor = EPollReactor()
     turn = reactor.doIteration
     del reactor._selectables
-    assert shorten(reactor) == reactor.callLater
+    assert shorten(reactor) == Turn(reactor.callLater)
     assert reactor.doIteration == turn
     assert any("another epoll reactor" in line for line in lines)
+
+
+class Asker(socket.socket):
+    """A peer that has asked, and may have its answer."""
+
+    def __init__(self, port):
+        super().__init__()
+        self.connect(("127.0.0.1", port.getHost().port))
+        self.setblocking(False)
+
+    @property
+    def answered(self):
+        try:
+            return self.recv(100, socket.MSG_PEEK).startswith(b"answer")
+        except BlockingIOError:
+            return False
+
+
+class Answering(Protocol):
+    """Leaves its answers in the outbox."""
+
+    def dataReceived(self, data):
+        self.factory.before.append(sum(asker.answered for asker in self.factory.askers))
+        self.factory.outbox.put(self.transport, b"answer")
+
+
+@pytest.fixture
+def answering(reactor):
+    factory = Factory.forProtocol(Answering)
+    factory.outbox, factory.askers, factory.before = reactor.outbox, [], []
+    port = EagerReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
+    factory.askers += [Asker(port) for _ in range(TOGETHER + 4)]
+    turns(reactor, lambda: len(reactor.getReaders()) > len(factory.askers))
+    yield factory
+    for asker in factory.askers:
+        asker.close()
+
+
+def test_answers_leave_together_when_what_there_is_has_been_read_but_no_later_than_after_so_many_reads(
+    reactor, answering
+):
+    for asker in answering.askers:
+        asker.send(b"question")
+    reactor.doIteration(0)
+    assert answering.before == [0] * TOGETHER + [TOGETHER] * 4
+    assert all(asker.answered for asker in answering.askers)
+
+
+def test_an_answer_that_was_given_outside_of_a_read_does_not_wait_for_one(reactor, answering):
+    first, *_others = [reader for reader in reactor.getReaders() if isinstance(reader, EagerServer)]
+    reactor.outbox.put(first, b"answer")
+    reactor.doIteration(0)
+    assert sum(asker.answered for asker in answering.askers) == 1
+    reactor.soon(0, lambda: reactor.outbox.put(first, b"answer"))
+    reactor.doIteration(0)
+    reactor.doIteration(0)
+    assert sum(len(asker.recv(100)) for asker in answering.askers if asker.answered) == len(b"answer") * 2
