@@ -255,13 +255,20 @@ class Joining:
             if owed.size:  # else what came was not for this view
                 self._give(listener, ticket, owed)
                 return True
+        return self._wait(listener, ticket, view)
+
+    def _wait(self, listener: Listener, ticket: Ticket, view: View) -> bool:
+        """Put a listener that is owed nothing into its view. False: it must join."""
         self._places.hold(listener, ticket.place)
+        if not view.members:  # whoever had the place until now was the last one there: the view is forgotten
+            self._places.give_up(listener, comes_again=True)
+            return False
         self.joined[listener.form.name] += 1
         listener.filters = listener.arrears = None  # it may have been answered before it was live
         self._registry.wait_on(listener, view)
         self._pulse.add(listener)
-        if until != inf:
-            self._expiry.expect(listener, until)
+        if ticket.place.until != inf:
+            self._expiry.expect(listener, ticket.place.until)
         listener.go_live()
         return True
 

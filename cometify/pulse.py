@@ -1,5 +1,7 @@
 """What happens because time passes: heartbeats, and the end of listeners that do not read."""
 
+from twisted.logger import Logger
+
 from cometify.core import errors
 from cometify.core.frames import heartbeat_frame
 from cometify.core.listener import Listener, State
@@ -7,6 +9,8 @@ from cometify.core.view import View
 
 PATIENCE = 60
 """Seconds in which a listener must read something while something waits for it."""
+
+log = Logger()
 
 
 class Pulse:
@@ -55,25 +59,32 @@ class Pulse:
         """A second has passed."""
         self._ticks += 1
         at = self._ticks % self.heartbeat
-        due = self._slots[at]
         frames: dict[View, bytes] = {}
-        for listener in list(due):
-            view = listener.view
-            if listener.state is State.GONE:
+        for listener in list(self._slots[at]):
+            try:
+                self._look(listener, at, frames)
+            except Exception:  # noqa: BLE001 - whatever is wrong with one, the others have theirs
+                log.failure("A listener could not be given its heartbeat")
                 self.discard(listener)
-            elif listener.beat_from % self.heartbeat != at:  # it has begun anew since it was put here
-                del due[listener]
-                self._put(listener)
-            elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
-                if view not in frames:
-                    frames[view] = _encoded(view)
-                listener.beat(frames[view])
-                self.beats += 1
-            elif self.heartbeat > 1:  # being brought to the head: there is something on its way
-                del due[listener]
-                listener.beat_from += 1
-                self._put(listener)
         self._look_after_stalled()
+
+    def _look(self, listener: Listener, at: int, frames: dict[View, bytes]) -> None:
+        """See to a listener in the slot that is due. `frames`: the heartbeats that were made for it."""
+        view = listener.view
+        if listener.state is State.GONE:
+            self.discard(listener)
+        elif listener.beat_from % self.heartbeat != at:  # it has begun anew since it was put here
+            del self._slots[at][listener]
+            self._put(listener)
+        elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
+            if view not in frames:
+                frames[view] = _encoded(view)
+            listener.beat(frames[view])
+            self.beats += 1
+        elif self.heartbeat > 1:  # being brought to the head: there is something on its way
+            del self._slots[at][listener]
+            listener.beat_from += 1
+            self._put(listener)
 
     def _look_after_stalled(self) -> None:
         for listener, (waited, before) in list(self._stalled.items()):

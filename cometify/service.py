@@ -11,6 +11,7 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.internet import defer, task
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from cometify import greeting
 from cometify.accounts import Accounts
@@ -117,7 +118,14 @@ class Cometify(MultiService):
         self.engine.start()
         for seconds, call in self._every:
             call.clock = self._reactor
-            call.start(seconds, now=False).addErrback(lambda failure: log.failure("The clock has stopped", failure))
+            self._keep(call, seconds)
+
+    def _keep(self, call: task.LoopingCall, seconds: float) -> None:
+        def failed(failure: Failure) -> None:
+            log.failure("What is to be done every few seconds could not be done", failure)
+            self._keep(call, seconds)
+
+        call.start(seconds, now=False).addErrback(failed)
 
     def stopService(self) -> "defer.Deferred[None]":
         """The ports close, then the server drains, and then all else stops: who is still here is served to the end."""

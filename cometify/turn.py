@@ -38,7 +38,10 @@ class Outbox:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             for transport, data in waiting:
-                transport.write(data)
+                try:
+                    transport.write(data)
+                except Exception:  # noqa: BLE001 - the others are to have theirs
+                    log.failure("An answer could not be written")
 
 
 @attrs.frozen

@@ -106,7 +106,7 @@ class Heads:
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return None
         head = Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
-        if line[1] == b"POST" and not once:
+        if line[1] == b"POST" and line[3] is None and not once:
             # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
@@ -147,7 +147,8 @@ _ZERO = ord("0")
 
 
 def _is_once(data: bytes) -> bool:
-    return b"ometify-" in data or b"dempotency-" in data
+    """Whether there are headers that are others each time. Who spells them otherwise only drives out what is remembered."""
+    return b"\nCometify-" in data or b"\ncometify-" in data or b"\nIdempotency-" in data or b"\nidempotency-" in data
 
 
 def _is_plain(method: bytes, fields: Fields, endpoint: Any) -> bool:

@@ -58,6 +58,8 @@ class Idle:
                 self._look(due.popitem()[0])
 
     def _look(self, connection: TimesOut) -> None:
+        if not connection.due:
+            return  # forgotten by what another one of this second has done
         connection.due = 0
         if connection.seen + self._patience > self.now:
             self._wait(connection)

@@ -267,7 +267,10 @@ class QuickChannel(HTTPChannel):
             if self._early:
                 if not self._waitingForTransport:
                     self._networkProducer.resumeProducing()
+                # Not a read of this connection: there may be one yet in this turn, whose answers go past the outbox.
+                outbox, self._outbox = self._outbox, None
                 self._serve(self._early)
+                self._outbox = outbox
 
     def peer(self) -> IAddress:
         """The other end of the connection."""

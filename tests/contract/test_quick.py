@@ -277,6 +277,7 @@ steps = st.lists(
         st.tuples(st.just("poll"), resumes, resumes),
         st.tuples(st.just("wait"), st.sampled_from([0.5, 30, 200]), st.none()),
         st.tuples(st.just("swap"), st.sampled_from(["secret", "origin"]), st.none()),
+        st.tuples(st.just("elsewhere"), st.none(), st.none()),
     ),
     min_size=1,
     max_size=10,
@@ -286,7 +287,7 @@ BEFORE = [("poll", "none", "none"), ("poll", "last", "last"), ("push", "chat", F
 
 @given(steps, st.sampled_from([["chat"], ["chat,metrics"], ["chat", "metrics"]]), st.booleans(), st.booleans())
 @settings(max_examples=150)
-def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_own(  # noqa: C901 - a table in steps
+def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_own(  # noqa: C901, PLR0912 - a table in steps
     steps, names, keyed, by_query
 ):
     same, apart = World(), World()
@@ -309,6 +310,9 @@ def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_o
                 world.server.change_accounts(type(world.server.settings)((account,)))
                 world.server.change_accounts(type(world.server.settings)((Account(API_KEY, (API_SECRET,)),)))
                 world.settle()
+        elif what == "elsewhere":
+            for world in (same, apart):
+                world.connect().receive(poll_bytes(dict.fromkeys(names, position), key, by_query))
         elif waiting is None:
             if wire.transport.disconnecting:  # it was quiet for too long
                 wire = same.connect()
@@ -326,6 +330,25 @@ def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_o
             if each.wire.answered:
                 each.come_again()
     assert waiting is None or not waiting[1].answered
+
+
+def test_a_poller_that_takes_the_place_of_the_last_one_in_its_view_has_what_comes():
+    world = World()
+    position = world.pushed("chat", "one")
+    one, other = world.connect(), world.connect()
+    for _ in range(2):
+        one.receive(poll_bytes({"chat": position - 1}, None))
+        assert one.answer().frames[0]["text"] == "one"
+    one.receive(poll_bytes({"chat": position}, None))
+    other.receive(poll_bytes({"chat": position}, None))
+    assert one.answer().json["code"] == "replaced"
+    one.receive(poll_bytes({"chat": position}, None))
+    assert other.answer().json["code"] == "replaced"
+    world.pushed("chat", "two")
+    assert [frame.get("text") for frame in one.answer().frames] == ["two", None]
+    quiet = world.stream("identifiers=chat")
+    world.advance(60)
+    assert [frame["type"] for frame in quiet.frames()].count("heartbeat") >= 2
 
 
 def waits(world: World, **headers: str) -> Wire:

@@ -46,6 +46,7 @@ class Slow(Connection):
 
     def __init__(self, world):
         super().__init__(world.port.getHost().port, timeout=0.005, receive_buffer=4096, segment=1_400)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.world = world
 
     def fill(self):
@@ -237,3 +238,34 @@ def test_requests_that_come_at_once_are_answered_in_their_order_whichever_way_th
         assert positions == sorted(positions)
         with pytest.raises(EOFError):
             peer.answer()
+
+
+NEXT = {
+    "closing": request_bytes("GET", f"/{API_KEY}/poll", None, {"Connection": "close"}),
+    "odd": request_bytes("GET", "/nowhere").replace(b"\r\n\r\n", b"\r\nX-Twice: a\r\nX-Twice: a\r\n\r\n"),
+    "two": request_bytes("GET", "/nobody/poll?identifiers=chat") + request_bytes("GET", f"/{API_KEY}/poll"),
+    "stream": request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat"),
+}
+
+
+@pytest.mark.parametrize("following", NEXT)
+def test_what_waits_behind_a_poll_is_answered_before_what_comes_in_the_turn_in_which_the_poll_is_replaced(
+    world, following
+):
+    poll = f"/{API_KEY}/poll?identifiers=chat&listener=0123456789"
+    with Slow(world) as peer, Slow(world) as other:
+        peer.send(request_bytes("GET", poll))
+        position = peer.answer().frames[-1]["position"]
+        waiting = request_bytes("GET", f"{poll}&position={position}")
+        peer.send(waiting)
+        world.turn()
+        peer.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=1"))
+        for _ in range(2):  # in the second epoll forgets who was ready
+            world.turn()
+        other.send(waiting)  # read first, for epoll tells what came in that order
+        peer.send(NEXT[following])
+        world.turn()
+        told = [peer.answer().json["code"], peer.answer().json["code"]]
+        assert told == ["replaced", "invalid_identifier"]
+        status, _headers = peer.head()
+        assert status == {"closing": 400, "odd": 404, "two": 403, "stream": 200}[following]

@@ -114,6 +114,25 @@ def test_what_breaks_when_it_is_due_keeps_nothing_else_from_being_done(reactor, 
     assert len(told) == 1
 
 
+def test_an_answer_that_cannot_be_written_keeps_no_other_back(reactor, told):
+    class Broken:
+        def write(self, data):
+            raise RuntimeError("broken")
+
+    class Whole:
+        written = b""
+
+        def write(self, data):
+            self.written += data
+
+    whole = Whole()
+    reactor.outbox.put(Broken(), b"one")
+    reactor.outbox.put(whole, b"two")
+    reactor.doIteration(0)
+    assert whole.written == b"two"
+    assert told == ["broken"]
+
+
 def test_other_reactors_keep_their_turn():
     from twisted.internet.testing import MemoryReactorClock
 
