@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cometify import net
+from cometify import net, tls
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame, reconnect_frame
 from cometify.core.listener import Listener, State, elsewhere
@@ -87,7 +87,10 @@ class Connection(Listener):
             self.eager.call_when_writable(rest, self)
 
     def wake(self) -> None:
-        self.send = self.offer if self.eager is None else self.eager.socket.send
+        if self.eager is not None:
+            self.send = self.eager.socket.send
+        else:
+            self.send = tls.sender(self.transport) or self.offer
 
     def beat(self, heartbeat: bytes) -> None:
         self.put(heartbeat)

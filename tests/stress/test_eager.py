@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import socket
+import subprocess
 import threading
 import time
 from typing import ClassVar
@@ -14,6 +15,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
 from cometify.net import EagerPort, EagerReactor, lowest
+from cometify.tls import sender
 from tests.conftest import make_certificate
 
 WRITES = 250
@@ -22,9 +24,10 @@ WRITES = 250
 class Writer(protocol.Protocol):
     """Writes at random, as a streaming producer, and echoes what comes."""
 
-    def __init__(self, random, reactor):
+    def __init__(self, random, reactor, straight=False):
         self.random = random
         self.reactor = reactor
+        self.straight = straight  # whether what goes to listeners over TLS does
         self.sent = hashlib.sha256()
         self.size = 0
         self.paused = 0
@@ -32,6 +35,8 @@ class Writer(protocol.Protocol):
     def connectionMade(self):
         lowest(self.transport).socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.transport.registerProducer(self, True)
+        self.send = sender(self.transport) if self.straight else None
+        assert bool(self.send) == self.straight
         self.ticks = task.LoopingCall(self.tick)
         self.ticks.clock = self.reactor
         self.ticks.start(0.0005)
@@ -46,7 +51,10 @@ class Writer(protocol.Protocol):
         pass
 
     def put(self, data):
-        self.transport.write(data)
+        if self.send is not None and self.random.random() < 0.8:
+            assert self.send(data) == len(data)
+        else:
+            self.transport.write(data)
         self.sent.update(data)
         self.size += len(data)
 
@@ -99,13 +107,13 @@ def _as_it_is(plain):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("security", ["plain", "tls"])
+@pytest.mark.parametrize("security", ["plain", "tls", "tls, straight"])
 def test_every_byte_arrives_in_order(seed, security, tmp_path):
     reactor = EPollReactor()
-    writer = Writer(random.Random(seed), reactor)
+    writer = Writer(random.Random(seed), reactor, security == "tls, straight")
     factory = protocol.Factory.forProtocol(lambda: writer)
     factory.noisy = False
-    if security == "tls":
+    if security != "plain":
         wrap = make_certificate(tmp_path)
         context = DefaultOpenSSLContextFactory(str(tmp_path / "key.pem"), str(tmp_path / "cert.pem"))
         port = EagerReactor(reactor).listenSSL(0, factory, context, 5, "127.0.0.1")
@@ -119,6 +127,59 @@ def test_every_byte_arrives_in_order(seed, security, tmp_path):
     reader.join(10)
     assert (reader.size, reader.got.hexdigest()) == (writer.size, writer.sent.hexdigest())
     assert writer.paused, "the test did not fill the socket"
+
+
+class Counting(protocol.Protocol):
+    """Writes numbers straight, for as long as anybody reads them."""
+
+    number = 0
+
+    def connectionMade(self):
+        self.send = sender(self.transport)
+        self.ticks = task.LoopingCall(self.count)
+        self.ticks.clock = self.factory.reactor
+        self.ticks.start(0.001)
+
+    def count(self):
+        self.number += 1
+        self.send(b"<%d>\n" % self.number)
+
+    def connectionLost(self, reason):
+        self.ticks.stop()
+        self.factory.reactor.stop()
+
+
+def test_a_peer_may_ask_for_new_keys_in_between(tmp_path):
+    make_certificate(tmp_path)
+    reactor = EPollReactor()
+    factory = protocol.Factory.forProtocol(Counting)
+    factory.noisy = False
+    factory.reactor = reactor
+    context = DefaultOpenSSLContextFactory(str(tmp_path / "key.pem"), str(tmp_path / "cert.pem"))
+    port = EagerReactor(reactor).listenSSL(0, factory, context, 5, "127.0.0.1")
+    said = []
+
+    def read(peer):
+        for line in peer.stdout:
+            said.append(line)
+            if line in (b"<100>\n", b"<200>\n"):
+                peer.stdin.write(b"K\n")  # a KeyUpdate that asks for one (RFC 8446, section 4.6.3)
+                peer.stdin.flush()
+            if line == b"<400>\n":
+                peer.terminate()
+
+    with subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port.getHost().port}", "-tls1_3"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as peer:  # fmt: skip
+        reading = threading.Thread(target=read, args=(peer,))
+        reading.start()
+        reactor.callLater(20, reactor.stop)
+        reactor.run(installSignalHandlers=False)
+        peer.terminate()
+        reading.join(10)
+    assert said.count(b"KEYUPDATE\n") == 2
+    assert [line for line in said if line.startswith(b"<")][:400] == [b"<%d>\n" % number for number in range(1, 401)]
 
 
 class Greeter(protocol.Protocol):
