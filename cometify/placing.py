@@ -84,11 +84,15 @@ class Placing:
         return self._shared is None or self._census.has(place.household, place.listener)
 
     def hold(self, listener: Listener, place: Place) -> None:
-        """Let a listener have a place. Raises `Refused` (too_many_listeners)."""
+        """Let a listener have a place. Raises `Refused` (too_many_listeners, replaced)."""
         before = self._census.take(place.household, place.account, place.listener, listener, self._seconds())
         self._places[listener] = place
         if before is not None:
             _replace(before)
+            # Behind the answer to that one its connection may have had another request, which was dealt with at once.
+            if not self._census.is_held_by(place.household, place.listener, listener):
+                self._places.pop(listener, None)
+                raise _replaced()
 
     def give_up(self, listener: Listener, comes_again: bool = False) -> None:
         """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""
@@ -108,8 +112,8 @@ class Placing:
 
 def _replace(before: object) -> None:
     if isinstance(before, Listener):
-        before.end(
-            errors.Refused(
-                errors.REPLACED, "The same listener id has connected again: one listener has one connection."
-            )
-        )
+        before.end(_replaced())
+
+
+def _replaced() -> errors.Refused:
+    return errors.Refused(errors.REPLACED, "The same listener id has connected again: one listener has one connection.")

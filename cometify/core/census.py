@@ -101,6 +101,11 @@ class Census:
         places = self._places.get(household)
         return places is not None and listener in places.holders
 
+    def is_held_by(self, household: Household, listener: str, holder: object) -> bool:
+        """Whether `holder` has the place of the listener."""
+        places = self._places.get(household)
+        return places is not None and places.holders.get(listener) is holder
+
     def remove(self, household: Household, listener: str) -> object | None:
         """Free the place of a listener that is elsewhere now. Returns who held it."""
         places = self._places.get(household)

@@ -351,6 +351,22 @@ def test_a_poller_that_takes_the_place_of_the_last_one_in_its_view_has_what_come
     assert [frame["type"] for frame in quiet.frames()].count("heartbeat") >= 2
 
 
+def test_who_loses_its_place_again_to_what_waited_behind_the_one_it_replaces_is_told():
+    world = World()
+    position = world.pushed("chat", "one")
+    one, other = world.connect(), world.connect()
+    one.receive(poll_bytes({"chat": position - 1}, None))
+    assert one.answer().status == 200
+    one.receive(poll_bytes({"chat": position}, None))
+    other.receive(poll_bytes({"chat": position}, None) * 2)
+    assert one.answer().json["code"] == "replaced"
+    one.receive(poll_bytes({"chat": position}, None))
+    assert one.answer().json["code"] == "replaced"
+    assert other.transport.value().count(b'"code":"replaced"') == 1
+    assert world.push("chat", "two").json["listeners"] == 1
+    assert other.transport.value().count(b'"text":"two"') == 1
+
+
 def waits(world: World, **headers: str) -> Wire:
     """A connection on which a poller waits for the third time, in company."""
     wire = world.connect()
