@@ -155,7 +155,7 @@ class Joining:
         view = listener.view
         if view is None:
             return {}, 0
-        at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.cursor
+        at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
         if listener.filters is not None:
             return listener.filters, at
         return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at
@@ -186,7 +186,7 @@ class Joining:
             else:
                 listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
         self._move(listener, account, rings, None if plan.settled else plan.wants, seen)
-        listener.cursor = plan.cursor
+        listener.cursor, listener.past = plan.cursor, 0
         listener.arrears = arrears
         self._pulse.add(listener)
         place = self._places.get(listener)

@@ -59,7 +59,7 @@ class Pulse:
         """A second has passed."""
         self._ticks += 1
         at = self._ticks % self.heartbeat
-        frames: dict[View, bytes] = {}
+        frames: dict[View, tuple[bytes, int]] = {}
         for listener in list(self._slots[at]):
             try:
                 self._look(listener, at, frames)
@@ -68,7 +68,7 @@ class Pulse:
                 self.discard(listener)
         self._look_after_stalled()
 
-    def _look(self, listener: Listener, at: int, frames: dict[View, bytes]) -> None:
+    def _look(self, listener: Listener, at: int, frames: dict[View, tuple[bytes, int]]) -> None:
         """See to a listener in the slot that is due. `frames`: the heartbeats that were made for it."""
         view = listener.view
         if listener.state is State.GONE:
@@ -79,7 +79,9 @@ class Pulse:
         elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
             if view not in frames:
                 frames[view] = _encoded(view)
-            listener.beat(frames[view])
+            heartbeat, position = frames[view]
+            listener.beat(heartbeat)
+            listener.past = position
             self.beats += 1
         elif self.heartbeat > 1:  # being brought to the head: there is something on its way
             del self._slots[at][listener]
@@ -103,6 +105,7 @@ class Pulse:
                 )
 
 
-def _encoded(view: View) -> bytes:
+def _encoded(view: View) -> tuple[bytes, int]:
+    """A heartbeat, and its position."""
     position = max(view.mark(), view.head)
-    return view.form.encode(heartbeat_frame(position), position)
+    return view.form.encode(heartbeat_frame(position), position), position

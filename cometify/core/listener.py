@@ -66,13 +66,14 @@ class Listener:
     live it is `elsewhere`.
     """
 
-    __slots__ = ("arrears", "beat_at", "beat_from", "cursor", "filters", "send", "state", "view")
+    __slots__ = ("arrears", "beat_at", "beat_from", "cursor", "filters", "past", "send", "state", "view")
 
     form: Form
 
     def __init__(self) -> None:
         self.state = State.BEHIND
         self.cursor = 0
+        self.past = 0  # up to where it had all when it went live, or had a heartbeat
         self.view: View | None = None
         self.filters: Filters | None = None
         self.arrears: Arrears | None = None
@@ -190,6 +191,7 @@ class Listener:
             self.arrears.greeting = b""
             if span.heartbeat is not None and (sent > span.heartbeat or sent == span.size):
                 self.arrears.replaying = False
+                self.past = span.told
         return rest
 
     @property
@@ -201,11 +203,17 @@ class Listener:
             arrears is None or not (arrears.replaying or arrears.greeting or arrears.lost)
         )
 
+    @property
+    def reached(self) -> int:
+        """Up to where it has all that it gets: the cursor, or above it what its view may not see."""
+        return max(self.cursor, self.past)
+
     def go_live(self) -> None:
         """It is at the head: from here on the past makes no difference, and one cursor serves for all."""
         view = self.view
         assert view is not None
         self.state = State.LIVE
+        self.past = self.reached
         self.cursor = view.head
         self.arrears = None
         if self.filters is not None:

@@ -38,8 +38,8 @@ class Span:
     """Bytes for one write that begins at some cursor.
 
     `cursor` is where it leads. `greeting`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
-    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one. `gap`: whether
-    the greeting tells a gap.
+    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one, and `told` what
+    that tells. `gap`: whether the greeting tells a gap.
     """
 
     data: bytes
@@ -48,6 +48,7 @@ class Span:
     ends: Sequence[tuple[int, int]]
     greeting: int = 0
     heartbeat: int | None = None
+    told: int = 0
     gap: bool = False
 
     def begun(self, sent: int) -> int:
@@ -195,13 +196,13 @@ class View:
             return span
         if span.heartbeat is not None:
             data, heartbeat = greeting + span.data, len(greeting) + span.heartbeat
-            return Span(data, size, span.cursor, span.ends, len(greeting), heartbeat)
+            return Span(data, size, span.cursor, span.ends, len(greeting), heartbeat, span.told)
         if not (replaying or (self.form.once and size)):
             return Span(greeting + span.data, size, span.cursor, span.ends, len(greeting))
         position = max(self.mark(), span.cursor)
         beat = self.form.encode(heartbeat_frame(position), position)
         data = b"".join([greeting, span.data, beat])
-        return Span(data, len(data), span.cursor, span.ends, len(greeting), size)
+        return Span(data, len(data), span.cursor, span.ends, len(greeting), size, position)
 
 
 def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:

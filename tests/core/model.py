@@ -320,7 +320,9 @@ class Audit:
             return
         parts = self._parts()
         pending: set[str] = set()
+        self._told = 0
         for number, (listen, begin, end) in enumerate(parts):
+            assert listen.at is None or listen.at >= self._told, "it had been told that it has all up to there"
             for known in (self._gaps, self._last):
                 for name in known.keys() - listen.before.keys():
                     del known[name]

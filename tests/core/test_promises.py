@@ -9,6 +9,7 @@ from collections import Counter, deque
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from twisted.internet.defer import succeed
@@ -291,7 +292,7 @@ class Promises(RuleBasedStateMachine):
         if before is not None:
             assert peer.view is not None
             is_at_head = peer.state is State.LIVE and peer.cursor >= peer.view.head
-            at = before.until = self.kept.now if is_at_head else peer.cursor
+            at = before.until = self.kept.now if is_at_head else peer.reached
         self.kept.expire()
         expected = listen(self.kept, groups, before, at, poll=peer.is_poll)
         first = not peer.is_poll or any(group.position is None for group in groups)
@@ -392,3 +393,21 @@ _PHASES = set(Phase) - ({Phase.shrink, Phase.explain} if settings.get_current_pr
 TestPromises.settings = settings(
     settings.default, max_examples=settings.default.max_examples * 7 // 10, stateful_step_count=40, phases=_PHASES
 )
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("secret", [False, True])
+def test_a_key_that_comes_later_brings_no_push_from_before_what_was_told(greedy, secret):
+    """What Promises found: who stands at the head of a view that sees no secret pushes stands below what it was told."""
+    state = Promises()
+    state.begin(bounds=(1, 100, 300), older=False)
+    state.join("websocket", groups=[([0], False, None, "none", None)], takes=[None, None, 0], greedy=greedy)
+    state.push([("chat", ("", 1), each, None) for each in (False, False, secret, True)])
+    state.sweep_all()
+    for key in ("none", "right"):
+        state.ask_again(number=0, groups=[([0], False, None, key, None)])
+        state.let_the_pulse_beat()
+        state.let_the_pulse_beat()
+        state.sweep_all()
+        state.let_the_pulse_beat()
+    state.teardown()
