@@ -1,5 +1,6 @@
 """The chart: one panel for each work, one bar for each server, written as SVG by hand."""
 
+from textwrap import wrap
 from xml.sax.saxutils import escape
 
 from bench.servers import SERVERS
@@ -13,6 +14,8 @@ NAMES = 190  # width of the names in it
 BAR = 16
 STEP = 21
 TITLE = 44
+LINE = 17
+LETTERS = 56  # of a line of a title
 GAP = 26
 
 _STYLE = """\
@@ -52,13 +55,19 @@ def _sorted(result: Result) -> list[Row]:
     return sorted(rows, key=lambda row: row.values[0].median, reverse=result.work.figures[0].more_is_better)
 
 
+def _title(result: Result) -> list[str]:
+    """The lines of a title."""
+    title = result.work.title
+    return wrap(title[:1].upper() + title[1:], LETTERS)
+
+
 def _panel(result: Result, x: float, y: float) -> list[str]:
     figure = result.work.figures[0]
     better = "more" if figure.more_is_better else "less"
-    drawn = [
-        _text(x, y + 14, result.work.title[:1].upper() + result.work.title[1:], "title"),
-        _text(x, y + 31, f"{figure.label}, {figure.unit}; {better} is better"),
-    ]
+    lines = _title(result)
+    drawn = [_text(x, y + 14 + number * LINE, line, "title") for number, line in enumerate(lines)]
+    y += (len(lines) - 1) * LINE
+    drawn.append(_text(x, y + 31, f"{figure.label}, {figure.unit}; {better} is better"))
     rows = _sorted(result)
     most = max(row.values[0].median for row in rows) or 1.0
     for number, row in enumerate(rows):
@@ -67,7 +76,7 @@ def _panel(result: Result, x: float, y: float) -> list[str]:
 
 
 def _height(result: Result) -> int:
-    return TITLE + STEP * len(_sorted(result)) + GAP
+    return TITLE + (len(_title(result)) - 1) * LINE + STEP * len(_sorted(result)) + GAP
 
 
 def svg(results: list[Result]) -> str:
