@@ -213,3 +213,14 @@ def test_a_place_is_had_while_it_is_kept_and_not_after_it_was_removed():
     assert census.remove(HOME, "one") is None
     assert not census.has(HOME, "one")
     assert len(census) == 0
+
+
+def test_a_place_is_held_by_whoever_took_it_last():
+    census, one, other = Census(), object(), object()
+    assert not census.is_held_by(HOME, "listener", one)
+    census.take(HOME, ACCOUNT, "listener", one, 0)
+    assert census.is_held_by(HOME, "listener", one)
+    census.take(HOME, ACCOUNT, "listener", other, 0)
+    assert (census.is_held_by(HOME, "listener", one), census.is_held_by(HOME, "listener", other)) == (False, True)
+    census.leave(HOME, "listener", other)
+    assert not census.is_held_by(HOME, "listener", other)
