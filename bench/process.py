@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 STARTS_WITHIN = 30.0
@@ -35,11 +36,15 @@ def _free(port: int) -> bool:
 
 
 def _ports() -> Iterator[int]:
-    """Free ports below those that the kernel gives to clients; none comes again soon, so nothing waits for TIME_WAIT."""
-    while True:
-        for port in range(20000, 32000):
-            if _free(port):
-                yield port
+    """Free ports below those that the kernel gives to clients; none comes again soon, so nothing waits for TIME_WAIT.
+
+    Each process begins elsewhere: two that run at once would find the same ones free.
+    """
+    first, many = 20000, 12000
+    for number in count(os.getpid() * 100):
+        port = first + number % many
+        if _free(port):
+            yield port
 
 
 _PORTS = _ports()

@@ -124,7 +124,6 @@ def take_over(request: Exchange, protocol: Any, begin: Callable[[], None] | None
     """
     transport, early = request.release()
     net.set_protocol(transport, protocol)
-    transport.resumeProducing()
     protocol.makeConnection(transport)
     if begin is not None:
         begin()

@@ -313,6 +313,8 @@ class QuickChannel(HTTPChannel):
         early, self._early = self._early, b""
         self._waiting = None
         self.let_go()
+        if self._waitingForTransport or len(early) > MOST_EARLY:
+            transport.resumeProducing()  # else it is reading, and to ask costs a hundredth of a joining
         return transport, early
 
     def let_go(self) -> None:

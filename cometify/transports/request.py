@@ -157,6 +157,7 @@ class Request(WebRequest):
         channel.requests.clear()
         channel.rawDataReceived = channel.pass_on
         channel.let_go()
+        transport.resumeProducing()  # nothing is read while twisted.web has a request
         return transport, early
 
 
