@@ -64,6 +64,7 @@ async def node_ended(world: World, _lengths: Lengths) -> None:
 async def redis_killed(world: World, _lengths: Lengths) -> None:
     """Redis dies, and comes back with what it had written."""
     redis = world.redises[0]
+    await redis.has_written()
     await redis.end(signal.SIGKILL)
     await _unready(world)
     await redis.start()

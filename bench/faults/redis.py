@@ -93,6 +93,17 @@ class Redis(Process):
         except (OSError, EOFError, RedisError):
             return False
 
+    async def has_written(self) -> None:
+        """Wait until it puts off no writes, as it does for up to two seconds while the disk is slow (appendfsync
+        everysec): those would be lost with it, and a gap told rightly.
+        """
+        async with asyncio.timeout(10):
+            while True:
+                persistence = await info(self.port, "persistence")
+                if persistence["aof_pending_bio_fsync"] == persistence["aof_buffer_length"] == "0":
+                    return
+                await asyncio.sleep(0.01)
+
     async def follows(self) -> bool:
         """Whether it is a replica in touch with its primary."""
         try:

@@ -109,7 +109,7 @@ class Heads:
         if line[1] == b"POST" and line[3] is None and not once:
             # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
             if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
+                del self._known[next(iter(self._known))]
             self._known[data] = head
         return head
 

@@ -10,19 +10,27 @@ VISITS = 1500
 # given back; its bound is for what is no object of Python's: a buffer of two kilobytes kept for each visit is above it.
 OBJECTS = 500
 BYTES = 2_500_000
+# What is kept grows in each cycle; what had not come to rest, on a machine that has much else to do, in one.
+TRIES = 3
 
 
 def test_nothing_grows_while_listeners_and_pushes_come_and_go(tmp_path):
     with soaked(tmp_path, TWISTD, 100, {"PYTHONPATH": PYTHONPATH}) as server:
         server.work(VISITS)  # what is set up once
-        samples = []
-        for _ in range(2):
-            sample, done = server.cycle(VISITS)
-            samples.append(sample)
-            assert done["answered"] > VISITS * 0.8, done
-            for what in ("websocket", "stream", "events", "poll", "pushes", "deliveries"):
-                assert done[what] > 50, f"too little was done to tell anything: {done}"
+        samples = [cycle(server)]
+        for _ in range(TRIES):
+            samples.append(cycle(server))
+            grown = growth(samples[-2:])
+            if grown.objects < OBJECTS and grown.rss < BYTES:
+                break
     assert_clean((tmp_path / "server.log").read_text())
-    grown = growth(samples)
     assert grown.objects < OBJECTS, grown.told()
     assert grown.rss < BYTES, grown.told()
+
+
+def cycle(server):
+    sample, done = server.cycle(VISITS)
+    assert done["answered"] > VISITS * 0.8, done
+    for what in ("websocket", "stream", "events", "poll", "pushes", "deliveries"):
+        assert done[what] > 50, f"too little was done to tell anything: {done}"
+    return sample
