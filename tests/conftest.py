@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import cometify
+from bench.faults.process import free_port
 from tests.wire import API_KEY, API_SECRET, Client
 
 TWISTD = [str(Path(sys.executable).parent / "twistd")]
@@ -30,14 +31,11 @@ FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody has now, and that the kernel gives to no client before they are used."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 class Server(Client):
