@@ -145,9 +145,15 @@ def lowest(transport: Any) -> Any:
 
 def eager(transport: Any) -> EagerServer | None:
     """The eager transport to whose socket bytes may go unchanged: not below TLS."""
+    transport = below_proxy(transport)
+    return transport if isinstance(transport, EagerServer) else None
+
+
+def below_proxy(transport: Any) -> Any:
+    """The transport below the PROXY protocol, which changes nothing of what is written."""
     while isinstance(transport, HAProxyProtocolWrapper):
         transport = transport.transport
-    return transport if isinstance(transport, EagerServer) else None
+    return transport
 
 
 def set_up_listener(transport: Any) -> None:

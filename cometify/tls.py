@@ -5,10 +5,9 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.abstract import FileDescriptor
-from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from cometify.net import EagerServer
+from cometify.net import EagerServer, below_proxy
 
 RECORD = 2**14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -64,8 +63,7 @@ class TLSSend:
 
 def sender(transport: Any) -> Callable[[bytes], int] | None:
     """What writes to a transport that is TLS over an eager one, below the PROXY protocol too; None if it is not that."""
-    while isinstance(transport, HAProxyProtocolWrapper):
-        transport = transport.transport
+    transport = below_proxy(transport)
     # Exactly this type: Twisted's other one gathers what is written.
     if type(transport) is not TLSMemoryBIOProtocol or not isinstance(transport.transport, EagerServer):
         return None
