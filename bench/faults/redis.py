@@ -97,12 +97,11 @@ class Redis(Process):
         """Wait until it puts off no writes, as it does for up to two seconds while the disk is slow (appendfsync
         everysec): those would be lost with it, and a gap told rightly.
         """
-        async with asyncio.timeout(10):
-            while True:
-                persistence = await info(self.port, "persistence")
-                if persistence["aof_pending_bio_fsync"] == persistence["aof_buffer_length"] == "0":
-                    return
-                await asyncio.sleep(0.01)
+        await until(self._puts_nothing_off, 10, f"{self.name} has written all that it has")
+
+    async def _puts_nothing_off(self) -> bool:
+        persistence = await info(self.port, "persistence")
+        return persistence["aof_pending_bio_fsync"] == persistence["aof_buffer_length"] == "0"
 
     async def follows(self) -> bool:
         """Whether it is a replica in touch with its primary."""
