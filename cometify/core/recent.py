@@ -18,7 +18,8 @@ class Recent(Generic[K, V]):
 
     def __init__(self) -> None:
         self._values: dict[K, V] = {}
-        self._when: deque[tuple[int, K]] = deque()
+        self._keys: deque[K] = deque()  # and when each came: a tuple of the two would be a third of the memory
+        self._when: deque[int] = deque()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -26,14 +27,23 @@ class Recent(Generic[K, V]):
     def get(self, key: K, now: int) -> V | None:
         """What was remembered of the key within ten minutes."""
         when = self._when
-        while when and when[0][0] <= now - RECENTLY:
-            del self._values[when.popleft()[1]]
+        while when and when[0] <= now - RECENTLY:
+            self._forget_oldest()
         return self._values.get(key)
 
-    def put(self, key: K, value: V, now: int, most: int | None = None) -> None:
-        """Remember a key that is not, and forget the oldest beyond `most`."""
-        when = self._when
-        while most is not None and len(when) >= most:
-            del self._values[when.popleft()[1]]
-        self._values[key] = value
-        when.append((now, key))
+    def first(self, key: K, value: V, now: int, most: int | None = None) -> V | None:
+        """What was remembered of the key within ten minutes. If nothing, `value` is from now on, and the oldest beyond
+        `most` is forgotten.
+        """
+        known = self.get(key, now)
+        if known is None:
+            while most is not None and len(self._when) >= most:
+                self._forget_oldest()
+            self._values[key] = value
+            self._keys.append(key)
+            self._when.append(now)
+        return known
+
+    def _forget_oldest(self) -> None:
+        self._when.popleft()
+        del self._values[self._keys.popleft()]

@@ -1,6 +1,6 @@
 """The engine that a server has by itself: pushes are kept in the process, and are gone with it. Read this one first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 from twisted.internet import defer
@@ -71,37 +71,30 @@ class MemoryEngine:
                 answered = book.answers.get(draft.key, now)
                 if answered is not None:
                     return defer.succeed(_again(draft, *answered))
-            if draft.nonce is not None:
-                self._remember_nonce(book, draft.nonce, now)
-            self._remember_signature(book, account, draft, now)
+            if draft.nonce is not None and book.nonces.first(draft.nonce, True, now):
+                raise refusals.nonce_reused()  # noqa: TRY301
+            if draft.signature is not None and account.signature_memory:
+                identifier = draft.identifier
+                used_for = book.signatures.first(draft.signature, identifier, now, account.signature_memory)
+                if used_for is not None and used_for != identifier:
+                    raise refusals.signature_reused(used_for.spelled)  # noqa: TRY301
         except errors.Refused:
             return defer.fail()
-        book.last = position = max(now, book.last + 1)
+        book.last = position = now if now > book.last else book.last + 1
         if draft.key is not None:
-            book.answers.put(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
+            book.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
         push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position))
-        ring = book.shelf.rings.get(folded) or self._ring(book, (account.api_key, folded))
-        book.shelf.put(ring, push, account)
-        self._drop(book, position - KEPT, account.keep_bytes)
+        shelf = book.shelf
+        ring = shelf.rings.get(folded)
+        if ring is None:
+            ring = self._ring(book, (account.api_key, folded))
+        shelf.put(ring, push, account)
+        emptied = shelf.drop(position - KEPT, account.keep_bytes)
+        if emptied:
+            self._forget_emptied(book, emptied)
         self._announce(ring, push)
         return defer.succeed(Receipt(position))
-
-    @staticmethod
-    def _remember_signature(book: _Book, account: Account, draft: Draft, now: int) -> None:
-        if draft.signature is None or not account.signature_memory:
-            return
-        used_for = book.signatures.get(draft.signature, now)
-        if used_for is None:
-            book.signatures.put(draft.signature, draft.identifier, now, account.signature_memory)
-        elif used_for != draft.identifier:
-            raise refusals.signature_reused(used_for.spelled)
-
-    @staticmethod
-    def _remember_nonce(book: _Book, nonce: str, now: int) -> None:
-        if book.nonces.get(nonce, now):
-            raise refusals.nonce_reused()
-        book.nonces.put(nonce, True, now)
 
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])
@@ -112,7 +105,10 @@ class MemoryEngine:
 
     def _drop(self, book: _Book, oldest: int, most_bytes: int) -> None:
         """Drop what is as old as `oldest`, and the oldest while there is too much of the account."""
-        for ring in book.shelf.drop(oldest, most_bytes):
+        self._forget_emptied(book, book.shelf.drop(oldest, most_bytes))
+
+    def _forget_emptied(self, book: _Book, rings: Sequence[RingBuffer]) -> None:
+        for ring in rings:
             if ring.channel not in self._followed:
                 self._forget_ring(book, ring)
 

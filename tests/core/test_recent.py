@@ -18,12 +18,11 @@ def test_a_key_is_remembered_for_ten_minutes_among_the_latest_of_so_many(steps, 
         now += passed
         put = [(when, *rest) for when, *rest in put if when > now - RECENTLY]
         expected = {key: value for _when, key, value in put}
-        assert recent.get(key, now) == expected.get(key)
-        assert len(recent) == len(put)
+        assert recent.first(key, number, now, most) == expected.get(key)
         if key not in expected:
-            recent.put(key, number, now, most)
             put.append((now, key, number))
             put = put if most is None else put[-most:]
+        assert len(recent) == len(put)
         assert {key: recent.get(key, now) for key in range(5)} == {
             **dict.fromkeys(range(5)),
             **{key: value for _when, key, value in put},
@@ -32,7 +31,7 @@ def test_a_key_is_remembered_for_ten_minutes_among_the_latest_of_so_many(steps, 
 
 def test_ten_minutes_are_ten_minutes():
     recent = Recent()
-    recent.put("key", 1, 0)
+    assert recent.first("key", 1, 0) is None
     assert recent.get("key", 600 * SECOND - 1) == 1
     assert recent.get("key", 600 * SECOND) is None
     assert len(recent) == 0
