@@ -49,11 +49,12 @@ class IEngine(Protocol):
     def stop(self) -> None:
         """The server is drained and ends."""
 
-    def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
+    def append(self, account: Account, draft: Draft) -> Receipt | Deferred[Receipt]:
         """Number, keep and announce a push: one step, nothing of it is seen before all of it is done.
 
-        The Deferred fires once the engine has the push, and never waits for listeners. One with a key that was used
-        within ten minutes is not pushed again, and what was told then is told again. Fails with `Refused`:
+        An engine that has the push at once says so at once: a Deferred and its callbacks cost as much as the push. Else
+        it fires once the engine has it. Neither waits for listeners. One with a key that was used within ten minutes is
+        not pushed again, and what was told then is told again. Raises, or fails with, `Refused`:
         idempotency_mismatch, nonce_reused, signature_reused, overloaded (nothing was pushed), engine_unavailable (it may
         have been pushed all the same: with a key it can be pushed again).
         """

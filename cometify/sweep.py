@@ -47,7 +47,9 @@ class Sweep:
     def wake(self, view: View) -> None:
         """There is something new for the view."""
         self._is_news = True
-        if view.live and not view.again:  # else a round is to begin anyway, and will be of those who are live by then
+        if view.again:
+            return  # a round is to begin anyway, and will be of those who are live by then
+        if view.live:
             view.again, view.next_since = True, self._clock()
             if not view.awake:
                 view.awake = True

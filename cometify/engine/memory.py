@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 from twisted.internet import defer
 
-from cometify.core import errors
 from cometify.core.account import KEPT, REMEMBERED, SECOND, Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
@@ -63,24 +62,20 @@ class MemoryEngine:
         book.last = max(self._clock(), book.last)
         return book.last
 
-    def append(self, account: Account, draft: Draft) -> defer.Deferred[Receipt]:
+    def append(self, account: Account, draft: Draft) -> Receipt:
         book = self._books.get(account.api_key) or self._book(account.api_key)
         now = max(self._clock(), book.last)
-        try:
-            if draft.key is not None:
-                answered = book.answers.get(draft.key, now)
-                if answered is not None:
-                    return defer.succeed(_again(draft, *answered))
-            if draft.nonce is not None and book.nonces.first(draft.nonce, True, now):
-                raise refusals.nonce_reused()  # noqa: TRY301
-            if draft.signature is not None and account.signature_memory:
-                identifier = draft.identifier
-                used_for = book.signatures.first(draft.signature, identifier, now, account.signature_memory)
-                if used_for is not None and used_for != identifier:
-                    raise refusals.signature_reused(used_for.spelled)  # noqa: TRY301
-        except errors.Refused:
-            return defer.fail()
-        book.last = position = now if now > book.last else book.last + 1
+        if draft.key is not None:
+            answered = book.answers.get(draft.key, now)
+            if answered is not None:
+                return _again(draft, *answered)
+        if draft.nonce is not None and book.nonces.first(draft.nonce, True, now):
+            raise refusals.nonce_reused()
+        if draft.signature is not None and account.signature_memory:
+            used_for = book.signatures.first(draft.signature, draft.identifier, now, account.signature_memory)
+            if used_for is not None and used_for != draft.identifier:
+                raise refusals.signature_reused(used_for.spelled)
+        book.last = position = max(now, book.last + 1)
         if draft.key is not None:
             book.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
@@ -94,7 +89,7 @@ class MemoryEngine:
         if emptied:
             self._forget_emptied(book, emptied)
         self._announce(ring, push)
-        return defer.succeed(Receipt(position))
+        return Receipt(position)
 
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])

@@ -31,10 +31,11 @@ def read_fields(content_type: str | None, body: bytes) -> dict[str, object]:
 
 def _plain_fields(body: bytes) -> dict[str, object] | None:
     """The parameters of a form in which nothing is encoded and nothing stands twice, or None: 1 us instead of 3."""
-    if b"%" in body or b"+" in body:
-        return None
     try:
-        items = body.decode("ascii").split("&")
+        form = body.decode("ascii")
+        if "%" in form or "+" in form:
+            return None
+        items = form.split("&")
         fields: dict[str, object] = dict([item.split("=", 1) for item in items])  # type: ignore[assignment]
     except ValueError:  # not ASCII, or an item without a =
         return None
@@ -50,7 +51,7 @@ def _pairs(body: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _unquoted(data: bytes) -> bytes:
-    if b"%" not in data:  # as in all values but the text
+    if data.find(b"%") < 0:  # as in all values but the text
         return data.replace(b"+", b" ")
     return unquote_to_bytes(data.replace(b"+", b" "))
 

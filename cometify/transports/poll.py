@@ -112,5 +112,5 @@ class PollEndpoint(ListeningEndpoint):
         parts = _split(request)
         ticket = self.node.joining.ticket(listener)
         is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
-        if ticket is not None and is_read_whole and not listener.is_warned and b"\\" not in request.asked()[1]:
+        if ticket is not None and is_read_whole and not listener.is_warned and request.asked()[1].find(b"\\") < 0:
             listener.is_expected = request.expect_again(parts, partial(self._wait_on, ticket, listener, request))

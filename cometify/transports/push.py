@@ -63,9 +63,8 @@ class PushEndpoint(Endpoint):
         assert account is not None  # or the signature was refused
         key = None if header("idempotency-key") is None else idempotency_key(request)
         appended = self.append(account, draft, key)
-        receipt = getattr(appended, "result", None)
-        if isinstance(receipt, Receipt):  # the embedded engine has it at once: two callbacks cost as much as its work
-            self._pushed(receipt, request, api_key, draft)
+        if isinstance(appended, Receipt):
+            self._pushed(appended, request, api_key, draft)
             return
         self.under_way += 1
         appended.addCallback(self._pushed, request, api_key, draft)
@@ -95,12 +94,20 @@ class PushEndpoint(Endpoint):
         check_seal(account, seal, self._wall())
         return seal.nonce
 
-    def append(self, account: Account, draft: Draft, key: str | None) -> "defer.Deferred[Receipt]":
-        """Push, once for each `key`."""
+    def append(self, account: Account, draft: Draft, key: str | None) -> "Receipt | defer.Deferred[Receipt]":
+        """Push, once for each `key`. See `IEngine.append`."""
         draft.key = key
         if key is not None:
             draft.listeners = self._count(account.api_key, draft, _LATEST)  # the engine remembers what is answered
         return self._engine.append(account, draft)
+
+    def append_later(self, account: Account, draft: Draft, key: str | None) -> "defer.Deferred[Receipt]":
+        """As `append`, for who pushes several."""
+        try:
+            appended = self.append(account, draft, key)
+        except Refused:
+            return defer.fail()
+        return defer.succeed(appended) if isinstance(appended, Receipt) else appended
 
     def _pushed(self, receipt: Receipt, request: Exchange, api_key: str, draft: Draft) -> None:
         request.answer(200, b"application/json", f"{self.told(receipt, api_key, draft)}\n".encode())
@@ -162,13 +169,13 @@ class BatchEndpoint(Endpoint):
         keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
         if not drafts:
             return defer.succeed([])
-        first = self._single.append(account, drafts[0], keys[0])
+        first = self._single.append_later(account, drafts[0], keys[0])
         return first.addCallback(self._append_others, account, drafts[1:], keys[1:])
 
     def _append_others(
         self, first: Receipt, account: Account, drafts: Sequence[Draft], keys: Sequence[str | None]
     ) -> "defer.Deferred[list[Receipt]]":
-        others = [self._single.append(account, draft, key) for draft, key in zip(drafts, keys, strict=True)]
+        others = [self._single.append_later(account, draft, key) for draft, key in zip(drafts, keys, strict=True)]
         return defer.gatherResults([defer.succeed(first), *others], consumeErrors=True).addErrback(_first_error)
 
     def _pushed(self, receipts: Sequence[Receipt], request: Exchange, api_key: str, drafts: Sequence[Draft]) -> None:

@@ -223,10 +223,9 @@ class Promises(RuleBasedStateMachine):
         for spelled, (some, times), secret, push_id in pushes:
             text = some * times
             draft = Draft(Identifier.read(spelled), text, secret, push_id, None)
-            results: list[Any] = []
-            self.engine.append(self.account, draft).addBoth(results.append)
+            receipt = self.engine.append(self.account, draft)
             push = self.announced[-1]
-            assert results == [Receipt(push.position)]
+            assert receipt == Receipt(push.position)
             made = Made(spelled.lower(), text, secret, push_id, push.position)
             self.kept.make(made)
             assert push.frame == made.frame

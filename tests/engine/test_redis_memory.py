@@ -5,6 +5,7 @@ from itertools import count
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
+from twisted.internet.defer import maybeDeferred
 
 from cometify.core.account import Account
 from cometify.core.identifier import Identifier
@@ -35,10 +36,10 @@ steps = st.lists(
 numbers = count()
 
 
-def outcome(deferred):
-    """The receipt, or the code of the refusal."""
+def outcome(engine, account, draft):
+    """The receipt of a push, or the code of the refusal."""
     found = []
-    deferred.addCallbacks(
+    maybeDeferred(engine.append, account, draft).addCallbacks(
         lambda receipt: found.append((receipt.position, receipt.duplicate, receipt.listeners)),
         lambda failure: found.append(failure.value.code.name),
     )
@@ -57,7 +58,7 @@ def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
     memory = MemoryEngine(lambda: began, lambda _ring, _push: None)
     memory._clock = first.clock
     redis = first.server.engine
-    both = [outcome(engine.append(account, draft("a", "first"))) for engine in (memory, redis)]
+    both = [outcome(engine, account, draft("a", "first")) for engine in (memory, redis)]
     for number, (what, name, size, secret) in enumerate(taken):
         if what == "wait":
             nodes.jump(name)
@@ -67,7 +68,7 @@ def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
             made = draft(name, str(number), signature=b"%d" % size)
         elif what == "keyed":
             made = draft(name, "the same", secret=bool(secret), key=f"key {size}", listeners=number)
-        both += [outcome(engine.append(account, made)) for engine in (memory, redis)]
+        both += [outcome(engine, account, made) for engine in (memory, redis)]
         first.settle()
     first.settle()
     assert both[2::2] == both[3::2]
@@ -280,7 +281,7 @@ def test_a_nonce_is_no_node(nodes):
     names = [key.rpartition(b":")[2].decode() for key in nodes.command("KEYS", "*:n:*")]
     assert len(names) == 1
     sealed = Draft(Identifier.read("chat"), "x", False, None, None, nonce=names[0])
-    found = [outcome(world.server.engine.append(account, sealed)) for world in (second, first)]
+    found = [outcome(world.server.engine, account, sealed) for world in (second, first)]
     nodes.settle()
     assert len(found[0][0]) == 3
     assert found[1] == ["nonce_reused"]
