@@ -3,6 +3,8 @@
 It takes the connection over from twisted.web, and is both the transport's protocol and its streaming producer.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -87,10 +89,13 @@ class Connection(Listener):
             self.eager.call_when_writable(rest, self)
 
     def wake(self) -> None:
+        self.send = self.straight()
+
+    def straight(self) -> Callable[[bytes], int]:
+        """What writes with the least in between. It may raise OSError, as `send` may."""
         if self.eager is not None:
-            self.send = self.eager.socket.send
-        else:
-            self.send = tls.sender(self.transport) or self.offer
+            return self.eager.socket.send
+        return tls.sender(self.transport) or partial(Connection.offer, self)
 
     def beat(self, heartbeat: bytes) -> None:
         self.put(heartbeat)
