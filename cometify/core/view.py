@@ -131,7 +131,10 @@ class View:
         if cursor in self.spans:
             return self.spans[cursor]
         span = None
-        if all(ring.lost_since(secret) <= cursor for ring, secret in self.sources):
+        for ring, secret in self.sources:
+            if ring.lost_since(secret) > cursor:
+                break
+        else:
             span = self._latest_alone(cursor) or self.join(cursor)
         if len(self.spans) >= SPANS:
             self.spans.clear()

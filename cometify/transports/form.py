@@ -8,7 +8,7 @@ from multipart import MultipartError, MultipartParser, parse_options_header
 from cometify.core import errors
 from cometify.core.admission import fields_from_json, fields_from_pairs
 
-_FORMS = (None, "", "application/x-www-form-urlencoded")
+_FORMS = ("application/x-www-form-urlencoded", None, "")
 """What nearly all send, so that it need not be parsed."""
 
 
