@@ -59,14 +59,16 @@ class IEngine(Protocol):
         have been pushed all the same: with a key it can be pushed again).
         """
 
-    def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:
-        """Have what is kept of some channels, and what will come.
+    def follow(
+        self, account: Account, reach: Callable[[int], Mapping[str, int]]
+    ) -> Mapping[str, RingBuffer] | Deferred[Mapping[str, RingBuffer]]:
+        """Have what is kept of some channels, and what will come; at once, where the engine has them at once.
 
         The engine tells `reach` its position; that answers, for each identifier (lower case), from which position on
         its ring must be complete. An engine that must ask elsewhere does so twice: first with a position that may be
         lower, to learn what to ask for, then with the one that counts, right before the Deferred fires. Then the rings
-        are complete from there or from their floor on, and every push above the position told is announced. Fails with
-        `Refused` (engine_unavailable).
+        are complete from there or from their floor on, and every push above the position told is announced. Raises, or
+        fails with, `Refused` (engine_unavailable).
         """
 
     def unfollow(self, channel: Channel) -> None:

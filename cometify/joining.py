@@ -106,15 +106,15 @@ class Joining:
             plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
             return plans[0].reach
 
+        followed: Any
         shared: defer.Deferred[Any] | None = self._places.share(place)
         if shared is None:
             followed = self._engine.follow(account, reach)
         else:
             followed = shared.addCallback(lambda _none: self._engine.follow(account, reach))
-        rings: Any = getattr(followed, "result", None)
-        if isinstance(rings, dict):  # the embedded engine has them at once: callbacks cost a tenth of a joining
+        if not isinstance(followed, defer.Deferred):  # callbacks cost a tenth of a joining
             try:
-                return self._followed(rings, listener, account, address, ask, plans, first)
+                return self._followed(followed, listener, account, address, ask, plans, first)
             except Exception:  # noqa: BLE001 - as callbacks have it
                 return defer.fail()
         # No inlineCallbacks: these cost a third of a joining.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import attrs
-from twisted.internet import defer
 
 from cometify.core.account import KEPT, REMEMBERED, SECOND, Account
 from cometify.core.frames import push_frame
@@ -113,9 +112,7 @@ class MemoryEngine:
         if max(ring.floor, ring.secret_floor) > self._began:
             book.floors[ring.channel[1]] = (ring.floor, ring.secret_floor)
 
-    def follow(
-        self, account: Account, reach: Callable[[int], Mapping[str, int]]
-    ) -> defer.Deferred[Mapping[str, RingBuffer]]:
+    def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
         book = self._book(account.api_key)
         now = self.mark(account.api_key)
         self._drop(book, now - KEPT, account.keep_bytes)
@@ -124,7 +121,7 @@ class MemoryEngine:
             ring = rings[identifier] = self._ring(book, (account.api_key, identifier))
             self._followed.add(ring.channel)
             self._leaving.pop(ring.channel, None)
-        return defer.succeed(rings)
+        return rings
 
     def unfollow(self, channel: Channel) -> None:
         self._leaving[channel] = self._clock() + LINGER

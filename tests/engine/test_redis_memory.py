@@ -75,7 +75,7 @@ def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
     reach = dict.fromkeys(ALL, 0)
     rings = []
     for engine in (memory, second.server.engine):
-        engine.follow(account, lambda _now: reach).addCallback(rings.append)
+        maybeDeferred(engine.follow, account, lambda _now: reach).addCallback(rings.append)
     second.settle()
     of_memory, of_redis = [
         {name: ([push.frame for push in ring.after(0)], ring.floor, ring.secret_floor) for name, ring in of.items()}
