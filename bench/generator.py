@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.process import NotStarted, free_ports, running
+from bench.ports import free_ports
+from bench.process import NotStarted, running
 from bench.servers.server import BUILD, HERE, Certificate, Place, Server
 from bench.works import Work
 
@@ -150,7 +151,8 @@ def measure(
     """Start the server, give it the work, and end it."""
     load_average = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        place = Place(Path(folder), *free_ports(), programs, certified if work.way == "tls" else None)
+        first, second, third = free_ports(3)
+        place = Place(Path(folder), first, second, third, programs, certified if work.way == "tls" else None)
         try:
             with running(server.command(place), server.environment(place), place.folder, server.ports(place)) as pid:
                 answer, said = _against(server, work, place, pid, quick)

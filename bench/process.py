@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 
 STARTS_WITHIN = 30.0
@@ -23,36 +22,6 @@ def raise_file_limit() -> None:
     """Allow this process, and all that it starts, as many files as it may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _ports() -> Iterator[int]:
-    """Free ports below those that the kernel gives to clients; none comes again soon, so nothing waits for TIME_WAIT.
-
-    Each process begins elsewhere: two that run at once would find the same ones free.
-    """
-    first, many = 20000, 12000
-    for number in count(os.getpid() * 100):
-        port = first + number % many
-        if _free(port):
-            yield port
-
-
-_PORTS = _ports()
-
-
-def free_ports() -> tuple[int, int, int]:
-    """Three free ports: for listeners, for publishers and for TLS, where a server wants them."""
-    return next(_PORTS), next(_PORTS), next(_PORTS)
 
 
 def _listens(port: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import cometify
-from bench.faults.process import free_port
+from bench.ports import free_ports
 from tests.wire import API_KEY, API_SECRET, Client
 
 TWISTD = [str(Path(sys.executable).parent / "twistd")]
@@ -28,14 +28,6 @@ PYTHONPATH = os.pathsep.join([str(Path(cometify.__file__).parent.parent), str(Pa
 
 FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """The allocator gives back what is free, so that a process's memory is what the server holds."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now, and that the kernel gives to no client before they are used."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        ports.add(free_port())
-    return list(ports)
 
 
 class Server(Client):

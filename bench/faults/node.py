@@ -8,7 +8,8 @@ from typing import Any
 
 from bench import wire
 from bench.faults.listener import Place
-from bench.faults.process import Process, free_port
+from bench.faults.process import Process
+from bench.ports import free_port
 from bench.servers.cometify import KEY, SECRET
 
 

@@ -2,31 +2,16 @@
 
 import asyncio
 import os
-import random
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 STARTS_WITHIN = 30.0
 ENDS_WITHIN = 20.0
-_CHANCE = random.Random()
 
 
 class NotReady(Exception):
     """Something did not happen in its time; says what."""
-
-
-def free_port() -> int:
-    """A free port below those that the kernel gives to clients, so that a process that is away finds it free again."""
-    while True:
-        port = _CHANCE.randrange(12000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - it is only looked at
-            except OSError:
-                continue
-            return port
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 from bench import wire
-from bench.faults.process import STARTS_WITHIN, NotReady, Process, free_port, until
+from bench.faults.process import STARTS_WITHIN, NotReady, Process, until
+from bench.ports import free_port
 
 PROGRAM = "redis-server"
 _SENTINEL = """\

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.process import free_ports, running
+from bench.ports import free_port
+from bench.process import running
 from bench.servers.cometify import KEY, SECRET
 from bench.soak.growth import Sample
 from bench.soak.visitors import Visitors
@@ -71,7 +72,7 @@ class Soaked:
 @contextmanager
 def soaked(folder: Path, twistd: list[str], names: int, environment: dict[str, str] | None = None) -> Iterator[Soaked]:
     """A server in this folder, where server.log is then. `names`: how many identifiers its visitors know."""
-    port = free_ports()[0]
+    port = free_port()
     config, samples = folder / "cometify.toml", folder / "samples"
     config.write_text(_CONFIG.format(port=port, key=KEY, secret=SECRET))
     samples.touch()

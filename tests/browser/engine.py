@@ -9,10 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import free_ports
-
-__all__ = ["ENGINES", "HEARTBEAT", "Engine", "Tab", "end", "find", "free_ports"]
-
 ENGINES = ("chromium", "firefox", "webkit")
 
 HEARTBEAT = 2

@@ -7,7 +7,8 @@ import subprocess
 from contextlib import suppress
 from typing import Any
 
-from tests.browser.engine import Engine, Tab, end, find, free_ports
+from bench.ports import free_ports
+from tests.browser.engine import Engine, Tab, end, find
 from tests.wire import eventually
 
 SCRIPT = """

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from bench.ports import free_ports
 from cometify.settings import Settings
 from cometify.supervisor import GRACE
-from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, free_ports, make_certificate
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate
 from tests.contract.follower import follow_and_push
 from tests.wire import (
     API_KEY,

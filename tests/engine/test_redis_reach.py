@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server, free_ports
+from bench.ports import free_ports
+from tests.conftest import Server
 from tests.redis import RedisConnection, RedisServer
 from tests.wire import Connection, eventually, form, request_bytes, secure
 
