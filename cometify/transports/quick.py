@@ -5,16 +5,15 @@ to its endpoint at once, and everything else goes to twisted.web, byte for byte 
 HTTP, twisted.web's, and one about Cometify, the endpoints that both ways share. `heads` says what is plain.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
-from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString, parse_qs
+from twisted.web.http import HTTPChannel, parse_qs
 
 from cometify import net
+from cometify.transports.answers import written
 from cometify.transports.exchange import Headers, ServeAgain, decoded_query
 from cometify.transports.heads import MOST_HEAD, Again, Head
 from cometify.turn import Outbox
@@ -75,7 +74,7 @@ class QuickRequest:
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if not self.gone:
             closes = self._head.fields.closes
-            self._channel.answer(_written(status, content_type, body, self.fixed + headers, closes), closes)
+            self._channel.answer(written(status, content_type, body, self.fixed + headers, closes), closes)
 
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
         data, head = self.data, self._head
@@ -103,40 +102,6 @@ class QuickRequest:
 
     def release(self) -> tuple[Any, bytes]:
         return self._channel.release()
-
-
-@lru_cache(256)
-def _lines(headers: Headers) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-class _Answers:
-    """Puts answers together: a second long they begin alike, and a long poll's is the same for all who waited for it."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._of: tuple[object, ...] = ()
-        self._head = b""
-        self._body = b""
-        self._last = b""
-
-    def __call__(self, status: int, content_type: bytes, body: bytes, headers: Headers, closes: bool) -> bytes:
-        of = (int(time.time()), status, content_type, headers, closes)
-        if of != self._of:
-            connection = b"Connection: close\r\n" if closes else b""
-            self._of = of
-            self._head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\n%bContent-Length: " % (
-                status, RESPONSES.get(status, b"Unknown Status"), connection, datetimeToString(), content_type,
-                _lines(headers),
-            )  # fmt: skip
-        elif body is self._body:
-            return self._last
-        self._body = body
-        self._last = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
-        return self._last
-
-
-_written = _Answers()
 
 
 class QuickChannel(HTTPChannel):
