@@ -67,8 +67,8 @@ class IEngine(Protocol):
         The engine tells `reach` its position; that answers, for each identifier (lower case), from which position on
         its ring must be complete. An engine that must ask elsewhere does so twice: first with a position that may be
         lower, to learn what to ask for, then with the one that counts, right before the Deferred fires. Then the rings
-        are complete from there or from their floor on, and every push above the position told is announced. Raises, or
-        fails with, `Refused` (engine_unavailable).
+        are complete from there or from their floor on, and every push above the position told is announced. Fails with
+        `Refused` (engine_unavailable).
         """
 
     def unfollow(self, channel: Channel) -> None:
