@@ -20,7 +20,10 @@ ACKNOWLEDGED_WITHIN = 60_000
 """Milliseconds of TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone."""
 STALLED_WITHIN = 75_000
 """The same while a listener does not read, for the kernel counts closed windows too: the server has the first word."""
-
+BACKLOG = 4096
+"""Connections that may wait to be accepted, if the system's somaxconn allows it: thousands come back at once."""
+MOST_ACCEPTED = 64
+"""Connections that are accepted in one turn of the reactor, in some 2 ms."""
 
 _OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
@@ -88,6 +91,11 @@ class EagerPort(tcp.Port):
 
     transport = EagerServer
 
+    def doRead(self) -> None:
+        """Accept who waits, but not so many that all others do: Twisted by itself accepts twenty more each time."""
+        self.numberAccepts = min(self.numberAccepts, MOST_ACCEPTED)
+        super().doRead()
+
     def createInternetSocket(self) -> socket.socket:
         made = super().createInternetSocket()
         for level, option, value in _OPTIONS:
@@ -117,14 +125,14 @@ class EagerReactor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = 1024, interface: str = "") -> EagerPort:
+    def listenTCP(self, port: int, factory: Any, backlog: int = BACKLOG, interface: str = "") -> EagerPort:
         """See IReactorTCP."""
-        listening = self._port(port, factory, max(backlog, 1024), interface, self._reactor)
+        listening = self._port(port, factory, max(backlog, BACKLOG), interface, self._reactor)
         listening.startListening()
         return listening
 
     def listenSSL(
-        self, port: int, factory: Any, contextFactory: Any, backlog: int = 1024, interface: str = ""
+        self, port: int, factory: Any, contextFactory: Any, backlog: int = BACKLOG, interface: str = ""
     ) -> EagerPort:
         """See IReactorSSL."""
         tls = TLSMemoryBIOFactory(contextFactory, False, factory, clock=self._reactor)

@@ -13,6 +13,9 @@ from cometify.net import EagerServer
 Soon = Callable[[float, Callable[[], None]], object]
 """As callLater, but `seconds` is 0: after what is being read now, and before anything is waited for."""
 
+AT_ONCE = 128
+"""Events of one turn. When 10,000 come back at once there are thousands, which take a third of a second: heartbeats, slices
+of the sweep and what else is due go in between."""
 TOGETHER = 16
 """Reads between two looks at the outbox: half a millisecond if each is a push."""
 
@@ -92,7 +95,7 @@ class ShortTurn:
         self.outbox.flush()  # of what was answered outside of reads
         if self._due:
             timeout = 0
-        events = self._poll(-1 if timeout is None else timeout, len(self._selectables))
+        events = self._poll(-1 if timeout is None else timeout, AT_ONCE)  # the others come first in the next turn
         for start in range(0, len(events), TOGETHER):
             self._read(events[start : start + TOGETHER])
             self.outbox.flush()

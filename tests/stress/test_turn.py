@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from twisted.internet.epollreactor import EPollReactor
@@ -10,8 +11,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.net import EagerReactor, EagerServer
-from cometify.turn import TOGETHER, Turn, shorten
+from cometify.net import MOST_ACCEPTED, EagerReactor, EagerServer
+from cometify.turn import AT_ONCE, TOGETHER, Turn, shorten
 
 
 class Careless(Protocol):
@@ -204,3 +205,52 @@ def test_an_answer_that_was_given_outside_of_a_read_does_not_wait_for_one(reacto
     reactor.doIteration(0)
     reactor.doIteration(0)
     assert sum(len(asker.recv(100)) for asker in answering.askers if asker.answered) == len(b"answer") * 2
+
+
+def test_what_is_due_comes_between_many_that_come_at_once_and_each_of_these_has_its_turn(reactor):
+    class Counted(Protocol):
+        def dataReceived(self, data):
+            read.append(data)
+
+    read, before = [], []
+    port = EagerReactor(reactor).listenTCP(0, Factory.forProtocol(Counted), interface="127.0.0.1")
+    peers = [socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(3 * AT_ONCE)]
+    turns(reactor, lambda: len(reactor.getReaders()) > len(peers))
+
+    def due():
+        before.append(len(read))
+        reactor.soon(0, due)
+
+    try:
+        for number, peer in enumerate(peers):
+            peer.send(b"%d" % number)
+        due()
+        turns(reactor, lambda: len(read) == len(peers))
+    finally:
+        for peer in peers:
+            peer.close()
+    assert len(set(read)) == len(peers)
+    assert max(later - earlier for earlier, later in pairwise(before)) <= AT_ONCE
+
+
+def test_who_is_there_is_read_while_many_wait_to_be_accepted(reactor):
+    class Echo(Protocol):
+        def dataReceived(self, data):
+            read.append(len(reactor.getReaders()))
+
+    read = []
+    port = EagerReactor(reactor).listenTCP(0, Factory.forProtocol(Echo), interface="127.0.0.1")
+    place = ("127.0.0.1", port.getHost().port)
+    first = socket.create_connection(place)
+    before = len(reactor.getReaders())
+    turns(reactor, lambda: len(reactor.getReaders()) > before)
+    port.numberAccepts = 10_000  # as it comes to be where thousands have come in each of many turns
+    others = [socket.create_connection(place) for _ in range(4 * MOST_ACCEPTED)]
+    try:
+        first.send(b"hello")
+        turns(reactor, lambda: read)
+        assert read[0] <= before + 1 + MOST_ACCEPTED
+        turns(reactor, lambda: len(reactor.getReaders()) == before + 1 + len(others))
+    finally:
+        for peer in (first, *others):
+            peer.close()
