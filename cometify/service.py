@@ -18,6 +18,7 @@ from cometify.accounts import Accounts
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.root import AdminRoot
 from cometify.admin.workers import Workers, WorkersMetrics
+from cometify.collector import keep_pauses_short
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
@@ -205,10 +206,12 @@ def makeService(options: Options) -> MultiService:
             server = supervise(settings, reactor, greet)
         else:
             server = build(settings, reactor, turn=shorten(reactor))
-            reactor.callWhenRunning(greet)
+            reactor.callWhenRunning(keep_pauses_short, reactor)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
     _reload_on_hangup(server, options, reactor)
+    if isinstance(server, Cometify):
+        reactor.callWhenRunning(greet)  # last: who reads it may send signals
     return server
 
 

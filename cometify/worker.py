@@ -20,6 +20,7 @@ from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.collector import keep_pauses_short
 from cometify.engine.clock import engine_clock
 from cometify.net import SharedPort
 from cometify.ports import Ports
@@ -118,6 +119,7 @@ def main() -> int:
     globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
     worker = Worker(reactor)
     reactor.callWhenRunning(reactor.addReader, worker)
+    reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()
     if worker.orphaned:
         with suppress(OSError):  # the last one finds it empty

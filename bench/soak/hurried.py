@@ -16,6 +16,7 @@ from typing import Any
 from twisted.application.service import Application, MultiService
 from twisted.internet import reactor
 
+from cometify.collector import keep_pauses_short
 from cometify.engine.clock import engine_clock
 from cometify.service import build
 from cometify.settings import load
@@ -39,6 +40,7 @@ def resident() -> int:
 def sample(file: Path) -> None:
     """Count, and add a line."""
     gc.collect()
+    gc.unfreeze()  # what was put aside is counted, and what has died there too
     objects = gc.get_objects()
     types = Counter(type(one).__qualname__ for one in objects)
     counted = {"objects": len(objects), "rss": resident(), "types": dict(types.most_common(SHOWN))}
@@ -58,6 +60,7 @@ def _server() -> MultiService:
     return build(settings, reactor, hurried(int(os.environ["SOAK_HURRY"])))
 
 
+reactor.callWhenRunning(keep_pauses_short, reactor)
 application = Application("cometify")
 _server().setServiceParent(application)
 _sample_when_asked(reactor, Path(os.environ["SOAK_SAMPLES"]))

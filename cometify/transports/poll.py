@@ -17,6 +17,10 @@ from cometify.transports.listening import ListeningEndpoint
 from cometify.transports.node import Node
 
 
+def _nobody_minds() -> None:
+    """Instead of a listener's `gone` when it has its answer: the request would keep the listener, which keeps that."""
+
+
 class PollListener(Listener):
     """Waits with its request until something can be answered."""
 
@@ -34,6 +38,7 @@ class PollListener(Listener):
         self._node.joining.part(self, comes_again=True)
         if not self.is_expected:
             self._node.pulse.discard(self)
+            self._request.when_gone(_nobody_minds)
         self._request.answer(200, b"application/x-ndjson", self._preface + data)
         return len(data)
 
@@ -55,6 +60,7 @@ class PollListener(Listener):
         if self.state is not State.GONE:
             self._node.joining.count_end(self, refused.code)
             self._node.joining.part(self)
+            self._request.when_gone(_nobody_minds)
             refuse(self._request, refused)
 
     def drain(self, after: int) -> None:

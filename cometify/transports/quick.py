@@ -88,7 +88,7 @@ class QuickRequest:
             before = b""
         if not numbers or head.fields.closes:
             return False
-        self._channel.again = Again(len(data), numbers, data[at:], self, serve)
+        self._channel.expect(Again(len(data), numbers, data[at:], self, serve))
         return True
 
     def when_gone(self, call: Callable[[], None]) -> None:
@@ -99,6 +99,11 @@ class QuickRequest:
         self.gone = True
         if self._when_gone is not None:
             self._when_gone()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """It will not come again: nobody need be told of anything."""
+        self._when_gone = None
 
     def release(self) -> tuple[Any, bytes]:
         return self._channel.release()
@@ -211,7 +216,7 @@ class QuickChannel(HTTPChannel):
 
     def _leave(self, data: bytes) -> bool:
         """Leave what has come to twisted.web."""
-        self.again = None
+        self.expect(None)
         super().dataReceived(data)
         return False
 
@@ -224,7 +229,7 @@ class QuickChannel(HTTPChannel):
         self.transport.write(data)
         if closes:
             self.persistent = 0
-            self.again = None
+            self.expect(None)
             self._early = b""
             self.loseConnection()
         elif not self._serving:
@@ -236,6 +241,12 @@ class QuickChannel(HTTPChannel):
                 outbox, self._outbox = self._outbox, None
                 self._serve(self._early)
                 self._outbox = outbox
+
+    def expect(self, again: Again | None) -> None:
+        """What is to come again; None: nothing."""
+        before, self.again = self.again, again
+        if before is not None and (again is None or again.request is not before.request):
+            before.request.let_go()
 
     def peer(self) -> IAddress:
         """The other end of the connection."""
@@ -261,7 +272,7 @@ class QuickChannel(HTTPChannel):
             self.site.idle.watch(self)  # it is we who let the peer wait
             return
         self.persistent = 0  # what comes while it is being closed is too late
-        self.again = None
+        self.expect(None)
         super().timeoutConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
@@ -269,6 +280,11 @@ class QuickChannel(HTTPChannel):
         request, self._waiting = self._waiting, None
         if request is not None:
             request.lost()
+        # No cycles are left behind, or what was long alive is not freed for an hour (see `collector`).
+        self.expect(None)
+        self._transferDecoder = None
+        if net.lowest(self.transport) is not self.transport:
+            self.transport.unregisterProducer()  # TLS keeps it otherwise
 
     # The connection goes to another protocol.
 
