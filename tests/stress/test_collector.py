@@ -4,6 +4,7 @@ put aside where looking at it takes long.
 
 import gc
 import json
+import os
 import signal
 import sys
 import time
@@ -45,6 +46,16 @@ class TidyServer(Server):
             time.sleep(0.01)
         return json.loads(file.read_text().splitlines()[-1])
 
+    def count_open(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208
+
+    def has_open(self, files):
+        """Wait until it has so many files open, which is when it has accepted all, or let go of all."""
+        until = time.monotonic() + 10
+        while self.count_open() != files:
+            assert time.monotonic() < until, "it has others open"
+            time.sleep(0.01)
+
     def opened(self, wrap):
         return Connection(self.tls_port, wrap=self.tls) if wrap else Connection(self.port)
 
@@ -52,6 +63,11 @@ class TidyServer(Server):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     server = TidyServer(tmp_path_factory.mktemp("tidy")).start()
+    looks = []
+    while looks.count(min(looks, default=0)) < 10:  # the requests by which it was found ready are over
+        looks.append(server.count_open())
+        time.sleep(0.01)
+    server.files = min(looks)
     yield server
     server.stop()
     assert_clean(server.log.read_text())
@@ -88,17 +104,19 @@ SAID = {
 @pytest.mark.parametrize("said", SAID)
 def test_connections_leave_no_cycles_behind(server, said, wrap, reset):
     request, answer = SAID[said]
+    server.has_open(server.files)
     connections = [server.opened(wrap) for _ in range(MANY)]
     for connection in connections:
         connection.send(request.replace(b"{now}", b"%d" % (time.time() * 1_000_000)))
         if answer:
             connection.until(answer)
-    time.sleep(0.1)  # for what is not answered to be read
+    server.has_open(server.files + MANY)
+    server.request("GET", "/health/ready", port=server.admin_port)  # what came before it has been read
     assert server.told(signal.SIGUSR1) == "put aside"
     for connection in connections:
         with suppress(OSError):
             connection.reset() if reset else connection.close()
-    time.sleep(0.1)
+    server.has_open(server.files)
     left = server.told(signal.SIGUSR2)
     assert max(left.values(), default=0) < MANY, left
 
