@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildAll, VERSION } from './build.mjs';
 
+/** Milliseconds for one file: what a test leaves running would keep it from ever ending. */
+const HANGS = '--test-timeout=300000';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const names = readdirSync(`${root}/test`).filter((name) => name.endsWith('.test.ts'));
 
@@ -30,7 +33,7 @@ await build({
   sourcemap: 'inline',
 });
 const files = names.map((name) => `build/test/${name.replace(/ts$/, 'mjs')}`);
-const run = spawn(process.execPath, ['--enable-source-maps', '--test', ...files], {
+const run = spawn(process.execPath, ['--enable-source-maps', '--test', HANGS, ...files], {
   cwd: root,
   stdio: 'inherit',
 });

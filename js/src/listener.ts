@@ -77,14 +77,12 @@ export function startListener([url, group, transports, share]: Settings): Listen
   }
 
   /** What a page changes in one go is asked for in one go; before the start, at the start. */
-  function change(): void {
-    if (!isChanged) {
-      Promise.resolve().then(() => {
-        isChanged = false;
-        run.regroup();
-      });
-    }
+  async function change(): Promise<void> {
+    if (isChanged) return;
     isChanged = true;
+    await 0;
+    isChanged = false;
+    run.regroup();
   }
 
   const listener: Listener & { state: State; transport: Way } = {

@@ -11,6 +11,7 @@ import { happen, pause, until } from './world';
 let server: FakeServer;
 let started: Listener[] = [];
 let said: string[] = [];
+let pushing: ReturnType<typeof setInterval> | undefined;
 const { error } = console;
 
 beforeEach(async () => {
@@ -25,6 +26,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const listener of started) listener.stop();
   started = [];
+  clearInterval(pushing);
   await server.stop();
   console.error = error;
 });
@@ -192,7 +194,7 @@ describe('tokens', () => {
       listener.on('state', ({ state }) => states.push(state));
       await connected(listener);
       let pushed = 0;
-      const pushing = setInterval(() => server.push('chat', `${pushed++}`), 20);
+      pushing = setInterval(() => server.push('chat', `${pushed++}`), 20);
       await until(
         () => lastAsked()[0]?.token === tokens[2] && tokens.length > 2,
         'the third',
@@ -202,6 +204,27 @@ describe('tokens', () => {
       await until(() => got.length === pushed, 'all pushes');
       assert.deepEqual(states, ['connecting', 'connected']);
       if (transport === 'websocket') assert.equal(server.asked.length, 1);
+    });
+  }
+
+  for (const transport of ALL) {
+    test(`on its way, it is not asked for again: ${transport}`, async () => {
+      let many = 0;
+      let open = 0;
+      const { listener, got } = listen({
+        transports: [transport],
+        token: async () => {
+          assert.equal(open++, 0);
+          await pause(many++ && 100);
+          open--;
+          return jwt(16);
+        },
+      });
+      await connected(listener);
+      pushing = setInterval(() => server.push('chat', 'hi'), 20);
+      await until(() => many === 4, 'the fourth');
+      assert.ok(got.length);
+      assert.deepEqual(said, []);
     });
   }
 
