@@ -26,6 +26,9 @@ if "COVERAGE_RUN" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
 PYTHONPATH = os.pathsep.join([str(Path(cometify.__file__).parent.parent), str(Path(__file__).parent.parent)])
 
 
+# Where the tests are started in the background SIGINT is ignored, and the servers would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """The allocator gives back what is free, so that a process's memory is what the server holds."""
 

@@ -48,13 +48,14 @@ async function connected(listener: Listener): Promise<void> {
   await until(() => listener.state === 'connected', 'connected');
 }
 
+/** Nothing while only the head of the request has come. */
 function lastAsked(): Listen['groups'] {
-  return server.asked.at(-1)?.listen?.groups as Listen['groups'];
+  return server.asked.at(-1)?.listen?.groups ?? [];
 }
 
 /** As `listener` was when it was last asked for `many` groups. */
 async function askedFor(many: number): Promise<Listen['groups']> {
-  await until(() => lastAsked()?.length === many, `${many} groups`);
+  await until(() => lastAsked().length === many, `${many} groups`);
   return lastAsked();
 }
 
