@@ -4,47 +4,37 @@ from __future__ import annotations  # those of functions within functions are ma
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
 from typing import Any
 
-import attrs
 from twisted.internet import defer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
-from cometify.core.account import KEPT, Account
+from cometify.core.account import Account
 from cometify.core.census import Census
 from cometify.core.frames import ready_frame
 from cometify.core.group import Ask, Right
 from cometify.core.listener import Arrears, Listener, State
 from cometify.core.plan import Filters, Plan, make_plan
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.view import Span, View
 from cometify.expiry import Expiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.placing import Place, Placing
 from cometify.pulse import Pulse
 from cometify.registry import Registry
+from cometify.returning import Returning
 from cometify.sweep import Sweep
 
 log = Logger()
-
-
-@attrs.define(eq=False)
-class Ticket:
-    """What lets a poller that was here go on waiting. `view`: who are owed what it was."""
-
-    account: Account
-    place: Place
-    view: View
 
 
 class Joining:
     """`seconds`: a clock that never goes back.
 
     `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
-    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more.
+    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more. `returning`: the
+    short way for pollers that were here.
     """
 
     def __init__(
@@ -65,6 +55,7 @@ class Joining:
         self._places = Placing(census, engine.places, seconds)
         self.draining = False
         self.joined: Counter[str] = Counter()
+        self.returning = Returning(engine, registry, sweep, pulse, expiry, self._places, self.joined)
         self.refused: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
 
@@ -219,67 +210,6 @@ class Joining:
         else:
             self._registry.join(listener, rings, filters, mark)
         self._unfollow(channel for channel in alone if not self._registry.has(channel))
-
-    def ticket(self, listener: Listener) -> Ticket | None:
-        """For a listener that has just joined. What it filters by must be told apart at each joining: then None."""
-        view = listener.view
-        place = self._places.get(listener)
-        if view is None or place is None or listener.strictest >= 0:
-            return None
-        return Ticket(place.account, place, view)
-
-    def wait_on(self, listener: Listener, ticket: Ticket, positions: Sequence[int]) -> bool:
-        """Let a listener that has its answer go on, from the `positions` with which it comes back: it waits if nothing is
-        owed to it, and is given what others who come back to there are given. False: it must join.
-
-        This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
-        """
-        # A view that everybody has left is forgotten; there may be another one like it by now.
-        view: View | None = ticket.view
-        if not ticket.view.members:
-            view = self._registry.view(ticket.view.key)
-        until = ticket.place.until
-        if view is None or self.draining or (until != inf and until <= self._expiry.wall()):
-            return False
-        ticket.view = view
-        position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
-        now = max(self._engine.mark(ticket.account.api_key), view.head)
-        if last > now or position <= now - KEPT:
-            return False
-        if not self._places.has(ticket.place):
-            return False  # all nodes must count it again
-        if position < view.head:
-            owed = view.span(position) if position == last else None
-            if owed is None:
-                return False
-            if owed.size:  # else what came was not for this view
-                self._give(listener, ticket, owed)
-                return True
-        return self._wait(listener, ticket, view)
-
-    def _wait(self, listener: Listener, ticket: Ticket, view: View) -> bool:
-        """Put a listener that is owed nothing into its view. False: it must join."""
-        self._places.hold(listener, ticket.place)
-        if not view.members:  # whoever had the place until now was the last one there: the view is forgotten
-            self._places.give_up(listener, comes_again=True)
-            return False
-        self.joined[listener.form.name] += 1
-        listener.filters = listener.arrears = None  # it may have been answered before it was live
-        self._registry.wait_on(listener, view)
-        self._pulse.add(listener)
-        if ticket.place.until != inf:
-            self._expiry.expect(listener, ticket.place.until)
-        listener.go_live()
-        return True
-
-    def _give(self, listener: Listener, ticket: Ticket, owed: Span) -> None:
-        household = ticket.place.household
-        self._places.charge(household, ticket.account, 0)
-        self._places.replayed(household, owed.size)
-        self._places.hold(listener, ticket.place)
-        self.joined[listener.form.name] += 1
-        self._sweep.deliveries += len(owed.ends)
-        listener.offer(owed.data)
 
     def _charge(self, account: Account, address: str, ask: Ask) -> None:
         follows, api_key = self._engine.follows, account.api_key

@@ -11,7 +11,7 @@ from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
 from cometify.core.listener import Listener, State
-from cometify.joining import Ticket
+from cometify.returning import Ticket
 from cometify.transports.exchange import Exchange, refuse
 from cometify.transports.listening import ListeningEndpoint
 from cometify.transports.node import Node
@@ -92,10 +92,10 @@ class PollEndpoint(ListeningEndpoint):
         must be what it was, and the listener, which has its answer, at the head or with others.
         """
         node = self.node
-        if node.accounts.get(ticket.account.api_key) is not ticket.account:
+        if node.joining.draining or node.accounts.get(ticket.account.api_key) is not ticket.account:
             return False
         try:
-            return node.joining.wait_on(listener, ticket, positions)
+            return node.joining.returning.wait_on(listener, ticket, positions)
         except Refused as refused:
             self.count_refusal(refused.code)
             self.refuse(request, refused)
@@ -116,7 +116,7 @@ class PollEndpoint(ListeningEndpoint):
 
     def _keep_ticket(self, _none: None, request: Exchange, ask: Ask, listener: PollListener) -> None:
         parts = _split(request)
-        ticket = self.node.joining.ticket(listener)
+        ticket = self.node.joining.returning.ticket(listener)
         is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
         if ticket is not None and is_read_whole and not listener.is_warned and request.asked()[1].find(b"\\") < 0:
             listener.is_expected = request.expect_again(parts, partial(self._wait_on, ticket, listener, request))

@@ -99,9 +99,9 @@ class QuickRequest:
         self.gone = True
         if self._when_gone is not None:
             self._when_gone()
-        self.let_go()
+        self.forget()
 
-    def let_go(self) -> None:
+    def forget(self) -> None:
         """It will not come again: nobody need be told of anything."""
         self._when_gone = None
 
@@ -246,7 +246,7 @@ class QuickChannel(HTTPChannel):
         """What is to come again; None: nothing."""
         before, self.again = self.again, again
         if before is not None and (again is None or again.request is not before.request):
-            before.request.let_go()
+            before.request.forget()
 
     def peer(self) -> IAddress:
         """The other end of the connection."""
