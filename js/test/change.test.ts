@@ -229,6 +229,27 @@ describe('tokens', () => {
     });
   }
 
+  for (const transport of ALL) {
+    test(`that never comes is asked for again: ${transport}`, async () => {
+      server.heartbeat = 3;
+      let many = 0;
+      const { listener, got } = listen({
+        transports: [transport],
+        token: () => (++many % 2 ? new Promise<string>(() => {}) : jwt(16)),
+      });
+      listener.on('error', () => {}); // that nothing answered
+      await connected(listener);
+      assert.equal(many, 2);
+      server.push('chat', 'one');
+      await until(() => many === 3, 'the renewal');
+      server.cut();
+      await until(() => many === 4, 'another');
+      await connected(listener);
+      server.push('chat', 'two');
+      await until(() => got.length === 2, 'both');
+    });
+  }
+
   test('refused, it is asked for again, once: then it fails, with the reason', async () => {
     let many = 0;
     const detail = 'The token has expired.';
