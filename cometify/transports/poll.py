@@ -60,7 +60,8 @@ class PollListener(Listener):
         if self.state is not State.GONE:
             self._node.joining.count_end(self, refused.code)
             self._node.joining.part(self)
-            self._request.when_gone(_nobody_minds)
+            if not self.is_expected:
+                self._request.when_gone(_nobody_minds)
             refuse(self._request, refused)
 
     def drain(self, after: int) -> None:

@@ -351,6 +351,23 @@ def test_a_poller_that_takes_the_place_of_the_last_one_in_its_view_has_what_come
     assert [frame["type"] for frame in quiet.frames()].count("heartbeat") >= 2
 
 
+def test_a_poller_that_was_replaced_and_came_back_is_gone_with_its_connection():
+    world = World()
+    position = world.pushed("chat", "one")
+    one, two, other = world.connect(), world.connect(), world.poll(f"identifiers=chat&position={position}")
+    one.receive(poll_bytes({"chat": position - 1}, None))
+    assert one.answer().status == 200
+    one.receive(poll_bytes({"chat": position}, None))
+    two.receive(poll_bytes({"chat": position}, None))
+    assert one.answer().json["code"] == "replaced"
+    one.receive(poll_bytes({"chat": position}, None))
+    assert two.answer().json["code"] == "replaced"
+    one.lose()
+    two.lose()
+    assert world.push("chat", "two").json["listeners"] == 1
+    assert [frame.get("text") for frame in other.answer().frames] == ["two", None]
+
+
 def test_who_loses_its_place_again_to_what_waited_behind_the_one_it_replaces_is_told():
     world = World()
     position = world.pushed("chat", "one")
