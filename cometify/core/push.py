@@ -1,5 +1,6 @@
 """A push before and after the engine has it."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import attrs
@@ -13,7 +14,8 @@ class Draft:
 
     `signature` is what was signed with, to be remembered; None: nothing is. `key`: its Idempotency-Key, if it has one;
     then `listeners` is what the answer will say, and will say again. `nonce`: of the request that it came with, which is to
-    be the only one with it; of a batch only the first draft has it.
+    be the only one with it; of a batch only the first draft has it. `batch`: which batch it is the first of, if that has
+    an Idempotency-Key.
     """
 
     identifier: Identifier
@@ -24,12 +26,20 @@ class Draft:
     key: str | None = None
     listeners: int = 0
     nonce: str | None = None
+    batch: str = ""
 
     @property
     def fingerprint(self) -> str:
         """What must be the same when it is pushed again with the same Idempotency-Key."""
-        whole = f"{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
+        whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
         return sha256(whole.encode()).hexdigest()
+
+
+def bind(drafts: Sequence[Draft]) -> None:
+    """Have the key of a batch be for this batch alone. With that of another, which begins alike, the first would pass for
+    one that was pushed, and its nonce, which is that of all of them, would not be looked at.
+    """
+    drafts[0].batch = sha256("".join([draft.fingerprint for draft in drafts]).encode()).hexdigest()
 
 
 @attrs.define  # not frozen: making one that is takes three times as long, and there is one for each push

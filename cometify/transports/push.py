@@ -19,7 +19,7 @@ from cometify.core.errors import (
     Refused,
 )
 from cometify.core.integer import write_integer
-from cometify.core.push import Draft, Receipt
+from cometify.core.push import Draft, Receipt, bind
 from cometify.core.seal import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
 from cometify.interfaces import IAccounts, IEngine
 from cometify.registry import Registry
@@ -169,6 +169,8 @@ class BatchEndpoint(Endpoint):
         keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
         if not drafts:
             return defer.succeed([])
+        if key is not None:
+            bind(drafts)
         first = self._single.append_later(account, drafts[0], keys[0])
         return first.addCallback(self._append_others, account, drafts[1:], keys[1:])
 

@@ -228,15 +228,27 @@ def test_a_key_is_looked_at_after_the_signature(world):
     assert sealed(world, PATH, push_json("one"), more=more).json["duplicate"]
 
 
-def test_each_push_of_a_batch_has_the_key_for_its_place(world):
+def test_the_key_of_a_batch_is_for_that_batch_alone(world):
     wire = world.stream("identifiers=a,b,c,d")
     more = {"Idempotency-Key": "key"}
     assert sealed(world, f"/{API_KEY}/push/d", push_json("single"), more=more).status == 200
     assert sealed(world, BATCH, batch("a", "b"), more=more).status == 200
-    longer = sealed(world, BATCH, batch("a", "b", "c"), more=more).json
-    assert [answer.get("duplicate") for answer in longer] == [True, True, None]
-    assert code_of(sealed(world, BATCH, batch("b", "a"), more=more)) == "idempotency_mismatch"
-    assert texts(wire.frames()) == ["single", "to a", "to b", "to c"]
+    for other in (batch("a", "b", "c"), batch("a"), batch("b", "a"), batch("a", "b", text="other")):
+        assert code_of(sealed(world, BATCH, other, more=more)) == "idempotency_mismatch"
+    again = sealed(world, BATCH, batch("a", "b"), more=more).json
+    assert [answer["duplicate"] for answer in again] == [True, True]
+    assert texts(wire.frames()) == ["single", "to a", "to b"]
+
+
+def test_a_batch_with_the_key_of_another_that_begins_alike_does_not_get_past_its_nonce(world):
+    wire = world.stream("identifiers=a,pay")
+    key = {"Idempotency-Key": "key"}
+    assert sealed(world, BATCH, batch("a"), more=key).status == 200
+    headers = seal(BATCH, batch("a", "pay"), world.wall(), next(nonces)) | {"Content-Type": JSON}
+    assert send(world, BATCH, batch("a", "pay"), headers).status == 200
+    assert code_of(send(world, BATCH, batch("a", "pay"), headers)) == "nonce_reused"
+    assert code_of(send(world, BATCH, batch("a", "pay"), headers | key)) == "idempotency_mismatch"
+    assert texts(wire.frames()) == ["to a", "to a", "to pay"]
 
 
 # A batch.

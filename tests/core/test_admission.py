@@ -12,7 +12,7 @@ from cometify.core.account import MAX_TEXT, Account
 from cometify.core.admission import admit, fields_from_json, fields_from_pairs, read_json, read_key
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
-from cometify.core.push import Draft
+from cometify.core.push import Draft, bind
 from cometify.core.signature import secure
 
 KEY = "37282591"
@@ -350,3 +350,14 @@ def test_what_differs_in_anything_that_is_heard_has_another():
         draft(text="é"),
     ]
     assert len({one.fingerprint for one in made}) == len(made)
+
+
+@given(st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=3), min_size=2, max_size=2))
+def test_the_first_of_a_batch_has_the_fingerprint_of_this_batch_alone(batches):
+    drafts = [[draft(text=text) for text in texts] for texts in batches]
+    alone = drafts[0][0].fingerprint
+    for one in drafts:
+        bind(one)
+    first, other = (one[0].fingerprint for one in drafts)
+    assert (first == other) == (batches[0] == batches[1])
+    assert alone not in {first, other}
