@@ -14,23 +14,33 @@ TEXT = "Hello world!"
 IDENTIFIER = "chat"
 
 
+_FIELD = r"((?:\\.|[^:\\])+)"
+"""A field of an endpoint, in which a backslash is before a colon that ends nothing."""
+_ANYWHERE = ("0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - to be found by its name, localhost
+
+
 def url_of(endpoint: str) -> str | None:
     """The URL at which a browser on this machine finds an endpoint, if that can be told."""
     match = re.fullmatch(r"(tcp|tcp6|ssl):(?:port=)?(\d+)(?::.*)?", endpoint)
     if match is None:
         return None
     scheme = "https" if match[1] == "ssl" else "http"
-    interface = re.search(r":interface=([^:]+)", endpoint)
-    host = interface[1] if interface and interface[1] not in ("0.0.0.0", "127.0.0.1") else "localhost"  # noqa: S104
+    interface = re.search(f":interface={_FIELD}", endpoint)
+    host = re.sub(r"\\(.)", r"\1", interface[1]) if interface else _ANYWHERE[0]
+    host = "localhost" if host in _ANYWHERE else f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{match[2]}"
 
 
 def greet(settings: Settings) -> None:
     """The last lines of a start."""
-    url = next(filter(None, map(url_of, settings.http)), None) or "http://localhost:8081"
+    url = next(filter(None, map(url_of, settings.http)), None)
     if not settings.made_up:
-        log.info("Cometify is up, the getting-started page is {url}/", url=url)
+        if url is None:
+            log.info("Cometify is up, on {endpoints}", endpoints=", ".join(settings.http))
+        else:
+            log.info("Cometify is up, the getting-started page is {url}/", url=url)
         return
+    url = url or "http://localhost:8081"
     account = settings.accounts[0]
     # Not through the log, nor through the stdout that twistd makes a log of: a secret is nothing to keep there.
     print(

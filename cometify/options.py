@@ -1,10 +1,20 @@
 """The command line of `twistd cometify`."""
 
+import platform
+import sys
 from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from cometify.settings import Settings, SettingsError, load
+import twisted
+from cometify import __version__
+from cometify.ports import endpoint_of, public_endpoints
+from cometify.settings import Settings, SettingsError, doubts, load
+
+
+def say(line: str) -> None:
+    """To whoever has typed the command."""
+    sys.stdout.write(line + "\n")
 
 
 class Options(usage.Options):
@@ -17,9 +27,13 @@ class Options(usage.Options):
     )
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file (TOML). Default: cometify.toml if it is there."],
-        ["admin", None, None, "The endpoint for health checks. Default: tcp:8082:interface=127.0.0.1"],
+        ["admin", None, None, "The endpoint for health checks and metrics. Default: tcp:8082:interface=127.0.0.1"],
         ["workers", None, None, "How many processes serve the same ports; several need Redis. Default: 1"],
         ["redis", None, None, "The URL of a Redis that keeps the pushes. Default: they are kept in memory."],
+    ]
+
+    optFlags: ClassVar = [
+        ["check", None, "Read the configuration, say whether it can be used, and end."],
     ]
 
     def __init__(self) -> None:
@@ -35,6 +49,11 @@ class Options(usage.Options):
         """An endpoint for WebSocket alone; may be given again. Default: tcp:2323."""
         self.lists["websocket"] += (endpoint,)
 
+    def opt_version(self) -> None:
+        """Say which Cometify, Twisted and Python this is, and end."""
+        say(f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}")
+        raise SystemExit(0)
+
     def overrides(self) -> dict[str, Any]:
         """What stands on the command line."""
         workers = self["workers"]
@@ -42,8 +61,24 @@ class Options(usage.Options):
             workers = int(workers)
         return {**self.lists, "admin": self["admin"], "redis": self["redis"], "workers": workers}
 
+    def load(self) -> Settings:
+        """What the file and the command line say now. Raises `SettingsError`."""
+        return load(self["config"], self.overrides())
+
     def postOptions(self) -> None:
         try:
-            self.settings = load(self["config"], self.overrides())
+            self.settings = self.load()
+            if self["check"]:
+                self._check(self.settings)
         except SettingsError as error:
             raise SystemExit(f"cometify: {error}") from None  # one line, without the usage around it
+
+    @staticmethod
+    def _check(settings: Settings) -> None:
+        """Whether the endpoints can be read as well, their certificates too. Nothing is listened on."""
+        for key, text in [*public_endpoints(settings), ("admin", settings.admin)]:
+            endpoint_of(None, key, text)
+        for doubt in doubts(settings):
+            say(f"cometify: {doubt}")
+        say(f"cometify: the configuration can be used; accounts: {len(settings.accounts)}")
+        raise SystemExit(0)

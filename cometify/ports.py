@@ -1,5 +1,6 @@
 """Endpoints out of the settings, and the ports that listen on them."""
 
+import errno
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -16,7 +17,8 @@ from cometify.settings import Settings, SettingsError
 
 
 class Ports(Service):
-    """The listening ports: closed first when the process goes down, and then `drain` is called.
+    """The listening ports: closed first when the process goes down, and then `drain` is called. Until that is over the admin
+    endpoint goes on: who asks for the health of a server that drains is told so, and does not take it for dead.
 
     `endpoints`: the key in the settings, the endpoint in Twisted's syntax, and what is to be served there. Raises
     `SettingsError`.
@@ -27,7 +29,7 @@ class Ports(Service):
     ) -> None:
         self._drain = drain
         self._services: dict[tuple[str, str], StreamServerEndpointService] = {}
-        self._listening: list[StreamServerEndpointService] = []
+        self._listening: list[tuple[str, StreamServerEndpointService]] = []
         for key, text, site in endpoints:
             service = StreamServerEndpointService(endpoint_of(reactor, key, text), site)
             service._raiseSynchronously = True  # as strports.service has it
@@ -38,19 +40,25 @@ class Ports(Service):
         for (key, text), service in self._services.items():
             try:
                 service.privilegedStartService()
-            except CannotListenError as error:
+            except CANNOT_LISTEN as error:
                 raise SystemExit(cannot_listen(key, text, error)) from None
-            self._listening.append(service)
+            self._listening.append((key, service))
 
     def startService(self) -> None:
         super().startService()
-        for service in self._listening:
+        for _key, service in self._listening:
             service.startService()
 
     def stopService(self) -> "defer.Deferred[None]":
         super().stopService()
-        closed = defer.DeferredList([defer.maybeDeferred(service.stopService) for service in self._listening])
-        return closed.addCallback(lambda _results: self._drain())
+        closed = self._close(lambda key: key != "admin")
+        closed.addCallback(lambda _results: self._drain())
+        return closed.addCallback(lambda _none: self._close(lambda key: key == "admin"))
+
+    def _close(self, which: Callable[[str], bool]) -> "defer.Deferred[Any]":
+        return defer.DeferredList(
+            [defer.maybeDeferred(service.stopService) for key, service in self._listening if which(key)]
+        )
 
 
 def public_endpoints(settings: Settings) -> list[tuple[str, str]]:
@@ -58,9 +66,23 @@ def public_endpoints(settings: Settings) -> list[tuple[str, str]]:
     return [("http", text) for text in settings.http] + [("websocket", text) for text in settings.websocket]
 
 
-def cannot_listen(key: str, text: str, error: CannotListenError) -> str:
+CANNOT_LISTEN = (CannotListenError, OSError, OverflowError)
+"""What endpoints raise that cannot listen: of a port that is taken, a folder that is not there, a number above 65,535."""
+_WHAT_TO_DO = {
+    errno.EADDRINUSE: "Another process has it: end that one, or give another endpoint here.",
+    errno.EACCES: "It is not allowed: ports below 1024 need CAP_NET_BIND_SERVICE, which deploy/cometify.service has.",
+    errno.EADDRNOTAVAIL: "This machine has no such address.",
+    errno.ENOENT: "The folder must be there: with systemd RuntimeDirectory= makes it.",
+}
+
+
+def cannot_listen(key: str, text: str, error: Exception) -> str:
     """The line with which a process ends that cannot listen."""
-    return f'cometify: {key}: cannot listen on "{text}" ({error.socketError}).'
+    reason = error.socketError if isinstance(error, CannotListenError) else error
+    if isinstance(reason, OSError) and reason.filename is not None:
+        reason = OSError(reason.errno, reason.strerror)  # else it names files of our own making
+    what_to_do = _WHAT_TO_DO.get(getattr(reason, "errno", None) or 0, "")
+    return f'cometify: {key}: cannot listen on "{text}" ({str(reason).rstrip(".")}). {what_to_do}'.rstrip()
 
 
 def endpoint_of(reactor: Any, key: str, text: str) -> Any:
@@ -68,9 +90,15 @@ def endpoint_of(reactor: Any, key: str, text: str) -> Any:
     try:
         return serverFromString(reactor, text)
     except Exception as error:  # noqa: BLE001 - the parsers of endpoints raise what they like
-        raise SettingsError(
-            f'{key}: "{text}" is no endpoint in Twisted\'s syntax, e.g. "tcp:8081" ({error}).'
-        ) from None
+        if type(error).__module__.startswith("OpenSSL"):
+            reason = "privateKey, certKey and extraCertChain must be files in PEM"
+        elif isinstance(error, OSError):
+            reason = f"{error.filename}: {error.strerror}"
+        else:
+            reason = str(error).rstrip(".")
+        if "ssl:" not in text:
+            reason += '; Twisted\'s syntax is, e.g., "tcp:8081" or "tcp:8081:interface=127.0.0.1"'
+        raise SettingsError(f'{key}: "{text}" cannot be used as an endpoint: {reason}.') from None
 
 
 class SharedPorts:
@@ -90,7 +118,7 @@ class SharedPorts:
             failures: list[Any] = []
             endpoint.listen(Factory()).addErrback(failures.append)
             for failure in failures:
-                failure.trap(CannotListenError)
+                failure.trap(*CANNOT_LISTEN)
                 raise SystemExit(cannot_listen(key, text, failure.value))
 
 
@@ -116,7 +144,7 @@ class _Trial:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 one.bind(address)
                 one.listen(1)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise CannotListenError(interface, port, error) from None
 
     def listenSSL(self, port: int, factory: Any, contextFactory: Any, backlog: int = 1, interface: str = "") -> None:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.application.internet import TimerService
@@ -31,7 +32,7 @@ from cometify.options import Options
 from cometify.ports import Ports, public_endpoints
 from cometify.pulse import Pulse
 from cometify.registry import Registry
-from cometify.settings import Settings, SettingsError, load
+from cometify.settings import DEFAULT_FILE, Settings, SettingsError, doubts, need_a_restart
 from cometify.supervisor import Supervisor
 from cometify.sweep import Sweep
 from cometify.transports.http import Site
@@ -209,26 +210,46 @@ def makeService(options: Options) -> MultiService:
             reactor.callWhenRunning(keep_pauses_short, reactor)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
+    _warn_of(settings)
     _reload_on_hangup(server, options, reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", _end_once)
     if isinstance(server, Cometify):
         reactor.callWhenRunning(greet)  # last: who reads it may send signals
     return server
 
 
+def _warn_of(settings: Settings) -> None:
+    for doubt in doubts(settings):
+        log.warn("{doubt}", doubt=doubt)  # noqa: G010 - Twisted's
+
+
+def _end_once() -> None:
+    """The server drains, and that ends by itself. Twisted takes a second signal for an error."""
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, signal.SIG_IGN)
+
+
 def _reload_on_hangup(server: Cometify | Supervisor, options: Options, reactor: Any) -> None:
     def reload() -> None:
         try:
-            settings = load(options["config"], options.overrides())
+            settings = options.load()
         except SettingsError as error:
             log.error(  # noqa: TRY400 - the reason is in the line
                 "Not read again: {error} Nothing has changed.", error=str(error)
             )
             return
         if settings.made_up:
-            log.error("Not read again: there is no configuration file. Nothing has changed.")
+            log.error("Not read again: there is no {file}. Nothing has changed.", file=Path(DEFAULT_FILE).absolute())
             return
         server.change_accounts(settings)
         log.info("Accounts read again: {count}", count=len(settings.accounts))
+        _warn_of(settings)
+        assert options.settings is not None
+        others = need_a_restart(options.settings, settings)
+        if others:
+            log.warn(  # noqa: G010 - Twisted's
+                "Of the settings only accounts are read again: a restart is needed for {keys}", keys=", ".join(others)
+            )
 
     def install() -> None:
         signal.signal(signal.SIGHUP, lambda *_args: reactor.callFromThread(reload))

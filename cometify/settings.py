@@ -3,7 +3,7 @@
 import re
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,11 @@ _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = ("latest",)
 _SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
 """Endpoints on which several processes can listen at once."""
+PLACEHOLDERS = ("…", "...", "YOUR_API_SECRET")
+"""What our own examples have there."""
+SHORT = 12
+"""Characters below which a secret can be found by trying, by whoever has a key that was made with it."""
+MAKE_ONE = "make one with: openssl rand -base64 24"
 _ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
 
 
@@ -54,15 +59,21 @@ def load(path: str | None, overrides: Mapping[str, Any]) -> Settings:
     if path is None and not file.exists():
         return _settings({}, overrides, (_made_up_account(),), made_up=True)
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(file.read_text("utf-8-sig"))  # some editors put a mark before all
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
     try:
-        return _settings(table, overrides, _accounts(table.pop("account", None)), made_up=False)
+        return _read_all(table, overrides)
     except SettingsError as error:
         raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # one line, whatever stood in the file
+
+
+def _read_all(table: dict[str, Any], overrides: Mapping[str, Any]) -> Settings:
+    accounts = table.pop("account", None)
+    _check_keys(table, _TOP, "")  # before the accounts: [[accounts]] is such a key
+    return _settings(table, overrides, _accounts(accounts), made_up=False)
 
 
 def _made_up_account() -> Account:
@@ -75,6 +86,8 @@ def _settings(
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items() if value}
     values = _read_table({**table, **given}, _TOP, "")
     settings = Settings(accounts=accounts, made_up=made_up, **values)
+    if settings.redis_wait and settings.redis is None:
+        raise SettingsError('redis_wait: there is no Redis to wait for: set redis = "redis://…", or leave this out.')
     if settings.workers > 1:
         _check_workers(settings)
     return settings
@@ -96,6 +109,18 @@ def _check_workers(settings: Settings) -> None:
                 )
 
 
+def doubts(settings: Settings) -> Iterator[str]:
+    """What can be used and should not be. A line each, without a secret in it."""
+    for account in settings.accounts:
+        if min(map(len, account.api_secrets)) < SHORT:
+            yield f"account {account.api_key}: its API secret has fewer than {SHORT} characters and can be guessed; {MAKE_ONE}"
+
+
+def need_a_restart(before: Settings, now: Settings) -> list[str]:
+    """The keys whose values are others, of those that are read when a server starts."""
+    return [name for name in _TOP if getattr(before, name) != getattr(now, name)]
+
+
 def as_table(settings: Settings) -> dict[str, Any]:
     """What a file would say, in types that JSON knows. `read_table` gives the settings back."""
     table: dict[str, Any] = {}
@@ -112,13 +137,20 @@ def as_table(settings: Settings) -> dict[str, Any]:
 
 def read_table(table: dict[str, Any]) -> Settings:
     """The settings that a table, as a file holds it, says. Raises `SettingsError`."""
-    return _settings(table, {}, _accounts(table.pop("account", None)), made_up=False)
+    return _read_all(table, {})
+
+
+def _check_keys(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> None:
+    for name in sorted(table.keys() - readers.keys()):
+        if name in _TOP:
+            raise SettingsError(f"{where}{name}: is no account's: write it above the first [[account]].")
+        if name in _ACCOUNT:
+            raise SettingsError(f"{name}: is an account's: write it below a line [[account]].")
+        raise SettingsError(f"{where}{name}: there is no such key; known are {', '.join(readers)}.")
 
 
 def _read_table(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> dict[str, Any]:
-    unknown = sorted(table.keys() - readers.keys())
-    if unknown:
-        raise SettingsError(f"{where}{unknown[0]}: there is no such key; known are {', '.join(readers)}.")
+    _check_keys(table, readers, where)
     values = {}
     for name, value in table.items():
         try:
@@ -130,7 +162,7 @@ def _read_table(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any
 
 def _accounts(tables: Any) -> tuple[Account, ...]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError("account: write at least one [[account]] with api_key and api_secret.")
+        raise SettingsError("account: write at least one [[account]], so spelled, with api_key and api_secret.")
     accounts = tuple([_account(table, f"account {number}: ") for number, table in enumerate(tables, 1)])
     keys = [account.api_key for account in accounts]
     for key in keys:
@@ -164,6 +196,16 @@ def _string(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError("must be a string that is not empty")
     return value
+
+
+def _secret(value: Any) -> str:
+    if _string(value) in PLACEHOLDERS:
+        raise ValueError(f'"{value}" stands for one of your own: {MAKE_ONE}')
+    return str(value)
+
+
+def _secrets(value: Any) -> tuple[str, ...]:
+    return tuple([_secret(secret) for secret in _strings(1, 2)(value)])
 
 
 def _strings(lowest: int, highest: int = 1000) -> Callable[[Any], tuple[str, ...]]:
@@ -218,8 +260,8 @@ _TOP: dict[str, Callable[[Any], Any]] = {
 }
 _ACCOUNT: dict[str, Callable[[Any], Any]] = {
     "api_key": _api_key,
-    "api_secret": _string,
-    "api_secrets": _strings(1, 2),
+    "api_secret": _secret,
+    "api_secrets": _secrets,
     "listeners_per_ip": _whole(1),
     "buffer_pushes": _whole(1),
     # A frame of the longest text can be six times as long in JSON: less could not keep one.

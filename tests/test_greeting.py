@@ -24,6 +24,9 @@ ACCOUNT = Account("37282591", ("s3cr3t-of-the-account",))
         ("tcp:8081:interface=10.0.0.5", "http://10.0.0.5:8081"),
         ("tcp:8081:backlog=100:interface=10.0.0.5", "http://10.0.0.5:8081"),
         ("tcp6:8081", "http://localhost:8081"),
+        (r"tcp6:8081:interface=\:\:", "http://localhost:8081"),
+        (r"tcp6:8081:interface=\:\:1:backlog=5", "http://localhost:8081"),
+        (r"tcp:8081:interface=2001\:db8\:\:5", "http://[2001:db8::5]:8081"),
         ("ssl:443:privateKey=key.pem:certKey=cert.pem", "https://localhost:443"),
         ("ssl:port=443:interface=10.0.0.5", "https://10.0.0.5:443"),
         ("unix:/run/cometify.sock", None),
@@ -82,6 +85,9 @@ def test_the_first_endpoint_that_a_browser_finds_is_named(say):
     assert lines[0].endswith(" https://localhost:443/")
 
 
-def test_where_no_endpoint_can_be_told_the_usual_one_is_named(say):
-    lines, _ = say(Settings((ACCOUNT,), http=("unix:/run/cometify.sock",)))
-    assert lines[0].endswith(" http://localhost:8081/")
+def test_where_no_url_can_be_told_the_endpoints_are_named(say):
+    http = ("unix:/run/cometify.sock", "haproxy:tcp:8081")
+    lines, _ = say(Settings((ACCOUNT,), http=http))
+    assert lines == ["Cometify is up, on unix:/run/cometify.sock, haproxy:tcp:8081"]
+    lines, _ = say(Settings((ACCOUNT,), http=http, made_up=True))
+    assert lines[0].endswith(" http://localhost:8081/#key=37282591")

@@ -5,10 +5,11 @@ from ipaddress import ip_network
 
 import pytest
 
+from cometify import __version__
 from cometify.core.account import Account
 from cometify.core.location import Location
 from cometify.options import Options
-from cometify.settings import Settings, SettingsError, as_table, load, read_table
+from cometify.settings import Settings, SettingsError, as_table, doubts, load, need_a_restart, read_table
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
 REDIS = 'redis = "redis://127.0.0.1"\n'
@@ -124,6 +125,74 @@ def test_what_is_no_utf_8_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="is not valid TOML") as error:
         load(str(path), {})
     assert "\n" not in str(error.value)
+
+
+def test_a_mark_before_all_is_nothing_wrong(tmp_path):
+    path = tmp_path / "some.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + ACCOUNT.encode())
+    assert load(str(path), {}).accounts[0].api_key == "37282591"
+
+
+def test_a_key_in_the_wrong_place_is_told_its_place(refuse):
+    assert refuse(ACCOUNT + "heartbeat = 5\n") == (
+        "account 1: heartbeat: is no account's: write it above the first [[account]]."
+    )
+    assert refuse("api_key = 5\n" + ACCOUNT) == "api_key: is an account's: write it below a line [[account]]."
+    assert refuse("[[accounts]]\n").startswith("accounts: there is no such key; known are http, ")
+
+
+def test_no_replicas_are_waited_for_without_redis(refuse):
+    assert refuse("redis_wait = 1\n" + ACCOUNT).startswith("redis_wait: there is no Redis to wait for")
+
+
+@pytest.mark.parametrize("secret", ["…", "YOUR_API_SECRET"])
+def test_what_stands_for_a_secret_is_none(refuse, secret):
+    for line in (f'api_secret = "{secret}"', f'api_secrets = ["long enough for it", "{secret}"]'):
+        said = refuse(f'[[account]]\napi_key = "a"\n{line}\n')
+        assert f'"{secret}" stands for one of your own: make one with: openssl rand' in said
+
+
+def test_a_secret_that_can_be_guessed_is_doubted_and_not_told(read):
+    text = '[[account]]\napi_key = "long"\napi_secret = "0123456789ab"\n[[account]]\napi_key = "short"\n'
+    settings = read(text + 'api_secrets = ["0123456789abcdef", "0123456789x"]\n')
+    (doubt,) = doubts(settings)
+    assert doubt.startswith("account short: its API secret has fewer than 12 characters")
+    assert "0123456789x" not in doubt
+
+
+def test_what_needs_a_restart_is_everything_but_accounts(read):
+    before = read(REDIS + ACCOUNT)
+    assert need_a_restart(before, read(REDIS + ACCOUNT + 'origins = ["http://a"]\n')) == []
+    now = read('redis = "redis://:password@127.0.0.1"\ndrain = 1\n' + ACCOUNT)
+    assert need_a_restart(before, now) == ["redis", "drain"]
+
+
+def options_of(*words):
+    options = Options()
+    options.parseOptions(words)
+    return options
+
+
+def test_a_configuration_can_be_checked_without_a_start(tmp_path, capsys):
+    path = tmp_path / "some.toml"
+    path.write_text(ACCOUNT)
+    with pytest.raises(SystemExit) as ended:
+        options_of("--check", "--config", str(path))
+    assert ended.value.code == 0
+    doubt, said = capsys.readouterr().out.splitlines()
+    assert "fewer than 12 characters" in doubt
+    assert said == "cometify: the configuration can be used; accounts: 1"
+    for wrong in ("heartbeat = 0\n", 'admin = "ssl:1:privateKey=none.pem"\n'):
+        path.write_text(wrong + ACCOUNT)
+        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin): "):
+            options_of("--check", "--config", str(path))
+
+
+def test_the_version_is_cometifys(capsys):
+    with pytest.raises(SystemExit) as ended:
+        options_of("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"Cometify {__version__}, Twisted ")
 
 
 def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
@@ -268,7 +337,7 @@ def test_an_account_needs_a_key_and_a_secret(refuse, lines, reason):
 
 @pytest.mark.parametrize("text", ["", "account = []", "account = [1]", '[account]\napi_key = "a"', 'account = "a"'])
 def test_without_an_account_there_is_nothing_to_serve(refuse, text):
-    assert refuse(text) == "account: write at least one [[account]] with api_key and api_secret."
+    assert refuse(text) == "account: write at least one [[account]], so spelled, with api_key and api_secret."
 
 
 def test_a_key_stands_in_one_account(refuse):

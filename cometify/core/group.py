@@ -103,7 +103,8 @@ _IS_KEYED, _BEGINS_NOW = attrgetter("is_keyed"), attrgetter("begins_now")  # hal
 def ask_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> Ask:
     """One group out of a query. `resume` (Last-Event-ID) wins over `position`. Raises `Refused`."""
     identifiers, secure_key, token, position, listener = [_only(parameters, name) for name in _PARAMETERS]
-    group = _group(names_from_query(identifiers or ""), secure_key, token, resume or position)
+    after = read_integer(resume, "Last-Event-ID", MAX_EXACT) if resume else position
+    group = _group(names_from_query(identifiers or ""), secure_key, token, after)
     return Ask((group,), _listener_id(listener))
 
 

@@ -49,6 +49,8 @@ def read_location(text: object) -> Location:
         raise ValueError(f"must be a URL: {FORMS}") from None
     if url.scheme not in ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"):
         raise ValueError(f"must be a URL: {FORMS}")
+    if "@" not in url.netloc and "@" in url.path + url.query + url.fragment and url.scheme != "redis+unix":
+        raise ValueError("has a / ? or # before its @: in a password these are written %2F, %3F and %23, and @ is %40")
     unknown = sorted(options.keys() - {"db", "ca", "sentinel_password"})
     if unknown:
         raise ValueError(f"knows no option {unknown[0]}: there are db, ca and sentinel_password")
@@ -93,7 +95,7 @@ def _split_path(url: SplitResult, db: str | None) -> tuple[str | None, str | Non
     else:
         db = rest.strip("/") or db
     if db is not None and not (db.isascii() and db.isdigit()):
-        raise ValueError(f'names the database "{db}", which must be a number')
+        raise ValueError(f"names a database that is no number: {FORMS}")
     return path, service, int(db or 0)
 
 
@@ -108,8 +110,8 @@ def _hosts(url: SplitResult, port: int) -> tuple[tuple[str, int], ...]:
 def _host(text: str, port: int) -> tuple[str, int]:
     one = urlsplit(f"//{text}")
     if not one.hostname:
-        raise ValueError(f'names the host "{text}": write host or host:port')
+        raise ValueError("names no host: write host or host:port")
     try:
         return one.hostname, one.port or port
     except ValueError:
-        raise ValueError(f'names the port of "{text}", which must be a number up to 65535') from None
+        raise ValueError("names a port that is no number up to 65535") from None

@@ -3,9 +3,9 @@
 import time
 from functools import lru_cache
 
-from twisted.web.http import RESPONSES, datetimeToString
+from twisted.web.http import datetimeToString
 
-from cometify.transports.exchange import Headers
+from cometify.transports.exchange import PHRASES, Headers
 
 
 @lru_cache(256)
@@ -28,7 +28,7 @@ class _Answers:
             connection = b"Connection: close\r\n" if closes else b""
             self._of = of
             self._head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\n%bContent-Length: " % (
-                status, RESPONSES.get(status, b"Unknown Status"), connection, datetimeToString(), content_type,
+                status, PHRASES[status], connection, datetimeToString(), content_type,
                 _lines(headers),
             )  # fmt: skip
         elif body is self._body:

@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IAddress
+from twisted.web.http import RESPONSES
 
 from cometify.core import errors
 from cometify.core.errors import Refused
 
 Headers = tuple[tuple[bytes, bytes], ...]
+
+PHRASES = {**RESPONSES, 426: b"Upgrade Required", 429: b"Too Many Requests"}
+"""What a status is called; Twisted has not heard of these two."""
 
 NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 

@@ -13,6 +13,7 @@ from hashlib import sha1
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.logger import Logger
 
 from cometify import net
 from cometify.core import errors
@@ -27,6 +28,8 @@ from cometify.transports.listening import account_of
 from cometify.transports.node import Node
 from cometify.transports.request import Request
 from cometify.transports.websocket import WebSocketListener
+
+log = Logger()
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -72,12 +75,24 @@ _NAMES = ("secureKey", "token", "position", "listener")
 _EMPTY = [""]
 
 
+class _Reticent:
+    """Autobahn's log without what strangers can write into it, and their addresses: each wrong handshake is two lines there."""
+
+    error, critical, failure = log.error, log.critical, log.failure
+
+    def info(self, *_about: object, **_more: object) -> None:
+        """Nothing."""
+
+    debug = trace = warn = info
+
+
 class Handshake(WebSocketServerProtocol):
     """Autobahn's part. `request` is what twisted.web has read."""
 
     request: Request
     node: Node
     extensions: bytes | None
+    log = _Reticent()
 
     def onConnect(self, _request: Any) -> tuple[None, dict[str, str]]:
         """Autobahn has seen no offers, and compresses nothing: what is agreed on is answered by a header of our own."""

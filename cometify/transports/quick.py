@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, parse_qs
 
@@ -118,6 +119,9 @@ class QuickChannel(HTTPChannel):
 
     site: Any
     transport: Any
+    _log = Logger(
+        observer=LogPublisher()
+    )  # which nobody hears: twisted.web writes down the address of each peer that was idle for too long
     _waiting: QuickRequest | None = None
     _early = b""
     _parts: list[bytes] | None = None

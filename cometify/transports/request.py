@@ -12,7 +12,7 @@ from twisted.web.server import Request as WebRequest
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.transports.exchange import Headers, ServeAgain, decoded_query, problem_document
+from cometify.transports.exchange import PHRASES, Headers, ServeAgain, decoded_query, problem_document
 
 MAX_BODY = 512 * 1024
 """Bytes of a request's body."""
@@ -126,7 +126,7 @@ class Request(WebRequest):
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if self.gone:
             return
-        self.setResponseCode(status)
+        self.setResponseCode(status, PHRASES.get(status))
         self._set_headers(content_type, len(body), headers)
         if status == 304:  # it tells of what the client has already (RFC 9110, section 15.4.5)
             self.responseHeaders.removeHeader(b"Content-Type")

@@ -298,7 +298,8 @@ def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, re
 
 def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
     """As systemd does it, which is not here."""
-    unit = dict(line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line)
+    lines = [line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line]
+    unit, reloads = dict(lines), [value for name, value in lines if name == "ExecReload"]
     server: Server = make_server(drain=2)
     server.stop()
     program, *arguments = unit["ExecStart"].split()
@@ -311,8 +312,22 @@ def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path)
             [*TWISTD, *arguments], cwd="/", stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": PYTHONPATH}
         )
     eventually(lambda: server.log.read_text().count("Cometify is up") == 2)
-    subprocess.run(unit["ExecReload"].replace("$MAINPID", str(server.pid)), shell=True, check=True)
+
+    def reload() -> int:
+        """As systemd does it: one after the other, and none after one that has failed."""
+        for line in reloads:
+            words = line.replace("$MAINPID", str(server.pid)).replace("/etc/cometify/cometify.toml", file).split()
+            if words[0] == program:
+                words[:1] = TWISTD
+            if subprocess.run(words, env={**os.environ, "PYTHONPATH": PYTHONPATH}, check=False).returncode:
+                return 1
+        return 0
+
+    assert reload() == 0
     eventually(lambda: "Accounts read again: 1" in server.log.read_text())
+    Path(file).write_text(Path(file).read_text() + "typo = 1\n")
+    assert reload() == 1
+    assert "Not read again" not in server.log.read_text()
     assert server.stop(signal.SIGTERM) == -signal.SIGTERM
     assert int(unit["TimeoutStopSec"]) >= Settings(()).drain + GRACE
 
@@ -393,9 +408,14 @@ def test_where_no_node_is_left_the_answer_is_one_that_clients_know(make_server, 
     server: Server = make_server()
     balancer = before(name, (server.port, server.admin_port), (free_ports(1)[0], free_ports(1)[0]))
     server.stop()
-    for answer in (push(balancer, "chat", "x"), balancer.poll(query="identifiers=chat")):
+    for answer in (
+        push(balancer, "chat", "x"),
+        push(balancer, "chat", "x", **{"Idempotency-Key": "key"}),
+        balancer.poll(query="identifiers=chat"),
+    ):
         assert answer.status in (502, 503)
         assert answer.json["code"] == "engine_unavailable"
         assert answer.json["status"] == answer.status
         assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
         assert int(answer.headers["retry-after"]) > 0

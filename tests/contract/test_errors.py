@@ -87,6 +87,11 @@ def test_a_media_type_that_is_not_understood(world, kind):
     assert refusal(wire) == ("unsupported_media_type", 415)
 
 
+def test_statuses_that_twisted_has_not_heard_of_have_their_names(world):
+    wire = world.request("GET", f"/{API_KEY}/websocket?identifiers=chat")
+    assert wire.transport.value().startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
+
+
 def test_a_websocket_url_without_a_handshake_is_told(world):
     status, headers, wire = ask(world, "GET", f"/{API_KEY}/websocket?identifiers=chat")
     assert (status, headers["upgrade"]) == (426, "websocket")

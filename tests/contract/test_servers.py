@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench.ports import free_ports
+from cometify.ports import endpoint_of
 from cometify.settings import SettingsError, load
 from tests.conftest import Server, assert_clean, make_certificate
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
@@ -310,6 +311,35 @@ def test_sigterm_takes_drain_seconds_at_most(make_server):
         assert websocket.next("reconnect")
 
 
+def test_the_health_of_a_server_that_drains_is_told(make_server):
+    server = make_server(drain=2)
+    with server.websocket("identifiers=chat") as websocket:
+        websocket.joined()  # and never answers the close
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        assert websocket.next("reconnect")
+        answer = server.request("GET", "/health/ready", port=server.admin_port)
+        assert (answer.status, answer.json) == (503, {"status": "unavailable", "reason": "draining"})
+        assert server.request("GET", "/health/live", port=server.admin_port).status == 200
+        with pytest.raises(ConnectionRefusedError):
+            server.request("GET", "/")
+        server.process.send_signal(signal.SIGTERM)  # once more, as `timeout` and impatient people do
+        assert server.process.wait(5) == -signal.SIGTERM
+        server.process = None
+
+
+def test_sighup_tells_what_it_does_not_read_again(make_server):
+    server = make_server()
+    file = server.folder / "cometify.toml"
+    file.write_text("heartbeat = 7\ntrusted_proxies = []\n" + file.read_text().replace(API_SECRET, "short"))
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "a restart is needed for heartbeat\n" in server.log.read_text())
+    assert f"account {API_KEY}: its API secret has fewer than 12 characters" in server.log.read_text()
+    file.unlink()
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: f"Not read again: there is no {file}. Nothing has changed." in server.log.read_text())
+
+
 def test_sighup_reads_the_accounts_again(make_server):
     server = make_server(account={"api_secrets": ["new", API_SECRET]})
     file = server.folder / "cometify.toml"
@@ -360,6 +390,28 @@ def make_server(make_server):
         return make_server(account, **options)
 
     return make
+
+
+# The log.
+
+
+def test_no_stranger_writes_into_the_log(make_server):
+    server = make_server()
+    head = (
+        f"GET /{API_KEY}/websocket?identifiers=chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    for odd in (
+        "Sec-WebSocket-Protocol: stranger, stranger\r\n",
+        "Sec-WebSocket-Key: stranger\r\n",
+        "Host: stranger\r\n",
+    ):
+        with Connection(server.port) as connection:
+            connection.send(f"{head}{odd}\r\n".encode())
+            assert connection.rest().startswith(b"HTTP/1.1 400 ")
+    log = server.log.read_text()
+    assert "stranger" not in log
+    assert "peer" not in log
 
 
 # The configuration.
@@ -436,6 +488,50 @@ def test_a_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
     lines = [line for line in server.log.read_text().splitlines() if line.strip()]
     assert named in lines[-1]
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("tcp:99999:interface=127.0.0.1", "(bind(): port must be 0-65535)."),
+        (
+            "unix:/nonexistent/socket",
+            "([Errno 2] No such file or directory). The folder must be there: with systemd RuntimeDirectory= makes it.",
+        ),
+        ("tcp:9:interface=192.0.2.1", "This machine has no such address."),
+    ],
+)
+def test_an_endpoint_that_cannot_be_listened_on_stops_the_start_with_one_line(tmp_path, endpoint, reason):
+    server = Server(tmp_path, {"http": [endpoint]}, {})
+    with pytest.raises(AssertionError):
+        server.start()
+    assert server.process is not None
+    assert server.process.wait(10) == 1
+    assert_clean(server.log.read_text())
+    *_, line = server.log.read_text().splitlines()
+    assert f'cometify: http: cannot listen on "{endpoint}" (' in line
+    assert line.endswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("ssl:443:privateKey=/none.pem", "/none.pem: No such file or directory."),
+        ("ssl:443:privateKey=key.pem:certKey=text", "privateKey, certKey and extraCertChain must be files in PEM."),
+        ("ssl:443:privateKey=key.pem:certKey=other/cert.pem", "Certificate public and private keys do not match."),
+        ("tcp:one", "invalid literal for int() with base 10: 'one'; Twisted's syntax is, e.g., \"tcp:8081\" or "),
+        ("tcp:80:interfce=x", "_parseTCP() got an unexpected keyword argument 'interfce'; Twisted's syntax is"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_read_is_told_with_the_reason(tmp_path, monkeypatch, endpoint, reason):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(), Path("other")):
+        folder.mkdir(exist_ok=True)
+        make_certificate(folder)
+    Path("text").write_text("no certificate")
+    with pytest.raises(SettingsError) as error:
+        endpoint_of(None, "http", endpoint)
+    assert str(error.value).startswith(f'http: "{endpoint}" cannot be used as an endpoint: {reason}')
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path):

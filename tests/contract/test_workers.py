@@ -184,7 +184,8 @@ def test_a_port_in_use_is_one_line_and_nothing_is_left(three, tmp_path, how):
         assert other.process.wait(10) == 1
     (line,) = [line for line in other.log.read_text().splitlines() if "[twisted.scripts" not in line]
     assert line.endswith(
-        f'cometify: http: cannot listen on "tcp:{port}:interface=127.0.0.1" ([Errno 98] Address already in use).'
+        f'cometify: http: cannot listen on "tcp:{port}:interface=127.0.0.1" ([Errno 98] Address already in use). '
+        "Another process has it: end that one, or give another endpoint here."
     )
     three.pushed("chat", "still served")
 

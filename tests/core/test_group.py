@@ -81,7 +81,8 @@ def test_last_event_id_wins_over_position():
     parameters = {"identifiers": ["chat"], "position": ["7"]}
     assert ask_from_query(parameters, "8").groups[0].position == 8
     assert ask_from_query(parameters, "").groups[0].position == 7
-    assert refusal(ask_from_query, parameters, "x").code is errors.INVALID_PARAMETER
+    wrong = refusal(ask_from_query, parameters, "x")
+    assert (wrong.code, wrong.detail[:14]) == (errors.INVALID_PARAMETER, "Last-Event-ID ")
 
 
 @given(

@@ -73,7 +73,7 @@ class RedisEngine:
     def disconnected(self) -> None:
         """Who waits is told that it may come again."""
         self.available = False
-        self._following.give_up(_unavailable)
+        self._following.give_up(_not_followed)
 
     def heard(self, channel: bytes, text: bytes) -> None:
         """Something was published that this node has subscribed to."""
@@ -177,7 +177,7 @@ class RedisEngine:
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:
         if not self.available:
-            return defer.fail(_unavailable())
+            return defer.fail(_not_followed())
         return self._following.follow(self._book(account), reach).addCallback(self._followed, account.api_key)
 
     def _followed(self, rings: Mapping[str, RingBuffer], api_key: str) -> Mapping[str, RingBuffer]:
@@ -219,3 +219,7 @@ def _unavailable() -> Refused:
         "Redis does not answer. It may have been pushed all the same: push it again with the same Idempotency-Key, which "
         "pushes it once.",
     )
+
+
+def _not_followed() -> Refused:
+    return Refused(errors.ENGINE_UNAVAILABLE, "Redis, where pushes are kept, does not answer: come back in a moment.")

@@ -98,7 +98,7 @@ class Touch:
 
     def _away(self, why: str) -> None:
         if self._attempt == 0:
-            log.error("Redis ({where}) is away: {why}. Trying again.", where=str(self._location), why=why)
+            log.error("Redis ({where}) is away: {why}. Trying again.", where=str(self._location), why=why.rstrip("."))
         delay = random.random() * min(LONGEST, SOON * 2 ** min(self._attempt, 16))
         self._attempt += 1
         self._retry = self._reactor.callLater(delay, self._connect)
