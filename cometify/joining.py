@@ -164,7 +164,7 @@ class Joining:
         arrears = Arrears(replaying=first or not listener.form.once)
         if not plan.settled:
             arrears.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
-            arrears.unwanted = plan.unwanted
+            arrears.unwanted = plan.unwanted_in(rings)
             arrears.told = {name: told for name, told in before.told.items() if name in plan.wants}
             size = sum([rings[name].bytes_after(since) for name, since in plan.since.items()])
             self._places.replayed((account.api_key, address), size)

@@ -21,7 +21,8 @@ class Plan:
     `since`: from where on it wants each identifier. `lost`: identifiers of which pushes are lost to a group, whatever the
     rings say. `stale`: what groups want that join with an internal id for the first time: a page can be older than what
     it is replayed. `until`: when the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf).
-    `settled`: from its cursor on it wants all that it may see, so that there is nothing to filter and nothing lost.
+    `oldest`: up to there nothing is kept any more. `settled`: from its cursor on it wants all that it may see, so that
+    there is nothing to filter and nothing lost.
     """
 
     wants: dict[str, tuple[Wants, ...]]
@@ -32,6 +33,7 @@ class Plan:
     stale: tuple[tuple[str, Wants], ...]
     resumes: bool
     until: float
+    oldest: int
     settled: bool = False
 
     @property
@@ -49,13 +51,22 @@ class Plan:
             **{name: min(self.since[name], want.since + REPLAYED - KEPT) for name, want in self.stale},
         }
 
-    @property
-    def unwanted(self) -> dict[str, tuple[int, int]]:
-        """Up to where no public and no secret push can be lost to the listener, for it does not want them."""
-        return {
-            name: (since, min([want.since for want in self.wants[name] if want.secret], default=since))
-            for name, since in self.since.items()
-        }
+    def unwanted_in(self, rings: Mapping[str, RingBuffer]) -> dict[str, tuple[int, int]]:
+        """Up to where no public and no secret push can be lost to the listener, for it does not want them: it wants none of
+        what is so old, or none of those that were dropped.
+        """
+        return {name: self._unwanted(self.wants[name], since, rings[name]) for name, since in self.since.items()}
+
+    def _unwanted(self, wants: Sequence[Wants], since: int, ring: RingBuffer) -> tuple[int, int]:
+        private = [want for want in wants if want.secret]
+        public_since, secret_since = since, min([want.since for want in private], default=since)
+        if since < max(ring.began, self.oldest):  # what is too old is dropped without a word
+            return public_since, secret_since
+        if all(ring.number <= want.above and ring.plain <= want.unnumbered_since for want in wants):
+            public_since = max(since, ring.floor)
+        if all(ring.secret_number <= want.above and ring.secret_plain <= want.unnumbered_since for want in private):
+            secret_since = max(secret_since, ring.secret_floor)
+        return public_since, secret_since
 
     @property
     def secret(self) -> list[str]:
@@ -119,6 +130,7 @@ def make_plan(ask: Ask, rights: Sequence[Right], now: int, joined: Filters, at: 
         tuple(stale),
         resumes,
         _first_loss(rights),
+        now - KEPT,
     )
 
 
@@ -132,7 +144,16 @@ def _plan_from_now(ask: Ask, rights: Sequence[Right], now: int) -> Plan:
     warnings = _warnings(ask, rights) if ask.is_keyed else ()
     positions = (now,) * len(ask.groups)
     return Plan(
-        wants, dict.fromkeys(wants, now), positions, warnings, _NOTHING, (), False, _first_loss(rights), settled=True
+        wants,
+        dict.fromkeys(wants, now),
+        positions,
+        warnings,
+        _NOTHING,
+        (),
+        False,
+        _first_loss(rights),
+        now - KEPT,
+        True,
     )
 
 

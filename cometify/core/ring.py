@@ -2,11 +2,23 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from cometify.core.push import Push
 
 Channel = tuple[str, str]
 """A channel is a key: (API key, identifier in lower case)."""
+
+
+class Dropped(NamedTuple):
+    """Which pushes of a channel were dropped, as far as it takes to tell who has lost one: the highest push_id among the
+    public ones, the position of the last of them without a push_id, and the same of the secret ones.
+    """
+
+    number: int = -1
+    plain: int = 0
+    secret_number: int = -1
+    secret_plain: int = 0
 
 
 class RingBuffer:
@@ -17,17 +29,24 @@ class RingBuffer:
 
     `since`: from which position on the ring has all that is not below its floors. What is older may be kept elsewhere,
     and can be prepended. `queued` is the shelf's own.
+
+    `began`: what was dropped up to there is not known; above it `dropped` tells. By default that is where the floors are.
     """
 
     __slots__ = (
-        "_positions", "_pushes", "_start", "channel", "floor", "kept_bytes", "queued", "secret_floor", "since",
+        "_positions", "_pushes", "_start", "began", "channel", "floor", "kept_bytes", "number", "plain", "queued",
+        "secret_floor", "secret_number", "secret_plain", "since",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, floor: int, secret_floor: int, since: int = 0) -> None:
+    def __init__(
+        self, channel: Channel, floor: int, secret_floor: int, since: int = 0, began: int | None = None
+    ) -> None:
         self.channel = channel
         self.floor = floor
         self.secret_floor = secret_floor
         self.since = since
+        self.began = max(floor, secret_floor) if began is None else began
+        self.number, self.plain, self.secret_number, self.secret_plain = Dropped()
         self.queued = -1
         self.kept_bytes = 0
         self._positions: list[int] = []
@@ -55,10 +74,19 @@ class RingBuffer:
         push = self._pushes[self._start]
         self._start += 1
         self.kept_bytes -= len(push.frame)
+        number = push.push_id
         if push.secret:
             self.secret_floor = max(self.secret_floor, push.position)
+            if number is None:
+                self.secret_plain = push.position
+            elif number > self.secret_number:
+                self.secret_number = number
         else:
             self.floor = max(self.floor, push.position)
+            if number is None:
+                self.plain = push.position
+            elif number > self.number:
+                self.number = number
         if self._start > 64 and self._start * 2 > len(self._pushes):
             del self._positions[: self._start], self._pushes[: self._start]
             self._start = 0
@@ -80,8 +108,19 @@ class RingBuffer:
         self.kept_bytes += grown
         return grown
 
+    @property
+    def dropped(self) -> Dropped:
+        """What is known of what was dropped."""
+        return Dropped(self.number, self.plain, self.secret_number, self.secret_plain)
+
+    def learn(self, dropped: Dropped) -> None:
+        """These were dropped elsewhere."""
+        known = zip(self.dropped, dropped, strict=True)
+        self.number, self.plain, self.secret_number, self.secret_plain = [max(both) for both in known]
+
     def lose(self, began: int) -> None:
         """Everything up to `began` may be lost: the memory elsewhere begins there anew."""
+        self.began = max(self.began, began)
         self.floor = max(self.floor, began)
         self.secret_floor = max(self.secret_floor, began)
 

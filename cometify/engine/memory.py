@@ -9,7 +9,7 @@ from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.recent import Recent
-from cometify.core.ring import Channel, RingBuffer
+from cometify.core.ring import Channel, Dropped, RingBuffer
 from cometify.core.shelf import Shelf
 from cometify.engine import refusals
 from cometify.interfaces import IAnnounce, Stock
@@ -24,7 +24,9 @@ class _Book:
 
     last: int
     shelf: Shelf = attrs.Factory(Shelf)
-    floors: dict[str, tuple[int, int]] = attrs.Factory(dict)  # of channels that have no ring, longest gone first
+    floors: dict[str, tuple[int, int, Dropped]] = attrs.Factory(
+        dict
+    )  # of channels that have no ring, longest gone first
     signatures: Recent[bytes, Identifier] = attrs.Factory(Recent)
     answers: Recent[str, tuple[str, Receipt]] = attrs.Factory(Recent)
     nonces: Recent[str, bool] = attrs.Factory(Recent)
@@ -93,8 +95,9 @@ class MemoryEngine:
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])
         if ring is None:
-            floor, secret_floor = book.floors.pop(channel[1], (self._began, self._began))
-            ring = book.shelf.rings[channel[1]] = RingBuffer(channel, floor, secret_floor)
+            floor, secret_floor, dropped = book.floors.pop(channel[1], (self._began, self._began, Dropped()))
+            ring = book.shelf.rings[channel[1]] = RingBuffer(channel, floor, secret_floor, began=self._began)
+            ring.learn(dropped)
         return ring
 
     def _drop(self, book: _Book, oldest: int, most_bytes: int) -> None:
@@ -110,7 +113,7 @@ class MemoryEngine:
         """Of an empty ring that nobody follows only the floors are remembered, if they tell anything."""
         book.shelf.remove(ring)
         if max(ring.floor, ring.secret_floor) > self._began:
-            book.floors[ring.channel[1]] = (ring.floor, ring.secret_floor)
+            book.floors[ring.channel[1]] = (ring.floor, ring.secret_floor, ring.dropped)
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
         book = self._book(account.api_key)
@@ -150,7 +153,7 @@ class MemoryEngine:
             time = max(now, book.last)
             self._drop(book, time - KEPT, book.shelf.kept_bytes)
             for identifier in list(book.floors):
-                if max(book.floors[identifier]) > time - REMEMBERED:
+                if max(book.floors[identifier][:2]) > time - REMEMBERED:
                     break
                 del book.floors[identifier]
 

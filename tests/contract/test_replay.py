@@ -260,6 +260,57 @@ def test_a_gap_if_the_buffer_overran_within_the_minutes_of_an_internal_id():
     assert gaps(world.poll("identifiers=chat:0").frames()) == []
 
 
+@pytest.mark.parametrize("followed", [False, True])
+def test_no_gap_if_the_buffer_overran_with_what_the_page_has_already(followed):
+    """As on each page of a busy site: there is always more in three minutes than is kept, and the page has it."""
+    world = small()
+    if followed:  # then with Redis the node has seen by itself what was dropped, else it is told
+        world.stream("identifiers=chat")
+    before = world.pushed("chat", "2", push_id=2) - 1
+    for push_id in (10**18 + 1, 10**18, 10**18 + 2):
+        world.pushed("chat", f"{push_id}", push_id=push_id)
+    world.pushed("chat", "no id")
+    world.pushed("chat", "last", push_id=10**18 + 3)
+    highest = 10**18 + 1  # of those dropped: in JSON, and for Lua, more than a number can tell
+    for asked, told in (
+        (f"chat:{highest}", []),
+        (f"chat:{highest + 1}", []),
+        (f"chat:{highest - 1}", [["chat"]]),
+        ("chat:1", [["chat"]]),
+        ("chat:0", [["chat"]]),
+        (f"chat:{highest}&position={before}", []),
+        (f"chat:{highest - 1}&position={before}", [["chat"]]),
+        (f"chat&position={before}", [["chat"]]),
+    ):
+        assert gaps(world.poll(f"identifiers={asked}").frames()) == told, asked
+    for number in range(3):
+        world.pushed("chat", f"{number}", push_id=10**18 + 3)
+    # Now a push without a push_id is among those that were dropped, which who joins would not have got.
+    assert gaps(world.poll(f"identifiers=chat:{highest + 2}&position={before}").frames()) == [["chat"]]
+    assert gaps(world.poll(f"identifiers=chat:{highest + 2}").frames()) == []
+    assert gaps(world.poll(f"identifiers=chat:{highest + 1}").frames()) == [["chat"]]
+
+
+def test_no_gap_for_secret_pushes_that_were_dropped_if_the_page_has_them():
+    world = small(1)
+    key = f"&secureKey={secure_key('chat')}"
+    for push_id, secret in ((5, 1), (4, 0), (6, 0)):
+        world.pushed("chat", f"{push_id}", push_id=push_id, secret=secret)
+    for push_id, public, private in ((3, [["chat"]], [["chat"]]), (4, [], [["chat"]]), (5, [], [])):
+        assert gaps(world.poll(f"identifiers=chat:{push_id}").frames()) == public
+        assert gaps(world.poll(f"identifiers=chat:{push_id}{key}").frames()) == private
+
+
+def test_what_was_dropped_for_all_that_the_account_keeps_is_told_apart_too():
+    world = World(Account(API_KEY, (API_SECRET,), keep_bytes=512 * 1024))
+    world.pushed("chat", "x", push_id=5)
+    world.pushed("chat", "x", push_id=4)
+    for _ in range(9):
+        world.pushed("other", "x" * 60_000)
+    assert gaps(world.poll("identifiers=chat:5").frames()) == []
+    assert gaps(world.poll("identifiers=chat:4").frames()) == [["chat"]]
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_gap_if_the_engines_memory_begins_later(transport):
     world = World(began=100)

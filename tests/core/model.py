@@ -64,7 +64,7 @@ class Kept:
 
     def __init__(self, began: int, most_pushes: int, most_bytes: int, most_in_all: int, names: Iterable[str]) -> None:
         self.pushes: list[Made] = []
-        self.now = began
+        self.now = self.began = began
         self._floors = dict.fromkeys(names, (began, began))
         self._most_pushes = most_pushes
         self._most_bytes = most_bytes
@@ -168,6 +168,8 @@ class Listen:
     has_ready: bool
     at_once: bool
     """Whether it is answered even if there is nothing to tell."""
+    spared: dict[str, tuple[int, int]]
+    """Up to where nothing public, and nothing secret, was dropped that it could have wanted."""
     until: int | None = None
     """Up to where this listen has its effect: where the server was when the next one came."""
 
@@ -176,10 +178,10 @@ class Listen:
 
     def since(self, name: str) -> tuple[int, int]:
         """After which position a public, and a secret push of the identifier can be missing."""
-        shares = self.shares[name]
+        shares, (public, secret) = self.shares[name], self.spared[name]
         return (
-            min(share.since for share in shares),
-            min([share.since for share in shares if share.secret], default=2**63),
+            max(public, min(share.since for share in shares)),
+            max(secret, min([share.since for share in shares if share.secret], default=2**63)),
         )
 
     def gives(self, push: Made) -> bool:
@@ -216,10 +218,28 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
                 ):
                     lost.add(name)
             shares.setdefault(name, []).extend(new)
+    spared = {name: spared_of(kept, name, those) for name, those in shares.items()}
     going_on = {name: joined[name] for name in shares if name in joined}
     at_once = not poll or any(group.position is None for group in groups)
     has_ready = at_once or any(group.is_warned for group in groups)
-    return Listen(groups, moment, at, shares, going_on, lost, has_ready, at_once)
+    return Listen(groups, moment, at, shares, going_on, lost, has_ready, at_once, spared)
+
+
+def spared_of(kept: Kept, name: str, shares: Sequence[Share]) -> tuple[int, int]:
+    """The floors, if nothing that was dropped is like what is wanted, whenever that was: what is lost is lost to others."""
+    if min(share.since for share in shares) < max(kept.began, kept.now - TEN_MINUTES):
+        return 0, 0
+    dropped = [push for push in kept.pushes if push.identifier == name and not push.kept]
+    floors = []
+    for secret, floor in zip((False, True), kept.moment().floors[name], strict=True):
+        wanted = any(
+            push.position > share.unnumbered_since if push.push_id is None else push.push_id > share.above
+            for push in dropped
+            for share in shares
+            if push.secret == secret and (share.secret or not secret)
+        )
+        floors.append(0 if wanted else floor)
+    return floors[0], floors[1]
 
 
 @attrs.frozen

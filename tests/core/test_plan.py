@@ -140,13 +140,58 @@ def test_an_identifier_in_several_groups_has_what_each_lets_through_once():
     assert made.secret == ["chat"]
 
 
+def ring(name, *dropped, began=0):
+    """One that has dropped these: positions before now, push_ids (None: none), and whether they were secret."""
+    made = RingBuffer(("37282591", name), began, began)
+    for back, push_id, secret in dropped:
+        made.append(Push(name, push_id, secret, NOW - back, b"{}"), 1, 100)
+    made.append(Push(name, None, False, NOW, b"{}"), 1, 100)
+    return made
+
+
 def test_no_loss_is_told_of_what_nobody_wants():
     made = plan(
         {"identifiers": {"chat": 0}},
         {"identifiers": ["chat"], "secureKey": key("chat"), "position": NOW - 5},
         {"identifiers": ["metrics"]},
     )
-    assert made.unwanted == {"chat": (NOW - KEPT, NOW - 5), "metrics": (NOW, NOW)}
+    rings = {"chat": ring("chat", (9, 1, False), (8, 2, True)), "metrics": ring("metrics", (7, None, False))}
+    assert made.unwanted_in(rings) == {"chat": (NOW - KEPT, NOW - 5), "metrics": (NOW, NOW)}
+
+
+@pytest.mark.parametrize(
+    ("dropped", "unwanted"),
+    [
+        ([(9, 59, False)], (NOW - 9, None)),
+        ([(9, 58, False), (8, None, False)], (NOW - 8, None)),
+        ([(9, 60, False)], (None, None)),
+        ([(10, 60, False), (9, 58, False)], (None, None)),
+        ([(9, 60, True)], (None, None)),
+        ([(9, 59, True)], (None, NOW - 9)),
+        ([(10, 59, True), (9, 59, False)], (NOW - 9, NOW - 10)),
+        ([(10, 60, True), (9, 59, False)], (NOW - 9, None)),
+    ],
+)
+def test_no_loss_is_told_of_what_was_dropped_if_nobody_wanted_it(dropped, unwanted):
+    made = plan({"identifiers": {"chat": 59}, "secureKey": key("chat")})
+    since = NOW - REPLAYED
+    assert made.unwanted_in({"chat": ring("chat", *dropped)}) == {"chat": tuple(floor or since for floor in unwanted)}
+
+
+def test_who_resumes_wants_what_has_no_number_too():
+    made = plan({"identifiers": {"chat": 59}, "position": NOW - 9})
+    assert made.unwanted_in({"chat": ring("chat", (5, 59, False))})["chat"][0] == NOW - 5
+    assert made.unwanted_in({"chat": ring("chat", (9, None, False), (5, 1, False))})["chat"][0] == NOW - 5
+    assert made.unwanted_in({"chat": ring("chat", (6, None, False), (5, 1, False))})["chat"][0] == NOW - 9
+
+
+def test_what_was_dropped_before_all_that_is_known_may_be_anything():
+    made = plan({"identifiers": {"chat": 59}})
+    since = NOW - REPLAYED
+    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since + 1)}) == {"chat": (since, since)}
+    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since)}) == {"chat": (NOW - 9, since)}
+    old = plan({"identifiers": {"chat": 59}, "position": NOW - KEPT - 1})
+    assert old.unwanted_in({"chat": ring("chat", (9, 1, False))}) == {"chat": (NOW - KEPT - 1, NOW - KEPT - 1)}
 
 
 def test_who_listens_already_goes_on_from_its_cursor_with_the_right_it_has_now():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from cometify.core.push import Push
-from cometify.core.ring import RingBuffer
+from cometify.core.ring import Dropped, RingBuffer
 
 CHANNEL = ("37282591", "chat")
 
@@ -177,3 +177,20 @@ def test_nothing_is_newer_than_where_a_ring_begins_of_which_nobody_has_read_what
     assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 50)
     ring.append(push(60, secret=True), 10, 1000)
     assert (ring.newest(secret=False), ring.newest(secret=True)) == (50, 60)
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(0, 9), st.booleans()), max_size=12), st.integers(0, 3))
+def test_it_knows_what_it_has_dropped(made, most_pushes):
+    ring = RingBuffer(CHANNEL, 0, 0)
+    pushes = [Push("chat", push_id, secret, at, b"{}") for at, (push_id, secret) in enumerate(made, 1)]
+    for one in pushes:
+        ring.append(one, most_pushes, 1000)
+    dropped = pushes[: max(0, len(pushes) - most_pushes)]
+    known = []
+    for secret in (False, True):
+        those = [one for one in dropped if one.secret is secret]
+        known.append(max([one.push_id for one in those if one.push_id is not None], default=-1))
+        known.append(max([one.position for one in those if one.push_id is None], default=0))
+    assert ring.dropped == Dropped(*known)
+    ring.learn(Dropped(5, 6, 7, 8))
+    assert ring.dropped == tuple(map(max, known, (5, 6, 7, 8)))
