@@ -50,6 +50,33 @@ def test_a_script_is_no_larger_than_promised(server: Server, name: str, most: in
     assert len(gzip.compress(server.request("GET", f"/latest/{name}").body, 9)) <= most
 
 
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("gzip, deflate, br, zstd", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("deflate,x-gzip", True),
+        ("gzip;q=0", False),
+        ("br, gzip ; q=0.000, identity", False),
+        ("br", False),
+        ("notgzip", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("path", ["/latest/cometify.min.js", "/"])
+def test_what_is_static_comes_compressed_to_who_takes_it_so(server: Server, path: str, accepted: str, packed: bool):
+    plain = server.request("GET", path)
+    answer = server.request("GET", path, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert (gzip.decompress(answer.body) if packed else answer.body) == plain.body
+    assert (answer.headers["etag"] == plain.headers["etag"]) is not packed
+    assert answer.headers["vary"] == "Accept-Encoding"
+    for tags in (answer.headers["etag"], f'"other", W/{answer.headers["etag"]}'):
+        again = server.request("GET", path, headers={"Accept-Encoding": accepted, "If-None-Match": tags})
+        assert (again.status, again.body, again.headers.get("content-encoding")) == (304, b"", None)
+
+
 def shown(text: str) -> dict[str, str]:
     """The hash beside each address of this version, in a page or a guide."""
     tags = re.findall(rf'src="[^"]*/{re.escape(__version__)}/([\w.]+)"\s+integrity="([^"]*)"', text)

@@ -42,7 +42,8 @@ def too_many(account: Account) -> errors.Refused:
     return errors.Refused(
         errors.TOO_MANY_LISTENERS,
         f"{account.listeners_per_ip} listeners are connected from this address already, which is the most for this "
-        "account: close one, or have listeners_per_ip raised.",
+        "account: close one, or have listeners_per_ip raised. (To the server everybody behind a proxy that is not in its "
+        "trusted_proxies has one address.)",
     )
 
 

@@ -1,8 +1,12 @@
 """What is served out of cometify/static: the getting-started page, and the scripts for other people's pages."""
 
+import gzip
+import re
 from base64 import b64encode
 from hashlib import sha256, sha384
 from importlib.resources import files
+
+import attrs
 
 from cometify import __version__
 from cometify.transports.exchange import Exchange, Headers
@@ -39,30 +43,49 @@ def _page() -> bytes:
     return page
 
 
+_GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.IGNORECASE)
+"""What of Accept-Encoding lets gzip be sent (RFC 9110, section 12.5.3): with q=0 it is refused."""
+
+
+@attrs.frozen
+class _Form:
+    """A file as it is sent. `encoding`: the headers that tell how."""
+
+    body: bytes
+    etag: str
+    encoding: Headers = ()
+
+
 class StaticEndpoint(Endpoint):
-    """One file, read at the start."""
+    """One file, read at the start, and compressed for all who take it so."""
 
     methods = (b"GET", b"HEAD")
 
     def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
-        self._body = body
+        name = sha256(body).hexdigest()[:32]
+        self._plain = _Form(body, f'"{name}"')
+        self._packed = _Form(gzip.compress(body, mtime=0), f'"{name}-gzip"', ((b"Content-Encoding", b"gzip"),))
         self._content_type = content_type
-        self._etag = b'"%b"' % sha256(self._body).hexdigest()[:32].encode()
         self._headers = (
             (b"Cache-Control", cached),
-            (b"ETag", self._etag),
             (b"X-Content-Type-Options", b"nosniff"),
+            (b"Vary", b"Accept-Encoding"),
             *headers,
         )
 
+    def _form(self, request: Exchange) -> _Form:
+        return self._packed if _GZIP.search(request.header("accept-encoding") or "") else self._plain
+
     def headers(self, request: Exchange) -> Headers:
-        return self._headers
+        return (*self._headers, (b"ETag", self._form(request).etag.encode()))
 
     def serve(self, request: Exchange) -> None:
-        if request.header("if-none-match") == self._etag.decode():
+        form = self._form(request)
+        known = [tag.strip().removeprefix("W/") for tag in (request.header("if-none-match") or "").split(",")]
+        if form.etag in known:
             request.answer(304, self._content_type, b"")
         else:
-            request.answer(200, self._content_type, self._body)
+            request.answer(200, self._content_type, form.body, form.encoding)
 
 
 def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
