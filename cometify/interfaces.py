@@ -80,6 +80,9 @@ class IEngine(Protocol):
     def mark(self, api_key: str) -> int:
         """The time of the account: everything up to it has been announced, and no later push gets it or less."""
 
+    def look(self, channel: Channel) -> RingBuffer | None:
+        """What this process has of a channel now, for who looks into the server; not to be changed, nor to be kept."""
+
     def stock(self) -> Stock:
         """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
 

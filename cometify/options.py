@@ -27,7 +27,12 @@ class Options(usage.Options):
     )
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file (TOML). Default: cometify.toml if it is there."],
-        ["admin", None, None, "The endpoint for health checks and metrics. Default: tcp:8082:interface=127.0.0.1"],
+        [
+            "admin",
+            None,
+            None,
+            "The endpoint for health checks, metrics and the inspector. Default: tcp:8082:interface=127.0.0.1",
+        ],
         ["workers", None, None, "How many processes serve the same ports; several need Redis. Default: 1"],
         ["redis", None, None, "The URL of a Redis that keeps the pushes. Default: they are kept in memory."],
     ]

@@ -5,7 +5,7 @@ listener must be brought to the head by itself.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from cometify.core.listener import Listener, State
 from cometify.core.plan import Filters, sees_secret
@@ -41,6 +41,14 @@ class Registry:
             for listener in view.lose(ring.lost_since(secret)):
                 listener.fall_behind()
                 self._bring(listener)
+
+    def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
+        """What is listened to here, and in which views."""
+        return self._of_channel.items()
+
+    def views(self, channel: Channel) -> Mapping[View, bool]:
+        """The views of a channel, and whether they see its secret pushes."""
+        return self._of_channel.get(channel, _NOBODY)
 
     def has(self, channel: Channel) -> bool:
         """Whether anybody listens on the channel here."""

@@ -16,9 +16,10 @@ from twisted.python.failure import Failure
 
 from cometify import greeting
 from cometify.accounts import Accounts
+from cometify.admin.inspector import InspectEndpoint, Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.root import AdminRoot
-from cometify.admin.workers import Workers, WorkersMetrics
+from cometify.admin.workers import Workers, WorkersInspect, WorkersMetrics
 from cometify.collector import keep_pauses_short
 from cometify.core.census import Census
 from cometify.engine.clock import engine_clock
@@ -91,7 +92,8 @@ class Cometify(MultiService):
         self.figures = Figures(
             self.engine, self.registry, self.sweep, self.pulse, self.joining, self.push, self.lateness
         )
-        self.admin = Site(AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures)), reactor)
+        inspect = InspectEndpoint(Inspector(self.engine, self.registry))
+        self.admin = Site(AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures), inspect), reactor)
         ticks = (self.pulse.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
         self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
         self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))
@@ -186,7 +188,7 @@ def supervise(settings: Settings, reactor: Any, up: Callable[[], None]) -> Super
     """Several workers and their admin endpoint, to be started as a service. Raises `SettingsError`."""
     supervisor = Supervisor(settings, reactor, up)
     workers = Workers(reactor, supervisor)
-    admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers)), reactor)
+    admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers)), reactor)
     Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
     return supervisor

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cometify.admin.health import HealthEndpoint
+from cometify.admin.inspector import page_endpoints
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.transports.exchange import Exchange
@@ -14,15 +15,22 @@ class _Nowhere(Endpoint):
     methods = (b"GET", b"HEAD")
 
     def serve(self, request: Exchange) -> None:
-        raise Refused(errors.NOT_FOUND, "There is nothing at this path. See /metrics, /health/live and /health/ready.")
+        raise Refused(
+            errors.NOT_FOUND,
+            "There is nothing at this path. See /, /inspect, /metrics, /health/live and /health/ready.",
+        )
 
 
 class AdminRoot(Tree):
-    """`ready`: why no work should be sent here, or None, now or by a Deferred. `metrics`: what is at /metrics."""
+    """`ready`: why no work should be sent here, or None, now or by a Deferred. `metrics` and `inspect`: what is at
+    these paths.
+    """
 
-    def __init__(self, ready: Callable[[], Any], metrics: Endpoint) -> None:
+    def __init__(self, ready: Callable[[], Any], metrics: Endpoint, inspect: Endpoint) -> None:
         super().__init__()
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
+            **dict(page_endpoints()),
+            ("inspect",): inspect,
             ("metrics",): metrics,
             ("health", "live"): HealthEndpoint(lambda: None),
             ("health", "ready"): HealthEndpoint(ready),

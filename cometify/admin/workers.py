@@ -20,9 +20,12 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from cometify.admin.inspector import NOT_SNIFFED, answer_inspected, channel_asked
 from cometify.admin.metrics import answer_figures
+from cometify.core import errors
+from cometify.core.errors import Refused
 from cometify.supervisor import Supervisor, Worker
-from cometify.transports.exchange import Exchange
+from cometify.transports.exchange import Exchange, Headers
 from cometify.transports.http import Endpoint
 
 PATIENCE = 1
@@ -163,3 +166,31 @@ class WorkersMetrics(Endpoint):
         told = self._workers.ask(b"/metrics")
         told.addCallback(lambda answers: answer_figures(request, _Gathered(answers)))
         told.addErrback(self.failed, request)
+
+
+class WorkersInspect(Endpoint):
+    """/inspect of all workers: each tells of its own listeners."""
+
+    methods = (b"GET", b"HEAD")
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+
+    def headers(self, request: Exchange) -> Headers:
+        return NOT_SNIFFED
+
+    def serve(self, request: Exchange) -> None:
+        channel_asked(request)  # what is wrong is refused here, once
+        told = self._workers.ask(b"/inspect?" + request.asked()[0])
+        told.addCallback(self._answer, request).addErrback(self.failed, request)
+
+    @staticmethod
+    def _answer(told: Mapping[Worker, Told | None], request: Exchange) -> None:
+        processes = []
+        for worker, answer in told.items():
+            if answer is not None and answer[0] == 200:
+                (process,) = json.loads(answer[1])["processes"]
+                processes.append({"worker": worker.number, **process})
+        if not processes:
+            raise Refused(errors.ENGINE_UNAVAILABLE, "No worker has answered: look again in a moment.")
+        answer_inspected(request, processes)

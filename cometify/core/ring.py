@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from cometify.core.push import Push
@@ -146,6 +147,10 @@ class RingBuffer:
         pushes = self._pushes
         for index in range(bisect_right(self._positions, cursor, self._start), len(pushes)):
             yield pushes[index]
+
+    def latest(self) -> Iterator[Push]:
+        """The pushes kept, newest first. Take them before the ring changes."""
+        return islice(reversed(self._pushes), len(self))
 
     def until(self, cursor: int) -> Iterator[Push]:
         """The pushes kept up to and with `cursor`, oldest first. Take them before the ring changes."""

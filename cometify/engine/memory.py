@@ -132,6 +132,10 @@ class MemoryEngine:
     def follows(self, channel: Channel) -> bool:
         return channel in self._followed
 
+    def look(self, channel: Channel) -> RingBuffer | None:
+        book = self._books.get(channel[0])
+        return None if book is None else book.shelf.rings.get(channel[1])
+
     def stock(self) -> Stock:
         books = self._books.values()
         return Stock(

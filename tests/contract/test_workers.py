@@ -446,3 +446,19 @@ def test_the_account_that_is_made_up_is_the_same_in_all_workers(redis, tmp_path)
 
 def text_count(folder: Path, text: str) -> int:
     return (folder / "log").read_text().count(text)
+
+
+def test_the_inspector_shows_the_listeners_of_all_workers(three):
+    with ExitStack() as stack:
+        opened = listeners(three, 12, stack)
+        position = three.pushed("chat", "inspected")
+        assert [listener.texts(1) for listener in opened] == [["inspected"]] * 12
+        path = f"/inspect?account={API_KEY}&identifier=chat"
+        processes = three.request("GET", path, port=three.admin_port).json["processes"]
+        assert sorted(process["worker"] for process in processes) == [1, 2, 3]
+        assert sum(view["count"] for process in processes for view in process["listeners"]) == 12
+        last = [process["last"] for process in processes if process["listeners"]]
+        assert last == [position] * len(last)
+        overview = three.request("GET", "/inspect", port=three.admin_port).json["processes"]
+        assert sum(process["listeners"].get("websocket", 0) for process in overview) == 12
+        assert three.request("GET", "/inspect?account=1", port=three.admin_port).json["code"] == "missing_parameter"

@@ -196,6 +196,10 @@ class RedisEngine:
         book = self._books.get(api_key)
         return 0 if book is None else book.marked
 
+    def look(self, channel: Channel) -> RingBuffer | None:
+        book = self._books.get(channel[0])
+        return None if book is None else book.rings.get(channel[1])
+
     def stock(self) -> Stock:
         books = self._books.values()
         rings = [ring for book in books for ring in book.rings.values()]
