@@ -5,6 +5,7 @@ far. An unknown API key and a wrong signature get one answer, after the same wor
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,7 +61,9 @@ def read_json(body: bytes, repeated: errors.Code) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise errors.Refused(repeated, "A name stands twice in one JSON object: send each once.")
+            twice = next(name for name, times in Counter([name for name, _value in pairs]).items() if times > 1)
+            shown = f'"{twice[:60]}"' if twice.isprintable() else "A name"
+            raise errors.Refused(repeated, f"{shown} stands twice in one JSON object: send it once.")
         return found
 
     try:

@@ -118,11 +118,19 @@ def test_what_is_no_json_object_is_an_invalid_body(body):
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b'{"text":"a","text":"a"}', b'{"more":{"a":1,"a":2}}', b'{"more":1,"more":2}', b'{"text":1,"te\\u0078t":1}'],
+    ("body", "name"),
+    [
+        (b'{"secret":0,"text":"a","text":"a"}', '"text"'),
+        (b'{"more":{"a":1,"a":2}}', '"a"'),
+        (b'{"text":1,"te\\u0078t":1}', '"text"'),
+        (b'{"\\ud800":1,"\\ud800":1}', "A name"),
+        (b'{"%b":1,"%b":1}' % (b"x" * 99, b"x" * 99), f'"{"x" * 60}"'),
+    ],
 )
-def test_a_name_that_stands_twice_is_refused(body):
-    assert refusal(fields_from_json, body).code is errors.REPEATED_PARAMETER
+def test_a_name_that_stands_twice_is_refused(body, name):
+    refused = refusal(fields_from_json, body)
+    assert refused.code is errors.REPEATED_PARAMETER
+    assert refused.detail == f"{name} stands twice in one JSON object: send it once."
     assert refusal(read_json, body, errors.INVALID_PARAMETER).code is errors.INVALID_PARAMETER
 
 
