@@ -60,3 +60,6 @@ def greet(settings: Settings) -> None:
         "    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
         text=TEXT, secure=signature, url=url, key=account.api_key, id=IDENTIFIER,
     )  # fmt: skip
+    inspector = url_of(settings.admin)
+    if inspector is not None:
+        log.info("Who listens to what is shown at {url}/, for you alone", url=inspector)

@@ -72,12 +72,15 @@ def test_a_made_up_account_is_shown_on_the_terminal_and_its_secret_nowhere_else(
 
 
 def test_a_made_up_account_comes_with_a_page_a_listener_and_a_push_ready_to_paste(say):
-    (page, listen, push), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
+    (page, listen, push, inspector), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
     assert page.endswith(" http://localhost:9000/#key=37282591")
     assert listen.endswith(f" curl -N 'http://localhost:9000/37282591/events?identifiers={IDENTIFIER}'")
     assert f"-d 'text={TEXT}'" in push
     assert f"-d secure={secure('37282591', ACCOUNT.api_secrets[0], IDENTIFIER, TEXT)}" in push
     assert push.endswith(f" http://localhost:9000/37282591/push/{IDENTIFIER}")
+    assert "http://localhost:8082/" in inspector
+    lines, _ = say(Settings((ACCOUNT,), admin="unix:/run/admin", made_up=True))
+    assert len(lines) == 3
 
 
 def test_the_first_endpoint_that_a_browser_finds_is_named(say):
