@@ -20,7 +20,7 @@ export const VERSION = /__version__ = "(.+)"/.exec(
 
 /** Properties that neither the wire, the page nor the browser knows. */
 const INNER =
-  'spelling|source|renewal|coming|isGap|joined|generation|rung|network|feed|group|frame|told|asked|forNow';
+  'spelling|source|renewal|isGap|joined|generation|rung|network|feed|group|frame|told|asked|forNow';
 
 const MINIFIED = {
   ecma: 2018,

@@ -31,8 +31,6 @@ export interface Group extends Asked {
   source?: Source | null | undefined | '';
   /** When the next token is asked for. */
   renewal?: number | undefined;
-  /** The one that was asked for and is not here yet. */
-  coming?: string | Promise<string>;
   /** A gap was told: the next position is taken, lower or not. */
   isGap?: boolean;
   /** The server has it on this connection, so that heartbeats speak for it too. */

@@ -187,8 +187,6 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
 
   function connect(): void {
     if (isLong()) forget();
-    // A token that was waited for in vain, or perhaps was, is asked for again.
-    for (const group of groups) group.coming = '';
     ask();
     enter('connecting');
   }

@@ -15,7 +15,7 @@ const COARSE = 5_000;
 /** For so long a transport that worked is the first to be tried on the next page. */
 const REMEMBERED = 1_800_000;
 
-/** A page whose token could not be had, and that is connected, asks for it again after so long. */
+/** A page that is connected asks for a token again that has not come within so long. */
 const REST = 10_000;
 
 export type Ways = Record<Way, Open>;
@@ -85,8 +85,10 @@ export function createRun(
     const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
     opening = generation;
     if (groups.some(isDue)) {
+      resting = Date.now() + REST;
       try {
         await renew(groups);
+        resting = 0;
       } catch (thrown) {
         return report(tokenError(thrown));
       }
@@ -99,14 +101,13 @@ export function createRun(
 
   /** With the tokens that it takes. Until they are here all goes on as it was. */
   function regroup(): void {
-    resting = Infinity;
+    resting = Date.now() + REST;
     renew(groups).then(
       () => {
         resting = 0;
         feed({ type: 'regroup' });
       },
       (thrown) => {
-        resting = Date.now() + REST;
         if (state !== 'stopped') act(tokenError(thrown));
       },
     );

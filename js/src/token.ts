@@ -36,20 +36,14 @@ export function expire(group: Group): boolean {
 }
 
 /**
- * Asks for the tokens that are due, and not again for one that is on its way. Rejects with what the
- * page's code threw. Whether it gave a token is left to the server to say, and so is one that has
- * expired by a clock that may be wrong.
+ * Asks for the tokens that are due. Rejects with what the page's code threw. Whether it gave a token
+ * is left to the server to say, and so is one that has expired by a clock that may be wrong.
  */
 export async function renew(groups: Group[]): Promise<void> {
   for (const group of groups.filter(isDue)) {
-    try {
-      group.coming = group.coming || (group.source as Source)();
-      const token = `${await group.coming}`;
-      const left = timeLeft(token);
-      group.renewal = left > 0 ? Date.now() + Math.max(left / 2, left - MARGIN, SOON) : Infinity;
-      group.token = token;
-    } finally {
-      group.coming = '';
-    }
+    const token = `${await (group.source as Source)()}`;
+    const left = timeLeft(token);
+    group.renewal = left > 0 ? Date.now() + Math.max(left / 2, left - MARGIN, SOON) : Infinity;
+    group.token = token;
   }
 }
