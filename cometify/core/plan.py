@@ -21,8 +21,7 @@ class Plan:
     `since`: from where on it wants each identifier. `lost`: identifiers of which pushes are lost to a group, whatever the
     rings say. `stale`: what groups want that join with an internal id for the first time: a page can be older than what
     it is replayed. `until`: when the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf).
-    `oldest`: up to there nothing is kept any more. `settled`: from its cursor on it wants all that it may see, so that
-    there is nothing to filter and nothing lost.
+    `settled`: from its cursor on it wants all that it may see, so that there is nothing to filter and nothing lost.
     """
 
     wants: dict[str, tuple[Wants, ...]]
@@ -33,7 +32,6 @@ class Plan:
     stale: tuple[tuple[str, Wants], ...]
     resumes: bool
     until: float
-    oldest: int
     settled: bool = False
 
     @property
@@ -55,18 +53,7 @@ class Plan:
         """Up to where no public and no secret push can be lost to the listener, for it does not want them: it wants none of
         what is so old, or none of those that were dropped.
         """
-        return {name: self._unwanted(self.wants[name], since, rings[name]) for name, since in self.since.items()}
-
-    def _unwanted(self, wants: Sequence[Wants], since: int, ring: RingBuffer) -> tuple[int, int]:
-        private = [want for want in wants if want.secret]
-        public_since, secret_since = since, min([want.since for want in private], default=since)
-        if since < max(ring.began, self.oldest):  # what is too old is dropped without a word
-            return public_since, secret_since
-        if all(ring.number <= want.above and ring.plain <= want.unnumbered_since for want in wants):
-            public_since = max(since, ring.floor)
-        if all(ring.secret_number <= want.above and ring.secret_plain <= want.unnumbered_since for want in private):
-            secret_since = max(secret_since, ring.secret_floor)
-        return public_since, secret_since
+        return {name: _unwanted(wants, rings[name]) for name, wants in self.wants.items()}
 
     @property
     def secret(self) -> list[str]:
@@ -82,6 +69,24 @@ class Plan:
                     lost.add(name)
                     break
         return lost
+
+
+def _unwanted(wants: Sequence[Wants], ring: RingBuffer) -> tuple[int, int]:
+    since = min([want.since for want in wants])
+    hurt = [
+        want.since
+        for want in wants
+        if want.since < ring.began or want.above < ring.number or want.unnumbered_since < ring.plain
+    ]
+    private = [want for want in wants if want.secret]
+    secret_since = min([want.since for want in private], default=since)
+    secret_hurt = [
+        want.since
+        for want in private
+        if want.since < ring.began or want.above < ring.secret_number or want.unnumbered_since < ring.secret_plain
+    ]
+    # Whoever begins above what was dropped is not hurt by it either: the floors are compared with these.
+    return min(hurt, default=max(since, ring.floor)), min(secret_hurt, default=max(secret_since, ring.secret_floor))
 
 
 _IS_SECRET = attrgetter("secret")
@@ -130,7 +135,6 @@ def make_plan(ask: Ask, rights: Sequence[Right], now: int, joined: Filters, at: 
         tuple(stale),
         resumes,
         _first_loss(rights),
-        now - KEPT,
     )
 
 
@@ -152,7 +156,6 @@ def _plan_from_now(ask: Ask, rights: Sequence[Right], now: int) -> Plan:
         (),
         False,
         _first_loss(rights),
-        now - KEPT,
         True,
     )
 

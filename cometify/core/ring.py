@@ -22,6 +22,9 @@ class Dropped(NamedTuple):
     secret_plain: int = 0
 
 
+NOTHING = Dropped()
+
+
 class RingBuffer:
     """The pushes kept of one channel, and how far back that goes.
 
@@ -31,7 +34,8 @@ class RingBuffer:
     `since`: from which position on the ring has all that is not below its floors. What is older may be kept elsewhere,
     and can be prepended. `queued` is the shelf's own.
 
-    `began`: what was dropped up to there is not known; above it `dropped` tells. By default that is where the floors are.
+    `began`: what was dropped up to there, nobody here has seen; above it `dropped` tells. By default that is where the floors
+    are.
     """
 
     __slots__ = (
@@ -40,14 +44,20 @@ class RingBuffer:
     )  # fmt: skip
 
     def __init__(
-        self, channel: Channel, floor: int, secret_floor: int, since: int = 0, began: int | None = None
+        self,
+        channel: Channel,
+        floor: int,
+        secret_floor: int,
+        since: int = 0,
+        began: int | None = None,
+        dropped: Dropped = NOTHING,
     ) -> None:
         self.channel = channel
         self.floor = floor
         self.secret_floor = secret_floor
         self.since = since
         self.began = max(floor, secret_floor) if began is None else began
-        self.number, self.plain, self.secret_number, self.secret_plain = Dropped()
+        self.number, self.plain, self.secret_number, self.secret_plain = dropped
         self.queued = -1
         self.kept_bytes = 0
         self._positions: list[int] = []
@@ -79,13 +89,13 @@ class RingBuffer:
         if push.secret:
             self.secret_floor = max(self.secret_floor, push.position)
             if number is None:
-                self.secret_plain = push.position
+                self.secret_plain = max(self.secret_plain, push.position)
             elif number > self.secret_number:
                 self.secret_number = number
         else:
             self.floor = max(self.floor, push.position)
             if number is None:
-                self.plain = push.position
+                self.plain = max(self.plain, push.position)
             elif number > self.number:
                 self.number = number
         if self._start > 64 and self._start * 2 > len(self._pushes):
@@ -99,8 +109,10 @@ class RingBuffer:
         `floor` and `secret_floor` are those of where it is kept, which may have dropped more than this ring has: what
         stands here is not lost. Returns by how many bytes the ring has grown.
         """
-        self.floor = max(self.floor, min(floor, self.since))
-        self.secret_floor = max(self.secret_floor, min(secret_floor, self.since))
+        floor, secret_floor = min(floor, self.since), min(secret_floor, self.since)
+        self.floor = max(self.floor, floor)
+        self.secret_floor = max(self.secret_floor, secret_floor)
+        self.began = max(self.began, floor, secret_floor)
         self.since = min(self.since, since)
         self._pushes[: self._start] = older
         self._positions[: self._start] = [push.position for push in older]
@@ -113,11 +125,6 @@ class RingBuffer:
     def dropped(self) -> Dropped:
         """What is known of what was dropped."""
         return Dropped(self.number, self.plain, self.secret_number, self.secret_plain)
-
-    def learn(self, dropped: Dropped) -> None:
-        """These were dropped elsewhere."""
-        known = zip(self.dropped, dropped, strict=True)
-        self.number, self.plain, self.secret_number, self.secret_plain = [max(both) for both in known]
 
     def lose(self, began: int) -> None:
         """Everything up to `began` may be lost: the memory elsewhere begins there anew."""

@@ -5,7 +5,7 @@ from itertools import count
 
 from cometify.core.account import Account
 from cometify.core.push import Push
-from cometify.core.ring import Dropped, RingBuffer
+from cometify.core.ring import RingBuffer
 
 
 class Shelf:
@@ -27,12 +27,9 @@ class Shelf:
         if ring.queued < 0:
             self._queue(ring)
 
-    def prepend(
-        self, ring: RingBuffer, older: list[Push], since: int, floors: tuple[int, int], dropped: Dropped
-    ) -> None:
-        """See `RingBuffer.prepend` and `learn`. `floors`: public, secret."""
+    def prepend(self, ring: RingBuffer, older: list[Push], since: int, floors: tuple[int, int]) -> None:
+        """See `RingBuffer.prepend`. `floors`: public, secret."""
         self.kept_bytes += ring.prepend(older, since, *floors)
-        ring.learn(dropped)
         if older:
             self._queue(ring)
 

@@ -9,7 +9,7 @@ from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.recent import Recent
-from cometify.core.ring import Channel, Dropped, RingBuffer
+from cometify.core.ring import NOTHING, Channel, Dropped, RingBuffer
 from cometify.core.shelf import Shelf
 from cometify.engine import refusals
 from cometify.interfaces import IAnnounce, Stock
@@ -95,9 +95,10 @@ class MemoryEngine:
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])
         if ring is None:
-            floor, secret_floor, dropped = book.floors.pop(channel[1], (self._began, self._began, Dropped()))
-            ring = book.shelf.rings[channel[1]] = RingBuffer(channel, floor, secret_floor, began=self._began)
-            ring.learn(dropped)
+            floors = book.floors.pop(channel[1], (self._began, self._began, NOTHING))
+            floor, secret_floor, dropped = floors
+            ring = RingBuffer(channel, floor, secret_floor, began=self._began, dropped=dropped)
+            book.shelf.rings[channel[1]] = ring
         return ring
 
     def _drop(self, book: _Book, oldest: int, most_bytes: int) -> None:

@@ -226,20 +226,27 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
 
 
 def spared_of(kept: Kept, name: str, shares: Sequence[Share]) -> tuple[int, int]:
-    """The floors, if nothing that was dropped is like what is wanted, whenever that was: what is lost is lost to others."""
-    if min(share.since for share in shares) < max(kept.began, kept.now - TEN_MINUTES):
-        return 0, 0
+    """The floors, but below the first of the shares that wants something like what was dropped, whenever that was: what is
+    not like it is lost to others.
+    """
     dropped = [push for push in kept.pushes if push.identifier == name and not push.kept]
-    floors = []
+    spared = []
     for secret, floor in zip((False, True), kept.moment().floors[name], strict=True):
-        wanted = any(
-            push.position > share.unnumbered_since if push.push_id is None else push.push_id > share.above
-            for push in dropped
+        gone = [push for push in dropped if push.secret == secret]
+        hurt = [
+            share.since
             for share in shares
-            if push.secret == secret and (share.secret or not secret)
-        )
-        floors.append(0 if wanted else floor)
-    return floors[0], floors[1]
+            if (share.secret or not secret)
+            and (
+                share.since < kept.began
+                or any(
+                    push.position > share.unnumbered_since if push.push_id is None else push.push_id > share.above
+                    for push in gone
+                )
+            )
+        ]
+        spared.append(min(hurt, default=floor))
+    return spared[0], spared[1]
 
 
 @attrs.frozen

@@ -188,10 +188,15 @@ def test_who_resumes_wants_what_has_no_number_too():
 def test_what_was_dropped_before_all_that_is_known_may_be_anything():
     made = plan({"identifiers": {"chat": 59}})
     since = NOW - REPLAYED
-    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since + 1)}) == {"chat": (since, since)}
-    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since)}) == {"chat": (NOW - 9, since)}
-    old = plan({"identifiers": {"chat": 59}, "position": NOW - KEPT - 1})
-    assert old.unwanted_in({"chat": ring("chat", (9, 1, False))}) == {"chat": (NOW - KEPT - 1, NOW - KEPT - 1)}
+    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since + 1)})["chat"][0] == since
+    assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since)})["chat"][0] == NOW - 9
+
+
+def test_of_several_groups_each_is_hurt_by_itself():
+    groups = {"identifiers": {"chat": 59}}, {"identifiers": ["chat"]}
+    made = plan(*groups)
+    assert made.unwanted_in({"chat": ring("chat", (9, 58, False))})["chat"][0] == NOW
+    assert made.unwanted_in({"chat": ring("chat", (9, 60, False))})["chat"][0] == NOW - REPLAYED
 
 
 def test_who_listens_already_goes_on_from_its_cursor_with_the_right_it_has_now():

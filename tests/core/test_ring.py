@@ -192,5 +192,15 @@ def test_it_knows_what_it_has_dropped(made, most_pushes):
         known.append(max([one.push_id for one in those if one.push_id is not None], default=-1))
         known.append(max([one.position for one in those if one.push_id is None], default=0))
     assert ring.dropped == Dropped(*known)
-    ring.learn(Dropped(5, 6, 7, 8))
-    assert ring.dropped == tuple(map(max, known, (5, 6, 7, 8)))
+
+
+def test_older_pushes_that_are_put_before_do_not_lower_what_was_dropped():
+    ring = RingBuffer(CHANNEL, 0, 0, since=50)
+    for secret, position in ((False, 60), (True, 70), (False, 80)):
+        ring.append(push(position, secret=secret), 1, 1000)
+    assert ring.dropped == Dropped(plain=60, secret_plain=70)
+    ring.prepend([push(20), push(30, secret=True)], 10, 15, 5)
+    assert (ring.began, ring.floor, ring.secret_floor) == (15, 60, 70)
+    ring.drop_oldest()
+    ring.drop_oldest()
+    assert ring.dropped == Dropped(plain=60, secret_plain=70)

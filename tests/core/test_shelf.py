@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 
 from cometify.core.account import Account
 from cometify.core.push import Push
-from cometify.core.ring import Dropped, RingBuffer
+from cometify.core.ring import RingBuffer
 from cometify.core.shelf import Shelf
 
 NAMES = ("a", "b")
@@ -99,7 +99,7 @@ class Both:
         if ring is not None and self.position - back < ring.since:
             since = self.position - back
             older = self._kept_elsewhere(name, since, ring.since)
-            self.shelf.prepend(ring, older, since, (BEGAN, BEGAN), Dropped())
+            self.shelf.prepend(ring, older, since, (BEGAN, BEGAN))
             self.plain.kept += older
             assert ring.since == since
 

@@ -11,7 +11,7 @@ from cometify.core.account import Account
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from cometify.engine.memory import MemoryEngine
-from tests.contract.support import API_KEY, gaps, kinds, texts
+from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.engine.nodes import joined
 from tests.memory import World
 from tests.wire import request_bytes, secure_key
@@ -367,6 +367,30 @@ def test_a_secret_that_is_revoked_while_somebody_joins_gives_no_right(nodes, tra
     other.pushed("chat", "public")
     nodes.settle()
     assert texts(wire.frames()) == ["public"]
+
+
+def test_which_pushes_were_dropped_is_known_where_it_was_seen_alone(nodes):
+    here, there = nodes
+    for world in nodes:
+        small = Account(API_KEY, (API_SECRET,), buffer_pushes=2)
+        world.server.change_accounts(type(world.server.settings)((small,)))
+    here.stream("identifiers=chat")
+    nodes.advance(181, 5)
+    first = here.pushed("chat", "1", push_id=1) - 1
+    for push_id in (2, 3, 4):
+        here.pushed("chat", f"{push_id}", push_id=push_id)
+    nodes.settle()
+    for world, told in ((here, []), (there, [["chat"]])):
+        assert gaps(world.poll("identifiers=chat:2").frames()) == told
+    for world in nodes:
+        for query in ("chat:1", "chat:0", f"chat&position={first}", f"chat:1&position={first}"):
+            assert gaps(world.poll(f"identifiers={query}").frames()) == [["chat"]]
+    # Touch is lost, and what is dropped meanwhile nobody here sees.
+    nodes.cut(here)
+    for push_id in (5, 6, 7):
+        there.pushed("chat", f"{push_id}", push_id=push_id)
+    nodes.advance(5, 1)
+    assert gaps(here.poll("identifiers=chat:5").frames()) == [["chat"]]
 
 
 @pytest.mark.parametrize("transport", ["stream", "events", "poll"])

@@ -5,9 +5,7 @@
 --                         bytes: of the frames of all pushes kept; renewed: when the keys were last let live on
 --   NAME:oldest    zset   the identifiers of which pushes are kept, by the position of their oldest
 --   NAME:p:IDENT   list   the pushes kept of an identifier: "POSITION SECRET PUSH_ID HEAD", oldest first
---   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes; renewed; of
---                         those dropped before they were too old number, secret_number: the highest push_id; plain,
---                         secret_plain: the last without one
+--   NAME:i:IDENT   hash   floor, secret_floor: the last push dropped; public, secret: the last push; bytes; renewed
 --   NAME:unsaid    list   what is kept and not published yet, for replicas must have it first: "CHANNEL TEXT"
 --
 -- Pushes expire by themselves soon after they are too old; what it takes to tell a gap is kept for a day more, and the state
@@ -35,23 +33,10 @@ local function keys_of(identifier)
     return NAME .. ':p:' .. identifier, NAME .. ':i:' .. identifier
 end
 
--- An entry's position, whether it is secret, the bytes of its frame (the head, the position and a brace), and its push_id.
+-- An entry's position, whether it is secret, and the bytes of its frame: the head, the position and a brace.
 local function read_entry(entry)
-    local position, secret, number, head = entry:match('^(%d+) (%d) (%S+) ()')
-    return tonumber(position), secret == '1', #entry - head + 1 + #position + 1, number
-end
-
--- Remember that a push was dropped before it was too old: who wants none like it has lost nothing.
-local function remember(info, secret, position, number)
-    local which = secret and 'secret_' or ''
-    if number == '-' then
-        redis.call('HSET', info, which .. 'plain', digits(position))
-        return
-    end
-    local highest = redis.call('HGET', info, which .. 'number') or ''
-    if #number > #highest or (#number == #highest and number > highest) then -- more than a double can hold
-        redis.call('HSET', info, which .. 'number', number)
-    end
+    local position, secret, head = entry:match('^(%d+) (%d) %S+ ()')
+    return tonumber(position), secret == '1', #entry - head + 1 + #position + 1
 end
 
 -- The account's next position, at least `lowest` and `step` above the last one, where its memory begins, and how many
@@ -79,8 +64,8 @@ local function close(position, bytes)
     redis.call('HSET', NAME, 'last', digits(position), 'bytes', bytes)
 end
 
--- Drop the oldest push of an identifier, which is older than `oldest`, or there is too much. Returns how many bytes that freed.
-local function drop_oldest(identifier, oldest)
+-- Drop the oldest push of an identifier. Returns how many bytes that freed.
+local function drop_oldest(identifier)
     local pushes, info = keys_of(identifier)
     local entry = redis.call('LPOP', pushes)
     if not entry then -- they have expired: what was last is what was dropped last
@@ -90,11 +75,8 @@ local function drop_oldest(identifier, oldest)
         redis.call('ZREM', NAME .. ':oldest', identifier)
         return tonumber(last[3]) or 0
     end
-    local position, secret, size, number = read_entry(entry)
+    local position, secret, size = read_entry(entry)
     redis.call('HSET', info, secret and 'secret_floor' or 'floor', digits(position))
-    if position > oldest then
-        remember(info, secret, position, number)
-    end
     redis.call('HINCRBY', info, 'bytes', -size)
     local following = redis.call('LINDEX', pushes, 0)
     if following then
@@ -112,7 +94,7 @@ local function drop(oldest, bytes, most)
         if not first[1] or (tonumber(first[2]) > oldest and bytes <= most) then
             break
         end
-        bytes = bytes - drop_oldest(first[1], oldest)
+        bytes = bytes - drop_oldest(first[1])
     end
     return bytes
 end

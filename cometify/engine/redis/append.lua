@@ -85,14 +85,11 @@ end
 bytes, kept = bytes + size, kept + size
 local oldest = count == 1 and position or nil
 while count > most_pushes or (bytes > most_bytes and count > 0) do
-    local at, was_secret, freed, number = read_entry(redis.call('LPOP', pushes))
+    local at, was_secret, freed = read_entry(redis.call('LPOP', pushes))
     if was_secret then
         secret_floor = at
     else
         floor = at
-    end
-    if at > position - KEPT then
-        remember(info, was_secret, at, number)
     end
     count, bytes, kept = count - 1, bytes - freed, kept - freed
     local following = redis.call('LINDEX', pushes, 0)

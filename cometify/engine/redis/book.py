@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.core.account import KEPT, Account
 from cometify.core.push import Push
-from cometify.core.ring import Dropped, RingBuffer
+from cometify.core.ring import RingBuffer
 from cometify.core.shelf import Shelf
 from cometify.interfaces import IAnnounce, ILost
 
@@ -24,8 +24,7 @@ come before Redis counts as away.
 class Ask:
     """What several who join at once need from Redis. `number`: tells its marks from others'.
 
-    `since`: from where on each identifier must be had. `entries`: what was read of it, `floors` up to where it was
-    dropped, and `dropped` what.
+    `since`: from where on each identifier must be had. `entries`: what was read of it, `floors` what was dropped of it.
     `left`: the parts that are still to be read; `is_read`: all have been; `position`: of the last part.
     """
 
@@ -34,7 +33,6 @@ class Ask:
     followers: list[tuple[Reach, Deferred[Mapping[str, RingBuffer]]]] = attrs.Factory(list)
     entries: dict[str, list[Push]] = attrs.Factory(dict)
     floors: dict[str, tuple[int, int]] = attrs.Factory(dict)
-    dropped: dict[str, Dropped] = attrs.Factory(dict)
     left: list[list[str]] = attrs.Factory(list)
     is_read: bool = False
     position: int = 0
@@ -148,9 +146,8 @@ class Book:
     def take_read(self, ask: Ask, names: Iterable[str], answer: list[Any]) -> None:
         """A part of what was asked for has been read."""
         ask.position = int(answer[0])
-        for name, (floor, secret_floor, dropped, entries) in zip(names, answer[2:], strict=True):
+        for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):
             ask.floors[name] = int(floor), int(secret_floor)
-            ask.dropped[name] = Dropped(*map(int, dropped))
             ask.entries[name] = [_push(name, *entry.split(b" ", 3)) for entry in entries]
 
     def settle(self, ask: Ask) -> None:
@@ -167,8 +164,7 @@ class Book:
         began = self.began or 0
         floor, secret_floor = ask.floors[name]
         channel = (self.account.api_key, name)
-        ring = RingBuffer(channel, max(floor, began), max(secret_floor, began), ask.since[name], began)
-        ring.learn(ask.dropped[name])
+        ring = RingBuffer(channel, max(floor, began), max(secret_floor, began), ask.since[name])
         self.rings[name] = ring
         for position in sorted(heard):
             self.shelf.put(ring, heard[position], self.account)
@@ -177,7 +173,7 @@ class Book:
     def _deepen(self, ask: Ask, name: str, entries: list[Push]) -> None:
         ring = self.rings[name]
         older = [push for push in entries if push.position <= ring.since]
-        self.shelf.prepend(ring, older, ask.since[name], ask.floors[name], ask.dropped[name])
+        self.shelf.prepend(ring, older, ask.since[name], ask.floors[name])
 
     def go_on(self, ask: Ask, heard: Iterable[Push]) -> None:
         """After a loss of touch: take what was read and what was `heard` since, all rings in one order."""
@@ -188,7 +184,7 @@ class Book:
                 ring = self.rings[name]
                 ring.floor = floor if floor > before else ring.floor
                 ring.secret_floor = secret_floor if secret_floor > before else ring.secret_floor
-                ring.learn(ask.dropped[name])
+                ring.began = max(ring.began, floor, secret_floor)  # which were dropped is known to nobody here
                 self._lost(ring)
         read = [push for entries in ask.entries.values() for push in entries]
         missed = {push.position: push for push in (*read, *heard) if push.position > before}

@@ -3,8 +3,7 @@
 -- `told` is said with it. `known`: the identifier of the push at `pushed`, after a loss of touch: a Redis that has not got
 -- that push has gone back in time, although it has heard of later ones since. `heard`: up to where the node has heard.
 --
--- Answers {mark, position, {floor, secret_floor, {number, plain, secret_number, secret_plain}, {entry, ...}}, ...}, in the
--- order asked. Everything up to the mark is
+-- Answers {mark, position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. Everything up to the mark is
 -- published, and nothing above it is read; it is the position, unless something is not said yet. The mark is told to the
 -- node over its subscription as well: when it hears that, it has heard every push up to there.
 
@@ -69,14 +68,11 @@ local answer = {digits(mark), digits(position)}
 for index = 9, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
-    local known = redis.call(
-        'HMGET', info, 'floor', 'secret_floor', 'public', 'secret', 'number', 'plain', 'secret_number', 'secret_plain'
-    )
+    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
     if redis.call('EXISTS', pushes) == 0 then -- they have expired: what was last is what was dropped last
         known[1], known[2] = known[3], known[4]
     end
-    local dropped = {known[5] or '-1', known[6] or '0', known[7] or '-1', known[8] or '0'}
-    answer[#answer + 1] = {known[1] or '0', known[2] or '0', dropped, read(pushes, since)}
+    answer[#answer + 1] = {known[1] or '0', known[2] or '0', read(pushes, since)}
 end
 redis.call('PUBLISH', node, told .. ' ' .. digits(began) .. ' ' .. digits(mark))
 return answer
