@@ -9,7 +9,7 @@ from twisted.python import usage
 import twisted
 from cometify import __version__
 from cometify.ports import endpoint_of, public_endpoints
-from cometify.settings import Settings, SettingsError, doubts, load
+from cometify.settings import Settings, SettingsError, check_authority, doubts, load
 
 
 def say(line: str) -> None:
@@ -82,7 +82,10 @@ class Options(usage.Options):
     def _check(settings: Settings) -> None:
         """Whether the endpoints can be read as well, their certificates too. Nothing is listened on."""
         for key, text in [*public_endpoints(settings), ("admin", settings.admin)]:
-            endpoint_of(None, key, text)
+            if "systemd:" not in text:  # its sockets are only there when systemd starts it
+                endpoint_of(None, key, text)
+        if settings.redis is not None:
+            check_authority(settings.redis)
         for doubt in doubts(settings):
             say(f"cometify: {doubt}")
         say(f"cometify: the configuration can be used; accounts: {len(settings.accounts)}")

@@ -66,6 +66,8 @@ def public_endpoints(settings: Settings) -> list[tuple[str, str]]:
     return [("http", text) for text in settings.http] + [("websocket", text) for text in settings.websocket]
 
 
+MOST_PORT = 65_535
+
 CANNOT_LISTEN = (CannotListenError, OSError, OverflowError)
 """What endpoints raise that cannot listen: of a port that is taken, a folder that is not there, a number above 65,535."""
 _WHAT_TO_DO = {
@@ -88,7 +90,9 @@ def cannot_listen(key: str, text: str, error: Exception) -> str:
 def endpoint_of(reactor: Any, key: str, text: str) -> Any:
     """An endpoint out of Twisted's syntax. Raises `SettingsError`, naming the key."""
     try:
-        return serverFromString(reactor, text)
+        endpoint = serverFromString(reactor, text)
+        if not 0 <= int(getattr(endpoint, "_port", 0)) <= MOST_PORT:
+            raise ValueError(f"a port is a number up to {MOST_PORT}")  # noqa: TRY301
     except Exception as error:  # noqa: BLE001 - the parsers of endpoints raise what they like
         if type(error).__module__.startswith("OpenSSL"):
             reason = "privateKey, certKey and extraCertChain must be files in PEM"
@@ -99,6 +103,7 @@ def endpoint_of(reactor: Any, key: str, text: str) -> Any:
         if "ssl:" not in text:
             reason += '; Twisted\'s syntax is, e.g., "tcp:8081" or "tcp:8081:interface=127.0.0.1"'
         raise SettingsError(f'{key}: "{text}" cannot be used as an endpoint: {reason}.') from None
+    return endpoint
 
 
 class SharedPorts:

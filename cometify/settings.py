@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import ssl
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
@@ -114,6 +115,14 @@ def doubts(settings: Settings) -> Iterator[str]:
     for account in settings.accounts:
         if min(map(len, account.api_secrets)) < SHORT:
             yield f"account {account.api_key}: its API secret has fewer than {SHORT} characters and can be guessed; {MAKE_ONE}"
+
+
+def check_authority(redis: Location) -> None:
+    """Whether there are the certificates by which Redis is to be verified. Raises `SettingsError`."""
+    try:
+        ssl.create_default_context(cafile=redis.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"redis: {redis.ca}: cannot be read as certificates ({error.strerror or error}).") from None
 
 
 def need_a_restart(before: Settings, now: Settings) -> list[str]:

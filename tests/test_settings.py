@@ -182,10 +182,19 @@ def test_a_configuration_can_be_checked_without_a_start(tmp_path, capsys):
     doubt, said = capsys.readouterr().out.splitlines()
     assert "fewer than 12 characters" in doubt
     assert said == "cometify: the configuration can be used; accounts: 1"
-    for wrong in ("heartbeat = 0\n", 'admin = "ssl:1:privateKey=none.pem"\n'):
+    for wrong in (
+        "heartbeat = 0\n",
+        'admin = "ssl:1:privateKey=none.pem"\n',
+        'admin = "tcp:99999"\n',
+        'redis = "rediss://localhost?ca=/none.pem"\n',
+    ):
         path.write_text(wrong + ACCOUNT)
-        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin): "):
+        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin|redis): "):
             options_of("--check", "--config", str(path))
+    path.write_text('http = ["systemd:domain=INET:index=0"]\n' + ACCOUNT)  # which is not there now
+    with pytest.raises(SystemExit) as ended:
+        options_of("--check", "--config", str(path))
+    assert ended.value.code == 0
 
 
 def test_the_version_is_cometifys(capsys):

@@ -5,6 +5,7 @@ and never a text, a key, a secret or anybody's address.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nlargest
 from itertools import islice
@@ -106,8 +107,18 @@ def _push(push: Push) -> dict[str, Any]:
     }
 
 
+_OWN_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+|[^.:\[\]]+)(:[0-9]+)?|")
+"""An IP address, localhost, or a name without a dot."""
+
+
 def channel_asked(request: Exchange) -> Channel | None:
-    """The identifier that a request names, None for all. Raises `Refused`."""
+    """The identifier that a request names, None for all. Raises `Refused`; also for a host by whose name somebody else's page,
+    in the browser of whoever may ask here, could have it ask too (DNS rebinding).
+    """
+    if _OWN_HOST.fullmatch(request.header("host") or "") is None:
+        raise Refused(
+            errors.ORIGIN_NOT_ALLOWED, "Ask by an IP address, by localhost, or by a name without a dot, such as node1."
+        )
     query = request.query()
     account, identifier = [query.get(name, [""])[-1] for name in ("account", "identifier")]
     if not account and not identifier:

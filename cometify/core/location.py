@@ -49,7 +49,7 @@ def read_location(text: object) -> Location:
         raise ValueError(f"must be a URL: {FORMS}") from None
     if url.scheme not in ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"):
         raise ValueError(f"must be a URL: {FORMS}")
-    if "@" not in url.netloc and "@" in url.path + url.query + url.fragment and url.scheme != "redis+unix":
+    if _has_cut_password(url):
         raise ValueError("has a / ? or # before its @: in a password these are written %2F, %3F and %23, and @ is %40")
     unknown = sorted(options.keys() - {"db", "ca", "sentinel_password"})
     if unknown:
@@ -68,6 +68,13 @@ def read_location(text: object) -> Location:
         database=database,
         url=text,
     )
+
+
+def _has_cut_password(url: SplitResult) -> bool:
+    """Whether what is a password for whoever wrote it ends the host for a parser, and with it what may be told in an error."""
+    behind = "@" in url.path + url.query + url.fragment
+    last = url.netloc.rpartition(":")[2]
+    return behind and "@" not in url.netloc and ":" in url.netloc and not (last.isdigit() or last.endswith("]"))
 
 
 def _credentials(url: SplitResult) -> tuple[str | None, str | None]:

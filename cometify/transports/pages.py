@@ -82,7 +82,7 @@ class StaticEndpoint(Endpoint):
     def serve(self, request: Exchange) -> None:
         form = self._form(request)
         known = [tag.strip().removeprefix("W/") for tag in (request.header("if-none-match") or "").split(",")]
-        if form.etag in known:
+        if form.etag in known or "*" in known:
             request.answer(304, self._content_type, b"")
         else:
             request.answer(200, self._content_type, form.body, form.encoding)

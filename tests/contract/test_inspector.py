@@ -101,6 +101,26 @@ def test_a_question_that_is_none_is_refused(world, query, code):
     assert code_of(world.admin("GET", f"/inspect?{query}")) == code
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8082", 200),
+        ("localhost:8082", 200),
+        ("LOCALHOST", 200),
+        ("node1:8082", 200),
+        ("[::1]:8082", 200),
+        ("10.0.0.11", 200),
+        ("rebound.example:8082", 403),
+        ("127.0.0.1.rebound.example", 403),
+        ("localhost.", 403),
+    ],
+)
+def test_it_is_asked_by_names_that_no_stranger_can_have(world, host, status):
+    answer = world.admin("GET", "/inspect", Host=host)
+    assert answer.status == status
+    assert answer.status == 200 or code_of(answer) == "origin_not_allowed"
+
+
 def test_no_text_no_key_and_no_address_is_told(world):
     world.stream(f"identifiers=chat&secureKey={secure_key('chat')}&listener=0123456789abcdef", host="192.0.2.7")
     world.pushed("chat", "a text that is nobody's business", secret=1)

@@ -47,6 +47,12 @@ def test_what_is_no_location_is_refused_with_the_reason(url, reason):
             Location((("host", 6379),), tls=True, ca="ca.pem", username="user", password="p@ss"),
         ),
         ("redis+unix://:pass@/run/redis.sock?db=2", Location(path="/run/redis.sock", password="pass", database=2)),
+        ("rediss://host?ca=/run/me@host/ca.pem", Location((("host", 6379),), tls=True, ca="/run/me@host/ca.pem")),
+        ("redis+sentinel://a:1/my@master", Location((("a", 1),), service="my@master")),
+        (
+            "redis+sentinel://[::1]/n?sentinel_password=x@",
+            Location((("::1", 26379),), service="n", sentinel_password="x@"),
+        ),
         (
             "redis+sentinel://a:1,b/name?db=4&sentinel_password=x",
             Location((("a", 1), ("b", 26379)), service="name", database=4, sentinel_password="x"),

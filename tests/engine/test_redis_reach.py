@@ -1,6 +1,7 @@
 """Every way to write where a Redis is, each for real; and a Redis that does not answer."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.ports import free_ports
-from tests.conftest import Server
+from tests.conftest import PYTHONPATH, Server, assert_clean
 from tests.redis import RedisConnection, RedisServer
 from tests.wire import Connection, eventually, form, request_bytes, secure
 
@@ -72,6 +73,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
             "a certificate of another host": f"rediss://:swordfish@127.0.0.1:{tls}/0?ca={folder}/own.pem",
             "tls where there is none": f"rediss://:swordfish@{at}?ca={folder}/own.pem",
             "nobody there": f"redis://:swordfish@127.0.0.1:{closed}",
+            "no authority": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/none.pem",
             "no socket": f"redis+unix://{folder}/nothing.sock",
             "no such name": f"redis+sentinel://:swordfish@127.0.0.1:{sentinel}/other",
             "no sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed}/main",
@@ -132,6 +134,7 @@ def test_a_push_goes_over_redis_however_it_is_reached(answers, way):
         ("a certificate of another host", "VerificationError"),
         ("tls where there is none", ""),
         ("nobody there", "refused"),
+        ("no authority", "No such file"),
         ("no socket", "No such file"),
         ("no such name", "knows no other"),
         ("no sentinel", "could not be reached"),
@@ -149,6 +152,20 @@ def test_no_password_is_written_anywhere(answers):
         for secret in (*SECRETS, QUOTED, "idle:", "swordfish2", "swordfish3"):
             assert secret not in answer
             assert secret not in written
+
+
+def test_what_fails_at_once_is_tried_again_like_all_else(tmp_path: Path):
+    server = Server(tmp_path, {"redis": "rediss://127.0.0.1:1/0?ca=/none.pem"}, {})
+    server.write_config()
+    with server.log.open("ab") as log:
+        server.process = subprocess.Popen(
+            [*server.twistd, "-n", "--pidfile=", "cometify"],
+            cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        )  # fmt: skip
+    eventually(lambda: "is away: [Errno 2] No such file or directory" in server.log.read_text())
+    assert server.request("GET", "/health/ready", port=server.admin_port).json["reason"] == "engine_unavailable"
+    assert server.stop() == -signal.SIGTERM
+    assert_clean(server.log.read_text())
 
 
 # Frozen.

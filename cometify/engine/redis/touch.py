@@ -87,9 +87,9 @@ class Touch:
 
     def _connect(self) -> None:
         self._retry = None
-        self._connecting = self._connector.connect(self._count)
-        self._connecting.addCallbacks(self._connected, self._not_connected)
-        self._connecting.addErrback(lambda failure: log.failure("Redis could not be used", failure))
+        connecting = self._connecting = self._connector.connect(self._count)
+        connecting.addCallbacks(self._connected, self._not_connected)  # perhaps at once
+        connecting.addErrback(lambda failure: log.failure("Redis could not be used", failure))
 
     def _not_connected(self, failure: Failure) -> None:
         self._connecting = None
