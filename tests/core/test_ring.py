@@ -204,3 +204,11 @@ def test_older_pushes_that_are_put_before_do_not_lower_what_was_dropped():
     ring.drop_oldest()
     ring.drop_oldest()
     assert ring.dropped == Dropped(plain=60, secret_plain=70)
+
+
+def test_the_latest_come_first_and_none_that_was_dropped():
+    ring = RingBuffer(CHANNEL, 0, 0)
+    assert list(ring.latest()) == []
+    for position in range(1, 100):
+        ring.append(push(position), 3, 1000)
+        assert [one.position for one in ring.latest()] == list(range(position, max(0, position - 3), -1))
