@@ -1,5 +1,7 @@
 """The inspector's page, as an operator opens it."""
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -8,12 +10,14 @@ from tests.wire import API_KEY
 
 
 @pytest.fixture
-def page(server: Server, context: BrowserContext) -> Page:
+def page(server: Server, context: BrowserContext) -> Iterator[Page]:
+    errors: list[str] = []
     page = context.new_page()
-    page.on("pageerror", lambda error: pytest.fail(f"{error}"))
-    page.on("console", lambda told: told.type != "error" or pytest.fail(told.text))
+    page.on("pageerror", lambda error: errors.append(f"{error}"))
+    page.on("console", lambda told: errors.append(told.text) if told.type == "error" else None)
     page.goto(f"http://127.0.0.1:{server.admin_port}/")
-    return page
+    yield page
+    assert errors == []
 
 
 def test_who_listens_is_shown_and_kept_up_to_date(server: Server, page: Page):
