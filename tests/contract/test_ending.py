@@ -1,6 +1,7 @@
 """How things end and change: streams after a while, SIGTERM's draining, SIGHUP's accounts. Time is the tests' own."""
 
 import pytest
+from twisted.logger import capturedLogs
 
 from cometify.core.account import Account
 from cometify.settings import Settings
@@ -22,6 +23,19 @@ from tests.contract.support import (
 )  # fmt: skip
 from tests.memory import World
 from tests.wire import form, request_bytes, secure, secure_key
+
+# Connections.
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"])
+def test_a_peer_that_is_idle_for_too_long_is_closed_and_its_address_is_written_nowhere(world, begun):
+    with capturedLogs() as events:
+        wire = world.connect("192.0.2.7")
+        wire.receive(begun)
+        world.advance(62)
+        assert wire.transport.disconnecting
+    assert not [event for event in events if "192.0.2.7" in repr(event) or "Timing" in repr(event)]
+
 
 # Streams.
 

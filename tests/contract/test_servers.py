@@ -493,6 +493,7 @@ def test_a_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
 @pytest.mark.parametrize(
     ("endpoint", "reason"),
     [
+        ("haproxy:tcp:99999:interface=127.0.0.1", "(bind(): port must be 0-65535)."),
         (
             "unix:/nonexistent/socket",
             "([Errno 2] No such file or directory). The folder must be there: with systemd RuntimeDirectory= makes it.",
