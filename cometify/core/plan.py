@@ -73,20 +73,22 @@ class Plan:
 
 def _unwanted(wants: Sequence[Wants], ring: RingBuffer) -> tuple[int, int]:
     since = min([want.since for want in wants])
-    hurt = [
-        want.since
-        for want in wants
-        if want.since < ring.began or want.above < ring.number or want.unnumbered_since < ring.plain
-    ]
     private = [want for want in wants if want.secret]
     secret_since = min([want.since for want in private], default=since)
-    secret_hurt = [
-        want.since
-        for want in private
-        if want.since < ring.began or want.above < ring.secret_number or want.unnumbered_since < ring.secret_plain
-    ]
-    # Whoever begins above what was dropped is not hurt by it either: the floors are compared with these.
-    return min(hurt, default=max(since, ring.floor)), min(secret_hurt, default=max(secret_since, ring.secret_floor))
+    return (
+        _first_hurt(wants, ring.began, ring.number, ring.plain, max(since, ring.floor)),
+        _first_hurt(private, ring.began, ring.secret_number, ring.secret_plain, max(secret_since, ring.secret_floor)),
+    )
+
+
+def _first_hurt(wants: Sequence[Wants], began: int, number: int, plain: int, else_: int) -> int:
+    """Where the first begins that may want what was dropped; `else_` if none does. Whether it begins below the floor, too, is
+    seen when they are compared.
+    """
+    return min(
+        [want.since for want in wants if want.since < began or want.above < number or want.unnumbered_since < plain],
+        default=else_,
+    )
 
 
 _IS_SECRET = attrgetter("secret")

@@ -24,9 +24,8 @@ class _Book:
 
     last: int
     shelf: Shelf = attrs.Factory(Shelf)
-    floors: dict[str, tuple[int, int, Dropped]] = attrs.Factory(
-        dict
-    )  # of channels that have no ring, longest gone first
+    # Of channels that have no ring, longest gone first.
+    floors: dict[str, tuple[int, int, Dropped]] = attrs.Factory(dict)
     signatures: Recent[bytes, Identifier] = attrs.Factory(Recent)
     answers: Recent[str, tuple[str, Receipt]] = attrs.Factory(Recent)
     nonces: Recent[str, bool] = attrs.Factory(Recent)
@@ -95,8 +94,7 @@ class MemoryEngine:
     def _ring(self, book: _Book, channel: Channel) -> RingBuffer:
         ring = book.shelf.rings.get(channel[1])
         if ring is None:
-            floors = book.floors.pop(channel[1], (self._began, self._began, NOTHING))
-            floor, secret_floor, dropped = floors
+            floor, secret_floor, dropped = book.floors.pop(channel[1], (self._began, self._began, NOTHING))
             ring = RingBuffer(channel, floor, secret_floor, began=self._began, dropped=dropped)
             book.shelf.rings[channel[1]] = ring
         return ring

@@ -119,9 +119,8 @@ class QuickChannel(HTTPChannel):
 
     site: Any
     transport: Any
-    _log = Logger(
-        observer=LogPublisher()
-    )  # which nobody hears: twisted.web writes down the address of each peer that was idle for too long
+    # Nobody hears it: twisted.web writes down the address of each peer that was idle for too long.
+    _log = Logger(observer=LogPublisher())
     _waiting: QuickRequest | None = None
     _early = b""
     _parts: list[bytes] | None = None
