@@ -13,7 +13,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
-TESTS := $(wildcard tests/*.py tests/*/*.py)
 
 .PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes soak
 
@@ -62,7 +61,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/python -m pytest -q tests/core
+	$(BIN)/python -m pytest -q tests/core tests/config tests/delivery tests/websocket
 
 $(JS): js/package-lock.json
 	@scripts/need node nodejs

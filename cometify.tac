@@ -2,8 +2,8 @@
 
 from twisted.application.service import Application
 
-from cometify.options import Options
-from cometify.service import makeService
+from cometify.app.options import Options
+from cometify.app.service import makeService
 
 options = Options()
 options.parseOptions([])

@@ -10,8 +10,8 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.census import Household
 from cometify.core.push import Draft, Push, Receipt
+from cometify.core.quota import Household
 from cometify.core.ring import Channel, RingBuffer
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import cometify
+import tests.hypothesis_profiles  # noqa: F401 - the same examples for every test, alone and with others
 from bench.ports import free_ports
 from tests.wire import API_KEY, API_SECRET, Client
 

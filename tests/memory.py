@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
+from cometify.app.service import Cometify
+from cometify.config.redis_url import Location
+from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.identifier import Identifier
-from cometify.core.location import Location
 from cometify.core.push import Draft
-from cometify.service import Cometify
-from cometify.settings import Settings
-from cometify.transports.http import Site
+from cometify.http.site import Site
 from tests.redis import RedisServer
 from tests.sockets import SocketReactor
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure

@@ -16,10 +16,10 @@ from typing import Any
 from twisted.application.service import Application, MultiService
 from twisted.internet import reactor
 
-from cometify.collector import keep_pauses_short
+from cometify.app.service import build
+from cometify.config.settings import load
 from cometify.engine.clock import engine_clock
-from cometify.service import build
-from cometify.settings import load
+from cometify.runtime.gc_pauses import keep_pauses_short
 
 SHOWN = 30
 """The most numerous types, of which the numbers are written down."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from twisted.internet import defer
 
-from cometify.transports.exchange import Exchange
-from cometify.transports.http import Endpoint
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint
 
 
 class HealthEndpoint(Endpoint):

@@ -20,11 +20,11 @@ from cometify.core.identifier import Identifier
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import View
+from cometify.delivery.registry import Registry
+from cometify.http.exchange import NO_STORE, Exchange, Headers
+from cometify.http.site import Endpoint
+from cometify.http.static_files import POLICY, SCRIPT, STATIC, StaticEndpoint
 from cometify.interfaces import IEngine
-from cometify.registry import Registry
-from cometify.transports.exchange import NO_STORE, Exchange, Headers
-from cometify.transports.http import Endpoint
-from cometify.transports.pages import POLICY, SCRIPT, STATIC, StaticEndpoint
 
 MOST_IDENTIFIERS = 100
 """How many are listed: those with the most listeners."""

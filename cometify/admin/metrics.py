@@ -15,14 +15,14 @@ from prometheus_client.registry import Collector
 from cometify import __version__
 from cometify.core import errors, frames
 from cometify.core.histogram import BOUNDS, Histogram
+from cometify.delivery.fanout import Sweep
+from cometify.delivery.heartbeats import Pulse
+from cometify.delivery.registry import Registry
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint
 from cometify.interfaces import IEngine
-from cometify.joining import Joining
-from cometify.lateness import Lateness
-from cometify.pulse import Pulse
-from cometify.registry import Registry
-from cometify.sweep import Sweep
-from cometify.transports.exchange import Exchange
-from cometify.transports.http import Endpoint
+from cometify.membership.membership import Joining
+from cometify.runtime.reactor_lag import Lateness
 from cometify.transports.push import PushEndpoint
 
 OPENMETRICS = "application/openmetrics-text"

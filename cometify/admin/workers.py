@@ -24,9 +24,9 @@ from cometify.admin.inspector import NOT_SNIFFED, answer_inspected, channel_aske
 from cometify.admin.metrics import answer_figures
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.supervisor import Supervisor, Worker
-from cometify.transports.exchange import Exchange, Headers
-from cometify.transports.http import Endpoint
+from cometify.http.exchange import Exchange, Headers
+from cometify.http.site import Endpoint
+from cometify.runtime.supervisor import Supervisor, Worker
 
 PATIENCE = 1
 """Seconds in which a worker must have answered."""

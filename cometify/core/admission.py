@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cometify.core import errors, signature
+from cometify.core import errors, md5_signature
 from cometify.core.account import MAX_TEXT, STRANGER, Account
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
@@ -213,9 +213,9 @@ def _check_secure(account: Account | None, api_key: str, identifier: Identifier,
     """
     secrets = (account or STRANGER).api_secrets
     spelled = identifier.spelled
-    is_signed = signature.same(given, (signature.secure(api_key, secrets[0], spelled, text),)) or signature.same(
-        given, (signature.secure(api_key, secrets[-1], spelled, text),)
-    )
+    is_signed = md5_signature.same(
+        given, (md5_signature.secure(api_key, secrets[0], spelled, text),)
+    ) or md5_signature.same(given, (md5_signature.secure(api_key, secrets[-1], spelled, text),))
     if not is_signed or account is None or account.signatures != "any":
         raise errors.Refused(
             errors.NOT_AUTHORIZED,

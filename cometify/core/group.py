@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from cometify.core import errors, signature
+from cometify.core import errors, md5_signature
 from cometify.core.account import KEPT, REPLAYED, Account
 from cometify.core.admission import read_json
 from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
@@ -57,9 +57,9 @@ class Group:
             token = read_token(self.token, account.api_secrets, now)
             covered = frozenset([one.folded for one in self.names.identifiers if token.covers(one.folded)])
             return Right(covered, token.until) if covered else NO_RIGHT
-        if self.secure_key is None or not signature.same(
+        if self.secure_key is None or not md5_signature.same(
             self.secure_key,
-            [signature.secure_key(account.api_key, secret, self.names.spelled) for secret in account.api_secrets],
+            [md5_signature.secure_key(account.api_key, secret, self.names.spelled) for secret in account.api_secrets],
         ):
             return NO_RIGHT
         return Right(frozenset([one.folded for one in self.names.identifiers]))

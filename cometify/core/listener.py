@@ -20,7 +20,7 @@ import attrs
 from cometify.core.errors import Refused
 from cometify.core.frames import Form, gap_frame
 from cometify.core.group import Wants
-from cometify.core.plan import Filters
+from cometify.core.join_plan import Filters
 from cometify.core.push import Push
 from cometify.core.view import Span, View
 

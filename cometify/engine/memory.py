@@ -8,9 +8,9 @@ from cometify.core.account import KEPT, REMEMBERED, SECOND, Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft, Push, Receipt
-from cometify.core.recent import Recent
+from cometify.core.retention import Shelf
 from cometify.core.ring import NOTHING, Channel, Dropped, RingBuffer
-from cometify.core.shelf import Shelf
+from cometify.core.ttl_map import Recent
 from cometify.engine import refusals
 from cometify.interfaces import IAnnounce, Stock
 

@@ -11,11 +11,11 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cometify import net, tls
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame, reconnect_frame
 from cometify.core.listener import Listener, State, elsewhere
-from cometify.transports.node import Node
+from cometify.runtime import tcp, tls_writer
+from cometify.transports.context import Node
 
 LINGER = 10
 """Seconds for what was written last to be read, before the connection is cut."""
@@ -31,15 +31,15 @@ class Connection(Listener):
         super().__init__()
         self.node = node
         self.transport: Any = None
-        self.eager: net.EagerServer | None = None
+        self.eager: tcp.EagerServer | None = None
 
     # The transport's protocol.
 
     def makeConnection(self, transport: Any) -> None:
         """The connection is ours."""
         self.transport = transport
-        self.eager = net.eager(transport)
-        net.set_up_listener(transport)
+        self.eager = tcp.eager(transport)
+        tcp.set_up_listener(transport)
         transport.registerProducer(self, True)
         if self.eager is not None and self.eager.unsent:
             self.hold(b"")  # the answers to requests before this one go first
@@ -62,7 +62,7 @@ class Connection(Listener):
     def resumeProducing(self) -> None:
         """The transport holds nothing any more."""
         if self.state is State.STALLED:
-            net.set_user_timeout(self.transport, net.ACKNOWLEDGED_WITHIN)
+            tcp.set_user_timeout(self.transport, tcp.ACKNOWLEDGED_WITHIN)
             if self.view is None:
                 self.state = State.BEHIND  # it has not joined yet, and is brought when it does
             else:
@@ -95,13 +95,13 @@ class Connection(Listener):
         """What writes with the least in between. It may raise OSError, as `send` may."""
         if self.eager is not None:
             return self.eager.socket.send
-        return tls.sender(self.transport) or partial(Connection.offer, self)
+        return tls_writer.sender(self.transport) or partial(Connection.offer, self)
 
     def beat(self, heartbeat: bytes) -> None:
         self.put(heartbeat)
 
     def unread(self) -> int:
-        return net.unread(self.transport)
+        return tcp.unread(self.transport)
 
     def put(self, data: bytes) -> None:
         """Write something that is not owed from a ring; behind what the transport holds already."""
@@ -113,7 +113,7 @@ class Connection(Listener):
         if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
             self.fall_behind(State.STALLED)
             self.node.pulse.watch(self)
-            net.set_user_timeout(self.transport, net.STALLED_WITHIN)
+            tcp.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
 
     # The end.
 

@@ -3,8 +3,8 @@
 from cometify.core.errors import Refused
 from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, error_frame
 from cometify.core.group import Ask, ask_from_query
-from cometify.transports.exchange import Exchange, refuse
-from cometify.transports.listening import OpenEndpoint
+from cometify.http.exchange import Exchange, refuse
+from cometify.transports.http_listener import OpenEndpoint
 from cometify.transports.stream import StreamListener
 
 

@@ -11,10 +11,10 @@ from cometify.core.errors import Refused
 from cometify.core.frames import POLL, reconnect_frame
 from cometify.core.group import Ask
 from cometify.core.listener import Listener, State
-from cometify.returning import Ticket
-from cometify.transports.exchange import Exchange, refuse
-from cometify.transports.listening import ListeningEndpoint
-from cometify.transports.node import Node
+from cometify.http.exchange import Exchange, refuse
+from cometify.membership.poll_resume import Ticket
+from cometify.transports.context import Node
+from cometify.transports.http_listener import ListeningEndpoint
 
 
 def _nobody_minds() -> None:

@@ -18,14 +18,14 @@ from cometify.core.errors import (
     Code,
     Refused,
 )
+from cometify.core.hmac_signature import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
 from cometify.core.integer import write_integer
 from cometify.core.push import Draft, Receipt, bind
-from cometify.core.seal import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
+from cometify.delivery.registry import Registry
+from cometify.http.bodies import read_fields
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint
 from cometify.interfaces import IAccounts, IEngine
-from cometify.registry import Registry
-from cometify.transports.exchange import Exchange
-from cometify.transports.form import read_fields
-from cometify.transports.http import Endpoint
 
 
 class PushEndpoint(Endpoint):

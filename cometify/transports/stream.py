@@ -9,8 +9,8 @@ from twisted.python.failure import Failure
 from cometify.core.frames import STREAM, STREAM_UNCHUNKED, Form
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
-from cometify.transports.listening import OpenEndpoint
-from cometify.transports.node import Node
+from cometify.transports.context import Node
+from cometify.transports.http_listener import OpenEndpoint
 
 LONGEST = 600
 """Seconds after which an answer ends, for the listener to ask again: proxies and browsers like none that never ends."""

@@ -16,9 +16,9 @@ from cometify.core.frames import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import Ask, ask_from_frame
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
-from cometify.transports.listening import MAX_LISTEN
-from cometify.transports.node import Node
-from cometify.transports.rfc6455 import (
+from cometify.transports.context import Node
+from cometify.transports.http_listener import MAX_LISTEN
+from cometify.websocket.frame_reader import (
     CLOSE,
     INVALID_DATA,
     PING,

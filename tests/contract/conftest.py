@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from twisted.logger import globalLogPublisher
 
-import tests.core.conftest  # noqa: F401 - how long Hypothesis looks
 from tests.memory import World
 from tests.redis import RedisServer
 

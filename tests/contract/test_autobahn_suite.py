@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from cometify.core.frames import DEFLATED, FINAL, deflate, websocket_frame
-from cometify.transports.deflate import negotiate
-from cometify.transports.rfc6455 import (
+from cometify.websocket.frame_reader import (
     CLOSE,
     INVALID_DATA,
     PING,
@@ -32,6 +31,7 @@ from cometify.transports.rfc6455 import (
     close_frame,
     control_frame,
 )
+from cometify.websocket.permessage_deflate import negotiate
 
 LIMIT = 16 * 2**20
 """Bytes of the longest message of the cases."""

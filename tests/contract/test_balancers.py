@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from bench.ports import free_ports
-from cometify.settings import Settings
-from cometify.supervisor import GRACE
+from cometify.config.settings import Settings
+from cometify.runtime.supervisor import GRACE
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate
 from tests.contract.follower import follow_and_push
 from tests.wire import (
@@ -298,7 +298,7 @@ def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, re
 
 def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
     """As systemd does it, which is not here."""
-    lines = [line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line]
+    lines = [line.split("=", 1) for line in (DEPLOY / "cometify.app.service").read_text().splitlines() if "=" in line]
     unit, reloads = dict(lines), [value for name, value in lines if name == "ExecReload"]
     server: Server = make_server(drain=2)
     server.stop()

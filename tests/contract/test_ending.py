@@ -3,8 +3,8 @@
 import pytest
 from twisted.logger import capturedLogs
 
+from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.settings import Settings
 from tests.contract.support import (
     API_KEY,
     API_SECRET,

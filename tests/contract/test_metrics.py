@@ -10,8 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from cometify import __version__
+from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.settings import Settings
 from tests.contract.support import (
     API_KEY,
     API_SECRET,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.ports import free_ports
-from cometify.ports import endpoint_of
-from cometify.settings import SettingsError, load
+from cometify.config.settings import SettingsError, load
+from cometify.runtime.ports import endpoint_of
 from tests.conftest import Server, assert_clean, make_certificate
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.wire import FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure, secure_key

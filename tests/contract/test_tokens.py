@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.settings import Settings
 from tests.contract.support import (
     API_KEY,
     API_SECRET,

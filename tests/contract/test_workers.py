@@ -243,7 +243,7 @@ def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
     eventually(
         lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. Another takes its place at once.") == 1
     )
-    assert server.logged("[cometify.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
+    assert server.logged("[cometify.runtime.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
 
 
 def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):

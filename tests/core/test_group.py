@@ -12,8 +12,8 @@ from cometify.core.account import KEPT, REPLAYED, Account
 from cometify.core.group import NO_RIGHT, Ask, Group, Right, Wants, ask_from_frame, ask_from_query, wants_on_joining
 from cometify.core.identifier import names_from_query
 from cometify.core.integer import MAX_EXACT
+from cometify.core.md5_signature import secure_key
 from cometify.core.push import Push
-from cometify.core.signature import secure_key
 from tests.wire import jwt
 
 ACCOUNT = Account("1", ("c1h89chHaka9s1",))

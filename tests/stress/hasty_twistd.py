@@ -10,13 +10,14 @@ SHORT = "writes that came short: "
 def run():
     from twisted.internet import reactor
 
-    from cometify import net, sweep
+    from cometify.delivery import fanout
+    from cometify.runtime import tcp
     from cometify.transports.connection import Connection
 
-    sweep.SLICE = 0.000_02
-    sweep.CHUNK = 4
-    net._OPTIONS = tuple(
-        (level, option, 1 if option == socket.SO_SNDBUF else value) for level, option, value in net._OPTIONS
+    fanout.SLICE = 0.000_02
+    fanout.CHUNK = 4
+    tcp._OPTIONS = tuple(
+        (level, option, 1 if option == socket.SO_SNDBUF else value) for level, option, value in tcp._OPTIONS
     )
     hold = Connection.hold
     short = []

@@ -10,12 +10,12 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
+from cometify.app.service import Cometify
+from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.engine.clock import engine_clock
-from cometify.net import EagerPort, EagerServer
-from cometify.service import Cometify
-from cometify.settings import Settings
-from cometify.turn import shorten
+from cometify.runtime.epoll_loop import shorten
+from cometify.runtime.tcp import EagerPort, EagerServer
 from tests.wire import (
     API_KEY,
     API_SECRET,

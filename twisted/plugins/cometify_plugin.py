@@ -2,4 +2,4 @@
 
 from twisted.application.service import ServiceMaker
 
-cometify = ServiceMaker("Cometify", "cometify.service", "A self-hosted web push service", "cometify")
+cometify = ServiceMaker("Cometify", "cometify.app.service", "A self-hosted web push service", "cometify")

@@ -9,20 +9,20 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 
+from cometify.config.redis_url import Location
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_head
-from cometify.core.location import Location
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import refusals
-from cometify.engine.redis.book import Book, name_of
-from cometify.engine.redis.confirming import Confirming
-from cometify.engine.redis.following import Following
-from cometify.engine.redis.places import SAY_AGAIN, RedisPlaces
+from cometify.engine.redis.account_state import Book, name_of
+from cometify.engine.redis.replica_wait import Confirming
 from cometify.engine.redis.scripts import APPEND, Script
-from cometify.engine.redis.touch import Touch
+from cometify.engine.redis.session import Touch
+from cometify.engine.redis.slots import SAY_AGAIN, RedisPlaces
+from cometify.engine.redis.subscriber import Following
 from cometify.interfaces import IAnnounce, ILost, Stock
 
 LINGER = 60

@@ -15,13 +15,13 @@ class Script:
 
 
 def _script(name: str) -> Script:
-    here = files(__package__)
-    source = b"\n".join([(here / part).read_bytes() for part in ("account.lua", f"{name}.lua")])
+    here = files(__package__) / "lua"
+    source = b"\n".join([(here / part).read_bytes() for part in ("common.lua", f"{name}.lua")])
     return Script(source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
 APPEND = _script("append")
 READ = _script("read")
-PLACE = _script("place")
-LEAVE = _script("leave")
-SAY = _script("say")
+PLACE = _script("take_slot")
+LEAVE = _script("free_slot")
+SAY = _script("publish_confirmed")

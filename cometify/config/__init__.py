@@ -1,0 +1,1 @@
+"""A TOML file and command-line options become frozen settings and accounts."""

@@ -1,0 +1,132 @@
+"""Who listens here: join, part, and the views in which all are who are owed the same bytes.
+
+It never heard of engines: it is told of pushes, and tells `wake` which view has something new and `bring` which
+listener must be brought to the head by itself.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping
+
+from cometify.core.join_plan import Filters, sees_secret
+from cometify.core.listener import Listener, State
+from cometify.core.push import Push
+from cometify.core.ring import Channel, RingBuffer
+from cometify.core.view import Key, Source, View
+
+_NOBODY: Mapping[View, bool] = {}
+
+
+class Registry:
+    """All listeners of this node."""
+
+    def __init__(self, wake: Callable[[View], None], bring: Callable[[Listener], None]) -> None:
+        self._wake = wake
+        self._bring = bring
+        self._views: dict[Key, View] = {}
+        self._of_channel: dict[Channel, dict[View, bool]] = {}
+
+    def announce(self, ring: RingBuffer, push: Push) -> None:
+        """A push came: the views that may see it advance."""
+        for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
+            if push.secret and not secret:
+                continue
+            for listener in view.advance(push):
+                listener.fall_behind()
+                self._bring(listener)
+            self._wake(view)
+
+    def lost(self, ring: RingBuffer) -> None:
+        """What there was up to the ring's floors may be lost: who is at the head is told, too."""
+        for view, secret in self._of_channel.get(ring.channel, {}).items():
+            for listener in view.lose(ring.lost_since(secret)):
+                listener.fall_behind()
+                self._bring(listener)
+
+    def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
+        """What is listened to here, and in which views."""
+        return self._of_channel.items()
+
+    def views(self, channel: Channel) -> Mapping[View, bool]:
+        """The views of a channel, and whether they see its secret pushes."""
+        return self._of_channel.get(channel, _NOBODY)
+
+    def has(self, channel: Channel) -> bool:
+        """Whether anybody listens on the channel here."""
+        return channel in self._of_channel
+
+    def count(self, channel: Channel, secret: bool, push_id: int | None, position: int) -> int:
+        """How many of the listeners joined here a push may reach."""
+        many = 0
+        for view, seen in self._of_channel.get(channel, _NOBODY).items():
+            if seen or not secret:
+                many += view.members
+                if push_id is not None and push_id <= view.strictest:
+                    many -= view.count_unwilling(Push(channel[1], push_id, secret, position, b""))
+        return many
+
+    def listeners(self) -> Counter[str]:
+        """How many listeners there are on each transport, by its name."""
+        found: Counter[str] = Counter()
+        for view in self._views.values():
+            found[view.form.name] += view.members
+        return found
+
+    def join(
+        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, mark: Callable[[], int]
+    ) -> None:
+        """Put a listener where it is owed what its filters let through of `rings`.
+
+        It is behind afterwards, wherever its cursor is.
+        """
+        view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], mark)
+        listener.filters = filters
+        view.filtered[listener] = None
+        view.strictest = max(view.strictest, listener.strictest)
+
+    def enter(
+        self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], mark: Callable[[], int]
+    ) -> View:
+        """Put a listener where it is owed all of `rings`, of those in `seen` the secret pushes too."""
+        names = rings if len(rings) == 1 else sorted(rings)
+        key = (listener.form, tuple([(rings[name].channel, name in seen) for name in names]))
+        view = self._views.get(key)
+        if view is None:
+            sources: list[Source] = [(rings[name], name in seen) for name in names]
+            head = max([ring.newest(secret) for ring, secret in sources])
+            view = self._views[key] = View(key, tuple(sources), head, mark)
+            for ring, secret in sources:
+                self._of_channel.setdefault(ring.channel, {})[view] = secret
+        view.members += 1
+        listener.view = view
+        return view
+
+    def view(self, key: Key) -> View | None:
+        """The view of this key, if anybody is in it."""
+        return self._views.get(key)
+
+    def wait_on(self, listener: Listener, view: View) -> None:
+        """Put a listener into a view that there is, as `enter` does. It is to go live at once."""
+        view.members += 1
+        listener.view = view
+
+    def part(self, listener: Listener, state: State = State.GONE) -> list[Channel]:
+        """Take a listener out. Returns the channels on which nobody is left."""
+        view = listener.view
+        if view is None:
+            return []
+        listener.fall_behind(state)
+        listener.view = None
+        if view.filtered:
+            view.filtered.pop(listener, None)
+        view.members -= 1
+        if view.members:
+            return []
+        del self._views[view.key]
+        alone = []
+        for ring, _secret in view.sources:
+            views = self._of_channel[ring.channel]
+            del views[view]
+            if not views:
+                del self._of_channel[ring.channel]
+                alone.append(ring.channel)
+        return alone

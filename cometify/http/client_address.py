@@ -1,0 +1,53 @@
+"""The address that a listener is counted by."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from cometify.core.quota import address_of
+from cometify.http.exchange import Exchange
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def household_address(exchange: Exchange, trusted: Networks) -> str:
+    """Where a request comes from, as the census counts it."""
+    host = getattr(exchange.peer, "host", None)
+    here = "unix" if host is None else str(host)
+    forwarded = exchange.headers("x-forwarded-for")
+    return _address_of(_behind_proxies(here, forwarded, trusted) if forwarded else here)
+
+
+_address_of = lru_cache(4096)(address_of)  # reading an address takes as long as half of what else a poll does
+
+
+def _behind_proxies(here: str, forwarded: Iterable[str], trusted: Networks) -> str:
+    """Behind trusted proxies it is the right-most in X-Forwarded-For that is not one of them. A Unix socket can only
+    be a proxy's.
+    """
+    items = [item.strip() for value in forwarded for item in value.split(",")]
+    while items and (here == "unix" or _is_in(here, trusted)):
+        candidate = _host_of(items.pop())
+        if candidate is None:
+            break
+        here = candidate
+    return here
+
+
+def _is_in(host: str, networks: Networks) -> bool:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)
+
+
+def _host_of(item: str) -> str | None:
+    """An item of X-Forwarded-For without a port; some proxies add one."""
+    for host in (item, item.rpartition(":")[0].strip("[]"), item.strip("[]")):
+        try:
+            return str(ip_address(host))
+        except ValueError:
+            continue
+    return None

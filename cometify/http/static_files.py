@@ -1,0 +1,117 @@
+"""What is served out of cometify/static: the getting-started page, and the scripts for other people's pages."""
+
+import gzip
+import re
+from base64 import b64encode
+from hashlib import sha256, sha384
+from importlib.resources import files
+
+import attrs
+
+from cometify import __version__
+from cometify.http.exchange import Exchange, Headers
+from cometify.http.site import Endpoint
+
+STATIC = files("cometify") / "static"
+
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; "
+    b"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+"""The page needs nothing from elsewhere. WebSockets are named for browsers that do not count them to 'self'."""
+
+LATEST = b"public, max-age=300"
+FOREVER = b"public, max-age=31536000, immutable"
+# Pages of any origin load the script, also with integrity="…", which asks for CORS.
+ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Resource-Policy", b"cross-origin"))
+
+
+SCRIPTS = ("cometify.min.js", "cometify.share.min.js", "cometify.mjs")
+SCRIPT = b"text/javascript; charset=utf-8"
+
+
+def integrity(name: str) -> str:
+    """What a page writes into `integrity` to be given this very file and no other."""
+    return f"sha384-{b64encode(sha384((STATIC / name).read_bytes()).digest()).decode()}"
+
+
+def _page() -> bytes:
+    """The getting-started page, which tells the address and the hashes of this version's scripts."""
+    page = (STATIC / "page" / "index.html").read_bytes().replace(b"{{version}}", __version__.encode())
+    for name in SCRIPTS:
+        page = page.replace(f"{{{{integrity {name}}}}}".encode(), integrity(name).encode())
+    return page
+
+
+_GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.IGNORECASE)
+"""What of Accept-Encoding lets gzip be sent (RFC 9110, section 12.5.3): with q=0 it is refused."""
+
+
+@attrs.frozen
+class _Form:
+    """A file as it is sent. `encoding`: the headers that tell how."""
+
+    body: bytes
+    etag: str
+    encoding: Headers = ()
+
+
+class StaticEndpoint(Endpoint):
+    """One file, read at the start, and compressed for all who take it so."""
+
+    methods = (b"GET", b"HEAD")
+
+    def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
+        name = sha256(body).hexdigest()[:32]
+        self._plain = _Form(body, f'"{name}"')
+        self._packed = _Form(gzip.compress(body, mtime=0), f'"{name}-gzip"', ((b"Content-Encoding", b"gzip"),))
+        self._content_type = content_type
+        self._headers = (
+            (b"Cache-Control", cached),
+            (b"X-Content-Type-Options", b"nosniff"),
+            (b"Vary", b"Accept-Encoding"),
+            *headers,
+        )
+
+    def _form(self, request: Exchange) -> _Form:
+        return self._packed if _GZIP.search(request.header("accept-encoding") or "") else self._plain
+
+    def headers(self, request: Exchange) -> Headers:
+        return (*self._headers, (b"ETag", self._form(request).etag.encode()))
+
+    def serve(self, request: Exchange) -> None:
+        form = self._form(request)
+        known = [tag.strip().removeprefix("W/") for tag in (request.header("if-none-match") or "").split(",")]
+        if form.etag in known or "*" in known:
+            request.answer(304, self._content_type, b"")
+        else:
+            request.answer(200, self._content_type, form.body, form.encoding)
+
+
+def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
+    """By path: what is static of the URL tree."""
+    page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
+
+    def read(name: str) -> bytes:
+        return (STATIC / name).read_bytes()
+
+    return {
+        ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
+        ("page.css",): StaticEndpoint(read("page/page.css"), b"text/css; charset=utf-8", b"no-cache"),
+        ("page.js",): StaticEndpoint(read("page/page.js"), SCRIPT, b"no-cache"),
+        ("favicon.svg",): StaticEndpoint(read("page/favicon.svg"), b"image/svg+xml", LATEST),
+        ("openapi.json",): StaticEndpoint(read("openapi.json"), b"application/json", LATEST, ANYBODY),
+        **_scripts("latest", LATEST),
+        **_scripts(__version__, FOREVER),
+    }
+
+
+def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], StaticEndpoint]:
+    """The scripts and their source maps. That there is a map is told by a header: in the script it would be weighed."""
+    endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
+    for name in SCRIPTS:
+        body, source_map = (STATIC / name).read_bytes(), (STATIC / f"{name}.map").read_bytes()
+        headers = (*ANYBODY, (b"SourceMap", f"{name}.map".encode()))
+        endpoints[folder, name] = StaticEndpoint(body, SCRIPT, cached, headers)
+        endpoints[folder, f"{name}.map"] = StaticEndpoint(source_map, b"application/json", cached, ANYBODY)
+    return endpoints

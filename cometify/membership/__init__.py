@@ -1,0 +1,1 @@
+"""A listener joins, holds a slot, leaves, and polls again."""

@@ -1,0 +1,29 @@
+"""What every transport of a node shares."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from cometify.delivery.fanout import Sweep
+from cometify.delivery.heartbeats import Pulse
+from cometify.http.client_address import Networks
+from cometify.interfaces import IAccounts
+from cometify.membership.membership import Joining
+
+
+@attrs.frozen(eq=False)
+class Node:
+    """`later` is the reactor's callLater, `seconds` its clock. `closing`: connections that were told to end and are
+    still there.
+    """
+
+    accounts: IAccounts
+    joining: Joining
+    sweep: Sweep
+    pulse: Pulse
+    trusted: Networks
+    later: Callable[..., Any]
+    seconds: Callable[[], float]
+    closing: set[Any] = attrs.field(factory=set)
+    silent: set[Any] = attrs.field(factory=set)

@@ -1,0 +1,68 @@
+"""The URL tree."""
+
+from typing import Any
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint, Tree
+from cometify.http.static_files import static_endpoints
+from cometify.transports.context import Node
+from cometify.transports.events import EventsEndpoint
+from cometify.transports.poll import PollEndpoint
+from cometify.transports.push import BatchEndpoint, PushEndpoint
+from cometify.transports.stream import StreamEndpoint
+from cometify.transports.websocket_handshake import WebSocketEndpoint
+
+RESERVED = ("latest",)
+"""First path segments of the server's own that could be API keys."""
+
+
+class _Nowhere(Endpoint):
+    methods = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
+
+    def serve(self, request: Exchange) -> None:
+        raise Refused(
+            errors.NOT_FOUND,
+            "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
+            "/stream, /events or /poll.",
+        )
+
+
+class Root(Tree):
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and what is static."""
+
+    def __init__(self, push: PushEndpoint, node: Node, reactor: Any) -> None:
+        super().__init__()
+        self._push = push
+        self._static = static_endpoints()
+        self._at_key: dict[str, Endpoint] = {
+            "push": BatchEndpoint(push),
+            "websocket": WebSocketEndpoint(node, reactor),
+            "stream": StreamEndpoint(node),
+            "events": EventsEndpoint(node),
+            "poll": PollEndpoint(node),
+        }
+        self._nowhere = _Nowhere()
+
+    def find(self, path: tuple[str, ...]) -> Endpoint:
+        static = self._static.get(path)
+        if static is not None:
+            return static
+        if len(path) == 3 and path[1] == "push":
+            return self._push
+        if len(path) == 2 and path[0]:
+            return self._at_key.get(path[1], self._nowhere)
+        return self._nowhere
+
+
+class WebSocketRoot(Tree):
+    """The WebSocket port: one thing, under the same path as on the HTTP port."""
+
+    def __init__(self, node: Node, reactor: Any) -> None:
+        super().__init__()
+        self._websocket = WebSocketEndpoint(node, reactor)
+        self._nowhere = _Nowhere()
+
+    def find(self, path: tuple[str, ...]) -> Endpoint:
+        return self._websocket if len(path) == 2 and path[1] == "websocket" else self._nowhere

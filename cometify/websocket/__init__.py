@@ -1,0 +1,1 @@
+"""RFC 6455 frames and RFC 7692 compression, without I/O."""

@@ -1,0 +1,96 @@
+"""The last lines of a start."""
+
+import io
+import sys
+
+import pytest
+from twisted.logger import capturedLogs, formatEvent
+
+from cometify.app.banner import IDENTIFIER, TEXT, greet, url_of
+from cometify.config.settings import Settings
+from cometify.core.account import Account
+from cometify.core.md5_signature import secure
+
+ACCOUNT = Account("37282591", ("s3cr3t-of-the-account",))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ("tcp:8081", "http://localhost:8081"),
+        ("tcp:port=8081", "http://localhost:8081"),
+        ("tcp:8081:interface=127.0.0.1", "http://localhost:8081"),
+        ("tcp:8081:interface=0.0.0.0", "http://localhost:8081"),
+        ("tcp:8081:interface=10.0.0.5", "http://10.0.0.5:8081"),
+        ("tcp:8081:backlog=100:interface=10.0.0.5", "http://10.0.0.5:8081"),
+        ("tcp6:8081", "http://localhost:8081"),
+        (r"tcp6:8081:interface=\:\:", "http://localhost:8081"),
+        (r"tcp6:8081:interface=\:\:1:backlog=5", "http://localhost:8081"),
+        (r"tcp:8081:interface=2001\:db8\:\:5", "http://[2001:db8::5]:8081"),
+        ("ssl:443:privateKey=key.pem:certKey=cert.pem", "https://localhost:443"),
+        ("ssl:port=443:interface=10.0.0.5", "https://10.0.0.5:443"),
+        ("unix:/run/cometify.sock", None),
+        ("unix:address=/run/cometify.sock:mode=660", None),
+        ("haproxy:tcp:8081", None),
+        ("systemd:domain=INET:index=0", None),
+        ("tcp:", None),
+    ],
+)
+def test_the_url_of_an_endpoint_is_where_a_browser_on_this_machine_finds_it(endpoint, url):
+    assert url_of(endpoint) == url
+
+
+@pytest.fixture
+def say(monkeypatch):
+    """Greet. Returns what went to the log, and what to the terminal."""
+
+    def say(settings):
+        terminal = io.StringIO()
+        monkeypatch.setattr(sys, "__stdout__", terminal)
+        with capturedLogs() as events:
+            greet(settings)
+        for event in events:
+            assert ACCOUNT.api_secrets[0] not in repr(event)
+        return [formatEvent(event) for event in events], terminal.getvalue()
+
+    return say
+
+
+def test_with_an_account_of_ones_own_only_the_page_is_named(say, capsys):
+    lines, terminal = say(Settings((ACCOUNT,), http=("tcp:9000",)))
+    assert lines == ["Cometify is up, the getting-started page is http://localhost:9000/"]
+    assert terminal == ""
+    assert capsys.readouterr().out == ""
+
+
+def test_a_made_up_account_is_shown_on_the_terminal_and_its_secret_nowhere_else(say, capsys):
+    lines, terminal = say(Settings((ACCOUNT,), made_up=True))
+    assert ACCOUNT.api_key in terminal
+    assert ACCOUNT.api_secrets[0] in terminal
+    assert not any(ACCOUNT.api_secrets[0] in line for line in lines)
+    assert capsys.readouterr().out == "", "twistd makes a log of it"
+
+
+def test_a_made_up_account_comes_with_a_page_a_listener_and_a_push_ready_to_paste(say):
+    (page, listen, push, inspector), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
+    assert page.endswith(" http://localhost:9000/#key=37282591")
+    assert listen.endswith(f" curl -N 'http://localhost:9000/37282591/events?identifiers={IDENTIFIER}'")
+    assert f"-d 'text={TEXT}'" in push
+    assert f"-d secure={secure('37282591', ACCOUNT.api_secrets[0], IDENTIFIER, TEXT)}" in push
+    assert push.endswith(f" http://localhost:9000/37282591/push/{IDENTIFIER}")
+    assert "http://localhost:8082/" in inspector
+    lines, _ = say(Settings((ACCOUNT,), admin="unix:/run/admin", made_up=True))
+    assert len(lines) == 3
+
+
+def test_the_first_endpoint_that_a_browser_finds_is_named(say):
+    lines, _ = say(Settings((ACCOUNT,), http=("unix:/run/cometify.sock", "ssl:443", "tcp:9000")))
+    assert lines[0].endswith(" https://localhost:443/")
+
+
+def test_where_no_url_can_be_told_the_endpoints_are_named(say):
+    http = ("unix:/run/cometify.sock", "haproxy:tcp:8081")
+    lines, _ = say(Settings((ACCOUNT,), http=http))
+    assert lines == ["Cometify is up, on unix:/run/cometify.sock, haproxy:tcp:8081"]
+    lines, _ = say(Settings((ACCOUNT,), http=http, made_up=True))
+    assert lines[0].endswith(" http://localhost:8081/#key=37282591")

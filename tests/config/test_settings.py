@@ -1,0 +1,354 @@
+"""Settings out of a file and the command line; every error is one line that names the file, the key and the reason."""
+
+import json
+from ipaddress import ip_network
+
+import pytest
+
+from cometify import __version__
+from cometify.app.options import Options
+from cometify.config.redis_url import Location
+from cometify.config.settings import Settings, SettingsError, as_table, doubts, load, need_a_restart, read_table
+from cometify.core.account import Account
+
+ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
+REDIS = 'redis = "redis://127.0.0.1"\n'
+
+
+@pytest.fixture
+def read(tmp_path):
+    path = tmp_path / "some.toml"
+
+    def read(text, **overrides):
+        path.write_text(text)
+        return load(str(path), overrides)
+
+    return read
+
+
+@pytest.fixture
+def refuse(read, tmp_path):
+    def refuse(text, **overrides):
+        with pytest.raises(SettingsError) as error:
+            read(text, **overrides)
+        message = str(error.value)
+        file, _, reason = message.partition(": ")
+        assert file == str(tmp_path / "some.toml")
+        assert "\n" not in message
+        assert message.endswith(".")
+        assert "s3cr3t" not in message
+        assert error.value.__suppress_context__
+        return reason
+
+    return refuse
+
+
+def test_an_account_is_enough_and_the_rest_has_its_defaults(read):
+    settings = read(ACCOUNT)
+    assert settings == Settings((Account("37282591", ("s3cr3t",)),))
+    assert (settings.http, settings.websocket) == (("tcp:8081",), ("tcp:2323",))
+    assert settings.admin == "tcp:8082:interface=127.0.0.1"
+    assert (settings.trusted_proxies, settings.heartbeat, settings.drain, settings.made_up) == ((), 25, 10, False)
+    (account,) = settings.accounts
+    assert (account.listeners_per_ip, account.buffer_pushes, account.origins) == (30, 1000, None)
+
+
+def test_everything_can_be_set(read):
+    settings = read(
+        'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
+        'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
+        '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
+        'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
+        'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
+    )
+    assert settings.http == ("tcp:80", "unix:/run/cometify")
+    assert (settings.websocket, settings.admin, settings.heartbeat, settings.drain) == ((), "tcp:9", 300, 0)
+    assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
+    origins = ("https://www.example.org", "http://localhost:8000", "null")
+    assert settings.accounts == (
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2"),
+        Account("37282591", ("s3cr3t",)),
+    )
+
+
+def test_the_command_line_wins_and_what_it_does_not_say_is_left(read):
+    text = 'http = ["tcp:1"]\nwebsocket = ["tcp:2"]\nadmin = "tcp:3"\n' + ACCOUNT
+    settings = read(text, http=("tcp:4",), websocket=(), admin=None, redis=None)
+    assert (settings.http, settings.websocket, settings.admin) == (("tcp:4",), ("tcp:2",), "tcp:3")
+    assert read(text, admin="tcp:5").admin == "tcp:5"
+
+
+def test_no_secret_is_shown_with_the_settings(read):
+    assert "s3cr3t" not in repr(read(ACCOUNT))
+
+
+def test_without_a_file_an_account_is_made_up_each_time_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (load(None, {"admin": "tcp:5"}) for _ in range(2))
+    assert first.made_up
+    assert first.admin == "tcp:5"
+    (account,) = first.accounts
+    assert account.api_key.isdigit()
+    assert len(account.api_key) == 8
+    assert len(account.api_secrets[0]) >= 32
+    assert account != second.accounts[0]
+
+
+def test_the_file_of_the_folder_is_read_without_being_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cometify.toml").write_text(ACCOUNT)
+    settings = load(None, {})
+    assert not settings.made_up
+    assert settings.accounts[0].api_key == "37282591"
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path):
+    with pytest.raises(SettingsError) as error:
+        load(str(tmp_path / "none.toml"), {})
+    assert str(error.value) == f"{tmp_path}/none.toml: cannot be read (No such file or directory)."
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\)\.$"):
+        load(str(tmp_path), {})
+
+
+def test_what_is_no_toml_is_refused_with_its_line(refuse):
+    reason = refuse(ACCOUNT + "heartbeat 25\n")
+    assert reason.startswith("is not valid TOML (")
+    assert "line 4" in reason
+
+
+def test_what_is_no_utf_8_is_refused(tmp_path):
+    path = tmp_path / "some.toml"
+    path.write_bytes(b'admin = "\xff"\n')
+    with pytest.raises(SettingsError, match="is not valid TOML") as error:
+        load(str(path), {})
+    assert "\n" not in str(error.value)
+
+
+def test_a_mark_before_all_is_nothing_wrong(tmp_path):
+    path = tmp_path / "some.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + ACCOUNT.encode())
+    assert load(str(path), {}).accounts[0].api_key == "37282591"
+
+
+def test_a_key_in_the_wrong_place_is_told_its_place(refuse):
+    assert refuse(ACCOUNT + "heartbeat = 5\n") == (
+        "account 1: heartbeat: is no account's: write it above the first [[account]]."
+    )
+    assert refuse("api_key = 5\n" + ACCOUNT) == "api_key: is an account's: write it below a line [[account]]."
+    assert refuse("[[accounts]]\n").startswith("accounts: there is no such key; known are http, ")
+
+
+def test_no_replicas_are_waited_for_without_redis(refuse):
+    assert refuse("redis_wait = 1\n" + ACCOUNT).startswith("redis_wait: there is no Redis to wait for")
+
+
+@pytest.mark.parametrize("secret", ["…", "YOUR_API_SECRET"])
+def test_what_stands_for_a_secret_is_none(refuse, secret):
+    for line in (f'api_secret = "{secret}"', f'api_secrets = ["long enough for it", "{secret}"]'):
+        said = refuse(f'[[account]]\napi_key = "a"\n{line}\n')
+        assert f'"{secret}" stands for one of your own: make one with: openssl rand' in said
+
+
+def test_a_secret_that_can_be_guessed_is_doubted_and_not_told(read):
+    text = '[[account]]\napi_key = "long"\napi_secret = "0123456789ab"\n[[account]]\napi_key = "short"\n'
+    settings = read(text + 'api_secrets = ["0123456789abcdef", "0123456789x"]\n')
+    (doubt,) = doubts(settings)
+    assert doubt.startswith("account short: its API secret has fewer than 12 characters")
+    assert "0123456789x" not in doubt
+
+
+def test_what_needs_a_restart_is_everything_but_accounts(read):
+    before = read(REDIS + ACCOUNT)
+    assert need_a_restart(before, read(REDIS + ACCOUNT + 'origins = ["http://a"]\n')) == []
+    now = read('redis = "redis://:password@127.0.0.1"\ndrain = 1\n' + ACCOUNT)
+    assert need_a_restart(before, now) == ["redis", "drain"]
+
+
+def options_of(*words):
+    options = Options()
+    options.parseOptions(words)
+    return options
+
+
+def test_a_configuration_can_be_checked_without_a_start(tmp_path, capsys):
+    path = tmp_path / "some.toml"
+    path.write_text(ACCOUNT)
+    with pytest.raises(SystemExit) as ended:
+        options_of("--check", "--config", str(path))
+    assert ended.value.code == 0
+    doubt, said = capsys.readouterr().out.splitlines()
+    assert "fewer than 12 characters" in doubt
+    assert said == "cometify: the configuration can be used; accounts: 1"
+    for wrong in (
+        "heartbeat = 0\n",
+        'admin = "ssl:1:privateKey=none.pem"\n',
+        'admin = "tcp:99999"\n',
+        'redis = "rediss://localhost?ca=/none.pem"\n',
+    ):
+        path.write_text(wrong + ACCOUNT)
+        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin|redis): "):
+            options_of("--check", "--config", str(path))
+    path.write_text('http = ["systemd:domain=INET:index=0"]\n' + ACCOUNT)  # which is not there now
+    with pytest.raises(SystemExit) as ended:
+        options_of("--check", "--config", str(path))
+    assert ended.value.code == 0
+
+
+def test_the_version_is_cometifys(capsys):
+    with pytest.raises(SystemExit) as ended:
+        options_of("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"Cometify {__version__}, Twisted ")
+
+
+def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
+    said = refuse('redis = "localhost"\n' + ACCOUNT)
+    assert said.startswith("redis: must be a URL")
+    assert refuse(ACCOUNT, redis="localhost") == said
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("workers = 0", "workers: must be a whole number from 1 to 1000."),
+        ('workers = "4"', "workers: must be a whole number from 1 to 1000."),
+        ("workers = 2", 'workers: 2 of them would each have pushes of its own: set redis = "redis://…", which makes '),
+        (
+            REDIS + 'workers = 2\nhttp = ["tcp:80", "unix:/run/cometify"]',
+            'http: "unix:/run/cometify" cannot be shared by',
+        ),
+        (
+            REDIS + 'workers = 2\nwebsocket = ["systemd:domain=INET:index=0"]',
+            'websocket: "systemd:domain=INET:index=0" ',
+        ),
+    ],
+)
+def test_several_workers_need_redis_and_ports_that_can_be_shared(refuse, lines, reason):
+    assert refuse(f"{lines}\n{ACCOUNT}").startswith(reason)
+
+
+def test_workers_may_share_tcp_tls_and_the_proxy_protocol(read):
+    endpoints = '["tcp:80", "tcp6:80", "ssl:443:privateKey=k:certKey=c", "haproxy:tcp:81", "haproxy:ssl:82"]'
+    settings = read(f'{REDIS}workers = 2\nhttp = {endpoints}\nadmin = "unix:/run/admin"\n{ACCOUNT}')
+    assert (settings.workers, len(settings.http)) == (2, 5)
+
+
+def test_the_option_for_workers_is_a_number(refuse):
+    def given(option):
+        options = Options()
+        options["workers"] = option
+        return options.overrides()["workers"]
+
+    assert given("12") == 12
+    assert given(None) is None
+    for option in ("0", "-1", "two", "²"):
+        said = refuse(ACCOUNT, workers=given(option)) if given(option) else refuse("workers = 0\n" + ACCOUNT)
+        assert said.startswith("workers: must be a whole number from 1 to 1000.")
+
+
+def test_settings_told_as_a_table_are_the_same_again(read):
+    for settings in (
+        read(ACCOUNT),
+        read(
+            'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
+            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
+            '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
+            'keep_bytes = 524288\nsignature_memory = 0\norigins = ["https://www.example.org"]\n' + ACCOUNT
+        ),
+    ):
+        assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
+
+
+def test_redis_is_a_location(read):
+    assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == Location((("127.0.0.1", 6379),), database=2)
+
+
+def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"^redis: "):
+        load(None, {"redis": "x"})
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("hartbeat = 25", "hartbeat: there is no such key; known are http, websocket, admin, "),
+        ("http = []", "http: must be an array of 1 to 1000 strings."),
+        ('http = "tcp:80"', "http: must be an array of 1 to 1000 strings."),
+        ("http = [80]", "http: must be a string that is not empty."),
+        ("websocket = 80", "websocket: must be an array of 0 to 1000 strings."),
+        ('websocket = [""]', "websocket: must be a string that is not empty."),
+        ('admin = ""', "admin: must be a string that is not empty."),
+        ("admin = 8082", "admin: must be a string that is not empty."),
+        (
+            'trusted_proxies = "10.0.0.1"',
+            "trusted_proxies: must be an array of addresses or networks (must be an array",
+        ),
+        ('trusted_proxies = ["proxy"]', "trusted_proxies: must be an array of addresses or networks ('proxy' "),
+        ("heartbeat = 0", "heartbeat: must be a whole number from 1 to 300."),
+        ("heartbeat = 301", "heartbeat: must be a whole number from 1 to 300."),
+        ("heartbeat = true", "heartbeat: must be a whole number from 1 to 300."),
+        ("heartbeat = 2.5", "heartbeat: must be a whole number from 1 to 300."),
+        ("drain = -1", "drain: must be a whole number from 0 to 3600."),
+        ("drain = 3601", "drain: must be a whole number from 0 to 3600."),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_key(refuse, line, reason):
+    assert refuse(f"{line}\n{ACCOUNT}").startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("listeners = 5", "listeners: there is no such key; known are api_key, api_secret, "),
+        ('api_secrets = ["other"]', "api_secret: give either it or api_secrets"),
+        ("listeners_per_ip = 0", "listeners_per_ip: must be a whole number from 1 on."),
+        ('listeners_per_ip = "5"', "listeners_per_ip: must be a whole number from 1 on."),
+        (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number from 1 on."),
+        ("buffer_pushes = 0", "buffer_pushes: must be a whole number from 1 on."),
+        ("buffer_bytes = 524287", "buffer_bytes: must be a whole number from 524288 on."),
+        ("keep_bytes = 524287", "keep_bytes: must be a whole number from 524288 on."),
+        ("signature_memory = -1", "signature_memory: must be a whole number from 0 on."),
+        ('signatures = "v1"', 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
+        ("signatures = 2", 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
+        ("origins = []", "origins: must be an array of 1 to 1000 strings."),
+        ('origins = ["www.example.org"]', 'origins: "www.example.org" is no origin'),
+        ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is no origin'),
+        ('origins = ["*"]', 'origins: "*" is no origin'),
+    ],
+)
+def test_a_wrong_value_of_an_account_is_refused_by_its_number_and_key(refuse, line, reason):
+    other = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
+    assert refuse(f"{other}{ACCOUNT}{line}\n").startswith(f"account 2: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ('api_key = "a"', "api_secret: give either it or api_secrets"),
+        ('api_secret = "s3cr3t"', "api_key: is missing."),
+        ('api_key = "a"\napi_secret = ""', "api_secret: must be a string that is not empty."),
+        ('api_key = "a"\napi_secrets = []', "api_secrets: must be an array of 1 to 2 strings."),
+        ('api_key = "a"\napi_secrets = ["s3cr3t", "b", "c"]', "api_secrets: must be an array of 1 to 2 strings."),
+        ("api_key = 37282591", "api_key: must be a string of 1 to 64 of A-Z, "),
+        ('api_key = ""', "api_key: must be a string of 1 to 64"),
+        ('api_key = "a/b"', "api_key: must be a string of 1 to 64"),
+        (f'api_key = "{"a" * 65}"', "api_key: must be a string of 1 to 64"),
+        ('api_key = "latest"', 'api_key: "latest" is a path of the server\'s own.'),
+    ],
+)
+def test_an_account_needs_a_key_and_a_secret(refuse, lines, reason):
+    assert refuse(f"[[account]]\n{lines}\n").startswith(f"account 1: {reason}")
+
+
+@pytest.mark.parametrize("text", ["", "account = []", "account = [1]", '[account]\napi_key = "a"', 'account = "a"'])
+def test_without_an_account_there_is_nothing_to_serve(refuse, text):
+    assert refuse(text) == "account: write at least one [[account]], so spelled, with api_key and api_secret."
+
+
+def test_a_key_stands_in_one_account(refuse):
+    other = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
+    assert refuse(ACCOUNT + other + ACCOUNT) == "api_key: 37282591 stands in two accounts."

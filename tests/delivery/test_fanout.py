@@ -1,0 +1,661 @@
+"""The sweep slice by slice, with a reactor, a clock and connections that do as the test says."""
+
+import json
+import random
+from collections import deque
+
+import pytest
+
+from cometify.core.frames import STREAM_UNCHUNKED
+from cometify.core.group import Wants
+from cometify.core.histogram import BOUNDS
+from cometify.core.listener import Arrears, Listener, State
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
+from cometify.core.view import SPAN, SPANS
+from cometify.delivery.fanout import CHUNK, LONGEST, SLICE, Sweep
+from cometify.delivery.registry import Registry
+
+CHANNEL = ("37282591", "chat")
+
+
+class Peer(Listener):
+    """`takes`: how many bytes the next writes take, or what they raise; after that everything."""
+
+    form = STREAM_UNCHUNKED
+
+    def __init__(self):
+        super().__init__()
+        self.takes = deque()
+        self.writes = []
+        self.held = []
+        self.offer = self._write
+
+    def _write(self, data):
+        taken = self.takes.popleft() if self.takes else len(data)
+        if isinstance(taken, Exception):
+            raise taken
+        taken = min(taken, len(data))
+        if taken:
+            self.writes.append(data[:taken])
+        return taken
+
+    def wake(self):
+        self.send = self._write
+
+    def hold(self, rest):
+        assert self.state is State.STALLED
+        self.held.append(rest)
+        self.writes.append(rest)
+
+    @property
+    def positions(self):
+        return [json.loads(line)["position"] for line in b"".join(self.writes).splitlines()]
+
+
+class World:
+    """A registry and a sweep on one ring. `haste`: seconds that pass at each look at the clock."""
+
+    def __init__(self):
+        self.due = []
+        self.time = 0.0
+        self.haste = 0.0
+        self.position = 0
+        self.ring = RingBuffer(CHANNEL, 0, 0)
+        self.sweep = Sweep(lambda seconds, function: self.due.append((seconds, function)), self.clock)
+        self.registry = Registry(self.sweep.wake, self.sweep.bring)
+
+    def clock(self):
+        self.time += self.haste
+        return self.time
+
+    def push(self, text="", *, push_id=None, most=1000):
+        self.position += 1
+        frame = json.dumps({"position": self.position, "text": text}).encode()
+        push = Push("chat", push_id, False, self.position, frame)
+        self.ring.append(push, most, 10**9)
+        self.registry.announce(self.ring, push)
+
+    def join(self, count=1, cursor=None, wants=Wants(False)):  # noqa: B008 - frozen
+        peers = [Peer() for _ in range(count)]
+        for peer in peers:
+            self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, lambda: self.position)
+            peer.cursor = self.position if cursor is None else cursor
+            self.sweep.bring(peer)
+        return peers
+
+    def live(self, count):
+        peers = self.join(count)
+        self.all()
+        assert {peer.state for peer in peers} == {State.LIVE}
+        return peers
+
+    def slice(self):
+        ((seconds, function),) = self.due
+        assert seconds == 0
+        self.due.clear()
+        function()
+
+    def all(self):
+        for _ in range(1000):
+            if not self.due:
+                return
+            self.slice()
+        raise AssertionError("the sweep does not come to rest")
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_nothing_is_written_before_the_publisher_has_its_answer(world):
+    (peer,) = world.live(1)
+    world.push()
+    world.push()
+    assert peer.writes == []
+    assert len(world.due) == 1, "one slice is enough for both"
+    world.slice()
+    assert len(peer.writes) == 1
+    assert peer.positions == [1, 2]
+    assert world.due == []
+
+
+def test_where_nobody_is_live_a_push_sets_nothing_going(world):
+    (peer,) = world.live(1)
+    peer.fall_behind(State.STALLED)
+    world.push()
+    assert world.due == []
+
+
+@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5])
+@pytest.mark.parametrize("more", [1, CHUNK, CHUNK + 1])
+def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, count, more):
+    peers = world.live(count)
+    world.haste = LONGEST
+    world.push()
+    for _ in range(-(-count // CHUNK)):
+        world.slice()  # a part in each; the round is not over before the clock was looked at
+    late = [Peer() for _ in range(more)]
+    view = peers[0].view
+    for peer in late:
+        world.registry.join(peer, {"chat": world.ring}, {"chat": (Wants(False),)}, lambda: 1)
+        peer.cursor = 0
+        peer.filters = None
+        peer.state = State.LIVE
+        peer.wake()
+        view.live[peer] = None
+        view.round.append(peer)
+    world.all()
+    assert all(peer.positions == [1] for peer in peers + late)
+
+
+def test_who_goes_live_while_a_round_goes_on_has_every_push_once(world):
+    peers = world.live(CHUNK + 3)
+    world.haste = LONGEST
+    world.push()
+    world.slice()
+    late = world.join(CHUNK + 3, cursor=0)
+    world.slice()
+    world.push()
+    world.all()
+    assert all(peer.positions == [1, 2] for peer in peers + late)
+
+
+def test_a_push_that_comes_during_a_round_reaches_those_already_visited_in_a_next_and_the_others_in_this(world):
+    peers = world.live(CHUNK + 8)
+    world.haste = LONGEST
+    world.push()
+    world.slice()
+    assert [len(peer.writes) for peer in peers] == [1] * CHUNK + [0] * 8
+    world.push()
+    world.all()
+    assert all(peer.positions == [1, 2] for peer in peers)
+    assert [len(peer.writes) for peer in peers] == [2] * CHUNK + [1] * 8
+
+
+def test_a_push_made_by_a_write_of_the_round_is_seen_by_the_round(world):
+    first, second = world.live(2)
+    write = first.send
+
+    def publish_once(data):
+        first.send = write
+        world.push()
+        return write(data)
+
+    first.send = publish_once
+    world.push()
+    world.all()
+    assert first.positions == second.positions == [1, 2]
+
+
+def test_a_view_whose_round_is_long_does_not_hold_up_another(world):
+    other = World()
+    other.due, other.sweep = world.due, world.sweep
+    other.registry = Registry(world.sweep.wake, world.sweep.bring)
+    crowd, few = world.live(5 * CHUNK), other.live(1)
+    world.haste = LONGEST
+    world.push()
+    other.push()
+    world.slice()
+    world.slice()
+    assert few[0].positions == [1]
+    assert crowd[-1].positions == []
+    world.all()
+    assert all(peer.positions == [1] for peer in crowd)
+
+
+@pytest.mark.parametrize("haste", [0.0, SLICE])
+def test_two_views_are_both_brought_to_the_head(world, haste):
+    other = World()
+    other.due, other.sweep = world.due, world.sweep
+    other.registry = Registry(world.sweep.wake, world.sweep.bring)
+    peers = [*world.live(2), *other.live(2)]
+    world.haste = haste
+    world.push()
+    other.push()
+    world.all()
+    assert all(peer.positions == [1] for peer in peers)
+
+
+def test_an_error_of_a_write_is_no_bytes_and_stops_nobody_else(world):
+    peers = world.live(3)
+    peers[1].takes.append(BlockingIOError())
+    world.push()
+    world.all()
+    assert [peer.positions for peer in peers] == [[1], [], [1]]
+    assert (peers[1].state, peers[1].held, peers[1].cursor) == (State.STALLED, [b""], 0)
+    world.sweep.bring(peers[1])
+    world.all()
+    assert peers[1].positions == [1]
+    assert peers[1].state is State.LIVE
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_of_a_short_write_only_the_rest_of_the_begun_frame_is_kept(world, live):
+    (peer,) = world.live(1) if live else world.join(1)
+    for _ in range(3):
+        world.push()
+    frames = [STREAM_UNCHUNKED.encode(push.frame, push.position) for push in world.ring.after(0)]
+    peer.takes.append(len(frames[0]) + 4)
+    world.all()
+    assert peer.held == [frames[1][4:]]
+    assert (peer.state, peer.cursor) == (State.STALLED, 2)
+    world.push()
+    world.all()
+    assert peer.positions == [1, 2], "a stalled listener costs nothing"
+    world.sweep.bring(peer)
+    world.all()
+    assert peer.positions == [1, 2, 3, 4]
+    assert peer.state is State.LIVE
+
+
+def test_a_write_that_ends_with_a_frame_keeps_nothing(world):
+    (peer,) = world.live(1)
+    world.push()
+    world.push()
+    peer.takes.append(len(next(world.ring.after(0)).frame) + 1)
+    world.all()
+    assert (peer.held, peer.cursor) == ([b""], 1)
+
+
+def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(world):
+    peers = world.live(CHUNK + 2)
+    world.haste = LONGEST
+    world.push()
+    world.slice()
+    world.registry.part(peers[-1])
+    peers[-2].fall_behind(State.STALLED)
+    world.all()
+    assert [peer.writes for peer in peers[-2:]] == [[], []]
+    assert peers[-1].state is State.GONE
+    world.sweep.bring(peers[-2])
+    world.all()
+    assert peers[-2].positions == [1]
+
+
+def test_who_has_parted_while_it_was_behind_is_left_alone(world):
+    first, second = world.join(2, cursor=0)
+    world.push()
+    world.registry.part(first)
+    world.all()
+    assert first.writes == []
+    assert second.positions == [1]
+
+
+def test_stragglers_at_cursors_of_their_own_keep_the_spans_bounded(world):
+    for _ in range(3 * SPANS):
+        world.push()
+    stay = world.live(1)[0]
+    peers = [peer for cursor in range(3 * SPANS) for peer in world.join(cursor=cursor)]
+    for peer in peers:
+        peer.filters = None
+    view = stay.view
+    most = 0
+    world.haste = LONGEST
+    while world.due:
+        world.slice()
+        most = max(most, len(view.spans))
+    assert 0 < most <= SPANS
+    assert all(peer.positions == list(range(cursor + 1, 3 * SPANS + 1)) for cursor, peer in enumerate(peers))
+
+
+def test_no_span_stays_remembered_once_a_round_is_over(world):
+    (peer,) = world.live(1)
+    world.push()
+    world.all()
+    assert peer.view.spans == {}
+    assert (peer.view.round, peer.view.awake) == ([], False)
+
+
+def test_more_than_one_write_holds_goes_in_several_rounds(world):
+    peers = world.live(3)
+    for _ in range(5):
+        world.push("x" * (SPAN // 2))
+    world.all()
+    for peer in peers:
+        assert peer.positions == [1, 2, 3, 4, 5]
+        assert len(peer.writes) == 5
+        assert peer.state is State.LIVE
+
+
+def test_a_push_dropped_before_the_round_came_is_told_as_a_gap_to_each_by_itself(world):
+    peers = world.live(2)
+    world.push()
+    world.push(most=1)
+    world.all()
+    for peer in peers:
+        lines = [json.loads(line) for line in b"".join(peer.writes).splitlines()]
+        assert lines[0] == {"type": "gap", "identifiers": ["chat"]}
+        assert lines[1]["position"] == 2
+        assert len(lines) == 2
+        assert peer.state is State.LIVE
+
+
+def test_a_push_that_a_filter_keeps_out_is_kept_out_of_that_listener_alone(world):
+    (strict,) = world.join(wants=Wants(False, 5))
+    (plain,) = world.join()
+    world.all()
+    for push_id in (5, 6, None):
+        world.push(push_id=push_id)
+    world.all()
+    assert strict.positions == [2, 3]
+    assert plain.positions == [1, 2, 3]
+    assert strict.state is plain.state is State.LIVE
+
+
+def test_those_behind_take_turns_a_span_at_a_time(world):
+    for _ in range(4):
+        world.push("x" * (SPAN - 100))
+    far, near = *world.join(cursor=0), *world.join(cursor=3)
+    world.haste = LONGEST
+    world.slice()
+    world.slice()
+    assert (far.positions, near.positions) == ([1], [4])
+    world.all()
+    assert far.positions == [1, 2, 3, 4]
+
+
+def test_a_transport_that_took_all_but_wants_no_more_is_let_alone(world):
+    (peer,) = world.join()
+    world.push()
+
+    def greedy(data):
+        peer.writes.append(data)
+        peer.fall_behind(State.STALLED)
+        return len(data)
+
+    peer.offer = greedy
+    world.all()
+    assert peer.positions == [1]
+    assert (peer.state, peer.cursor, peer.held) == (State.STALLED, 1, [])
+
+
+def test_a_listener_that_ends_with_its_first_write_is_done(world):
+    (peer,) = world.join()
+    world.push()
+
+    def once(data):
+        world.registry.part(peer)
+        peer.writes.append(data)
+        return len(data)
+
+    peer.offer = once
+    world.all()
+    assert peer.positions == [1]
+    assert (peer.state, peer.held) == (State.GONE, [])
+
+
+def test_a_greeting_comes_once_also_where_the_write_is_cut_within(world):
+    (peer,) = world.join()
+    peer.arrears = Arrears(greeting=b'{"position":0}\n')
+    peer.takes.append(3)
+    world.push()
+    world.all()
+    assert peer.held == [b'osition":0}\n']
+    world.sweep.bring(peer)
+    world.all()
+    assert peer.positions == [0, 1]
+
+
+def test_an_error_in_one_slice_does_not_end_the_sweep(world):
+    broken, well = world.join(2)
+    world.push()
+    broken.takes.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        world.slice()
+    world.all()
+    assert well.positions == [1]
+
+
+def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_stalled(world):
+    peers = world.live(CHUNK + 1)
+    world.haste = LONGEST
+    world.push()
+    world.slice()
+    peers[-1].fall_behind(State.STALLED)
+    world.push(most=1)
+    world.all()
+    assert (peers[-1].state, peers[-1].writes) == (State.STALLED, [])
+    assert all(peer.positions == [1, 2] for peer in peers[:-1])
+
+
+def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_what_it_had(world):
+    other = RingBuffer((CHANNEL[0], "metrics"), 0, 0)
+
+    def listen_to_the_other(peer):
+        wants = Wants(False, -1, world.position, world.position)
+        world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
+        peer.cursor = world.position
+        world.sweep.bring(peer)
+
+    listen_to_the_other(Peer())  # so that the head there is an old one
+    peers = world.live(4 * CHUNK)
+    changes = peers[-1]
+    world.haste = LONGEST
+    world.push()
+    world.slice()
+    world.registry.part(changes, changes.state)
+    listen_to_the_other(changes)
+    world.all()
+    assert changes.state is State.LIVE, "it went live while the round was not at its place yet"
+    assert changes.writes == []
+    assert all(peer.positions == [1] for peer in peers[:-1])
+
+
+def test_slices_grow_while_no_push_comes_between_them_and_begin_small_with_each(world):
+    peers = world.live(40 * CHUNK)
+
+    def parts():
+        before = sum(len(peer.writes) for peer in peers)
+        world.slice()
+        return (sum(len(peer.writes) for peer in peers) - before) // CHUNK
+
+    world.haste = SLICE
+    world.push()
+    assert [parts() for _ in range(5)] == [1, 2, 4, 4, 4]
+    world.push()
+    assert [parts() for _ in range(3)] == [1, 2, 4]
+
+
+def disturb(world, peers, chance):
+    """Some writes to come are cut anywhere, some listeners stall or read again, and seldom one parts."""
+    world.haste = chance.choice([0.0, SLICE / 2, LONGEST])
+    for peer in chance.sample(peers, 3):
+        peer.takes.extend(chance.choices([0, 1, 30, 50], k=chance.randrange(3)))
+    for peer in chance.sample(peers, 2):
+        if peer.state is State.LIVE:
+            peer.fall_behind(State.STALLED)
+        elif peer.state is State.STALLED:
+            world.sweep.bring(peer)
+    if chance.random() < 0.2:
+        world.registry.part(chance.choice(peers))
+
+
+def written(peers):
+    lines = [line for peer in peers for line in b"".join(peer.writes).splitlines()]
+    return sum(line.startswith(b'{"position"') for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_deliveries_are_counted_to_the_push_after_every_slice(world, seed):
+    chance = random.Random(seed)
+    peers = world.live(3 * CHUNK + 7)
+    for _ in range(60):
+        disturb(world, peers, chance)
+        for _ in range(chance.randrange(3)):
+            world.push("x" * chance.choice([0, 0, 0, 0, 0, SPAN // 2]), most=chance.choice([1000, 1000, 3]))
+        if world.due:
+            world.slice()
+        assert world.sweep.deliveries == written(peers)
+    world.haste = 0.0
+    world.all()
+    assert world.sweep.deliveries == written(peers) > 1000
+
+
+def lags(world):
+    return {bound: count for bound, count in zip([*BOUNDS, None], world.sweep.lag.counts, strict=True) if count}
+
+
+def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
+    world.live(2 * CHUNK)
+    world.push()
+    world.time += 0.3
+    world.push()
+    world.time += 0.1
+    world.all()
+    assert lags(world) == {0.5: 1}
+    assert world.sweep.lag.total == pytest.approx(0.4)
+
+
+def test_a_push_that_came_during_a_round_has_waited_since_then_and_not_since_the_first(world):
+    world.live(2 * CHUNK)
+    world.push()
+    world.time += 2.0
+    world.haste = LONGEST
+    world.slice()
+    world.haste = 0.0
+    world.push()
+    world.time += 0.04
+    world.all()
+    assert lags(world) == {0.05: 1, 2.5: 1}
+
+
+def test_a_push_that_came_between_the_end_of_a_round_and_its_next_slice_has_a_round_of_its_own(world):
+    world.live(1)
+    world.push()
+    world.time += 2.0
+    world.haste = LONGEST
+    world.slice()
+    world.haste = 0.0
+    world.push()
+    world.time += 0.04
+    world.all()
+    assert lags(world) == {0.05: 1, 2.5: 1}
+
+
+def test_what_does_not_go_into_one_write_has_waited_until_the_last_of_it_went(world):
+    world.live(1)
+    for _ in range(3):
+        world.push("x" * (SPAN // 2))
+    for _ in range(3):
+        world.time += 0.2
+        world.haste = LONGEST
+        world.slice()
+    assert lags(world) == {0.25: 1, 0.5: 1, 1.0: 1}
+
+
+def test_a_push_that_came_meanwhile_does_not_hide_what_did_not_go_into_one_write(world):
+    world.live(2 * CHUNK)
+    for _ in range(2):
+        world.push("x" * (SPAN // 2))
+    world.haste = LONGEST
+    world.slice()
+    world.time += 2.0
+    world.push()
+    world.haste = 0.0
+    world.all()
+    assert lags(world) == {2.5: 2}
+
+
+def test_where_nobody_is_live_no_lag_is_told(world):
+    (peer,) = world.live(1)
+    peer.fall_behind(State.STALLED)
+    world.push()
+    world.sweep.bring(peer)
+    world.all()
+    assert lags(world) == {}
+    assert world.sweep.deliveries == 1
+
+
+# A loss that is told while all are at the head.
+
+
+def kinds(peer):
+    return [frame.get("type", frame.get("position")) for frame in map(json.loads, b"".join(peer.writes).splitlines())]
+
+
+def lose(world, began):
+    world.ring.lose(began)
+    world.position = began
+    world.registry.lost(world.ring)
+
+
+def test_who_is_at_the_head_when_what_there_was_is_lost_is_told_it_once_and_goes_on(world):
+    world.push()
+    peers = world.live(2)
+    lose(world, 50)
+    world.all()
+    assert {peer.state for peer in peers} == {State.LIVE}
+    world.push()
+    world.push()
+    world.all()
+    assert [kinds(peer) for peer in peers] == [["gap", 51, 52]] * 2
+    lose(world, 100)
+    world.all()
+    world.push()
+    world.all()
+    assert [kinds(peer) for peer in peers] == [["gap", 51, 52, "gap", 101]] * 2
+
+
+def test_a_loss_comes_before_the_pushes_that_come_with_it(world):
+    (peer,) = world.live(1)
+    lose(world, 50)
+    world.push()
+    world.all()
+    assert kinds(peer) == ["gap", 51]
+
+
+def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
+    (peer,) = world.live(1)
+    peer.takes.append(0)
+    world.push()
+    world.all()
+    assert peer.state is State.STALLED
+    lose(world, 50)
+    world.all()
+    assert kinds(peer) == []
+    world.sweep.bring(peer)
+    world.all()
+    assert kinds(peer) == ["gap", 1]
+
+
+def test_who_has_read_further_than_what_is_lost_is_told_nothing(world):
+    for _ in range(20):
+        world.push()
+    (peer,) = world.live(1)
+    world.ring.lose(10)
+    world.registry.lost(world.ring)
+    world.push()
+    world.all()
+    assert kinds(peer) == [21]
+
+
+def test_who_joins_after_a_loss_is_told_it_once_although_there_is_more_from_before(world):
+    world.push()
+    lose(world, 50)
+    (peer,) = world.join(cursor=0)
+    world.all()
+    world.push()
+    world.all()
+    assert kinds(peer) == ["gap", 1, 51]
+
+
+def test_who_listens_to_something_else_is_told_nothing(world):
+    (peer,) = world.live(1)
+    other = RingBuffer(("37282591", "other"), 0, 0)
+    other.lose(50)
+    world.registry.lost(other)
+    world.all()
+    assert peer.writes == []
+
+
+@pytest.mark.parametrize(("secret", "told"), [(False, []), (True, ["gap"])])
+def test_the_loss_of_secret_pushes_alone_is_told_to_those_who_may_see_them(world, secret, told):
+    world.position = 10
+    (peer,) = world.join(wants=Wants(secret))
+    world.all()
+    world.ring.secret_floor = 50
+    world.registry.lost(world.ring)
+    world.all()
+    assert kinds(peer) == told

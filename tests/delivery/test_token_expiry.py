@@ -1,0 +1,112 @@
+"""When listeners whose token has expired are ended, by a wall clock that can be set."""
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from cometify.core import errors
+from cometify.core.listener import Listener
+from cometify.delivery.token_expiry import Expiry
+
+
+class Ended(Listener):
+    """Knows when it was ended."""
+
+    def __init__(self, world):
+        super().__init__()
+        self.world = world
+        self.at = None
+
+    def end(self, refused):
+        assert self.at is None
+        assert refused.code is errors.INVALID_TOKEN
+        assert refused.retry is None
+        self.at = self.world.wall()
+
+
+class World:
+    def __init__(self):
+        self.clock = Clock()
+        self.skew = 0.0
+        self.expiry = Expiry(self.clock.callLater, self.wall)
+
+    def wall(self):
+        return 1000.0 + self.clock.seconds() + self.skew
+
+    def listener(self, until):
+        listener = Ended(self)
+        self.expiry.expect(listener, until)
+        return listener
+
+
+def ends(*listeners):
+    return [listener.at for listener in listeners]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_each_ends_at_its_time(world):
+    late, soon, never, past = (world.listener(until) for until in (1070.5, 1002.25, inf, 999.0))
+    world.clock.advance(0)
+    assert ends(late, soon, never, past) == [None, None, None, 1000.0]
+    world.clock.pump([0.25] * 400)
+    assert ends(late, soon, never) == [1070.5, 1002.25, None]
+    assert not world.clock.getDelayedCalls()
+
+
+def test_what_was_expected_before_is_void(world):
+    later, sooner, free, gone = (world.listener(1010) for _ in range(4))
+    world.expiry.expect(later, 1020)
+    world.expiry.expect(sooner, 1005)
+    world.expiry.expect(free, inf)
+    world.expiry.discard(gone)
+    world.clock.pump([0.5] * 60)
+    assert ends(later, sooner, free, gone) == [1020, 1005, None, None]
+    assert not world.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize(("skew", "at"), [(3600, 4601.5), (-5, 1020)])
+def test_a_wall_clock_that_is_set_is_followed_within_a_second(world, skew, at):
+    listener = world.listener(1020)
+    world.clock.pump([0.5] * 2)
+    world.skew = skew
+    world.clock.pump([0.5] * 80)
+    assert listener.at == pytest.approx(at, abs=1)
+
+
+def test_who_comes_again_and_again_with_one_token_leaves_nothing_behind(world):
+    stays = world.listener(5000)
+    for _ in range(10_000):
+        world.expiry.discard(world.listener(4000))
+    assert len(world.expiry._next) < 200
+    world.clock.pump([0.5] * 8100)
+    assert stays.at == 5000
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from([None, inf, 0, 1, 2.5, 4]), st.sampled_from([0, 0.5, 1, 3])),
+        max_size=30,
+    )
+)
+def test_each_ends_at_what_was_said_last(steps):
+    world = World()
+    listeners = [Ended(world) for _ in range(4)]
+    expected = [inf] * 4
+    for which, lasts, seconds in steps:
+        listener = listeners[which]
+        if listener.at is None:
+            if lasts is None:
+                world.expiry.discard(listener)
+            else:
+                world.expiry.expect(listener, world.wall() + lasts)
+            expected[which] = inf if lasts is None else world.wall() + lasts
+        world.clock.pump([0] + [0.25] * int(seconds * 4))
+        for one, at in zip(listeners, expected, strict=True):
+            assert one.at == (at if at <= world.wall() else None)

@@ -1,0 +1,21 @@
+"""Several nodes on one real Redis, whose connections and clock the test moves."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.conftest import _nothing_fails_unseen, moved_redis  # noqa: F401 - fixtures
+from tests.engine.redis.nodes import Nodes
+from tests.memory import World
+from tests.redis import RedisServer
+
+
+@pytest.fixture
+def nodes(moved_redis: RedisServer) -> Iterator[Nodes]:  # noqa: F811
+    """Two nodes."""
+    World.redis = moved_redis
+    nodes = Nodes(World(), 2)
+    yield nodes
+    nodes.redis.close()
+    World.end_all()
+    moved_redis.command("FLUSHALL")

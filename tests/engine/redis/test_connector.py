@@ -1,0 +1,215 @@
+"""Every way to write where a Redis is, each for real; and a Redis that does not answer."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.ports import free_ports
+from tests.conftest import PYTHONPATH, Server, assert_clean
+from tests.redis import RedisConnection, RedisServer
+from tests.wire import Connection, eventually, form, request_bytes, secure
+
+SECRETS = ("swordfish", "sentinels_own", "guest:@")
+QUOTED = "guest%3A%40"
+
+
+def certificate(folder: Path, name: str) -> list[str]:
+    """Make a certificate for localhost that vouches for itself. What redis-server is told of it."""
+    key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return ["--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert)]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, str]]]:
+    """What came of each URL: the answer, and the name in a log."""
+    folder = tmp_path_factory.mktemp("reach")
+    port, tls, closed, sentinel, shy_sentinel = free_ports(5)
+    one = RedisServer(
+        folder / "one", "--port", str(port), "--tls-port", str(tls), "--tls-auth-clients", "no", *certificate(folder, "own"),
+        "--requirepass", "swordfish",
+        "--user", "guest", "on", ">guest:@", "~*", "&*", "+@all", "--user", "idle", "on", ">idle", "-@all", "+auth",
+    )  # fmt: skip
+    certificate(folder, "other")
+    open_ = RedisServer(folder / "open")
+    watchers = [
+        sentinel_of(folder, sentinel, port, ""),
+        sentinel_of(folder, shy_sentinel, port, "requirepass sentinels_own"),
+    ]
+    try:
+        open_.start()
+        one.start(password="swordfish")
+        for watcher, number in zip(watchers, (sentinel, shy_sentinel), strict=True):
+            eventually(lambda number=number, watcher=watcher: answers_at(number) or watcher.poll())
+        at = f"127.0.0.1:{port}"
+        here = {
+            "password": f"redis://:swordfish@{at}/0",
+            "user": f"redis://guest:{QUOTED}@{at}",
+            "database": f"redis://:swordfish@{at}/5",
+            "socket": f"redis+unix://{open_.path}",
+            "socket with a database": f"redis+unix://{open_.path}?db=3",
+            "tls": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/own.pem",
+            "sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed},127.0.0.1:{sentinel}/main?db=2",
+            "sentinel with a password":
+                f"redis+sentinel://:swordfish@127.0.0.1:{shy_sentinel}/main?sentinel_password=sentinels_own",
+            "no password": f"redis://{at}",
+            "wrong password": f"redis://:swordfish2@{at}",
+            "wrong user": f"redis://nobody:swordfish@{at}",
+            "no such database": f"redis://:swordfish@{at}/99",
+            "a user without rights": f"redis://idle:idle@{at}",
+            "another certificate": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/other.pem",
+            "a certificate that nobody vouches for": f"rediss://:swordfish@localhost:{tls}/0",
+            "a certificate of another host": f"rediss://:swordfish@127.0.0.1:{tls}/0?ca={folder}/own.pem",
+            "tls where there is none": f"rediss://:swordfish@{at}?ca={folder}/own.pem",
+            "nobody there": f"redis://:swordfish@127.0.0.1:{closed}",
+            "no authority": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/none.pem",
+            "no socket": f"redis+unix://{folder}/nothing.sock",
+            "no such name": f"redis+sentinel://:swordfish@127.0.0.1:{sentinel}/other",
+            "no sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed}/main",
+            "a sentinel whose password is wrong":
+                f"redis+sentinel://:swordfish@127.0.0.1:{shy_sentinel}/main?sentinel_password=swordfish3",
+        }  # fmt: skip
+        command = [sys.executable, "-m", "tests.engine.redis.reach", *here.values()]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert ran.returncode == 0, ran.stderr
+        found = {url: (answer, written) for url, answer, written in map(json.loads, ran.stdout.splitlines())}
+        yield {name: found[url] for name, url in here.items()}
+    finally:
+        for watcher in watchers:
+            watcher.kill()
+            watcher.wait(10)
+        one.stop()
+        open_.stop()
+
+
+def sentinel_of(folder: Path, port: int, of: int, more: str) -> "subprocess.Popen[bytes]":
+    file = folder / f"sentinel{port}.conf"
+    file.write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {of} 1\n"
+        f"sentinel auth-pass main swordfish\n{more}\n"
+    )
+    return subprocess.Popen(["redis-server", file, "--sentinel"], stdout=subprocess.DEVNULL)
+
+
+def answers_at(port: int) -> bool:
+    try:
+        with RedisConnection(port) as connection:
+            connection.command("PING")
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "password", "user", "database", "socket", "socket with a database", "tls", "sentinel", "sentinel with a password",
+    ],
+)  # fmt: skip
+def test_a_push_goes_over_redis_however_it_is_reached(answers, way):
+    assert answers[way][0] == "ok channel"
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("no password", "NOAUTH"),
+        ("wrong password", "WRONGPASS"),
+        ("wrong user", "WRONGPASS"),
+        ("no such database", "DB index is out of range"),
+        ("a user without rights", "NOPERM"),
+        ("another certificate", "certificate verify failed"),
+        ("a certificate that nobody vouches for", "certificate verify failed"),
+        ("a certificate of another host", "VerificationError"),
+        ("tls where there is none", ""),
+        ("nobody there", "refused"),
+        ("no authority", "No such file"),
+        ("no socket", "No such file"),
+        ("no such name", "knows no other"),
+        ("no sentinel", "could not be reached"),
+        ("a sentinel whose password is wrong", "did not answer"),
+    ],
+)
+def test_what_cannot_be_reached_is_refused_with_the_reason(answers, way, reason):
+    answer, _written = answers[way]
+    assert "ok" not in answer.split()
+    assert reason in answer
+
+
+def test_no_password_is_written_anywhere(answers):
+    for answer, written in answers.values():
+        for secret in (*SECRETS, QUOTED, "idle:", "swordfish2", "swordfish3"):
+            assert secret not in answer
+            assert secret not in written
+
+
+def test_what_fails_at_once_is_tried_again_like_all_else(tmp_path: Path):
+    server = Server(tmp_path, {"redis": "rediss://127.0.0.1:1/0?ca=/none.pem"}, {})
+    server.write_config()
+    with server.log.open("ab") as log:
+        server.process = subprocess.Popen(
+            [*server.twistd, "-n", "--pidfile=", "cometify"],
+            cwd=tmp_path, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": PYTHONPATH},
+        )  # fmt: skip
+    eventually(lambda: "is away: [Errno 2] No such file or directory" in server.log.read_text())
+    assert server.request("GET", "/health/ready", port=server.admin_port).json["reason"] == "engine_unavailable"
+    assert server.stop() == -signal.SIGTERM
+    assert_clean(server.log.read_text())
+
+
+# Frozen.
+
+
+def test_a_redis_that_is_frozen_costs_a_push_two_seconds_and_a_listener_nothing(
+    make_server: Callable[..., Server], tmp_path: Path
+):
+    redis = RedisServer(tmp_path / "frozen").start()
+    try:
+        server = make_server(redis=f"redis+unix://{redis.path}", heartbeat=1)
+        with server.websocket("identifiers=chat") as websocket, server.stream("identifiers=chat") as stream:
+            websocket.joined(), stream.joined()
+            server.pushed("chat", "before")
+            redis.send_signal(signal.SIGSTOP)
+            body = form({"text": "meanwhile", "secret": "0", "secure": secure("chat", "meanwhile")})
+            headers = {"Content-Type": "application/x-www-form-urlencoded", "Idempotency-Key": "k"}
+            request = request_bytes("POST", "/37282591/push/chat", body, headers)
+            publishers = [Connection(server.port) for _ in range(5)]
+            began = time.monotonic()
+            for publisher in publishers:
+                publisher.send(request)
+            for publisher in publishers:
+                answer = publisher.answer()
+                assert time.monotonic() - began < 2
+                assert (answer.status, answer.json["code"]) == (503, "engine_unavailable")
+                assert int(answer.headers["retry-after"]) >= 1
+            assert server.request("GET", "/health/ready", port=server.admin_port).status == 503
+            assert server.request("GET", "/health/live", port=server.admin_port).status == 200
+            refused = server.push("chat", "at once")
+            assert (refused.status, refused.json["code"]) == (503, "engine_unavailable")
+            time.sleep(0.2)  # a while in which it is away
+            redis.send_signal(signal.SIGCONT)
+            eventually(lambda: server.request("GET", "/health/ready", port=server.admin_port).status == 200)
+            for publisher in publishers:
+                publisher.send(request)
+                again = publisher.answer()
+                assert again.status == 200
+                publisher.close()
+            server.pushed("chat", "after")
+            for listener in (websocket, stream):
+                assert listener.texts(3) == ["before", "meanwhile", "after"]
+        log = server.log.read_text()
+        assert "is away: no answer within 1.5 seconds" in log
+        assert "is there" in log
+    finally:
+        redis.stop()

@@ -1,0 +1,429 @@
+"""What Redis keeps and for how long; and what is told when it has forgotten."""
+
+from itertools import count
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+from twisted.internet.defer import maybeDeferred
+
+from cometify.core.account import Account
+from cometify.core.identifier import Identifier
+from cometify.core.push import Draft
+from cometify.engine.memory import MemoryEngine
+from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
+from tests.engine.redis.nodes import joined
+from tests.memory import World
+from tests.wire import request_bytes, secure_key
+
+MINUTE = 60.0
+KEY = f"secureKey={secure_key('chat')}"
+ALL = ("a", "b", "c")
+
+# No sum of them is ten minutes and less than a millisecond, which is how exactly Redis forgets.
+WAITS = [0.000001, 1, 100.01, 299.7, 600.001, 661, 3600]
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("push"), st.sampled_from(ALL), st.integers(0, 3), st.booleans()),
+        st.tuples(st.just("push"), st.sampled_from(ALL), st.integers(0, 3), st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from(WAITS), st.none(), st.none()),
+        st.tuples(st.just("signed"), st.sampled_from(ALL), st.integers(0, 2), st.none()),
+        st.tuples(st.just("keyed"), st.sampled_from(ALL), st.integers(0, 2), st.booleans()),
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+numbers = count()
+
+
+def outcome(engine, account, draft):
+    """The receipt of a push, or the code of the refusal."""
+    found = []
+    maybeDeferred(engine.append, account, draft).addCallbacks(
+        lambda receipt: found.append((receipt.position, receipt.duplicate, receipt.listeners)),
+        lambda failure: found.append(failure.value.code.name),
+    )
+    return found
+
+
+@given(
+    steps, st.sampled_from([(1000, 10**7, 10**7, 9), (3, 10**7, 10**7, 2), (1000, 900, 10**7, 1), (5, 900, 1200, 3)])
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
+    account = Account(f"example{next(numbers)}", ("s",), 30, *bounds)
+    first, second = nodes
+    # Both memories begin in the same microsecond: Redis's right before the first push.
+    began = first.clock() - 1
+    memory = MemoryEngine(lambda: began, lambda _ring, _push: None)
+    memory._clock = first.clock
+    redis = first.server.engine
+    both = [outcome(engine, account, draft("a", "first")) for engine in (memory, redis)]
+    for number, (what, name, size, secret) in enumerate(taken):
+        if what == "wait":
+            nodes.jump(name)
+            continue
+        made = draft(name, f"{number}{'x' * size * 150}", secret=bool(secret))
+        if what == "signed":
+            made = draft(name, str(number), signature=b"%d" % size)
+        elif what == "keyed":
+            made = draft(name, "the same", secret=bool(secret), key=f"key {size}", listeners=number)
+        both += [outcome(engine, account, made) for engine in (memory, redis)]
+        first.settle()
+    first.settle()
+    assert both[2::2] == both[3::2]
+    reach = dict.fromkeys(ALL, 0)
+    rings = []
+    for engine in (memory, second.server.engine):
+        maybeDeferred(engine.follow, account, lambda _now: reach).addCallback(rings.append)
+    second.settle()
+    of_memory, of_redis = [
+        {name: ([push.frame for push in ring.after(0)], ring.floor, ring.secret_floor) for name, ring in of.items()}
+        for of in rings
+    ]
+    assert of_memory == of_redis
+    assert rings[0]["a"].kept_bytes == rings[1]["a"].kept_bytes
+
+
+def draft(name, text, *, secret=False, **more):
+    return Draft(Identifier.read(name), text, secret, None, more.pop("signature", None), **more)
+
+
+def test_everything_in_redis_expires(nodes):
+    first, second = nodes
+    first.websocket("identifiers=chat,metrics&listener=12345678")
+    second.poll("identifiers=chat:0")
+    for number in range(5):
+        first.pushed("chat", str(number), secret=number % 2)
+    first.request(
+        "POST", f"/{API_KEY}/push/chat", b"text=x&secret=0&secure=no", Content_Type="application/x-www-form-urlencoded"
+    )
+    nodes.advance(3)
+    keys = nodes.command("KEYS", "*")
+    assert len(keys) > 5
+    left = {key: nodes.command("TTL", key) for key in keys}
+    state = left.pop(f"cometify:{{{API_KEY}}}".encode())
+    assert 24 * 3600 < state <= 30 * 24 * 3600
+    assert all(0 < seconds <= 25 * 3600 for seconds in left.values()), left
+
+
+@pytest.mark.parametrize("minutes", [5, 11, 60, 23 * 60])
+@pytest.mark.parametrize("where", [0, 1])
+def test_who_slept_over_a_quiet_identifier_is_told_no_gap_and_who_missed_a_push_is(nodes, minutes, where):
+    """What was dropped last is known for a day, on whichever node one comes back."""
+    nodes[0].pushed("chat", "had")
+    position = nodes[0].poll("identifiers=chat").frames()[-1]["position"]
+    nodes[1].pushed("metrics", "on another identifier")
+    nodes.jump(minutes * MINUTE)
+    nodes.find()
+    frames = nodes[where].stream(f"identifiers=chat&position={position}").frames()
+    assert kinds(frames) == ["ready", "heartbeat"]
+    frames = nodes[where].stream(f"identifiers=metrics&position={position}").frames()
+    if minutes < 10:
+        assert texts(frames) == ["on another identifier"]
+    else:
+        assert (gaps(frames), texts(frames)) == ([["metrics"]], [])
+
+
+def test_an_account_that_was_quiet_for_days_has_lost_nothing(nodes):
+    first, second = nodes
+    first.pushed("chat", "one")
+    nodes.jump(3 * 24 * 60 * MINUTE)
+    frames = second.poll("identifiers=chat:0").frames()
+    assert kinds(frames) == ["ready", "heartbeat"]
+
+
+def test_what_expired_by_itself_is_a_gap_for_who_has_not_had_it(nodes):
+    first, second = nodes
+    at = first.pushed("chat", "one")
+    last = first.pushed("chat", "two")
+    nodes.jump(20 * MINUTE)
+    assert nodes.command("EXISTS", f"cometify:{{{API_KEY}}}:p:chat") == 0
+    assert gaps(second.poll(f"identifiers=chat&position={at}").frames()) == [["chat"]]
+    assert not second.poll(f"identifiers=chat&position={last}").answered
+    assert gaps(second.poll(f"identifiers=chat:0&position={at - 1}").frames()) == [["chat"]]
+    first.pushed("chat", "three")
+    assert texts(second.poll(f"identifiers=chat&position={last}").frames()) == ["three"]
+
+
+# Emptied.
+
+
+@pytest.mark.parametrize(
+    "query", ["identifiers=chat", "identifiers=chat:0", "identifiers=chat:5", f"identifiers=chat&{KEY}"]
+)
+@pytest.mark.parametrize("transport", ["websocket", "stream", "events"])
+def test_a_redis_that_was_emptied_tells_every_listener_one_gap_and_goes_on(nodes, transport, query):
+    wires = [
+        joined(getattr(world, transport)(query)) if transport != "events" else events(world, query) for world in nodes
+    ]
+    nodes[0].pushed("chat", "before", push_id=6)
+    nodes.settle()
+    assert [texts(wire.frames()) for wire in wires] == [["before"]] * 2
+    nodes.command("FLUSHALL")
+    nodes.advance(2)
+    nodes[1].pushed("chat", "after", push_id=7)
+    nodes.advance(2)
+    for wire in wires:
+        frames = [frame for frame in wire.frames() if frame["type"] != "heartbeat"]
+        assert kinds(frames) == ["gap", "push"], frames
+        assert (gaps(frames), texts(frames)) == ([["chat"]], ["after"])
+    nodes.advance(30)
+    assert {kind for wire in wires for kind in kinds(wire.frames())} == {"heartbeat"}
+    assert nodes[0].pushed("chat", "later") > nodes[0].clock() - 1_000_000
+
+
+def events(world, query):
+    wire = world.request("GET", f"/{API_KEY}/events?{query}")
+    return joined(wire)
+
+
+def test_it_is_told_even_if_the_first_to_notice_is_a_publisher(nodes):
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    nodes[0].pushed("chat", "before")
+    nodes.advance(0.1)
+    nodes.command("FLUSHALL")
+    nodes[0].pushed("chat", "after")
+    nodes.settle()
+    for wire in wires:
+        assert [frame for frame in kinds(wire.frames()) if frame != "heartbeat"] == ["push", "gap", "push"]
+
+
+def test_a_waiting_poll_is_told_and_goes_on_from_there(nodes):
+    nodes[0].pushed("chat", "before")
+    nodes.advance(1)
+    poll = nodes[0].poll(f"identifiers=chat&position={nodes[0].clock()}")
+    assert not poll.answered
+    nodes.command("FLUSHALL")
+    nodes.advance(2)
+    frames = poll.frames()
+    assert kinds(frames) == ["gap", "heartbeat"]
+    again = nodes[1].poll(f"identifiers=chat&position={frames[-1]['position']}")
+    assert not again.answered
+    nodes[1].pushed("chat", "after")
+    assert texts(again.frames()) == ["after"]
+
+
+# Gone back in time.
+
+
+@pytest.mark.parametrize("first_back", [0, 1])
+def test_a_redis_that_has_gone_back_in_time_is_a_gap(nodes, first_back):
+    """Such as a replica that was promoted before it had the last pushes."""
+    one, two = nodes
+    wires = [joined(one.websocket("identifiers=chat")), joined(two.websocket("identifiers=metrics"))]
+    seen = one.pushed("chat", "kept")
+    nodes.settle()
+    state = nodes.state()
+    one.pushed("chat", "lost")
+    nodes.settle()
+    assert texts(wires[0].frames()) == ["kept", "lost"]
+    nodes.go_back(state)
+    nodes.cut()
+    order = [nodes[first_back], nodes[1 - first_back]]
+    for world in order:
+        for _ in range(12):  # who is first must not hide it from the other
+            world.reactor.advance(0.5)
+            world.settle()
+    nodes.find()
+    nodes.advance(2)
+    assert [gaps(wire.frames()) for wire in wires] == [[["chat"]], [["metrics"]]]
+    late = World(beside=one)
+    for world in (*nodes, late):
+        frames = world.poll(f"identifiers=chat&position={seen}").frames()
+        assert gaps(frames) == [["chat"]]
+    two.pushed("chat", "after")
+    nodes.settle()
+    assert texts(wires[0].frames()) == ["after"]
+
+
+def test_it_is_noticed_although_others_have_pushed_since(nodes):
+    one, two = nodes
+    wire = joined(one.websocket("identifiers=chat"))
+    seen = one.pushed("chat", "kept")
+    nodes.settle()
+    state = nodes.state()
+    one.pushed("chat", "lost")
+    nodes.settle()
+    nodes.go_back(state)
+    nodes.cut()
+    for _ in range(12):
+        two.reactor.advance(0.5)
+        two.settle()
+    two.pushed("chat", "after")
+    nodes.find()
+    nodes.advance(2)
+    frames = [frame for frame in wire.frames() if frame["type"] != "heartbeat"]
+    assert kinds(frames) == ["push", "push", "gap", "push"]
+    assert gaps(World(beside=one).poll(f"identifiers=chat&position={seen}").frames()) == [["chat"]]
+
+
+def test_a_redis_that_was_only_away_is_no_gap(nodes):
+    one, _two = nodes
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    texts_ = []
+    for round_ in range(3):
+        texts_.append(f"{round_}")
+        one.pushed("chat", texts_[-1])
+        nodes.cut()
+        nodes.find()
+        nodes.advance(1)
+    for wire in wires:
+        frames = wire.frames()
+        assert (gaps(frames), texts(frames)) == ([], texts_)
+
+
+def test_a_nonce_is_no_node(nodes):
+    """What a publisher sends once must not stand where it is told which nodes are there."""
+    first, second = nodes
+    account = first.server.accounts.get(API_KEY)
+    joined(first.websocket("identifiers=chat"))
+    names = [key.rpartition(b":")[2].decode() for key in nodes.command("KEYS", "*:n:*")]
+    assert len(names) == 1
+    sealed = Draft(Identifier.read("chat"), "x", False, None, None, nonce=names[0])
+    found = [outcome(world.server.engine, account, sealed) for world in (second, first)]
+    nodes.settle()
+    assert len(found[0][0]) == 3
+    assert found[1] == ["nonce_reused"]
+
+
+# Clocks.
+
+
+def test_positions_go_on_growing_when_the_clock_of_redis_is_put_back(nodes):
+    one, _two = nodes
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    made = [one.pushed("chat", "a")]
+    for world in nodes:
+        world.skew = -100_000_000
+    nodes.cut()
+    nodes.find()
+    for number in range(6):
+        made.append(nodes[number % 2].pushed("chat", str(number)))
+        nodes.advance(1)
+    assert made == sorted(set(made))
+    for wire in wires:
+        frames = wire.frames()
+        assert (gaps(frames), texts(frames)) == ([], ["a", *map(str, range(6))])
+
+
+@pytest.mark.parametrize("notices", [0, 1])
+def test_positions_do_not_go_back_in_an_emptied_redis_whose_clock_is_behind(nodes, notices):
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    before = nodes[0].pushed("chat", "before")
+    nodes.settle()
+    nodes.command("FLUSHALL")
+    for world in nodes:
+        world.skew = -100_000_000
+    after = nodes[notices].pushed("chat", "after")
+    assert after > before
+    nodes.advance(3)
+    for wire in wires:
+        frames = [frame for frame in wire.frames() if frame["type"] != "heartbeat"]
+        assert texts(frames) == ["before", "after"]
+        assert kinds(frames) in (["push", "push"], ["push", "gap", "push"])
+
+
+def test_a_jump_of_an_hour_of_the_clock_of_redis_expires_what_is_too_old_and_loses_nothing_new(nodes):
+    one, two = nodes
+    wire = joined(two.websocket("identifiers=chat"))
+    one.pushed("chat", "before")
+    nodes.jump(3600)
+    one.pushed("chat", "after")
+    nodes.advance(2)
+    frames = wire.frames()
+    assert (gaps(frames), texts(frames)) == ([], ["before", "after"])
+
+
+# Secrets that change while somebody joins.
+
+
+@pytest.mark.parametrize("transport", ["websocket", "stream"])
+@pytest.mark.parametrize("turns", range(8))
+def test_a_secret_that_is_revoked_while_somebody_joins_gives_no_right(nodes, transport, turns):
+    world, other = nodes
+    world.pushed("chat", "before", secret=1)
+    wire = world.connect()
+    wire.is_websocket = transport == "websocket"
+    wire.transport.protocol.dataReceived(
+        request_bytes(
+            "GET", f"/{API_KEY}/{transport}?identifiers=chat:0&{KEY}", headers=UPGRADE if wire.is_websocket else {}
+        )
+    )
+    for _ in range(turns):
+        world.reactor.advance(0)
+        world.reactor.pump()
+    world.server.change_accounts(type(world.server.settings)((Account(API_KEY, ("another",)),)))
+    nodes.settle()
+    frames = wire.frames()
+    readies = [frame for frame in frames if frame["type"] == "ready"]
+    assert readies[-1]["secret"] == []
+    assert len(readies[-1]["warnings"]) == 1
+    assert texts(frames) == ["before"] * (len(readies) - 1)
+    other.pushed("chat", "after", secret=1)
+    other.pushed("chat", "public")
+    nodes.settle()
+    assert texts(wire.frames()) == ["public"]
+
+
+def test_which_pushes_were_dropped_is_known_where_it_was_seen_alone(nodes):
+    here, there = nodes
+    for world in nodes:
+        small = Account(API_KEY, (API_SECRET,), buffer_pushes=2)
+        world.server.change_accounts(type(world.server.settings)((small,)))
+    here.stream("identifiers=chat")
+    nodes.advance(181, 5)
+    first = here.pushed("chat", "1", push_id=1) - 1
+    for push_id in (2, 3, 4):
+        here.pushed("chat", f"{push_id}", push_id=push_id)
+    nodes.settle()
+    for world, told in ((here, []), (there, [["chat"]])):
+        assert gaps(world.poll("identifiers=chat:2").frames()) == told
+    for world in nodes:
+        for query in ("chat:1", "chat:0", f"chat&position={first}", f"chat:1&position={first}"):
+            assert gaps(world.poll(f"identifiers={query}").frames()) == [["chat"]]
+    # Touch is lost, and what is dropped meanwhile nobody here sees.
+    nodes.cut(here)
+    for push_id in (5, 6, 7):
+        there.pushed("chat", f"{push_id}", push_id=push_id)
+    nodes.advance(5, 1)
+    assert gaps(here.poll("identifiers=chat:5").frames()) == [["chat"]]
+
+
+@pytest.mark.parametrize("transport", ["stream", "events", "poll"])
+@pytest.mark.parametrize("turns", range(4))
+def test_who_is_sent_away_while_joining_is_told_why(nodes, transport, turns):
+    world = nodes[0]
+    settings = world.server.settings
+
+    def ended(by, query="identifiers=chat"):
+        wire = world.connect()
+        wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/{transport}?{query}"))
+        for _ in range(turns):
+            world.reactor.advance(0)
+            world.reactor.pump()
+        if wire.answered:
+            return None
+        by()
+        world.settle()
+        return wire.head[0], wire.body().decode()
+
+    removed = ended(lambda: world.server.change_accounts(type(settings)((Account("2", ("s",)),))))
+    world.server.change_accounts(settings)
+    same = "identifiers=chat&listener=12345678"
+    replaced = ended(lambda: nodes[0].websocket(same), same)
+    drained = ended(world.server.drain)
+    for told, code in ((removed, "not_authorized"), (replaced, "replaced"), (drained, "draining")):
+        assert told is None or code in told[1] or (code == "draining" and '"reconnect"' in told[1])
+    assert turns or None not in (removed, replaced, drained)
+
+
+UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}

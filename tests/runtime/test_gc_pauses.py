@@ -1,0 +1,145 @@
+"""Connections leave no cycles behind, however they end: what is put aside by the collector is freed all the same. And it is
+put aside where looking at it takes long.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+
+import pytest
+
+from bench.ports import free_ports
+from cometify.runtime.gc_pauses import LONG, Aside
+from tests.conftest import Server, assert_clean, make_certificate
+from tests.wire import API_KEY, Connection
+
+MANY = 40
+"""Connections of a kind: zope.interface leaves two dozen tuples by itself, once."""
+
+
+class TidyServer(Server):
+    """See tidy_twistd. It serves TLS as well."""
+
+    twistd = (sys.executable, "-m", "tests.runtime.tidy_twistd")
+
+    def __init__(self, folder):
+        super().__init__(folder, {}, {})
+        self.tls = make_certificate(folder)
+        (self.tls_port,) = free_ports(1)
+        self.options["http"] = [
+            f"tcp:{self.port}:interface=127.0.0.1",
+            f"ssl:{self.tls_port}:privateKey=key.pem:certKey=cert.pem:interface=127.0.0.1",
+        ]
+
+    def told(self, how):
+        """What it tells when it gets a signal."""
+        file = self.folder / "left"
+        before = file.read_text().count("\n") if file.exists() else 0
+        self.process.send_signal(how)
+        until = time.monotonic() + 10
+        while not file.exists() or file.read_text().count("\n") == before:
+            assert time.monotonic() < until, "nothing was told"
+            time.sleep(0.01)
+        return json.loads(file.read_text().splitlines()[-1])
+
+    def count_open(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208
+
+    def has_open(self, files):
+        """Wait until it has so many files open, which is when it has accepted all, or let go of all."""
+        until = time.monotonic() + 10
+        while self.count_open() != files:
+            assert time.monotonic() < until, "it has others open"
+            time.sleep(0.01)
+
+    def opened(self, wrap):
+        return Connection(self.tls_port, wrap=self.tls) if wrap else Connection(self.port)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = TidyServer(tmp_path_factory.mktemp("tidy")).start()
+    looks = []
+    while looks.count(min(looks, default=0)) < 10:  # the requests by which it was found ready are over
+        looks.append(server.count_open())
+        time.sleep(0.01)
+    server.files = min(looks)
+    yield server
+    server.stop()
+    assert_clean(server.log.read_text())
+
+
+def get(path, *headers):
+    lines = [f"GET /{API_KEY}/{path} HTTP/1.1", "Host: localhost", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+HANDSHAKE = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Version: 13",
+)
+SAID = {
+    "nothing": (b"", b""),
+    "half a request": (b"GET /", b""),
+    "half a body, in chunks": (
+        f"POST /{API_KEY}/push/chat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode(), b"",
+    ),
+    "a page": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"</html>"),
+    "a poll": (get("poll?identifiers=chat"), b"heartbeat"),
+    "a poll that waits": (get("poll?identifiers=chat&position={now}"), b""),
+    "a stream": (get("stream?identifiers=chat"), b"heartbeat"),
+    "an event stream": (get("events?identifiers=chat"), b"heartbeat"),
+    "a WebSocket": (get("websocket?identifiers=chat", *HANDSHAKE), b"heartbeat"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrap", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("said", SAID)
+def test_connections_leave_no_cycles_behind(server, said, wrap, reset):
+    request, answer = SAID[said]
+    server.has_open(server.files)
+    connections = [server.opened(wrap) for _ in range(MANY)]
+    for connection in connections:
+        connection.send(request.replace(b"{now}", b"%d" % (time.time() * 1_000_000)))
+        if answer:
+            connection.until(answer)
+    server.has_open(server.files + MANY)
+    server.request("GET", "/health/ready", port=server.admin_port)  # what came before it has been read
+    assert server.told(signal.SIGUSR1) == "put aside"
+    for connection in connections:
+        with suppress(OSError):
+            connection.reset() if reset else connection.close()
+    server.has_open(server.files)
+    left = server.told(signal.SIGUSR2)
+    assert max(left.values(), default=0) < MANY, left
+
+
+def test_what_is_looked_at_for_long_is_put_aside():
+    class Clock:
+        now = 0.0
+
+        def __call__(self):
+            return self.now
+
+    clock = Clock()
+    aside = Aside(clock)
+    before = gc.get_freeze_count()
+    try:
+        for generation, took in ((2, LONG * 0.9), (1, LONG * 1.1)):
+            aside("start", {"generation": generation})
+            clock.now += took
+            aside("stop", {"generation": generation})
+            assert gc.get_freeze_count() == before
+        aside("start", {"generation": 2})
+        clock.now += LONG * 1.1
+        aside("stop", {"generation": 2})
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
