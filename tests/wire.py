@@ -156,6 +156,15 @@ class Connection:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         return int(lines[0].split()[1]), headers
 
+    def ask(self, request: bytes) -> tuple[int, dict[str, str]]:
+        """Send a request and read the head of its answer. Closes the connection if none comes."""
+        try:
+            self.send(request)
+            return self.head()
+        except (OSError, EOFError):
+            self.close()
+            raise
+
     def answer(self) -> Answer:
         status, headers = self.head()
         if headers.get("transfer-encoding") == "chunked":
@@ -291,8 +300,8 @@ class Stream(Frames):
         version: str = "HTTP/1.1", **more: Any,
     ) -> None:  # fmt: skip
         self.connection = Connection(port, **more)
-        self.connection.send(request_bytes("GET" if body is None else "POST", target, body, headers, version))
-        self.status, self.headers = self.connection.head()
+        request = request_bytes("GET" if body is None else "POST", target, body, headers, version)
+        self.status, self.headers = self.connection.ask(request)
         self.events: list[dict[str, str]] = []
         self._chunked = self.headers.get("transfer-encoding") == "chunked"
         self._chunks = self.connection.chunks()
@@ -334,21 +343,14 @@ class WebSocket(Frames):
 
     def __init__(self, port: int | str, target: str, headers: dict[str, str] | None = None, **more: Any) -> None:
         self.connection = Connection(port, **more)
-        self.connection.send(
-            request_bytes(
-                "GET",
-                target,
-                None,
-                {
-                    "Upgrade": "websocket",
-                    "Connection": "Upgrade",
-                    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-                    "Sec-WebSocket-Version": "13",
-                    **(headers or {}),
-                },
-            )
-        )
-        self.status, self.headers = self.connection.head()
+        upgrade = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+            **(headers or {}),
+        }
+        self.status, self.headers = self.connection.ask(request_bytes("GET", target, None, upgrade))
         self.pongs: list[bytes] = []
         self.compressed = 0  # messages that came so
 

@@ -1,5 +1,6 @@
 """Listeners that come back, and publishers that try again, as a page and a back end do: what is promised end to end."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -59,6 +60,56 @@ class Follower(threading.Thread):
             self._position = frame["position"]
             self.joined.set()
         self.gaps += frame["type"] == "gap"
+
+
+class Visitor(threading.Thread):
+    """A listener that comes back until it is told to leave, and waits as long as the server or the balancer asks."""
+
+    def __init__(self, client: Client, transport: str, number: int) -> None:
+        super().__init__(daemon=True)
+        self.leaving = False
+        self._client = client
+        self._transport = transport
+        self._query = f"identifiers=visited&listener=visitor{number:04}"
+        self._position = 0
+        self._wait = 0.0
+
+    def run(self) -> None:
+        while not self.leaving:
+            self._wait = random.uniform(0, 1)  # a page's first backoff
+            with suppress(EOFError, OSError, Closed, ValueError):
+                if self._transport == "poll":
+                    self._poll()
+                else:
+                    self._listen()
+            time.sleep(self._wait)
+
+    def _listen(self) -> None:
+        open_it = self._client.websocket if self._transport == "websocket" else self._client.stream
+        more = {} if self._transport == "websocket" else {"path": self._transport}
+        with open_it(self._query, **more) as listener:
+            while self._is_accepted(listener.status, listener.headers):
+                self._take(listener.frame())
+
+    def _poll(self) -> None:
+        answer = self._client.poll(query=self._query + (f"&position={self._position}" if self._position else ""))
+        if self._is_accepted(answer.status, answer.headers):
+            self._wait = 0  # the next poll follows at once
+            for frame in answer.frames:
+                self._take(frame)
+
+    def _is_accepted(self, status: int, headers: dict[str, str]) -> bool:
+        self._wait += float(headers.get("retry-after", 0))
+        return status in (101, 200)
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "heartbeat":
+            self._position = frame["position"]
+        elif frame["type"] == "reconnect":
+            self._wait = frame["after"] / 1000
+        elif frame["type"] == "error":
+            self._wait += frame["retry"] or 0
+            raise EOFError("an error frame is the last one")
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ from bench.ports import free_ports
 from cometify.config.settings import Settings
 from cometify.runtime.supervisor import GRACE
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate
-from tests.contract.follower import follow_and_push
+from tests.contract.follower import Visitor, follow_and_push
 from tests.wire import (
     API_KEY,
     DEFLATE,
@@ -35,11 +35,16 @@ from tests.wire import (
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAMES = ("nginx", "haproxy")
+UPSTREAMS = 2
+"""Upstreams of nginx.conf that name each node: one for pushes and one for listeners."""
+DRAIN = 2
+"""Seconds that a node of the rolling restart takes to drain."""
 
 
 class Balancer(Client):
-    """nginx or HAProxy, before two nodes: each the port of its HTTP endpoint and that of its health. What the file shows
-    of TLS is used too.
+    """nginx or HAProxy before two or more nodes, each given as the port of its HTTP endpoint and that of its health.
+
+    The lines that the file shows for TLS are used too.
     """
 
     def __init__(self, name: str, folder: Path, nodes: list[tuple[int, int]]) -> None:
@@ -58,15 +63,25 @@ class Balancer(Client):
         assert count == times, pattern
         return text
 
+    def _read(self, file: str, nodes: list[tuple[int, int]]) -> str:
+        """Read a file of deploy/. It names two nodes, so the line of the second is copied for each further one."""
+        lines = []
+        for line in (DEPLOY / file).read_text().splitlines():
+            lines.append(line)
+            if re.search(r"\bserver .*10\.0\.0\.12:8081", line):
+                further = range(3, len(nodes) + 1)
+                lines += [line.replace(".12:", f".1{n}:").replace("node2", f"node{n}") for n in further]
+        return "\n".join([*lines, ""])
+
     def _nginx(self, nodes: list[tuple[int, int]]) -> list[str]:
-        text = (DEPLOY / "nginx.conf").read_text()
+        text = self._read("nginx.conf", nodes)
         text = self._put(text, r"^( +listen) 80;", rf"\1 127.0.0.1:{self.port};")
         text = self._put(text, r"^( +)# listen 443 ssl;", rf"\1listen 127.0.0.1:{self.tls_port} ssl;")
         text = self._put(text, r"# ssl_certificate +/\S+;", f"ssl_certificate {self.folder}/cert.pem;")
         text = self._put(text, r"# ssl_certificate_key +/\S+;", f"ssl_certificate_key {self.folder}/key.pem;")
         text = self._put(text, r"# ssl_session_cache", "ssl_session_cache")
         for number, (port, _health) in enumerate(nodes, 1):
-            text = self._put(text, rf"server 10\.0\.0\.1{number}:8081 ", f"server 127.0.0.1:{port} ")
+            text = self._put(text, rf"server 10\.0\.0\.1{number}:8081 ", f"server 127.0.0.1:{port} ", UPSTREAMS)
         paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # its own may be root's alone
         here = "".join(f"{path}_temp_path {self.folder}/temporary/{path};" for path in paths)
         text = self._put(text, r"^http \{", f"http {{ {here}")
@@ -76,7 +91,7 @@ class Balancer(Client):
         return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", directives]
 
     def _haproxy(self, nodes: list[tuple[int, int]]) -> list[str]:
-        text = (DEPLOY / "haproxy.cfg").read_text()
+        text = self._read("haproxy.cfg", nodes)
         text = self._put(text, r"^( +bind) :80$", rf"\1 127.0.0.1:{self.port}")
         text = self._put(
             text, r"# bind :443 ssl crt /\S+\.pem", f"bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem"
@@ -291,6 +306,38 @@ def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, re
             while (frame := listener.frame())["type"] != "push":
                 assert frame["type"] == "heartbeat", frame
             assert frame["text"] == "back"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_listeners_are_back_soon_after_a_rolling_restart(make_server, redis, before, name):
+    """Listeners only: a push that succeeds would tell nginx that a node is back, and hide that joining does not."""
+    options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"], "drain": DRAIN, "heartbeat": 5}
+    servers: list[Server] = [make_server(**options) for _ in range(3)]
+    balancer = before(name, *[(server.port, server.admin_port) for server in servers])
+    transports = ("websocket", "stream", "events", "poll")
+    visitors = [Visitor(balancer, transports[number % 4], number) for number in range(120)]
+    for visitor in visitors:
+        visitor.start()
+
+    def present() -> float:
+        return sum(map(joined, servers))
+
+    try:
+        eventually(lambda: present() == len(visitors), 20)
+        assert min(map(joined, servers)) > 0, "each node has some of them"
+        for server in servers:
+            began = time.monotonic()
+            server.stop()
+            server.start()
+        # A poller between two polls is not counted, so 95 % is as good as all.
+        eventually(lambda: present() >= 0.95 * len(visitors), began + DRAIN + 3 - time.monotonic())
+    finally:
+        for visitor in visitors:
+            visitor.leaving = True
+        balancer.stop()  # ends their connections
+        for visitor in visitors:
+            visitor.join(20)
+    assert not any(visitor.is_alive() for visitor in visitors)
 
 
 # systemd.
