@@ -94,7 +94,7 @@ test: tools lint js suite
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN)
 
 # What is measured is installed into a venv of its own, as a user has it, and not the checkout.
-BENCH := env -u PYTHONPATH bench/.build/venv/bin/python bench/run.py
+BENCH := env -u PYTHONPATH bench/.build/venv/bin/python -m bench.speed
 CHOICE := $(if $(SERVERS),--servers $(SERVERS))
 MEASURE := $(CHOICE) $(if $(WORKS),--works $(WORKS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
@@ -113,8 +113,8 @@ bench-nodes:
 
 soak:
 	@bench/setup cometify redis
-	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.soak $(if $(MINUTES),--minutes $(MINUTES))
-	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.faults $(if $(ROUNDS),--rounds $(ROUNDS))
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.soak $(if $(MINUTES),--minutes $(MINUTES))
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.faults $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:
 	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers

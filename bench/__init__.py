@@ -1,1 +1,1 @@
-"""The benchmark: Cometify and its peers, measured by turns in one run."""
+"""Measurements and campaigns: speed beside peers, nodes that share a Redis, faults and soak."""

@@ -16,7 +16,7 @@ import pytest
 
 import cometify
 import tests.hypothesis_profiles  # noqa: F401 - the same examples for every test, alone and with others
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from tests.wire import API_KEY, API_SECRET, Client
 
 TWISTD = [str(Path(sys.executable).parent / "twistd")]

@@ -10,12 +10,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from bench import documents, generator, machine
-from bench.cli import say
 from bench.nodes import works
 from bench.nodes.works import Figures
-from bench.process import raise_file_limit
-from bench.servers.server import BUILD, HERE
+from bench.rig import machine
+from bench.rig.server_process import raise_file_limit
+from bench.speed import documents, generator
+from bench.speed.cli import say
+from bench.speed.servers.server import BUILD, HERE
 
 Work = Callable[[Path, Path], Coroutine[Any, Any, Figures]]
 Measured = dict[str, dict[str, list[float]]]

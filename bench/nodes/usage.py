@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.faults.redis import Redis, ask, info
+from bench.rig.redis import Redis, ask, info
 
 _OURS = frozenset(("info", "ping", "flushall", "config|resetstat"))
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench import wire
-from bench.faults.listener import Place
-from bench.faults.node import Node
-from bench.faults.page import Group, Page
-from bench.faults.redis import Redis
-from bench.faults.transports import websocket
+from bench.campaigns.faults.listener import Place
 from bench.nodes import usage
-from bench.servers.cometify import KEY, SECRET
-from bench.servers.server import BUILD
+from bench.rig import wire
+from bench.rig.node import Node
+from bench.rig.page import Group, Page
+from bench.rig.redis import Redis
+from bench.rig.transports import websocket
+from bench.speed.servers.cometify import KEY, SECRET
+from bench.speed.servers.server import BUILD
 
 Figures = dict[str, float]
 _TEXT = 100

@@ -1,7 +1,7 @@
 """What is said of a measurement of nodes that share a Redis."""
 
-from bench import documents
 from bench.nodes.__main__ import document, table
+from bench.speed import documents
 
 MEASURED = {"pushing, 1 node": {"pushes/s": [2000.4, 3000.0, 2500.2]}, "latency": {"p50, ms": [0.5, 0.75, 12.25]}}
 FACTS = {"processor": "2 x Z80", "system": "CP/M", "kernel": "6.1", "date": "today"}

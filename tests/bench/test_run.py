@@ -6,15 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.servers import SERVERS
+from bench.speed.servers import SERVERS
 from tests.conftest import PYTHONPATH
-
-RUN = Path(__file__).parent.parent.parent / "bench/run.py"
 
 
 def bench(*arguments):
     return subprocess.run(
-        [sys.executable, RUN, "--bin", Path(sys.executable).parent, *arguments],
+        [sys.executable, "-m", "bench.speed", "--bin", Path(sys.executable).parent, *arguments],
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from bench import capacity, chart, documents, report
-from bench.capacity import Use
-from bench.generator import Measurement
-from bench.report import Run
-from bench.soak.growth import Sample, growth
-from bench.summary import Summary
-from bench.works import WORKS
+from bench.campaigns.soak.growth import Sample, growth
+from bench.speed import capacity, chart, documents, report
+from bench.speed.capacity import Use
+from bench.speed.generator import Measurement
+from bench.speed.report import Run
+from bench.speed.summary import Summary
+from bench.speed.works import WORKS
 
 
 def measurement(server, work, cpu, number=1, **more):

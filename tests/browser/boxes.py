@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from select import select
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from tests.browser.engine import end, find
 from tests.browser.proxy import Proxy
 from tests.wire import Connection, eventually

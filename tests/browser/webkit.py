@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from typing import Any
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from tests.browser.engine import Engine, Tab, end, find
 from tests.wire import eventually
 

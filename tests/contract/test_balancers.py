@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from cometify.config.settings import Settings
 from cometify.runtime.supervisor import GRACE
 from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate

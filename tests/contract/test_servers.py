@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from cometify.config.settings import SettingsError, load
 from cometify.runtime.ports import endpoint_of
 from tests.conftest import Server, assert_clean, make_certificate

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bench.faults.faults import FAULTS, SHORT
-from bench.faults.rounds import run_all
+from bench.campaigns.faults.faults import FAULTS, SHORT
+from bench.campaigns.faults.rounds import run_all
 from tests.conftest import PYTHONPATH, TWISTD
 
 

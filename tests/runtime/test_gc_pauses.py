@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from cometify.runtime.gc_pauses import LONG, Aside
 from tests.conftest import Server, assert_clean, make_certificate
 from tests.wire import API_KEY, Connection

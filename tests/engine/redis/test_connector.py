@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.ports import free_ports
+from bench.rig.ports import free_ports
 from tests.conftest import PYTHONPATH, Server, assert_clean
 from tests.redis import RedisConnection, RedisServer
 from tests.wire import Connection, eventually, form, request_bytes, secure

@@ -1,0 +1,1 @@
+"""Cometify and its peers, measured by turns in one run."""

@@ -1,0 +1,8 @@
+"""Measure Cometify and its peers by turns: python -m bench.speed --bin .venv/bin [--quick] [--out DIR]; see README.md."""
+
+import sys
+
+from bench.speed.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
