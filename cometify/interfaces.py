@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
 from cometify.core.push import Draft, Push, Receipt
-from cometify.core.quota import Household
+from cometify.core.quota import ClientKey
 from cometify.core.ring import Channel, RingBuffer
 
 
@@ -28,7 +28,7 @@ class ILost(Protocol):
 
 
 @attrs.frozen
-class Stock:
+class EngineStats:
     """What an engine has now: `pushes` kept, the `bytes` of their frames, and how many channels it follows."""
 
     pushes: int
@@ -40,7 +40,7 @@ class IEngine(Protocol):
     """What keeps pushes, and numbers them: positions grow strictly over all identifiers of an account."""
 
     @property
-    def places(self) -> "IPlaces | None":
+    def slots(self) -> "ISlots | None":
         """What counts places over all nodes; None if there is only this one."""
 
     def start(self) -> None:
@@ -77,13 +77,13 @@ class IEngine(Protocol):
     def follows(self, channel: Channel) -> bool:
         """Whether the channel costs nothing more to follow."""
 
-    def mark(self, api_key: str) -> int:
+    def watermark(self, api_key: str) -> int:
         """The time of the account: everything up to it has been announced, and no later push gets it or less."""
 
-    def look(self, channel: Channel) -> RingBuffer | None:
+    def peek(self, channel: Channel) -> RingBuffer | None:
         """What this process has of a channel now, for who looks into the server; not to be changed, nor to be kept."""
 
-    def stock(self) -> Stock:
+    def stats(self) -> EngineStats:
         """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
 
     def expire(self) -> None:
@@ -94,21 +94,21 @@ class IEngine(Protocol):
         """Whether pushes are taken and listeners can join."""
 
 
-class IPlaces(Protocol):
+class ISlots(Protocol):
     """The places of an address's listeners, counted over all nodes."""
 
-    def watch(self, moved: Callable[[Household, str], None]) -> None:
+    def watch(self, moved: Callable[[ClientKey, str], None]) -> None:
         """Have `moved(household, listener)` called when a listener that has a place here takes it at another node."""
 
     def name(self, number: int) -> str:
         """An id for a listener that has none of its own, which no other node gives."""
 
-    def take(self, household: Household, account: Account, listener: str) -> Deferred[None]:
+    def take(self, client_key: ClientKey, account: Account, listener: str) -> Deferred[None]:
         """Give a place to a listener, wherever it had one before. Fails with `Refused`: too_many_listeners,
         engine_unavailable.
         """
 
-    def leave(self, household: Household, listener: str) -> None:
+    def leave(self, client_key: ClientKey, listener: str) -> None:
         """The listener is gone from here."""
 
 

@@ -11,7 +11,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from cometify.app.service import Cometify
-from cometify.config.redis_url import Location
+from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.identifier import Identifier
@@ -62,7 +62,7 @@ class World:
         if self.redis is not None:
             self.reactor = SocketReactor(self._tell_time)
             self.database = len(self.made) if beside is None else beside.database
-            settings["redis"] = Location(path=self.redis.path, database=self.database)
+            settings["redis"] = RedisURL(path=self.redis.path, database=self.database)
         self.made.append(self)
         self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
         if beside is not None:

@@ -57,7 +57,7 @@ class Inspector:
 
     def channel(self, channel: Channel) -> dict[str, Any]:
         """Who listens to one identifier here, those together who are owed the same, and the last pushes to it."""
-        ring = self.engine.look(channel)
+        ring = self.engine.peek(channel)
         pushes: Iterable[Push] = () if ring is None else islice(ring.latest(), MOST_PUSHES)
         return {
             "version": __version__,
@@ -88,7 +88,7 @@ def _kept(ring: RingBuffer | None) -> dict[str, Any]:
 def _view(view: View, secret: bool) -> dict[str, Any]:
     names = [ring.channel[1] for ring, _secret in view.sources]
     return {
-        "transport": view.form.name,
+        "transport": view.encoding.name,
         "secret": secret,
         "count": view.members,
         "behind": view.members - len(view.live),

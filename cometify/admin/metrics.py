@@ -15,20 +15,20 @@ from prometheus_client.registry import Collector
 from cometify import __version__
 from cometify.core import errors, frames
 from cometify.core.histogram import BOUNDS, Histogram
-from cometify.delivery.fanout import Sweep
-from cometify.delivery.heartbeats import Pulse
+from cometify.delivery.fanout import FanOut
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
 from cometify.interfaces import IEngine
-from cometify.membership.membership import Joining
-from cometify.runtime.reactor_lag import Lateness
+from cometify.membership.membership import Membership
+from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.push import PushEndpoint
 
 OPENMETRICS = "application/openmetrics-text"
 
 # These are there from the start: Prometheus sees no increase in what appears with its first value.
-_TRANSPORTS = [form.name for form in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL)]
+_TRANSPORTS = [encoding.name for encoding in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL)]
 _PUSH_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.ENGINE_UNAVAILABLE)]
 _JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
@@ -40,11 +40,11 @@ class Figures(Collector):
 
     engine: IEngine
     registry: Registry
-    sweep: Sweep
-    pulse: Pulse
-    joining: Joining
+    fan_out: FanOut
+    heartbeats: HeartbeatWheel
+    membership: Membership
     push: PushEndpoint
-    lateness: Lateness
+    reactor_lag: ReactorLag
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Which Cometify this is; always 1.", {__version__: 1}, "version")
@@ -53,57 +53,61 @@ class Figures(Collector):
         yield from self._of_the_sweep()
 
     def _of_pushes(self) -> Iterator[Metric]:
-        push, stock = self.push, self.engine.stock()
+        push, stats = self.push, self.engine.stats()
         yield _counter("pushes_accepted", "Pushes that were accepted.", push.accepted)
         yield _counter(
             "pushes_refused", "Pushes that were refused, by the code told.", _all(_PUSH_CODES, push.refused), "code"
         )
-        yield _gauge("kept_pushes", "Pushes kept for replay.", stock.pushes)
-        yield _gauge("kept_bytes", "Bytes of the pushes kept for replay.", stock.bytes)
-        yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stock.followed)
+        yield _gauge("kept_pushes", "Pushes kept for replay.", stats.pushes)
+        yield _gauge("kept_bytes", "Bytes of the pushes kept for replay.", stats.bytes)
+        yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stats.followed)
 
     def _of_listeners(self) -> Iterator[Metric]:
-        joining = self.joining
+        membership = self.membership
         yield _gauge(
             "listeners", "Listeners that have joined.", _all(_TRANSPORTS, self.registry.listeners()), "transport"
         )
         yield _gauge(
-            "listeners_stalled", "Listeners for whom something waits that they do not read.", self.pulse.stalled
+            "listeners_stalled", "Listeners for whom something waits that they do not read.", self.heartbeats.stalled
         )
         yield _counter(
             "listeners_joined",
             "Listeners that joined; a poll joins each time.",
-            _all(_TRANSPORTS, joining.joined),
+            _all(_TRANSPORTS, membership.joined),
             "transport",
         )
         yield _counter(
             "listeners_refused",
             "Listeners that asked to join and were refused, by the code told.",
-            _all(_JOIN_CODES, joining.refused),
+            _all(_JOIN_CODES, membership.refused),
             "code",
         )
         yield _counter(
             "listeners_ended",
             "Listeners that had joined and were sent away, by the code told (too_slow: one that did not read).",
-            _all(_END_CODES, joining.ended),
+            _all(_END_CODES, membership.ended),
             "code",
         )
 
     def _of_the_sweep(self) -> Iterator[Metric]:
-        sweep = self.sweep
+        fan_out = self.fan_out
         yield _counter(
             "deliveries",
             "Pushes written to listeners, each counted once for each listener, replay included.",
-            sweep.deliveries,
+            fan_out.deliveries,
         )
-        yield _counter("gaps", "Gaps told to listeners: something that they asked for may be lost to them.", sweep.gaps)
-        yield _counter("heartbeats", "Heartbeats sent because it was time, not to end a replay.", self.pulse.beats)
+        yield _counter(
+            "gaps", "Gaps told to listeners: something that they asked for may be lost to them.", fan_out.gaps
+        )
+        yield _counter(
+            "heartbeats", "Heartbeats sent because it was time, not to end a replay.", self.heartbeats.sent_count
+        )
         yield _histogram(
             "delivery_lag_seconds",
             "How long the oldest push of a round had waited when all live listeners of the same pushes had it.",
-            sweep.lag,
+            fan_out.lag,
         )
-        yield _histogram("reactor_lag_seconds", "How late a timer ran that is due once a second.", self.lateness.late)
+        yield _histogram("reactor_lag_seconds", "How late a timer ran that is due once a second.", self.reactor_lag.lag)
 
 
 def _all(names: Iterable[str], figures: Mapping[str, int]) -> Mapping[str, int]:

@@ -26,7 +26,7 @@ from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange, Headers
 from cometify.http.site import Endpoint
-from cometify.runtime.supervisor import Supervisor, Worker
+from cometify.runtime.supervisor import Supervisor, WorkerProcess
 
 PATIENCE = 1
 """Seconds in which a worker must have answered."""
@@ -66,7 +66,7 @@ class _Question(Protocol):
 
 
 @defer.inlineCallbacks
-def _ask(reactor: Any, worker: Worker, path: bytes) -> Generator["defer.Deferred[Any]", Any, Told]:
+def _ask(reactor: Any, worker: WorkerProcess, path: bytes) -> Generator["defer.Deferred[Any]", Any, Told]:
     factory = Factory()
     factory.noisy = False
     factory.protocol = partial(_Question, path)
@@ -82,7 +82,7 @@ class Workers:
     reactor: Any
     supervisor: Supervisor
 
-    def _each(self, path: bytes) -> "dict[Worker, defer.Deferred[Told | None]]":
+    def _each(self, path: bytes) -> "dict[WorkerProcess, defer.Deferred[Told | None]]":
         return {
             worker: _ask(self.reactor, worker, path)
             .addTimeout(PATIENCE, self.reactor)
@@ -90,7 +90,7 @@ class Workers:
             for worker in self.supervisor.workers
         }
 
-    def ask(self, path: bytes) -> "defer.Deferred[dict[Worker, Told | None]]":
+    def ask(self, path: bytes) -> "defer.Deferred[dict[WorkerProcess, Told | None]]":
         """What each worker answers; None of one that is not there, or has not answered in time."""
         asked = self._each(path)
         return defer.gatherResults(asked.values()).addCallback(lambda told: dict(zip(asked, told, strict=True)))
@@ -118,7 +118,7 @@ class Workers:
 class _Gathered(Collector):
     """The figures of all workers and of the supervisor, each family once."""
 
-    def __init__(self, told: Mapping[Worker, Told | None]) -> None:
+    def __init__(self, told: Mapping[WorkerProcess, Told | None]) -> None:
         self._families: dict[str, Metric] = {}
         for worker, answer in told.items():
             if answer is not None:
@@ -142,7 +142,7 @@ class _Gathered(Collector):
         return iter(self._families.values())
 
 
-def _of_workers(told: Mapping[Worker, Told | None]) -> Iterator[Metric]:
+def _of_workers(told: Mapping[WorkerProcess, Told | None]) -> Iterator[Metric]:
     up = GaugeMetricFamily("cometify_worker_up", "Whether a worker answers.", labels=["worker"])
     deaths = CounterMetricFamily(
         "cometify_worker_deaths", "Processes of a worker that have died and were replaced.", labels=["worker"]
@@ -185,7 +185,7 @@ class WorkersInspect(Endpoint):
         told.addCallback(self._answer, request).addErrback(self.failed, request)
 
     @staticmethod
-    def _answer(told: Mapping[Worker, Told | None], request: Exchange) -> None:
+    def _answer(told: Mapping[WorkerProcess, Told | None], request: Exchange) -> None:
         processes = []
         for worker, answer in told.items():
             if answer is not None and answer[0] == 200:

@@ -22,23 +22,23 @@ from cometify.app import banner
 from cometify.app.options import Options
 from cometify.config.accounts import Accounts
 from cometify.config.settings import DEFAULT_FILE, Settings, SettingsError, doubts, need_a_restart
-from cometify.core.quota import Census
-from cometify.delivery.fanout import Sweep
-from cometify.delivery.heartbeats import Pulse
+from cometify.core.quota import Quota
+from cometify.delivery.fanout import FanOut
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
-from cometify.delivery.token_expiry import Expiry
+from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.clock import engine_clock
 from cometify.engine.memory import MemoryEngine
 from cometify.http.site import Site
 from cometify.interfaces import IEngine
-from cometify.membership.membership import Joining
-from cometify.runtime.epoll_loop import Turn, shorten
+from cometify.membership.membership import Membership
+from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.ports import Ports, public_endpoints
-from cometify.runtime.reactor_lag import Lateness
+from cometify.runtime.reactor_lag import ReactorLag
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.tcp import EagerPort, EagerReactor
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
 
@@ -49,8 +49,9 @@ EXPIRE_EVERY = 5
 
 
 class Cometify(MultiService):
-    """A server, of which nothing listens yet. `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `turn`:
-    the reactor's, where it is not its own.
+    """A server of which nothing listens yet.
+
+    `clock`: the engine's, in microseconds. `wall`: Unix seconds, as set. `loop_hooks`: those of a reactor that has them.
     """
 
     def __init__(
@@ -59,42 +60,42 @@ class Cometify(MultiService):
         reactor: Any,
         clock: Callable[[], int],
         wall: Callable[[], float] = time.time,
-        turn: Turn | None = None,
+        loop_hooks: LoopHooks | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts)
-        turn = turn or Turn(reactor.callLater)
-        self.sweep = Sweep(turn.soon)
-        self.registry = Registry(self.sweep.wake, self.sweep.bring)
+        loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
+        self.fan_out = FanOut(loop_hooks.call_soon)
+        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
         self.engine = self._make_engine(clock)
-        self.census = Census(None if self.engine.places is None else self.engine.places.leave)
-        self.pulse = Pulse(settings.heartbeat)
-        self.expiry = Expiry(reactor.callLater, wall)
-        self.joining = Joining(
-            self.engine, self.registry, self.census, self.sweep, self.pulse, self.expiry, reactor.seconds
+        self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
+        self.heartbeats = HeartbeatWheel(settings.heartbeat)
+        self.token_expiry = TokenExpiry(reactor.callLater, wall)
+        self.membership = Membership(
+            self.engine, self.registry, self.quota, self.fan_out, self.heartbeats, self.token_expiry, reactor.seconds
         )
-        self._node = node = Node(
+        self._context = context = Context(
             self.accounts,
-            self.joining,
-            self.sweep,
-            self.pulse,
+            self.membership,
+            self.fan_out,
+            self.heartbeats,
             settings.trusted_proxies,
             reactor.callLater,
             reactor.seconds,
         )
         self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
-        self.http = Site(Root(self.push, node, reactor), reactor, turn.outbox)
-        self.websocket = Site(WebSocketRoot(node, reactor), reactor)
-        self.lateness = Lateness(reactor)
-        self.lateness.setServiceParent(self)
+        self.http = Site(Root(self.push, context, reactor), reactor, loop_hooks.write_batch)
+        self.websocket = Site(WebSocketRoot(context, reactor), reactor)
+        self.reactor_lag = ReactorLag(reactor)
+        self.reactor_lag.setServiceParent(self)
         self.figures = Figures(
-            self.engine, self.registry, self.sweep, self.pulse, self.joining, self.push, self.lateness
+            self.engine, self.registry, self.fan_out, self.heartbeats, self.membership, self.push, self.reactor_lag
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
         self.admin = Site(AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures), inspect), reactor)
-        ticks = (self.pulse.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
+        ticks = (self.heartbeats.tick, self.http.idle.tick, self.websocket.idle.tick, self.admin.idle.tick)
         self._every = [(1, task.LoopingCall(tick)) for tick in ticks]
         self._every.append((EXPIRE_EVERY, task.LoopingCall(self._expire)))
 
@@ -115,7 +116,7 @@ class Cometify(MultiService):
 
     def _expire(self) -> None:
         self.engine.expire()
-        self.census.expire(self._reactor.seconds())
+        self.quota.expire(self._reactor.seconds())
 
     def startService(self) -> None:
         super().startService()
@@ -145,7 +146,7 @@ class Cometify(MultiService):
     def change_accounts(self, settings: Settings) -> None:
         """From now on the accounts are those of `settings`; the listeners of the others notice nothing."""
         self.accounts.replace(settings.accounts)
-        self.joining.accounts_changed(self.accounts)
+        self.membership.accounts_changed(self.accounts)
 
     def _spread(self) -> int:
         """After how many milliseconds a listener comes back: not all at once."""
@@ -155,22 +156,22 @@ class Cometify(MultiService):
     def drain(self) -> Generator["defer.Deferred[None]", Any, None]:
         """Send everybody away and take nothing more. Fires when all are gone, or after the time that there is for it."""
         self.push.draining = True
-        log.info("Draining: {total} listeners are sent away", total=len(self.joining))
-        for silent in list(self._node.silent):
+        log.info("Draining: {total} listeners are sent away", total=len(self.membership))
+        for silent in list(self._context.silent):
             silent.drain(self._spread())
-        self.joining.drain(self._spread)
+        self.membership.drain(self._spread)
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(self._reactor, 0.1)  # for what was written to leave
-            if not (self._node.closing or self.push.under_way) or self._reactor.seconds() >= until:
+            if not (self._context.closing or self.push.under_way) or self._reactor.seconds() >= until:
                 return
 
 
 def build(
-    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, turn: Turn | None = None
+    settings: Settings, reactor: Any, clock: Callable[[], int] | None = None, loop_hooks: LoopHooks | None = None
 ) -> Cometify:
     """A server with its ports, to be started as a service. Raises `SettingsError`."""
-    server = Cometify(settings, reactor, clock or engine_clock(), turn=turn)
+    server = Cometify(settings, reactor, clock or engine_clock(), loop_hooks=loop_hooks)
     ports_of(server, reactor, EagerPort).setServiceParent(server)
     return server
 
@@ -208,7 +209,7 @@ def makeService(options: Options) -> MultiService:
         if settings.workers > 1:
             server = supervise(settings, reactor, greet)
         else:
-            server = build(settings, reactor, turn=shorten(reactor))
+            server = build(settings, reactor, loop_hooks=install_direct_poll(reactor))
             reactor.callWhenRunning(keep_pauses_short, reactor)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None

@@ -23,7 +23,7 @@ from zope.interface import implementer
 from cometify.app.service import Cometify, ports_of
 from cometify.config.settings import Settings, SettingsError, read_table
 from cometify.engine.clock import engine_clock
-from cometify.runtime.epoll_loop import shorten
+from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.ports import Ports
 from cometify.runtime.tcp import SharedPort
@@ -36,7 +36,7 @@ PATIENCE = 2
 
 
 @implementer(IReadDescriptor)
-class Worker:
+class SupervisorPipe:
     """Reads the standard input, and does what it says."""
 
     def __init__(self, reactor: Any) -> None:
@@ -79,7 +79,7 @@ class Worker:
             self._fail(error)
 
     def _begin(self, settings: Settings) -> Cometify:
-        server = Cometify(settings, self._reactor, engine_clock(), turn=shorten(self._reactor))
+        server = Cometify(settings, self._reactor, engine_clock(), loop_hooks=install_direct_poll(self._reactor))
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
@@ -117,7 +117,7 @@ def main() -> int:
     # becomes an event as well.
     out = os.fdopen(os.dup(OUTPUT), "w", buffering=1, encoding="utf-8")
     globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
-    worker = Worker(reactor)
+    worker = SupervisorPipe(reactor)
     reactor.callWhenRunning(reactor.addReader, worker)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()

@@ -14,7 +14,7 @@ FORMS = (
 
 
 @attrs.frozen
-class Location:
+class RedisURL:
     """`hosts`: (name, port) of the Redis, or of its Sentinels if `service` names what they watch. `path`: of a Unix socket.
 
     `ca`: a file of the certificates that TLS is verified by, None for the system's.
@@ -38,7 +38,7 @@ class Location:
         return f"{self.service} of the Sentinels {where}" if self.service else where
 
 
-def read_location(text: object) -> Location:
+def read_redis_url(text: object) -> RedisURL:
     """Raises `ValueError`, saying what is wrong; never with the password in it."""
     if not isinstance(text, str):
         raise ValueError(f"must be a URL: {FORMS}")  # noqa: TRY004 - one kind of error for whoever reads settings
@@ -56,7 +56,7 @@ def read_location(text: object) -> Location:
         raise ValueError(f"knows no option {unknown[0]}: there are db, ca and sentinel_password")
     username, password = _credentials(url)
     path, service, database = _split_path(url, options.get("db"))
-    return Location(
+    return RedisURL(
         hosts=() if path else _hosts(url, SENTINEL_PORT if service else PORT),
         path=path,
         service=service,

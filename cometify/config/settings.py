@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from cometify.config.redis_url import Location, read_location
+from cometify.config.redis_url import RedisURL, read_redis_url
 from cometify.core.account import Account
 
 DEFAULT_FILE = "cometify.toml"
@@ -40,7 +40,7 @@ class Settings:
     websocket: tuple[str, ...] = ("tcp:2323",)
     admin: str = "tcp:8082:interface=127.0.0.1"
     trusted_proxies: tuple[Any, ...] = ()
-    redis: Location | None = None
+    redis: RedisURL | None = None
     """Where pushes are kept, and what makes several nodes one service; None: in memory."""
     redis_wait: int = 0
     """Replicas of Redis that must have a push before its publisher is answered."""
@@ -117,7 +117,7 @@ def doubts(settings: Settings) -> Iterator[str]:
             yield f"account {account.api_key}: its API secret has fewer than {SHORT} characters and can be guessed; {MAKE_ONE}"
 
 
-def check_authority(redis: Location) -> None:
+def check_authority(redis: RedisURL) -> None:
     """Whether there are the certificates by which Redis is to be verified. Raises `SettingsError`."""
     try:
         ssl.create_default_context(cafile=redis.ca)
@@ -135,7 +135,7 @@ def as_table(settings: Settings) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name in _TOP:
         value = getattr(settings, name)
-        if isinstance(value, Location):
+        if isinstance(value, RedisURL):
             table[name] = value.url
         elif value is not None:
             table[name] = list(map(str, value)) if isinstance(value, tuple) else value
@@ -261,7 +261,7 @@ _TOP: dict[str, Callable[[Any], Any]] = {
     "websocket": _strings(0),
     "admin": _string,
     "trusted_proxies": _networks,
-    "redis": read_location,
+    "redis": read_redis_url,
     "redis_wait": _whole(0, 100),
     "heartbeat": _whole(1, 300),
     "drain": _whole(0, 3600),

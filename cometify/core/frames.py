@@ -122,7 +122,7 @@ def _in_chunks(plain: Callable[[bytes, int | None], bytes]) -> Callable[[bytes, 
 
 
 @attrs.frozen(eq=False)
-class Form:
+class Encoding:
     """How a transport carries a frame. `once`: the answer ends with the first write, so a heartbeat closes it.
     `chunked`: each frame is a chunk of HTTP's. `deflates`: large pushes go deflated.
     """
@@ -145,10 +145,10 @@ class Form:
         return self.encode(push.frame, push.position)
 
 
-WEBSOCKET = Form("websocket", _as_websocket)
-WEBSOCKET_DEFLATED = Form("websocket", _as_websocket, deflates=True)
-STREAM = Form("stream", _in_chunks(_as_line), chunked=True)
-STREAM_UNCHUNKED = Form("stream", _as_line)
-EVENTS = Form("events", _in_chunks(_as_event), chunked=True)
-EVENTS_UNCHUNKED = Form("events", _as_event)
-POLL = Form("poll", _as_line, once=True)
+WEBSOCKET = Encoding("websocket", _as_websocket)
+WEBSOCKET_DEFLATED = Encoding("websocket", _as_websocket, deflates=True)
+STREAM = Encoding("stream", _in_chunks(_as_line), chunked=True)
+STREAM_UNCHUNKED = Encoding("stream", _as_line)
+EVENTS = Encoding("events", _in_chunks(_as_event), chunked=True)
+EVENTS_UNCHUNKED = Encoding("events", _as_event)
+POLL = Encoding("poll", _as_line, once=True)

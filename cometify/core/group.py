@@ -73,7 +73,7 @@ class Group:
 
 
 @attrs.frozen
-class Ask:
+class ListenRequest:
     """What one listener asks to listen to: its groups, and its own id if it has one."""
 
     groups: tuple[Group, ...]
@@ -100,12 +100,12 @@ class Ask:
 _IS_KEYED, _BEGINS_NOW = attrgetter("is_keyed"), attrgetter("begins_now")  # half the time of generators
 
 
-def ask_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> Ask:
+def listen_request_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> ListenRequest:
     """One group out of a query. `resume` (Last-Event-ID) wins over `position`. Raises `Refused`."""
     identifiers, secure_key, token, position, listener = [_only(parameters, name) for name in _PARAMETERS]
     after = read_integer(resume, "Last-Event-ID", MAX_EXACT) if resume else position
     group = _group(names_from_query(identifiers or ""), secure_key, token, after)
-    return Ask((group,), _listener_id(listener))
+    return ListenRequest((group,), _listener_id(listener))
 
 
 _PARAMETERS = ("identifiers", "secureKey", "token", "position", "listener")
@@ -121,7 +121,7 @@ def _only(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
     return given[0] or None if given else None
 
 
-def ask_from_frame(data: bytes) -> Ask:
+def listen_request_from_frame(data: bytes) -> ListenRequest:
     """The groups out of a `listen` frame. Raises `Refused`."""
     frame = read_json(data, errors.INVALID_PARAMETER)
     if not isinstance(frame, dict) or frame.get("type") != "listen":
@@ -142,7 +142,7 @@ def ask_from_frame(data: bytes) -> Ask:
             errors.INVALID_PARAMETER,
             f"identifiers: at most {MAX_IDENTIFIERS} over all groups can be listened to at once, {total} were given.",
         )
-    return Ask(groups, _listener_id(frame.get("listener")))
+    return ListenRequest(groups, _listener_id(frame.get("listener")))
 
 
 def _group_from_json(group: dict[str, Any]) -> Group:

@@ -18,7 +18,7 @@ _NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @attrs.frozen
-class Seal:
+class SignedRequest:
     """The three headers as sent, and what of the request they sign: `path` as sent, without the query; `body` whole."""
 
     method: bytes
@@ -29,45 +29,54 @@ class Seal:
     signature: str = attrs.field(repr=False)
 
 
-def hmac_hex(api_secret: str, seal: Seal) -> str:
+def hmac_hex(api_secret: str, signed_request: SignedRequest) -> str:
     """What signs a request: the hex of HMAC-SHA256(apiSecret, "v2", method, path, timestamp, nonce, sha256hex(body))."""
-    return _hmac_hex(api_secret, _signed(seal))
+    return _hmac_hex(api_secret, _signed(signed_request))
 
 
 def _hmac_hex(api_secret: str, signed: bytes) -> str:
     return hmac.digest(api_secret.encode(), signed, hashlib.sha256).hex()
 
 
-def _signed(seal: Seal) -> bytes:
+def _signed(signed_request: SignedRequest) -> bytes:
     """Six lines, the last without an end."""
-    digest = hashlib.sha256(seal.body).hexdigest()
-    return b"\n".join([b"v2", seal.method, seal.path, seal.timestamp.encode(), seal.nonce.encode(), digest.encode()])
+    digest = hashlib.sha256(signed_request.body).hexdigest()
+    return b"\n".join(
+        [
+            b"v2",
+            signed_request.method,
+            signed_request.path,
+            signed_request.timestamp.encode(),
+            signed_request.nonce.encode(),
+            digest.encode(),
+        ]
+    )
 
 
-def check_seal(account: Account | None, seal: Seal, now: float) -> None:
+def check_signed_request(account: Account | None, signed_request: SignedRequest, now: float) -> None:
     """Check a signature and its time. `account` is None if there is none of this API key; `now`: the wall clock, in seconds.
 
     Raises `Refused`: invalid_parameter, not_authorized.
     """
-    if not _TIMESTAMP.fullmatch(seal.timestamp):
+    if not _TIMESTAMP.fullmatch(signed_request.timestamp):
         raise errors.Refused(errors.INVALID_PARAMETER, f"{TIMESTAMP} must be Unix seconds, in digits only.")
-    if not _NONCE.fullmatch(seal.nonce):
+    if not _NONCE.fullmatch(signed_request.nonce):
         raise errors.Refused(
             errors.INVALID_PARAMETER,
             f"{NONCE} must be 16 to 64 of A-Z, a-z, 0-9, _ and -, made at random for each request.",
         )
     # Always two secrets are tried, so that the time tells nothing.
     secrets = (account or STRANGER).api_secrets
-    signed = _signed(seal)
+    signed = _signed(signed_request)
     expected = [_hmac_hex(secret, signed) for secret in (secrets[0], secrets[-1])]
-    if not md5_signature.same(seal.signature, expected) or account is None:
+    if not md5_signature.same(signed_request.signature, expected) or account is None:
         raise errors.Refused(
             errors.NOT_AUTHORIZED,
             f"The API key is unknown or {SIGNATURE} does not match: it is the hex of HMAC-SHA256(apiSecret, "
             r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + sha256hex(body)), over the path '
             "without the query and the bytes of the body exactly as they are sent.",
         )
-    off = int(seal.timestamp) - now
+    off = int(signed_request.timestamp) - now
     if not -MOST_OFF < off <= MOST_OFF:  # a nonce is forgotten in the moment in which the last of both ends
         raise errors.Refused(
             errors.NOT_AUTHORIZED,

@@ -18,7 +18,7 @@ from enum import Enum, auto
 import attrs
 
 from cometify.core.errors import Refused
-from cometify.core.frames import Form, gap_frame
+from cometify.core.frames import Encoding, gap_frame
 from cometify.core.group import Wants
 from cometify.core.join_plan import Filters
 from cometify.core.push import Push
@@ -38,16 +38,16 @@ _NOTHING: Mapping[str, tuple[int, int]] = {}
 
 
 @attrs.define(eq=False)
-class Arrears:
+class Backlog:
     """What a listener that is not live has besides its cursor.
 
-    `greeting`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. For each identifier
+    `preamble`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. For each identifier
     `unwanted` has up to where public and secret pushes are not wanted, so that their loss is none, and `told` up to where
     their loss was told. Two, because who asks again has been told what it was told, but may want more than it did.
     `replaying`: a heartbeat ends it.
     """
 
-    greeting: bytes = b""
+    preamble: bytes = b""
     lost: AbstractSet[str] = frozenset()
     unwanted: Mapping[str, tuple[int, int]] = _NOTHING
     told: Mapping[str, tuple[int, int]] = _NOTHING
@@ -66,17 +66,17 @@ class Listener:
     live it is `elsewhere`.
     """
 
-    __slots__ = ("arrears", "beat_at", "beat_from", "cursor", "filters", "past", "send", "state", "view")
+    __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")
 
-    form: Form
+    encoding: Encoding
 
     def __init__(self) -> None:
         self.state = State.BEHIND
         self.cursor = 0
-        self.past = 0  # up to where it had all when it went live, or had a heartbeat
+        self.sent_up_to = 0  # up to where it had all when it went live, or had a heartbeat
         self.view: View | None = None
         self.filters: Filters | None = None
-        self.arrears: Arrears | None = None
+        self.backlog: Backlog | None = None
         self.beat_at = -1  # the pulse's own, as beat_from is
         self.beat_from = 0
         self.send: Callable[[bytes], int | None] = elsewhere
@@ -86,7 +86,7 @@ class Listener:
         raise NotImplementedError
 
     def hold(self, rest: bytes) -> None:
-        """Keep `rest` and write it as soon as possible; `sweep.bring` when that is done."""
+        """Keep `rest` and write it as soon as possible; `fan_out.catch_up` when that is done."""
         raise NotImplementedError
 
     def unread(self) -> int:
@@ -131,19 +131,19 @@ class Listener:
         """The next write of one that is behind."""
         view = self.view
         assert view is not None
-        arrears = self.arrears
-        if arrears is None and self.filters is None:
+        backlog = self.backlog
+        if backlog is None and self.filters is None:
             span = view.span(self.cursor)
             if span is not None:
                 return span
-        if arrears is None:
-            arrears = self.arrears = Arrears()
-        gap = self._gap(view, arrears)
-        greeting = arrears.greeting + gap
+        if backlog is None:
+            backlog = self.backlog = Backlog()
+        gap = self._gap(view, backlog)
+        preamble = backlog.preamble + gap
         if self._wants_all(view):
-            span = view.replay(self.cursor, greeting, arrears.replaying)
+            span = view.replay(self.cursor, preamble, backlog.replaying)
         else:
-            span = view.join(self.cursor, greeting, self.wants, arrears.replaying)
+            span = view.join(self.cursor, preamble, self.wants, backlog.replaying)
         span.gap = bool(gap)
         return span
 
@@ -156,15 +156,15 @@ class Listener:
             any(want.lets_all(secret, cursor) for want in filters[ring.channel[1]]) for ring, secret in view.sources
         )
 
-    def _gap(self, view: View, arrears: Arrears) -> bytes:
-        told = arrears.told
-        lost = arrears.lost
+    def _gap(self, view: View, backlog: Backlog) -> bytes:
+        told = backlog.told
+        lost = backlog.lost
         for ring, secret in view.sources:
             if ring.lost_since(secret) <= self.cursor:
                 continue
             name = ring.channel[1]
             public_told, secret_told = told.get(name, (0, 0))
-            unwanted, secret_unwanted = arrears.unwanted.get(name, (0, 0))
+            unwanted, secret_unwanted = backlog.unwanted.get(name, (0, 0))
             if ring.floor > max(self.cursor, unwanted, public_told) or (
                 secret and ring.secret_floor > max(self.cursor, secret_unwanted, secret_told)
             ):
@@ -176,9 +176,9 @@ class Listener:
                 }
         if not lost:
             return b""
-        arrears.lost, arrears.told = frozenset(), told
+        backlog.lost, backlog.told = frozenset(), told
         names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
-        return view.form.encode(gap_frame(names), None) if names else b""
+        return view.encoding.encode(gap_frame(names), None) if names else b""
 
     def took(self, span: Span, sent: int) -> bytes:
         """`sent` bytes of `span` were written. Returns what must be held for it."""
@@ -187,35 +187,35 @@ class Listener:
             self.cursor = span.cursor
         else:
             self.cursor, rest = span.cut(sent, self.cursor)
-        if self.arrears is not None:
-            self.arrears.greeting = b""
+        if self.backlog is not None:
+            self.backlog.preamble = b""
             if span.heartbeat is not None and (sent > span.heartbeat or sent == span.size):
-                self.arrears.replaying = False
-                self.past = span.told
+                self.backlog.replaying = False
+                self.sent_up_to = span.told
         return rest
 
     @property
     def owes_nothing(self) -> bool:
         """Whether it has all that it gets."""
         assert self.view is not None
-        arrears = self.arrears
+        backlog = self.backlog
         return self.cursor >= self.view.head and (
-            arrears is None or not (arrears.replaying or arrears.greeting or arrears.lost)
+            backlog is None or not (backlog.replaying or backlog.preamble or backlog.lost)
         )
 
     @property
     def reached(self) -> int:
         """Up to where it has all that it gets: the cursor, or above it what its view may not see."""
-        return max(self.cursor, self.past)
+        return max(self.cursor, self.sent_up_to)
 
     def go_live(self) -> None:
         """It is at the head: from here on the past makes no difference, and one cursor serves for all."""
         view = self.view
         assert view is not None
         self.state = State.LIVE
-        self.past = self.reached
+        self.sent_up_to = self.reached
         self.cursor = view.head
-        self.arrears = None
+        self.backlog = None
         if self.filters is not None:
             self._settle(view)
         view.live[self] = None

@@ -20,7 +20,7 @@ NEW_IDENTIFIERS = 100
 REPLAY_BYTES = 64 * 2**20
 """Bytes of replay a minute, for each listener that an address may have."""
 
-Household = tuple[str, str]
+ClientKey = tuple[str, str]
 """(API key, address)."""
 
 
@@ -48,7 +48,7 @@ def too_many(account: Account) -> errors.Refused:
 
 
 @attrs.define(eq=False)
-class _Places:
+class _Slots:
     """`holders`: for each listener id who holds its place, None while a poller is between two polls."""
 
     holders: dict[str, object | None] = attrs.Factory(dict)
@@ -64,104 +64,104 @@ class _Spent:
     replay: int = 0
 
 
-class Census:
+class Quota:
     """Times are seconds of any clock that never goes back. `freed`: told of each place that nobody has any more."""
 
-    def __init__(self, freed: Callable[[Household, str], None] | None = None) -> None:
+    def __init__(self, freed: Callable[[ClientKey, str], None] | None = None) -> None:
         self._freed = freed
-        self._places: dict[Household, _Places] = {}
-        self._absent: deque[tuple[float, Household, str]] = deque()
-        self._spent: dict[Household, _Spent] = {}  # the longest ago that a minute began first
+        self._slots: dict[ClientKey, _Slots] = {}
+        self._absent: deque[tuple[float, ClientKey, str]] = deque()
+        self._spent: dict[ClientKey, _Spent] = {}  # the longest ago that a minute began first
 
     def __len__(self) -> int:
         """How many places are held or kept."""
-        return sum(len(places.holders) for places in self._places.values())
+        return sum(len(slots.holders) for slots in self._slots.values())
 
-    def take(self, household: Household, account: Account, listener: str, holder: object, now: float) -> object | None:
+    def take(self, client_key: ClientKey, account: Account, listener: str, holder: object, now: float) -> object | None:
         """Give a place to `holder`. Returns who held the place of this listener id until now, if anybody.
 
         Raises `Refused` (too_many_listeners), which changes nothing for those who have a place.
         """
         if self._absent:
             self._free_absent(now)
-        places = self._places.get(household)
-        if places is None:
-            places = self._places[household] = _Places()
-        if listener not in places.holders and len(places.holders) >= account.listeners_per_ip:
-            if not places.holders:
-                del self._places[household]
+        slots = self._slots.get(client_key)
+        if slots is None:
+            slots = self._slots[client_key] = _Slots()
+        if listener not in slots.holders and len(slots.holders) >= account.listeners_per_ip:
+            if not slots.holders:
+                del self._slots[client_key]
             raise too_many(account)
-        before = places.holders.get(listener)
-        places.holders[listener] = holder
-        if places.until:
-            places.until.pop(listener, None)
+        before = slots.holders.get(listener)
+        slots.holders[listener] = holder
+        if slots.until:
+            slots.until.pop(listener, None)
         return before
 
-    def has(self, household: Household, listener: str) -> bool:
+    def has(self, client_key: ClientKey, listener: str) -> bool:
         """Whether the listener has a place, be it kept for it."""
-        places = self._places.get(household)
-        return places is not None and listener in places.holders
+        slots = self._slots.get(client_key)
+        return slots is not None and listener in slots.holders
 
-    def is_held_by(self, household: Household, listener: str, holder: object) -> bool:
+    def is_held_by(self, client_key: ClientKey, listener: str, holder: object) -> bool:
         """Whether `holder` has the place of the listener."""
-        places = self._places.get(household)
-        return places is not None and places.holders.get(listener) is holder
+        slots = self._slots.get(client_key)
+        return slots is not None and slots.holders.get(listener) is holder
 
-    def remove(self, household: Household, listener: str) -> object | None:
+    def remove(self, client_key: ClientKey, listener: str) -> object | None:
         """Free the place of a listener that is elsewhere now. Returns who held it."""
-        places = self._places.get(household)
-        if places is None or listener not in places.holders:
+        slots = self._slots.get(client_key)
+        if slots is None or listener not in slots.holders:
             return None
-        holder = places.holders[listener]
-        self._free(household, places, listener)
+        holder = slots.holders[listener]
+        self._free(client_key, slots, listener)
         return holder
 
-    def leave(self, household: Household, listener: str, holder: object, keep_until: float | None = None) -> None:
+    def leave(self, client_key: ClientKey, listener: str, holder: object, keep_until: float | None = None) -> None:
         """`holder` is gone. Its place is free unless another has it by now, or until `keep_until`."""
-        places = self._places.get(household)
-        if places is None or places.holders.get(listener) is not holder:
+        slots = self._slots.get(client_key)
+        if slots is None or slots.holders.get(listener) is not holder:
             return
         if keep_until is None:
-            self._free(household, places, listener)
+            self._free(client_key, slots, listener)
         else:
-            places.holders[listener] = None
-            places.until[listener] = keep_until
-            self._absent.append((keep_until, household, listener))
+            slots.holders[listener] = None
+            slots.until[listener] = keep_until
+            self._absent.append((keep_until, client_key, listener))
 
     def expire(self, now: float) -> None:
         """Free the places of pollers that did not come again, and forget the minutes that are over."""
-        for household, spent in list(self._spent.items()):
+        for client_key, spent in list(self._spent.items()):
             if now - spent.minute < MINUTE:
                 break
-            del self._spent[household]
+            del self._spent[client_key]
         self._free_absent(now)
 
     def _free_absent(self, now: float) -> None:
         absent = self._absent
         while absent and absent[0][0] <= now:
-            until, household, listener = absent.popleft()
-            places = self._places.get(household)
-            if places is not None and places.until.get(listener) == until:
-                self._free(household, places, listener)
+            until, client_key, listener = absent.popleft()
+            slots = self._slots.get(client_key)
+            if slots is not None and slots.until.get(listener) == until:
+                self._free(client_key, slots, listener)
 
-    def _free(self, household: Household, places: _Places, listener: str) -> None:
-        del places.holders[listener]
-        places.until.pop(listener, None)
-        if not places.holders:
-            del self._places[household]
+    def _free(self, client_key: ClientKey, slots: _Slots, listener: str) -> None:
+        del slots.holders[listener]
+        slots.until.pop(listener, None)
+        if not slots.holders:
+            del self._slots[client_key]
         if self._freed is not None:
-            self._freed(household, listener)
+            self._freed(client_key, listener)
 
-    def charge(self, household: Household, account: Account, identifiers: int, now: float) -> None:
+    def charge(self, client_key: ClientKey, account: Account, identifiers: int, now: float) -> None:
         """Count the identifiers of a joining that the node did not follow yet.
 
         The API key is public, so joining is bounded. Raises `Refused` (too_many_listeners) once a minute's worth of
         them, or of replay, is used up.
         """
-        spent = self._spent.get(household)
+        spent = self._spent.get(client_key)
         if spent is None or now - spent.minute >= MINUTE:
-            self._spent.pop(household, None)
-            spent = self._spent[household] = _Spent(now)
+            self._spent.pop(client_key, None)
+            spent = self._spent[client_key] = _Spent(now)
         many = account.listeners_per_ip
         if spent.identifiers + identifiers > many * NEW_IDENTIFIERS or spent.replay >= many * REPLAY_BYTES:
             raise errors.Refused(
@@ -171,8 +171,8 @@ class Census:
             )
         spent.identifiers += identifiers
 
-    def replayed(self, household: Household, size: int) -> None:
+    def replayed(self, client_key: ClientKey, size: int) -> None:
         """So many bytes will be replayed to a listener that was charged for."""
-        spent = self._spent.get(household)
+        spent = self._spent.get(client_key)
         if spent is not None:  # or its minute is over
             spent.replay += size

@@ -8,7 +8,7 @@ from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 
 
-class Shelf:
+class AccountRings:
     """`rings`: by identifier (lower case). `kept_bytes`: of the frames in all rings.
 
     The oldest push over all rings is found by a heap that has each ring once, at the position of its oldest push or

@@ -6,14 +6,14 @@ from typing import Generic, TypeVar
 
 from cometify.core.account import SECOND
 
-RECENTLY = 10 * 60 * SECOND
+TTL = 10 * 60 * SECOND
 """How long a signature, a nonce and an Idempotency-Key are remembered, in microseconds."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class TTLMap(Generic[K, V]):
     """A mapping that forgets. `now` is microseconds of a clock that never goes back."""
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Recent(Generic[K, V]):
     def get(self, key: K, now: int) -> V | None:
         """What was remembered of the key within ten minutes."""
         when = self._when
-        while when and when[0] <= now - RECENTLY:
+        while when and when[0] <= now - TTL:
             self._forget_oldest()
         return self._values.get(key)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cometify.core.frames import Form, heartbeat_frame
+from cometify.core.frames import Encoding, heartbeat_frame
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 
@@ -29,7 +29,7 @@ SPANS = 32
 
 Source = tuple[RingBuffer, bool]
 """A ring, and whether its secret pushes are seen."""
-Key = tuple[Form, tuple[tuple[Channel, bool], ...]]
+ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
 """What makes two listeners owed the same bytes."""
 
 
@@ -37,7 +37,7 @@ Key = tuple[Form, tuple[tuple[Channel, bool], ...]]
 class Span:
     """Bytes for one write that begins at some cursor.
 
-    `cursor` is where it leads. `greeting`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
+    `cursor` is where it leads. `preamble`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
     cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one, and `told` what
     that tells. `gap`: whether the greeting tells a gap.
     """
@@ -46,14 +46,14 @@ class Span:
     size: int
     cursor: int
     ends: Sequence[tuple[int, int]]
-    greeting: int = 0
+    preamble: int = 0
     heartbeat: int | None = None
     told: int = 0
     gap: bool = False
 
     def begun(self, sent: int) -> int:
         """How many of its pushes a write has begun that took `sent` bytes; `cut` has the rest of the last one kept."""
-        sent -= self.greeting
+        sent -= self.preamble
         return min(bisect_left(self.ends, sent, key=itemgetter(0)) + 1, len(self.ends)) if sent > 0 else 0
 
     def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
@@ -61,11 +61,11 @@ class Span:
 
         Returns the cursor and what must be kept for the listener: no more than the rest of the frame that was begun.
         """
-        if sent < self.greeting:
-            return cursor, self.data[sent : self.greeting]
-        begun = self.greeting
+        if sent < self.preamble:
+            return cursor, self.data[sent : self.preamble]
+        begun = self.preamble
         for offset, position in self.ends:
-            end = self.greeting + offset
+            end = self.preamble + offset
             if end > sent:
                 return (position, self.data[sent:end]) if sent > begun else (cursor, b"")
             begun, cursor = end, position
@@ -75,21 +75,37 @@ class Span:
 class View:
     """`live` are the listeners that nothing holds back, `filtered` those with a filter of their own.
 
-    `head` is the position of the last push that the view may see. `mark` gives the position for a heartbeat, which may
+    `head` is the position of the last push that the view may see. `watermark` gives the position for a heartbeat, which may
     be lower than that of a push that came since.
     """
 
     __slots__ = (
-        "again", "at", "awake", "before", "filtered", "form", "head", "key", "latest", "live", "mark", "members",
-        "next_since", "round", "since", "sources", "spans", "strictest",
+        "again",
+        "at",
+        "awake",
+        "before",
+        "encoding",
+        "filtered",
+        "head",
+        "key",
+        "latest",
+        "live",
+        "members",
+        "next_since",
+        "pass_members",
+        "since",
+        "sources",
+        "spans",
+        "strictest",
+        "watermark",
     )  # fmt: skip
 
-    def __init__(self, key: Key, sources: tuple[Source, ...], head: int, mark: Callable[[], int]) -> None:
+    def __init__(self, key: ViewKey, sources: tuple[Source, ...], head: int, watermark: Callable[[], int]) -> None:
         self.key = key
-        self.form = key[0]
+        self.encoding = key[0]
         self.sources = sources
         self.head = head
-        self.mark = mark
+        self.watermark = watermark
         self.members = 0
         self.live: dict[Listener, None] = {}
         self.filtered: dict[Listener, None] = {}
@@ -99,7 +115,7 @@ class View:
         self.spans: dict[int, Span | None] = {}
         # The sweep's own: who is visited in this round, from `at` on, whether there must be another, and the times from
         # which on the oldest push of this and of that one has waited.
-        self.round: list[Listener] = []
+        self.pass_members: list[Listener] = []
         self.at = 0
         self.again = False
         self.awake = False
@@ -142,10 +158,10 @@ class View:
         return span
 
     def join(
-        self, cursor: int, greeting: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
+        self, cursor: int, preamble: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
     ) -> Span:
         """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
-        encode = self.form.encode_push
+        encode = self.encoding.encode_push
         parts: list[bytes] = []
         size, ends = 0, []
         for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
@@ -161,51 +177,51 @@ class View:
                 break
         else:
             cursor = max(cursor, self.head)
-            return self._told(Span(b"".join(parts), size, cursor, ends), greeting, replaying)
-        return Span(b"".join([greeting, *parts]), len(greeting) + size, cursor, ends, len(greeting))
+            return self._told(Span(b"".join(parts), size, cursor, ends), preamble, replaying)
+        return Span(b"".join([preamble, *parts]), len(preamble) + size, cursor, ends, len(preamble))
 
     def _latest_alone(self, cursor: int) -> Span | None:
         """What `join` gives, if the latest push is all that is owed: 3 us less where one is pushed at a time."""
         push = self.latest
         if push is None or not self.before <= cursor < push.position == self.head:
             return None
-        data = self.form.encode_push(push)
+        data = self.encoding.encode_push(push)
         size = len(data)
         return self._told(Span(data, size, self.head, ((size, self.head),)), b"", False)
 
-    def replay(self, cursor: int, greeting: bytes, replaying: bool) -> Span:
+    def replay(self, cursor: int, preamble: bytes, replaying: bool) -> Span:
         """As `join`, for a listener that wants all there is: what was joined for one serves the many that come back at
         once, from the same cursor or from another with the same pushes above it.
         """
         if cursor >= self.head:  # as most are who join: they want what is still to come
-            return self._told(Span(b"", 0, cursor, ()), greeting, replaying)
+            return self._told(Span(b"", 0, cursor, ()), preamble, replaying)
         shared = self.span(self._before_next(cursor))
         if shared is None:  # what is missing there was told to this one
-            return self.join(cursor, greeting, None, replaying)
+            return self.join(cursor, preamble, None, replaying)
         if shared.cursor < self.head:
-            size = len(greeting)
-            return Span(greeting + shared.data, size + shared.size, shared.cursor, shared.ends, size)
-        return self._told(shared, greeting, replaying)
+            size = len(preamble)
+            return Span(preamble + shared.data, size + shared.size, shared.cursor, shared.ends, size)
+        return self._told(shared, preamble, replaying)
 
     def _before_next(self, cursor: int) -> int:
         """The highest cursor from which on the same is owed as from this one."""
         following = [push for ring, secret in self.sources for push in islice(_visible(ring, secret, cursor), 1)]
         return min([push.position for push in following], default=self.head + 1) - 1
 
-    def _told(self, span: Span, greeting: bytes, replaying: bool) -> Span:
+    def _told(self, span: Span, preamble: bytes, replaying: bool) -> Span:
         """A span that leads to the head, with what comes before it, and the heartbeat behind it where one belongs."""
-        size = len(greeting) + span.size
-        if not (greeting or replaying or self.form.once):
+        size = len(preamble) + span.size
+        if not (preamble or replaying or self.encoding.once):
             return span
         if span.heartbeat is not None:
-            data, heartbeat = greeting + span.data, len(greeting) + span.heartbeat
-            return Span(data, size, span.cursor, span.ends, len(greeting), heartbeat, span.told)
-        if not (replaying or (self.form.once and size)):
-            return Span(greeting + span.data, size, span.cursor, span.ends, len(greeting))
-        position = max(self.mark(), span.cursor)
-        beat = self.form.encode(heartbeat_frame(position), position)
-        data = b"".join([greeting, span.data, beat])
-        return Span(data, len(data), span.cursor, span.ends, len(greeting), size, position)
+            data, heartbeat = preamble + span.data, len(preamble) + span.heartbeat
+            return Span(data, size, span.cursor, span.ends, len(preamble), heartbeat, span.told)
+        if not (replaying or (self.encoding.once and size)):
+            return Span(preamble + span.data, size, span.cursor, span.ends, len(preamble))
+        position = max(self.watermark(), span.cursor)
+        beat = self.encoding.encode(heartbeat_frame(position), position)
+        data = b"".join([preamble, span.data, beat])
+        return Span(data, len(data), span.cursor, span.ends, len(preamble), size, position)
 
 
 def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:

@@ -23,7 +23,7 @@ CHUNK = 32
 """Listeners between two looks at the clock."""
 
 
-class Sweep:
+class FanOut:
     """`later(seconds, function)` is the reactor's callLater; `clock` counts seconds.
 
     `deliveries`: how many times a push was written to a listener, or given to its transport. `gaps`: how many gaps were
@@ -56,7 +56,7 @@ class Sweep:
                 self._awake.append(view)
         self._start()
 
-    def bring(self, listener: Listener) -> None:
+    def catch_up(self, listener: Listener) -> None:
         """The listener is behind, and can be written to."""
         listener.state = State.BEHIND
         self._behind.append(listener)
@@ -74,35 +74,35 @@ class Sweep:
         self._set = False
         try:
             if self._awake:
-                self._rounds(self._clock() + self._length)
+                self._run_passes(self._clock() + self._length)
             if self._behind:
-                self._bring_behind(self._clock() + SLICE)
+                self._catch_up_some(self._clock() + SLICE)
         finally:
             self._start()
 
-    def _rounds(self, end: float) -> None:
+    def _run_passes(self, end: float) -> None:
         while self._awake:
             view = self._awake[0]
-            if not self._round(view, end):
+            if not self._run_pass(view, end):
                 self._awake.rotate(-1)
                 return
             view.awake = False
-            view.round = []
+            view.pass_members = []
             view.spans = {}
             self._awake.popleft()
             if self._clock() >= end:
                 return
 
-    def _round(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, for each call would cost
+    def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, for each call would cost
         """Whether all of the view's live listeners are at the head. This is what a delivery costs."""
         while True:
-            if view.at >= len(view.round):
+            if view.at >= len(view.pass_members):
                 if not view.again:
                     return True
                 view.again, view.since = False, view.next_since
-                view.round = list(view.live)
+                view.pass_members = list(view.live)
                 view.at = 0
-            part = view.round[view.at : view.at + CHUNK]
+            part = view.pass_members[view.at : view.at + CHUNK]
             view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
             head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
             # Counting each would be a tenth of this loop. So `deliveries` is what it will be if all from here on get
@@ -142,7 +142,7 @@ class Sweep:
                     self._short(listener, span, sent)  # type: ignore[arg-type]
             self.deliveries += deliveries
             now = self._clock()
-            if view.at >= len(view.round):
+            if view.at >= len(view.pass_members):
                 self.lag.observe(now - view.since)
             if now >= end:
                 return False
@@ -150,7 +150,7 @@ class Sweep:
     def _fall_behind(self, listener: Listener) -> None:
         if listener.state is State.LIVE:
             listener.fall_behind()
-            self.bring(listener)
+            self.catch_up(listener)
 
     def _short(self, listener: Listener, span: Span, sent: int) -> None:
         """A write was cut short: the transport has the rest of one frame, and the ring everything else."""
@@ -158,7 +158,7 @@ class Sweep:
         listener.fall_behind(State.STALLED)
         listener.hold(rest)
 
-    def _bring_behind(self, end: float) -> None:
+    def _catch_up_some(self, end: float) -> None:
         """Each a span, then the next, and from the front again: who is far behind does not hold up the others."""
         behind = self._behind
         for _ in range(len(behind)):

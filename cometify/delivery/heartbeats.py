@@ -13,7 +13,7 @@ PATIENCE = 60
 log = Logger()
 
 
-class Pulse:
+class HeartbeatWheel:
     """To be ticked once a second.
 
     A listener gets its heartbeat `heartbeat` ticks after it joined and every so many from then on: each in its slot,
@@ -26,7 +26,7 @@ class Pulse:
         self._slots: list[dict[Listener, None]] = [{} for _ in range(heartbeat)]
         self._ticks = 0
         self._stalled: dict[Listener, tuple[int, int]] = {}
-        self.beats = 0
+        self.sent_count = 0
         """How many heartbeats were sent because it was time; those at the end of a replay are the sweep's."""
 
     @property
@@ -81,8 +81,8 @@ class Pulse:
                 frames[view] = _encoded(view)
             heartbeat, position = frames[view]
             listener.beat(heartbeat)
-            listener.past = position
-            self.beats += 1
+            listener.sent_up_to = position
+            self.sent_count += 1
         elif self.heartbeat > 1:  # being brought to the head: there is something on its way
             del self._slots[at][listener]
             listener.beat_from += 1
@@ -107,5 +107,5 @@ class Pulse:
 
 def _encoded(view: View) -> tuple[bytes, int]:
     """A heartbeat, and its position."""
-    position = max(view.mark(), view.head)
-    return view.form.encode(heartbeat_frame(position), position), position
+    position = max(view.watermark(), view.head)
+    return view.encoding.encode(heartbeat_frame(position), position), position

@@ -1,6 +1,6 @@
 """Who listens here: join, part, and the views in which all are who are owed the same bytes.
 
-It never heard of engines: it is told of pushes, and tells `wake` which view has something new and `bring` which
+It never heard of engines: it is told of pushes, and tells `wake` which view has something new and `catch_up` which
 listener must be brought to the head by itself.
 """
 
@@ -11,7 +11,7 @@ from cometify.core.join_plan import Filters, sees_secret
 from cometify.core.listener import Listener, State
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.view import Key, Source, View
+from cometify.core.view import Source, View, ViewKey
 
 _NOBODY: Mapping[View, bool] = {}
 
@@ -19,10 +19,10 @@ _NOBODY: Mapping[View, bool] = {}
 class Registry:
     """All listeners of this node."""
 
-    def __init__(self, wake: Callable[[View], None], bring: Callable[[Listener], None]) -> None:
+    def __init__(self, wake: Callable[[View], None], catch_up: Callable[[Listener], None]) -> None:
         self._wake = wake
-        self._bring = bring
-        self._views: dict[Key, View] = {}
+        self._catch_up = catch_up
+        self._views: dict[ViewKey, View] = {}
         self._of_channel: dict[Channel, dict[View, bool]] = {}
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
@@ -32,7 +32,7 @@ class Registry:
                 continue
             for listener in view.advance(push):
                 listener.fall_behind()
-                self._bring(listener)
+                self._catch_up(listener)
             self._wake(view)
 
     def lost(self, ring: RingBuffer) -> None:
@@ -40,7 +40,7 @@ class Registry:
         for view, secret in self._of_channel.get(ring.channel, {}).items():
             for listener in view.lose(ring.lost_since(secret)):
                 listener.fall_behind()
-                self._bring(listener)
+                self._catch_up(listener)
 
     def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
         """What is listened to here, and in which views."""
@@ -68,39 +68,39 @@ class Registry:
         """How many listeners there are on each transport, by its name."""
         found: Counter[str] = Counter()
         for view in self._views.values():
-            found[view.form.name] += view.members
+            found[view.encoding.name] += view.members
         return found
 
     def join(
-        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, mark: Callable[[], int]
+        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, watermark: Callable[[], int]
     ) -> None:
         """Put a listener where it is owed what its filters let through of `rings`.
 
         It is behind afterwards, wherever its cursor is.
         """
-        view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], mark)
+        view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], watermark)
         listener.filters = filters
         view.filtered[listener] = None
         view.strictest = max(view.strictest, listener.strictest)
 
     def enter(
-        self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], mark: Callable[[], int]
+        self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], watermark: Callable[[], int]
     ) -> View:
         """Put a listener where it is owed all of `rings`, of those in `seen` the secret pushes too."""
         names = rings if len(rings) == 1 else sorted(rings)
-        key = (listener.form, tuple([(rings[name].channel, name in seen) for name in names]))
+        key = (listener.encoding, tuple([(rings[name].channel, name in seen) for name in names]))
         view = self._views.get(key)
         if view is None:
             sources: list[Source] = [(rings[name], name in seen) for name in names]
             head = max([ring.newest(secret) for ring, secret in sources])
-            view = self._views[key] = View(key, tuple(sources), head, mark)
+            view = self._views[key] = View(key, tuple(sources), head, watermark)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1
         listener.view = view
         return view
 
-    def view(self, key: Key) -> View | None:
+    def view(self, key: ViewKey) -> View | None:
         """The view of this key, if anybody is in it."""
         return self._views.get(key)
 

@@ -15,7 +15,7 @@ LONGEST = 1
 """Seconds until the wall clock is looked at again: it can be set, and goes on while the machine is suspended."""
 
 
-class Expiry:
+class TokenExpiry:
     """`later` is the reactor's callLater, `wall` the wall clock in Unix seconds, with which `exp` is compared."""
 
     def __init__(self, later: Callable[..., Any], wall: Callable[[], float]) -> None:

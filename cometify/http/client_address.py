@@ -10,7 +10,7 @@ from cometify.http.exchange import Exchange
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
-def household_address(exchange: Exchange, trusted: Networks) -> str:
+def client_address(exchange: Exchange, trusted: Networks) -> str:
     """Where a request comes from, as the census counts it."""
     host = getattr(exchange.peer, "host", None)
     here = "unix" if host is None else str(host)

@@ -1,6 +1,6 @@
 """One request and its answer, as endpoints see it; and refusals as problem documents.
 
-There are two ways to be an exchange: `request`, which twisted.web has read, and `quick`.
+There are two ways to be an exchange: `request`, which twisted.web has read, and `allows_fast_path`.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 twisted.web takes ten times as long for a push as the push itself. So a request that is exactly of one form goes
 to its endpoint at once, and everything else goes to twisted.web, byte for byte as it came: there is one truth about
-HTTP, twisted.web's, and one about Cometify, the endpoints that both ways share. `heads` says what is plain.
+HTTP, twisted.web's, and one about Cometify, the endpoints that both ways share. `fast_parser` says what is plain.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +14,21 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, parse_qs
 
 from cometify.http.exchange import Headers, ServeAgain, decoded_query
-from cometify.http.fast_parser import MOST_HEAD, Again, Head
+from cometify.http.fast_parser import MOST_HEAD, Head, RepeatedRequest
 from cometify.http.fast_response import written
 from cometify.runtime import tcp
-from cometify.runtime.epoll_loop import Outbox
+from cometify.runtime.epoll_loop import WriteBatch
 
 MOST_EARLY = 16 * 1024
 """Bytes that are read ahead while a request is being answered, as twisted.web has it."""
 
 
-class QuickRequest:
+class FastRequest:
     """See `Exchange`."""
 
     __slots__ = ("_channel", "_head", "_when_gone", "data", "fixed", "gone", "header", "method", "segments")
 
-    def __init__(self, channel: "QuickChannel", head: Head, data: bytes) -> None:
+    def __init__(self, channel: "FastChannel", head: Head, data: bytes) -> None:
         self._channel = channel
         self._head = head
         self.data = data
@@ -62,7 +62,7 @@ class QuickRequest:
         return self.data[self._head.query], self.body()
 
     def query(self) -> dict[str, list[str]]:
-        query = self.data[self._head.query].decode()  # `heads` lets only ASCII through
+        query = self.data[self._head.query].decode()  # `fast_parser` lets only ASCII through
         if "%" in query or "+" in query or ";" in query:
             return decoded_query(parse_qs(query.encode(), 1))
         parameters: dict[str, list[str]] = {}  # the same in half the time
@@ -89,7 +89,7 @@ class QuickRequest:
             before = b""
         if not numbers or head.fields.closes:
             return False
-        self._channel.expect(Again(len(data), numbers, data[at:], self, serve))
+        self._channel.expect(RepeatedRequest(len(data), numbers, data[at:], self, serve))
         return True
 
     def when_gone(self, call: Callable[[], None]) -> None:
@@ -110,7 +110,7 @@ class QuickRequest:
         return self._channel.release()
 
 
-class QuickChannel(HTTPChannel):
+class FastChannel(HTTPChannel):
     """Twisted's own, made without the wrapper that tells HTTP/2 apart, with the quick way before it.
 
     `_waiting` is the quick request that is being answered. What comes meanwhile is kept in `_early`; `_parts` are the
@@ -121,24 +121,24 @@ class QuickChannel(HTTPChannel):
     transport: Any
     # Nobody hears it: twisted.web writes down the address of each peer that was idle for too long.
     _log = Logger(observer=LogPublisher())
-    _waiting: QuickRequest | None = None
+    _waiting: FastRequest | None = None
     _early = b""
     _parts: list[bytes] | None = None
     _missing = 0
     _serving = False
     _passed_to: Any = None
     _peer: IAddress | None = None
-    _outbox: Outbox | None = None
+    _write_batch: WriteBatch | None = None
     seen = 0.0
     due = 0
-    again: Again | None = None
+    again: RepeatedRequest | None = None
 
     def connectionMade(self) -> None:
         """As HTTPChannel has it, which must ask what an eager transport provides."""
         if not isinstance(self.transport, tcp.EagerServer):
             super().connectionMade()
             return
-        self._outbox = self.site.outbox
+        self._write_batch = self.site.write_batch
         self.transport.setTcpNoDelay(True)
         self.setTimeout(self.timeOut)
         self._networkProducer = self.transport
@@ -173,7 +173,7 @@ class QuickChannel(HTTPChannel):
         self._parts = None
         return b"".join(parts)
 
-    def _serve_again(self, again: Again, data: bytes) -> bool:
+    def _serve_again(self, again: RepeatedRequest, data: bytes) -> bool:
         """Whether this is the request that is expected, and was dealt with: a third of what a poll costs otherwise."""
         numbers = again.read(data)
         if numbers is None:
@@ -204,7 +204,7 @@ class QuickChannel(HTTPChannel):
                 self._parts, self._missing = [data], 0
                 return False
             return self._leave(data)
-        head = self.site.heads.read(data[:end])
+        head = self.site.fast_parser.read(data[:end])
         if head is None:
             return self._leave(data)
         whole = end + head.length
@@ -212,7 +212,7 @@ class QuickChannel(HTTPChannel):
             self._parts, self._missing = [data], whole - len(data)
             return False
         self._early = data[whole:]
-        self._waiting = request = QuickRequest(self, head, data[:whole])
+        self._waiting = request = FastRequest(self, head, data[:whole])
         request.fixed = head.endpoint.headers(request)
         head.endpoint.render(request)
         return True
@@ -226,8 +226,8 @@ class QuickChannel(HTTPChannel):
     def answer(self, data: bytes, closes: bool) -> None:
         """The answer to the request that is waiting, and on with the next."""
         self._waiting = None
-        if self._serving and self._outbox is not None and not (closes or self._early):
-            self._outbox.put(self.transport, data)
+        if self._serving and self._write_batch is not None and not (closes or self._early):
+            self._write_batch.put(self.transport, data)
             return
         self.transport.write(data)
         if closes:
@@ -241,11 +241,11 @@ class QuickChannel(HTTPChannel):
                 if not self._waitingForTransport:
                     self._networkProducer.resumeProducing()
                 # Not a read of this connection: there may be one yet in this turn, whose answers go past the outbox.
-                outbox, self._outbox = self._outbox, None
+                write_batch, self._write_batch = self._write_batch, None
                 self._serve(self._early)
-                self._outbox = outbox
+                self._write_batch = write_batch
 
-    def expect(self, again: Again | None) -> None:
+    def expect(self, again: RepeatedRequest | None) -> None:
         """What is to come again; None: nothing."""
         before, self.again = self.again, again
         if before is not None and (again is None or again.request is not before.request):

@@ -13,7 +13,7 @@ import attrs
 from cometify.http.exchange import ServeAgain
 
 MOST_HEAD = 4096
-"""Bytes of a head that is read here. Also what bounds the memory of `read_fields`."""
+"""Bytes of a head that is read here. Also what bounds the memory of `read_header_fields`."""
 MOST_BODY = 64 * 1024
 """Bytes of a body that is waited for here."""
 MOST_KNOWN = 512
@@ -26,7 +26,7 @@ _ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-setting
 
 
 @attrs.define(eq=False)  # not frozen: making one takes half the time
-class Fields:
+class HeaderFields:
     """The headers of a plain request, by their names in lower case. `connection`: the tokens of that header."""
 
     values: dict[str, str]
@@ -35,7 +35,7 @@ class Fields:
     closes: bool
 
 
-def read_fields(block: bytes) -> Fields | None:
+def read_header_fields(block: bytes) -> HeaderFields | None:
     """The header lines, each with its CRLF, or None if they are not plain."""
     text = block.decode("latin-1")
     if not _FIELDS.fullmatch(text):
@@ -50,7 +50,7 @@ def read_fields(block: bytes) -> Fields | None:
     connection = _tokens(values.get("connection", "keep-alive"))
     if "host" not in values or not connection <= {"keep-alive", "close", "upgrade"}:
         return None
-    return Fields(values, None if length is None else int(length), connection, "close" in connection)
+    return HeaderFields(values, None if length is None else int(length), connection, "close" in connection)
 
 
 @lru_cache(64)
@@ -59,7 +59,7 @@ def _tokens(connection: str) -> frozenset[str]:
 
 
 # A client sends the same header lines over and over: but for Content-Length they are of one connection or program.
-_read_fields_again = lru_cache(512)(read_fields)
+_read_known_header_fields = lru_cache(512)(read_header_fields)
 
 
 @lru_cache(4096)
@@ -76,13 +76,13 @@ class Head:
     method: bytes
     segments: tuple[str, ...]
     query: slice
-    fields: Fields
+    fields: HeaderFields
     size: int
     length: int
     endpoint: Any
 
 
-class Heads:
+class FastParser:
     """Reads the heads of requests for what is in `tree`."""
 
     def __init__(self, tree: Any) -> None:
@@ -102,7 +102,7 @@ class Heads:
         endpoint = self._tree.find(segments)
         # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
         once = endpoint.upgrades or _is_once(data)
-        fields = (read_fields if once else _read_fields_again)(data[at + 2 : -2])
+        fields = (read_header_fields if once else _read_known_header_fields)(data[at + 2 : -2])
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return None
         head = Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
@@ -115,7 +115,7 @@ class Heads:
 
 
 @attrs.frozen(eq=False)
-class Again:
+class RepeatedRequest:
     """A request that comes again on its connection with other numbers, as those of pollers do.
 
     `numbers`: for each the bytes before it, and where its digits begin and end. `behind`: the bytes after the last.
@@ -157,9 +157,13 @@ def _is_once(data: bytes) -> bool:
     )
 
 
-def _is_plain(method: bytes, fields: Fields, endpoint: Any) -> bool:
+def _is_plain(method: bytes, fields: HeaderFields, endpoint: Any) -> bool:
     """Whether a request is of the form that is understood here."""
-    if not endpoint.quick or method not in endpoint.methods or ("upgrade" in fields.connection) != endpoint.upgrades:
+    if (
+        not endpoint.allows_fast_path
+        or method not in endpoint.methods
+        or ("upgrade" in fields.connection) != endpoint.upgrades
+    ):
         return False
     if not endpoint.is_plain(fields.values):
         return False

@@ -18,7 +18,7 @@ class TimesOut(Protocol):
         """It was."""
 
 
-class Idle:
+class IdleTimeout:
     """To be ticked once a second; `seconds` is a clock that never goes back, `patience` so many seconds of it.
 
     Whatever happens on a connection only sets its `seen` to `now`, which is as coarse as the ticks; it is looked at when it

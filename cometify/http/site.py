@@ -12,12 +12,12 @@ from twisted.web.server import Site as WebSite
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import NO_STORE, Exchange, Headers, refuse
-from cometify.http.fast_channel import QuickChannel
-from cometify.http.fast_parser import Heads
-from cometify.http.idle_timeout import Idle
+from cometify.http.fast_channel import FastChannel
+from cometify.http.fast_parser import FastParser
+from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.twisted_request import MAX_BODY, Request
 from cometify.runtime import tcp
-from cometify.runtime.epoll_loop import Outbox
+from cometify.runtime.epoll_loop import WriteBatch
 
 IDLE = 60
 """Seconds after which a connection on which nothing happens is closed."""
@@ -26,17 +26,17 @@ log = Logger()
 
 
 class Site(WebSite):
-    """No access log, for queries hold keys; no tracebacks for strangers. `outbox`: where answers may be left."""
+    """No access log, for queries hold keys; no tracebacks for strangers. `write_batch`: where answers may be left."""
 
-    protocol = QuickChannel  # type: ignore[assignment]
+    protocol = FastChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 
-    def __init__(self, resource: "Tree", reactor: Any, outbox: Outbox | None = None) -> None:
+    def __init__(self, resource: "Tree", reactor: Any, write_batch: WriteBatch | None = None) -> None:
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=IDLE)
-        self.idle = Idle(reactor.seconds, IDLE)
-        self.heads = Heads(resource)
-        self.outbox = outbox
+        self.idle = IdleTimeout(reactor.seconds, IDLE)
+        self.fast_parser = FastParser(resource)
+        self.write_batch = write_batch
 
     def startFactory(self) -> None:
         """Nothing to open."""
@@ -49,14 +49,14 @@ class Site(WebSite):
 
 
 class Endpoint:
-    """What answers at a path. `methods`: those that it knows. `max_body`: the most bytes that a body may have.
+    """The code behind one path. `methods`: the HTTP methods that it takes. `max_body`: bytes that a body may have.
 
-    `quick`: whether plain requests may come the quick way. `upgrades`: whether what it is asked for is another protocol.
+    `allows_fast_path`: plain requests may take the fast path. `upgrades`: requests ask for another protocol.
     """
 
     methods: tuple[bytes, ...] = (b"GET",)
     max_body = MAX_BODY
-    quick = False
+    allows_fast_path = False
     upgrades = False
 
     def is_plain(self, headers: Mapping[str, str]) -> bool:

@@ -48,7 +48,7 @@ _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\
 
 
 @attrs.frozen
-class _Form:
+class _Variant:
     """A file as it is sent. `encoding`: the headers that tell how."""
 
     body: bytes
@@ -63,8 +63,8 @@ class StaticEndpoint(Endpoint):
 
     def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
         name = sha256(body).hexdigest()[:32]
-        self._plain = _Form(body, f'"{name}"')
-        self._packed = _Form(gzip.compress(body, mtime=0), f'"{name}-gzip"', ((b"Content-Encoding", b"gzip"),))
+        self._plain = _Variant(body, f'"{name}"')
+        self._packed = _Variant(gzip.compress(body, mtime=0), f'"{name}-gzip"', ((b"Content-Encoding", b"gzip"),))
         self._content_type = content_type
         self._headers = (
             (b"Cache-Control", cached),
@@ -73,19 +73,19 @@ class StaticEndpoint(Endpoint):
             *headers,
         )
 
-    def _form(self, request: Exchange) -> _Form:
+    def _variant(self, request: Exchange) -> _Variant:
         return self._packed if _GZIP.search(request.header("accept-encoding") or "") else self._plain
 
     def headers(self, request: Exchange) -> Headers:
-        return (*self._headers, (b"ETag", self._form(request).etag.encode()))
+        return (*self._headers, (b"ETag", self._variant(request).etag.encode()))
 
     def serve(self, request: Exchange) -> None:
-        form = self._form(request)
+        variant = self._variant(request)
         known = [tag.strip().removeprefix("W/") for tag in (request.header("if-none-match") or "").split(",")]
-        if form.etag in known or "*" in known:
+        if variant.etag in known or "*" in known:
             request.answer(304, self._content_type, b"")
         else:
-            request.answer(200, self._content_type, form.body, form.encoding)
+            request.answer(200, self._content_type, variant.body, variant.encoding)
 
 
 def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:

@@ -13,27 +13,27 @@ from twisted.python.failure import Failure
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.frames import ready_frame
-from cometify.core.group import Ask, Right
-from cometify.core.join_plan import Filters, Plan, make_plan
-from cometify.core.listener import Arrears, Listener, State
-from cometify.core.quota import Census
+from cometify.core.group import ListenRequest, Right
+from cometify.core.join_plan import Filters, JoinPlan, make_join_plan
+from cometify.core.listener import Backlog, Listener, State
+from cometify.core.quota import Quota
 from cometify.core.ring import Channel, RingBuffer
-from cometify.delivery.fanout import Sweep
-from cometify.delivery.heartbeats import Pulse
+from cometify.delivery.fanout import FanOut
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
-from cometify.delivery.token_expiry import Expiry
+from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IAccounts, IEngine
-from cometify.membership.poll_resume import Returning
-from cometify.membership.slots import Place, Placing
+from cometify.membership.poll_resume import PollResumer
+from cometify.membership.slots import Slot, SlotTable
 
 log = Logger()
 
 
-class Joining:
+class Membership:
     """`seconds`: a clock that never goes back.
 
     `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
-    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more. `returning`: the
+    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more. `poll_resumer`: the
     short way for pollers that were here.
     """
 
@@ -41,29 +41,29 @@ class Joining:
         self,
         engine: IEngine,
         registry: Registry,
-        census: Census,
-        sweep: Sweep,
-        pulse: Pulse,
-        expiry: Expiry,
+        quota: Quota,
+        fan_out: FanOut,
+        heartbeats: HeartbeatWheel,
+        expiry: TokenExpiry,
         seconds: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._registry = registry
-        self._sweep = sweep
-        self._pulse = pulse
-        self._expiry = expiry
-        self._places = Placing(census, engine.places, seconds)
+        self._fan_out = fan_out
+        self._heartbeats = heartbeats
+        self._token_expiry = expiry
+        self._slots = SlotTable(quota, engine.slots, seconds)
         self.draining = False
         self.joined: Counter[str] = Counter()
-        self.returning = Returning(engine, registry, sweep, pulse, expiry, self._places, self.joined)
+        self.poll_resumer = PollResumer(engine, registry, fan_out, heartbeats, expiry, self._slots, self.joined)
         self.refused: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
     def join(
-        self, listener: Listener, account: Account, address: str, ask: Ask, *, first: bool = True
+        self, listener: Listener, account: Account, address: str, ask: ListenRequest, *, first: bool = True
     ) -> defer.Deferred[None] | None:
         """Let a listener have what it asks for; again, if it has joined already. `first`: it always gets a ready.
 
@@ -72,33 +72,33 @@ class Joining:
         try:
             if self.draining:
                 raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
-            wall = self._expiry.wall()
+            wall = self._token_expiry.wall()
             rights = [group.right(account, wall) for group in ask.groups]
             self._charge(account, address, ask)
-            place = self._places.take(listener, account, address, ask)
+            slot = self._slots.take(listener, account, address, ask)
         except errors.Refused:
             return defer.fail()
-        return self._follow(listener, account, address, ask, rights, first, place)
+        return self._follow(listener, account, address, ask, rights, first, slot)
 
     def _follow(
         self,
         listener: Listener,
         account: Account,
         address: str,
-        ask: Ask,
+        ask: ListenRequest,
         rights: Sequence[Right],
         first: bool,
-        place: Place | None = None,
+        slot: Slot | None = None,
     ) -> defer.Deferred[None] | None:
-        """`place`: the one that it has just got, which all nodes must count."""
-        plans: list[Plan] = []
+        """`slot`: the one that it has just got, which all nodes must count."""
+        plans: list[JoinPlan] = []
 
         def reach(now: int) -> Mapping[str, int]:
-            plans[:] = [make_plan(ask, rights, now, *self._joined(listener, now))]
+            plans[:] = [make_join_plan(ask, rights, now, *self._joined(listener, now))]
             return plans[0].reach
 
         followed: Any
-        shared: defer.Deferred[Any] | None = self._places.share(place)
+        shared: defer.Deferred[Any] | None = self._slots.share(slot)
         if shared is None:
             followed = self._engine.follow(account, reach)
         else:
@@ -119,25 +119,25 @@ class Joining:
         listener: Listener,
         account: Account,
         address: str,
-        ask: Ask,
-        plans: list[Plan],
+        ask: ListenRequest,
+        plans: list[JoinPlan],
         first: bool,
     ) -> defer.Deferred[None] | None:
-        place = self._places.get(listener)
+        slot = self._slots.get(listener)
         if listener.state is State.GONE:
             self._unfollow_what_nobody_has(account.api_key, plans[0].wants)
-        elif place is not None and place.account != account:  # it has changed meanwhile, and a right may be gone
+        elif slot is not None and slot.account != account:  # it has changed meanwhile, and a right may be gone
             self._unfollow_what_nobody_has(account.api_key, plans[0].wants)  # if it is refused now
-            wall = self._expiry.wall()
-            rights = [group.right(place.account, wall) for group in ask.groups]
-            return self._follow(listener, place.account, address, ask, rights, first)
+            wall = self._token_expiry.wall()
+            rights = [group.right(slot.account, wall) for group in ask.groups]
+            return self._follow(listener, slot.account, address, ask, rights, first)
         else:
             self._enter(listener, account, address, plans[0], rings, first)
         return None
 
     def _not_followed(self, failure: Failure, listener: Listener) -> Failure:
         if listener.view is None:
-            self._places.give_up(listener)
+            self._slots.give_up(listener)
         return failure
 
     @staticmethod
@@ -156,36 +156,36 @@ class Joining:
         listener: Listener,
         account: Account,
         address: str,
-        plan: Plan,
+        plan: JoinPlan,
         rings: Mapping[str, RingBuffer],
         first: bool,
     ) -> None:
-        before = listener.arrears or Arrears()
-        arrears = Arrears(replaying=first or not listener.form.once)
+        before = listener.backlog or Backlog()
+        backlog = Backlog(replaying=first or not listener.encoding.once)
         if not plan.settled:
-            arrears.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
-            arrears.unwanted = plan.unwanted_in(rings)
-            arrears.told = {name: told for name, told in before.told.items() if name in plan.wants}
+            backlog.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
+            backlog.unwanted = plan.unwanted_in(rings)
+            backlog.told = {name: told for name, told in before.told.items() if name in plan.wants}
             size = sum([rings[name].bytes_after(since) for name, since in plan.since.items()])
-            self._places.replayed((account.api_key, address), size)
+            self._slots.replayed((account.api_key, address), size)
         seen = plan.secret
         if first or plan.warnings:
-            frame = ready_frame(self._pulse.heartbeat, seen, plan.warnings, plan.positions)
-            ready = listener.form.encode(frame, plan.positions[0])
+            frame = ready_frame(self._heartbeats.heartbeat, seen, plan.warnings, plan.positions)
+            ready = listener.encoding.encode(frame, plan.positions[0])
             if first:
-                arrears.greeting = before.greeting + ready
+                backlog.preamble = before.preamble + ready
             else:
                 listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
         self._move(listener, account, rings, None if plan.settled else plan.wants, seen)
-        listener.cursor, listener.past = plan.cursor, 0
-        listener.arrears = arrears
-        self._pulse.add(listener)
-        place = self._places.get(listener)
-        assert place is not None
-        place.until = plan.until
-        self._expiry.expect(listener, plan.until)
+        listener.cursor, listener.sent_up_to = plan.cursor, 0
+        listener.backlog = backlog
+        self._heartbeats.add(listener)
+        slot = self._slots.get(listener)
+        assert slot is not None
+        slot.until = plan.until
+        self._token_expiry.expect(listener, plan.until)
         if listener.state is not State.STALLED:
-            self._sweep.bring(listener)
+            self._fan_out.catch_up(listener)
 
     def _move(
         self,
@@ -198,23 +198,23 @@ class Joining:
         """From the view that the listener is in, if it is in one, to that in which it is owed what it wants now."""
         alone: Iterable[Channel] = ()
         if listener.view is None:
-            self.joined[listener.form.name] += 1
+            self.joined[listener.encoding.name] += 1
         else:
             alone = self._registry.part(listener, listener.state)
 
-        def mark() -> int:
-            return self._engine.mark(account.api_key)
+        def watermark() -> int:
+            return self._engine.watermark(account.api_key)
 
         if filters is None:
-            self._registry.enter(listener, rings, seen, mark)
+            self._registry.enter(listener, rings, seen, watermark)
         else:
-            self._registry.join(listener, rings, filters, mark)
+            self._registry.join(listener, rings, filters, watermark)
         self._unfollow(channel for channel in alone if not self._registry.has(channel))
 
-    def _charge(self, account: Account, address: str, ask: Ask) -> None:
+    def _charge(self, account: Account, address: str, ask: ListenRequest) -> None:
         follows, api_key = self._engine.follows, account.api_key
         new = [name for name in ask.names if not follows((api_key, name))]
-        self._places.charge((api_key, address), account, len(new))
+        self._slots.charge((api_key, address), account, len(new))
 
     def count_end(self, listener: Listener, code: errors.Code) -> None:
         """A listener is about to be told why it gets nothing, or nothing more."""
@@ -225,9 +225,9 @@ class Joining:
         alone = self._registry.part(listener)
         listener.state = State.GONE
         if not comes_again:
-            self._pulse.discard(listener)
-        self._expiry.discard(listener)
-        self._places.give_up(listener, comes_again)
+            self._heartbeats.discard(listener)
+        self._token_expiry.discard(listener)
+        self._slots.give_up(listener, comes_again)
         if alone:
             self._unfollow(alone)
 
@@ -241,20 +241,20 @@ class Joining:
 
     def accounts_changed(self, accounts: IAccounts) -> None:
         """End the listeners of accounts that are no more, and tell by a new ready whose right to secret pushes has changed."""
-        for listener, place in self._places:
-            account = accounts.get(place.account.api_key)
+        for listener, slot in self._slots:
+            account = accounts.get(slot.account.api_key)
             if account is None:
                 listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
-            elif account != place.account:
-                before, place.account = place.account, account
-                if place.keyed is not None and listener.view is not None:  # else that is looked at when it joins
-                    self._look_at_rights(listener, place.keyed, before, place)
+            elif account != slot.account:
+                before, slot.account = slot.account, account
+                if slot.keyed is not None and listener.view is not None:  # else that is looked at when it joins
+                    self._look_at_rights(listener, slot.keyed, before, slot)
 
-    def _look_at_rights(self, listener: Listener, ask: Ask, before: Account, place: Place) -> None:
-        wall = self._expiry.wall()
-        rights = [group.right_left(place.account, wall) for group in ask.groups]
+    def _look_at_rights(self, listener: Listener, ask: ListenRequest, before: Account, slot: Slot) -> None:
+        wall = self._token_expiry.wall()
+        rights = [group.right_left(slot.account, wall) for group in ask.groups]
         if rights != [group.right_left(before, wall) for group in ask.groups]:
-            again = self._follow(listener, place.account, place.household[1], ask, rights, first=True)
+            again = self._follow(listener, slot.account, slot.client_key[1], ask, rights, first=True)
             if again is not None:
                 again.addErrback(self._not_again, listener)
 
@@ -266,5 +266,5 @@ class Joining:
     def drain(self, after: Callable[[], int]) -> None:
         """Let nobody join any more and send everybody away, to come back after so many milliseconds."""
         self.draining = True
-        for listener, _place in self._places:
+        for listener, _slot in self._slots:
             listener.drain(after())

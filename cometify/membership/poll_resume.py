@@ -9,53 +9,53 @@ import attrs
 from cometify.core.account import KEPT, Account
 from cometify.core.listener import Listener
 from cometify.core.view import Span, View
-from cometify.delivery.fanout import Sweep
-from cometify.delivery.heartbeats import Pulse
+from cometify.delivery.fanout import FanOut
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
-from cometify.delivery.token_expiry import Expiry
+from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IEngine
-from cometify.membership.slots import Place, Placing
+from cometify.membership.slots import Slot, SlotTable
 
 
 @attrs.define(eq=False)
-class Ticket:
+class ResumeTicket:
     """What lets a poller that was here go on waiting. `view`: who are owed what it was."""
 
     account: Account
-    place: Place
+    slot: Slot
     view: View
 
 
-class Returning:
+class PollResumer:
     """`joined`: how many have joined, by transport; who comes again is one of them each time."""
 
     def __init__(
         self,
         engine: IEngine,
         registry: Registry,
-        sweep: Sweep,
-        pulse: Pulse,
-        expiry: Expiry,
-        places: Placing,
+        fan_out: FanOut,
+        heartbeats: HeartbeatWheel,
+        expiry: TokenExpiry,
+        slots: SlotTable,
         joined: Counter[str],
     ) -> None:
         self._engine = engine
         self._registry = registry
-        self._sweep = sweep
-        self._pulse = pulse
-        self._expiry = expiry
-        self._places = places
+        self._fan_out = fan_out
+        self._heartbeats = heartbeats
+        self._token_expiry = expiry
+        self._slots = slots
         self._joined = joined
 
-    def ticket(self, listener: Listener) -> Ticket | None:
+    def ticket(self, listener: Listener) -> ResumeTicket | None:
         """For a listener that has just joined. What it filters by must be told apart at each joining: then None."""
         view = listener.view
-        place = self._places.get(listener)
-        if view is None or place is None or listener.strictest >= 0:
+        slot = self._slots.get(listener)
+        if view is None or slot is None or listener.strictest >= 0:
             return None
-        return Ticket(place.account, place, view)
+        return ResumeTicket(slot.account, slot, view)
 
-    def wait_on(self, listener: Listener, ticket: Ticket, positions: Sequence[int]) -> bool:
+    def wait_on(self, listener: Listener, ticket: ResumeTicket, positions: Sequence[int]) -> bool:
         """Let a listener that has its answer go on, from the `positions` with which it comes back: it waits if nothing is
         owed to it, and is given what others who come back to there are given. False: it must join.
 
@@ -65,15 +65,15 @@ class Returning:
         view: View | None = ticket.view
         if not ticket.view.members:
             view = self._registry.view(ticket.view.key)
-        until = ticket.place.until
-        if view is None or (until != inf and until <= self._expiry.wall()):
+        until = ticket.slot.until
+        if view is None or (until != inf and until <= self._token_expiry.wall()):
             return False
         ticket.view = view
         position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
-        now = max(self._engine.mark(ticket.account.api_key), view.head)
+        now = max(self._engine.watermark(ticket.account.api_key), view.head)
         if last > now or position <= now - KEPT:
             return False
-        if not self._places.has(ticket.place):
+        if not self._slots.has(ticket.slot):
             return False  # all nodes must count it again
         if position < view.head:
             owed = view.span(position) if position == last else None
@@ -84,26 +84,26 @@ class Returning:
                 return True
         return self._wait(listener, ticket, view)
 
-    def _wait(self, listener: Listener, ticket: Ticket, view: View) -> bool:
+    def _wait(self, listener: Listener, ticket: ResumeTicket, view: View) -> bool:
         """Put a listener that is owed nothing into its view. False: it must join."""
-        self._places.hold(listener, ticket.place)
+        self._slots.hold(listener, ticket.slot)
         if not view.members:  # whoever had the place until now was the last one there: the view is forgotten
-            self._places.give_up(listener, comes_again=True)
+            self._slots.give_up(listener, comes_again=True)
             return False
-        self._joined[listener.form.name] += 1
-        listener.filters = listener.arrears = None  # it may have been answered before it was live
+        self._joined[listener.encoding.name] += 1
+        listener.filters = listener.backlog = None  # it may have been answered before it was live
         self._registry.wait_on(listener, view)
-        self._pulse.add(listener)
-        if ticket.place.until != inf:
-            self._expiry.expect(listener, ticket.place.until)
+        self._heartbeats.add(listener)
+        if ticket.slot.until != inf:
+            self._token_expiry.expect(listener, ticket.slot.until)
         listener.go_live()
         return True
 
-    def _give(self, listener: Listener, ticket: Ticket, owed: Span) -> None:
-        household = ticket.place.household
-        self._places.charge(household, ticket.account, 0)
-        self._places.replayed(household, owed.size)
-        self._places.hold(listener, ticket.place)
-        self._joined[listener.form.name] += 1
-        self._sweep.deliveries += len(owed.ends)
+    def _give(self, listener: Listener, ticket: ResumeTicket, owed: Span) -> None:
+        client_key = ticket.slot.client_key
+        self._slots.charge(client_key, ticket.account, 0)
+        self._slots.replayed(client_key, owed.size)
+        self._slots.hold(listener, ticket.slot)
+        self._joined[listener.encoding.name] += 1
+        self._fan_out.deliveries += len(owed.ends)
         listener.offer(owed.data)

@@ -10,7 +10,7 @@ from twisted.python.log import callWithLogger
 
 from cometify.runtime.tcp import EagerServer
 
-Soon = Callable[[float, Callable[[], None]], object]
+CallSoon = Callable[[float, Callable[[], None]], object]
 """As callLater, but `seconds` is 0: after what is being read now, and before anything is waited for."""
 
 AT_ONCE = 128
@@ -22,7 +22,7 @@ TOGETHER = 16
 log = Logger()
 
 
-class Outbox:
+class WriteBatch:
     """Answers that wait until what else there is has been read, and are written one right after the other.
 
     A peer that has many requests under way, as a proxy has, sleeps until it is answered, and to wake it is most of what
@@ -48,29 +48,29 @@ class Outbox:
 
 
 @attrs.frozen
-class Turn:
-    """What a reactor does at the end of its turn. `outbox`: None if answers are to be written at once."""
+class LoopHooks:
+    """What a reactor does at the end of its turn. `write_batch`: None if answers are to be written at once."""
 
-    soon: Soon
-    outbox: Outbox | None = None
+    call_soon: CallSoon
+    write_batch: WriteBatch | None = None
 
 
-def shorten(reactor: Any) -> Turn:
+def install_direct_poll(reactor: Any) -> LoopHooks:
     """Give an epoll reactor the short turn; every other one keeps its own."""
     if type(reactor) is not EPollReactor:
-        return Turn(reactor.callLater)
+        return LoopHooks(reactor.callLater)
     try:
-        turn: Any = ShortTurn(reactor)
+        loop_hooks: Any = DirectPoll(reactor)
     except AttributeError as error:
         log.error(  # noqa: TRY400 - the reason is in the line
             "This Twisted has another epoll reactor, whose turns stay as they are: {error}", error=str(error)
         )
-        return Turn(reactor.callLater)
-    reactor.doIteration = turn  # type: ignore[method-assign]
-    return Turn(turn.soon, turn.outbox)
+        return LoopHooks(reactor.callLater)
+    reactor.doIteration = loop_hooks  # type: ignore[method-assign]
+    return LoopHooks(loop_hooks.call_soon, loop_hooks.write_batch)
 
 
-class ShortTurn:
+class DirectPoll:
     """Instead of EPollReactor.doPoll.
 
     - A read of an eager transport gets no logging context of its own. Making one costs as much as reading a small
@@ -85,20 +85,20 @@ class ShortTurn:
         self._read_or_write = reactor._doReadOrWrite
         self._disconnect = reactor._disconnectSelectable
         self._due: list[Callable[[], None]] = []
-        self.outbox = Outbox()
+        self.write_batch = WriteBatch()
 
-    def soon(self, _seconds: float, call: Callable[[], None]) -> None:
+    def call_soon(self, _seconds: float, call: Callable[[], None]) -> None:
         """Have `call` called at the end of this turn, or of the next one if this one is ending."""
         self._due.append(call)
 
     def __call__(self, timeout: float | None) -> None:
-        self.outbox.flush()  # of what was answered outside of reads
+        self.write_batch.flush()  # of what was answered outside of reads
         if self._due:
             timeout = 0
         events = self._poll(-1 if timeout is None else timeout, AT_ONCE)  # the others come first in the next turn
         for start in range(0, len(events), TOGETHER):
             self._read(events[start : start + TOGETHER])
-            self.outbox.flush()
+            self.write_batch.flush()
         if self._due:
             self._do_what_is_due()
 

@@ -22,7 +22,7 @@ ALL_AGAIN = 3600
 log = Logger()
 
 
-class Aside:
+class FreezeSurvivors:
     """Told by the collector when it begins and stops, as `gc.callbacks` has it."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -42,7 +42,7 @@ def keep_pauses_short(reactor: Any) -> None:
     """From now on, in this process. Called once, when all that a server is made of is there."""
     gc.collect()
     gc.freeze()
-    gc.callbacks.append(Aside())
+    gc.callbacks.append(FreezeSurvivors())
     again = task.LoopingCall(gc.unfreeze)
     again.clock = reactor
     again.start(ALL_AGAIN, now=False).addErrback(lambda failure: log.failure("No more collections", failure))

@@ -10,11 +10,11 @@ EVERY = 1.0
 """Seconds between two looks."""
 
 
-class Lateness(Service):
-    """A timer that is set anew each time it has run. `late`: for each time, how many seconds after it was due."""
+class ReactorLag(Service):
+    """A timer that is set anew each time it has run. `lag`: for each time, how many seconds after it was due."""
 
     def __init__(self, reactor: Any) -> None:
-        self.late = Histogram()
+        self.lag = Histogram()
         self._reactor = reactor
         self._due = 0.0
         self._call: Any = None
@@ -32,5 +32,5 @@ class Lateness(Service):
         self._call = self._reactor.callLater(EVERY, self._look)
 
     def _look(self) -> None:
-        self.late.observe(max(0.0, self._reactor.seconds() - self._due))
+        self.lag.observe(max(0.0, self._reactor.seconds() - self._due))
         self._set()

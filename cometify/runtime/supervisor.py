@@ -38,7 +38,7 @@ GRACE = 5
 """Seconds beyond `drain` after which a worker that is still there is killed."""
 
 
-class Worker(ProcessProtocol):
+class WorkerProcess(ProcessProtocol):
     """The place of one worker: a process is in it, or another will soon be. `socket`: its admin endpoint's path."""
 
     transport: Any
@@ -133,7 +133,7 @@ class Supervisor(MultiService):
         self._ports = SharedPorts(reactor, settings)
         self._folder: Path | None = None
         self._calls: dict[int, Any] = {}
-        self.workers: list[Worker] = []
+        self.workers: list[WorkerProcess] = []
         self.draining = False
         self._gone: defer.Deferred[None] = defer.Deferred()
 
@@ -145,7 +145,7 @@ class Supervisor(MultiService):
         super().startService()
         self._folder = Path(tempfile.mkdtemp(prefix="cometify-"))  # which nobody else can look into
         self.workers = [
-            Worker(number, self._folder / str(number), self) for number in range(1, self._settings.workers + 1)
+            WorkerProcess(number, self._folder / str(number), self) for number in range(1, self._settings.workers + 1)
         ]
         self._reactor.callWhenRunning(self._start_all)
 
@@ -153,7 +153,7 @@ class Supervisor(MultiService):
         for worker in self.workers:
             self._start(worker)
 
-    def _start(self, worker: Worker) -> None:
+    def _start(self, worker: WorkerProcess) -> None:
         self._calls.pop(worker.number, None)
         worker.socket.unlink(missing_ok=True)
         worker.began = self._reactor.seconds()
@@ -165,7 +165,7 @@ class Supervisor(MultiService):
             return
         worker.told(self._said_to(worker))
 
-    def _said_to(self, worker: Worker) -> bytes:
+    def _said_to(self, worker: WorkerProcess) -> bytes:
         admin = f"unix:{quoteStringArgument(str(worker.socket))}:mode=600:lockfile=0"
         return json.dumps(as_table(attrs.evolve(self._settings, admin=admin, workers=1))).encode() + b"\n"
 
@@ -181,7 +181,7 @@ class Supervisor(MultiService):
         if call is not None:
             call()
 
-    def ended(self, worker: Worker, pid: int | None, how: str) -> None:
+    def ended(self, worker: WorkerProcess, pid: int | None, how: str) -> None:
         """The process of a worker is gone."""
         if self.draining:
             self._look_whether_gone()

@@ -21,7 +21,7 @@ _buffer = None if _ffi is None else _ffi.new("char[]", ROOM)
 _encrypted = memoryview(b"" if _ffi is None else _ffi.buffer(_buffer))
 
 
-class TLSSend:
+class TLSWriter:
     """Instead of the TLS transport's write(): calls OpenSSL and the socket directly where nothing waits in between.
 
     Of 11 us for a delivery 2 are spent in pyOpenSSL's methods, which allocate 32 KiB and look for errors that there are not,
@@ -68,6 +68,6 @@ def sender(transport: Any) -> Callable[[bytes], int] | None:
     if type(transport) is not TLSMemoryBIOProtocol or not isinstance(transport.transport, EagerServer):
         return None
     try:
-        return TLSSend(transport, transport.transport)
+        return TLSWriter(transport, transport.transport)
     except AttributeError:
         return None

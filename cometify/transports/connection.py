@@ -15,7 +15,7 @@ from cometify.core.errors import Refused
 from cometify.core.frames import error_frame, reconnect_frame
 from cometify.core.listener import Listener, State, elsewhere
 from cometify.runtime import tcp, tls_writer
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 
 LINGER = 10
 """Seconds for what was written last to be read, before the connection is cut."""
@@ -25,11 +25,11 @@ LINGER = 10
 class Connection(Listener):
     """`eager` is the transport when bytes may go straight to its socket, else None."""
 
-    __slots__ = ("eager", "node", "transport")
+    __slots__ = ("context", "eager", "transport")
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self.node = node
+        self.context = context
         self.transport: Any = None
         self.eager: tcp.EagerServer | None = None
 
@@ -50,8 +50,8 @@ class Connection(Listener):
     def connectionLost(self, _reason: Failure) -> None:
         """The peer is gone."""
         self.transport = self.eager = None
-        self.node.closing.discard(self)
-        self.node.joining.part(self)
+        self.context.closing.discard(self)
+        self.context.membership.part(self)
 
     # The transport's producer: it says when there is room.
 
@@ -66,7 +66,7 @@ class Connection(Listener):
             if self.view is None:
                 self.state = State.BEHIND  # it has not joined yet, and is brought when it does
             else:
-                self.node.sweep.bring(self)
+                self.context.fan_out.catch_up(self)
 
     def stopProducing(self) -> None:
         """The connection is lost, which connectionLost tells as well."""
@@ -112,34 +112,34 @@ class Connection(Listener):
     def _stall(self) -> None:
         if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
             self.fall_behind(State.STALLED)
-            self.node.pulse.watch(self)
+            self.context.heartbeats.watch(self)
             tcp.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
 
     # The end.
 
     def end(self, refused: Refused) -> None:
         if self.transport is not None and self.state is not State.GONE:  # else its request is refused, or nobody told
-            self.node.joining.count_end(self, refused.code)
-        self.close(self.form.encode(error_frame(refused), None), refused.code.close)
+            self.context.membership.count_end(self, refused.code)
+        self.close(self.encoding.encode(error_frame(refused), None), refused.code.close)
 
     def drain(self, after: int) -> None:
-        self.close(self.form.encode(reconnect_frame(after), None), 4200)
+        self.close(self.encoding.encode(reconnect_frame(after), None), 4200)
 
     def close(self, last: bytes, code: int) -> None:
         """Write the last frame and what ends the transport's protocol, and let it be read."""
         if self.state is State.GONE:
             return
         if self.transport is None:
-            self.node.joining.part(self)
+            self.context.membership.part(self)
             return
-        unsaid = b"" if self.arrears is None else self.arrears.greeting
-        self.node.joining.part(self)
+        unsaid = b"" if self.backlog is None else self.backlog.preamble
+        self.context.membership.part(self)
         self.send = elsewhere
-        self.node.closing.add(self)
+        self.context.closing.add(self)
         self.transport.unregisterProducer()
         self.transport.write(unsaid + last + self.farewell(code))
         self.hang_up()
-        self.node.later(LINGER, self._cut)
+        self.context.later(LINGER, self._cut)
 
     def farewell(self, code: int) -> bytes:
         """What ends the transport's protocol after the last frame."""

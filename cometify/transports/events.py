@@ -2,7 +2,7 @@
 
 from cometify.core.errors import Refused
 from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, error_frame
-from cometify.core.group import Ask, ask_from_query
+from cometify.core.group import ListenRequest, listen_request_from_query
 from cometify.http.exchange import Exchange, refuse
 from cometify.transports.http_listener import OpenEndpoint
 from cometify.transports.stream import StreamListener
@@ -15,10 +15,10 @@ class EventsEndpoint(OpenEndpoint):
     content_type = b"text/event-stream"
 
     def listener(self, chunked: bool) -> StreamListener:
-        return StreamListener(self.node, EVENTS if chunked else EVENTS_UNCHUNKED)
+        return StreamListener(self.context, EVENTS if chunked else EVENTS_UNCHUNKED)
 
-    def ask(self, request: Exchange) -> Ask:
-        return ask_from_query(request.query(), resume=request.header("last-event-id") or None)
+    def ask(self, request: Exchange) -> ListenRequest:
+        return listen_request_from_query(request.query(), resume=request.header("last-event-id") or None)
 
     def refuse(self, request: Exchange, refused: Refused) -> None:
         if refused.retry is None:

@@ -6,22 +6,22 @@ from twisted.web.http import datetimeToString
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.errors import Refused
-from cometify.core.frames import Form
-from cometify.core.group import Ask, ask_from_frame, ask_from_query
-from cometify.core.listener import Arrears, Listener, State
-from cometify.http.client_address import household_address
+from cometify.core.frames import Encoding
+from cometify.core.group import ListenRequest, listen_request_from_frame, listen_request_from_query
+from cometify.core.listener import Backlog, Listener, State
+from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers
 from cometify.http.site import Endpoint, take_over
 from cometify.transports.connection import Connection
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 
 MAX_LISTEN = 16 * 1024
 """Bytes of a `listen` frame."""
 
 
-def account_of(request: Exchange, node: Node) -> Account:
+def account_of(request: Exchange, context: Context) -> Account:
     """The account that the path names. Raises `Refused`: not_authorized, origin_not_allowed."""
-    account = node.accounts.get(request.segments[0])
+    account = context.accounts.get(request.segments[0])
     if account is None:
         raise Refused(errors.NOT_AUTHORIZED, "There is no account of this API key: check the apiKey.")
     origin = request.header("origin")
@@ -49,13 +49,13 @@ class ListeningEndpoint(Endpoint):
 
     methods: tuple[bytes, ...] = (b"GET", b"POST")
     max_body = MAX_LISTEN
-    quick = True
+    allows_fast_path = True
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
     def headers(self, request: Exchange) -> Headers:
-        account = self.node.accounts.get(request.segments[0])
+        account = self.context.accounts.get(request.segments[0])
         if account is None or account.origins is None:
             return _FOR_ANY_ORIGIN
         origin = request.header("origin")
@@ -65,29 +65,29 @@ class ListeningEndpoint(Endpoint):
         return _PASSED_ON + varies + _readable(origin.encode())
 
     def serve(self, request: Exchange) -> None:
-        account = account_of(request, self.node)
+        account = account_of(request, self.context)
         self.listen(request, account, self.ask(request))
 
     def count_refusal(self, code: errors.Code) -> None:
-        self.node.joining.refused[code.name] += 1
+        self.context.membership.refused[code.name] += 1
 
-    def ask(self, request: Exchange) -> Ask:
+    def ask(self, request: Exchange) -> ListenRequest:
         """What is asked for: by the query, or by a listen frame in the body of a POST."""
         if request.method == b"GET":
-            return ask_from_query(request.query())
+            return listen_request_from_query(request.query())
         body = request.body()
-        return ask_from_frame(body) if body else ask_from_query(request.query())
+        return listen_request_from_frame(body) if body else listen_request_from_query(request.query())
 
-    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
+    def listen(self, request: Exchange, account: Account, ask: ListenRequest) -> None:
         """Let the request have what it asks for."""
         raise NotImplementedError
 
     def join(
-        self, request: Exchange, listener: Listener, account: Account, ask: Ask, *, first: bool
+        self, request: Exchange, listener: Listener, account: Account, ask: ListenRequest, *, first: bool
     ) -> "Deferred[None]":
         """Join, from where the request comes."""
-        address = household_address(request, self.node.trusted)
-        return self.node.joining.join(listener, account, address, ask, first=first) or succeed(None)
+        address = client_address(request, self.context.trusted)
+        return self.context.membership.join(listener, account, address, ask, first=first) or succeed(None)
 
 
 class OpenEndpoint(ListeningEndpoint):
@@ -99,10 +99,10 @@ class OpenEndpoint(ListeningEndpoint):
         """A new listener of this transport."""
         raise NotImplementedError
 
-    def listen(self, request: Exchange, account: Account, ask: Ask) -> None:
+    def listen(self, request: Exchange, account: Account, ask: ListenRequest) -> None:
         listener = self.listener(request.is_http_1_1)
-        listener.arrears = Arrears(greeting=self._head(request, listener.form))
-        request.when_gone(lambda: self.node.joining.part(listener))
+        listener.backlog = Backlog(preamble=self._head(request, listener.encoding))
+        request.when_gone(lambda: self.context.membership.part(listener))
         joined = self.join(request, listener, account, ask, first=True)
         joined.addCallback(self._take_over, request, listener)
         joined.addErrback(self.failed, request)
@@ -111,13 +111,13 @@ class OpenEndpoint(ListeningEndpoint):
         if listener.state is not State.GONE:
             take_over(request, listener)
         elif not request.gone:  # it was ended while it joined, when nothing could be written to it yet
-            account_of(request, self.node)
-            if self.node.joining.draining:
+            account_of(request, self.context)
+            if self.context.membership.draining:
                 raise Refused(errors.DRAINING, "The server is going down: come back in a moment.")
             raise Refused(errors.REPLACED, "The same listener id has connected again meanwhile.")
 
-    def _head(self, request: Exchange, form: Form) -> bytes:
-        chunked = ((b"Transfer-Encoding", b"chunked"),) if form.chunked else ()
+    def _head(self, request: Exchange, encoding: Encoding) -> bytes:
+        chunked = ((b"Transfer-Encoding", b"chunked"),) if encoding.chunked else ()
         headers = (
             (b"Date", datetimeToString()),
             (b"Content-Type", self.content_type),

@@ -18,7 +18,7 @@ from cometify.core.errors import (
     Code,
     Refused,
 )
-from cometify.core.hmac_signature import NONCE, SIGNATURE, TIMESTAMP, Seal, check_seal
+from cometify.core.hmac_signature import NONCE, SIGNATURE, TIMESTAMP, SignedRequest, check_signed_request
 from cometify.core.integer import write_integer
 from cometify.core.push import Draft, Receipt, bind
 from cometify.delivery.registry import Registry
@@ -36,7 +36,7 @@ class PushEndpoint(Endpoint):
     """
 
     methods = (b"POST",)
-    quick = True
+    allows_fast_path = True
     draining = False
 
     def __init__(self, engine: IEngine, registry: Registry, accounts: IAccounts, wall: Callable[[], float]) -> None:
@@ -58,7 +58,7 @@ class PushEndpoint(Endpoint):
         if header("cometify-signature") is None:
             draft = admit(account, api_key, identifier, read_fields(header("content-type"), request.body()))
         else:
-            nonce = self.check_seal(account, request)
+            nonce = self.check_signed_request(account, request)
             draft = admit_sealed(identifier, read_fields(header("content-type"), request.body()), nonce)
         assert account is not None  # or the signature was refused
         key = None if header("idempotency-key") is None else idempotency_key(request)
@@ -81,9 +81,9 @@ class PushEndpoint(Endpoint):
             raise Refused(DRAINING, "The server is going down, nothing was pushed: push again in a moment.")
         return self._accounts.get(request.segments[0])
 
-    def check_seal(self, account: Account | None, request: Exchange) -> str:
+    def check_signed_request(self, account: Account | None, request: Exchange) -> str:
         """Check a request that must be signed with HMAC; its nonce. Raises `Refused`."""
-        seal = Seal(
+        signed_request = SignedRequest(
             request.method,
             request.sent_path,
             request.body(),
@@ -91,8 +91,8 @@ class PushEndpoint(Endpoint):
             _of_seal(request, NONCE),
             _of_seal(request, SIGNATURE),
         )
-        check_seal(account, seal, self._wall())
-        return seal.nonce
+        check_signed_request(account, signed_request, self._wall())
+        return signed_request.nonce
 
     def append(self, account: Account, draft: Draft, key: str | None) -> "Receipt | defer.Deferred[Receipt]":
         """Push, once for each `key`. See `IEngine.append`."""
@@ -140,7 +140,7 @@ class BatchEndpoint(Endpoint):
 
     methods = (b"POST",)
     max_body = 8 * 2**20
-    quick = True
+    allows_fast_path = True
 
     def __init__(self, single: PushEndpoint) -> None:
         self._single = single
@@ -151,7 +151,7 @@ class BatchEndpoint(Endpoint):
     def serve(self, request: Exchange) -> None:
         account = self._single.account(request)
         # The signature first: reading JSON of this size costs what no stranger may ask for.
-        nonce = self._single.check_seal(account, request)
+        nonce = self._single.check_signed_request(account, request)
         kind = (request.header("content-type") or "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refused(UNSUPPORTED_MEDIA_TYPE, "Send the batch as application/json.")

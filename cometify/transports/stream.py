@@ -6,10 +6,10 @@ from typing import Any
 
 from twisted.python.failure import Failure
 
-from cometify.core.frames import STREAM, STREAM_UNCHUNKED, Form
+from cometify.core.frames import STREAM, STREAM_UNCHUNKED, Encoding
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 from cometify.transports.http_listener import OpenEndpoint
 
 LONGEST = 600
@@ -21,17 +21,17 @@ LARGEST = 2**20
 class StreamListener(Connection):
     """An answer that stays open for a while. `left`: bytes that it may still have."""
 
-    __slots__ = ("_longest", "form", "left")
+    __slots__ = ("_longest", "encoding", "left")
 
-    def __init__(self, node: Node, form: Form) -> None:
-        super().__init__(node)
-        self.form = form
+    def __init__(self, context: Context, encoding: Encoding) -> None:
+        super().__init__(context)
+        self.encoding = encoding
         self.left = LARGEST
         self._longest: Any = None
 
     def makeConnection(self, transport: Any) -> None:
         super().makeConnection(transport)
-        self._longest = self.node.later(LONGEST, self._end_in_order)
+        self._longest = self.context.later(LONGEST, self._end_in_order)
 
     def connectionLost(self, reason: Failure) -> None:
         if self._longest.active():
@@ -51,7 +51,7 @@ class StreamListener(Connection):
         self.left -= size
         if self.left <= 0 and self.state is not State.GONE:
             # Not at once: the rest of a frame that was begun must be held first. What is owed next is asked for again.
-            self.node.later(0, self._end_in_order)
+            self.context.later(0, self._end_in_order)
 
     def wake(self) -> None:
         self.send = partial(self._write_by, self.straight()) if self.eager is None else self._write
@@ -74,7 +74,7 @@ class StreamListener(Connection):
             self.close(b"", 0)
 
     def farewell(self, code: int) -> bytes:
-        return b"0\r\n\r\n" if self.form.chunked else b""
+        return b"0\r\n\r\n" if self.encoding.chunked else b""
 
 
 class StreamEndpoint(OpenEndpoint):
@@ -83,4 +83,4 @@ class StreamEndpoint(OpenEndpoint):
     content_type = b"application/x-ndjson"
 
     def listener(self, chunked: bool) -> StreamListener:
-        return StreamListener(self.node, STREAM if chunked else STREAM_UNCHUNKED)
+        return StreamListener(self.context, STREAM if chunked else STREAM_UNCHUNKED)

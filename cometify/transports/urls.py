@@ -7,7 +7,7 @@ from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
 from cometify.http.static_files import static_endpoints
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 from cometify.transports.events import EventsEndpoint
 from cometify.transports.poll import PollEndpoint
 from cometify.transports.push import BatchEndpoint, PushEndpoint
@@ -32,16 +32,16 @@ class _Nowhere(Endpoint):
 class Root(Tree):
     """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and what is static."""
 
-    def __init__(self, push: PushEndpoint, node: Node, reactor: Any) -> None:
+    def __init__(self, push: PushEndpoint, context: Context, reactor: Any) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
         self._at_key: dict[str, Endpoint] = {
             "push": BatchEndpoint(push),
-            "websocket": WebSocketEndpoint(node, reactor),
-            "stream": StreamEndpoint(node),
-            "events": EventsEndpoint(node),
-            "poll": PollEndpoint(node),
+            "websocket": WebSocketEndpoint(context, reactor),
+            "stream": StreamEndpoint(context),
+            "events": EventsEndpoint(context),
+            "poll": PollEndpoint(context),
         }
         self._nowhere = _Nowhere()
 
@@ -59,9 +59,9 @@ class Root(Tree):
 class WebSocketRoot(Tree):
     """The WebSocket port: one thing, under the same path as on the HTTP port."""
 
-    def __init__(self, node: Node, reactor: Any) -> None:
+    def __init__(self, context: Context, reactor: Any) -> None:
         super().__init__()
-        self._websocket = WebSocketEndpoint(node, reactor)
+        self._websocket = WebSocketEndpoint(context, reactor)
         self._nowhere = _Nowhere()
 
     def find(self, path: tuple[str, ...]) -> Endpoint:

@@ -13,10 +13,10 @@ from twisted.python.failure import Failure
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.core.frames import WEBSOCKET, WEBSOCKET_DEFLATED
-from cometify.core.group import Ask, ask_from_frame
+from cometify.core.group import ListenRequest, listen_request_from_frame
 from cometify.core.listener import State
 from cometify.transports.connection import Connection
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 from cometify.transports.http_listener import MAX_LISTEN
 from cometify.websocket.frame_reader import (
     CLOSE,
@@ -25,8 +25,8 @@ from cometify.websocket.frame_reader import (
     PONG,
     TEXT,
     TOO_BIG,
+    FrameReader,
     Message,
-    Reader,
     Violation,
     answer_to_close,
     close_frame,
@@ -45,15 +45,15 @@ log = Logger()
 class WebSocketListener(Connection):
     """From the end of the handshake on. `deflates`: permessage-deflate was agreed on."""
 
-    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since", "form")
+    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since", "encoding")
 
-    def __init__(self, node: Node, api_key: str, address: str, *, deflates: bool) -> None:
-        super().__init__(node)
-        self.form = WEBSOCKET_DEFLATED if deflates else WEBSOCKET
+    def __init__(self, context: Context, api_key: str, address: str, *, deflates: bool) -> None:
+        super().__init__(context)
+        self.encoding = WEBSOCKET_DEFLATED if deflates else WEBSOCKET
         self._api_key = api_key
         self._address = address
-        self._reader: Reader | None = None
-        self._asks: list[Ask] | None = None  # while one is being answered: those that came meanwhile
+        self._reader: FrameReader | None = None
+        self._asks: list[ListenRequest] | None = None  # while one is being answered: those that came meanwhile
         self._closing = False
         self._listens = 0
         self._since = 0.0
@@ -61,16 +61,16 @@ class WebSocketListener(Connection):
 
     def expect_listen(self) -> None:
         """Nothing was asked for by the query: it must be soon."""
-        if self.arrears is not None:
-            self.transport.write(self.arrears.greeting)
-            self.arrears = None
-        self._silence = self.node.later(SILENCE, self._silent)
-        self.node.silent.add(self)
+        if self.backlog is not None:
+            self.transport.write(self.backlog.preamble)
+            self.backlog = None
+        self._silence = self.context.later(SILENCE, self._silent)
+        self.context.silent.add(self)
 
     def _spoken(self) -> None:
         """It has said what it listens to, or will not any more."""
         if self._silence is not None:
-            self.node.silent.discard(self)
+            self.context.silent.discard(self)
             if self._silence.active():
                 self._silence.cancel()
             self._silence = None
@@ -89,7 +89,7 @@ class WebSocketListener(Connection):
         if self._closing and self.transport is None:
             return
         # A reader is kept only while a message is not whole: most listeners never send another.
-        reader = self._reader or Reader(MAX_LISTEN, deflates=self.form.deflates)
+        reader = self._reader or FrameReader(MAX_LISTEN, deflates=self.encoding.deflates)
         found = reader.feed(data)
         self._reader = reader if reader.is_waiting else None
         for message in found:
@@ -120,12 +120,12 @@ class WebSocketListener(Connection):
             return
         try:
             self._count_listen()
-            self.listen(ask_from_frame(data))
+            self.listen(listen_request_from_frame(data))
         except Refused as refused:
             self.end(refused)
 
     def _count_listen(self) -> None:
-        now = self.node.seconds()
+        now = self.context.seconds()
         if now - self._since >= MINUTE:
             self._since, self._listens = now, 0
         self._listens += 1
@@ -136,17 +136,17 @@ class WebSocketListener(Connection):
                 retry=MINUTE,
             )
 
-    def listen(self, ask: Ask) -> None:
+    def listen(self, ask: ListenRequest) -> None:
         """Have what is asked for, after what was asked for before."""
         self._spoken()
         if self._asks is not None:
             self._asks.append(ask)
             return
-        account = self.node.accounts.get(self._api_key)  # which may have changed since
+        account = self.context.accounts.get(self._api_key)  # which may have changed since
         if account is None:
             raise Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more.")
         self._asks = []
-        joined = self.node.joining.join(self, account, self._address, ask)
+        joined = self.context.membership.join(self, account, self._address, ask)
         if joined is None:
             self._asks = None
         else:
@@ -197,11 +197,11 @@ class WebSocketListener(Connection):
             return
         self._closing = True
         self._spoken()
-        self.node.joining.part(self)
+        self.context.membership.part(self)
         self.transport.unregisterProducer()
         self.transport.write(answer_to_close(data))
         self.transport.loseConnection()
-        self.node.later(SILENCE, self._cut)
+        self.context.later(SILENCE, self._cut)
 
     def connectionLost(self, reason: Failure) -> None:
         self._spoken()

@@ -17,14 +17,14 @@ from twisted.logger import Logger
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.core.group import ask_from_query
-from cometify.core.listener import Arrears
-from cometify.http.client_address import household_address
+from cometify.core.group import listen_request_from_query
+from cometify.core.listener import Backlog
+from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, take_over
 from cometify.http.twisted_request import Request
 from cometify.runtime import tcp
-from cometify.transports.context import Node
+from cometify.transports.context import Context
 from cometify.transports.http_listener import account_of
 from cometify.transports.websocket import WebSocketListener
 from cometify.websocket.permessage_deflate import negotiate
@@ -46,19 +46,22 @@ def _answer(key: str, extensions: bytes | None) -> bytes:
 
 
 def _arrive(
-    request: Exchange, node: Node, deflates: bool, connect: Callable[[WebSocketListener, Callable[[], None]], None]
+    request: Exchange,
+    context: Context,
+    deflates: bool,
+    connect: Callable[[WebSocketListener, Callable[[], None]], None],
 ) -> None:
     """Let a new listener have what its URL asks for. `connect` gives it the connection and lets it begin."""
     refused = None
     api_key, ask = "", None
     try:
-        api_key = account_of(request, node).api_key
+        api_key = account_of(request, context).api_key
         query = request.query()
         if query.get("identifiers", _EMPTY) != _EMPTY or any(query.get(name, _EMPTY) != _EMPTY for name in _NAMES):
-            ask = ask_from_query(query)
+            ask = listen_request_from_query(query)
     except Refused as error:
         refused = error
-    listener = WebSocketListener(node, api_key, household_address(request, node.trusted), deflates=deflates)
+    listener = WebSocketListener(context, api_key, client_address(request, context.trusted), deflates=deflates)
 
     def begin() -> None:
         if refused is not None:
@@ -90,7 +93,7 @@ class Handshake(WebSocketServerProtocol):
     """Autobahn's part. `request` is what twisted.web has read."""
 
     request: Request
-    node: Node
+    context: Context
     extensions: bytes | None
     log = _Reticent()
 
@@ -100,7 +103,7 @@ class Handshake(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         """The handshake is done: hand the connection on."""
-        _arrive(self.request, self.node, self.extensions is not None, self._hand_on)
+        _arrive(self.request, self.context, self.extensions is not None, self._hand_on)
 
     def _hand_on(self, listener: WebSocketListener, begin: Callable[[], None]) -> None:
         transport: Any = self.transport
@@ -112,11 +115,11 @@ class Handshake(WebSocketServerProtocol):
 class WebSocketEndpoint(Endpoint):
     """Where a handshake is expected."""
 
-    quick = True
+    allows_fast_path = True
     upgrades = True
 
-    def __init__(self, node: Node, reactor: Any) -> None:
-        self._node = node
+    def __init__(self, context: Context, reactor: Any) -> None:
+        self._context = context
         self._factory = WebSocketServerFactory(server="", reactor=reactor)
         self._factory.setProtocolOptions(
             webStatus=False, openHandshakeTimeout=0, autoPingInterval=0, allowNullOrigin=True, allowedOrigins=["*"]
@@ -132,7 +135,7 @@ class WebSocketEndpoint(Endpoint):
         )
 
     def count_refusal(self, code: errors.Code) -> None:
-        self._node.joining.refused[code.name] += 1
+        self._context.membership.refused[code.name] += 1
 
     def serve(self, request: Exchange) -> None:
         if isinstance(request, Request):
@@ -145,10 +148,10 @@ class WebSocketEndpoint(Endpoint):
         answer = _answer(request.header("sec-websocket-key") or "", extensions)
 
         def connect(listener: WebSocketListener, begin: Callable[[], None]) -> None:
-            listener.arrears = Arrears(greeting=answer)  # it goes out in one write with the first frames
+            listener.backlog = Backlog(preamble=answer)  # it goes out in one write with the first frames
             take_over(request, listener, begin)
 
-        _arrive(request, self._node, extensions is not None, connect)
+        _arrive(request, self._context, extensions is not None, connect)
 
     def _leave_to_autobahn(self, request: Request) -> None:
         if (request.header("upgrade") or "").lower() != "websocket":
@@ -158,7 +161,7 @@ class WebSocketEndpoint(Endpoint):
             )
         handshake: Any = self._factory.buildProtocol(request.client)
         handshake.request = request
-        handshake.node = self._node
+        handshake.context = self._context
         handshake.extensions = negotiate(",".join(request.headers("sec-websocket-extensions")))
         head = _head_of(request)
         take_over(request, handshake)

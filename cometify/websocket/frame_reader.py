@@ -30,7 +30,7 @@ class Message:
     data: bytes
 
 
-class Reader:
+class FrameReader:
     """One for each connection. `limit`: the most bytes of a message, inflated or not. `deflates`: as was agreed on."""
 
     __slots__ = ("_begun", "_buffer", "_first", "_limit", "_reserved")

@@ -7,7 +7,7 @@ import pytest
 
 from cometify import __version__
 from cometify.app.options import Options
-from cometify.config.redis_url import Location
+from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings, SettingsError, as_table, doubts, load, need_a_restart, read_table
 from cometify.core.account import Account
 
@@ -263,7 +263,7 @@ def test_settings_told_as_a_table_are_the_same_again(read):
 
 
 def test_redis_is_a_location(read):
-    assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == Location((("127.0.0.1", 6379),), database=2)
+    assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == RedisURL((("127.0.0.1", 6379),), database=2)
 
 
 def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):

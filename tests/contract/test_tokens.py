@@ -278,7 +278,7 @@ def test_the_wall_clock_decides_and_not_the_engines(transport):
 def test_a_listener_that_parts_is_forgotten(world):
     for transport in TRANSPORTS:
         waits(world, transport).lose()
-    assert len(world.server.expiry) == 0
+    assert len(world.server.token_expiry) == 0
 
 
 @pytest.mark.parametrize("transport", ["stream", "events"])

@@ -137,10 +137,18 @@ def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_
         frames.EVENTS_UNCHUNKED,
         frames.POLL,
     )
-    assert [form.name for form in forms] == ["websocket", "websocket", "stream", "stream", "events", "events", "poll"]
-    assert [form for form in forms if form.once] == [frames.POLL]
-    assert [form for form in forms if form.chunked] == [frames.STREAM, frames.EVENTS]
-    assert [form for form in forms if form.deflates] == [frames.WEBSOCKET_DEFLATED]
+    assert [encoding.name for encoding in forms] == [
+        "websocket",
+        "websocket",
+        "stream",
+        "stream",
+        "events",
+        "events",
+        "poll",
+    ]
+    assert [encoding for encoding in forms if encoding.once] == [frames.POLL]
+    assert [encoding for encoding in forms if encoding.chunked] == [frames.STREAM, frames.EVENTS]
+    assert [encoding for encoding in forms if encoding.deflates] == [frames.WEBSOCKET_DEFLATED]
 
 
 def inflated(data):
@@ -165,29 +173,29 @@ def test_whatever_is_deflated_is_inflated_to_the_same(data, times):
 def test_a_push_is_deflated_from_where_that_is_worth_it():
     below = a_push("x" * (frames.WORTH_DEFLATING - len(pushed("")) - 1))
     above = a_push("x" * (frames.WORTH_DEFLATING - len(pushed(""))))
-    form = frames.WEBSOCKET_DEFLATED
-    assert form.encode_push(below) == frames.WEBSOCKET.encode_push(below) == form.encode(below.frame, 1)
+    encoding = frames.WEBSOCKET_DEFLATED
+    assert encoding.encode_push(below) == frames.WEBSOCKET.encode_push(below) == encoding.encode(below.frame, 1)
     assert below.deflated is None
-    assert inflated(form.encode_push(above)) == above.frame
-    assert len(form.encode_push(above)) < len(above.frame) / 2
+    assert inflated(encoding.encode_push(above)) == above.frame
+    assert len(encoding.encode_push(above)) < len(above.frame) / 2
     assert websocket_payload(frames.WEBSOCKET.encode_push(above)) == (above.frame, b"")
 
 
 def test_a_push_that_gets_no_smaller_goes_as_it_is_and_is_not_tried_again():
     noise = Push("chat", None, False, 1, Random(7).randbytes(5000))
-    form = frames.WEBSOCKET_DEFLATED
-    assert form.encode_push(noise) == frames.WEBSOCKET.encode_push(noise)
+    encoding = frames.WEBSOCKET_DEFLATED
+    assert encoding.encode_push(noise) == frames.WEBSOCKET.encode_push(noise)
     assert noise.deflated == b"", "nothing is kept of it"
 
 
 def test_a_push_is_deflated_once_in_its_life():
     push = a_push("again " * 100)
-    form = frames.WEBSOCKET_DEFLATED
+    encoding = frames.WEBSOCKET_DEFLATED
     assert push.deflated is None
     for other in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL):
         assert other.encode_push(push) == other.encode(push.frame, push.position)
         assert push.deflated is None, "nobody has asked for it"
-    assert form.encode_push(push) is form.encode_push(push)
+    assert encoding.encode_push(push) is encoding.encode_push(push)
 
 
 def test_what_is_told_to_one_listener_is_not_deflated():

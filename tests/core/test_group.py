@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.account import KEPT, REPLAYED, Account
-from cometify.core.group import NO_RIGHT, Ask, Group, Right, Wants, ask_from_frame, ask_from_query, wants_on_joining
+from cometify.core.group import (
+    NO_RIGHT,
+    Group,
+    ListenRequest,
+    Right,
+    Wants,
+    listen_request_from_frame,
+    listen_request_from_query,
+    wants_on_joining,
+)
 from cometify.core.identifier import names_from_query
 from cometify.core.integer import MAX_EXACT
 from cometify.core.md5_signature import secure_key
@@ -46,7 +55,7 @@ def push(push_id=None, position=NOW + 1, *, secret=False):
 
 
 def test_a_query_is_one_group():
-    ask = ask_from_query(
+    ask = listen_request_from_query(
         {
             "identifiers": ["chat:59,metrics:0"],
             "secureKey": [RIGHT],
@@ -55,33 +64,33 @@ def test_a_query_is_one_group():
             "utm": ["1", "2"],
         }
     )
-    assert ask == Ask((Group(names_from_query("chat:59,metrics:0"), RIGHT, 7),), "9f2c51d07ab34e18")
+    assert ask == ListenRequest((Group(names_from_query("chat:59,metrics:0"), RIGHT, 7),), "9f2c51d07ab34e18")
 
 
 def test_all_but_the_identifiers_may_be_left_out_or_empty():
-    expected = Ask((Group(names_from_query("chat")),))
-    assert ask_from_query({"identifiers": ["chat"]}) == expected
+    expected = ListenRequest((Group(names_from_query("chat")),))
+    assert listen_request_from_query({"identifiers": ["chat"]}) == expected
     empty = {"identifiers": ["chat"], "secureKey": [""], "token": [""], "position": [""], "listener": [""]}
-    assert ask_from_query(empty, "") == expected
+    assert listen_request_from_query(empty, "") == expected
 
 
 @pytest.mark.parametrize("parameters", [{}, {"identifiers": []}, {"identifiers": [""]}])
 def test_a_query_without_identifiers_is_refused(parameters):
-    assert refusal(ask_from_query, parameters).code is errors.MISSING_PARAMETER
+    assert refusal(listen_request_from_query, parameters).code is errors.MISSING_PARAMETER
 
 
 @pytest.mark.parametrize("name", [*MEMBERS, "listener"])
 def test_a_parameter_given_twice_is_refused(name):
-    refused = refusal(ask_from_query, {"identifiers": ["chat"], name: ["chat", "chat"]})
+    refused = refusal(listen_request_from_query, {"identifiers": ["chat"], name: ["chat", "chat"]})
     assert refused.code is errors.REPEATED_PARAMETER
     assert name in refused.detail
 
 
 def test_last_event_id_wins_over_position():
     parameters = {"identifiers": ["chat"], "position": ["7"]}
-    assert ask_from_query(parameters, "8").groups[0].position == 8
-    assert ask_from_query(parameters, "").groups[0].position == 7
-    wrong = refusal(ask_from_query, parameters, "x")
+    assert listen_request_from_query(parameters, "8").groups[0].position == 8
+    assert listen_request_from_query(parameters, "").groups[0].position == 7
+    wrong = refusal(listen_request_from_query, parameters, "x")
     assert (wrong.code, wrong.detail[:14]) == (errors.INVALID_PARAMETER, "Last-Event-ID ")
 
 
@@ -93,7 +102,7 @@ def test_last_event_id_wins_over_position():
 )
 def test_any_query_is_an_ask_or_refused(parameters, resume):
     try:
-        ask = ask_from_query(parameters, resume)
+        ask = listen_request_from_query(parameters, resume)
     except errors.Refused:
         return
     assert len(ask.groups) == 1
@@ -103,7 +112,7 @@ def test_any_query_is_an_ask_or_refused(parameters, resume):
 
 
 def test_a_frame_has_its_groups_in_order():
-    ask = ask_from_frame(
+    ask = listen_request_from_frame(
         listen(
             {"identifiers": ["guestbook", "comments"], "secureKey": RIGHT, "position": NOW},
             {"identifiers": {"metrics": 59, "tweets": 100}, "more": 1},
@@ -122,23 +131,23 @@ def test_a_frame_has_its_groups_in_order():
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{}", b"\xff", b'{"type":"push","groups":[]}', b'{"type":[]}'])
 def test_what_is_no_listen_frame_is_refused(data):
-    assert refusal(ask_from_frame, data).code is errors.INVALID_BODY
+    assert refusal(listen_request_from_frame, data).code is errors.INVALID_BODY
 
 
 @pytest.mark.parametrize("data", [b'{"type":"listen"}', b'{"type":"listen","groups":null}'])
 def test_a_frame_without_groups_is_refused(data):
-    assert refusal(ask_from_frame, data).code is errors.MISSING_PARAMETER
+    assert refusal(listen_request_from_frame, data).code is errors.MISSING_PARAMETER
 
 
 @pytest.mark.parametrize("groups", [[], {}, "chat", 1, False, ["chat"], [{"identifiers": "chat"}, None], [[]]])
 def test_groups_are_an_array_of_objects(groups):
     data = json.dumps({"type": "listen", "groups": groups}).encode()
-    assert refusal(ask_from_frame, data).code is errors.INVALID_PARAMETER
+    assert refusal(listen_request_from_frame, data).code is errors.INVALID_PARAMETER
 
 
 def test_an_identifier_that_stands_twice_in_an_object_is_refused():
     data = b'{"type":"listen","groups":[{"identifiers":{"chat":1,"chat":2}}]}'
-    assert refusal(ask_from_frame, data).code is errors.INVALID_PARAMETER
+    assert refusal(listen_request_from_frame, data).code is errors.INVALID_PARAMETER
 
 
 @pytest.mark.parametrize(
@@ -157,34 +166,37 @@ def test_an_identifier_that_stands_twice_in_an_object_is_refused():
     ],
 )
 def test_a_group_in_no_form_is_refused(group, code):
-    assert refusal(ask_from_frame, listen(group)).code is code
+    assert refusal(listen_request_from_frame, listen(group)).code is code
 
 
 def test_a_hundred_identifiers_over_all_groups_and_no_more():
     many = [f"a{number}" for number in range(60)]
-    assert len(ask_from_frame(listen({"identifiers": many}, {"identifiers": many[:40]})).groups) == 2
-    refused = refusal(ask_from_frame, listen({"identifiers": many}, {"identifiers": many[:41]}))
+    assert len(listen_request_from_frame(listen({"identifiers": many}, {"identifiers": many[:40]})).groups) == 2
+    refused = refusal(listen_request_from_frame, listen({"identifiers": many}, {"identifiers": many[:41]}))
     assert refused.code is errors.INVALID_PARAMETER
     assert "101 were given" in refused.detail
 
 
 @pytest.mark.parametrize("listener", ["a" * 8, "A-_9" * 16, "--------"])
 def test_a_listener_has_an_id_of_its_own(listener):
-    assert ask_from_frame(listen({"identifiers": "chat"}, listener=listener)).listener == listener
-    assert ask_from_query({"identifiers": ["chat"], "listener": [listener]}).listener == listener
+    assert listen_request_from_frame(listen({"identifiers": "chat"}, listener=listener)).listener == listener
+    assert listen_request_from_query({"identifiers": ["chat"], "listener": [listener]}).listener == listener
 
 
 @pytest.mark.parametrize(
     "listener", ["", "a" * 7, "a" * 65, "a" * 8 + "\n", "ä" * 8, "a b c d e", 12345678, [], ["a"] * 8]
 )
 def test_an_id_in_no_form_is_refused(listener):
-    assert refusal(ask_from_frame, listen({"identifiers": "chat"}, listener=listener)).code is errors.INVALID_PARAMETER
+    assert (
+        refusal(listen_request_from_frame, listen({"identifiers": "chat"}, listener=listener)).code
+        is errors.INVALID_PARAMETER
+    )
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_message_is_an_ask_or_refused(data):
     try:
-        ask = ask_from_frame(data)
+        ask = listen_request_from_frame(data)
     except errors.Refused:
         return
     assert ask.groups
@@ -198,7 +210,7 @@ def test_any_message_is_an_ask_or_refused(data):
 @example([{"identifiers": "chat", "secureKey": "\ud800"}], None)
 def test_any_listen_frame_is_an_ask_or_refused(groups, listener):
     try:
-        ask = ask_from_frame(listen(*groups, listener=listener))
+        ask = listen_request_from_frame(listen(*groups, listener=listener))
     except errors.Refused as refused:
         assert refused.detail.encode()  # noqa: PT017
         return
@@ -235,7 +247,7 @@ def test_a_key_of_either_live_secret_gives_the_right_and_one_of_a_revoked_secret
 
 def tokened(names, *covered, secret="c1h89chHaka9s1", lasts=60):
     token = jwt({"exp": WALL + lasts, "identifiers": covered}, secret)
-    return ask_from_query({"identifiers": [names], "token": [token]}).groups[0]
+    return listen_request_from_query({"identifiers": [names], "token": [token]}).groups[0]
 
 
 def test_a_token_gives_the_right_to_each_identifier_that_it_names_until_it_expires():
@@ -256,7 +268,7 @@ def test_a_group_shows_neither_its_key_nor_its_token():
     assert RIGHT not in repr(Group(names_from_query("chat"), RIGHT))
     group = tokened("chat", "chat")
     assert group.token
-    assert group.token not in repr(Ask((group,)))
+    assert group.token not in repr(ListenRequest((group,)))
 
 
 # What goes through

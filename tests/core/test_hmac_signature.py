@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.admission import MAX_BATCH, admit, admit_batch, admit_sealed
-from cometify.core.hmac_signature import Seal, check_seal
+from cometify.core.hmac_signature import SignedRequest, check_signed_request
 from cometify.core.identifier import Identifier
 from cometify.core.md5_signature import secure
 from cometify.core.push import Draft
@@ -24,7 +24,9 @@ PATH, BODY, NONCE = "/37282591/push/chat", b"text=Hello&secret=0", "0123456789ab
 
 def sealed(at=NOW, nonce=NONCE, secret=SECRET):
     headers = sign(PATH, BODY, at, nonce, secret)
-    return Seal(b"POST", PATH.encode(), BODY, headers["Cometify-Timestamp"], nonce, headers["Cometify-Signature"])
+    return SignedRequest(
+        b"POST", PATH.encode(), BODY, headers["Cometify-Timestamp"], nonce, headers["Cometify-Signature"]
+    )
 
 
 def refusal(call, *arguments):
@@ -37,8 +39,8 @@ def refusal(call, *arguments):
 def test_either_live_secret_signs_in_either_case(secret):
     account = Account(KEY, ("new", SECRET))
     good = sealed(secret=secret)
-    check_seal(account, good, NOW)
-    check_seal(account, attrs.evolve(good, signature=good.signature.upper()), NOW)
+    check_signed_request(account, good, NOW)
+    check_signed_request(account, attrs.evolve(good, signature=good.signature.upper()), NOW)
 
 
 @pytest.mark.parametrize(
@@ -57,30 +59,30 @@ def test_either_live_secret_signs_in_either_case(secret):
     ],
 )
 def test_a_signature_of_anything_else_and_an_unknown_key_get_one_answer(changes):
-    wrong = refusal(check_seal, ACCOUNT, attrs.evolve(sealed(), **changes), NOW)
-    unknown = refusal(check_seal, None, sealed(), NOW)
+    wrong = refusal(check_signed_request, ACCOUNT, attrs.evolve(sealed(), **changes), NOW)
+    unknown = refusal(check_signed_request, None, sealed(), NOW)
     assert wrong.code is unknown.code is errors.NOT_AUTHORIZED
     assert wrong.detail == unknown.detail
 
 
 def test_a_revoked_secret_signs_nothing_and_nobody_signs_for_no_account():
-    assert refusal(check_seal, ACCOUNT, sealed(secret="old"), NOW).code is errors.NOT_AUTHORIZED
+    assert refusal(check_signed_request, ACCOUNT, sealed(secret="old"), NOW).code is errors.NOT_AUTHORIZED
     for secret in ("", "nobody's secret", "nobody's other secret"):
-        assert refusal(check_seal, None, sealed(secret=secret), NOW).code is errors.NOT_AUTHORIZED
+        assert refusal(check_signed_request, None, sealed(secret=secret), NOW).code is errors.NOT_AUTHORIZED
 
 
 @pytest.mark.parametrize(
     "timestamp", ["", "-1", "1764000000.5", "1764000000\n", " 1764000000", "0x1", "9" * 13, "\u0661"]
 )
 def test_a_timestamp_is_digits(timestamp):
-    refused = refusal(check_seal, ACCOUNT, sealed(at=timestamp), NOW)
+    refused = refusal(check_signed_request, ACCOUNT, sealed(at=timestamp), NOW)
     assert refused.code is errors.INVALID_PARAMETER
     assert "Cometify-Timestamp" in refused.detail
 
 
 @pytest.mark.parametrize("nonce", ["", "0" * 15, "0" * 65, "0" * 16 + "\n", "0123456789abcde.", "ä" * 16])
 def test_a_nonce_has_a_form(nonce):
-    refused = refusal(check_seal, ACCOUNT, sealed(nonce=nonce), NOW)
+    refused = refusal(check_signed_request, ACCOUNT, sealed(nonce=nonce), NOW)
     assert refused.code is errors.INVALID_PARAMETER
     assert "Cometify-Nonce" in refused.detail
 
@@ -91,9 +93,9 @@ def test_a_nonce_has_a_form(nonce):
 def test_a_timestamp_is_at_most_300_seconds_off(off, taken):
     seal = sealed(at=int(NOW) + off)
     if taken:
-        check_seal(ACCOUNT, seal, NOW)
+        check_signed_request(ACCOUNT, seal, NOW)
     else:
-        refused = refusal(check_seal, ACCOUNT, seal, NOW)
+        refused = refusal(check_signed_request, ACCOUNT, seal, NOW)
         assert refused.code is errors.NOT_AUTHORIZED
         assert ("ahead of" if off > 0 else "behind") in refused.detail
 

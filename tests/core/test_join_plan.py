@@ -6,8 +6,8 @@ from math import inf
 import pytest
 
 from cometify.core.account import KEPT, REMEMBERED, REPLAYED, Account
-from cometify.core.group import Wants, ask_from_frame
-from cometify.core.join_plan import make_plan
+from cometify.core.group import Wants, listen_request_from_frame
+from cometify.core.join_plan import make_join_plan
 from cometify.core.md5_signature import secure_key
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -19,9 +19,9 @@ WALL = 1_764_000_000.0
 
 
 def plan(*groups, joined=None, at=0):
-    ask = ask_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
+    ask = listen_request_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
     rights = [group.right(ACCOUNT, WALL) for group in ask.groups]
-    return make_plan(ask, rights, NOW, joined or {}, at)
+    return make_join_plan(ask, rights, NOW, joined or {}, at)
 
 
 def key(names, secret="new secret"):

@@ -7,7 +7,7 @@ import pytest
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import STREAM_UNCHUNKED, gap_frame
 from cometify.core.group import Wants
-from cometify.core.listener import Arrears, Listener, State, elsewhere
+from cometify.core.listener import Backlog, Listener, State, elsewhere
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import View
@@ -16,7 +16,7 @@ SEES_ALL = (("chat", True), ("metrics", False))
 
 
 class Peer(Listener):
-    form = STREAM_UNCHUNKED
+    encoding = STREAM_UNCHUNKED
 
     def __init__(self, view=None, filters=None, cursor=0):
         super().__init__()
@@ -110,7 +110,7 @@ def test_a_loss_is_told_once_and_before_what_is_left(view):
     listener = Peer(view)
     span = listener.owed()
     assert frames(span) == [gap("chat"), {"position": 2}]
-    assert listener.took(span, 0) == span.data[: span.greeting], "it counts as told, so it is held"
+    assert listener.took(span, 0) == span.data[: span.preamble], "it counts as told, so it is held"
     assert frames(listener.owed()) == [{"position": 2}]
     add(view, 3, most=1)
     assert frames(listener.owed()) == [gap("chat"), {"position": 3}]
@@ -130,9 +130,9 @@ def test_a_loss_up_to_where_it_is_told_already_is_not_told_again(view):
     add(view, 3, most=1)
     for told, again in [((1, 2), False), ((1, 1), True), ((0, 2), True)]:
         listener = Peer(view)
-        listener.arrears = Arrears(told={"chat": told})
+        listener.backlog = Backlog(told={"chat": told})
         assert frames(listener.owed()) == [*([gap("chat")] if again else []), {"position": 3}]
-        assert listener.arrears.told == {"chat": (1, 2)}
+        assert listener.backlog.told == {"chat": (1, 2)}
 
 
 def test_no_loss_is_told_of_what_is_not_wanted(view):
@@ -141,28 +141,28 @@ def test_no_loss_is_told_of_what_is_not_wanted(view):
     add(view, 3, most=1)
     for unwanted, is_told in [((1, 2), False), ((1, 1), True), ((0, 2), True)]:
         listener = Peer(view)
-        listener.arrears = Arrears(unwanted={"chat": unwanted})
+        listener.backlog = Backlog(unwanted={"chat": unwanted})
         assert frames(listener.owed()) == [*([gap("chat")] if is_told else []), {"position": 3}]
-        assert listener.arrears.told == ({"chat": (1, 2)} if is_told else {})
+        assert listener.backlog.told == ({"chat": (1, 2)} if is_told else {})
 
 
 def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
     add(view, 1)
     add(view, 2, most=1)
     listener = Peer(view)
-    listener.arrears = Arrears(greeting=b'"ready"\n', lost={"metrics"}, replaying=True)
+    listener.backlog = Backlog(preamble=b'"ready"\n', lost={"metrics"}, replaying=True)
     span = listener.owed()
     assert frames(span) == ["ready", gap("chat", "metrics"), {"position": 2}, {"type": "heartbeat", "position": 99}]
-    assert listener.arrears.lost == set()
+    assert listener.backlog.lost == set()
 
 
 def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
     listener = Peer(view)
     assert listener.owes_nothing
-    for arrears in (Arrears(greeting=b"x"), Arrears(lost={"chat"}), Arrears(replaying=True)):
-        listener.arrears = arrears
+    for backlog in (Backlog(preamble=b"x"), Backlog(lost={"chat"}), Backlog(replaying=True)):
+        listener.backlog = backlog
         assert not listener.owes_nothing
-    listener.arrears = Arrears()
+    listener.backlog = Backlog()
     assert listener.owes_nothing
     add(view, 1)
     assert not listener.owes_nothing
@@ -172,19 +172,19 @@ def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
 def test_a_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
     add(view, 1)
     listener = Peer(view)
-    listener.arrears = Arrears(replaying=True)
+    listener.backlog = Backlog(replaying=True)
     span = listener.owed()
     rest = listener.took(span, span.heartbeat + beyond)
-    assert listener.arrears.replaying is replaying
+    assert listener.backlog.replaying is replaying
     assert rest == (span.data[span.heartbeat + 1 :] if beyond else b"")
 
 
 def test_at_the_head_the_past_makes_no_difference(view):
     add(view, 1)
     listener = Peer(view, {"chat": (Wants(True, -1, 1, 1),), "metrics": (Wants(False, -1, 5), Wants(False, 3))})
-    listener.arrears = Arrears()
+    listener.backlog = Backlog()
     listener.go_live()
-    assert (listener.state, listener.cursor, listener.arrears) == (State.LIVE, 1, None)
+    assert (listener.state, listener.cursor, listener.backlog) == (State.LIVE, 1, None)
     assert (listener.filters, listener in view.filtered, listener in view.live) == (None, False, True)
     assert listener.send is len
 
@@ -227,7 +227,7 @@ def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
     listener = Peer(view)
     span = listener.owed()
     assert listener.took(span, 1) == span.data[1 : span.ends[0][0]]
-    assert (listener.cursor, listener.arrears) == (1, None)
+    assert (listener.cursor, listener.backlog) == (1, None)
     assert frames(listener.owed()) == [{"position": 2}]
     assert listener.took(listener.owed(), listener.owed().size) == b""
     assert listener.owes_nothing

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometify.core.hmac_signature import Seal, hmac_hex
+from cometify.core.hmac_signature import SignedRequest, hmac_hex
 from cometify.core.md5_signature import md5hex, same, secure, secure_key
 
 VECTORS = json.loads(
@@ -37,7 +37,7 @@ def test_a_list_is_signed_as_published(vector):
 
 @pytest.mark.parametrize("vector", VECTORS["v2"], ids=lambda vector: vector["signature"][:8])
 def test_a_request_is_signed_as_published(vector):
-    seal = Seal(
+    signed_request = SignedRequest(
         vector["method"].encode(),
         vector["path"].encode(),
         vector["body"].encode(),
@@ -45,7 +45,7 @@ def test_a_request_is_signed_as_published(vector):
         vector["nonce"],
         "",
     )
-    assert hmac_hex(vector["api_secret"], seal) == vector["signature"]
+    assert hmac_hex(vector["api_secret"], signed_request) == vector["signature"]
 
 
 def test_md5_is_of_the_utf8():

@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 
 from cometify.core.account import Account
 from cometify.core.push import Push
-from cometify.core.retention import Shelf
+from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
 
 NAMES = ("a", "b")
@@ -58,7 +58,7 @@ class Both:
 
     def __init__(self, account):
         self.account = account
-        self.shelf, self.plain = Shelf(), Plain()
+        self.account_rings, self.plain = AccountRings(), Plain()
         self.elsewhere = []
         self.position = BEGAN
 
@@ -66,9 +66,9 @@ class Both:
         self.position += step
         one = Push(name, None, secret, self.position, b"x" * size)
         self.elsewhere.append(one)
-        ring = self.shelf.rings.get(name)
+        ring = self.account_rings.rings.get(name)
         if ring is not None:
-            self.shelf.put(ring, one, self.account)
+            self.account_rings.put(ring, one, self.account)
             self.plain.append(one, self.account)
 
     def age(self, back):
@@ -78,28 +78,28 @@ class Both:
         self._drop(0, most_bytes)
 
     def _drop(self, oldest, most_bytes):
-        before = {name for name in self.shelf.rings if self.plain.of(name)}
-        emptied = self.shelf.drop(oldest, most_bytes)
+        before = {name for name in self.account_rings.rings if self.plain.of(name)}
+        emptied = self.account_rings.drop(oldest, most_bytes)
         self.plain.bound(oldest, most_bytes)
         assert {ring.channel[1] for ring in emptied} >= {name for name in before if not self.plain.of(name)}
         assert not any(emptied)
 
     def follow(self, name, back):
         """From now on, and from a little before: those are read one by one, as they were pushed."""
-        if name not in self.shelf.rings:
+        if name not in self.account_rings.rings:
             since = self.position - back
-            ring = self.shelf.rings[name] = RingBuffer(("1", name), BEGAN, BEGAN, since)
+            ring = self.account_rings.rings[name] = RingBuffer(("1", name), BEGAN, BEGAN, since)
             self.plain.floors[name] = [BEGAN, BEGAN]
             for one in self._kept_elsewhere(name, since, self.position):
-                self.shelf.put(ring, one, self.account)
+                self.account_rings.put(ring, one, self.account)
                 self.plain.append(one, self.account)
 
     def deepen(self, name, back):
-        ring = self.shelf.rings.get(name)
+        ring = self.account_rings.rings.get(name)
         if ring is not None and self.position - back < ring.since:
             since = self.position - back
             older = self._kept_elsewhere(name, since, ring.since)
-            self.shelf.prepend(ring, older, since, (BEGAN, BEGAN))
+            self.account_rings.prepend(ring, older, since, (BEGAN, BEGAN))
             self.plain.kept += older
             assert ring.since == since
 
@@ -107,9 +107,9 @@ class Both:
         return [one for one in self.elsewhere if one.identifier == name and since < one.position <= until]
 
     def remove(self, name):
-        ring = self.shelf.rings.get(name)
+        ring = self.account_rings.rings.get(name)
         if ring is not None:
-            self.shelf.remove(ring)
+            self.account_rings.remove(ring)
             self.plain.kept = [one for one in self.plain.kept if one.identifier != name]
 
 
@@ -141,38 +141,38 @@ def test_the_oldest_goes_first_whatever_ring_it_is_in_and_however_it_came_there(
     both = Both(Account("1", ("s",), buffer_pushes=bounds[0], buffer_bytes=bounds[1]))
     for what, *arguments in taken:
         getattr(both, what)(*arguments)
-        shelf, plain = both.shelf, both.plain
-        assert shelf.kept_bytes == sum(len(one.frame) for one in plain.kept)
-        for name, ring in shelf.rings.items():
+        account_rings, plain = both.account_rings, both.plain
+        assert account_rings.kept_bytes == sum(len(one.frame) for one in plain.kept)
+        for name, ring in account_rings.rings.items():
             assert list(ring.after(0)) == plain.of(name)
             assert [ring.floor, ring.secret_floor] == plain.floors[name]
 
 
 def test_what_a_ring_once_had_does_not_grow_the_heap_without_end():
     account = Account("1", ("s",), buffer_pushes=2)
-    shelf = Shelf()
+    account_rings = AccountRings()
     for round_ in range(100):
-        ring = shelf.rings["a"] = RingBuffer(("1", "a"), 0, 0)
+        ring = account_rings.rings["a"] = RingBuffer(("1", "a"), 0, 0)
         for step in range(10):
-            shelf.put(ring, Push("a", None, False, round_ * 10 + step + 1, b"x"), account)
-        shelf.remove(ring)
-        shelf.drop(round_ * 10, 10**6)
-    assert len(shelf._oldest) <= 2
+            account_rings.put(ring, Push("a", None, False, round_ * 10 + step + 1, b"x"), account)
+        account_rings.remove(ring)
+        account_rings.drop(round_ * 10, 10**6)
+    assert len(account_rings._oldest) <= 2
 
 
 def test_of_several_accounts_each_has_bounds_of_its_own():
-    shelves = [Shelf(), Shelf()]
-    for shelf in shelves:
-        ring = shelf.rings["a"] = RingBuffer(("1", "a"), 0, 0)
+    shelves = [AccountRings(), AccountRings()]
+    for account_rings in shelves:
+        ring = account_rings.rings["a"] = RingBuffer(("1", "a"), 0, 0)
         for position in range(1, 11):
-            shelf.put(ring, Push("a", None, False, position, b"x" * 10), Account("1", ("s",)))
+            account_rings.put(ring, Push("a", None, False, position, b"x" * 10), Account("1", ("s",)))
     shelves[0].drop(0, 30)
-    assert [shelf.kept_bytes for shelf in shelves] == [30, 100]
+    assert [account_rings.kept_bytes for account_rings in shelves] == [30, 100]
 
 
 def test_a_push_that_is_more_than_may_be_kept_leaves_nothing_behind():
-    shelf = Shelf()
-    ring = shelf.rings["a"] = RingBuffer(("1", "a"), 0, 0)
-    shelf.put(ring, Push("a", None, False, 5, b"x" * 11), Account("1", ("s",), buffer_bytes=10))
-    assert (shelf.kept_bytes, len(ring), ring.floor) == (0, 0, 5)
-    assert shelf.drop(5, 0) == []
+    account_rings = AccountRings()
+    ring = account_rings.rings["a"] = RingBuffer(("1", "a"), 0, 0)
+    account_rings.put(ring, Push("a", None, False, 5, b"x" * 11), Account("1", ("s",), buffer_bytes=10))
+    assert (account_rings.kept_bytes, len(ring), ring.floor) == (0, 0, 5)
+    assert account_rings.drop(5, 0) == []

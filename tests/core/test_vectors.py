@@ -42,7 +42,7 @@ def test_a_frame_is_what_its_vector_says(row):
 
 @pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])
 @pytest.mark.parametrize(
-    ("form", "name"),
+    ("encoding", "name"),
     [
         (frames.STREAM_UNCHUNKED, "line"),
         (frames.POLL, "line"),
@@ -51,8 +51,8 @@ def test_a_frame_is_what_its_vector_says(row):
         (frames.EVENTS, "event_chunked"),
     ],
 )
-def test_a_form_carries_a_frame_as_its_vector_says(row, form, name):
-    assert form.encode(row["json"].encode(), row["position"]).decode() == row[name]
+def test_a_form_carries_a_frame_as_its_vector_says(row, encoding, name):
+    assert encoding.encode(row["json"].encode(), row["position"]).decode() == row[name]
 
 
 @pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from cometify.core.frames import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED, heartbeat_frame
 from cometify.core.group import Wants
-from cometify.core.listener import Arrears, Listener
+from cometify.core.listener import Backlog, Listener
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SCAN, SPAN, SPANS, View
@@ -14,10 +14,10 @@ from cometify.core.view import SCAN, SPAN, SPANS, View
 MARK = 10**6
 
 
-def make_view(form=WEBSOCKET, secret=(True,), mark=lambda: MARK):
+def make_view(encoding=WEBSOCKET, secret=(True,), mark=lambda: MARK):
     rings = [RingBuffer(("37282591", f"name{number}"), 0, 0) for number in range(len(secret))]
     sources = tuple(zip(rings, secret, strict=True))
-    return View((form, tuple((ring.channel, one) for ring, one in sources)), sources, 0, mark)
+    return View((encoding, tuple((ring.channel, one) for ring, one in sources)), sources, 0, mark)
 
 
 def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most=10**6):
@@ -30,11 +30,11 @@ def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most
 
 
 def encoded(view, pushes):
-    return b"".join(view.form.encode_push(push) for push in pushes)
+    return b"".join(view.encoding.encode_push(push) for push in pushes)
 
 
 class Peer(Listener):
-    form = WEBSOCKET
+    encoding = WEBSOCKET
 
     def __init__(self, view, wants=None):
         super().__init__()
@@ -71,8 +71,8 @@ pushes = st.lists(
     st.integers(0, 6),
 )
 @settings(max_examples=50)
-def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, replaying, above, cursor):
-    view = make_view(form, secret)
+def test_wherever_a_write_stops_all_is_sent_once(encoding, made, secret, preamble, replaying, above, cursor):
+    view = make_view(encoding, secret)
     position = 0
     for step, text, hidden, push_id, number in made:
         position += step
@@ -82,7 +82,7 @@ def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, r
     def behind():
         listener = Peer(view, wants)
         listener.cursor = cursor
-        listener.arrears = Arrears(greeting=greeting, replaying=replaying)
+        listener.backlog = Backlog(preamble=preamble, replaying=replaying)
         return listener
 
     whole = behind().owed()
@@ -91,10 +91,10 @@ def test_wherever_a_write_stops_all_is_sent_once(form, made, secret, greeting, r
         rest = listener.took(listener.owed(), sent)
         again = listener.owed()
         assert whole.data[:sent] + rest + again.data == whole.data
-        boundaries = {whole.greeting, whole.size, *(whole.greeting + end for end, _cursor in whole.ends)}
+        boundaries = {whole.preamble, whole.size, *(whole.preamble + end for end, _cursor in whole.ends)}
         if sent not in boundaries:
             assert sent + len(rest) == min(end for end in boundaries if end > sent), "no more than what was begun"
-        elif sent or not greeting:
+        elif sent or not preamble:
             assert rest == b""
         assert again.cursor == whole.cursor
     listener = behind()
@@ -112,7 +112,7 @@ def test_who_comes_back_from_cursors_with_the_same_pushes_above_is_sent_what_was
     for cursor in (10, 12, 19):
         listener = Peer(view)
         listener.cursor = cursor
-        listener.arrears = Arrears(greeting=b"ready", replaying=True)
+        listener.backlog = Backlog(preamble=b"ready", replaying=True)
         returned.append(listener.owed())
     heartbeat = WEBSOCKET.encode(heartbeat_frame(MARK), MARK)
     assert [span.data for span in returned] == [b"ready" + encoded(view, [seen]) + heartbeat] * 3
@@ -124,10 +124,10 @@ def test_pollers_who_come_back_are_sent_what_was_joined_once_behind_what_each_is
     view = make_view(POLL)
     seen = add(view, 20)
     returned = []
-    for greeting in (b"", b"ready\n"):
+    for preamble in (b"", b"ready\n"):
         listener = Peer(view)
         listener.cursor = 10
-        listener.arrears = Arrears(greeting=greeting)
+        listener.backlog = Backlog(preamble=preamble)
         returned.append(listener.owed())
     shared = encoded(view, [seen]) + POLL.encode(heartbeat_frame(MARK), MARK)
     assert [span.data for span in returned] == [shared, b"ready\n" + shared]
@@ -164,8 +164,8 @@ def test_all_who_stand_at_one_cursor_share_the_bytes_until_a_push_comes():
     st.integers(0, 20),
     st.sampled_from([1, 10**6]),
 )
-def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(form, made, secret, cursor, most):
-    view = make_view(form, secret)
+def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(encoding, made, secret, cursor, most):
+    view = make_view(encoding, secret)
     position = 0
     for step, text, hidden, push_id, number in made:
         position += step
@@ -173,8 +173,8 @@ def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(form, m
         if any(ring.lost_since(seen) > cursor for ring, seen in view.sources):
             return  # a gap
         span, joined = view.span(cursor), view.join(cursor)
-        assert (span.data, span.size, span.cursor, list(span.ends), span.greeting, span.heartbeat) == (
-            (joined.data, joined.size, joined.cursor, joined.ends, joined.greeting, joined.heartbeat)
+        assert (span.data, span.size, span.cursor, list(span.ends), span.preamble, span.heartbeat) == (
+            (joined.data, joined.size, joined.cursor, joined.ends, joined.preamble, joined.heartbeat)
         )
 
 
@@ -200,12 +200,12 @@ def test_a_span_is_no_longer_than_a_write_and_the_next_goes_on_where_it_ends():
     assert data == encoded(view, made)
 
 
-@pytest.mark.parametrize("greeting", [b"", b"ready"])
-def test_a_frame_longer_than_a_write_goes_by_itself(greeting):
+@pytest.mark.parametrize("preamble", [b"", b"ready"])
+def test_a_frame_longer_than_a_write_goes_by_itself(preamble):
     view = make_view()
     long = [add(view, 1, text=b"x" * 2 * SPAN), add(view, 2, text=b"y" * 2 * SPAN)]
-    span = view.join(0, greeting)
-    assert span.data == greeting + encoded(view, long[:1])
+    span = view.join(0, preamble)
+    assert span.data == preamble + encoded(view, long[:1])
     assert span.cursor == 1
     assert view.join(1).data == encoded(view, long[1:])
 
@@ -270,7 +270,7 @@ def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
         assert view.advance(push) == unwanted
         assert view.head == position
         assert view.count_unwilling(push) == len(unwanted) + (push_id in {3, 4, 5})
-    assert behind.arrears is None
+    assert behind.backlog is None
 
 
 def test_when_the_strictest_has_left_its_filter_costs_nothing():

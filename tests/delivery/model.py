@@ -259,9 +259,9 @@ class Frame:
     value: Any
 
 
-def carried(form: str, data: bytes, position: int | None) -> bytes:
+def carried(encoding: str, data: bytes, position: int | None) -> bytes:
     """A frame in the form of a transport, told by the standards and not by the server's code."""
-    plain, _, chunked = form.partition("+")
+    plain, _, chunked = encoding.partition("+")
     if plain == "websocket":
         length = len(data)
         if length <= 125:
@@ -278,19 +278,19 @@ def carried(form: str, data: bytes, position: int | None) -> bytes:
     return f"{len(line):x}\r\n".encode() + line + b"\r\n" if chunked else line
 
 
-def frames_of(form: str, stream: bytes, starts: Sequence[int], moments: Sequence[Moment]) -> list[Frame]:
+def frames_of(encoding: str, stream: bytes, starts: Sequence[int], moments: Sequence[Moment]) -> list[Frame]:
     """Read a whole stream. It must be made of whole frames, and of exactly their bytes."""
     frames = []
     at = 0
     while at < len(stream):
-        data = payload = _payload(form, stream, at)
-        is_deflated = form == "websocket+deflated" and stream[at] == 0xC1
+        data = payload = _payload(encoding, stream, at)
+        is_deflated = encoding == "websocket+deflated" and stream[at] == 0xC1
         if is_deflated:
             data = zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
         value = json.loads(data)
         assert is_deflated <= (value["type"] == "push")
         position = value["positions"][0] if value["type"] == "ready" else value.get("position")
-        whole = carried(form, payload, position)
+        whole = carried(encoding, payload, position)
         if is_deflated:
             whole = b"\xc1" + whole[1:]
         assert stream[at : at + len(whole)] == whole
@@ -299,8 +299,8 @@ def frames_of(form: str, stream: bytes, starts: Sequence[int], moments: Sequence
     return frames
 
 
-def _payload(form: str, stream: bytes, at: int) -> bytes:
-    plain, _, chunked = form.partition("+")
+def _payload(encoding: str, stream: bytes, at: int) -> bytes:
+    plain, _, chunked = encoding.partition("+")
     if plain == "websocket":
         length, begin = stream[at + 1], at + 2
         if length >= 126:

@@ -9,11 +9,11 @@ import pytest
 from cometify.core.frames import STREAM_UNCHUNKED
 from cometify.core.group import Wants
 from cometify.core.histogram import BOUNDS
-from cometify.core.listener import Arrears, Listener, State
+from cometify.core.listener import Backlog, Listener, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SPAN, SPANS
-from cometify.delivery.fanout import CHUNK, LONGEST, SLICE, Sweep
+from cometify.delivery.fanout import CHUNK, LONGEST, SLICE, FanOut
 from cometify.delivery.registry import Registry
 
 CHANNEL = ("37282591", "chat")
@@ -22,7 +22,7 @@ CHANNEL = ("37282591", "chat")
 class Peer(Listener):
     """`takes`: how many bytes the next writes take, or what they raise; after that everything."""
 
-    form = STREAM_UNCHUNKED
+    encoding = STREAM_UNCHUNKED
 
     def __init__(self):
         super().__init__()
@@ -62,8 +62,8 @@ class World:
         self.haste = 0.0
         self.position = 0
         self.ring = RingBuffer(CHANNEL, 0, 0)
-        self.sweep = Sweep(lambda seconds, function: self.due.append((seconds, function)), self.clock)
-        self.registry = Registry(self.sweep.wake, self.sweep.bring)
+        self.fan_out = FanOut(lambda seconds, function: self.due.append((seconds, function)), self.clock)
+        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
 
     def clock(self):
         self.time += self.haste
@@ -81,7 +81,7 @@ class World:
         for peer in peers:
             self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, lambda: self.position)
             peer.cursor = self.position if cursor is None else cursor
-            self.sweep.bring(peer)
+            self.fan_out.catch_up(peer)
         return peers
 
     def live(self, count):
@@ -145,7 +145,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
         peer.state = State.LIVE
         peer.wake()
         view.live[peer] = None
-        view.round.append(peer)
+        view.pass_members.append(peer)
     world.all()
     assert all(peer.positions == [1] for peer in peers + late)
 
@@ -191,8 +191,8 @@ def test_a_push_made_by_a_write_of_the_round_is_seen_by_the_round(world):
 
 def test_a_view_whose_round_is_long_does_not_hold_up_another(world):
     other = World()
-    other.due, other.sweep = world.due, world.sweep
-    other.registry = Registry(world.sweep.wake, world.sweep.bring)
+    other.due, other.fan_out = world.due, world.fan_out
+    other.registry = Registry(world.fan_out.wake, world.fan_out.catch_up)
     crowd, few = world.live(5 * CHUNK), other.live(1)
     world.haste = LONGEST
     world.push()
@@ -208,8 +208,8 @@ def test_a_view_whose_round_is_long_does_not_hold_up_another(world):
 @pytest.mark.parametrize("haste", [0.0, SLICE])
 def test_two_views_are_both_brought_to_the_head(world, haste):
     other = World()
-    other.due, other.sweep = world.due, world.sweep
-    other.registry = Registry(world.sweep.wake, world.sweep.bring)
+    other.due, other.fan_out = world.due, world.fan_out
+    other.registry = Registry(world.fan_out.wake, world.fan_out.catch_up)
     peers = [*world.live(2), *other.live(2)]
     world.haste = haste
     world.push()
@@ -225,7 +225,7 @@ def test_an_error_of_a_write_is_no_bytes_and_stops_nobody_else(world):
     world.all()
     assert [peer.positions for peer in peers] == [[1], [], [1]]
     assert (peers[1].state, peers[1].held, peers[1].cursor) == (State.STALLED, [b""], 0)
-    world.sweep.bring(peers[1])
+    world.fan_out.catch_up(peers[1])
     world.all()
     assert peers[1].positions == [1]
     assert peers[1].state is State.LIVE
@@ -244,7 +244,7 @@ def test_of_a_short_write_only_the_rest_of_the_begun_frame_is_kept(world, live):
     world.push()
     world.all()
     assert peer.positions == [1, 2], "a stalled listener costs nothing"
-    world.sweep.bring(peer)
+    world.fan_out.catch_up(peer)
     world.all()
     assert peer.positions == [1, 2, 3, 4]
     assert peer.state is State.LIVE
@@ -269,7 +269,7 @@ def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(wo
     world.all()
     assert [peer.writes for peer in peers[-2:]] == [[], []]
     assert peers[-1].state is State.GONE
-    world.sweep.bring(peers[-2])
+    world.fan_out.catch_up(peers[-2])
     world.all()
     assert peers[-2].positions == [1]
 
@@ -305,7 +305,7 @@ def test_no_span_stays_remembered_once_a_round_is_over(world):
     world.push()
     world.all()
     assert peer.view.spans == {}
-    assert (peer.view.round, peer.view.awake) == ([], False)
+    assert (peer.view.pass_members, peer.view.awake) == ([], False)
 
 
 def test_more_than_one_write_holds_goes_in_several_rounds(world):
@@ -388,12 +388,12 @@ def test_a_listener_that_ends_with_its_first_write_is_done(world):
 
 def test_a_greeting_comes_once_also_where_the_write_is_cut_within(world):
     (peer,) = world.join()
-    peer.arrears = Arrears(greeting=b'{"position":0}\n')
+    peer.backlog = Backlog(preamble=b'{"position":0}\n')
     peer.takes.append(3)
     world.push()
     world.all()
     assert peer.held == [b'osition":0}\n']
-    world.sweep.bring(peer)
+    world.fan_out.catch_up(peer)
     world.all()
     assert peer.positions == [0, 1]
 
@@ -427,7 +427,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
         wants = Wants(False, -1, world.position, world.position)
         world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
         peer.cursor = world.position
-        world.sweep.bring(peer)
+        world.fan_out.catch_up(peer)
 
     listen_to_the_other(Peer())  # so that the head there is an old one
     peers = world.live(4 * CHUNK)
@@ -467,7 +467,7 @@ def disturb(world, peers, chance):
         if peer.state is State.LIVE:
             peer.fall_behind(State.STALLED)
         elif peer.state is State.STALLED:
-            world.sweep.bring(peer)
+            world.fan_out.catch_up(peer)
     if chance.random() < 0.2:
         world.registry.part(chance.choice(peers))
 
@@ -487,14 +487,14 @@ def test_deliveries_are_counted_to_the_push_after_every_slice(world, seed):
             world.push("x" * chance.choice([0, 0, 0, 0, 0, SPAN // 2]), most=chance.choice([1000, 1000, 3]))
         if world.due:
             world.slice()
-        assert world.sweep.deliveries == written(peers)
+        assert world.fan_out.deliveries == written(peers)
     world.haste = 0.0
     world.all()
-    assert world.sweep.deliveries == written(peers) > 1000
+    assert world.fan_out.deliveries == written(peers) > 1000
 
 
 def lags(world):
-    return {bound: count for bound, count in zip([*BOUNDS, None], world.sweep.lag.counts, strict=True) if count}
+    return {bound: count for bound, count in zip([*BOUNDS, None], world.fan_out.lag.counts, strict=True) if count}
 
 
 def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
@@ -505,7 +505,7 @@ def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
     world.time += 0.1
     world.all()
     assert lags(world) == {0.5: 1}
-    assert world.sweep.lag.total == pytest.approx(0.4)
+    assert world.fan_out.lag.total == pytest.approx(0.4)
 
 
 def test_a_push_that_came_during_a_round_has_waited_since_then_and_not_since_the_first(world):
@@ -562,10 +562,10 @@ def test_where_nobody_is_live_no_lag_is_told(world):
     (peer,) = world.live(1)
     peer.fall_behind(State.STALLED)
     world.push()
-    world.sweep.bring(peer)
+    world.fan_out.catch_up(peer)
     world.all()
     assert lags(world) == {}
-    assert world.sweep.deliveries == 1
+    assert world.fan_out.deliveries == 1
 
 
 # A loss that is told while all are at the head.
@@ -615,7 +615,7 @@ def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
     lose(world, 50)
     world.all()
     assert kinds(peer) == []
-    world.sweep.bring(peer)
+    world.fan_out.catch_up(peer)
     world.all()
     assert kinds(peer) == ["gap", 1]
 

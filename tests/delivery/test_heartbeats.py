@@ -6,8 +6,8 @@ from twisted.logger import globalLogPublisher
 from cometify.core.frames import STREAM
 from cometify.core.listener import Listener, State
 from cometify.core.view import View
-from cometify.delivery.heartbeats import Pulse
-from cometify.http.idle_timeout import Idle
+from cometify.delivery.heartbeats import HeartbeatWheel
+from cometify.http.idle_timeout import IdleTimeout
 from tests.memory import World
 
 
@@ -27,27 +27,27 @@ def told():
 class Heart(Listener):
     """Counts its heartbeats, or breaks at the first."""
 
-    form = STREAM
+    encoding = STREAM
 
     def __init__(self, view, broken=False):
         super().__init__()
-        self.view, self.broken, self.beats = view, broken, 0
+        self.view, self.broken, self.sent_count = view, broken, 0
         self.state = State.LIVE
 
     def beat(self, heartbeat):
         if self.broken:
             raise RuntimeError("broken")
-        self.beats += 1
+        self.sent_count += 1
 
 
 def test_who_cannot_be_given_a_heartbeat_keeps_no_other_from_having_its_own(told):
-    pulse, view = Pulse(2), View((STREAM, ()), (), 0, lambda: 5)
+    heartbeats, view = HeartbeatWheel(2), View((STREAM, ()), (), 0, lambda: 5)
     hearts = [Heart(view), Heart(view, broken=True), Heart(view)]
     for heart in hearts:
-        pulse.add(heart)
+        heartbeats.add(heart)
     for _ in range(4):
-        pulse.tick()
-    assert [heart.beats for heart in hearts] == [2, 0, 2]
+        heartbeats.tick()
+    assert [heart.sent_count for heart in hearts] == [2, 0, 2]
     assert told == ["broken"]
 
 
@@ -66,12 +66,12 @@ def test_a_clock_that_has_failed_once_goes_on(told):
     world = Stopped()
     listener = world.stream("identifiers=chat")
     listener.lose()
-    assert world.server.engine.stock().followed == 1
+    assert world.server.engine.stats().followed == 1
     world.fails = True
     world.advance(6)
     world.fails = False
     world.advance(70)
-    assert world.server.engine.stock().followed == 0
+    assert world.server.engine.stats().followed == 0
     assert told == ["no clock"]
 
 
@@ -91,7 +91,7 @@ class Quiet:
 
 def test_a_connection_that_goes_with_another_is_not_ended_by_itself():
     time = [0.0]
-    idle = Idle(lambda: time[0], 5)
+    idle = IdleTimeout(lambda: time[0], 5)
     one, other = Quiet(idle), Quiet(idle)
     for quiet, its in ((one, other), (other, one)):
         quiet.others.append(its)

@@ -18,18 +18,18 @@ from twisted.internet.task import Clock
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, POLL, STREAM, STREAM_UNCHUNKED, WEBSOCKET, WEBSOCKET_DEFLATED
-from cometify.core.group import ask_from_frame
+from cometify.core.group import listen_request_from_frame
 from cometify.core.identifier import Identifier
 from cometify.core.listener import Listener, State
 from cometify.core.push import Draft, Push, Receipt
-from cometify.core.quota import Census
+from cometify.core.quota import Quota
 from cometify.core.ring import RingBuffer
-from cometify.delivery.fanout import LONGEST, SLICE, Sweep
-from cometify.delivery.heartbeats import Pulse
+from cometify.delivery.fanout import LONGEST, SLICE, FanOut
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
-from cometify.delivery.token_expiry import Expiry
+from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
-from cometify.membership.membership import Joining
+from cometify.membership.membership import Membership
 from tests.delivery.model import SECOND, Asked, Audit, Kept, Listen, Made, Moment, frames_of, listen
 from tests.wire import API_KEY, API_SECRET, jwt, secure_key
 
@@ -86,11 +86,11 @@ class Peer(Listener):
     `greedy`: as under TLS, it takes everything, and says afterwards that it is enough.
     """
 
-    def __init__(self, promises: "Promises", form: str, takes: list[int | None], greedy: bool) -> None:
+    def __init__(self, promises: "Promises", encoding: str, takes: list[int | None], greedy: bool) -> None:
         super().__init__()
         self.promises = promises
-        self.name = form
-        self.form = FORMS[form]
+        self.name = encoding
+        self.encoding = FORMS[encoding]
         self.takes = deque(takes)
         self.greedy = greedy
         self.stream = bytearray()
@@ -103,7 +103,7 @@ class Peer(Listener):
 
     @property
     def is_poll(self) -> bool:
-        return self.form is POLL
+        return self.encoding is POLL
 
     def _give(self, data: bytes) -> None:
         self.starts.append(len(self.stream))
@@ -114,7 +114,7 @@ class Peer(Listener):
         assert data
         assert self.state is not State.STALLED
         if self.is_poll:
-            self.promises.joining.part(self, comes_again=True)
+            self.promises.membership.part(self, comes_again=True)
             self._give(self.prefaced + data)
             return len(data)
         limit = self.takes.popleft() if self.takes else None
@@ -163,7 +163,7 @@ class Peer(Listener):
     def resume(self, takes: list[int | None]) -> None:
         self.takes = deque(takes)
         if self.state is State.STALLED:
-            self.promises.sweep.bring(self)
+            self.promises.fan_out.catch_up(self)
 
 
 class Promises(RuleBasedStateMachine):
@@ -174,14 +174,20 @@ class Promises(RuleBasedStateMachine):
         self.perf = 0.0
         self.due: deque[Any] = deque()
         self.peers: list[Peer] = []
-        self.sweep = Sweep(lambda _seconds, function: self.due.append(function), self._perf)
-        self.registry = Registry(self.sweep.wake, self.sweep.bring)
+        self.fan_out = FanOut(lambda _seconds, function: self.due.append(function), self._perf)
+        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
         self.engine = MemoryEngine(lambda: self.clock, self._announce)
         self.announced: list[Push] = []
-        self.pulse = Pulse(HEARTBEAT)
-        expiry = Expiry(Clock().callLater, lambda: START / SECOND)
-        self.joining = Joining(
-            self.engine, self.registry, Census(), self.sweep, self.pulse, expiry, lambda: self.clock / SECOND
+        self.heartbeats = HeartbeatWheel(HEARTBEAT)
+        token_expiry = TokenExpiry(Clock().callLater, lambda: START / SECOND)
+        self.membership = Membership(
+            self.engine,
+            self.registry,
+            Quota(),
+            self.fan_out,
+            self.heartbeats,
+            token_expiry,
+            lambda: self.clock / SECOND,
         )
 
     def _announce(self, ring: RingBuffer, push: Push) -> None:
@@ -242,19 +248,19 @@ class Promises(RuleBasedStateMachine):
         self.push([(spelled, (some, 1), secret, push_id)] * count)
 
     @rule(
-        form=st.sampled_from([*FORMS, *OFTEN]), groups=groups, takes=takes, greedy=st.booleans(),
+        encoding=st.sampled_from([*FORMS, *OFTEN]), groups=groups, takes=takes, greedy=st.booleans(),
     )  # fmt: skip
-    def join(self, form: str, groups: Any, takes: list[int | None], greedy: bool) -> None:
-        peer = Peer(self, form, takes, greedy)
+    def join(self, encoding: str, groups: Any, takes: list[int | None], greedy: bool) -> None:
+        peer = Peer(self, encoding, takes, greedy)
         self.peers.append(peer)
         self._listen(peer, self._asked(groups))
 
-    @rule(form=st.sampled_from(["websocket", "stream+chunked"]), groups=groups, count=st.sampled_from([2, 33, 40]))
+    @rule(encoding=st.sampled_from(["websocket", "stream+chunked"]), groups=groups, count=st.sampled_from([2, 33, 40]))
     @precondition(lambda self: len(self.peers) < 100)
-    def join_many_alike(self, form: str, groups: Any, count: int) -> None:
+    def join_many_alike(self, encoding: str, groups: Any, count: int) -> None:
         asked = self._asked(groups)
         for _ in range(count):
-            self.peers.append(Peer(self, form, [], False))
+            self.peers.append(Peer(self, encoding, [], False))
             self._listen(self.peers[-1], asked)
 
     @rule(number=st.integers(0, 200), groups=groups)
@@ -285,7 +291,7 @@ class Promises(RuleBasedStateMachine):
             names: Any = list(group.names) if group.ids is None else dict(zip(group.names, group.ids, strict=True))
             key = {"token": TOKEN} if group.key == "token" else {"secureKey": keys[group.key]}
             asked.append({"identifiers": names, **key, "position": group.position})
-        ask = ask_from_frame(json.dumps({"type": "listen", "groups": asked}).encode())
+        ask = listen_request_from_frame(json.dumps({"type": "listen", "groups": asked}).encode())
         at = None
         before = peer.listens[-1] if peer.listens else None
         if before is not None:
@@ -296,7 +302,7 @@ class Promises(RuleBasedStateMachine):
         expected = listen(self.kept, groups, before, at, poll=peer.is_poll)
         first = not peer.is_poll or any(group.position is None for group in groups)
         results: list[Any] = []
-        joined = self.joining.join(peer, self.account, "10.0.0.1", ask, first=first)
+        joined = self.membership.join(peer, self.account, "10.0.0.1", ask, first=first)
         (joined or succeed(None)).addBoth(results.append)
         assert results == [None], results[0].getTraceback()
         peer.listens.append(expected)
@@ -306,7 +312,7 @@ class Promises(RuleBasedStateMachine):
     def part(self, number: int) -> None:
         peer = self._pick(number)
         peer.parted_at = peer.cursor
-        self.joining.part(peer)
+        self.membership.part(peer)
 
     @rule(number=st.integers(0, 200), takes=takes)
     @precondition(lambda self: any(peer.state is State.STALLED for peer in self.peers))
@@ -359,7 +365,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule()
     def let_the_pulse_beat(self) -> None:
-        self.pulse.tick()
+        self.heartbeats.tick()
 
     def teardown(self) -> None:
         if not hasattr(self, "kept"):
@@ -382,7 +388,7 @@ class Promises(RuleBasedStateMachine):
             audit = Audit(self.kept, peer.listens, frames, HEARTBEAT, poll=peer.is_poll)
             audit.check(peer.parted_at, settled=settled)
             told.update(frame.value["type"] for frame in frames)
-        assert (self.sweep.deliveries, self.sweep.gaps) == (told["push"], told["gap"]), "counted wrongly"
+        assert (self.fan_out.deliveries, self.fan_out.gaps) == (told["push"], told["gap"]), "counted wrongly"
 
 
 TestPromises = Promises.TestCase

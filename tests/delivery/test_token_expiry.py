@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from cometify.core import errors
 from cometify.core.listener import Listener
-from cometify.delivery.token_expiry import Expiry
+from cometify.delivery.token_expiry import TokenExpiry
 
 
 class Ended(Listener):
@@ -31,7 +31,7 @@ class World:
     def __init__(self):
         self.clock = Clock()
         self.skew = 0.0
-        self.expiry = Expiry(self.clock.callLater, self.wall)
+        self.expiry = TokenExpiry(self.clock.callLater, self.wall)
 
     def wall(self):
         return 1000.0 + self.clock.seconds() + self.skew
@@ -52,9 +52,9 @@ def world():
 
 
 def test_each_ends_at_its_time(world):
-    late, soon, never, past = (world.listener(until) for until in (1070.5, 1002.25, inf, 999.0))
+    late, soon, never, sent_up_to = (world.listener(until) for until in (1070.5, 1002.25, inf, 999.0))
     world.clock.advance(0)
-    assert ends(late, soon, never, past) == [None, None, None, 1000.0]
+    assert ends(late, soon, never, sent_up_to) == [None, None, None, 1000.0]
     world.clock.pump([0.25] * 400)
     assert ends(late, soon, never) == [1070.5, 1002.25, None]
     assert not world.clock.getDelayedCalls()

@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.runtime.epoll_loop import AT_ONCE, TOGETHER, Turn, shorten
+from cometify.runtime.epoll_loop import AT_ONCE, TOGETHER, LoopHooks, install_direct_poll
 from cometify.runtime.tcp import MOST_ACCEPTED, EagerReactor, EagerServer
 
 
@@ -55,8 +55,8 @@ def lines():
 @pytest.fixture
 def reactor():
     reactor = EPollReactor()
-    turn = shorten(reactor)
-    reactor.soon, reactor.outbox = turn.soon, turn.outbox
+    loop_hooks = install_direct_poll(reactor)
+    reactor.call_soon, reactor.write_batch = loop_hooks.call_soon, loop_hooks.write_batch
     yield reactor
     for selectable in reactor.removeAll():
         selectable.connectionLost(Failure(ConnectionDone()))
@@ -97,9 +97,9 @@ def test_what_is_due_at_once_is_done_in_this_turn_and_what_it_asks_for_in_the_ne
 
     def first():
         done.append("first")
-        reactor.soon(0, lambda: done.append("second"))
+        reactor.call_soon(0, lambda: done.append("second"))
 
-    reactor.soon(0, first)
+    reactor.call_soon(0, first)
     reactor.doIteration(60)
     assert done == ["first"]
     reactor.doIteration(60)
@@ -108,8 +108,8 @@ def test_what_is_due_at_once_is_done_in_this_turn_and_what_it_asks_for_in_the_ne
 
 def test_what_breaks_when_it_is_due_keeps_nothing_else_from_being_done(reactor, told):
     done = []
-    reactor.soon(0, lambda: 1 // 0)
-    reactor.soon(0, lambda: done.append("other"))
+    reactor.call_soon(0, lambda: 1 // 0)
+    reactor.call_soon(0, lambda: done.append("other"))
     reactor.doIteration(0)
     assert done == ["other"]
     assert len(told) == 1
@@ -127,8 +127,8 @@ def test_an_answer_that_cannot_be_written_keeps_no_other_back(reactor, told):
             self.written += data
 
     whole = Whole()
-    reactor.outbox.put(Broken(), b"one")
-    reactor.outbox.put(whole, b"two")
+    reactor.write_batch.put(Broken(), b"one")
+    reactor.write_batch.put(whole, b"two")
     reactor.doIteration(0)
     assert whole.written == b"two"
     assert told == ["broken"]
@@ -138,15 +138,15 @@ def test_other_reactors_keep_their_turn():
     from twisted.internet.testing import MemoryReactorClock
 
     reactor = MemoryReactorClock()
-    assert shorten(reactor) == Turn(reactor.callLater)
+    assert install_direct_poll(reactor) == LoopHooks(reactor.callLater)
 
 
 def test_an_epoll_reactor_that_has_changed_keeps_its_turn_and_that_is_said(lines):
     reactor = EPollReactor()
-    turn = reactor.doIteration
+    loop_hooks = reactor.doIteration
     del reactor._selectables
-    assert shorten(reactor) == Turn(reactor.callLater)
-    assert reactor.doIteration == turn
+    assert install_direct_poll(reactor) == LoopHooks(reactor.callLater)
+    assert reactor.doIteration == loop_hooks
     assert any("another epoll reactor" in line for line in lines)
 
 
@@ -171,13 +171,13 @@ class Answering(Protocol):
 
     def dataReceived(self, data):
         self.factory.before.append(sum(asker.answered for asker in self.factory.askers))
-        self.factory.outbox.put(self.transport, b"answer")
+        self.factory.write_batch.put(self.transport, b"answer")
 
 
 @pytest.fixture
 def answering(reactor):
     factory = Factory.forProtocol(Answering)
-    factory.outbox, factory.askers, factory.before = reactor.outbox, [], []
+    factory.write_batch, factory.askers, factory.before = reactor.write_batch, [], []
     port = EagerReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
     factory.askers += [Asker(port) for _ in range(TOGETHER + 4)]
     turns(reactor, lambda: len(reactor.getReaders()) > len(factory.askers))
@@ -198,10 +198,10 @@ def test_answers_leave_together_when_what_there_is_has_been_read_but_no_later_th
 
 def test_an_answer_that_was_given_outside_of_a_read_does_not_wait_for_one(reactor, answering):
     first, *_others = [reader for reader in reactor.getReaders() if isinstance(reader, EagerServer)]
-    reactor.outbox.put(first, b"answer")
+    reactor.write_batch.put(first, b"answer")
     reactor.doIteration(0)
     assert sum(asker.answered for asker in answering.askers) == 1
-    reactor.soon(0, lambda: reactor.outbox.put(first, b"answer"))
+    reactor.call_soon(0, lambda: reactor.write_batch.put(first, b"answer"))
     reactor.doIteration(0)
     reactor.doIteration(0)
     assert sum(len(asker.recv(100)) for asker in answering.askers if asker.answered) == len(b"answer") * 2
@@ -219,7 +219,7 @@ def test_what_is_due_comes_between_many_that_come_at_once_and_each_of_these_has_
 
     def due():
         before.append(len(read))
-        reactor.soon(0, due)
+        reactor.call_soon(0, due)
 
     try:
         for number, peer in enumerate(peers):

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 from bench.rig.ports import free_ports
-from cometify.runtime.gc_pauses import LONG, Aside
+from cometify.runtime.gc_pauses import LONG, FreezeSurvivors
 from tests.conftest import Server, assert_clean, make_certificate
 from tests.wire import API_KEY, Connection
 
@@ -129,7 +129,7 @@ def test_what_is_looked_at_for_long_is_put_aside():
             return self.now
 
     clock = Clock()
-    aside = Aside(clock)
+    aside = FreezeSurvivors(clock)
     before = gc.get_freeze_count()
     try:
         for generation, took in ((2, LONG * 0.9), (1, LONG * 1.1)):

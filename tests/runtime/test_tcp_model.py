@@ -127,7 +127,7 @@ class Transport(RuleBasedStateMachine):
     def say(self, plan, turns):
         self.server.plan.extend(plan)
         self.said += self.client.send(b"x" * len(plan))
-        self.turn(turns)
+        self.loop_hooks(turns)
 
     @precondition(lambda self: self.is_open() and not self.told_end)
     @rule()
@@ -141,9 +141,9 @@ class Transport(RuleBasedStateMachine):
         self.wait_for(lambda: self.server.lost or not self.transport.unsent)
 
     @rule(turns=st.integers(1, 4))
-    def turn(self, turns):
+    def loop_hooks(self, turns):
         for _ in range(turns):
-            SOCKETS.turn()
+            SOCKETS.loop_hooks()
 
     def receive(self, size):
         """Read at most so much of what is there; whether that was anything."""
@@ -171,7 +171,7 @@ class Transport(RuleBasedStateMachine):
             assert time.monotonic() < until, "it did not become so"
             select.select([SOCKETS.reactor._poller] * turning + [self.client] * (not self.ended), [], [], 0.01)
             if turning:
-                SOCKETS.turn()
+                SOCKETS.loop_hooks()
 
     def teardown(self):
         if not hasattr(self, "server"):
@@ -206,7 +206,7 @@ def test_what_is_written_after_an_abort_does_not_leave():
         server.transport.writeSequence([b"never"])
         with pytest.raises(BlockingIOError):
             client.recv(5)
-        SOCKETS.turn()
+        SOCKETS.loop_hooks()
         assert server.lost
         with pytest.raises(ConnectionResetError):
             client.recv(5)

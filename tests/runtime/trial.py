@@ -13,7 +13,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.trial.reporter import Reporter
 from twisted.trial.runner import TestLoader, TrialRunner
 
-from cometify.runtime.epoll_loop import shorten
+from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.tcp import EagerPort, EagerServer
 
 
@@ -45,7 +45,7 @@ def turn_shortly():
 
     def made(self):
         make(self)
-        shorten(self)
+        install_direct_poll(self)
 
     EPollReactor.__init__ = made
 

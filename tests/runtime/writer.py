@@ -139,7 +139,7 @@ class Sockets(protocol.Factory):
     def buildProtocol(self, _address):
         return self.made
 
-    def turn(self):
+    def loop_hooks(self):
         self.reactor.runUntilCurrent()
         self.reactor.doIteration(0)
 
@@ -153,5 +153,5 @@ class Sockets(protocol.Factory):
         until = time.monotonic() + 10
         while server.transport is None:
             assert time.monotonic() < until
-            self.turn()
+            self.loop_hooks()
         return client

@@ -14,7 +14,7 @@ from cometify.app.service import Cometify
 from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.engine.clock import engine_clock
-from cometify.runtime.epoll_loop import shorten
+from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.tcp import EagerPort, EagerServer
 from tests.wire import (
     API_KEY,
@@ -75,7 +75,7 @@ class World:
     def __init__(self):
         self.reactor = EPollReactor()
         settings = Settings((Account(API_KEY, (API_SECRET,)),))
-        server = Cometify(settings, self.reactor, engine_clock(), turn=shorten(self.reactor))
+        server = Cometify(settings, self.reactor, engine_clock(), loop_hooks=install_direct_poll(self.reactor))
         self.port = EagerPort(0, server.http, 5, "127.0.0.1", self.reactor)
         self.port.startListening()
         self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes

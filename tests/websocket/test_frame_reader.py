@@ -19,8 +19,8 @@ from cometify.websocket.frame_reader import (
     PROTOCOL_ERROR,
     TEXT,
     TOO_BIG,
+    FrameReader,
     Message,
-    Reader,
     Violation,
     answer_to_close,
     close_frame,
@@ -46,7 +46,7 @@ def frame(opcode, data=b"", *, final=True, mask=MASK, reserved=0, width=None):
 
 def violation(*pieces, limit=LIMIT, deflates=False):
     """The close code for what the last piece does, which nothing comes with or after."""
-    reader = Reader(limit, deflates=deflates)
+    reader = FrameReader(limit, deflates=deflates)
     for piece in pieces[:-1]:
         assert all(isinstance(message, Message) for message in reader.feed(piece))
     (found,) = reader.feed(pieces[-1])
@@ -93,7 +93,7 @@ def test_messages_are_the_same_however_the_bytes_come(conversation, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=8)))
     in_pieces = [sent[begin:end] for begin, end in pairwise([0, *cuts, len(sent)])]
     for pieces in ([sent], [sent[at : at + 1] for at in range(len(sent))], in_pieces):
-        reader = Reader(LIMIT)
+        reader = FrameReader(LIMIT)
         found = [message for piece in pieces for message in reader.feed(piece)]
         assert found == expected
         assert reader.is_waiting == bool(trailing)
@@ -104,7 +104,7 @@ def test_messages_are_the_same_however_the_bytes_come(conversation, data):
 @given(st.binary(max_size=60), st.integers(1, 60))
 def test_any_bytes_are_messages_or_a_violation(data, size):
     for deflates in (False, True):
-        reader = Reader(50, deflates=deflates)
+        reader = FrameReader(50, deflates=deflates)
         for at in range(0, len(data), size):
             found = reader.feed(data[at : at + size])
             for message in found[:-1]:
@@ -118,22 +118,22 @@ def test_any_bytes_are_messages_or_a_violation(data, size):
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_a_message_of_any_length_is_unmasked(opcode, length):
     data = bytes(at % 251 for at in range(length))
-    assert Reader(LIMIT).feed(frame(opcode, data)) == [Message(opcode, data)]
+    assert FrameReader(LIMIT).feed(frame(opcode, data)) == [Message(opcode, data)]
 
 
 def test_the_example_of_the_rfc_is_read():
     sent = bytes.fromhex("818537fa213d7f9f4d5158")
-    assert Reader(LIMIT).feed(sent) == [Message(TEXT, b"Hello")]
+    assert FrameReader(LIMIT).feed(sent) == [Message(TEXT, b"Hello")]
 
 
 def test_a_control_frame_between_fragments_comes_first():
-    reader = Reader(LIMIT)
+    reader = FrameReader(LIMIT)
     sent = frame(TEXT, b"Hel", final=False) + frame(PING, b"?") + frame(0, b"lo")
     assert reader.feed(sent) == [Message(PING, b"?"), Message(TEXT, b"Hello")]
 
 
 def test_a_message_in_fragments_is_waited_for_and_nothing_else_is():
-    reader = Reader(LIMIT)
+    reader = FrameReader(LIMIT)
     assert not reader.is_waiting
     assert reader.feed(b"") == []
     assert not reader.is_waiting
@@ -146,7 +146,7 @@ def test_a_message_in_fragments_is_waited_for_and_nothing_else_is():
 
 
 def test_what_comes_with_a_close_after_it_means_nothing():
-    reader = Reader(LIMIT)
+    reader = FrameReader(LIMIT)
     sent = frame(TEXT, b"a") + frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"b") + b"\xff\xff\xff"
     assert reader.feed(sent) == [Message(TEXT, b"a"), Message(CLOSE, b"\x03\xe8")]
     assert not reader.is_waiting
@@ -171,7 +171,7 @@ def test_an_unmasked_frame_is_a_protocol_error(opcode):
 def test_a_control_frame_in_fragments_or_too_long_is_a_protocol_error(opcode):
     assert violation(frame(opcode, final=False)) == PROTOCOL_ERROR
     assert violation(frame(opcode, b"x" * 126)) == PROTOCOL_ERROR
-    assert Reader(LIMIT).feed(frame(opcode, b"x" * 125)) == [Message(opcode, b"x" * 125)]
+    assert FrameReader(LIMIT).feed(frame(opcode, b"x" * 125)) == [Message(opcode, b"x" * 125)]
 
 
 def test_a_fragment_out_of_its_order_is_a_protocol_error():
@@ -183,7 +183,7 @@ def test_a_fragment_out_of_its_order_is_a_protocol_error():
 @given(conversations(), st.integers(0, 3))
 def test_what_was_whole_before_a_violation_is_given_and_nothing_after_it(conversation, wrong):
     expected, said = conversation
-    reader = Reader(LIMIT)
+    reader = FrameReader(LIMIT)
     bad = (frame(3), frame(TEXT, reserved=0x40), frame(0, b"x"), bytes([128 | TEXT, 0]))[wrong]
     *found, violation = reader.feed(said + bad + frame(TEXT, b"unheard"))
     assert found == expected
@@ -194,13 +194,13 @@ def test_what_was_whole_before_a_violation_is_given_and_nothing_after_it(convers
 
 @pytest.mark.parametrize("limit", [10, 125, 126, 70_000])
 def test_a_message_has_the_limit_and_no_byte_more(limit):
-    assert Reader(limit).feed(frame(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
+    assert FrameReader(limit).feed(frame(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
     assert violation(frame(TEXT, b"x" * (limit + 1)), limit=limit) == TOO_BIG
 
 
 def test_the_limit_is_for_all_fragments_together_and_for_each_message_anew():
     first, second = frame(TEXT, b"x" * 6, final=False), frame(0, b"x" * 4)
-    reader = Reader(10)
+    reader = FrameReader(10)
     for _ in range(3):
         assert reader.feed(first + frame(PING, b"x" * 10) + second) == [
             Message(PING, b"x" * 10),
@@ -211,7 +211,7 @@ def test_the_limit_is_for_all_fragments_together_and_for_each_message_anew():
 
 @pytest.mark.parametrize("head", [b"\x81\xfe\xff\xff", b"\x81\xff" + b"\xff" * 8, b"\x82\xff\0\0\0\0\0\x01\0\0"])
 def test_what_is_too_big_is_refused_by_its_head(head):
-    reader = Reader(10_000)
+    reader = FrameReader(10_000)
     assert reader.feed(head[:-1]) == []
     assert violation(head[:-1], head[-1:], limit=10_000) == TOO_BIG
 
@@ -305,7 +305,7 @@ def half_deflated(draw):
 @given(half_deflated(), st.integers(1, 50))
 def test_compressed_and_plain_messages_are_the_same_however_the_bytes_come(conversation, size):
     expected, said = conversation
-    reader = Reader(LIMIT, deflates=True)
+    reader = FrameReader(LIMIT, deflates=True)
     found = [message for at in range(0, len(said), size) for message in reader.feed(said[at : at + size])]
     assert found == expected
     assert not reader.is_waiting
@@ -313,7 +313,7 @@ def test_compressed_and_plain_messages_are_the_same_however_the_bytes_come(conve
 
 def test_a_compressed_message_is_a_protocol_error_where_none_was_agreed_on():
     assert violation(deflated(TEXT, b"Hello")) == PROTOCOL_ERROR
-    assert Reader(LIMIT, deflates=True).feed(deflated(TEXT, b"Hello")) == [Message(TEXT, b"Hello")]
+    assert FrameReader(LIMIT, deflates=True).feed(deflated(TEXT, b"Hello")) == [Message(TEXT, b"Hello")]
 
 
 @pytest.mark.parametrize("reserved", [0x10, 0x20, 0x50, 0x60, 0x70])
@@ -329,14 +329,14 @@ def test_a_compressed_control_frame_is_a_protocol_error(opcode):
 def test_only_the_first_fragment_says_that_a_message_is_compressed():
     sent = deflate(b"Hello")
     begun = frame(TEXT, sent[:3], final=False, reserved=0x40)
-    assert Reader(LIMIT, deflates=True).feed(begun + frame(0, sent[3:])) == [Message(TEXT, b"Hello")]
+    assert FrameReader(LIMIT, deflates=True).feed(begun + frame(0, sent[3:])) == [Message(TEXT, b"Hello")]
     assert violation(begun, frame(0, sent[3:], reserved=0x40), deflates=True) == PROTOCOL_ERROR
 
 
 def test_nothing_is_taken_over_from_one_compressed_message_to_the_next():
     sender = zlib.compressobj(9, zlib.DEFLATED, -15)
     first, second = [(sender.compress(b"Hello, hello" * 3) + sender.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2)]
-    reader = Reader(LIMIT, deflates=True)
+    reader = FrameReader(LIMIT, deflates=True)
     assert reader.feed(frame(TEXT, first, reserved=0x40)) == [Message(TEXT, b"Hello, hello" * 3)]
     (found,) = reader.feed(frame(TEXT, second, reserved=0x40))
     assert isinstance(found, Violation)
@@ -345,7 +345,7 @@ def test_nothing_is_taken_over_from_one_compressed_message_to_the_next():
 
 @pytest.mark.parametrize("limit", [10, 16_384])
 def test_an_inflated_message_has_the_limit_and_no_byte_more(limit):
-    assert Reader(limit, deflates=True).feed(deflated(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
+    assert FrameReader(limit, deflates=True).feed(deflated(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
     assert violation(deflated(TEXT, b"x" * (limit + 1)), limit=limit, deflates=True) == TOO_BIG
 
 
@@ -388,4 +388,4 @@ def test_what_cannot_be_inflated_is_invalid_data(sent):
     ],
 )
 def test_the_examples_of_the_rfc_are_inflated(sent, said):
-    assert Reader(LIMIT, deflates=True).feed(frame(TEXT, sent, reserved=0x40)) == [Message(TEXT, said)]
+    assert FrameReader(LIMIT, deflates=True).feed(frame(TEXT, sent, reserved=0x40)) == [Message(TEXT, said)]

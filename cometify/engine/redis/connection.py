@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from txredisapi import ConnectionError as NotConnected
 from txredisapi import HiredisProtocol, RedisError, ResponseError
 
-from cometify.config.redis_url import Location
+from cometify.config.redis_url import RedisURL
 from cometify.engine.redis.scripts import Script
 
 CONNECT_WITHIN = 1.5
@@ -27,7 +27,7 @@ CONNECT_WITHIN = 1.5
 Heard = Callable[[bytes, bytes], None]
 
 
-class Link(HiredisProtocol):
+class RedisConnection(HiredisProtocol):
     """`heard(channel, text)`: told of what is published. `lost(reason)`: told once that the connection is gone."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -148,7 +148,7 @@ def _reason(lost: Failure) -> str:
     return f"the connection was lost ({lost.getErrorMessage() or type(lost.value).__name__})"
 
 
-class _Links(Factory):
+class _RedisConnections(Factory):
     noisy = False
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -156,13 +156,13 @@ class _Links(Factory):
 
     def buildProtocol(self, addr: Any) -> Any:
         """A new link."""
-        return Link(self._seconds)
+        return RedisConnection(self._seconds)
 
 
 class Connector:
     """Reaches the Redis of a location. `connect` gives links that are ready for use."""
 
-    def __init__(self, reactor: Any, location: Location) -> None:
+    def __init__(self, reactor: Any, location: RedisURL) -> None:
         self._reactor = reactor
         self._location = location
 
@@ -171,16 +171,16 @@ class Connector:
         """So many links to one Redis. Fails with `RedisError`, or with what an endpoint fails with."""
         location = self._location
         endpoint = self._endpoint(*(yield self._primary())) if location.service else self._straight()
-        links: list[Link] = []
+        connections: list[RedisConnection] = []
         try:
             for _ in range(count):
-                links.append((yield self._open(endpoint)))
-                yield self._within(self._introduce(links[-1]), links[-1])
+                connections.append((yield self._open(endpoint)))
+                yield self._within(self._introduce(connections[-1]), connections[-1])
         except Exception:
-            for link in links:
-                link.abort("another connection could not be made")
+            for connection in connections:
+                connection.abort("another connection could not be made")
             raise
-        return links
+        return connections
 
     def _straight(self) -> Any:
         location = self._location
@@ -194,12 +194,12 @@ class Connector:
             return endpoint
         return wrapClientTLS(optionsForClientTLS(host, _trust(self._location.ca)), endpoint)
 
-    def _open(self, endpoint: Any) -> "defer.Deferred[Link]":
-        return endpoint.connect(_Links(self._reactor.seconds))  # type: ignore[no-any-return]
+    def _open(self, endpoint: Any) -> "defer.Deferred[RedisConnection]":
+        return endpoint.connect(_RedisConnections(self._reactor.seconds))  # type: ignore[no-any-return]
 
-    def _within(self, answered: "defer.Deferred[Any]", link: Link) -> "defer.Deferred[Any]":
+    def _within(self, answered: "defer.Deferred[Any]", connection: RedisConnection) -> "defer.Deferred[Any]":
         """Wait for an answer, but not for ever: a Redis that is frozen accepts connections."""
-        late = self._reactor.callLater(CONNECT_WITHIN, link.abort, f"no answer within {CONNECT_WITHIN} seconds")
+        late = self._reactor.callLater(CONNECT_WITHIN, connection.abort, f"no answer within {CONNECT_WITHIN} seconds")
 
         def done(result: Any) -> Any:
             if late.active():
@@ -209,13 +209,13 @@ class Connector:
         return answered.addBoth(done)
 
     @defer.inlineCallbacks
-    def _introduce(self, link: Link) -> Any:
+    def _introduce(self, connection: RedisConnection) -> Any:
         location = self._location
         if location.password is not None:
-            yield link.auth(location.password, location.username)
+            yield connection.auth(location.password, location.username)
         if location.database:
-            yield link.select(location.database)
-        yield link.ping()  # one that still loads its data says so
+            yield connection.select(location.database)
+        yield connection.ping()  # one that still loads its data says so
 
     @defer.inlineCallbacks
     def _primary(self) -> Any:
@@ -223,27 +223,27 @@ class Connector:
         why = "no Sentinel could be asked"
         for host, port in self._location.hosts:
             try:
-                link = yield self._open(self._endpoint(host, port))
+                connection = yield self._open(self._endpoint(host, port))
             except Exception as error:  # noqa: BLE001 - endpoints fail with what they like
                 why = f"the Sentinel {host}:{port} could not be reached ({error})"
                 continue
             try:
-                found = yield self._within(self._ask(link), link)
+                found = yield self._within(self._ask(connection), connection)
             except RedisError as error:
                 why = f"the Sentinel {host}:{port} did not answer ({error})"
                 continue
             finally:
-                link.transport.loseConnection()
+                connection.transport.loseConnection()
             if found:
                 return found[0].decode(), int(found[1])
             why = f"the Sentinel {host}:{port} knows no {self._location.service}"
         raise RedisError(why)
 
     @defer.inlineCallbacks
-    def _ask(self, link: Link) -> Any:
+    def _ask(self, connection: RedisConnection) -> Any:
         if self._location.sentinel_password is not None:
-            yield link.auth(self._location.sentinel_password)
-        return (yield link.sentinel_get_master_addr_by_name(self._location.service))
+            yield connection.auth(self._location.sentinel_password)
+        return (yield connection.sentinel_get_master_addr_by_name(self._location.service))
 
 
 def _trust(ca: str | None) -> Any:

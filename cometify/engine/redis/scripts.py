@@ -22,6 +22,6 @@ def _script(name: str) -> Script:
 
 APPEND = _script("append")
 READ = _script("read")
-PLACE = _script("take_slot")
-LEAVE = _script("free_slot")
-SAY = _script("publish_confirmed")
+TAKE_SLOT = _script("take_slot")
+FREE_SLOT = _script("free_slot")
+PUBLISH_CONFIRMED = _script("publish_confirmed")

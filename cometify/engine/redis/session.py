@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from cometify.config.redis_url import Location
-from cometify.engine.redis.connection import Connector, Link
+from cometify.config.redis_url import RedisURL
+from cometify.engine.redis.connection import Connector, RedisConnection
 
 log = Logger()
 
@@ -25,8 +25,8 @@ SOON, LONGEST = 0.05, 2.0
 """Seconds of the first and the longest delay before connecting again, which chance shortens."""
 
 
-class Touched(Protocol):
-    """Whoever is in touch by a `Touch`."""
+class SessionOwner(Protocol):
+    """Whoever is in touch by a `RedisSession`."""
 
     def connected(self) -> None:
         """The connections are there. Call `found` once everything is whole again."""
@@ -41,22 +41,22 @@ class Touched(Protocol):
         """It is time to say something to oneself."""
 
 
-class Touch:
+class RedisSession:
     """`commands`, `subscription` and `pushes` go to the same Redis, or are all None: if one is lost, all go.
 
     `apart`: pushes have a connection of their own, for while it waits for replicas nothing else on it is done. Otherwise
     `pushes` is `commands`.
     """
 
-    def __init__(self, reactor: Any, location: Location, who: Touched, *, apart: bool) -> None:
+    def __init__(self, reactor: Any, location: RedisURL, who: SessionOwner, *, apart: bool) -> None:
         self._reactor = reactor
         self._location = location
         self._connector = Connector(reactor, location)
         self._who = who
-        self.commands: Link | None = None
-        self.subscription: Link | None = None
-        self.pushes: Link | None = None
-        self._links: list[Link] = []
+        self.commands: RedisConnection | None = None
+        self.subscription: RedisConnection | None = None
+        self.pushes: RedisConnection | None = None
+        self._connections: list[RedisConnection] = []
         self._count = 3 if apart else 2
         self._attempt = 0
         self._heard_at = 0.0
@@ -83,7 +83,7 @@ class Touch:
             self._retry.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
-        self.let_go("the server goes down")
+        self.reset("the server goes down")
 
     def _connect(self) -> None:
         self._retry = None
@@ -103,16 +103,20 @@ class Touch:
         self._attempt += 1
         self._retry = self._reactor.callLater(delay, self._connect)
 
-    def _connected(self, links: list[Link]) -> None:
+    def _connected(self, connections: list[RedisConnection]) -> None:
         self._connecting = None
         if not self._running:
-            for link in links:
-                link.abort("the server goes down")
+            for connection in connections:
+                connection.abort("the server goes down")
             return
-        self._links = links
-        self.commands, self.subscription, self.pushes = links[0], links[1], links[-1] if len(links) > 2 else links[0]
-        for link in links:
-            link.lost = self.let_go
+        self._connections = connections
+        self.commands, self.subscription, self.pushes = (
+            connections[0],
+            connections[1],
+            connections[-1] if len(connections) > 2 else connections[0],
+        )
+        for connection in connections:
+            connection.lost = self.reset
         self.subscription.heard = self._heard
         self._heard_at = self._reactor.seconds()
         self._who.connected()
@@ -123,27 +127,27 @@ class Touch:
             log.info("Redis ({where}) is there", where=str(self._location))
         self._attempt = 0
 
-    def let_go(self, why: str) -> None:
+    def reset(self, why: str) -> None:
         """One connection is lost, or no good: all begins anew."""
         if self.commands is None:
             return
-        links, self._links = self._links, []
+        connections, self._connections = self._connections, []
         self.commands = self.subscription = self.pushes = None
-        for link in links:
-            link.lost = link.heard = None
+        for connection in connections:
+            connection.lost = connection.heard = None
         self._who.disconnected()
-        for link in links:
-            link.abort(why)
+        for connection in connections:
+            connection.abort(why)
         if self._running:
             self._away(why)
 
-    def broken(self, failure: Failure, of: Link | None = None) -> None:
+    def broken(self, failure: Failure, of: RedisConnection | None = None) -> None:
         """The errback of what must not fail; `of`: the connection on which it did, where another may be there by now."""
         if self.commands is None or (of is not None and of is not self.commands):
             return
         if not isinstance(failure.value, Exception) or failure.check(AssertionError, KeyError, TypeError, ValueError):
             log.failure("What Redis said could not be used", failure)
-        self.let_go(failure.getErrorMessage())
+        self.reset(failure.getErrorMessage())
 
     def _heard(self, channel: bytes, text: bytes) -> None:
         self._heard_at = self._reactor.seconds()
@@ -152,10 +156,10 @@ class Touch:
     def _look(self) -> None:
         if self.commands is None:
             return
-        if max(link.longest() for link in self._links) > ANSWER_WITHIN - LOOK:
-            self.let_go(f"no answer within {ANSWER_WITHIN} seconds")
+        if max(connection.longest() for connection in self._connections) > ANSWER_WITHIN - LOOK:
+            self.reset(f"no answer within {ANSWER_WITHIN} seconds")
         elif self._reactor.seconds() - self._heard_at > SILENCE:
-            self.let_go(f"nothing was heard over the subscription for {SILENCE} seconds")
+            self.reset(f"nothing was heard over the subscription for {SILENCE} seconds")
 
     def _beat(self) -> None:
         if self.commands is not None:

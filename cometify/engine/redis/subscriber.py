@@ -8,10 +8,10 @@ from twisted.internet.defer import Deferred
 
 from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
-from cometify.engine.redis.account_state import MOST_READ, Ask, Book, Reach
-from cometify.engine.redis.connection import Link
+from cometify.engine.redis.account_state import MOST_READ, AccountState, Reach, ReadBatch
+from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.scripts import READ
-from cometify.engine.redis.session import Touch
+from cometify.engine.redis.session import RedisSession
 
 MOST_SUBSCRIBED = 1000
 """Channels in one command."""
@@ -21,47 +21,47 @@ ABOVE_ALL = 2**62
 Rings = Mapping[str, RingBuffer]
 
 
-class Following:
+class Subscriber:
     """`node`: the name of this node; `prefix`: what all channels begin with; `found()`: told when, after connecting, all
     rings of all books are whole.
     """
 
     def __init__(
         self,
-        touch: Touch,
+        session: RedisSession,
         node: str,
         prefix: str,
-        books: Mapping[str, Book],
+        states: Mapping[str, AccountState],
         later: Callable[..., object],
         found: Callable[[], None],
     ) -> None:
-        self._touch = touch
+        self._session = session
         self._node = node
         self._prefix = prefix
         self._own = f"{prefix}node:{node}".encode()
-        self._books = books
+        self._states = states
         self._later = later
         self._found = found
-        self._channels: dict[bytes, tuple[Book, str]] = {}
-        self._unread: set[Book] = set()  # after connecting: whose rings are not whole yet
+        self._channels: dict[bytes, tuple[AccountState, str]] = {}
+        self._unread: set[AccountState] = set()  # after connecting: whose rings are not whole yet
 
-    def channel(self, book: Book, name: str) -> bytes:
+    def channel(self, state: AccountState, name: str) -> bytes:
         """On which the pushes of an identifier are published. All databases of a Redis share its channels."""
-        return f"{self._prefix}{{{book.account.api_key}}}:{name}".encode()
+        return f"{self._prefix}{{{state.account.api_key}}}:{name}".encode()
 
-    def _must(self, answered: "Deferred[Any]", link: Link) -> None:
+    def _must(self, answered: "Deferred[Any]", connection: RedisConnection) -> None:
         """What must not fail: if it does, the connection is no good."""
-        answered.addErrback(self._touch.broken, link)
+        answered.addErrback(self._session.broken, connection)
 
     # After a loss of touch.
 
     def begin_again(self) -> None:
         """Subscribe to everything, then read what was missed."""
-        commands, subscription = self._touch.commands, self._touch.subscription
+        commands, subscription = self._session.commands, self._session.subscription
         assert commands is not None
         assert subscription is not None
-        self._unread = {book for book in self._books.values() if book.rings or book.pushed}
-        asks = {book: book.begin_again() for book in self._unread}
+        self._unread = {state for state in self._states.values() if state.rings or state.last_known}
+        batches = {state: state.begin_again() for state in self._unread}
         channels = [self._own, *self._channels]
         subscribed = defer.gatherResults(
             [
@@ -70,223 +70,225 @@ class Following:
             ],
             consumeErrors=True,
         )
-        self._must(subscribed.addCallback(self._read_again, asks, commands), commands)
+        self._must(subscribed.addCallback(self._read_again, batches, commands), commands)
 
-    def _read_again(self, _none: object, asks: Mapping[Book, Ask], commands: Link) -> None:
-        if commands is not self._touch.commands:
+    def _read_again(self, _none: object, batches: Mapping[AccountState, ReadBatch], commands: RedisConnection) -> None:
+        if commands is not self._session.commands:
             return
-        for book, ask in asks.items():
-            self._read(book, ask, commands)
-        if not asks:
+        for state, batch in batches.items():
+            self._read(state, batch, commands)
+        if not batches:
             self._found()
 
     def give_up(self, why: Callable[[], Refused]) -> None:
         """Touch is lost: who waits to join is refused, what was being read is nothing."""
-        for book in self._books.values():
-            asks = [ask for ask in (book.asking, book.following) if ask is not None]
-            book.asking = book.following = None
-            book.held = None
-            for name in book.starting:
-                del self._channels[self.channel(book, name)]
-            book.starting.clear()
-            for ask in asks:
-                for _reach, followed in ask.followers:
+        for state in self._states.values():
+            batches = [batch for batch in (state.reading, state.next_batch) if batch is not None]
+            state.reading = state.next_batch = None
+            state.held = None
+            for name in state.starting:
+                del self._channels[self.channel(state, name)]
+            state.starting.clear()
+            for batch in batches:
+                for _reach, followed in batch.followers:
                     followed.errback(why())
 
     # Joining.
 
-    def follow(self, book: Book, reach: Reach) -> Deferred[Rings]:
+    def follow(self, state: AccountState, reach: Reach) -> Deferred[Rings]:
         """See `IEngine.follow`. Who comes in the same turn, or while something is being read, asks together."""
-        ask = book.next_ask()
+        batch = state.join_next_batch()
         followed: Deferred[Rings] = Deferred()
-        ask.followers.append((reach, followed))
-        if book.asking is None and len(ask.followers) == 1:
-            self._later(0, self._ask_next, book)
+        batch.followers.append((reach, followed))
+        if state.reading is None and len(batch.followers) == 1:
+            self._later(0, self._ask_next, state)
         return followed
 
-    def _ask_next(self, book: Book) -> None:
-        commands = self._touch.commands
-        if book.asking is not None or book.following is None or commands is None:
+    def _ask_next(self, state: AccountState) -> None:
+        commands = self._session.commands
+        if state.reading is not None or state.next_batch is None or commands is None:
             return
-        ask = book.asking = book.following
-        book.following = None
-        if book.rings:
-            self._subscribe(book, ask, book.marked, commands)
+        batch = state.reading = state.next_batch
+        state.next_batch = None
+        if state.rings:
+            self._subscribe(state, batch, state.watermark, commands)
         else:  # it was not listened to until now, so nobody knows how late it is
-            answered = self._run(book, commands, 0, [], {})
+            answered = self._run(state, commands, 0, [], {})
             self._must(
-                answered.addCallback(lambda answer: self._subscribe(book, ask, int(answer[0]), commands)), commands
+                answered.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands)), commands
             )
 
-    def _subscribe(self, book: Book, ask: Ask, now: int, commands: Link) -> None:
+    def _subscribe(self, state: AccountState, batch: ReadBatch, now: int, commands: RedisConnection) -> None:
         """Hear first, then read. `now`: about the position at which they will join."""
-        if book.asking is not ask or self._touch.subscription is None:
+        if state.reading is not batch or self._session.subscription is None:
             return
-        for reach, _followed in ask.followers:
+        for reach, _followed in batch.followers:
             for name, since in reach(now).items():
-                ask.since[name] = max(0, min(since, ask.since.get(name, since)))
-        new = [name for name in ask.since if name not in book.rings]
+                batch.since[name] = max(0, min(since, batch.since.get(name, since)))
+        new = [name for name in batch.since if name not in state.rings]
         for name in new:
-            book.starting[name] = []
-            self._channels[self.channel(book, name)] = book, name
+            state.starting[name] = []
+            self._channels[self.channel(state, name)] = state, name
         if not new:
-            self._read(book, ask, commands)
+            self._read(state, batch, commands)
             return
-        subscribed = self._touch.subscription.listen([self.channel(book, name) for name in new])
-        self._must(subscribed.addCallback(lambda _none: self._read(book, ask, commands)), commands)
+        subscribed = self._session.subscription.listen([self.channel(state, name) for name in new])
+        self._must(subscribed.addCallback(lambda _none: self._read(state, batch, commands)), commands)
 
     # Reading.
 
-    def _read(self, book: Book, ask: Ask, commands: Link) -> None:
+    def _read(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         """Read what an ask needs, part by part: at least one, for its mark."""
-        if book.asking is not ask:
+        if state.reading is not batch:
             return
-        anew = book in self._unread
-        names = [name for name, since in ask.since.items() if anew or book.must_read(name, since)]
-        ask.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
-        self._read_next(book, ask, commands)
+        anew = state in self._unread
+        names = [name for name, since in batch.since.items() if anew or state.must_read(name, since)]
+        batch.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
+        self._read_next(state, batch, commands)
 
-    def _read_next(self, book: Book, ask: Ask, commands: Link) -> None:
-        names = ask.left.pop(0)
-        number = 0 if ask.left else ask.number  # the last part's mark is the seam
-        answered = self._run(book, commands, number, names, ask.since)
-        self._must(answered.addCallback(self._read_part, book, ask, names, commands), commands)
+    def _read_next(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
+        names = batch.left.pop(0)
+        number = 0 if batch.left else batch.number  # the last part's mark is the seam
+        answered = self._run(state, commands, number, names, batch.since)
+        self._must(answered.addCallback(self._read_part, state, batch, names, commands), commands)
 
     def _run(
-        self, book: Book, commands: Link, number: int, names: list[str], since: Mapping[str, int]
+        self, state: AccountState, commands: RedisConnection, number: int, names: list[str], since: Mapping[str, int]
     ) -> Deferred[Any]:
-        told = f"{book.account.api_key} {number}"
-        known = book.pushed_to if book in self._unread else ""
-        pushed = ABOVE_ALL if book.went_back else book.pushed
+        told = f"{state.account.api_key} {number}"
+        known = state.pushed_to if state in self._unread else ""
+        last_known = ABOVE_ALL if state.went_back else state.last_known
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
-            READ, book.name,
-            book.seen, pushed, self._own, told, book.account.keep_bytes, self._node, known, book.heard,
+            READ, state.name,
+            state.highest, last_known, self._own, told, state.account.keep_bytes, self._node, known, state.last_heard,
             *arguments,
         )  # fmt: skip
 
-    def _read_part(self, answer: list[Any], book: Book, ask: Ask, names: list[str], commands: Link) -> None:
-        if book.asking is not ask:
+    def _read_part(
+        self, answer: list[Any], state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
+    ) -> None:
+        if state.reading is not batch:
             return
-        book.take_read(ask, names, answer)
-        ask.is_read = not ask.left
-        if ask.left:
-            self._read_next(book, ask, commands)
-        elif book in self._unread:
-            self._go_on(book, ask)
-        elif book.held is not None:
-            self._settle(book, ask)  # its mark was heard before
+        state.take_read(batch, names, answer)
+        batch.is_read = not batch.left
+        if batch.left:
+            self._read_next(state, batch, commands)
+        elif state in self._unread:
+            self._go_on(state, batch)
+        elif state.held is not None:
+            self._settle(state, batch)  # its mark was heard before
 
     # Hearing.
 
-    def beat(self, unsaid: Callable[[Book, int], None]) -> None:
+    def beat(self, unsaid: Callable[[AccountState, int], None]) -> None:
         """Say to oneself how late it is, for each account that is listened to, and be it only that one is there.
 
         `unsaid`: told of an account in which pushes wait to be published, up to a position.
         """
-        commands = self._touch.commands
+        commands = self._session.commands
         assert commands is not None
         self._must(commands.execute_command(b"PUBLISH", self._own, b"beat"), commands)
-        for book in self._books.values():
-            if book.rings and book.asking is None:
-                answered = self._run(book, commands, 0, [], {})
-                self._must(answered.addCallback(_look_for_unsaid, book, unsaid), commands)
+        for state in self._states.values():
+            if state.rings and state.reading is None:
+                answered = self._run(state, commands, 0, [], {})
+                self._must(answered.addCallback(_look_for_unsaid, state, unsaid), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:
         """Something was published."""
         found = self._channels.get(channel)
         if found is not None:
-            book, name = found
-            if book.held is None:
-                self._heard_push(book, name, text)
+            state, name = found
+            if state.held is None:
+                self._heard_push(state, name, text)
             else:
-                book.held.append((name, text))
+                state.held.append((name, text))
         elif channel == self._own and text != b"beat":
             api_key, text = text.split(b" ", 1)
-            book = self._books[api_key.decode()]
-            if book.held is None:
-                self._heard_mark(book, text)
+            state = self._states[api_key.decode()]
+            if state.held is None:
+                self._heard_mark(state, text)
             else:
-                book.held.append(("", text))
-                if book in self._unread and book.asking is not None:
-                    self._go_on(book, book.asking)
+                state.held.append(("", text))
+                if state in self._unread and state.reading is not None:
+                    self._go_on(state, state.reading)
 
-    def _heard_push(self, book: Book, name: str, text: bytes) -> None:
-        began, before, push = book.parse(name, text)
-        if name in book.starting:
-            book.starting[name].append(push)
+    def _heard_push(self, state: AccountState, name: str, text: bytes) -> None:
+        began, before, push = state.parse(name, text)
+        if name in state.starting:
+            state.starting[name].append(push)
             return
-        book.began_at(began)
-        if book.has_missed(name, before, push):
-            self._touch.let_go("a push was missed")
+        state.began_at(began)
+        if state.has_missed(name, before, push):
+            self._session.reset("a push was missed")
         else:
-            book.take(push)
+            state.take(push)
 
-    def _heard_mark(self, book: Book, text: bytes) -> None:
+    def _heard_mark(self, state: AccountState, text: bytes) -> None:
         number, began, position = map(int, text.split(b" "))
-        book.began_at(began)
-        book.mark(position)
-        book.drop(position)
-        ask = book.asking
-        if ask is not None and number == ask.number:
-            book.held = []  # what comes next waits, so that who joins has its place exactly here
-            if ask.is_read:
-                self._settle(book, ask)
+        state.began_at(began)
+        state.hear_watermark(position)
+        state.drop(position)
+        batch = state.reading
+        if batch is not None and number == batch.number:
+            state.held = []  # what comes next waits, so that who joins has its place exactly here
+            if batch.is_read:
+                self._settle(state, batch)
 
-    def _settle(self, book: Book, ask: Ask) -> None:
+    def _settle(self, state: AccountState, batch: ReadBatch) -> None:
         """What was asked for is there, and everything up to its mark was heard, and nothing above: join here."""
-        book.settle(ask)
-        book.asking = None
-        for reach, followed in ask.followers:
-            followed.callback({name: book.rings[name] for name in reach(ask.position)})
-        self._release(book)
-        self._ask_next(book)
+        state.settle(batch)
+        state.reading = None
+        for reach, followed in batch.followers:
+            followed.callback({name: state.rings[name] for name in reach(batch.position)})
+        self._release(state)
+        self._ask_next(state)
 
-    def _go_on(self, book: Book, ask: Ask) -> None:
+    def _go_on(self, state: AccountState, batch: ReadBatch) -> None:
         """Touch was lost, and what was missed is read: once its mark is heard too, the account goes on."""
-        held = book.held or []
-        seam = next((at for at, (name, text) in enumerate(held) if not name and _number(text) == ask.number), None)
-        if seam is None or not ask.is_read:
+        held = state.held or []
+        seam = next((at for at, (name, text) in enumerate(held) if not name and _number(text) == batch.number), None)
+        if seam is None or not batch.is_read:
             return
-        book.held = held[seam:]
-        book.go_on(ask, [book.parse(name, text)[2] for name, text in held[:seam] if name in book.rings])
-        book.asking = None
-        self._unread.discard(book)
-        self._release(book)
-        if not self._unread and self._touch.commands is not None:
+        state.held = held[seam:]
+        state.go_on(batch, [state.parse(name, text)[2] for name, text in held[:seam] if name in state.rings])
+        state.reading = None
+        self._unread.discard(state)
+        self._release(state)
+        if not self._unread and self._session.commands is not None:
             self._found()
 
-    def _release(self, book: Book) -> None:
+    def _release(self, state: AccountState) -> None:
         """What was held back while something was read comes now."""
-        held, book.held = book.held or [], None
+        held, state.held = state.held or [], None
         for at, (name, text) in enumerate(held):
-            if self._touch.commands is None:
+            if self._session.commands is None:
                 return
             if not name:
-                self._heard_mark(book, text)
-            elif name in book.rings or name in book.starting:
-                self._heard_push(book, name, text)
-            if book.held is not None:
-                book.held += held[at + 1 :]
+                self._heard_mark(state, text)
+            elif name in state.rings or name in state.starting:
+                self._heard_push(state, name, text)
+            if state.held is not None:
+                state.held += held[at + 1 :]
                 return
 
-    def leave(self, book: Book, name: str) -> bool:
+    def leave(self, state: AccountState, name: str) -> bool:
         """Nobody listens to the identifier any more. False if somebody may be about to."""
-        if book.asking is not None or book.following is not None:
+        if state.reading is not None or state.next_batch is not None:
             return False
-        if name in book.rings:
-            book.forget(name)
-            channel = self.channel(book, name)
+        if name in state.rings:
+            state.forget(name)
+            channel = self.channel(state, name)
             del self._channels[channel]
-            if self._touch.subscription is not None:
-                self._touch.subscription.leave([channel])
+            if self._session.subscription is not None:
+                self._session.subscription.leave([channel])
         return True
 
 
-def _look_for_unsaid(answer: list[Any], book: Book, unsaid: Callable[[Book, int], None]) -> None:
+def _look_for_unsaid(answer: list[Any], state: AccountState, unsaid: Callable[[AccountState, int], None]) -> None:
     mark, position = int(answer[0]), int(answer[1])
     if mark < position:
-        unsaid(book, position)
+        unsaid(state, position)
 
 
 def _number(mark: bytes) -> int:

@@ -8,25 +8,25 @@ from typing import Any
 
 from twisted.internet import defer, reactor, task
 
-from cometify.config.redis_url import read_location
+from cometify.config.redis_url import read_redis_url
 from cometify.engine.redis.connection import Connector
 from cometify.engine.redis.scripts import APPEND
 
 
 async def reach(url: str) -> tuple[str, str, str]:
-    location = read_location(url)
+    location = read_redis_url(url)
     try:
-        links = await Connector(reactor, location).connect(2)
+        connections = await Connector(reactor, location).connect(2)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         return url, f"{type(error).__name__}: {error}", str(location)
     heard: Any = defer.Deferred()
-    links[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
-    await links[1].listen([b"channel"])
+    connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
+    await connections[1].listen([b"channel"])
     arguments = ["chat", b"head:", 0, "-", 0, 0, 10, 1000, 1000, "channel", "", "chat", 0, "", "", 0, "", ""]
-    answer = await links[0].run(APPEND, b"cometify:{1}", *arguments)
+    answer = await connections[0].run(APPEND, b"cometify:{1}", *arguments)
     channel, _text = await heard
-    for link in links:
-        link.abort("done")
+    for connection in connections:
+        connection.abort("done")
     return url, f"{answer[0].decode()} {channel.decode()}", str(location)
 
 
