@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from cometify import __version__
-from cometify.core import errors, frames
+from cometify.core import encodings, errors
 from cometify.core.histogram import BOUNDS, Histogram
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
@@ -28,7 +28,7 @@ from cometify.transports.push import PushEndpoint
 OPENMETRICS = "application/openmetrics-text"
 
 # These are there from the start: Prometheus sees no increase in what appears with its first value.
-_TRANSPORTS = [encoding.name for encoding in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL)]
+_TRANSPORTS = [encoding.name for encoding in (encodings.WEBSOCKET, encodings.STREAM, encodings.EVENTS, encodings.POLL)]
 _PUSH_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.ENGINE_UNAVAILABLE)]
 _JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]

@@ -4,16 +4,14 @@ Encodings and NULs are looked at before the signature: an MD5 length extension a
 far. An unknown API key and a wrong signature get one answer, after the same work.
 """
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cometify.core import errors, md5_signature
 from cometify.core.account import MAX_TEXT, STRANGER, Account
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.push import Draft
+from cometify.core.strict_json import read_json
 
 PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
 _NAMES = {name.encode(): name for name in PARAMETERS}
@@ -53,27 +51,6 @@ def fields_from_json(body: bytes) -> dict[str, object]:
             errors.INVALID_BODY, 'The body must be a JSON object, e.g. {"text":"Hello","secret":0,...}.'
         )
     return value
-
-
-def read_json(body: bytes, repeated: errors.Code) -> Any:
-    """Parse JSON as RFC 8259 has it: UTF-8, no NaN, and a name that stands twice in an object is refused with `repeated`."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            twice = next(name for name, times in Counter([name for name, _value in pairs]).items() if times > 1)
-            shown = f'"{twice[:60]}"' if twice.isprintable() else "A name"
-            raise errors.Refused(repeated, f"{shown} stands twice in one JSON object: send it once.")
-        return found
-
-    try:
-        return json.loads(body.decode(), object_pairs_hook=once, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise errors.Refused(errors.INVALID_BODY, "The body is not valid JSON in UTF-8.") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def admit(account: Account | None, api_key: str, path_identifier: str, fields: Mapping[str, object]) -> Draft:

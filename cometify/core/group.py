@@ -9,10 +9,10 @@ import attrs
 
 from cometify.core import errors, md5_signature
 from cometify.core.account import KEPT, REPLAYED, Account
-from cometify.core.admission import read_json
 from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
 from cometify.core.integer import MAX_EXACT, read_integer
 from cometify.core.push import Push
+from cometify.core.strict_json import read_json
 from cometify.core.token import read_token
 
 _LISTENER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")

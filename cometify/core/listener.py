@@ -17,8 +17,9 @@ from enum import Enum, auto
 
 import attrs
 
+from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
-from cometify.core.frames import Encoding, gap_frame
+from cometify.core.frames import gap_frame
 from cometify.core.group import Wants
 from cometify.core.join_plan import Filters
 from cometify.core.push import Push

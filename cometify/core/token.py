@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from cometify.core import errors
-from cometify.core.admission import read_json
+from cometify.core.strict_json import read_json
 
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""

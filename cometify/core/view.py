@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cometify.core.frames import Encoding, heartbeat_frame
+from cometify.core.encodings import Encoding
+from cometify.core.frames import heartbeat_frame
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from cometify.core.quota import address_of
+from cometify.core.client_network import address_of
 from cometify.http.exchange import Exchange
 
 Networks = tuple[IPv4Network | IPv6Network, ...]

@@ -16,7 +16,7 @@ from twisted.web.http import HTTPChannel, parse_qs
 from cometify.http.exchange import Headers, ServeAgain, decoded_query
 from cometify.http.fast_parser import MOST_HEAD, Head, RepeatedRequest
 from cometify.http.fast_response import written
-from cometify.runtime import tcp
+from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
 
 MOST_EARLY = 16 * 1024
@@ -286,7 +286,7 @@ class FastChannel(HTTPChannel):
         # No cycles are left behind, or what was long alive is not freed for an hour (see `collector`).
         self.expect(None)
         self._transferDecoder = None
-        if tcp.lowest(self.transport) is not self.transport:
+        if sockets.lowest(self.transport) is not self.transport:
             self.transport.unregisterProducer()  # TLS keeps it otherwise
 
     # The connection goes to another protocol.
@@ -310,4 +310,4 @@ class FastChannel(HTTPChannel):
 
     def pass_on(self, data: bytes) -> None:
         """What this channel was still given goes to whoever has the connection now."""
-        tcp.protocol_of(self._passed_to).dataReceived(data)
+        sockets.protocol_of(self._passed_to).dataReceived(data)

@@ -16,7 +16,7 @@ from cometify.http.fast_channel import FastChannel
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.twisted_request import MAX_BODY, Request
-from cometify.runtime import tcp
+from cometify.runtime import sockets
 from cometify.runtime.epoll_loop import WriteBatch
 
 IDLE = 60
@@ -123,9 +123,9 @@ def take_over(request: Exchange, protocol: Any, begin: Callable[[], None] | None
     What the peer has sent behind the request goes to whoever is the transport's protocol by then.
     """
     transport, early = request.release()
-    tcp.set_protocol(transport, protocol)
+    sockets.set_protocol(transport, protocol)
     protocol.makeConnection(transport)
     if begin is not None:
         begin()
     if early:
-        tcp.protocol_of(transport).dataReceived(early)
+        sockets.protocol_of(transport).dataReceived(early)

@@ -7,7 +7,8 @@ from OpenSSL import SSL
 from twisted.internet.abstract import FileDescriptor
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from cometify.runtime.tcp import EagerServer, below_proxy
+from cometify.runtime.sockets import below_proxy
+from cometify.runtime.tcp import EagerServer
 
 RECORD = 2**14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""

@@ -14,7 +14,7 @@ from zope.interface import implementer
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame, reconnect_frame
 from cometify.core.listener import Listener, State, elsewhere
-from cometify.runtime import tcp, tls_writer
+from cometify.runtime import sockets, tcp, tls_writer
 from cometify.transports.context import Context
 
 LINGER = 10
@@ -38,8 +38,8 @@ class Connection(Listener):
     def makeConnection(self, transport: Any) -> None:
         """The connection is ours."""
         self.transport = transport
-        self.eager = tcp.eager(transport)
-        tcp.set_up_listener(transport)
+        self.eager = sockets.eager(transport)
+        sockets.set_up_listener(transport)
         transport.registerProducer(self, True)
         if self.eager is not None and self.eager.unsent:
             self.hold(b"")  # the answers to requests before this one go first
@@ -62,7 +62,7 @@ class Connection(Listener):
     def resumeProducing(self) -> None:
         """The transport holds nothing any more."""
         if self.state is State.STALLED:
-            tcp.set_user_timeout(self.transport, tcp.ACKNOWLEDGED_WITHIN)
+            sockets.set_user_timeout(self.transport, tcp.ACKNOWLEDGED_WITHIN)
             if self.view is None:
                 self.state = State.BEHIND  # it has not joined yet, and is brought when it does
             else:
@@ -101,7 +101,7 @@ class Connection(Listener):
         self.put(heartbeat)
 
     def unread(self) -> int:
-        return tcp.unread(self.transport)
+        return sockets.unread(self.transport)
 
     def put(self, data: bytes) -> None:
         """Write something that is not owed from a ring; behind what the transport holds already."""
@@ -113,7 +113,7 @@ class Connection(Listener):
         if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
             self.fall_behind(State.STALLED)
             self.context.heartbeats.watch(self)
-            tcp.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
+            sockets.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
 
     # The end.
 

@@ -1,7 +1,8 @@
 """GET /{apiKey}/events: the same as an event stream (WHATWG HTML, server-sent events), for EventSource and curl -N."""
 
+from cometify.core.encodings import EVENTS, EVENTS_UNCHUNKED
 from cometify.core.errors import Refused
-from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, error_frame
+from cometify.core.frames import error_frame
 from cometify.core.group import ListenRequest, listen_request_from_query
 from cometify.http.exchange import Exchange, refuse
 from cometify.transports.http_listener import OpenEndpoint

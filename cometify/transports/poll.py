@@ -7,8 +7,9 @@ from functools import partial
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
+from cometify.core.encodings import POLL
 from cometify.core.errors import Refused
-from cometify.core.frames import POLL, reconnect_frame
+from cometify.core.frames import reconnect_frame
 from cometify.core.group import ListenRequest
 from cometify.core.listener import Listener, State
 from cometify.http.exchange import Exchange, refuse

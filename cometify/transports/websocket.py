@@ -11,8 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
+from cometify.core.encodings import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.errors import Refused
-from cometify.core.frames import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import ListenRequest, listen_request_from_frame
 from cometify.core.listener import State
 from cometify.transports.connection import Connection

@@ -23,7 +23,7 @@ from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, take_over
 from cometify.http.twisted_request import Request
-from cometify.runtime import tcp
+from cometify.runtime import sockets
 from cometify.transports.context import Context
 from cometify.transports.http_listener import account_of
 from cometify.transports.websocket import WebSocketListener
@@ -107,7 +107,7 @@ class Handshake(WebSocketServerProtocol):
 
     def _hand_on(self, listener: WebSocketListener, begin: Callable[[], None]) -> None:
         transport: Any = self.transport
-        tcp.set_protocol(transport, listener)
+        sockets.set_protocol(transport, listener)
         listener.makeConnection(transport)
         begin()
 

@@ -6,7 +6,7 @@ permessage-deflate, when it was agreed on.
 
 import attrs
 
-from cometify.core.frames import DEFLATED, FINAL, websocket_frame
+from cometify.core.encodings import DEFLATED, FINAL, websocket_frame
 from cometify.websocket.permessage_deflate import Broken, inflate
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cometify.core.frames import DEFLATED, FINAL, deflate, websocket_frame
+from cometify.core.encodings import DEFLATED, FINAL, deflate, websocket_frame
 from cometify.websocket.frame_reader import (
     CLOSE,
     INVALID_DATA,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cometify.core import errors, frames
+from cometify.core import encodings, errors, frames
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_EXACT, MAX_ID
 from cometify.core.push import Draft, Push
@@ -72,13 +72,13 @@ def test_a_push_is_json_that_gives_any_text_back(text, push_id, position):
 def test_every_form_carries_the_same_bytes_whole(text, position):
     frame = pushed(text)
     assert not {b"\n", b"\r", b"\0"} & {frame[at : at + 1] for at in range(len(frame))}
-    assert websocket_payload(frames.WEBSOCKET.encode(frame, position)) == (frame, b"")
-    line = frames.POLL.encode(frame, position)
+    assert websocket_payload(encodings.WEBSOCKET.encode(frame, position)) == (frame, b"")
+    line = encodings.POLL.encode(frame, position)
     assert line.splitlines() == [frame]
-    assert frames.STREAM_UNCHUNKED.encode(frame, position) == line
-    assert chunk(frames.STREAM.encode(frame, position)) == line
-    block = frames.EVENTS_UNCHUNKED.encode(frame, position)
-    assert chunk(frames.EVENTS.encode(frame, position)) == block
+    assert encodings.STREAM_UNCHUNKED.encode(frame, position) == line
+    assert chunk(encodings.STREAM.encode(frame, position)) == line
+    block = encodings.EVENTS_UNCHUNKED.encode(frame, position)
+    assert chunk(encodings.EVENTS.encode(frame, position)) == block
     fields = event(block)
     assert fields.pop(b"data") == frame
     assert fields == ({} if position is None else {b"id": b"%d" % position})
@@ -95,7 +95,7 @@ def test_every_form_carries_the_same_bytes_whole(text, position):
     ],
 )
 def test_a_websocket_frame_has_the_shortest_length_that_fits(length, head):
-    assert frames.WEBSOCKET.encode(b"x" * length, 1) == head + b"x" * length
+    assert encodings.WEBSOCKET.encode(b"x" * length, 1) == head + b"x" * length
 
 
 def test_ready_says_what_was_accepted():
@@ -129,13 +129,13 @@ def test_an_error_says_what_to_do_and_whether_to_come_back(code):
 
 def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_chunked():
     forms = (
-        frames.WEBSOCKET,
-        frames.WEBSOCKET_DEFLATED,
-        frames.STREAM,
-        frames.STREAM_UNCHUNKED,
-        frames.EVENTS,
-        frames.EVENTS_UNCHUNKED,
-        frames.POLL,
+        encodings.WEBSOCKET,
+        encodings.WEBSOCKET_DEFLATED,
+        encodings.STREAM,
+        encodings.STREAM_UNCHUNKED,
+        encodings.EVENTS,
+        encodings.EVENTS_UNCHUNKED,
+        encodings.POLL,
     )
     assert [encoding.name for encoding in forms] == [
         "websocket",
@@ -146,9 +146,9 @@ def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_
         "events",
         "poll",
     ]
-    assert [encoding for encoding in forms if encoding.once] == [frames.POLL]
-    assert [encoding for encoding in forms if encoding.chunked] == [frames.STREAM, frames.EVENTS]
-    assert [encoding for encoding in forms if encoding.deflates] == [frames.WEBSOCKET_DEFLATED]
+    assert [encoding for encoding in forms if encoding.once] == [encodings.POLL]
+    assert [encoding for encoding in forms if encoding.chunked] == [encodings.STREAM, encodings.EVENTS]
+    assert [encoding for encoding in forms if encoding.deflates] == [encodings.WEBSOCKET_DEFLATED]
 
 
 def inflated(data):
@@ -166,33 +166,33 @@ def a_push(text):
 
 @given(st.binary(max_size=3000) | st.text(max_size=3000).map(str.encode), st.integers(1, 40))
 def test_whatever_is_deflated_is_inflated_to_the_same(data, times):
-    sent = frames.deflate(data * times)
+    sent = encodings.deflate(data * times)
     assert zlib.decompressobj(-15).decompress(sent + b"\0\0\xff\xff") == data * times
 
 
 def test_a_push_is_deflated_from_where_that_is_worth_it():
-    below = a_push("x" * (frames.WORTH_DEFLATING - len(pushed("")) - 1))
-    above = a_push("x" * (frames.WORTH_DEFLATING - len(pushed(""))))
-    encoding = frames.WEBSOCKET_DEFLATED
-    assert encoding.encode_push(below) == frames.WEBSOCKET.encode_push(below) == encoding.encode(below.frame, 1)
+    below = a_push("x" * (encodings.WORTH_DEFLATING - len(pushed("")) - 1))
+    above = a_push("x" * (encodings.WORTH_DEFLATING - len(pushed(""))))
+    encoding = encodings.WEBSOCKET_DEFLATED
+    assert encoding.encode_push(below) == encodings.WEBSOCKET.encode_push(below) == encoding.encode(below.frame, 1)
     assert below.deflated is None
     assert inflated(encoding.encode_push(above)) == above.frame
     assert len(encoding.encode_push(above)) < len(above.frame) / 2
-    assert websocket_payload(frames.WEBSOCKET.encode_push(above)) == (above.frame, b"")
+    assert websocket_payload(encodings.WEBSOCKET.encode_push(above)) == (above.frame, b"")
 
 
 def test_a_push_that_gets_no_smaller_goes_as_it_is_and_is_not_tried_again():
     noise = Push("chat", None, False, 1, Random(7).randbytes(5000))
-    encoding = frames.WEBSOCKET_DEFLATED
-    assert encoding.encode_push(noise) == frames.WEBSOCKET.encode_push(noise)
+    encoding = encodings.WEBSOCKET_DEFLATED
+    assert encoding.encode_push(noise) == encodings.WEBSOCKET.encode_push(noise)
     assert noise.deflated == b"", "nothing is kept of it"
 
 
 def test_a_push_is_deflated_once_in_its_life():
     push = a_push("again " * 100)
-    encoding = frames.WEBSOCKET_DEFLATED
+    encoding = encodings.WEBSOCKET_DEFLATED
     assert push.deflated is None
-    for other in (frames.WEBSOCKET, frames.STREAM, frames.EVENTS, frames.POLL):
+    for other in (encodings.WEBSOCKET, encodings.STREAM, encodings.EVENTS, encodings.POLL):
         assert other.encode_push(push) == other.encode(push.frame, push.position)
         assert push.deflated is None, "nobody has asked for it"
     assert encoding.encode_push(push) is encoding.encode_push(push)
@@ -200,8 +200,8 @@ def test_a_push_is_deflated_once_in_its_life():
 
 def test_what_is_told_to_one_listener_is_not_deflated():
     frame = frames.ready_frame(25, ["chat"] * 100, [], [1] * 100)
-    assert len(frame) > frames.WORTH_DEFLATING
-    assert frames.WEBSOCKET_DEFLATED.encode(frame, 1) == frames.WEBSOCKET.encode(frame, 1)
+    assert len(frame) > encodings.WORTH_DEFLATING
+    assert encodings.WEBSOCKET_DEFLATED.encode(frame, 1) == encodings.WEBSOCKET.encode(frame, 1)
 
 
 def test_two_pushes_are_two_though_they_say_the_same():

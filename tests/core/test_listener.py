@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
-from cometify.core.frames import STREAM_UNCHUNKED, gap_frame
+from cometify.core.frames import gap_frame
 from cometify.core.group import Wants
 from cometify.core.listener import Backlog, Listener, State, elsewhere
 from cometify.core.push import Push

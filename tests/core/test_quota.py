@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 
 from cometify.core.account import Account
+from cometify.core.client_network import address_of
 from cometify.core.errors import TOO_MANY_LISTENERS, Refused
-from cometify.core.quota import ABSENCE, MINUTE, NEW_IDENTIFIERS, REPLAY_BYTES, Quota, address_of
+from cometify.core.quota import ABSENCE, MINUTE, NEW_IDENTIFIERS, REPLAY_BYTES, Quota
 
 HOME = ("37282591", "10.0.0.1")
 ACCOUNT = Account("37282591", ("secret",), listeners_per_ip=2)

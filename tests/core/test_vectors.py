@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cometify.core import errors, frames
+from cometify.core import encodings, errors, frames
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 
@@ -44,11 +44,11 @@ def test_a_frame_is_what_its_vector_says(row):
 @pytest.mark.parametrize(
     ("encoding", "name"),
     [
-        (frames.STREAM_UNCHUNKED, "line"),
-        (frames.POLL, "line"),
-        (frames.STREAM, "line_chunked"),
-        (frames.EVENTS_UNCHUNKED, "event"),
-        (frames.EVENTS, "event_chunked"),
+        (encodings.STREAM_UNCHUNKED, "line"),
+        (encodings.POLL, "line"),
+        (encodings.STREAM, "line_chunked"),
+        (encodings.EVENTS_UNCHUNKED, "event"),
+        (encodings.EVENTS, "event_chunked"),
     ],
 )
 def test_a_form_carries_a_frame_as_its_vector_says(row, encoding, name):
@@ -57,4 +57,4 @@ def test_a_form_carries_a_frame_as_its_vector_says(row, encoding, name):
 
 @pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])
 def test_a_websocket_carries_a_frame_as_its_vector_says(row):
-    assert frames.WEBSOCKET.encode(row["json"].encode(), row["position"]).hex() == row["websocket"]
+    assert encodings.WEBSOCKET.encode(row["json"].encode(), row["position"]).hex() == row["websocket"]

@@ -4,7 +4,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from cometify.core.frames import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED, heartbeat_frame
+from cometify.core.encodings import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
+from cometify.core.frames import heartbeat_frame
 from cometify.core.group import Wants
 from cometify.core.listener import Backlog, Listener
 from cometify.core.push import Push

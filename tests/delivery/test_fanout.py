@@ -6,7 +6,7 @@ from collections import deque
 
 import pytest
 
-from cometify.core.frames import STREAM_UNCHUNKED
+from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.group import Wants
 from cometify.core.histogram import BOUNDS
 from cometify.core.listener import Backlog, Listener, State

@@ -3,7 +3,7 @@
 import pytest
 from twisted.logger import globalLogPublisher
 
-from cometify.core.frames import STREAM
+from cometify.core.encodings import STREAM
 from cometify.core.listener import Listener, State
 from cometify.core.view import View
 from cometify.delivery.heartbeats import HeartbeatWheel

@@ -16,8 +16,16 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
 from cometify.core.account import Account
+from cometify.core.encodings import (
+    EVENTS,
+    EVENTS_UNCHUNKED,
+    POLL,
+    STREAM,
+    STREAM_UNCHUNKED,
+    WEBSOCKET,
+    WEBSOCKET_DEFLATED,
+)
 from cometify.core.errors import Refused
-from cometify.core.frames import EVENTS, EVENTS_UNCHUNKED, POLL, STREAM, STREAM_UNCHUNKED, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.group import listen_request_from_frame
 from cometify.core.identifier import Identifier
 from cometify.core.listener import Listener, State

@@ -14,7 +14,8 @@ from twisted.internet import protocol, task
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
-from cometify.runtime.tcp import EagerPort, EagerReactor, lowest
+from cometify.runtime.sockets import lowest
+from cometify.runtime.tcp import EagerPort, EagerReactor
 from cometify.runtime.tls_writer import sender
 from tests.conftest import make_certificate
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometify.core.frames import deflate
+from cometify.core.encodings import deflate
 from cometify.websocket.frame_reader import (
     BINARY,
     CLOSE,
