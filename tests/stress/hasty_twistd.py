@@ -16,8 +16,8 @@ def run():
 
     fanout.SLICE = 0.000_02
     fanout.CHUNK = 4
-    tcp._OPTIONS = tuple(
-        (level, option, 1 if option == socket.SO_SNDBUF else value) for level, option, value in tcp._OPTIONS
+    tcp.LISTENER_OPTIONS = tuple(
+        (level, option, 1 if option == socket.SO_SNDBUF else value) for level, option, value in tcp.LISTENER_OPTIONS
     )
     hold = Connection.hold
     short = []
