@@ -59,6 +59,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/style
 
 check: lint
 	$(BIN)/python -m pytest -q tests/core tests/config tests/delivery tests/websocket

@@ -11,8 +11,8 @@ from bench.speed.summary import TO_FLOOR, TO_NCHAN, TO_PLAIN, Result, Row, Summa
 from bench.speed.works import WORKS
 
 _MEDIANS = (
-    "Medians of all rounds. x floor and x nchan are ratios to their medians in the same run, x plain is that to the same "
-    "work without TLS. bench/README.md says what the works are and how to read the figures."
+    "Medians of all rounds. x floor and x nchan are ratios to their medians in the same run.\n"
+    "x plain is the ratio to the same work without TLS. bench/README.md describes the works and how to read the figures."
 )
 
 

@@ -345,7 +345,7 @@ def test_listeners_are_back_soon_after_a_rolling_restart(make_server, redis, bef
 
 def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
     """As systemd does it, which is not here."""
-    lines = [line.split("=", 1) for line in (DEPLOY / "cometify.app.service").read_text().splitlines() if "=" in line]
+    lines = [line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line]
     unit, reloads = dict(lines), [value for name, value in lines if name == "ExecReload"]
     server: Server = make_server(drain=2)
     server.stop()

@@ -1,0 +1,87 @@
+"""The documents can be scanned: short lines, short table cells, and links that lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+LONGEST_LINE = 160
+"""Characters of a line outside tables and code blocks."""
+LONGEST_CELL = 300
+"""Characters of a cell of a table, without the space around it."""
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CODE = re.compile(r"`[^`]*`")
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each line outside code blocks and HTML comments, with its number."""
+    fenced = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not line.startswith("<!--"):
+            yield number, line
+
+
+def cells(line: str) -> list[str]:
+    r"""Split a row of a table at its bars. A bar of a cell's own is written as ``\|``."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+
+
+def faults(text: str) -> list[str]:
+    """List the lines and cells that are too long."""
+    found = []
+    for number, line in prose(text):
+        if line.startswith("|"):
+            found += [f"line {number}: a cell of {len(c)}: {c[:40]}" for c in cells(line) if len(c) > LONGEST_CELL]
+        elif len(line) > LONGEST_LINE:
+            found.append(f"line {number}: {len(line)} characters: {line[:40]}")
+    return found
+
+
+def anchors(text: str) -> set[str]:
+    """List the anchors that GitHub gives to the headings: lower case, without punctuation, hyphens for spaces."""
+    headings = [line.lstrip("#").strip() for _number, line in prose(text) if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(document: Path) -> list[str]:
+    """List the relative links of a document that lead to no file, or to no heading of a document."""
+    found = []
+    for number, line in prose(document.read_text("utf-8")):
+        for target in _LINK.findall(_CODE.sub("", line)):
+            if re.match(r"[a-z]+:", target):
+                continue  # an address elsewhere
+            name, _, anchor = target.partition("#")
+            file = (document.parent / name).resolve() if name else document
+            if not file.exists() or (anchor and anchor not in anchors(file.read_text("utf-8"))):
+                found.append(f"line {number}: {target}")
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_document_has_short_lines_and_cells(document: Path) -> None:
+    assert faults(document.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_document_has_no_broken_link(document: Path) -> None:
+    assert broken_links(document) == []
+
+
+def test_index_names_every_document() -> None:
+    index = (ROOT / "docs/README.md").read_text("utf-8")
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(page for page in pages if f"]({page})" not in index) == []
+
+
+def test_long_line_long_cell_and_broken_link_are_found(tmp_path: Path) -> None:
+    long = "x" * 301
+    assert len(faults(f"{long}\n| a | {long} |\n```\n{long}\n```\n| {long[:300]} |\n{long[:160]}")) == 2
+    document = tmp_path / "page.md"
+    document.write_text("# A task\n[a](page.md) [b](#a-task) [c](#none) [d](none.md) `[e](code)` [f](https://x.org/)\n")
+    assert broken_links(document) == ["line 2: #none", "line 2: none.md"]
