@@ -25,11 +25,11 @@ $answer = fopen($host . $path, 'r', false, stream_context_create([
         ],
         'content' => $body,
         'timeout' => 10,
-        'ignore_errors' => true, // a refusal has a body worth reading
+        'ignore_errors' => true, // the body of a refusal says what to do
     ],
 ]));
 if ($answer === false) {
-    exit(1); // PHP has said why
+    exit(1); // PHP has printed the reason
 }
 $status = (int) explode(' ', stream_get_meta_data($answer)['wrapper_data'][0])[1];
 $body = stream_get_contents($answer);

@@ -12,11 +12,11 @@ timestamp=$(date +%s)
 nonce=$(openssl rand -hex 16)
 sha256hex=$(printf '%s' "$body" | sha256sum | cut -d ' ' -f 1)
 
-# While openssl runs, others on this machine can see its arguments, the secret too.
+# While openssl runs, other users of this machine can see its arguments, and so the secret.
 signature=$(printf 'v2\nPOST\n%s\n%s\n%s\n%s' "$path" "$timestamp" "$nonce" "$sha256hex" |
   openssl dgst -sha256 -hmac "$api_secret" -r | cut -d ' ' -f 1)
 
-# Exits with 22 when refused, and prints the reason, as JSON, either way.
+# Prints the answer as JSON. Exits with 22 if the push is refused.
 curl --silent --show-error --fail-with-body --max-time 10 \
   --header 'Content-Type: application/json' \
   --header "Cometify-Timestamp: $timestamp" \

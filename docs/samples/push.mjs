@@ -6,7 +6,7 @@ const apiKey = 'YOUR_API_KEY';
 const apiSecret = 'YOUR_API_SECRET';
 const identifier = 'chat';
 const text = 'Hello from Node';
-const secret = 0; // 1: only for listeners with the right secureKey
+const secret = 0; // 1: only for listeners with the right secureKey or token
 
 const md5hex = (value) => createHash('md5').update(value).digest('hex');
 

@@ -6,7 +6,7 @@ $apiKey = 'YOUR_API_KEY';
 $apiSecret = 'YOUR_API_SECRET';
 $identifier = 'chat';
 $text = 'Hello from PHP';
-$secret = 0; // 1: only for listeners with the right secureKey
+$secret = 0; // 1: only for listeners with the right secureKey or token
 
 $form = http_build_query([
     'identifier' => $identifier,
@@ -21,11 +21,11 @@ $answer = fopen("$host/$apiKey/push/$identifier", 'r', false, stream_context_cre
         'header' => 'Content-Type: application/x-www-form-urlencoded',
         'content' => $form,
         'timeout' => 10,
-        'ignore_errors' => true, // a refusal has a body worth reading
+        'ignore_errors' => true, // the body of a refusal says what to do
     ],
 ]));
 if ($answer === false) {
-    exit(1); // PHP has said why
+    exit(1); // PHP has printed the reason
 }
 $status = (int) explode(' ', stream_get_meta_data($answer)['wrapper_data'][0])[1];
 $body = stream_get_contents($answer);

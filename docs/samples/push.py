@@ -11,7 +11,7 @@ api_key = "YOUR_API_KEY"
 api_secret = "YOUR_API_SECRET"
 identifier = "chat"
 text = "Hello from Python"
-secret = 0  # 1: only for listeners with the right secureKey
+secret = 0  # 1: only for listeners with the right secureKey or token
 
 
 def md5hex(value):

@@ -6,13 +6,13 @@ api_key='YOUR_API_KEY'
 api_secret='YOUR_API_SECRET'
 identifier='chat'
 text='Hello from the shell'
-secret=0 # 1: only for listeners with the right secureKey
+secret=0 # 1: only for listeners with the right secureKey or token
 
 md5hex() {
   printf '%s' "$1" | md5sum | cut -d ' ' -f 1
 }
 
-# Exits with 22 when refused, and prints the reason, as JSON, either way.
+# Prints the answer as JSON. Exits with 22 if the push is refused.
 curl --silent --show-error --fail-with-body --max-time 10 \
   --data-urlencode "identifier=$identifier" \
   --data-urlencode "text=$text" \

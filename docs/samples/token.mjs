@@ -3,7 +3,7 @@ import { createHmac } from 'node:crypto';
 
 const apiSecret = 'YOUR_API_SECRET';
 const claims = {
-  identifiers: ['chat', 'metrics_*'], // * at the end: all that begin like this
+  identifiers: ['chat', 'metrics_*'], // a trailing * stands for a prefix
   exp: Math.floor(Date.now() / 1000) + 600,
 };
 

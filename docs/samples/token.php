@@ -3,7 +3,7 @@
 
 $apiSecret = 'YOUR_API_SECRET';
 $claims = [
-    'identifiers' => ['chat', 'metrics_*'], // * at the end: all that begin like this
+    'identifiers' => ['chat', 'metrics_*'], // a trailing * stands for a prefix
     'exp' => time() + 600,
 ];
 

@@ -6,7 +6,7 @@ import time
 
 api_secret = "YOUR_API_SECRET"
 claims = {
-    "identifiers": ["chat", "metrics_*"],  # * at the end: all that begin like this
+    "identifiers": ["chat", "metrics_*"],  # a trailing * stands for a prefix
     "exp": int(time.time()) + 600,
 }
 
