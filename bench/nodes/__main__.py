@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from bench.nodes import works
-from bench.nodes.works import Figures
+from bench.nodes import workloads as works
+from bench.nodes.workloads import Figures
 from bench.rig import machine
 from bench.rig.server_process import raise_file_limit
-from bench.speed import documents, generator
+from bench.speed import documents
+from bench.speed import measurement as generator
 from bench.speed.cli import say
 from bench.speed.servers.server import BUILD, HERE
 

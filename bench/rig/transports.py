@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from bench.rig import wire
-from bench.rig.page import Page, Refused
+from bench.rig.client import Page, Refused
 from bench.speed.servers.cometify import KEY
 
 Frames = AsyncIterator[dict[str, Any]]

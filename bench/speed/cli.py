@@ -11,11 +11,12 @@ from typing import TypeVar
 
 from bench.rig import machine
 from bench.rig.server_process import raise_file_limit
-from bench.speed import chart, documents, generator, report
-from bench.speed.generator import Measurement
+from bench.speed import chart, documents, report
+from bench.speed import measurement as generator
+from bench.speed.measurement import Measurement
 from bench.speed.servers import SERVERS
 from bench.speed.servers.server import BUILD, HERE, Certificate, Server
-from bench.speed.works import WORKS, Work
+from bench.speed.workloads import WORKS, Work
 
 Named = TypeVar("Named")
 

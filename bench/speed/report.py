@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.speed.generator import Measurement
+from bench.speed.measurement import Measurement
 from bench.speed.servers import SERVERS
 from bench.speed.summary import TO_FLOOR, TO_NCHAN, TO_PLAIN, Result, Row, Summary
-from bench.speed.works import WORKS
+from bench.speed.workloads import WORKS
 
 _MEDIANS = (
     "Medians of all rounds. x floor and x nchan are ratios to their medians in the same run.\n"

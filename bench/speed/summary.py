@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.speed.figures import Figure
-from bench.speed.generator import Measurement
+from bench.speed.measurement import Measurement
 from bench.speed.servers.debian import NCHAN
 from bench.speed.servers.floor import FLOOR
-from bench.speed.works import WORKS, Work
+from bench.speed.workloads import WORKS, Work
 
 OVERLOAD = 85
 """Percent of a core."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bench.campaigns.faults.faults import FAULTS, SHORT
+from bench.campaigns.faults.catalogue import FAULTS, SHORT
 from bench.campaigns.faults.rounds import run_all
 from tests.conftest import PYTHONPATH, TWISTD
 

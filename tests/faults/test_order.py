@@ -2,8 +2,8 @@
 
 import asyncio
 
-from bench.campaigns.faults.ledger import Got
-from bench.campaigns.faults.world import NAMES, Setting, World
+from bench.campaigns.faults.checker import Got
+from bench.campaigns.faults.cluster import NAMES, Setting, World
 from tests.conftest import PYTHONPATH, TWISTD
 
 PUSHES = 600

@@ -1,7 +1,7 @@
 """A server that thousands have visited, in every way, is afterwards as small as before."""
 
-from bench.campaigns.soak.cycles import soaked
 from bench.campaigns.soak.growth import growth
+from bench.campaigns.soak.soaked_server import soaked
 from tests.conftest import PYTHONPATH, TWISTD, assert_clean
 
 VISITS = 1500

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.campaigns.faults.faults import FAULTS, SHORT, Lengths
+from bench.campaigns.faults.catalogue import FAULTS, SHORT, Lengths
 from bench.campaigns.faults.rounds import Row, run_all
 from bench.rig import machine
 from bench.rig.server_process import raise_file_limit

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from bench.rig import wire
-from bench.rig.page import Goodbye, Page, Refused
+from bench.rig.client import Goodbye, Page, Refused
 from bench.rig.transports import WAYS
 
 Place = tuple[str, int]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from bench.campaigns.faults.ledger import Acknowledged
+from bench.campaigns.faults.checker import Acknowledged
 from bench.campaigns.faults.listener import Place
 from bench.rig import wire
 from bench.speed.servers.cometify import KEY

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.campaigns.faults.faults import FAULTS, Fault, Lengths
-from bench.campaigns.faults.ledger import Findings
-from bench.campaigns.faults.world import NAMES, Setting, World
+from bench.campaigns.faults.catalogue import FAULTS, Fault, Lengths
+from bench.campaigns.faults.checker import Findings
+from bench.campaigns.faults.cluster import NAMES, Setting, World
 from bench.rig.processes import NotReady
 from bench.rig.redis import RedisError
 

@@ -6,8 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.campaigns.soak.cycles import Soaked, soaked
 from bench.campaigns.soak.growth import Sample, growth
+from bench.campaigns.soak.soaked_server import Soaked, soaked
 from bench.rig.server_process import raise_file_limit
 from bench.speed.cli import say
 from bench.speed.servers.server import BUILD

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.campaigns.faults.ledger import Diary, Gap, Got
+from bench.campaigns.faults.checker import Diary, Gap, Got
 from bench.rig import wire
 
 

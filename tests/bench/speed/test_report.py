@@ -7,10 +7,10 @@ import pytest
 from bench.campaigns.soak.growth import Sample, growth
 from bench.speed import capacity, chart, documents, report
 from bench.speed.capacity import Use
-from bench.speed.generator import Measurement
+from bench.speed.measurement import Measurement
 from bench.speed.report import Run
 from bench.speed.summary import Summary
-from bench.speed.works import WORKS
+from bench.speed.workloads import WORKS
 
 
 def measurement(server, work, cpu, number=1, **more):

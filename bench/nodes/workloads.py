@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from bench.campaigns.faults.listener import Place
 from bench.nodes import usage
 from bench.rig import wire
+from bench.rig.client import Group, Page
 from bench.rig.node import Node
-from bench.rig.page import Group, Page
 from bench.rig.redis import Redis
 from bench.rig.transports import websocket
 from bench.speed.servers.cometify import KEY, SECRET

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.campaigns.faults.clock import Clock
-from bench.campaigns.faults.ledger import Findings, compare
+from bench.campaigns.faults.checker import Findings, compare
 from bench.campaigns.faults.listener import Listener, Place
-from bench.campaigns.faults.network import Network
+from bench.campaigns.faults.network_namespace import Network
 from bench.campaigns.faults.publisher import Ledger, Publisher
+from bench.campaigns.faults.wall_clock import Clock
+from bench.rig.client import Group, Page
 from bench.rig.node import Node
-from bench.rig.page import Group, Page
 from bench.rig.processes import NotReady, until
 from bench.rig.redis import Redis, Sentinel
 from bench.speed.servers.cometify import SECRET

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.campaigns.faults.ledger import Acknowledged, Diary, Gap, Got, compare
+from bench.campaigns.faults.checker import Acknowledged, Diary, Gap, Got, compare
 
 ALL = [
     Acknowledged("alpha", "a1", False, 10),

@@ -14,7 +14,7 @@ from typing import Any
 from bench.rig.ports import free_ports
 from bench.rig.server_process import NotStarted, running
 from bench.speed.servers.server import BUILD, HERE, Certificate, Place, Server
-from bench.speed.works import Work
+from bench.speed.workloads import Work
 
 RUNS_AT_MOST = 90
 """Seconds."""

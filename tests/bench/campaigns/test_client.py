@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.rig.page import Goodbye, Group, Page, Refused
+from bench.rig.client import Goodbye, Group, Page, Refused
 
 
 def page(*names, right=False):

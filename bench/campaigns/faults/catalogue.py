@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bench.campaigns.faults.world import World
+from bench.campaigns.faults.cluster import World
 from bench.rig.processes import NotReady, until
 from bench.rig.redis import Redis, RedisError, ask
 

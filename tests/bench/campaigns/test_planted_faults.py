@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from bench.campaigns.faults.faults import SHORT, Fault
+from bench.campaigns.faults.catalogue import SHORT, Fault
+from bench.campaigns.faults.cluster import World
 from bench.campaigns.faults.rounds import Row, play, setting_of
-from bench.campaigns.faults.world import World
 from tests.conftest import PYTHONPATH, TWISTD
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.campaigns.soak.growth import Sample
-from bench.campaigns.soak.visitors import Visitors
+from bench.campaigns.soak.traffic import Visitors
 from bench.rig.ports import free_port
 from bench.rig.server_process import running
 from bench.speed.servers.cometify import KEY, SECRET
@@ -21,7 +21,7 @@ HURRY = 600
 """The engine's seconds in one: what is kept for ten minutes is kept for one second, floors that last a day 144."""
 REST = 11.0
 """Seconds until a server has forgotten what it may: connections that are closing have ten, and it looks every five."""
-_HURRIED = Path(__file__).with_name("hurried.py")
+_HURRIED = Path(__file__).with_name("fast_clock_server.py")
 _CONFIG = """\
 http = ["tcp:{port}:interface=127.0.0.1"]
 websocket = []
