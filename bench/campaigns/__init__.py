@@ -1,1 +1,1 @@
-"""Campaigns: faults under load, and a soak, to see that nothing is lost and nothing grows."""
+"""Campaigns: faults under load, to see that no push is lost, and a soak, to see that nothing grows."""

@@ -1,1 +1,1 @@
-"""What nodes that share a Redis cost: pushes, their way to another node, Redis's memory and work, and a node's death."""
+"""Nodes that share a Redis: the cost of pushes, the way to another node, Redis's memory and work, and a node's death."""

@@ -1,4 +1,7 @@
-"""The command: python -m bench.nodes [--quick] [--docs]. Writes bench/out/nodes.json, and docs/nodes.md's table of it."""
+"""Measure nodes that share a Redis: python -m bench.nodes [--quick] [--docs].
+
+Writes bench/out/nodes.json, and with --docs the table of docs/nodes.md.
+"""
 
 import argparse
 import asyncio
@@ -10,29 +13,28 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from bench.nodes import workloads as works
+from bench.nodes import workloads
 from bench.nodes.workloads import Figures
-from bench.rig import machine
+from bench.rig import load_generator, machine
+from bench.rig.console import say
+from bench.rig.folders import BUILD, DOCS, OUT
+from bench.rig.page_sections import fill_section
 from bench.rig.server_process import raise_file_limit
-from bench.speed import documents
-from bench.speed import measurement as generator
-from bench.speed.cli import say
-from bench.speed.servers.server import BUILD, HERE
 
-Work = Callable[[Path, Path], Coroutine[Any, Any, Figures]]
+Workload = Callable[[Path, Path], Coroutine[Any, Any, Figures]]
 Measured = dict[str, dict[str, list[float]]]
-"""By work, by figure: one value for each round."""
+"""One value for each round, by workload and by figure."""
 
 
-def _works(quick: bool) -> dict[str, Work]:
+def _workloads(quick: bool) -> dict[str, Workload]:
     less = 5 if quick else 1
     return {
-        "pushing, 1 node": lambda bin_, folder: works.pushing(bin_, folder, 1, 5 // less),
-        "pushing, 2 nodes": lambda bin_, folder: works.pushing(bin_, folder, 2, 5 // less),
-        "latency": lambda bin_, folder: works.latency(bin_, folder, 1000 // less),
-        "Redis": lambda bin_, folder: works.redis_of_pushes(bin_, works.made(folder), 1000 // less),
-        "a node dies": lambda bin_, folder: works.death(bin_, folder, 1000 // less),
-        "rest": lambda bin_, folder: works.rest(bin_, folder, 10 / less),
+        "pushing, 1 node": lambda bin_, folder: workloads.pushing(bin_, folder, 1, 5 // less),
+        "pushing, 2 nodes": lambda bin_, folder: workloads.pushing(bin_, folder, 2, 5 // less),
+        "latency": lambda bin_, folder: workloads.latency(bin_, folder, 1000 // less),
+        "Redis": lambda bin_, folder: workloads.redis_of_pushes(bin_, workloads.made(folder), 1000 // less),
+        "a node dies": lambda bin_, folder: workloads.death(bin_, folder, 1000 // less),
+        "rest": lambda bin_, folder: workloads.rest(bin_, folder, 10 / less),
     }
 
 
@@ -40,25 +42,23 @@ def _measure(programs: Path, rounds: int, quick: bool) -> Measured:
     measured: Measured = {}
     with tempfile.TemporaryDirectory(prefix="nodes-") as temporary:
         for number in range(rounds):
-            for name, work in _works(quick).items():
+            for name, workload in _workloads(quick).items():
                 folder = Path(temporary) / f"{number} {name}"
-                figures = asyncio.run(work(programs, folder))
+                figures = asyncio.run(workload(programs, folder))
                 for figure, value in figures.items():
                     measured.setdefault(name, {}).setdefault(figure, []).append(value)
-                say(
-                    f"round {number + 1} {name}: "
-                    + "; ".join(f"{figure} {value:,.2f}" for figure, value in figures.items())
-                )
+                shown = "; ".join(f"{figure} {value:,.2f}" for figure, value in figures.items())
+                say(f"round {number + 1} {name}: {shown}")
     return measured
 
 
 def table(measured: Measured) -> str:
-    """Medians with the least and the most, in Markdown."""
+    """The medians and ranges of all figures as a Markdown table."""
     lines = ["| | | median | least to most |", "| --- | --- | ---: | ---: |"]
-    for work, figures in measured.items():
+    for workload, figures in measured.items():
         for name, values in figures.items():
             least, median, most = (_shown(value) for value in (min(values), statistics.median(values), max(values)))
-            lines.append(f"| {work} | {name} | {median} | {least} to {most} |")
+            lines.append(f"| {workload} | {name} | {median} | {least} to {most} |")
     return "\n".join(lines)
 
 
@@ -67,22 +67,22 @@ def _shown(value: float) -> str:
 
 
 def document(facts: dict[str, str], measured: Measured) -> str:
-    """What docs/nodes.md says of a measurement."""
+    """The section of docs/nodes.md about a measurement."""
     where = f"{facts['processor']}, {facts['system']}, Linux {facts['kernel']}"
     return f"Measured on {where}, {facts['date']}, everything on this one machine.\n\n{table(measured)}"
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, and tell."""
+    """Measure, print the table, and write the result file. Raises SystemExit if a quick run shall go into docs/."""
     parser = argparse.ArgumentParser(prog="bench.nodes", description="Measure nodes that share a Redis.")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (3; 1 with --quick)")
-    parser.add_argument("--quick", action="store_true", help="a fifth of it: to see that it works")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (3; 1 with --quick)")
+    parser.add_argument("--quick", action="store_true", help="a fifth of everything, to see that it runs")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/nodes.md as well")
     parser.add_argument("--bin", type=Path, default=BUILD / "venv/bin", help="folder with Cometify's twistd")
-    parser.add_argument("--out", type=Path, default=HERE / "out/nodes.json", help="where the result goes")
+    parser.add_argument("--out", type=Path, default=OUT / "nodes.json", help="file for the result")
     options = parser.parse_args(arguments)
     raise_file_limit()
-    generator.build()
+    load_generator.build()
     facts = machine.facts()
     measured = _measure(options.bin.absolute(), options.rounds or (1 if options.quick else 3), options.quick)
     text = document(facts, measured)
@@ -92,9 +92,9 @@ def main(arguments: list[str]) -> int:
     say(f"wrote {options.out}")
     if options.docs:
         if options.quick:
-            raise SystemExit("a quick run is not to be quoted: without --quick")
-        page = HERE.parent / "docs/nodes.md"
-        page.write_text(documents.filled(page.read_text(encoding="utf-8"), "nodes", text), encoding="utf-8")
+            raise SystemExit("a quick run must not be quoted: run without --quick to write docs/nodes.md")
+        page = DOCS / "nodes.md"
+        page.write_text(fill_section(page.read_text(encoding="utf-8"), "nodes", text), encoding="utf-8")
         say(f"wrote {page}")
     return 0
 

@@ -1,4 +1,4 @@
-"""What is measured. Each returns figures by name, in the units that the names tell."""
+"""The workloads on nodes that share a Redis. Each returns figures by name; the names have the units."""
 
 import asyncio
 import json
@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from bench.campaigns.faults.listener import Place
 from bench.nodes import usage
-from bench.rig import wire
-from bench.rig.client import Group, Page
-from bench.rig.node import Node
+from bench.rig import load_generator, wire
+from bench.rig.account import KEY, SECRET
+from bench.rig.client import Client, Group
+from bench.rig.node import HostPort, Node
 from bench.rig.redis import Redis
 from bench.rig.transports import websocket
-from bench.speed.servers.cometify import KEY, SECRET
-from bench.speed.servers.server import BUILD
 
 Figures = dict[str, float]
 _TEXT = 100
+"""Bytes of a text."""
 _PUBLISHER = (
     "--pub-path", f"/{KEY}/push/{{0}}", "--pub-enc", "url", "--pub-body", "identifier={0}&secret=0&text={P}",
     "--pub-cometify", f"{KEY}:{SECRET}:{{0}}", "-s", str(_TEXT),
@@ -32,26 +31,26 @@ _PUBLISHER = (
 
 
 @dataclass
-class Service:
-    """Nodes that share a Redis."""
+class SharedNodes:
+    """Running nodes and the Redis that they share."""
 
     redis: Redis
     nodes: list[Node]
 
     async def spent(self) -> usage.Spent:
-        """By all that live, until now."""
-        return await usage.spent([node.pid for node in self.nodes if node.runs], self.redis)
+        """Measure what Redis and all nodes that still run have used until now."""
+        return await usage.spent([node.pid for node in self.nodes if node.is_running], self.redis)
 
 
 def made(folder: Path) -> Path:
-    """The folder, which is made."""
+    """Make a folder. Returns it."""
     folder.mkdir()
     return folder
 
 
 @asynccontextmanager
-async def service(programs: Path, folder: Path, count: int, **account: Any) -> AsyncIterator[Service]:
-    """So many nodes. `account`: what is not as it comes."""
+async def shared_nodes(programs: Path, folder: Path, count: int, **account: Any) -> AsyncIterator[SharedNodes]:
+    """Run a Redis and so many nodes during the block. `account` has settings of the account that are not the defaults."""
     async with AsyncExitStack() as stack:
         redis = Redis("redis", made(folder))
         stack.push_async_callback(redis.end)
@@ -62,18 +61,22 @@ async def service(programs: Path, folder: Path, count: int, **account: Any) -> A
         for node in nodes:
             stack.push_async_callback(node.end)
             await node.start()
-        yield Service(redis, nodes)
+        yield SharedNodes(redis, nodes)
 
 
-def _publisher(place: Place, identifier: str) -> list[str]:
-    return ["--pub-port", str(place[1]), *(text.replace("{0}", identifier) for text in _PUBLISHER)]
+def _publisher(node: HostPort, identifier: str) -> list[str]:
+    return ["--pub-port", str(node[1]), *(text.replace("{0}", identifier) for text in _PUBLISHER)]
 
 
 async def _generate(*arguments: str) -> dict[str, Any]:
-    """Run the load generator; its answer."""
+    """Run the load generator. Returns its answer. Raises RuntimeError with its last words if there is none."""
     limits = ("--max-run", "60", "--drain", "2000", "--connect-timeout", "30")
     process = await asyncio.create_subprocess_exec(
-        str(BUILD / "wsload"), *arguments, *limits, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        load_generator.program_for([]),
+        *arguments,
+        *limits,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     output, said = await process.communicate()
     if not output:
@@ -83,25 +86,13 @@ async def _generate(*arguments: str) -> dict[str, Any]:
 
 
 async def pushing(programs: Path, folder: Path, count: int, seconds: int) -> Figures:
-    """Pushes back to back over sixteen connections to each node; one listener at the first."""
-    async with service(programs, folder, count) as one:
-        load = [
-            "-m",
-            "2000000",
-            "-r",
-            "0",
-            "--pub-secs",
-            str(seconds),
-            "--pub-conns",
-            "16",
-            "--warmup",
-            "200",
-            "-n",
-            "0",
-        ]
+    """Push back to back over sixteen connections to each node. There are no listeners."""
+    async with shared_nodes(programs, folder, count) as one:
+        load = ["-m", "2000000", "-r", "0", "--pub-secs", str(seconds), "--pub-conns", "16"]
+        load += ["--warmup", "200", "-n", "0"]
         before = await one.spent()
         generating = [
-            _generate("--port", str(node.place[1]), *_publisher(node.place, f"bench{number}"), *load)
+            _generate("--port", str(node.address[1]), *_publisher(node.address, f"bench{number}"), *load)
             for number, node in enumerate(one.nodes)
         ]
         answers = await asyncio.gather(*generating)
@@ -118,13 +109,13 @@ async def pushing(programs: Path, folder: Path, count: int, seconds: int) -> Fig
 
 
 async def latency(programs: Path, folder: Path, pushes: int) -> Figures:
-    """From the POST at one node to a listener at the same and at another, a hundred pushes a second."""
+    """Measure from the POST at one node to a listener at the same and at another node, with a hundred pushes a second."""
     figures: Figures = {}
-    async with service(programs, folder, 2) as one:
+    async with shared_nodes(programs, folder, 2) as one:
         for name, node in (("the same node", one.nodes[0]), ("another node", one.nodes[1])):
-            listening = ["--port", str(node.place[1]), "--path", f"/{KEY}/websocket?identifiers=bench"]
+            listening = ["--port", str(node.address[1]), "--path", f"/{KEY}/websocket?identifiers=bench"]
             load = ["-m", str(pushes), "-r", "100", "--warmup", "50", "-n", "1", "--await", '"type":"heartbeat"']
-            answer = await _generate(*listening, *_publisher(one.nodes[0].place, "bench"), *load)
+            answer = await _generate(*listening, *_publisher(one.nodes[0].address, "bench"), *load)
             figures[f"to {name}, p50, ms"] = answer["lat_us"]["p50"] / 1000
             figures[f"to {name}, p99, ms"] = answer["lat_us"]["p99"] / 1000
             figures[f"to {name}, lost"] = answer["lost"]
@@ -132,37 +123,41 @@ async def latency(programs: Path, folder: Path, pushes: int) -> Figures:
 
 
 async def redis_of_pushes(programs: Path, folder: Path, each: int) -> Figures:
-    """What Redis has of pushes of 100 bytes on twenty identifiers. `each`: so many on each, which must be all that is kept."""
+    """Measure the memory and the commands of Redis for pushes of 100 bytes on twenty identifiers.
+
+    `each` is the number of pushes on each identifier, and is also the number that is kept of each.
+    """
     figures: Figures = {}
-    async with service(programs, folder / "plain", 1, buffer_pushes=each) as one:
-        await _push(one.nodes[0].place, "first", 1, keyed=False)
+    async with shared_nodes(programs, folder / "plain", 1, buffer_pushes=each) as one:
+        await _push(one.nodes[0].address, "first", 1, keyed=False)
         base = await usage.memory(one.redis.port)
         before = await usage.commands(one.redis.port)
-        await _push_all(one.nodes[0].place, each, keyed=False)
+        await _push_all(one.nodes[0].address, each, keyed=False)
         did = await usage.commands(one.redis.port) - before
         grown = await usage.memory(one.redis.port) - base
         figures["bytes for a push, its signature remembered"] = grown / (20 * each)
         figures["commands for a push, of the node"] = did["evalsha"] / (20 * each)
         figures["commands for a push, in its script"] = (sum(did.values()) - did["evalsha"]) / (20 * each)
-    async with service(programs, folder / "unsigned", 1, signature_memory=0, buffer_pushes=each) as one:
-        await _push(one.nodes[0].place, "first", 1, keyed=False)
+    async with shared_nodes(programs, folder / "unsigned", 1, signature_memory=0, buffer_pushes=each) as one:
+        await _push(one.nodes[0].address, "first", 1, keyed=False)
         base = await usage.memory(one.redis.port)
-        await _push_all(one.nodes[0].place, each, keyed=False)
+        await _push_all(one.nodes[0].address, each, keyed=False)
         full = await usage.memory(one.redis.port)
         figures["bytes for a push, signature_memory = 0"] = (full - base) / (20 * each)
-        await _push_all(one.nodes[0].place, each, keyed=True)  # each takes the place of one, if all places are taken
+        # The rings are full, so that each push takes the place of an older one and only the key is added.
+        await _push_all(one.nodes[0].address, each, keyed=True)
         more = await usage.memory(one.redis.port) - full
         figures["bytes more with an Idempotency-Key of 36 characters"] = more / (20 * each)
     return figures
 
 
-async def _push_all(place: Place, each: int, *, keyed: bool) -> None:
-    await asyncio.gather(*(_push(place, f"kept{number}", each, keyed=keyed) for number in range(20)))
+async def _push_all(node: HostPort, each: int, *, keyed: bool) -> None:
+    await asyncio.gather(*(_push(node, f"kept{number}", each, keyed=keyed) for number in range(20)))
 
 
-async def _push(place: Place, name: str, count: int, *, keyed: bool) -> None:
-    """So many pushes over one connection, ten in flight."""
-    reader, writer = await asyncio.open_connection(*place)
+async def _push(node: HostPort, name: str, count: int, *, keyed: bool) -> None:
+    """Push so many times over one connection, ten requests at a time. Raises RuntimeError if one is refused."""
+    reader, writer = await asyncio.open_connection(*node)
     for begin in range(0, count, 10):
         requests = []
         for _ in range(min(10, count - begin)):
@@ -179,61 +174,63 @@ async def _push(place: Place, name: str, count: int, *, keyed: bool) -> None:
     wire.close(writer)
 
 
-class _Crowd:
-    """WebSockets that listen to one identifier. `caught_up`: set when all have got a push with this text."""
+class _Listeners:
+    """WebSockets that listen to one identifier. Each counts once in `at_the_head` when its replay has ended."""
 
     def __init__(self, count: int) -> None:
-        self.pages = [Page(f"crowd-{number:06}", [Group(("bench",), right=False)]) for number in range(count)]
-        self.has: Counter[str] = Counter()
+        self.clients = [Client(f"crowd-{number:06}", [Group(("bench",), right=False)]) for number in range(count)]
+        self.deliveries: Counter[str] = Counter()
         self.at_the_head = 0
-        self._moved = asyncio.Event()
+        self._changed = asyncio.Event()
 
-    async def listen(self, page: Page, place: Place) -> None:
-        """One connection, to its end."""
-        streams = await asyncio.open_connection(*place)
-        fresh = True
+    async def listen(self, client: Client, node: HostPort) -> None:
+        """Listen over one connection until it ends."""
+        streams = await asyncio.open_connection(*node)
+        behind = True
         try:
-            async for frame in websocket(streams, page):
-                page.take(frame)
+            async for frame in websocket(streams, client):
+                client.receive(frame)
                 if frame["type"] == "push":
-                    self.has[frame["text"]] += 1
-                elif frame["type"] == "heartbeat" and fresh:
-                    fresh = False
+                    self.deliveries[frame["text"]] += 1
+                elif frame["type"] == "heartbeat" and behind:
+                    # The first heartbeat ends the replay.
+                    behind = False
                     self.at_the_head += 1
-                self._moved.set()
+                self._changed.set()
         except (OSError, EOFError):
             pass
         finally:
             wire.close(streams[1])
 
-    async def until(self, count_of: Any) -> None:
-        """Wait until a count is that of all."""
+    async def wait_for_all(self) -> None:
+        """Wait until all are at the head. Raises TimeoutError after a minute."""
         async with asyncio.timeout(60):
-            while count_of() < len(self.pages):
-                self._moved.clear()
-                await self._moved.wait()
+            while self.at_the_head < len(self.clients):
+                self._changed.clear()
+                await self._changed.wait()
 
 
 async def death(programs: Path, folder: Path, count: int) -> Figures:
-    """Listeners at a node that dies: they come to another all at once, and fifty pushes came meanwhile."""
-    crowd = _Crowd(count)
-    async with service(programs, folder, 2, listeners_per_ip=count) as one, asyncio.TaskGroup() as group:
-        gone, left = one.nodes
+    """Kill a node with listeners, push fifty times, and let all listeners come to another node at once."""
+    listeners = _Listeners(count)
+    async with shared_nodes(programs, folder, 2, listeners_per_ip=count) as one, asyncio.TaskGroup() as group:
+        dying, staying = one.nodes
         begun = await usage.commands(one.redis.port)
-        for page in crowd.pages:
-            group.create_task(crowd.listen(page, gone.place))
-        await crowd.until(lambda: crowd.at_the_head)
+        for client in listeners.clients:
+            group.create_task(listeners.listen(client, dying.address))
+        await listeners.wait_for_all()
         joined = await usage.commands(one.redis.port) - begun
-        await gone.end(signal.SIGKILL)
-        await _push(left.place, "bench", 50, keyed=False)
-        before, began = await usage.spent([left.pid], one.redis), time.monotonic()
-        crowd.at_the_head = 0
-        tasks = [group.create_task(crowd.listen(page, left.place)) for page in crowd.pages]
-        await crowd.until(lambda: crowd.at_the_head)
+        await dying.end(signal.SIGKILL)
+        await _push(staying.address, "bench", 50, keyed=False)
+        before, began = await usage.spent([staying.pid], one.redis), time.monotonic()
+        listeners.at_the_head = 0
+        tasks = [group.create_task(listeners.listen(client, staying.address)) for client in listeners.clients]
+        await listeners.wait_for_all()
         seconds = time.monotonic() - began
-        used = (await usage.spent([left.pid], one.redis)).since(before)
+        used = (await usage.spent([staying.pid], one.redis)).since(before)
         for task in tasks:
             task.cancel()
+    came = listeners.deliveries
     return {
         "commands for a listener that joins, of the node": joined["evalsha"] / count,
         "commands for a listener that joins, in its script": (sum(joined.values()) - joined["evalsha"]) / count,
@@ -242,16 +239,16 @@ async def death(programs: Path, folder: Path, count: int) -> Figures:
         f"{count} come again: seconds until all have caught up": seconds,
         f"{count} come again: CPU of the node, s": used.nodes[0],
         f"{count} come again: CPU of Redis, s": used.redis,
-        f"{count} come again: pushes that were missed and came": min(crowd.has.values()) == count and len(crowd.has),
+        f"{count} come again: pushes that were missed and came": min(came.values()) == count and len(came),
     }
 
 
 async def rest(programs: Path, folder: Path, seconds: float) -> Figures:
-    """One node with one listener, and nothing happens."""
-    crowd = _Crowd(1)
-    async with service(programs, folder, 1) as one, asyncio.TaskGroup() as group:
-        task = group.create_task(crowd.listen(crowd.pages[0], one.nodes[0].place))
-        await crowd.until(lambda: crowd.at_the_head)
+    """Measure one node with one listener while nothing happens."""
+    listeners = _Listeners(1)
+    async with shared_nodes(programs, folder, 1) as one, asyncio.TaskGroup() as group:
+        task = group.create_task(listeners.listen(listeners.clients[0], one.nodes[0].address))
+        await listeners.wait_for_all()
         before = await one.spent()
         await asyncio.sleep(seconds)
         used = (await one.spent()).since(before)

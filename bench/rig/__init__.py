@@ -1,1 +1,1 @@
-"""The test rig of all measurements: processes, ports, a client of the public edge, and the load generator."""
+"""The test rig of all measurements and campaigns: processes, ports, a client of the public edge, the load generator."""

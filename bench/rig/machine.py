@@ -1,4 +1,4 @@
-"""The machine that a run was made on."""
+"""The machine that a measurement was made on."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ def _system() -> str:
 
 
 def facts() -> dict[str, str]:
-    """What a reader must know of the machine to compare."""
+    """The facts that a reader needs in order to compare two measurements."""
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
         "processor": f"{os.cpu_count()} x {_fact('/proc/cpuinfo', 'model name')}",

@@ -1,4 +1,4 @@
-"""A node: one `twistd cometify`, perhaps with a clock or a network of its own."""
+"""A node: one `twistd cometify` process, if wanted with a clock or a network of its own."""
 
 import asyncio
 import json
@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.campaigns.faults.listener import Place
 from bench.rig import wire
+from bench.rig.account import KEY, SECRET
 from bench.rig.ports import free_port
 from bench.rig.processes import Process
-from bench.speed.servers.cometify import KEY, SECRET
+
+HostPort = tuple[str, int]
+"""Host and port of a server."""
 
 
 class Node(Process):
-    """`settings`: what stands in its file beside its ports; `prefix`: what the command is started by; `host`: where;
-    `account`: what is not as it comes.
+    """One Cometify server.
+
+    `settings` are added to its configuration and `account` to its account. `host` is the address that it listens on.
+    `prefix` stands before the command, for example to run it in a network namespace.
     """
 
     def __init__(
@@ -29,8 +33,8 @@ class Node(Process):
         prefix: tuple[str, ...] = (),
         account: Mapping[str, Any] | None = None,
     ) -> None:
-        self.place: Place = (host, free_port())
-        self._admin: Place = (host, free_port())
+        self.address: HostPort = (host, free_port())
+        self._admin: HostPort = (host, free_port())
         config = folder / f"{name}.toml"
         config.write_text(self._config(settings, account or {}))
         command = [*prefix, *twistd, "-n", "--pidfile=", "cometify", "--config", str(config)]
@@ -38,7 +42,7 @@ class Node(Process):
 
     def _config(self, settings: Mapping[str, Any], account: Mapping[str, Any]) -> str:
         table = {
-            "http": [f"tcp:{self.place[1]}:interface={self.place[0]}"],
+            "http": [f"tcp:{self.address[1]}:interface={self.address[0]}"],
             "websocket": [],
             "admin": f"tcp:{self._admin[1]}:interface={self._admin[0]}",
             "heartbeat": 1,
@@ -51,20 +55,20 @@ class Node(Process):
         return "\n".join(lines) + "\n"
 
     async def start(self) -> None:
-        """Start it, and wait until it is ready."""
-        await self.launched(self.ready)
+        """Start the node, and wait until it is ready. Raises NotReady."""
+        await self.launch_and_wait(self.ready)
 
     async def ready(self) -> bool:
-        """Whether it has what it needs to serve. Raises AssertionError where it has ended."""
-        assert self.runs, f"{self.name} has ended: {self.told()}"
+        """Whether the node is ready to serve. Raises AssertionError if its process has ended."""
+        assert self.is_running, f"{self.name} has ended: {self.last_output()}"
         return await self.health("ready") == 200
 
     async def unready(self) -> bool:
-        """Whether it says that it lacks what it needs."""
+        """Whether the node says that it is not ready."""
         return await self.health("ready") == 503
 
     async def health(self, which: str) -> int:
-        """The status of /health/live or /health/ready; 0 where there is no answer."""
+        """Return the status of /health/live or /health/ready, or 0 if there is no answer within five seconds."""
         try:
             async with asyncio.timeout(5):
                 reader, writer = await asyncio.open_connection(*self._admin)

@@ -1,28 +1,32 @@
-"""Ports for servers that are started here."""
+"""Free ports for servers that are started here."""
 
 import random
 import socket
 
-_CHANCE = random.Random()
+_RNG = random.Random()
+_TRIES = 1000
 
 
-def free_port() -> int:
-    """A free port below those that the kernel gives to clients, so that a process that is away finds it free again.
+def free_port(lowest: int = 12_000, above: int = 32_000) -> int:
+    """Return a free port of this range. Raises OSError if a thousand ports in a row are taken.
 
-    By chance: two that look at once would find the same one free, and one that was just used waits for TIME_WAIT.
+    By default the port is below those that the kernel gives to clients, so that a process that is stopped finds it free
+    again. It is chosen at random because two callers that look at once would find the same one free, and because a port
+    that was used a moment ago waits for TIME_WAIT.
     """
-    while True:
-        port = _CHANCE.randrange(12000, 32000)
+    for _ in range(_TRIES):
+        port = _RNG.randrange(lowest, above)
         with socket.socket() as probe:
             try:
-                probe.bind(("0.0.0.0", port))  # noqa: S104 - it is only looked at
+                probe.bind(("0.0.0.0", port))  # noqa: S104 - nothing listens on it
             except OSError:
                 continue
             return port
+    raise OSError(f"no port from {lowest} to {above - 1} is free")
 
 
 def free_ports(count: int) -> list[int]:
-    """So many of them."""
+    """Return so many different free ports."""
     ports: set[int] = set()
     while len(ports) < count:
         ports.add(free_port())

@@ -1,4 +1,4 @@
-"""Processes of a world: started in folders of their own, waited for without holding anybody up, ended by their ids."""
+"""Processes of a cluster: started in folders of their own, awaited without blocking, and ended by their process ids."""
 
 import asyncio
 import os
@@ -11,11 +11,11 @@ ENDS_WITHIN = 20.0
 
 
 class NotReady(Exception):
-    """Something did not happen in its time; says what."""
+    """Something did not happen in time. The message says what."""
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
-    """Look again and again until something is so. Raises NotReady."""
+async def wait_until(condition: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
+    """Ask again and again until the condition holds. Raises NotReady with `what` after so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             while not await condition():  # noqa: ASYNC110 - another process has no event
@@ -25,7 +25,7 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float, what: 
 
 
 class Process:
-    """A command that can be started, ended and started again. What it says is in `log`."""
+    """A command that can be started, ended and started again. Its output is appended to `log`."""
 
     def __init__(self, name: str, folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
@@ -37,12 +37,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Raises AssertionError where it does not run."""
+        """The process id. Raises AssertionError if the command was never started."""
         assert self._process is not None
         return self._process.pid
 
     async def launch(self) -> None:
-        """Start it. It is not ready yet."""
+        """Start the process, and do not wait until it is ready."""
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command,
@@ -53,37 +53,37 @@ class Process:
                 stderr=log,
             )
 
-    async def launched(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        """Start it, and wait until this is so. Raises NotReady with what it wrote."""
+    async def launch_and_wait(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Start the process, and wait until the condition holds. Raises NotReady with its last output."""
         await self.launch()
         try:
-            await until(condition, STARTS_WITHIN, f"{self.name} is ready")
+            await wait_until(condition, STARTS_WITHIN, f"{self.name} is ready")
         except NotReady as reason:
-            raise NotReady(f"{reason}; it wrote: {self.told()}") from None
+            raise NotReady(f"{reason}; it wrote: {self.last_output()}") from None
 
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process."""
         os.kill(self.pid, number)
 
     @property
-    def runs(self) -> bool:
-        """Whether it was started and has not ended."""
+    def is_running(self) -> bool:
+        """Whether the process was started and has not ended."""
         return self._process is not None and self._process.returncode is None
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it, by force where it does not go by itself. Raises NotReady then."""
-        if not self.runs:
+        """End the process with a signal. If it does not end in time, kill it and raise NotReady."""
+        if not self.is_running:
             return
         assert self._process is not None
-        self.send(number)
+        self.send_signal(number)
         try:
             async with asyncio.timeout(ENDS_WITHIN):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
-            raise NotReady(f"{self.name} did not end: {self.told()}") from None
+            raise NotReady(f"{self.name} did not end: {self.last_output()}") from None
 
-    def told(self) -> str:
-        """The last lines that it wrote."""
+    def last_output(self) -> str:
+        """The last five lines of its output."""
         return " | ".join(self.log.read_text(errors="replace").strip().splitlines()[-5:])

@@ -1,4 +1,4 @@
-"""Redis servers and Sentinels on ports of their own, and a few words with them."""
+"""Redis servers and Sentinels on ports of their own, and the few commands that are sent to them."""
 
 import asyncio
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.rig import wire
 from bench.rig.ports import free_port
-from bench.rig.processes import STARTS_WITHIN, NotReady, Process, until
+from bench.rig.processes import STARTS_WITHIN, NotReady, Process, wait_until
 
 PROGRAM = "redis-server"
 _SENTINEL = """\
@@ -22,23 +22,23 @@ Reply = str | int | None | list["Reply"]
 
 
 class RedisError(Exception):
-    """What Redis answered instead."""
+    """An error reply of Redis."""
 
 
-async def ask(port: int, *words: str | int, within: float = 5.0) -> Reply:
-    """One command on a connection of its own. Raises RedisError, OSError, EOFError."""
+async def command(port: int, *words: str | int, within: float = 5.0) -> Reply:
+    """Send one command on a connection of its own. Raises RedisError, OSError (TimeoutError included) or EOFError."""
     async with asyncio.timeout(within):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             encoded = [str(word).encode() for word in words]
             parts = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
             writer.write(b"*%d\r\n%b" % (len(encoded), parts))
-            return await _reply(reader)
+            return await _read_reply(reader)
         finally:
             wire.close(writer)
 
 
-async def _reply(reader: asyncio.StreamReader) -> Reply:
+async def _read_reply(reader: asyncio.StreamReader) -> Reply:
     line = (await reader.readuntil(b"\r\n"))[:-2].decode()
     kind, rest = line[0], line[1:]
     if kind == "-":
@@ -48,18 +48,18 @@ async def _reply(reader: asyncio.StreamReader) -> Reply:
     if kind == "$":
         return None if rest == "-1" else (await reader.readexactly(int(rest) + 2))[:-2].decode(errors="replace")
     if kind == "*":
-        return [await _reply(reader) for _ in range(int(rest))]
+        return [await _read_reply(reader) for _ in range(int(rest))]
     return rest
 
 
 async def info(port: int, section: str) -> dict[str, str]:
-    """One section of INFO."""
-    lines = str(await ask(port, "INFO", section)).splitlines()
+    """Return one section of INFO."""
+    lines = str(await command(port, "INFO", section)).splitlines()
     return dict(line.partition(":")[::2] for line in lines if ":" in line)
 
 
 class Redis(Process):
-    """A redis-server that writes everything to its append-only file. `bind`: addresses beside the loopback's."""
+    """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`."""
 
     def __init__(self, name: str, folder: Path, bind: tuple[str, ...] = ()) -> None:
         self.port = free_port()
@@ -81,31 +81,33 @@ class Redis(Process):
         super().__init__(name, folder, [program, *(word for pair in options.items() for word in pair)], {})
 
     async def start(self, replica_of: int = 0) -> None:
-        """Start it, and wait until it answers; it begins as the replica of the Redis on that port."""
-        await self.launched(self.answers)
+        """Start Redis and wait until it answers. With `replica_of`, make it a replica of the Redis on that port."""
+        await self.launch_and_wait(self.answers)
         if replica_of:
-            await ask(self.port, "REPLICAOF", "127.0.0.1", replica_of)
-            await until(self.follows, STARTS_WITHIN, f"{self.name} has what its primary has")
+            await command(self.port, "REPLICAOF", "127.0.0.1", replica_of)
+            await wait_until(self.follows, STARTS_WITHIN, f"{self.name} has all data of its primary")
 
     async def answers(self) -> bool:
-        """Whether it is there, with all that it had."""
+        """Whether Redis answers, with all its data loaded."""
         try:
-            return await ask(self.port, "PING") == "PONG"
+            return await command(self.port, "PING") == "PONG"
         except (OSError, EOFError, RedisError):
             return False
 
-    async def has_written(self) -> None:
-        """Wait until it puts off no writes, as it does for up to two seconds while the disk is slow (appendfsync
-        everysec): those would be lost with it, and a gap told rightly.
+    async def wait_for_disk(self) -> None:
+        """Wait until Redis puts off no write to its append-only file. Raises NotReady.
+
+        With `appendfsync everysec` it puts off writes for up to two seconds while the disk is slow. Those would be lost
+        with the process, and a gap would be told rightly.
         """
-        await until(self._puts_nothing_off, 10, f"{self.name} has written all that it has")
+        await wait_until(self._puts_nothing_off, 10, f"{self.name} has written all its data")
 
     async def _puts_nothing_off(self) -> bool:
         persistence = await info(self.port, "persistence")
         return persistence["aof_pending_bio_fsync"] == persistence["aof_buffer_length"] == "0"
 
     async def follows(self) -> bool:
-        """Whether it is a replica in touch with its primary."""
+        """Whether Redis is a replica that is connected to its primary."""
         try:
             found = await info(self.port, "replication")
         except (OSError, EOFError, RedisError):
@@ -114,7 +116,7 @@ class Redis(Process):
 
 
 class Sentinel(Process):
-    """One Sentinel of several, of which `quorum` must agree."""
+    """One Sentinel of several, of which `quorum` must agree that the primary is down."""
 
     def __init__(self, name: str, folder: Path, service: str, primary: int, quorum: int) -> None:
         self.port = free_port()
@@ -124,29 +126,29 @@ class Sentinel(Process):
         super().__init__(name, folder, [str(shutil.which(PROGRAM)), str(config), "--sentinel"], {})
 
     async def start(self) -> None:
-        """Start it, and wait until it knows a replica that could be promoted."""
-        await self.launched(self._knows)
+        """Start the Sentinel, and wait until it knows a replica that could be promoted."""
+        await self.launch_and_wait(self._knows_a_replica)
 
     async def primary(self) -> int:
-        """The port of the primary, as it sees it."""
-        answer = await ask(self.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+        """Return the port of the primary, as this Sentinel sees it."""
+        answer = await command(self.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
         assert isinstance(answer, list)
         return int(str(answer[1]))
 
     async def is_calm(self, sentinels: int) -> bool:
-        """Whether it knows so many Sentinels, itself included, and sees nothing that is down or being changed."""
-        answer = await ask(self.port, "SENTINEL", "MASTER", self.service)
+        """Whether it knows so many Sentinels, itself included, and the primary is neither down nor being replaced."""
+        answer = await command(self.port, "SENTINEL", "MASTER", self.service)
         assert isinstance(answer, list)
         known = dict(zip(map(str, answer[::2]), map(str, answer[1::2]), strict=True))
         return known["flags"] == "master" and int(known["num-other-sentinels"]) == sentinels - 1
 
     async def failover(self) -> None:
-        """Have the replica promoted."""
-        await ask(self.port, "SENTINEL", "FAILOVER", self.service)
+        """Ask for a promotion of the replica. Raises RedisError if this Sentinel refuses."""
+        await command(self.port, "SENTINEL", "FAILOVER", self.service)
 
-    async def _knows(self) -> bool:
+    async def _knows_a_replica(self) -> bool:
         try:
-            replicas = await ask(self.port, "SENTINEL", "REPLICAS", self.service)
+            replicas = await command(self.port, "SENTINEL", "REPLICAS", self.service)
         except (OSError, EOFError, RedisError):
             return False
         return bool(replicas) and "slave" in str(replicas) and "disconnected" not in str(replicas)

@@ -1,4 +1,4 @@
-"""A server's process: started on ports of its own, waited for, ended by its id."""
+"""A server's process: started on ports of its own, waited for, and ended by its process id."""
 
 import os
 import resource
@@ -15,11 +15,11 @@ STOPS_WITHIN = 5.0
 
 
 class NotStarted(Exception):
-    """A server did not listen on its ports; says what it printed last."""
+    """A server did not listen on its ports in time. The message is the last line that it printed."""
 
 
 def raise_file_limit() -> None:
-    """Allow this process, and all that it starts, as many files as it may have."""
+    """Raise the limit of open files of this process, and of all that it starts, to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -32,10 +32,10 @@ def _listens(port: int) -> bool:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1][:160] if lines else "it said nothing"
+    return lines[-1][:160] if lines else "it printed nothing"
 
 
-def _wait(process: subprocess.Popen[bytes], ports: tuple[int, ...], log: Path) -> None:
+def _wait_for_ports(process: subprocess.Popen[bytes], ports: tuple[int, ...], log: Path) -> None:
     until = time.monotonic() + STARTS_WITHIN
     waiting = list(ports)
     while waiting:
@@ -46,7 +46,7 @@ def _wait(process: subprocess.Popen[bytes], ports: tuple[int, ...], log: Path) -
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process, then what is left of the group that it was started as the head of."""
+    """End the process, then kill the rest of its process group. The process was started as the head of that group."""
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOPS_WITHIN)
@@ -56,8 +56,13 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], folder: Path, ports: tuple[int, ...]) -> Iterator[int]:
-    """The process id of a server that listens on all these ports; it ends with the block."""
+def running_server(
+    command: list[str], environment: dict[str, str], folder: Path, ports: tuple[int, ...]
+) -> Iterator[int]:
+    """Run a server during the block. Yields its process id when it listens on all ports. Raises NotStarted.
+
+    Its output goes to `server.log` in the folder.
+    """
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - commands are this package's own
@@ -70,7 +75,7 @@ def running(command: list[str], environment: dict[str, str], folder: Path, ports
             start_new_session=True,
         )
     try:
-        _wait(process, ports, log)
+        _wait_for_ports(process, ports, log)
         yield process.pid
     finally:
         _stop(process)

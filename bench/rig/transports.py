@@ -1,4 +1,4 @@
-"""How frames come: a connection on each transport, or one poll, as an iterator of frames."""
+"""The transports of the public edge as iterators of frames: one iterator is one connection, or one poll for `hop`."""
 
 import asyncio
 import json
@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from bench.rig import wire
-from bench.rig.client import Page, Refused
-from bench.speed.servers.cometify import KEY
+from bench.rig.account import KEY
+from bench.rig.client import Client, Refused
 
 Frames = AsyncIterator[dict[str, Any]]
-Way = Callable[[wire.Streams, Page], Frames]
+Transport = Callable[[wire.Streams, Client], Frames]
 
 
-async def websocket(streams: wire.Streams, page: Page) -> Frames:
-    """A WebSocket that says what it listens to in its first message."""
+async def websocket(streams: wire.Streams, client: Client) -> Frames:
+    """Listen over a WebSocket. The `listen` frame is its first message."""
     reader, writer = streams
     writer.write(wire.request("GET", f"/{KEY}/websocket", wire.UPGRADE))
     status, headers = await wire.read_head(reader)
     if status != 101:
-        raise await _refusal(reader, status, headers)
-    writer.write(wire.frame(wire.compact(page.listen()), wire.TEXT))
+        raise await _read_refusal(reader, status, headers)
+    writer.write(wire.frame(wire.compact(client.listen_frame()), wire.TEXT))
     while True:
         opcode, data = await wire.read_message(reader)
         if opcode == wire.TEXT:
@@ -29,19 +29,19 @@ async def websocket(streams: wire.Streams, page: Page) -> Frames:
             return
 
 
-async def stream(streams: wire.Streams, page: Page) -> Frames:
-    """A stream of lines."""
+async def stream(streams: wire.Streams, client: Client) -> Frames:
+    """Listen over a stream of lines."""
     reader, writer = streams
-    writer.write(wire.request("POST", f"/{KEY}/stream", body=wire.compact(page.listen())))
+    writer.write(wire.request("POST", f"/{KEY}/stream", body=wire.compact(client.listen_frame())))
     async for line in _lines(reader, b"\n"):
         yield json.loads(line)
 
 
-async def events(streams: wire.Streams, page: Page) -> Frames:
-    """An event stream, which has one group and resumes as an EventSource does."""
+async def events(streams: wire.Streams, client: Client) -> Frames:
+    """Listen over an event stream, with one group. It resumes with Last-Event-ID, as an EventSource does."""
     reader, writer = streams
-    (group,) = page.groups
-    query = f"identifiers={','.join(group.names)}&listener={page.name}"
+    (group,) = client.groups
+    query = f"identifiers={','.join(group.names)}&listener={client.name}"
     if group.right:
         query += f"&secureKey={wire.secure_key(*group.names)}"
     headers = {} if group.position is None else {"Last-Event-ID": str(group.position)}
@@ -52,31 +52,38 @@ async def events(streams: wire.Streams, page: Page) -> Frames:
             yield json.loads(fields["data"])
 
 
-async def poll(streams: wire.Streams, page: Page) -> Frames:
-    """One poll after the other on the same connection."""
+async def poll(streams: wire.Streams, client: Client) -> Frames:
+    """Poll again and again on the same connection."""
     while True:
-        async for frame in hop(streams, page):
+        async for frame in hop(streams, client):
             yield frame
 
 
-async def hop(streams: wire.Streams, page: Page) -> Frames:
-    """One poll; the next comes on another connection, and often to another node."""
+async def hop(streams: wire.Streams, client: Client) -> Frames:
+    """Poll once. The next poll comes on another connection, and often to another node."""
     reader, writer = streams
-    writer.write(wire.request("POST", f"/{KEY}/poll", body=wire.compact(page.listen())))
+    writer.write(wire.request("POST", f"/{KEY}/poll", body=wire.compact(client.listen_frame())))
     answer = await wire.read_answer(reader)
     if answer.status != 200:
-        raise _problem(answer.status, answer.body)
+        raise _refusal(answer.status, answer.body)
     for line in answer.body.splitlines():
         yield json.loads(line)
 
 
-WAYS: dict[str, Way] = {"websocket": websocket, "stream": stream, "events": events, "poll": poll, "hop": hop}
+TRANSPORTS: dict[str, Transport] = {
+    "websocket": websocket,
+    "stream": stream,
+    "events": events,
+    "poll": poll,
+    "hop": hop,
+}
 
 
 async def _lines(reader: asyncio.StreamReader, end: bytes) -> AsyncIterator[bytes]:
+    """Split the body of an answer at each `end`. Raises Refused if the status is not 200."""
     status, headers = await wire.read_head(reader)
     if status != 200:
-        raise await _refusal(reader, status, headers)
+        raise await _read_refusal(reader, status, headers)
     text = b""
     async for chunk in wire.read_body(reader, headers):
         *lines, text = (text + chunk).split(end)
@@ -84,10 +91,10 @@ async def _lines(reader: asyncio.StreamReader, end: bytes) -> AsyncIterator[byte
             yield line
 
 
-async def _refusal(reader: asyncio.StreamReader, status: int, headers: dict[str, str]) -> Refused:
-    return _problem(status, await reader.readexactly(int(headers.get("content-length", "0"))))
+async def _read_refusal(reader: asyncio.StreamReader, status: int, headers: dict[str, str]) -> Refused:
+    return _refusal(status, await reader.readexactly(int(headers.get("content-length", "0"))))
 
 
-def _problem(status: int, body: bytes) -> Refused:
+def _refusal(status: int, body: bytes) -> Refused:
     problem = json.loads(body)
     return Refused(problem["code"], problem["detail"], retry=status in (429, 503))

@@ -1,4 +1,4 @@
-"""The public edge as a listener or publisher writes and reads it, on asyncio's streams. No code of the server's."""
+"""Requests, answers and frames of the public edge, on asyncio's streams. Shares no code with the server."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bench.speed.servers.cometify import KEY, SECRET
+from bench.rig.account import KEY, SECRET
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -23,7 +23,8 @@ UPGRADE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     "Sec-WebSocket-Version": "13",
 }
-_ABRUPT = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing is a reset
+_ABRUPT = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing the socket sends a reset."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,22 @@ class Answer:
 
 
 def md5(text: str) -> str:
-    """In hex."""
+    """Return the MD5 of a text in hexadecimal."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def secure(identifier: str, text: str) -> str:
-    """The signature of a push."""
+    """Return the signature of a push."""
     return md5(KEY + md5(SECRET) + identifier + text)
 
 
 def secure_key(*names: str) -> str:
-    """What gives the right to the secret pushes of exactly these names in this order."""
+    """Return the key to the secret pushes of exactly these identifiers in this order."""
     return md5(KEY + SECRET + md5(",".join(names)))
 
 
 def request(method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-    """A whole request."""
+    """Return a whole request."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {text}" for name, text in (headers or {}).items()]
     if method == "POST":
@@ -60,27 +61,27 @@ def request(method: str, target: str, headers: dict[str, str] | None = None, bod
 
 
 def frame(data: bytes, opcode: int) -> bytes:
-    """A frame of a WebSocket's client, of less than 64 KiB."""
+    """Return a masked WebSocket frame (RFC 6455, section 5.2) of less than 64 KiB."""
     mask = os.urandom(4)
     length = bytes([0x80 | len(data)]) if len(data) < 126 else bytes([0x80 | 126]) + len(data).to_bytes(2, "big")
     return bytes([0x80 | opcode]) + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
-    """Status and headers (names in lower case)."""
+    """Read an answer's head. Returns the status and the headers with names in lower case."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines[1:-2])
     return int(lines[0].split()[1]), {name.lower(): text.strip() for name, _, text in pairs}
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """A whole answer, whose length is told in one way or the other."""
+    """Read a whole answer, chunked or with Content-Length."""
     status, headers = await read_head(reader)
     return Answer(status, headers, b"".join([part async for part in read_body(reader, headers)]))
 
 
 async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
-    """The body of an answer, in parts as they come where it is chunked."""
+    """Read the body of an answer: chunk by chunk if it is chunked, otherwise in one part."""
     if headers.get("transfer-encoding") != "chunked":
         yield await reader.readexactly(int(headers["content-length"]))
         return
@@ -90,7 +91,7 @@ async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> As
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """(opcode, data) of a frame of a WebSocket's server."""
+    """Read an unmasked WebSocket frame. Returns its opcode and data."""
     first, second = await reader.readexactly(2)
     length = second
     if second == 126:
@@ -109,5 +110,5 @@ def close(writer: asyncio.StreamWriter, *, abruptly: bool = False) -> None:
 
 
 def compact(value: Any) -> bytes:
-    """JSON without spaces."""
+    """Return JSON without spaces."""
     return json.dumps(value, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-/* wsload - a neutral, single-threaded (epoll, libc only) load generator for push servers.
+/* wsload: a neutral load generator for push servers. It has one thread, epoll and nothing but libc.
  *
  * build:  gcc -O2 -Wall -o wsload wsload.c -lm
  *         gcc -O2 -Wall -DTLS -o wsload-tls wsload.c -lm -lssl -lcrypto      (with --tls)
@@ -8,8 +8,8 @@
  * every connection and prints ONE JSON line on stdout (progress/errors on stderr).
  *
  * LISTENERS
- *   --mode ws|sse|lines|longpoll     default ws (lines: an answer without end, one message a line)
- *   --tls                      listeners speak TLS (no certificate is checked; publishers go on without)
+ *   --mode ws|sse|lines|longpoll     default ws (lines: an endless answer with one message a line)
+ *   --tls                      listeners speak TLS (no certificate is checked; publishers use plain TCP)
  *   --host A                   default 127.0.0.1 (IPv4 only)
  *   --port P                   required
  *   --path /PATH               default /       (templates, see below)
@@ -22,8 +22,8 @@
  *                              (no steps: when the handshake is done).
  *   --bin                      frames that listeners and a ws publisher send are binary
  *   --reply 'IN=>OUT'          whenever a data frame starts with IN answer with frame OUT (repeatable)
- *                              e.g. '2=>3' (engine.io), 'PING\r\n=>PONG\r\n' (NATS), '{}=>{}' (centrifuge)
- *                              ws control pings are always answered.
+ *                              for example '2=>3' (engine.io), 'PING\r\n=>PONG\r\n' (NATS), '{}=>{}' (centrifuge)
+ *                              WebSocket pings are always answered.
  *   --capture h:NAME           capture a response header into {C1}, the next --capture into {C2} ... (4)
  *   --capture b:SUBSTR         capture body/frame text after the first SUBSTR up to one of  " , } ] space
  *   --capture B:SUBSTR         same, after the last occurrence
@@ -174,7 +174,7 @@ static char *unesc(const char *s, int *n) {
   *p = 0; *n = p - o; return o;
 }
 
-/* expand a template; *empty is set when a {Cn} was still empty */
+/* Expand a template. Sets *empty if a {Cn} was still empty. */
 static int expand(const char *t, int tn, conn *c, const char *payload, int pn, long seq, char *out, int cap, int *empty) {
   int o = 0; int ch = c && c->role == R_SUB ? (int)(c->idx % channels) : (int)(seq >= 0 ? seq % channels : 0);
   for (int i = 0; i < tn;) {
@@ -207,15 +207,15 @@ static void ep_mod(conn *c, int out) {
   epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &e); c->wantout = out;
 }
 
-/* ---- the socket, in clear or through TLS: as send() and recv() ---- */
+/* ---- the socket, plain or TLS, like send() and recv() ---- */
 #ifdef TLS
 static ssize_t put_bytes(conn *c, const char *p, size_t n) {
   if (!c->ssl) return send(c->fd, p, n, MSG_NOSIGNAL);
-  return SSL_write(c->ssl, p, n); /* an error shows up at the next read */
+  return SSL_write(c->ssl, p, n); /* An error shows up at the next read. */
 }
 static ssize_t get_bytes(conn *c, char *p, size_t n) {
   if (!c->ssl) return recv(c->fd, p, n, 0);
-  size_t got = 0; int k = 1; /* a record at a time: until the socket is empty */
+  size_t got = 0; int k = 1; /* SSL_read returns one record at a time; read until the socket is empty. */
   while (got < n && (k = SSL_read(c->ssl, p + got, n - got)) > 0) got += k;
   if (got) return got;
   if (SSL_get_error(c->ssl, k) != SSL_ERROR_WANT_READ) return 0;
@@ -230,7 +230,7 @@ static void tls_new(conn *c) {
   }
   c->ssl = SSL_new(context); SSL_set_fd(c->ssl, c->fd); SSL_set_connect_state(c->ssl);
 }
-/* 1: done, 0: goes on when the socket can be read (or written: *out) again, -1: failed */
+/* Returns 1 when done, -1 on failure, 0 to go on when the socket is readable (if *out: writable) again. */
 static int tls_shake(conn *c, int *out) {
   int k = SSL_do_handshake(c->ssl), why = k == 1 ? 0 : SSL_get_error(c->ssl, k);
   *out = why == SSL_ERROR_WANT_WRITE;
@@ -249,7 +249,7 @@ static void wr(conn *c, const char *p, u32 n) {
   if (c->wlen == c->woff) {
     c->wlen = c->woff = 0;
     ssize_t k = put_bytes(c, p, n);
-    if (k < 0) k = 0; /* an error shows up at the next read */
+    if (k < 0) k = 0; /* An error shows up at the next read. */
     p += k; n -= k;
   }
   if (n) {
@@ -351,12 +351,12 @@ static void start_req(conn *c) {
 }
 static void drop(conn *c) { tls_free(c); close(c->fd); c->fd = -1; c->state = ST_CLOSED; c->rlen = 0; free(c->rb); c->rb = 0; c->wlen = c->woff = 0; c->wantout = 0; }
 
-static void shake(conn *c) { /* TLS: on with the handshake, then the request */
+static void shake(conn *c) { /* TLS: continue the handshake, then send the request */
   int out, k = tls_shake(c, &out);
   if (k < 0) die("a TLS handshake failed");
   ep_mod(c, out); if (k) start_req(c);
 }
-static void begin(conn *c) { /* it is connected */
+static void begin(conn *c) { /* the connection is open */
   if (tls && c->role == R_SUB) { tls_new(c); c->state = ST_TLS; shake(c); } else start_req(c);
 }
 
@@ -408,14 +408,14 @@ static void data_frame(conn *c, const char *p, u32 n) {
     char *q = memmem(c->sb, c->slen, mark, 13); if (q) *q = '#';
   } else scan(c, p, n);
 }
-/* returns bytes consumed */
+/* Returns the bytes consumed. */
 static u32 ws_frames(conn *c, char *p, u32 n) {
   u32 o = 0;
   while (n - o >= 2) {
     u8 *f = (u8 *)p + o; u64 len = f[1] & 127; u32 h = 2; int fin = f[0] & 128, op = f[0] & 15;
     if (len == 126) { if (n - o < 4) break; len = f[2] << 8 | f[3]; h = 4; }
     else if (len == 127) { if (n - o < 10) break; len = 0; for (int i = 2; i < 10; i++) len = len << 8 | f[i]; h = 10; }
-    if (f[1] & 128) h += 4; /* a masked server frame: illegal, tolerated */
+    if (f[1] & 128) h += 4; /* A masked frame of a server is illegal and is tolerated. */
     if (len + h > BUFSZ) die("frame too long");
     if (n - o < h + len) break;
     char *d = p + o + h; o += h + len;
@@ -701,7 +701,7 @@ int main(int ac, char **av) {
   if (W) { target = W; pub_t0 = now_ns(); pub_k0 = 0; t_last_delivery = pub_t0; try_publish(); u64 w0 = now_ns();
     while (sent < W || delivered_all < (long)exp_total) { pump(20); u64 x = now_ns(); if (sent >= W && x - t_last_delivery > (u64)drain_ms * 1000000ull) { fprintf(stderr, "wsload: warmup: %ld of %lu delivered\n", delivered_all, exp_total); break; } if ((x - w0) / 1e9 > max_run) die("warmup timed out"); }
     for (u64 x = now_ns(); now_ns() - x < 300000000ull;) pump(20);
-    exp_total = delivered_all; /* what the warmup lost is not held against the window */ }
+    exp_total = delivered_all; /* Losses of the warm-up do not count against the window. */ }
   usage a = get_usage(0); sysuse s0 = get_sys(); u64 c0 = self_ns(), p0 = now_ns();
   if (M) {
     if (tell) fprintf(stderr, "wsload: publishing\n");

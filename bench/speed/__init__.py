@@ -1,1 +1,1 @@
-"""Cometify and its peers, measured by turns in one run."""
+"""The speed of Cometify and its peers: the same workloads for each server, by turns, in one run."""

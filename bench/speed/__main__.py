@@ -1,4 +1,4 @@
-"""Measure Cometify and its peers by turns: python -m bench.speed --bin .venv/bin [--quick] [--out DIR]; see README.md."""
+"""Measure Cometify and its peers: python -m bench.speed --bin .venv/bin [--quick] [--out DIR]. See bench/README.md."""
 
 import sys
 

@@ -1,11 +1,11 @@
-"""What a server needs for so many listeners: arithmetic on the medians of a run."""
+"""The needs of a server for a number of listeners: arithmetic on the medians of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.speed import figures
 from bench.speed.figures import Figure
-from bench.speed.report import line
+from bench.speed.report import table_row
 from bench.speed.servers.cometify import COMETIFY
 from bench.speed.summary import Result
 
@@ -16,10 +16,10 @@ _LISTENERS = (10_000, 1_000_000, 100_000_000)
 
 @dataclass(frozen=True)
 class Constant:
-    """A measured constant: what it is, the work and figure that it is the median of, and what it is multiplied by."""
+    """A measured constant: the median of a figure of a workload, times `scale`."""
 
     meaning: str
-    work: str
+    workload: str
     figure: Figure
     scale: float = 1.0
 
@@ -42,33 +42,37 @@ CONSTANTS = {
 
 
 def measured(results: Sequence[Result]) -> dict[str, float]:
-    """The constants that were measured, each in its figure's unit."""
+    """Return the constants that were measured, each in its figure's unit."""
     medians = {
-        (result.work.name, value.figure.path): value.median
+        (result.workload.name, value.figure.path): value.median
         for result in results
         if (row := result.row(COMETIFY.name))
         for value in row.values
     }
     return {
-        name: medians[constant.work, constant.figure.path] * constant.scale
+        name: medians[constant.workload, constant.figure.path] * constant.scale
         for name, constant in CONSTANTS.items()
-        if (constant.work, constant.figure.path) in medians
+        if (constant.workload, constant.figure.path) in medians
     }
 
 
 def constants_table(values: Mapping[str, float]) -> str:
-    """Each constant, its value and where it comes from."""
-    lines = [line(["constant", "value", "work"]), line(["---", "---:", "---"])]
+    """Return a table of the constants with their values and workloads."""
+    lines = [table_row(["constant", "value", "workload"]), table_row(["---", "---:", "---"])]
     for name, constant in CONSTANTS.items():
         figure = constant.figure
         shown = f"{values[name]:,.{figure.digits}f} {figure.unit}" if name in values else MISSING
-        lines.append(line([constant.meaning, shown, constant.work]))
+        lines.append(table_row([constant.meaning, shown, constant.workload]))
     return "\n".join(lines)
 
 
 @dataclass(frozen=True)
-class Use:
-    """How listeners behave. Seconds between two pushes to a listener, two heartbeats, two joins; listeners of a push."""
+class Demand:
+    """The demand of listeners.
+
+    `pushed_every`, `heartbeat` and `joins_every` are the seconds between two pushes to a listener, two heartbeats and two
+    joins. `fan_out` is the number of listeners of a push.
+    """
 
     listeners: int
     pushed_every: float = 10
@@ -78,12 +82,12 @@ class Use:
 
     @property
     def deliveries(self) -> float:
-        """Pushes and heartbeats that go out in a second."""
+        """Pushes and heartbeats that leave the server in a second."""
         return self.listeners / self.pushed_every + self.listeners / self.heartbeat
 
     @property
     def pushes(self) -> float:
-        """Pushes that come in in a second."""
+        """Pushes that reach the server in a second."""
         return self.listeners / self.pushed_every / self.fan_out
 
     @property
@@ -92,19 +96,19 @@ class Use:
         return self.listeners / self.joins_every
 
 
-def cores(use: Use, values: Mapping[str, float], delivery: str = "delivery") -> float:
-    """CPU in cores; `delivery`: the constant that a delivery costs. Raises KeyError where one was not measured."""
-    return _US * (use.deliveries * values[delivery] + use.pushes * values["push"] + use.joins * values["join"])
+def cores(demand: Demand, values: Mapping[str, float], delivery: str = "delivery") -> float:
+    """Return the CPU in cores. `delivery` names the constant of a delivery. Raises KeyError if a constant is missing."""
+    return _US * (demand.deliveries * values[delivery] + demand.pushes * values["push"] + demand.joins * values["join"])
 
 
-def gigabytes(use: Use, values: Mapping[str, float]) -> float:
-    """Memory of WebSockets, the kernel's included. Raises KeyError where it was not measured."""
-    return use.listeners * (values["websocket"] + values["kernel"]) / 1e6
+def gigabytes(demand: Demand, values: Mapping[str, float]) -> float:
+    """Return the memory of WebSockets, with the kernel's share. Raises KeyError if a constant is missing."""
+    return demand.listeners * (values["websocket"] + values["kernel"]) / 1e6
 
 
-def megabits(use: Use, size: int = 360) -> float:
-    """What goes through the network card in a second; `size`: bytes of a delivery with all headers, and of its ACK."""
-    return use.deliveries * size * 8 / 1e6
+def megabits(demand: Demand, size: int = 360) -> float:
+    """Return the traffic in Mbit/s. `size` is the bytes of a delivery and of its ACK, with all headers."""
+    return demand.deliveries * size * 8 / 1e6
 
 
 def _shown(value: float) -> str:
@@ -112,15 +116,15 @@ def _shown(value: float) -> str:
 
 
 def worked_table(values: Mapping[str, float]) -> str:
-    """The needs of 10 thousand, 1 million and 100 million listeners."""
+    """Return a table of the needs of ten thousand, one million and a hundred million listeners."""
     heads = ["listeners", "deliveries/s", "pushes/s", "joins/s", "cores", "cores with TLS", "memory, GB", "Mbit/s"]
-    lines = [line(heads), line(["---:"] * len(heads))]
-    for use in map(Use, _LISTENERS):
-        rates = [f"{rate:,.0f}" for rate in (use.listeners, use.deliveries, use.pushes, use.joins)]
+    lines = [table_row(heads), table_row(["---:"] * len(heads))]
+    for demand in map(Demand, _LISTENERS):
+        rates = [f"{rate:,.0f}" for rate in (demand.listeners, demand.deliveries, demand.pushes, demand.joins)]
         try:
-            needs = [cores(use, values), cores(use, values, "tls"), gigabytes(use, values)]
+            needs = [cores(demand, values), cores(demand, values, "tls"), gigabytes(demand, values)]
             shown = [_shown(need) for need in needs]
         except KeyError:
             shown = [MISSING] * 3
-        lines.append(line([*rates, *shown, _shown(megabits(use))]))
+        lines.append(table_row([*rates, *shown, _shown(megabits(demand))]))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The chart: one panel for each work, one bar for each server, written as SVG by hand."""
+"""The chart: one panel for each workload and one bar for each server, written as SVG by hand."""
 
 from textwrap import wrap
 from xml.sax.saxutils import escape
@@ -9,13 +9,16 @@ from bench.speed.servers.floor import FLOOR
 from bench.speed.summary import Result, Row
 
 COLUMNS = 2
-PANEL = 460  # width of a panel
-NAMES = 190  # width of the names in it
+PANEL = 460
+"""Width of a panel."""
+NAMES = 190
+"""Width of the names in a panel."""
 BAR = 16
 STEP = 21
 TITLE = 44
 LINE = 17
-LETTERS = 56  # of a line of a title
+LETTERS = 56
+"""Letters in a line of a title."""
 GAP = 26
 
 _STYLE = """\
@@ -50,19 +53,19 @@ def _bar(row: Row, most: float, x: float, y: float) -> list[str]:
 
 
 def _sorted(result: Result) -> list[Row]:
-    """The best first."""
+    """Return the rows with the best first."""
     rows = [row for row in result.rows if row.values]
-    return sorted(rows, key=lambda row: row.values[0].median, reverse=result.work.figures[0].more_is_better)
+    return sorted(rows, key=lambda row: row.values[0].median, reverse=result.workload.figures[0].more_is_better)
 
 
 def _title(result: Result) -> list[str]:
-    """The lines of a title."""
-    title = result.work.title
+    """Return the lines of a title."""
+    title = result.workload.title
     return wrap(title[:1].upper() + title[1:], LETTERS)
 
 
 def _panel(result: Result, x: float, y: float) -> list[str]:
-    figure = result.work.figures[0]
+    figure = result.workload.figures[0]
     better = "more" if figure.more_is_better else "less"
     lines = _title(result)
     drawn = [_text(x, y + 14 + number * LINE, line, "title") for number, line in enumerate(lines)]
@@ -80,7 +83,7 @@ def _height(result: Result) -> int:
 
 
 def svg(results: list[Result]) -> str:
-    """The panels, two in a line: the works that more than one server did."""
+    """Return the chart: two panels in a line, one for each workload that more than one server ran."""
     drawn: list[str] = []
     y = GAP
     shown = [result for result in results if len(_sorted(result)) > 1]

@@ -1,4 +1,4 @@
-"""The figures: where they stand in the generator's answer, and how they are shown."""
+"""The figures: their places in the generator's answer, their units and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. `path`: where it stands in an answer; `floor`: whether a ratio to the floor says anything."""
+    """A figure. `path` is its place in an answer. `floor` tells whether a ratio to the floor has a meaning."""
 
     path: str
     label: str
@@ -18,7 +18,7 @@ class Figure:
     floor: bool = True
 
     def of(self, answer: Mapping[str, Any]) -> float:
-        """The figure, in its unit."""
+        """Return the figure of an answer, in its unit."""
         value: Any = answer
         for key in self.path.split("."):
             value = value[key]
@@ -26,11 +26,11 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Growth(Figure):
-    """What the process has grown by between two moments, in bytes for each of what is counted at `path`.
+class MemoryGrowth(Figure):
+    """The growth of a process between two moments, in bytes for each of the things counted at `path`.
 
-    Resident pages, for those do not change with what others share. A share of the pages (PSS) would: any other process
-    that begins or ends with the same libraries moves it by megabytes.
+    It is the growth of the resident pages (RSS). The proportional share (PSS) would not do, because any other process with
+    the same libraries that begins or ends moves it by megabytes.
     """
 
     since: str = "rss0_kb"
@@ -41,8 +41,8 @@ class Growth(Figure):
 
 
 @dataclass(frozen=True)
-class Each(Figure):
-    """What stands at `path`, for each listener."""
+class PerListener(Figure):
+    """A figure divided by the number of listeners."""
 
     def of(self, answer: Mapping[str, Any]) -> float:
         return super().of(answer) / float(answer["n"])
@@ -55,12 +55,12 @@ DELIVERIES = Figure("deliveries_per_s", "deliveries", "k/s", 0.001, 0, more_is_b
 CPU_OF_PUSH = Figure("cpu_us_per_publish", "CPU per push", "µs")
 PUSHES = Figure("publishes_per_s", "pushes", "/s", digits=0, more_is_better=True)
 ANSWER_P99 = Figure("pub_lat_us.p99", "answer p99", "ms", 0.001, 2)
-LISTENER_BYTES = Growth("n", "memory per idle listener", "kB", 0.001, 2, floor=False)
+LISTENER_BYTES = MemoryGrowth("n", "memory per idle listener", "kB", 0.001, 2, floor=False)
 KERNEL_BYTES = Figure("kernel_bytes_per_conn", "in the kernel, both ends", "kB", 0.001, 1, floor=False)
 CPU_OF_JOIN = Figure("cpu_us_per_join", "CPU per join", "µs", digits=0)
 JOINS = Figure("connect_per_s", "joins", "/s", digits=0, more_is_better=True)
-REPLAYED = Each("join_bytes", "replayed to each", "kB", 0.001)
-PUSH_BYTES = Growth("published", "memory per push", "bytes", 1, 0, floor=False, since="rss1_kb", until="rss2_kb")
+REPLAYED = PerListener("join_bytes", "replayed to each", "kB", 0.001)
+PUSH_BYTES = MemoryGrowth("published", "memory per push", "bytes", 1, 0, floor=False, since="rss1_kb", until="rss2_kb")
 ANSWER_P99_MEANWHILE = Figure("meanwhile.pub_lat_us.p99", "answer p99 of a push meanwhile", "ms", 0.001, 1)
 DELIVERIES_MEANWHILE = Figure(
     "meanwhile.deliveries_per_s", "deliveries beside it", "k/s", 0.001, 0, more_is_better=True

@@ -1,4 +1,4 @@
-"""A run in words: the JSON with everything in it, and the Markdown tables."""
+"""A run as JSON with everything in it, and as Markdown tables."""
 
 import json
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from typing import Any
 from bench.speed.measurement import Measurement
 from bench.speed.servers import SERVERS
 from bench.speed.summary import TO_FLOOR, TO_NCHAN, TO_PLAIN, Result, Row, Summary
-from bench.speed.workloads import WORKS
+from bench.speed.workloads import WORKLOADS
 
 _MEDIANS = (
     "Medians of all rounds. x floor and x nchan are ratios to their medians in the same run.\n"
-    "x plain is the ratio to the same work without TLS. bench/README.md describes the works and how to read the figures."
+    "x plain is the ratio to the same workload without TLS.\n"
+    "bench/README.md describes the workloads and how to read the figures."
 )
 
 
 @dataclass(frozen=True)
 class Run:
-    """What was measured: the machine, the versions of the servers, how to install those that were left out."""
+    """A run: the machine, the versions of the servers, and by title how to install those that were left out."""
 
     machine: dict[str, str]
     servers: dict[str, str]
@@ -29,7 +30,7 @@ class Run:
     def results(self) -> list[Result]:
         summary = Summary(self.measurements)
         done = {one.work for one in self.measurements}
-        return [summary.result(work) for name, work in WORKS.items() if name in done]
+        return [summary.result(workload) for name, workload in WORKLOADS.items() if name in done]
 
 
 def _number(value: float, digits: int) -> str:
@@ -37,14 +38,14 @@ def _number(value: float, digits: int) -> str:
 
 
 def _heads_of_ratios(result: Result, number: int) -> list[str]:
-    """The ratios that the figure with this number has for any server."""
+    """Return the heads of the ratios that the figure with this number has for any server."""
     values = [row.values[number] for row in result.rows if row.values]
     return [head for head in (TO_FLOOR, TO_NCHAN, TO_PLAIN) if any(head in value.ratios for value in values)]
 
 
 def _heads(result: Result) -> list[str]:
     heads = []
-    for number, figure in enumerate(result.work.figures):
+    for number, figure in enumerate(result.workload.figures):
         heads.append(f"{figure.label}, {figure.unit}")
         heads += ["least to most"] if number == 0 else []
         heads += _heads_of_ratios(result, number)
@@ -61,24 +62,24 @@ def _cells(result: Result, row: Row) -> list[str]:
     return cells
 
 
-def line(cells: list[str]) -> str:
-    """A line of a table."""
+def table_row(cells: list[str]) -> str:
+    """Return one row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def _table(result: Result) -> list[str]:
     heads = ["server", *_heads(result), "remarks"]
-    lines = [line(heads), line(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
+    lines = [table_row(heads), table_row(["---"] + ["---:"] * (len(heads) - 2) + ["---"])]
     for row in result.rows:
         cells = _cells(result, row) or ["-"] * (len(heads) - 2)
-        lines.append(line([SERVERS[row.server].title, *cells, "; ".join(row.remarks)]))
+        lines.append(table_row([SERVERS[row.server].title, *cells, "; ".join(row.remarks)]))
     return lines
 
 
 def _section(result: Result) -> list[str]:
-    lines = [f"## {result.work.name}: {result.work.title}", "", *_table(result), ""]
+    lines = [f"## {result.workload.name}: {result.workload.title}", "", *_table(result), ""]
     if result.others is not None:
-        about = "interrupts and the time that a hypervisor took included"
+        about = "with interrupts and the time that a hypervisor took"
         lines += [f"Meanwhile everything else took {result.others:.0f} % of one core (median; {about}).", ""]
     return lines
 
@@ -93,13 +94,13 @@ def _brief(result: Result, server: str, number: int) -> str:
 
 
 def _overview(results: list[Result]) -> list[str]:
-    """The figures that matter most: a line for each of them, a column for each server."""
+    """Return the table of the most important figures: a row for each of them, a column for each server."""
     servers = [name for name in SERVERS if any(result.row(name) for result in results)]
-    lines = [line(["", *(SERVERS[name].title for name in servers)]), line(["---"] + ["---:"] * len(servers))]
+    lines = [table_row(["", *(SERVERS[name].title for name in servers)]), table_row(["---"] + ["---:"] * len(servers))]
     for result in results:
-        for number, figure in enumerate(result.work.figures[: result.work.overview]):
-            head = f"{result.work.name}: {figure.label}, {figure.unit}"
-            lines.append(line([head, *(_brief(result, name, number) for name in servers)]))
+        for number, figure in enumerate(result.workload.figures[: result.workload.overview]):
+            head = f"{result.workload.name}: {figure.label}, {figure.unit}"
+            lines.append(table_row([head, *(_brief(result, name, number) for name in servers)]))
     return lines
 
 
@@ -108,11 +109,11 @@ def _listed(facts: dict[str, str]) -> list[str]:
 
 
 def markdown(run: Run, results: list[Result], drawing: str) -> str:
-    """The whole report. `drawing`: the chart's file, beside it."""
+    """Return the whole report. `drawing` is the name of the chart's file beside it."""
     lines = [
         "# Benchmark",
         "",
-        f"![The first figure of each work, best first]({drawing})",
+        f"![The first figure of each workload, best first]({drawing})",
         "",
         *_listed(run.machine),
         "",
@@ -133,24 +134,24 @@ def _summarised(result: Result) -> dict[str, Any]:
         row.server: {"rounds": row.rounds, "remarks": row.remarks, "figures": [value.as_dict() for value in row.values]}
         for row in result.rows
     }
-    return {"title": result.work.title, "others_cpu_pct": result.others, "servers": rows}
+    return {"title": result.workload.title, "others_cpu_pct": result.others, "servers": rows}
 
 
 def as_json(run: Run, results: list[Result]) -> str:
-    """Everything: what is in the report, and each run's answer as the generator gave it."""
+    """Return everything: the contents of the report, and each answer of the generator."""
     whole = {
         "quick": run.quick,
         "machine": run.machine,
         "servers": run.servers,
         "not_installed": run.not_installed,
-        "summary": {result.work.name: _summarised(result) for result in results},
+        "summary": {result.workload.name: _summarised(result) for result in results},
         "measurements": [one.as_dict() for one in run.measurements],
     }
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
 def read(file: Path) -> Run:
-    """A run out of the JSON that was written of it. Raises SystemExit where there is none."""
+    """Read a run from its JSON. Raises SystemExit if the file is missing."""
     try:
         whole = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

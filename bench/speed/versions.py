@@ -1,4 +1,4 @@
-"""Which versions were measured, asked from what is installed."""
+"""The versions of the measured servers, asked from the installed packages."""
 
 import json
 import subprocess
@@ -9,37 +9,37 @@ _ASK_COMETIFY = "import cometify; print(cometify.__version__, cometify.__file__)
 
 
 def output(*command: str) -> str:
-    """What a program prints; nothing where it fails or does not exist."""
+    """Return the output of a program, or an empty string if it fails or does not exist."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603 - our own
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603 - commands are ours
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()
 
 
 def first_line(*command: str) -> str:
-    """What a program prints first."""
+    """Return the first line of a program's output."""
     return output(*command).partition("\n")[0]
 
 
 def of_debian(*packages: str) -> str:
-    """Debian's packages."""
+    """Return the versions of Debian packages."""
     return ", ".join(output("dpkg-query", "-W", *packages).replace("\t", " ").splitlines())
 
 
 def of_npm(modules: Path, package: str) -> str:
-    """One of npm's packages, and node."""
+    """Return the versions of an npm package and of node."""
     found = json.loads((modules / package / "package.json").read_text())
     return f"{package} {found['version']}, node {output('node', '--version')}"
 
 
 def of_python(python: Path, *packages: str) -> str:
-    """Packages as this Python finds them, and the Python."""
+    """Return the versions of packages that this Python finds, and of the Python."""
     return f"{output(str(python), '-c', _ASK, *packages)}, {output(str(python), '--version')}"
 
 
 def of_cometify(programs: Path) -> str:
-    """Cometify as twistd will find it: its version, the commit where it runs from a checkout, and what it stands on."""
+    """Return the version of Cometify that twistd will import, its commit if it is a checkout, Twisted and Autobahn."""
     python = programs / "python"
     version, _, file = output(str(python), "-c", _ASK_COMETIFY).partition(" ")
     commit = output("git", "-C", str(Path(file).parent), "describe", "--always", "--dirty") or "no checkout"

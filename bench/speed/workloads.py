@@ -1,4 +1,4 @@
-"""The works: what is done to each server, as arguments of the generator, and which figures are read from its answer."""
+"""The workloads: arguments of the load generator, and the figures that are read from its answer."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,15 @@ from bench.speed.servers.debian import KEPT
 from bench.speed.servers.server import Server
 
 QUICK = 5
-"""A quick run has so many times fewer listeners and pushes."""
+"""The factor by which a quick run has fewer listeners and pushes."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is published: so many texts of 100 bytes at a rate, or for some seconds as fast as the server allows.
+    """The pushes of a workload, with texts of 100 bytes.
 
-    `rate`: pushes a second; `in_flight`: so many pushes are at most on their way to the listeners.
+    They come at `rate` a second, or for `seconds` as fast as the server allows. `in_flight` is the most pushes that may be
+    on their way to the listeners.
     """
 
     pushes: int = 0
@@ -43,23 +44,23 @@ NOTHING = Load()
 
 
 def steadily(rate: int, seconds: int) -> Load:
-    """So many pushes a second."""
+    """Return a load of so many pushes a second."""
     return Load(pushes=rate * seconds, rate=rate, warmup=max(5, rate // 2))
 
 
 def saturating(in_flight: int, seconds: int = 3) -> Load:
-    """The next push as soon as fewer than this many are on their way."""
+    """Return a load that pushes as soon as fewer than this many pushes are on their way."""
     return Load(pushes=50_000, seconds=seconds, warmup=20, in_flight=in_flight)
 
 
 def back_to_back(connections: int) -> Load:
-    """The next push on a connection as soon as the one before is answered."""
+    """Return a load that pushes on each connection as soon as the last push is answered."""
     return Load(pushes=2_000_000, seconds=3, warmup=200, connections=connections)
 
 
 @dataclass(frozen=True)
-class Meanwhile:
-    """What a second generator does on another identifier, from before the measurement until after it."""
+class BackgroundLoad:
+    """The work of a second generator on another identifier, from before the measurement until after it."""
 
     listeners: int
     load: Load
@@ -70,46 +71,47 @@ class Meanwhile:
 
 
 @dataclass(frozen=True)
-class Work:
-    """A work: so many listeners, joined in one way, and what is published to them.
+class Workload:
+    """A workload: a number of listeners on one transport, and the pushes to them.
 
-    `answers`: it measures the answer to a publisher, and is not for servers that give none; `kept`: pushes published
-    before; `identifiers`: over how many the load is spread; `at_once`: handshakes at once; `plain`: the work whose first
-    figure this one's is a multiple of; `overview`: so many of its figures stand in the overview.
+    With `answers` it measures the answer to a publisher, and servers that give none have no part in it. `kept` pushes are
+    published before the listeners come. The load is spread over so many `identifiers`. `concurrency` is the number of
+    handshakes at once. `plain` names the workload that the first figure is compared with. The first `overview` figures
+    stand in the overview.
     """
 
     name: str
     title: str
-    way: str
+    transport: str
     listeners: int
     load: Load
     figures: tuple[Figure, ...]
     answers: bool = False
     kept: int = 0
     identifiers: int = 1
-    at_once: int = 128
-    meanwhile: Meanwhile | None = None
+    concurrency: int = 128
+    background: BackgroundLoad | None = None
     plain: str = ""
     overview: int = 1
 
-    def takes(self, server: Server) -> bool:
-        """Whether this server can do it."""
+    def runs_on(self, server: Server) -> bool:
+        """Whether a server can run this workload."""
         if self.answers and "--pub-ws" in server.publish:
             return False
-        if (self.meanwhile or self.identifiers > 1) and not server.several:
+        if (self.background or self.identifiers > 1) and not server.many_identifiers:
             return False
-        return self.way in server.listen
+        return self.transport in server.listen
 
     @property
     def identifier(self) -> str:
-        """The identifier, as a template of the generator."""
+        """The identifier as a template of the generator."""
         return "bench{ch}" if self.identifiers > 1 else "bench"
 
     def arguments(self, quick: bool) -> list[str]:
-        """Listeners and load."""
+        """Return the generator's arguments for listeners and load."""
         count = self.listeners and max(1, self.listeners // (QUICK if quick else 1))
         settle = "1500" if self.load is NOTHING else "300"
-        where = ["-n", str(count), "--channels", str(self.identifiers), "--concurrency", str(self.at_once)]
+        where = ["-n", str(count), "--channels", str(self.identifiers), "--concurrency", str(self.concurrency)]
         return [*where, "--settle", settle, *self.load.arguments(quick)]
 
 
@@ -120,48 +122,49 @@ _JOINING = (figures.LISTENER_BYTES, figures.CPU_OF_JOIN, figures.JOINS, figures.
 _REJOINING = (figures.CPU_OF_JOIN, figures.JOINS, figures.REPLAYED, figures.ANSWER_P99_MEANWHILE)
 
 _ALL = (
-    Work("fanout-1000", "1,000 WebSockets, 20 pushes/s", "websocket", 1000, steadily(20, 4), _DELIVERY),
-    Work("fanout-5000", "5,000 WebSockets, 5 pushes/s", "websocket", 5000, steadily(5, 5), _DELIVERY),
-    Work(
+    Workload("fanout-1000", "1,000 WebSockets, 20 pushes/s", "websocket", 1000, steadily(20, 4), _DELIVERY),
+    Workload("fanout-5000", "5,000 WebSockets, 5 pushes/s", "websocket", 5000, steadily(5, 5), _DELIVERY),
+    Workload(
         "tls-1000", "1,000 WebSockets over TLS, 20 pushes/s", "tls", 1000, steadily(20, 4), _DELIVERY,
         plain="fanout-1000",
     ),
-    Work("saturation-8", "1,000 WebSockets, 8 pushes in flight", "websocket", 1000, saturating(8), _SATURATION),
-    Work("saturation-64", "1,000 WebSockets, 64 pushes in flight", "websocket", 1000, saturating(64), _SATURATION),
-    Work(
+    Workload("saturation-8", "1,000 WebSockets, 8 pushes in flight", "websocket", 1000, saturating(8), _SATURATION),
+    Workload("saturation-64", "1,000 WebSockets, 64 pushes in flight", "websocket", 1000, saturating(64), _SATURATION),
+    Workload(
         "small-beside", "10 WebSockets, 50 pushes/s, beside 1,000 on another identifier with 8 pushes in flight",
         "websocket", 10, steadily(50, 4), (figures.P50, figures.P99, figures.DELIVERIES_MEANWHILE),
-        meanwhile=Meanwhile(1000, saturating(8, 60)),
+        background=BackgroundLoad(1000, saturating(8, 60)),
     ),
-    Work("publish-1", "publishing, one at a time", "websocket", 1, back_to_back(1), _PUBLISHING, answers=True),
-    Work("publish-16", "publishing over 16 connections", "websocket", 1, back_to_back(16), _PUBLISHING, answers=True),
-    Work(
+    Workload("publish-1", "publishing, one at a time", "websocket", 1, back_to_back(1), _PUBLISHING, answers=True),
+    Workload("publish-16", "publishing over 16 connections", "websocket", 1, back_to_back(16), _PUBLISHING, answers=True),
+    Workload(
         "poll-1000", "1,000 long polls, 10 pushes/s, the next request included", "poll", 1000, steadily(10, 5), _DELIVERY,
     ),
-    Work("stream-1000", "1,000 streams, 20 pushes/s", "stream", 1000, steadily(20, 4), _DELIVERY),
-    Work("events-1000", "1,000 event streams, 20 pushes/s", "events", 1000, steadily(20, 4), _DELIVERY),
-    Work("idle-10000", "10,000 WebSockets join and stay idle", "websocket", 10_000, NOTHING, _JOINING, overview=2),
-    Work("idle-stream-10000", "10,000 streams join and stay idle", "stream", 10_000, NOTHING, _JOINING),
-    Work("idle-events-10000", "10,000 event streams join and stay idle", "events", 10_000, NOTHING, _JOINING),
-    Work(
+    Workload("stream-1000", "1,000 streams, 20 pushes/s", "stream", 1000, steadily(20, 4), _DELIVERY),
+    Workload("events-1000", "1,000 event streams, 20 pushes/s", "events", 1000, steadily(20, 4), _DELIVERY),
+    Workload("idle-10000", "10,000 WebSockets join and stay idle", "websocket", 10_000, NOTHING, _JOINING, overview=2),
+    Workload("idle-stream-10000", "10,000 streams join and stay idle", "stream", 10_000, NOTHING, _JOINING),
+    Workload("idle-events-10000", "10,000 event streams join and stay idle", "events", 10_000, NOTHING, _JOINING),
+    Workload(
         "idle-poll-10000", "10,000 long polls wait", "poll", 10_000, NOTHING,
-        (figures.LISTENER_BYTES, figures.KERNEL_BYTES),  # the generator does not see when a poll waits
+        # No cost of joining: the generator does not see when a poll has begun to wait.
+        (figures.LISTENER_BYTES, figures.KERNEL_BYTES),
     ),
-    Work(
+    Workload(
         "rejoin-10000", f"10,000 WebSockets come back at once and are sent {KEPT} kept pushes each", "rejoin", 10_000,
-        NOTHING, _REJOINING, kept=KEPT, at_once=10_000, meanwhile=Meanwhile(0, steadily(50, 60)), overview=2,
+        NOTHING, _REJOINING, kept=KEPT, concurrency=10_000, background=BackgroundLoad(0, steadily(50, 60)), overview=2,
     ),
-    Work(
+    Workload(
         "kept-full", "20,000 pushes kept: 1,000 on each of 20 identifiers", "kept", 0, Load(pushes=20_000),
         (figures.PUSH_BYTES,), kept=KEPT, identifiers=20,
     ),
-    Work(
+    Workload(
         "kept-thin", "20,000 pushes kept: one on each of 20,000 identifiers", "kept", 0, Load(pushes=20_000),
         (figures.PUSH_BYTES,), kept=KEPT, identifiers=20_000,
     ),
-    Work(
+    Workload(
         "kept-over", "20,000 pushes to one identifier beyond the 1,000 that are kept", "kept", 0, Load(pushes=20_000),
         (figures.PUSH_BYTES,), kept=1000,
     ),
 )  # fmt: skip
-WORKS = {work.name: work for work in _ALL}
+WORKLOADS = {workload.name: workload for workload in _ALL}

@@ -1,1 +1,1 @@
-"""Nodes, Redis and networks die and come back; nothing acknowledged is lost, doubled or out of order. And who says so."""
+"""Faults of nodes, Redis, networks and clocks: nothing that was acknowledged is lost, doubled or out of order."""

@@ -1,7 +1,7 @@
 """A server that thousands have visited, in every way, is afterwards as small as before."""
 
 from bench.campaigns.soak.growth import growth
-from bench.campaigns.soak.soaked_server import soaked
+from bench.campaigns.soak.soaked_server import soaked_server
 from tests.conftest import PYTHONPATH, TWISTD, assert_clean
 
 VISITS = 1500
@@ -15,7 +15,7 @@ TRIES = 3
 
 
 def test_nothing_grows_while_listeners_and_pushes_come_and_go(tmp_path):
-    with soaked(tmp_path, TWISTD, 100, {"PYTHONPATH": PYTHONPATH}) as server:
+    with soaked_server(tmp_path, TWISTD, 100, {"PYTHONPATH": PYTHONPATH}) as server:
         server.work(VISITS)  # what is set up once
         samples = [cycle(server)]
         for _ in range(TRIES):
@@ -24,8 +24,8 @@ def test_nothing_grows_while_listeners_and_pushes_come_and_go(tmp_path):
             if grown.objects < OBJECTS and grown.rss < BYTES:
                 break
     assert_clean((tmp_path / "server.log").read_text())
-    assert grown.objects < OBJECTS, grown.told()
-    assert grown.rss < BYTES, grown.told()
+    assert grown.objects < OBJECTS, grown.summary()
+    assert grown.rss < BYTES, grown.summary()
 
 
 def cycle(server):

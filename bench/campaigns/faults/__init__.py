@@ -1,1 +1,1 @@
-"""Faults, one after the other, under publishers and listeners who write everything down; afterwards it is compared."""
+"""Faults under load: publishers and listeners write everything down, and afterwards it is compared."""

@@ -1,4 +1,4 @@
-"""The faults: what is done to a world while everybody pushes and listens, and undone again."""
+"""The catalogue of faults: each is inflicted on a cluster while publishers push and listeners listen, and is undone."""
 
 import asyncio
 import signal
@@ -6,195 +6,196 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bench.campaigns.faults.cluster import World
-from bench.rig.processes import NotReady, until
-from bench.rig.redis import Redis, RedisError, ask
+from bench.campaigns.faults.cluster import Cluster
+from bench.rig.processes import NotReady, wait_until
+from bench.rig.redis import Redis, RedisError, command
 
 HOUR = 3600
-MEANWHILE = 20
-"""Pushes that are acknowledged while something is as it should not be."""
+PUSHES_DURING = 20
+"""Pushes that are acknowledged while a fault lasts."""
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """How long what has a length lasts, in seconds: Redis frozen, Redis paused, a network cut."""
+class Durations:
+    """Seconds that Redis is frozen, that Redis is paused, and that a network is cut."""
 
     frozen: float = 10.0
     paused: float = 5.0
     cut: float = 30.0
 
 
-SHORT = Lengths(frozen=4.0, paused=2.0, cut=6.0)
+SHORT_DURATIONS = Durations(frozen=4.0, paused=2.0, cut=6.0)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`inflict` returns when it is undone, and nothing need be well again yet. `world`: the kind that it is inflicted on.
+    """A fault, and the kind of cluster that it is inflicted on (`cluster`).
 
-    `loses`: pushes may be lost to a listener, and a gap must tell each of them so.
+    `inflict` returns when the fault is undone; the cluster need not be well again by then. If the fault `loses` pushes,
+    a gap must tell each listener so.
     """
 
     name: str
-    world: str
-    inflict: Callable[[World, Lengths], Awaitable[None]]
+    cluster: str
+    inflict: Callable[[Cluster, Durations], Awaitable[None]]
     loses: bool = False
 
 
-def _node(world: World) -> int:
-    return world.chance.randrange(len(world.nodes))
-
-
-async def _end_node(world: World, how: signal.Signals) -> None:
-    node = world.nodes[_node(world)]
+async def _end_node(cluster: Cluster, how: signal.Signals) -> None:
+    node = cluster.rng.choice(cluster.nodes)
     await node.end(how)
-    await world.pushed(MEANWHILE)
+    await cluster.wait_for_pushes(PUSHES_DURING)
     await node.start()
 
 
-async def node_killed(world: World, _lengths: Lengths) -> None:
-    """A node dies without a word, and comes back where it was."""
-    await _end_node(world, signal.SIGKILL)
+async def node_killed(cluster: Cluster, _durations: Durations) -> None:
+    """Kill a node, and start it again on its ports."""
+    await _end_node(cluster, signal.SIGKILL)
 
 
-async def node_ended(world: World, _lengths: Lengths) -> None:
-    """A node drains, as when a new version is installed."""
-    await _end_node(world, signal.SIGTERM)
+async def node_ended(cluster: Cluster, _durations: Durations) -> None:
+    """Drain a node, as for a new version, and start it again on its ports."""
+    await _end_node(cluster, signal.SIGTERM)
 
 
-async def redis_killed(world: World, _lengths: Lengths) -> None:
-    """Redis dies, and comes back with what it had written."""
-    redis = world.redises[0]
-    await redis.has_written()
+async def redis_killed(cluster: Cluster, _durations: Durations) -> None:
+    """Kill Redis, and start it again with its append-only file."""
+    redis = cluster.redises[0]
+    await redis.wait_for_disk()
     await redis.end(signal.SIGKILL)
-    await _unready(world)
+    await _all_unready(cluster)
     await redis.start()
 
 
-async def redis_frozen(world: World, lengths: Lengths) -> None:
-    """Redis answers nothing for a while, and closes nothing: what it was sent is done when it thaws."""
-    redis = world.redises[0]
-    redis.send(signal.SIGSTOP)
+async def redis_frozen(cluster: Cluster, durations: Durations) -> None:
+    """Freeze Redis: it answers nothing and closes nothing, and runs all commands when it thaws."""
+    redis = cluster.redises[0]
+    redis.send_signal(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(lengths.frozen) as passed:
-            await _unready(world)
+        async with asyncio.timeout(durations.frozen) as frozen:
+            await _all_unready(cluster)
             await asyncio.Event().wait()
     except TimeoutError:
-        if not passed.expired():
+        if not frozen.expired():
             raise
     finally:
-        redis.send(signal.SIGCONT)
+        redis.send_signal(signal.SIGCONT)
 
 
-async def _unready(world: World) -> None:
-    """All nodes see that Redis is away: they are alive, and not ready."""
-    for node in world.nodes:
-        await until(node.unready, 10, f"{node.name} sees that Redis is away")
+async def _all_unready(cluster: Cluster) -> None:
+    """Wait until all nodes see that Redis is away: each must be alive and not ready. Raises NotReady."""
+    for node in cluster.nodes:
+        await wait_until(node.unready, 10, f"{node.name} sees that Redis is away")
         if await node.health("live") != 200:
             raise NotReady(f"{node.name} is alive, but its health says that it is not")
 
 
-def _clients_killed(kind: str) -> Callable[[World, Lengths], Awaitable[None]]:
-    async def clients_killed(world: World, _lengths: Lengths) -> None:
-        """Redis closes connections of the nodes', three times in a row."""
+def _clients_killed(kind: str) -> Callable[[Cluster, Durations], Awaitable[None]]:
+    async def clients_killed(cluster: Cluster, _durations: Durations) -> None:
+        """Let Redis close the nodes' connections of one type, three times in a row."""
         for _ in range(3):
-            await ask(world.redises[0].port, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-            await world.pushed(MEANWHILE // 2)
+            await command(cluster.redises[0].port, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            await cluster.wait_for_pushes(PUSHES_DURING // 2)
 
     return clients_killed
 
 
-async def redis_paused(world: World, lengths: Lengths) -> None:
-    """Redis takes commands and does nothing with them, but lives."""
-    milliseconds = int(lengths.paused * 1000)
-    await ask(world.redises[0].port, "CLIENT", "PAUSE", milliseconds, "ALL")
-    await asyncio.sleep(lengths.paused)
+async def redis_paused(cluster: Cluster, durations: Durations) -> None:
+    """Pause Redis: it accepts commands and runs none of them for a while."""
+    milliseconds = int(durations.paused * 1000)
+    await command(cluster.redises[0].port, "CLIENT", "PAUSE", milliseconds, "ALL")
+    await asyncio.sleep(durations.paused)
 
 
-async def scripts_flushed(world: World, _lengths: Lengths) -> None:
-    """Redis forgets the scripts that it was given."""
+async def scripts_flushed(cluster: Cluster, _durations: Durations) -> None:
+    """Let Redis forget its scripts, three times in a row."""
     for _ in range(3):
-        await ask(world.redises[0].port, "SCRIPT", "FLUSH")
-        await world.pushed(MEANWHILE // 2)
+        await command(cluster.redises[0].port, "SCRIPT", "FLUSH")
+        await cluster.wait_for_pushes(PUSHES_DURING // 2)
 
 
-async def everything_flushed(world: World, _lengths: Lengths) -> None:
-    """Redis forgets everything."""
-    await ask(world.redises[0].port, "FLUSHALL")
+async def everything_flushed(cluster: Cluster, _durations: Durations) -> None:
+    """Let Redis forget everything."""
+    await command(cluster.redises[0].port, "FLUSHALL")
 
 
-async def primary_killed(world: World, _lengths: Lengths) -> None:
-    """The primary dies, its replica is promoted, and the old primary comes back as a replica."""
-    old = await _primary(world)
+async def primary_killed(cluster: Cluster, _durations: Durations) -> None:
+    """Kill the primary, wait until its replica is promoted, and start the old primary again."""
+    old = await _primary(cluster)
     await old.end(signal.SIGKILL)
-    await _promoted(world, old)
+    await _promoted(cluster, old)
     await old.start()
-    await _primary(world)  # when the old one is a replica, or a second failover has made it the primary again
+    # The old primary becomes a replica, or a second failover makes it the primary again. Both are well.
+    await _primary(cluster)
 
 
-async def failover_asked(world: World, _lengths: Lengths) -> None:
-    """The replica is promoted while the primary lives."""
-    old = await _primary(world)
-    with suppress(RedisError):  # another Sentinel may be at it already
-        await world.sentinels[0].failover()
-    await _promoted(world, old)
-    await _primary(world)
+async def failover_asked(cluster: Cluster, _durations: Durations) -> None:
+    """Have the replica promoted while the primary lives."""
+    old = await _primary(cluster)
+    # Another Sentinel may have begun a failover already, and then this one refuses.
+    with suppress(RedisError):
+        await cluster.sentinels[0].failover()
+    await _promoted(cluster, old)
+    await _primary(cluster)
 
 
-async def _primary(world: World) -> Redis:
+async def _primary(cluster: Cluster) -> Redis:
+    """The primary that all Sentinels agree on. Raises NotReady."""
+
     async def agreed() -> bool:
-        """All Sentinels know each other and the same primary, its replica follows it, and no failover is going on."""
-        ports = {await sentinel.primary() for sentinel in world.sentinels}
-        replicas = [redis for redis in world.redises if redis.port not in ports]
-        calm = all([await sentinel.is_calm(len(world.sentinels)) for sentinel in world.sentinels])
+        """Whether all Sentinels know each other and one primary, its replica follows, and no failover is under way."""
+        ports = {await sentinel.primary() for sentinel in cluster.sentinels}
+        replicas = [redis for redis in cluster.redises if redis.port not in ports]
+        calm = all([await sentinel.is_calm(len(cluster.sentinels)) for sentinel in cluster.sentinels])
         return calm and len(ports) == 1 and all([await redis.follows() for redis in replicas])
 
-    await until(agreed, world.setting.settles, "Sentinels agree")
-    port = await world.sentinels[0].primary()
-    return next(redis for redis in world.redises if redis.port == port)
+    await wait_until(agreed, cluster.settings.settle_time, "Sentinels agree")
+    port = await cluster.sentinels[0].primary()
+    return next(redis for redis in cluster.redises if redis.port == port)
 
 
-async def _promoted(world: World, old: Redis) -> None:
+async def _promoted(cluster: Cluster, old: Redis) -> None:
     async def promoted() -> bool:
-        return await world.sentinels[0].primary() != old.port
+        return await cluster.sentinels[0].primary() != old.port
 
-    await until(promoted, world.setting.settles, "the replica is promoted")
+    await wait_until(promoted, cluster.settings.settle_time, "the replica is promoted")
 
 
-async def network_cut(world: World, lengths: Lengths) -> None:
-    """A node and Redis hear nothing of each other for a while; the other node goes on."""
-    assert world.network is not None
-    port = world.redises[0].port
-    await world.network.cut(port)
+async def network_cut(cluster: Cluster, durations: Durations) -> None:
+    """Cut a node off from Redis for a while. The other node goes on."""
+    assert cluster.network is not None
+    port = cluster.redises[0].port
+    await cluster.network.cut(port)
     try:
-        await asyncio.sleep(lengths.cut)
+        await asyncio.sleep(durations.cut)
     finally:
-        await world.network.mend(port)
+        await cluster.network.mend(port)
 
 
-async def clock_jumps(world: World, _lengths: Lengths) -> None:
-    """The clocks of nodes jump by an hour and back, one forward and one back."""
-    first, second = world.clocks[:2]
+async def clock_jumps(cluster: Cluster, _durations: Durations) -> None:
+    """Let the nodes' wall clocks jump by an hour and back, in opposite directions."""
+    first, second = cluster.clocks[:2]
     for one, other in ((HOUR, -HOUR), (-HOUR, HOUR), (0, 0)):
         first.set(one)
         second.set(other)
-        await world.pushed(MEANWHILE)
+        await cluster.wait_for_pushes(PUSHES_DURING)
 
 
-async def clocks_wrong(world: World, _lengths: Lengths) -> None:
-    """Clocks are eleven minutes wrong, which is more than is kept; nodes begin with them, and listeners come and go."""
-    for clock, offset, node in zip(world.clocks, (11 * 60, -11 * 60), world.nodes, strict=False):
+async def clocks_wrong(cluster: Cluster, _durations: Durations) -> None:
+    """Restart the nodes with clocks that are eleven minutes wrong, which is longer than pushes are kept."""
+    for clock, offset, node in zip(cluster.clocks, (11 * 60, -11 * 60), cluster.nodes, strict=False):
         clock.set(offset)
         await node.end()
         await node.start()
-        await world.pushed(MEANWHILE)
-    await world.pushed(2 * MEANWHILE)
+        await cluster.wait_for_pushes(PUSHES_DURING)
+    await cluster.wait_for_pushes(2 * PUSHES_DURING)
 
 
-async def uneven_refill(world: World, _lengths: Lengths) -> None:
-    """Subscriptions break under load, and rings of very different sizes are filled again at once."""
+async def uneven_refill(cluster: Cluster, _durations: Durations) -> None:
+    """Break the subscriptions under load, so that rings of very different sizes are filled again at once."""
     for _ in range(5):
-        await ask(world.redises[0].port, "CLIENT", "KILL", "TYPE", "pubsub")
-        await world.pushed(3 * MEANWHILE)
+        await command(cluster.redises[0].port, "CLIENT", "KILL", "TYPE", "pubsub")
+        await cluster.wait_for_pushes(3 * PUSHES_DURING)
 
 
 FAULTS = (
@@ -209,7 +210,7 @@ FAULTS = (
     Fault("FLUSHALL", "plain", everything_flushed, loses=True),
     Fault("Sentinel, primary killed", "sentinel", primary_killed),
     Fault("SENTINEL FAILOVER", "sentinel", failover_asked),
-    Fault("network cut", "apart", network_cut),
+    Fault("network cut", "isolated", network_cut),
     Fault("clock jumps an hour", "clocks", clock_jumps),
     Fault("clock 11 minutes wrong", "clocks", clocks_wrong),
     Fault("uneven refill", "uneven", uneven_refill),

@@ -1,12 +1,15 @@
-"""What publishers were promised and what a listener got are compared: the one place that says what is a fault.
+"""The checker: compares a listener's history with the pushes that publishers were promised.
 
-A listener gets every push that was acknowledged after it had joined, that it may see, once, at the position that the
-publisher was told, in the order of positions over all its identifiers, over all its connections. What it did not get must
-have been told by a gap at the place where it is missing.
+This module alone decides what counts as a violation. The rule: a listener receives every push that was acknowledged
+after it had joined and that it may see. It receives each one once, at the position that the publisher was told, in the
+order of positions over all its identifiers and all its connections. Each push that it did not receive must be covered by
+a gap that was told between the push before it and the push after it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from bench.rig.history import Gap, History, Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,57 +22,13 @@ class Acknowledged:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Got:
-    """A push as a listener got it."""
-
-    identifier: str
-    text: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A gap as a listener was told it."""
-
-    identifiers: tuple[str, ...]
-
-
-@dataclass
-class Diary:
-    """What one listener was told, in that order, whatever connection it came by.
-
-    `rights`: for each of its identifiers, whether it has the right to secret pushes; `begins`: for each the position after
-    which it has everything (none before it has joined); `high`: the highest position, heartbeats included, that it was
-    told before `entries`; `known`: the texts that it had before them; `remarks`: what was wrong with a frame by itself.
-    """
-
-    name: str
-    rights: Mapping[str, bool]
-    begins: dict[str, int] = field(default_factory=dict)
-    entries: list[Got | Gap | int] = field(default_factory=list)
-    high: int = 0
-    known: set[str] = field(default_factory=set)
-    remarks: list[str] = field(default_factory=list)
-
-    def untold(self) -> list[str]:
-        """The identifiers of which it was told no gap, in words; for when Redis forgets everything."""
-        told = {name for entry in self.entries if isinstance(entry, Gap) for name in entry.identifiers}
-        return [f"{self.name}: was told no gap in {name}" for name in self.rights if name not in told]
-
-    def turn_page(self) -> None:
-        """What there is has been compared."""
-        for entry in self.entries:
-            if isinstance(entry, Got):
-                self.known.add(entry.text)
-        self.high = _highest(self)
-        self.entries = []
-        self.remarks = []
-
-
 @dataclass
 class Findings:
-    """What is wrong, in words for whoever looks for the reason. `gaps` are no fault where pushes may be lost."""
+    """Violations, each in words for the person who looks for the reason.
+
+    `gaps` count as violations only where no push may be lost. `missed` pushes were covered by a gap. `received` is the
+    number of all pushes that came.
+    """
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -77,106 +36,96 @@ class Findings:
     other: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     missed: int = 0
-    got: int = 0
+    received: int = 0
 
     def add(self, other: "Findings") -> None:
-        """Have the other's too."""
+        """Add another's findings to these."""
         self.lost += other.lost
         self.doubled += other.doubled
         self.disordered += other.disordered
         self.other += other.other
         self.gaps += other.gaps
         self.missed += other.missed
-        self.got += other.got
+        self.received += other.received
 
-    def wrong(self, *, gaps_allowed: bool = False) -> list[str]:
-        """Everything that is a violation."""
+    def violations(self, *, gaps_allowed: bool = False) -> list[str]:
+        """All violations."""
         return [*self.lost, *self.doubled, *self.disordered, *self.other, *([] if gaps_allowed else self.gaps)]
 
 
-def compare(acknowledged: Iterable[Acknowledged], diary: Diary) -> Findings:
-    """What is wrong with a listener's diary, given all that was acknowledged since its page was turned."""
+def check(acknowledged: Iterable[Acknowledged], history: History) -> Findings:
+    """Check one listener's history against all pushes that were acknowledged since the last check."""
     promised = {push.text: push for push in acknowledged}
-    findings = Findings(other=[f"{diary.name}: {remark}" for remark in diary.remarks])
-    _compare_what_came(promised, diary, findings)
-    _compare_what_is_missing(promised.values(), diary, findings)
+    findings = Findings(other=[f"{history.name}: {remark}" for remark in history.remarks])
+    _check_entries(promised, history, findings)
+    _check_for_losses(promised.values(), history, findings)
     return findings
 
 
-def _highest(diary: Diary) -> int:
-    high = diary.high
-    for entry in diary.entries:
-        if isinstance(entry, Got):
-            high = max(high, entry.position)
-        elif isinstance(entry, int):
-            high = max(high, entry)
-    return high
-
-
-def _compare_what_came(promised: Mapping[str, Acknowledged], diary: Diary, findings: Findings) -> None:
-    high = diary.high
-    seen = set(diary.known)
-    for entry in diary.entries:
+def _check_entries(promised: Mapping[str, Acknowledged], history: History, findings: Findings) -> None:
+    highest = history.highest
+    seen = set(history.known_texts)
+    for entry in history.entries:
         if isinstance(entry, Gap):
-            findings.gaps.append(f"{diary.name}: a gap in {', '.join(entry.identifiers)} after {high}")
+            findings.gaps.append(f"{history.name}: a gap in {', '.join(entry.identifiers)} after {highest}")
         elif isinstance(entry, int):
-            if entry < high:
-                findings.disordered.append(f"{diary.name}: a heartbeat at {entry} after {high}")
-            high = max(high, entry)
+            if entry < highest:
+                findings.disordered.append(f"{history.name}: a heartbeat at {entry} after {highest}")
+            highest = max(highest, entry)
         else:
-            findings.got += 1
-            _compare_push(promised.get(entry.text), entry, diary, high, seen, findings)
-            high = max(high, entry.position)
+            findings.received += 1
+            _check_push(promised.get(entry.text), entry, history, highest, seen, findings)
+            highest = max(highest, entry.position)
 
 
-def _compare_push(
-    push: Acknowledged | None, got: Got, diary: Diary, high: int, seen: set[str], findings: Findings
+def _check_push(
+    push: Acknowledged | None, received: Received, history: History, highest: int, seen: set[str], findings: Findings
 ) -> None:
-    what = f"{diary.name}: {got.text} of {got.identifier} at {got.position}"
-    if got.text in seen:
+    what = f"{history.name}: {received.text} of {received.identifier} at {received.position}"
+    if received.text in seen:
         findings.doubled.append(f"{what} came again")
-    elif push is None or push.identifier != got.identifier or got.identifier not in diary.rights:
+    elif push is None or push.identifier != received.identifier or received.identifier not in history.rights:
         findings.other.append(f"{what} was never pushed to it")
-    elif push.secret and not diary.rights[got.identifier]:
+    elif push.secret and not history.rights[received.identifier]:
         findings.other.append(f"{what} is secret, and came without the right")
-    elif push.position != got.position:
+    elif push.position != received.position:
         findings.other.append(f"{what} was acknowledged at {push.position}")
-    if got.position <= high and got.text not in seen:
-        findings.disordered.append(f"{what} came after {high}")
-    seen.add(got.text)
+    if received.position <= highest and received.text not in seen:
+        findings.disordered.append(f"{what} came after {highest}")
+    seen.add(received.text)
 
 
-def _compare_what_is_missing(promised: Iterable[Acknowledged], diary: Diary, findings: Findings) -> None:
-    got = {entry.text for entry in diary.entries if isinstance(entry, Got)} | diary.known
-    told = {identifier: _told(diary.entries, identifier) for identifier in diary.rights}
+def _check_for_losses(promised: Iterable[Acknowledged], history: History, findings: Findings) -> None:
+    received = {entry.text for entry in history.entries if isinstance(entry, Received)} | history.known_texts
+    covered = {identifier: _covered_by_gaps(history.entries, identifier) for identifier in history.rights}
     for push in promised:
         name = push.identifier
-        if push.text in got or name not in diary.rights or (push.secret and not diary.rights[name]):
+        if push.text in received or name not in history.rights or (push.secret and not history.rights[name]):
             continue
-        if name not in diary.begins:
-            findings.lost.append(f"{diary.name}: never joined {name}, and so lost {push.text}")
-        elif push.position > diary.begins[name]:
-            if any(after < push.position < before for after, before in told[name]):
+        if name not in history.joined_at:
+            findings.lost.append(f"{history.name}: never joined {name}, and so lost {push.text}")
+        elif push.position > history.joined_at[name]:
+            if any(after < push.position < before for after, before in covered[name]):
                 findings.missed += 1
             else:
                 findings.lost.append(
-                    f"{diary.name}: lost {push.text} of {name} at {push.position}, and was told no gap"
+                    f"{history.name}: lost {push.text} of {name} at {push.position}, and was told no gap"
                 )
 
 
-def _told(entries: Sequence[Got | Gap | int], identifier: str) -> list[tuple[int, float]]:
-    """Where gaps were told of an identifier: between the positions of the push before and of the push after each."""
-    told: list[tuple[int, float]] = []
+def _covered_by_gaps(entries: Sequence[Received | Gap | int], identifier: str) -> list[tuple[int, float]]:
+    """The open intervals of positions that gaps cover: from the push before each gap to the push after it."""
+    covered: list[tuple[int, float]] = []
     last = 0
     open_since: int | None = None
     for entry in entries:
         if isinstance(entry, Gap) and identifier in entry.identifiers and open_since is None:
             open_since = last
-        elif isinstance(entry, Got) and entry.identifier == identifier:
+        elif isinstance(entry, Received) and entry.identifier == identifier:
             if open_since is not None:
-                told.append((open_since, entry.position))
+                covered.append((open_since, entry.position))
                 open_since = None
             last = entry.position
     if open_since is not None:
-        told.append((open_since, float("inf")))
-    return told
+        covered.append((open_since, float("inf")))
+    return covered

@@ -1,4 +1,4 @@
-"""A listener that is cut, by the fault or by itself, and comes again on any node, as often as it lives."""
+"""A listener that loses its connection, by the fault or by its own choice, and resumes on any node until it is cancelled."""
 
 import asyncio
 import random
@@ -6,69 +6,78 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from bench.rig import wire
-from bench.rig.client import Goodbye, Page, Refused
-from bench.rig.transports import WAYS
+from bench.rig.client import Client, ReconnectRequested, Refused
+from bench.rig.node import HostPort
+from bench.rig.transports import TRANSPORTS
 
-Place = tuple[str, int]
-"""Host and port of a node."""
-SILENCE = 8.0
-"""Seconds without a frame, heartbeats being one second apart: nothing that happens to Redis may silence a node."""
-STAYS = 5.0
-"""Seconds that a connection lasts, on average, before the listener itself cuts it."""
+SILENCE_LIMIT = 8.0
+"""Seconds without a frame that are a violation. Heartbeats are one second apart, and no fault of Redis may silence a node."""
+MEAN_CONNECTION_TIME = 5.0
+"""Seconds that a connection lasts on average before the listener cuts it."""
 
 
 class Listener:
-    """`way`: its transport; `places`: the nodes, any of which it comes to; `heard`: called after each frame."""
+    """One listener on one transport.
+
+    `nodes` are the addresses of which each connection takes one at random. `on_frame` is called after each frame.
+    """
 
     def __init__(
-        self, page: Page, way: str, places: Sequence[Place], chance: random.Random, heard: Callable[[], None]
+        self,
+        client: Client,
+        transport: str,
+        nodes: Sequence[HostPort],
+        rng: random.Random,
+        on_frame: Callable[[], None],
     ) -> None:
-        self.page = page
+        self.client = client
         self.connections = 0
         self.refused = 0
-        self._way = way
-        self._places = places
-        self._chance = chance
-        self._heard = heard
+        self._transport = transport
+        self._nodes = nodes
+        self._rng = rng
+        self._on_frame = on_frame
 
-    async def live(self) -> None:
-        """Listen until cancelled."""
+    async def listen(self) -> None:
+        """Listen, connection after connection, until cancelled."""
         while True:
-            wait = self._chance.uniform(0, 0.3)
+            wait = self._rng.uniform(0, 0.3)
             try:
-                async with asyncio.timeout(self._chance.expovariate(1 / STAYS)):
-                    await self._visit(self._chance.choice(self._places))
-                wait = 0.0 if self._way == "hop" else wait
-            except Goodbye as goodbye:
-                wait = goodbye.after
+                async with asyncio.timeout(self._rng.expovariate(1 / MEAN_CONNECTION_TIME)):
+                    await self._connect(self._rng.choice(self._nodes))
+                wait = 0.0 if self._transport == "hop" else wait
+            except ReconnectRequested as request:
+                wait = request.after
             except Refused as refused:
                 self.refused += 1
                 if not refused.retry:
-                    self.page.diary.remarks.append(f"sent away: {refused}")
-            except (OSError, EOFError):  # cut, by itself or by others
+                    self.client.history.remarks.append(f"sent away: {refused}")
+            except (OSError, EOFError):  # The fault or this listener cut the connection. TimeoutError is an OSError.
                 pass
             await asyncio.sleep(wait)
 
-    async def _visit(self, place: Place) -> None:
-        """One connection, to its end. Raises what ends it."""
-        async with asyncio.timeout(SILENCE):
-            streams = await asyncio.open_connection(*place, limit=1 << 20)
+    async def _connect(self, node: HostPort) -> None:
+        """Hold one connection until it ends. Raises the reason for its end."""
+        async with asyncio.timeout(SILENCE_LIMIT):
+            streams = await asyncio.open_connection(*node, limit=1 << 20)
         self.connections += 1
-        frames = WAYS[self._way](streams, self.page)
+        frames = TRANSPORTS[self._transport](streams, self.client)
         try:
             while True:
                 try:
-                    async with asyncio.timeout(SILENCE) as patience:
+                    async with asyncio.timeout(SILENCE_LIMIT) as limit:
                         frame = await anext(frames)
                 except TimeoutError:
-                    if patience.expired():
-                        self.page.diary.remarks.append(f"heard nothing for {SILENCE:.0f} s over {self._way}")
+                    # The listener's own cut raises TimeoutError here as well; only the limit's is a violation.
+                    if limit.expired():
+                        remark = f"heard nothing for {SILENCE_LIMIT:.0f} s over {self._transport}"
+                        self.client.history.remarks.append(remark)
                     raise
-                self.page.take(frame)
-                self._heard()
+                self.client.receive(frame)
+                self._on_frame()
         except StopAsyncIteration:
             pass
         finally:
-            wire.close(streams[1], abruptly=self._chance.random() < 0.5)
+            wire.close(streams[1], abruptly=self._rng.random() < 0.5)
             with suppress(RuntimeError):
                 await frames.aclose()  # type: ignore[attr-defined] # it is a generator

@@ -1,18 +1,18 @@
-"""A network of a node's own, joined to this one by a pair of interfaces, in which Redis can be cut off."""
+"""A network namespace for one node. A pair of interfaces joins it to the machine, and Redis can be cut off in it."""
 
 import asyncio
 import random
 
 from bench.rig.processes import NotReady
 
-_CHANCE = random.Random()
+_RNG = random.Random()
 
 
-class Network:
-    """A network namespace. `host`: the address inside it; `outside`: the address by which it sees this machine."""
+class NetworkNamespace:
+    """A network namespace. `host` is its own address, `outside` is the address at which it reaches the machine."""
 
     def __init__(self) -> None:
-        number = _CHANCE.randrange(1 << 14)
+        number = _RNG.randrange(1 << 14)
         net = f"10.213.{number >> 6}.{(number & 63) << 2}".rsplit(".", 1)
         self.name = f"cometify{number}"
         self.outside, self.host = (f"{net[0]}.{int(net[1]) + last}" for last in (1, 2))
@@ -20,7 +20,7 @@ class Network:
         self._links = f"cmf{number}a", f"cmf{number}b"
 
     async def make(self) -> None:
-        """Make it. Needs root. Raises NotReady with what is missing."""
+        """Make the namespace. Needs root. Raises NotReady with what is missing."""
         here, there = self._links
         await _run("ip", "netns", "add", self.name)
         await _run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", self.name)
@@ -31,7 +31,7 @@ class Network:
         await _run("ip", "-n", self.name, "link", "set", "lo", "up")
 
     async def cut(self, port: int) -> None:
-        """From now on nothing goes to this port of the machine outside, or comes from it; nobody is told."""
+        """Drop every packet to and from this port of the machine. Neither side is told."""
         await self._filter("-A", "OUTPUT", "--dport", port)
         await self._filter("-A", "INPUT", "--sport", port)
 
@@ -45,7 +45,7 @@ class Network:
         await _run(*self.prefix, "iptables", "-w", change, *rule)
 
     async def remove(self) -> None:
-        """Remove it; nothing may run in it any more."""
+        """Remove the namespace. No process may run in it any longer."""
         await _run("ip", "netns", "delete", self.name)
 
 
@@ -58,4 +58,4 @@ async def _run(*command: str) -> None:
         raise NotReady(f"{command[0]} is missing: on Debian, apt-get install iproute2 iptables") from None
     _, said = await process.communicate()
     if process.returncode:
-        raise NotReady(f"{' '.join(command)}: {said.decode().strip()} (networks are made by root only)")
+        raise NotReady(f"{' '.join(command)}: {said.decode().strip()} (only root can make networks)")

@@ -1,4 +1,4 @@
-"""Publishers who do not give up: each push is sent, to one node or the other, until it is answered 200."""
+"""Publishers that do not give up: each push is sent, to any of the nodes, until it is answered 200."""
 
 import asyncio
 import json
@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from bench.campaigns.faults.checker import Acknowledged
-from bench.campaigns.faults.listener import Place
 from bench.rig import wire
-from bench.speed.servers.cometify import KEY
+from bench.rig.account import KEY
+from bench.rig.node import HostPort
 
-PATIENCE = 10.0
+ANSWER_TIMEOUT = 10.0
 """Seconds that a publisher waits for an answer. The server promises one within two, whatever happens to Redis."""
 
 
 @dataclass
 class Ledger:
-    """What all publishers of a world did. `answers`: how often each status came; `slowest`: seconds to an answer."""
+    """The work of all publishers. `answers` counts statuses; `slowest` is the longest time to an answer in seconds."""
 
     acknowledged: list[Acknowledged] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
@@ -28,62 +28,64 @@ class Ledger:
     number: int = 0
 
     def next_text(self) -> str:
-        """Unique; no identifier ends as it begins, so that no signature fits two pushes."""
+        """Return a unique text.
+
+        It begins with `#`, with which no identifier ends. Otherwise one signature could fit two pushes, because
+        identifier and text are hashed without a separator.
+        """
         self.number += 1
         return f"#{self.number}"
 
     def count(self, answer: str) -> None:
-        """One more of this kind."""
+        """Count one answer of this kind."""
         self.answers[answer] = self.answers.get(answer, 0) + 1
 
 
 class Publisher:
-    """`pause`: seconds between two pushes, on average; `size`: bytes of a text, by identifier; `heard`: told of each 200."""
+    """One publisher with one connection at a time. `on_acknowledged` is called after each 200."""
 
     def __init__(
         self,
         ledger: Ledger,
-        places: Sequence[Place],
-        chance: random.Random,
-        heard: Callable[[], None],
+        nodes: Sequence[HostPort],
+        rng: random.Random,
+        on_acknowledged: Callable[[], None],
     ) -> None:
         self._ledger = ledger
-        self._places = places
-        self._chance = chance
-        self._heard = heard
+        self._nodes = nodes
+        self._rng = rng
+        self._on_acknowledged = on_acknowledged
         self._streams: wire.Streams | None = None
 
     async def publish(self, sizes: dict[str, int], pause: float, going_on: Callable[[], bool]) -> None:
-        """Push, as long as it goes on."""
+        """Push while `going_on()`. `sizes` has the bytes of a text by identifier; `pause` is the mean pause in seconds."""
         while going_on():
-            name = self._chance.choice(list(sizes))
-            await self.push(name, self._chance.random() < 0.3, sizes[name])
-            await asyncio.sleep(self._chance.uniform(0, 2 * pause))
+            name = self._rng.choice(list(sizes))
+            await self.push(name, self._rng.random() < 0.3, sizes[name])
+            await asyncio.sleep(self._rng.uniform(0, 2 * pause))
 
     async def push(self, name: str, secret: bool, size: int = 0) -> Acknowledged:
-        """One push, sent until it is acknowledged."""
+        """Send one push until it is acknowledged. The caller limits the time."""
         text = self._ledger.next_text()
         key = f"key-{text}"
         text += " " + "x" * size if size else ""
         request = _request(name, text, secret, key)
-        while True:
-            position = await self._try(request, text)
-            if position is not None:
-                break
-            self._leave()
-            await asyncio.sleep(self._chance.uniform(0.05, 0.3))
+        while (position := await self._try(request, text)) is None:
+            self.close()
+            await asyncio.sleep(self._rng.uniform(0.05, 0.3))
         push = Acknowledged(name, text, secret, position)
         self._ledger.acknowledged.append(push)
-        self._heard()
+        self._on_acknowledged()
         return push
 
     async def _try(self, request: bytes, text: str) -> int | None:
+        """Send the request once. Returns the push's position, or None if it must be sent again."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(ANSWER_TIMEOUT):
                 answer = await self._exchange(request)
         except TimeoutError:
-            self._ledger.remarks.append(f"no answer to {text[:20]} for {PATIENCE:.0f} s")
+            self._ledger.remarks.append(f"no answer to {text[:20]} for {ANSWER_TIMEOUT:.0f} s")
             return None
         except (OSError, EOFError):
             self._ledger.count("cut")
@@ -99,21 +101,18 @@ class Publisher:
         return None
 
     async def _exchange(self, request: bytes) -> wire.Answer:
-        if self._streams is None or self._chance.random() < 0.2:
-            self._leave()
-            self._streams = await asyncio.open_connection(*self._chance.choice(self._places))
+        if self._streams is None or self._rng.random() < 0.2:
+            self.close()
+            self._streams = await asyncio.open_connection(*self._rng.choice(self._nodes))
         reader, writer = self._streams
         writer.write(request)
         return await wire.read_answer(reader)
 
-    def _leave(self) -> None:
+    def close(self) -> None:
+        """Close the connection, if there is one."""
         if self._streams is not None:
             wire.close(self._streams[1])
             self._streams = None
-
-    def close(self) -> None:
-        """The last one was pushed."""
-        self._leave()
 
 
 def _request(name: str, text: str, secret: bool, key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Rounds: push and listen, inflict a fault, heal, and compare. What comes of it, by fault."""
+"""Rounds of the campaign: push and listen, inflict a fault, heal it, and check. One result for each fault."""
 
 import asyncio
 import time
@@ -7,21 +7,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.campaigns.faults.catalogue import FAULTS, Fault, Lengths
+from bench.campaigns.faults.catalogue import FAULTS, Durations, Fault
 from bench.campaigns.faults.checker import Findings
-from bench.campaigns.faults.cluster import NAMES, Setting, World
+from bench.campaigns.faults.cluster import NAMES, Cluster, ClusterSettings
 from bench.rig.processes import NotReady
 from bench.rig.redis import RedisError
 
-CALM = 20
-"""Pushes that are acknowledged before a fault, and after it."""
+PUSHES_AROUND = 20
+"""Pushes that are acknowledged before a fault, and again after it."""
 ANSWERS_WITHIN = 4.0
-"""Seconds to an answer of whatever kind: two by the engine's promise, and as many for a machine that is busy."""
+"""Seconds to an answer of any kind. The engine promises two; a busy machine is allowed two more."""
 
 
 @dataclass
-class Row:
-    """What came of a fault over all its rounds. `violations`: in words."""
+class FaultResult:
+    """The sums of all rounds of one fault. `violations` are in words."""
 
     fault: str
     rounds: int = 0
@@ -39,87 +39,91 @@ class Row:
     violations: list[str] = field(default_factory=list)
 
     def add(self, findings: Findings, fault: Fault) -> None:
-        """A round more."""
+        """Add the findings of one round."""
         self.losses += len(findings.lost)
         self.doubles += len(findings.doubled)
         self.disorders += len(findings.disordered)
         self.gaps += len(findings.gaps)
         self.other += len(findings.other)
-        self.deliveries += findings.got
-        self.violations += [f"round {self.rounds}: {what}" for what in findings.wrong(gaps_allowed=fault.loses)]
+        self.deliveries += findings.received
+        self.violations += [f"round {self.rounds}: {what}" for what in findings.violations(gaps_allowed=fault.loses)]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-async def play(world: World, fault: Fault, lengths: Lengths, row: Row) -> None:
-    """One round; the row is filled."""
+async def play_round(cluster: Cluster, fault: Fault, durations: Durations, result: FaultResult) -> None:
+    """Play one round and add it to the result. A fault that cannot be inflicted or healed is a violation."""
     began = time.monotonic()
-    ledger = world.ledger
+    ledger = cluster.ledger
     ledger.slowest = 0.0
     before = dict(ledger.answers)
-    connections = sum(one.connections for one in world.listeners)
+    connections = sum(one.connections for one in cluster.listeners)
     late = Findings()
-    row.rounds += 1
+    result.rounds += 1
     try:
-        world.publish()
-        await world.pushed(CALM)
-        await fault.inflict(world, lengths)
-        await world.healed()
-        await world.pushed(CALM)
+        cluster.start_publishing()
+        await cluster.wait_for_pushes(PUSHES_AROUND)
+        await fault.inflict(cluster, durations)
+        await cluster.wait_until_ready()
+        await cluster.wait_for_pushes(PUSHES_AROUND)
     except (NotReady, RedisError, OSError, EOFError, AssertionError) as reason:
         late.other.append(f"{fault.name}: {reason or type(reason).__name__}")
-    row.pushes += len(ledger.acknowledged) + len(NAMES)
-    findings = await world.settle(gaps_allowed=fault.loses)
+    result.pushes += len(ledger.acknowledged) + len(NAMES)
+    findings = await cluster.settle(gaps_allowed=fault.loses)
     findings.add(late)
     if ledger.slowest > ANSWERS_WITHIN:
         findings.other.append(f"an answer took {ledger.slowest:.1f} s")
-    row.add(findings, fault)
-    row.retries += sum(count - before.get(kind, 0) for kind, count in ledger.answers.items() if kind != "200")
-    row.connections += sum(one.connections for one in world.listeners) - connections
-    row.slowest_answer = max(row.slowest_answer, ledger.slowest)
-    row.seconds += time.monotonic() - began
+    result.add(findings, fault)
+    result.retries += sum(count - before.get(kind, 0) for kind, count in ledger.answers.items() if kind != "200")
+    result.connections += sum(one.connections for one in cluster.listeners) - connections
+    result.slowest_answer = max(result.slowest_answer, ledger.slowest)
+    result.seconds += time.monotonic() - began
 
 
-def setting_of(kind: str, twistd: list[str], environment: Mapping[str, str], **more: Any) -> Setting:
-    """The world that faults of a kind are inflicted on."""
+def settings_for(kind: str, twistd: list[str], environment: Mapping[str, str], **more: Any) -> ClusterSettings:
+    """The settings of a cluster for the faults of one kind."""
     special: dict[str, dict[str, Any]] = {
         "sentinel": {"sentinels": 3},
-        "apart": {"apart": True},
+        "isolated": {"isolated": True},
         "clocks": {"offsets": (0, 0)},
         "uneven": {
             "sizes": {NAMES[0]: 60_000, NAMES[1]: 0, NAMES[2]: 3_000},
             "pause": 0.02,
-            "account": {"buffer_bytes": 200_000_000},  # so that nothing is dropped before all have it
+            # The rings must drop no push before every listener has it, because a gap would be told rightly.
+            "account": {"buffer_bytes": 200_000_000},
         },
     }
-    return Setting(twistd, environment, **{**more, **special.get(kind, {})})
+    return ClusterSettings(twistd, environment, **{**more, **special.get(kind, {})})
 
 
-KINDS = tuple(dict.fromkeys(fault.world for fault in FAULTS))
+KINDS = tuple(dict.fromkeys(fault.cluster for fault in FAULTS))
 
 
-async def run(
+async def run_kind(
     kind: str,
-    setting: Setting,
+    settings: ClusterSettings,
     folder: Path,
     rounds: int,
-    lengths: Lengths,
-    told: Callable[[Row], None],
+    durations: Durations,
+    report: Callable[[FaultResult], None],
     chosen: Sequence[str] = (),
-) -> list[Row]:
-    """All rounds of the faults of one kind of world, by turns; `told` of the row after each. Raises NotReady at once."""
-    faults = [fault for fault in FAULTS if fault.world == kind and (not chosen or fault.name in chosen)]
-    rows = [Row(fault.name) for fault in faults]
+) -> list[FaultResult]:
+    """Play all rounds of the faults of one kind, by turns, on one cluster.
+
+    `report` is called after each round. Raises NotReady if the cluster cannot be started.
+    """
+    faults = [fault for fault in FAULTS if fault.cluster == kind and (not chosen or fault.name in chosen)]
+    results = [FaultResult(fault.name) for fault in faults]
     if not faults:
         return []
-    async with World(setting, folder, f"{kind} {rounds}") as world:
+    async with Cluster(settings, folder, f"{kind} {rounds}") as cluster:
         for _ in range(rounds):
-            for fault, row in zip(faults, rows, strict=True):
-                await play(world, fault, lengths, row)
-                told(row)
-    rows[-1].violations += world.complaints()
-    return rows
+            for fault, result in zip(faults, results, strict=True):
+                await play_round(cluster, fault, durations, result)
+                report(result)
+    results[-1].violations += cluster.log_problems()
+    return results
 
 
 async def run_all(
@@ -127,20 +131,20 @@ async def run_all(
     environment: Mapping[str, str],
     folder: Path,
     rounds: int,
-    lengths: Lengths,
-    told: Callable[[Row], None],
+    durations: Durations,
+    report: Callable[[FaultResult], None],
     chosen: Sequence[str] = (),
     **more: Any,
-) -> list[Row]:
-    """All kinds of worlds at once. What could not even be begun is a row with a violation."""
+) -> list[FaultResult]:
+    """Run the clusters of all kinds at once. A cluster that cannot be started gives a result with a violation."""
 
-    async def one(kind: str) -> list[Row]:
+    async def run_one(kind: str) -> list[FaultResult]:
         place = folder / kind
         place.mkdir()
-        setting = setting_of(kind, twistd, environment, **more)
+        settings = settings_for(kind, twistd, environment, **more)
         try:
-            return await run(kind, setting, place, rounds, lengths, told, chosen)
+            return await run_kind(kind, settings, place, rounds, durations, report, chosen)
         except (NotReady, AssertionError) as reason:
-            return [Row(kind, violations=[str(reason)])]
+            return [FaultResult(kind, violations=[str(reason)])]
 
-    return [row for rows in await asyncio.gather(*map(one, KINDS)) for row in rows]
+    return [result for results in await asyncio.gather(*map(run_one, KINDS)) for result in results]

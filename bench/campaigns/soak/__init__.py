@@ -1,1 +1,1 @@
-"""The soak: a server under listeners and publishers that come and go in every way, and whether anything grows."""
+"""The soak: a server under listeners and publishers that come and go in every way, to see that nothing grows."""

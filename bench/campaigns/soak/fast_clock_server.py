@@ -1,7 +1,8 @@
-"""Cometify for the soak, run by twistd: its engine's clock is hurried, and it counts its objects when it is asked to.
+"""Cometify for the soak, run by twistd: the engine's clock is sped up, and SIGUSR1 takes a sample.
 
-The world is changed, not the server: the engine is given a clock, as always, by which ten minutes and a day pass sooner.
-Environment: SOAK_CONFIG, SOAK_HURRY (engine's seconds in one), SOAK_SAMPLES (the file that a line is added to at SIGUSR1).
+The world is changed and not the server. The engine is given a clock, as always, and this one makes ten minutes and a day
+pass sooner. Environment: SOAK_CONFIG is the configuration, SOAK_SPEEDUP the engine's seconds in one second, and
+SOAK_SAMPLES the file that samples are appended to.
 """
 
 import gc
@@ -22,25 +23,26 @@ from cometify.engine.clock import engine_clock
 from cometify.runtime.gc_pauses import keep_pauses_short
 
 SHOWN = 30
-"""The most numerous types, of which the numbers are written down."""
+"""The number of types in a sample, the most frequent first."""
 
 
-def hurried(times: int) -> Callable[[], int]:
-    """The engine clock from now on, so many times faster. Microseconds."""
+def sped_up_clock(times: int) -> Callable[[], int]:
+    """Return an engine clock in microseconds that starts now and is so many times faster."""
     clock = engine_clock()
     began = clock()
     return lambda: began + (clock() - began) * times
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now."""
+    """The bytes of memory that this process has now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def sample(file: Path) -> None:
-    """Count, and add a line."""
+def take_sample(file: Path) -> None:
+    """Count all objects, and append a line to the file."""
     gc.collect()
-    gc.unfreeze()  # what was put aside is counted, and what has died there too
+    # Objects that were frozen must be counted as well, and those that have died since must be found.
+    gc.unfreeze()
     objects = gc.get_objects()
     types = Counter(type(one).__qualname__ for one in objects)
     counted = {"objects": len(objects), "rss": resident(), "types": dict(types.most_common(SHOWN))}
@@ -48,19 +50,19 @@ def sample(file: Path) -> None:
         samples.write(json.dumps(counted) + "\n")
 
 
-def _sample_when_asked(loop: Any, file: Path) -> None:
+def _take_samples_on_signal(loop: Any, file: Path) -> None:
     def install() -> None:
-        signal.signal(signal.SIGUSR1, lambda *_: loop.callFromThread(sample, file))
+        signal.signal(signal.SIGUSR1, lambda *_: loop.callFromThread(take_sample, file))
 
     loop.callWhenRunning(install)
 
 
 def _server() -> MultiService:
     settings = load(os.environ["SOAK_CONFIG"], {})
-    return build(settings, reactor, hurried(int(os.environ["SOAK_HURRY"])))
+    return build(settings, reactor, sped_up_clock(int(os.environ["SOAK_SPEEDUP"])))
 
 
 reactor.callWhenRunning(keep_pauses_short, reactor)
 application = Application("cometify")
 _server().setServiceParent(application)
-_sample_when_asked(reactor, Path(os.environ["SOAK_SAMPLES"]))
+_take_samples_on_signal(reactor, Path(os.environ["SOAK_SAMPLES"]))

@@ -1,4 +1,4 @@
-"""Whether a server has grown: what it has at rest after each cycle of the same work."""
+"""Growth of a server: samples of it at rest, each after a cycle of the same load, compared with each other."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -6,7 +6,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Sample:
-    """A server at rest: bytes of resident memory, Python objects, and how many of the most numerous types."""
+    """A server at rest: bytes of resident memory, Python objects, and the numbers of the most frequent types."""
 
     rss: int
     objects: int
@@ -15,21 +15,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Growth:
-    """The medians of the second half of the samples above those of the first."""
+    """The medians of the second half of the samples, minus those of the first half."""
 
     rss: float
     objects: float
     types: dict[str, float]
 
-    def told(self) -> str:
-        """In a line."""
+    def summary(self) -> str:
+        """The growth in one line."""
         most = sorted(self.types.items(), key=lambda item: -item[1])[:5]
         named = ", ".join(f"{name} {count:+,.0f}" for name, count in most if count > 0)
         return f"{self.rss / 1e6:+.2f} MB, {self.objects:+,.0f} objects" + (f" ({named})" if named else "")
 
 
 def growth(samples: list[Sample]) -> Growth:
-    """From the first half of the samples to the second. What a first cycle sets up once is to be left out of them."""
+    """Compare the two halves of the samples. Leave out cycles in which the server sets up things once."""
     half = len(samples) // 2
     before, after = samples[:half], samples[-half:]
     types = {name for sample in after for name in sample.types}

@@ -1,4 +1,7 @@
-"""Cycles of work and rest for a server whose ten minutes pass sooner, with a sample of it after each."""
+"""A server under soak: cycles of load and rest, with a sample of the server after each.
+
+Its engine's clock is sped up, so that ten minutes pass within a second.
+"""
 
 import asyncio
 import json
@@ -12,16 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.campaigns.soak.growth import Sample
-from bench.campaigns.soak.traffic import Visitors
+from bench.campaigns.soak.traffic import Traffic
+from bench.rig.account import KEY, SECRET
 from bench.rig.ports import free_port
-from bench.rig.server_process import running
-from bench.speed.servers.cometify import KEY, SECRET
+from bench.rig.server_process import running_server
 
-HURRY = 600
-"""The engine's seconds in one: what is kept for ten minutes is kept for one second, floors that last a day 144."""
+SPEEDUP = 600
+"""Seconds of the engine in one second. Pushes kept for ten minutes go after one second, floors kept for a day after 144."""
 REST = 11.0
-"""Seconds until a server has forgotten what it may: connections that are closing have ten, and it looks every five."""
-_HURRIED = Path(__file__).with_name("fast_clock_server.py")
+"""Seconds of rest after which a server has forgotten all that it may. A connection that closes has ten seconds, and the
+engine looks for expired entries every five.
+"""
+_SERVER_SCRIPT = Path(__file__).with_name("fast_clock_server.py")
 _CONFIG = """\
 http = ["tcp:{port}:interface=127.0.0.1"]
 websocket = []
@@ -39,44 +44,46 @@ keep_bytes = 2000000
 
 
 @dataclass(frozen=True)
-class Soaked:
-    """A server that runs, and those who visit it."""
+class SoakedServer:
+    """A running server and its traffic. `samples` is the file that the server appends its samples to."""
 
     pid: int
-    visitors: Visitors
+    traffic: Traffic
     samples: Path
 
-    def work(self, visits: int) -> None:
-        """So many visits."""
-        self.visitors.done.clear()
-        asyncio.run(self.visitors.busy(visits))
+    def load(self, connections: int) -> None:
+        """Load the server with so many connections of listeners."""
+        self.traffic.counts.clear()
+        asyncio.run(self.traffic.run(connections))
 
-    def cycle(self, visits: int) -> tuple[Sample, Counter[str]]:
-        """So many visits, and rest. Returns what the server then has, and what was done."""
-        self.work(visits)
+    def run_cycle(self, connections: int) -> tuple[Sample, Counter[str]]:
+        """Load the server and let it rest. Returns a sample of it at rest, and the counts of its traffic."""
+        self.load(connections)
         time.sleep(REST)
-        asyncio.run(self.visitors.push_once())
-        return self._sample(), self.visitors.done.copy()
+        asyncio.run(self.traffic.push_once())
+        return self._take_sample(), self.traffic.counts.copy()
 
-    def _sample(self) -> Sample:
+    def _take_sample(self) -> Sample:
         before = self.samples.read_text().count("\n")
         os.kill(self.pid, signal.SIGUSR1)
         until = time.monotonic() + 10
         while self.samples.read_text().count("\n") == before:
             if time.monotonic() > until:
-                raise TimeoutError("the server does not answer")
+                raise TimeoutError("the server took no sample within ten seconds")
             time.sleep(0.02)
         return Sample(**json.loads(self.samples.read_text().splitlines()[-1]))
 
 
 @contextmanager
-def soaked(folder: Path, twistd: list[str], names: int, environment: dict[str, str] | None = None) -> Iterator[Soaked]:
-    """A server in this folder, where server.log is then. `names`: how many identifiers its visitors know."""
+def soaked_server(
+    folder: Path, twistd: list[str], identifiers: int, environment: dict[str, str] | None = None
+) -> Iterator[SoakedServer]:
+    """Run a server during the block. Its log is `server.log` in the folder; its traffic knows so many identifiers."""
     port = free_port()
     config, samples = folder / "cometify.toml", folder / "samples"
     config.write_text(_CONFIG.format(port=port, key=KEY, secret=SECRET))
     samples.touch()
-    set_up = {"SOAK_CONFIG": str(config), "SOAK_HURRY": str(HURRY), "SOAK_SAMPLES": str(samples)}
-    command = [*twistd, "-n", "--pidfile=", "-y", str(_HURRIED)]
-    with running(command, set_up | (environment or {}), folder, (port,)) as pid:
-        yield Soaked(pid, Visitors(port, seed=1, names=names), samples)
+    variables = {"SOAK_CONFIG": str(config), "SOAK_SPEEDUP": str(SPEEDUP), "SOAK_SAMPLES": str(samples)}
+    command = [*twistd, "-n", "--pidfile=", "-y", str(_SERVER_SCRIPT)]
+    with running_server(command, variables | (environment or {}), folder, (port,)) as pid:
+        yield SoakedServer(pid, Traffic(port, seed=1, identifiers=identifiers), samples)

@@ -1,4 +1,4 @@
-"""Those who come and go: listeners on all transports and publishers, well behaved and not."""
+"""Traffic of the soak: listeners on all transports and publishers that come and go, well behaved and badly behaved."""
 
 import asyncio
 import json
@@ -10,44 +10,45 @@ from contextlib import suppress
 from urllib.parse import urlencode
 
 from bench.rig import wire
-from bench.speed.servers.cometify import KEY
+from bench.rig.account import KEY
 
 _SIZES = (0, *[100] * 15, 1_000, 1_000, 3_000, 20_000)
+"""Bytes that are added to a text, one chosen at random."""
 
 
-class Visitors:
-    """A crowd that is a little different each second. `names`: how many identifiers it knows; `done` counts what it did."""
+class Traffic:
+    """Random traffic on one server. `identifiers` is how many it knows; `counts` counts everything that it did."""
 
-    def __init__(self, port: int, seed: int, names: int) -> None:
-        self.done: Counter[str] = Counter()
+    def __init__(self, port: int, seed: int, identifiers: int) -> None:
+        self.counts: Counter[str] = Counter()
         self._port = port
         self._random = random.Random(seed)
-        self._names = [f"visited{number}" for number in range(names)]
+        self._names = [f"visited{number}" for number in range(identifiers)]
         self._left = 0
         self._ids = [f"visitor{number:09}" for number in range(50)]
 
-    async def busy(self, visits: int, listeners: int = 100, publishers: int = 4) -> None:
-        """Come and go: so many connections of listeners, some at once, while others publish."""
-        self._left = visits
+    async def run(self, connections: int, listeners: int = 100, publishers: int = 4) -> None:
+        """Open so many connections of listeners, `listeners` at a time, while `publishers` push."""
+        self._left = connections
         async with asyncio.TaskGroup() as group:
             for _ in range(listeners):
-                group.create_task(self._again(self._listen))
+                group.create_task(self._repeat(self._listen))
             for _ in range(publishers):
-                group.create_task(self._again(self._publish))
+                group.create_task(self._repeat(self._publish))
 
     async def push_once(self) -> None:
-        """One push, with which the engine forgets the signatures that are too old."""
+        """Push once, because the engine forgets expired signatures when a push comes."""
         reader, writer = await self._open()
         writer.write(self._push())
         await reader.readuntil(b"\r\n\r\n")
         writer.close()
 
-    async def _again(self, visit: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, connect: Callable[[], Awaitable[None]]) -> None:
         while self._left > 0:
             try:
-                await visit()
+                await connect()
             except (OSError, asyncio.IncompleteReadError):
-                self.done["cut off"] += 1
+                self.counts["cut off"] += 1
 
     async def _open(self) -> wire.Streams:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 16)
@@ -69,38 +70,45 @@ class Visitors:
         return urlencode(fields, safe=":,")
 
     async def _listen(self) -> None:
-        """One connection of a listener, which ends in one of many ways."""
+        """Hold one connection of a listener, and end it in one of many ways."""
         self._left -= 1
-        way = self._random.choice(("websocket", "stream", "events", "poll"))
+        transport = self._random.choice(("websocket", "stream", "events", "poll"))
         reader, writer = await self._open()
         try:
-            headers = wire.UPGRADE if way == "websocket" else {}
-            writer.write(wire.request("GET", f"/{KEY}/{way}?{self._query()}", headers))
-            self.done[way] += 1
+            headers = wire.UPGRADE if transport == "websocket" else {}
+            writer.write(wire.request("GET", f"/{KEY}/{transport}?{self._query()}", headers))
+            self.counts[transport] += 1
+            # Some listeners leave before they are answered.
             if self._random.random() < 0.05:
-                return  # it goes before it is answered
-            await self._stay(way, reader, writer, self._random.uniform(0.01, 0.3))
+                return
+            await self._read_for(transport, reader, writer, self._random.uniform(0.01, 0.3))
         finally:
             wire.close(writer, abruptly=self._random.random() < 0.3)
 
-    async def _stay(self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-        """So many seconds from the first byte on, so that a busy server is visited less often and not in vain."""
+    async def _read_for(
+        self, transport: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float
+    ) -> None:
+        """Read for so many seconds from the first byte on.
+
+        The time begins with the first byte so that a busy server gets fewer connections, and no connection in vain.
+        """
         if await reader.read(1):
-            self.done["answered"] += 1
+            self.counts["answered"] += 1
+        # Some listeners stall: they read nothing of what comes.
         if self._random.random() < 0.1:
-            await asyncio.sleep(seconds)  # it stalls: what comes is not read
+            await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while data := await reader.read(1 << 16):
-                    self.done["deliveries"] += data.count(b'"type":"push"')
-                    if way == "websocket" and self._random.random() < 0.1:
-                        self._say(writer)
-        if way == "websocket" and self._random.random() < 0.5:
+                    self.counts["deliveries"] += data.count(b'"type":"push"')
+                    if transport == "websocket" and self._random.random() < 0.1:
+                        self._send_message(writer)
+        if transport == "websocket" and self._random.random() < 0.5:
             writer.write(wire.frame(struct.pack("!H", 1000), wire.CLOSE))
 
-    def _say(self, writer: asyncio.StreamWriter) -> None:
-        """What a listener says meanwhile: another listen, a ping, or what is none of the protocol."""
+    def _send_message(self, writer: asyncio.StreamWriter) -> None:
+        """Send one of three messages: another `listen`, a ping, or a text that is no JSON."""
         groups = [{"identifiers": [self._random.choice(self._names)]}]
         listen = json.dumps({"type": "listen", "groups": groups}).encode()
         writer.write(
@@ -125,7 +133,7 @@ class Visitors:
         return wire.request("POST", f"/{KEY}/push/{name}", headers, urlencode(fields).encode())
 
     async def _publish(self) -> None:
-        """One connection of a publisher: some pushes, and the last without waiting for the answer."""
+        """Hold one connection of a publisher: some pushes, and a last one whose answer it does not wait for."""
         reader, writer = await self._open()
         try:
             for _ in range(self._random.randint(1, 30)):
@@ -133,7 +141,7 @@ class Visitors:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
                 await reader.readexactly(int(length))
-                self.done["pushes" if head.startswith(b"HTTP/1.1 200") else "refused"] += 1
+                self.counts["pushes" if head.startswith(b"HTTP/1.1 200") else "refused"] += 1
             writer.write(self._push())
             await asyncio.sleep(0.01)
         finally:

@@ -1,1 +1,1 @@
-"""Small servers around other people's libraries, each as its documentation shows it."""
+"""Small servers around libraries of others, each as its documentation shows it."""

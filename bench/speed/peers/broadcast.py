@@ -1,7 +1,7 @@
-"""websockets as it comes, with its broadcast(): python broadcast.py PORT PUBLISH_PORT.
+"""The websockets library as it comes, with its broadcast(): python broadcast.py PORT PUBLISH_PORT.
 
-A POST to PUBLISH_PORT sends its body to every listener. The library itself does not read bodies of requests, so the
-publisher's side is the least that understands a POST.
+A POST to PUBLISH_PORT sends its body to every listener. The library does not read bodies of requests; therefore the
+publisher's side is the least code that understands a POST.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ listeners: set[ServerConnection] = set()
 
 
 async def listen(listener: ServerConnection) -> None:
-    """One listener, until it goes."""
+    """Hold one listener until it goes."""
     listeners.add(listener)
     try:
         await listener.wait_closed()
@@ -22,7 +22,7 @@ async def listen(listener: ServerConnection) -> None:
 
 
 async def publish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One publisher's connection."""
+    """Serve one publisher's connection."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()

@@ -24,7 +24,7 @@ class Listener(WebSocketServerProtocol):
 
 
 class Publish(Resource):
-    """What is posted here goes to all."""
+    """Send the body of each POST to all listeners."""
 
     isLeaf = True
 

@@ -1,4 +1,4 @@
-"""The servers that are measured, by name, in the order in which they are shown."""
+"""The servers by name, in the order in which they are shown."""
 
 from bench.speed.servers.cometify import COMETIFY
 from bench.speed.servers.debian import NATS, NCHAN

@@ -1,15 +1,14 @@
-"""Cometify: one process, its settings as they come except for the listeners that one address may have."""
+"""Cometify: one process with default settings, except for the number of listeners of one address."""
 
 import json
 from http.client import HTTPConnection
 
+from bench.rig.account import KEY, SECRET
 from bench.speed import versions
-from bench.speed.servers.server import Place, Server
+from bench.speed.servers.server import Server, Workspace
 
-KEY = "bench"
-SECRET = "benchsecret"  # noqa: S105 - nothing is protected by it
 _CONFIG = """\
-http = ["tcp:{place.second}:interface=127.0.0.1"]
+http = ["tcp:{workspace.publisher_port}:interface=127.0.0.1"]
 websocket = [{websocket}]
 admin = "tcp:0:interface=127.0.0.1"
 drain = 1
@@ -19,21 +18,21 @@ api_key = "{key}"
 api_secret = "{secret}"
 listeners_per_ip = 1000000
 """
-_TLS = "ssl:{place.tls}:interface=127.0.0.1:privateKey={place.certificate.key}:certKey={place.certificate.cert}"
+_TLS = "ssl:{workspace.tls}:interface=127.0.0.1:privateKey={workspace.certificate.key}:certKey={workspace.certificate.cert}"
 
 
-def _command(place: Place) -> list[str]:
-    endpoints = [f"tcp:{place.port}:interface=127.0.0.1"]
-    if place.certificate:
-        endpoints.append(_TLS.format(place=place))
-    text = _CONFIG.format(place=place, websocket=json.dumps(endpoints)[1:-1], key=KEY, secret=SECRET)
-    config = place.write("cometify.toml", text)
-    return [str(place.programs / "twistd"), "-n", "--pidfile=", "cometify", "--config", config]
+def _command(workspace: Workspace) -> list[str]:
+    endpoints = [f"tcp:{workspace.port}:interface=127.0.0.1"]
+    if workspace.certificate:
+        endpoints.append(_TLS.format(workspace=workspace))
+    text = _CONFIG.format(workspace=workspace, websocket=json.dumps(endpoints)[1:-1], key=KEY, secret=SECRET)
+    config = workspace.write("cometify.toml", text)
+    return [str(workspace.programs / "twistd"), "-n", "--pidfile=", "cometify", "--config", config]
 
 
-def _cursor(place: Place) -> str:
-    """The position that a listener has who joins now."""
-    connection = HTTPConnection("127.0.0.1", place.second, timeout=10)
+def _cursor(workspace: Workspace) -> str:
+    """Return the position of a listener that joins now."""
+    connection = HTTPConnection("127.0.0.1", workspace.publisher_port, timeout=10)
     connection.request("GET", f"/{KEY}/poll?identifiers=bench")
     frames = connection.getresponse().read().splitlines()
     connection.close()
@@ -48,29 +47,29 @@ COMETIFY = Server(
     title="Cometify",
     version=versions.of_cometify,
     command=_command,
-    second=True,
-    several=True,
+    has_publisher_port=True,
+    many_identifiers=True,
     cursor=_cursor,
     listen={
         "websocket": ("--path", _WEBSOCKET, *_AT_THE_HEAD),
         "tls": ("--tls", "--port", "{tls}", "--path", _WEBSOCKET, *_AT_THE_HEAD),
         "rejoin": ("--path", _WEBSOCKET + "&position={cursor}", *_AT_THE_HEAD),
         "stream": (
-            "--mode", "lines", "--port", "{second}", "--path", f"/{KEY}/stream?identifiers={{identifier}}",
+            "--mode", "lines", "--port", "{publisher_port}", "--path", f"/{KEY}/stream?identifiers={{identifier}}",
             *_AT_THE_HEAD,
         ),
         "events": (
-            "--mode", "sse", "--port", "{second}", "--path", f"/{KEY}/events?identifiers={{identifier}}",
+            "--mode", "sse", "--port", "{publisher_port}", "--path", f"/{KEY}/events?identifiers={{identifier}}",
             *_AT_THE_HEAD,
         ),
         "poll": (
-            "--mode", "longpoll", "--port", "{second}",
+            "--mode", "longpoll", "--port", "{publisher_port}",
             "--path", f"/{KEY}/poll?identifiers={{identifier}}&position={{C1}}", "--capture", 'B:"position":',
         ),
         "kept": (),
     },
     publish=(
-        "--pub-port", "{second}", "--pub-path", f"/{KEY}/push/{{identifier}}",
+        "--pub-port", "{publisher_port}", "--pub-path", f"/{KEY}/push/{{identifier}}",
         "--pub-enc", "url", "--pub-body", "identifier={identifier}&secret=0&text={P}",
         "--pub-cometify", f"{KEY}:{SECRET}:{{identifier}}",
     ),

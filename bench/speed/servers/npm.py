@@ -1,20 +1,21 @@
-"""The peers of npm: a few lines of node around each (peers/), and soketi."""
+"""The peers from npm: soketi, and a few lines of node (in peers/) around each of the others."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.rig.account import KEY, SECRET
+from bench.rig.folders import BENCH, PEERS
 from bench.speed import versions
-from bench.speed.servers.cometify import KEY, SECRET
-from bench.speed.servers.server import HERE, PEERS, Place, Server
+from bench.speed.servers.server import Server, Workspace
 
 _NODE_MODULES = PEERS / "node_modules"
 
 
-def _node(script: str) -> Callable[[Place], list[str]]:
-    return lambda place: ["node", str(HERE / "speed/peers" / script), str(place.port)]
+def _node(script: str) -> Callable[[Workspace], list[str]]:
+    return lambda workspace: ["node", str(BENCH / "speed/peers" / script), str(workspace.port)]
 
 
-def _node_environment(_place: Place) -> dict[str, str]:
+def _node_environment(_workspace: Workspace) -> dict[str, str]:
     return {"NODE_PATH": str(_NODE_MODULES), "NODE_ENV": "production"}
 
 
@@ -26,7 +27,7 @@ UWS = Server(
     name="uws",
     title="uWebSockets.js",
     needs=(_NODE_MODULES / "@btc-vision/uwebsockets.js",),
-    part="npm",
+    setup_part="npm",
     version=_of_npm("@btc-vision/uwebsockets.js"),
     command=_node("uws.js"),
     environment=_node_environment,
@@ -38,7 +39,7 @@ WS = Server(
     name="ws",
     title="ws",
     needs=(_NODE_MODULES / "ws",),
-    part="npm",
+    setup_part="npm",
     version=_of_npm("ws"),
     command=_node("ws.js"),
     environment=_node_environment,
@@ -50,7 +51,7 @@ SOCKETIO = Server(
     name="socketio",
     title="socket.io",
     needs=(_NODE_MODULES / "socket.io",),
-    part="npm",
+    setup_part="npm",
     version=_of_npm("socket.io"),
     command=_node("socketio.js"),
     environment=_node_environment,
@@ -72,7 +73,7 @@ FAYE = Server(
     name="faye",
     title="faye",
     needs=(_NODE_MODULES / "faye",),
-    part="npm",
+    setup_part="npm",
     version=_of_npm("faye"),
     command=_node("faye.js"),
     environment=_node_environment,
@@ -100,13 +101,13 @@ SOKETI = Server(
     name="soketi",
     title="soketi",
     needs=(_SOKETI_SERVER,),
-    part="npm",
+    setup_part="npm",
     version=_of_npm("@soketi/soketi"),
-    command=lambda _place: ["node", str(_SOKETI_SERVER), "start"],
-    environment=lambda place: {
+    command=lambda _workspace: ["node", str(_SOKETI_SERVER), "start"],
+    environment=lambda workspace: {
         "NODE_ENV": "production",
         "SOKETI_HOST": "127.0.0.1",
-        "SOKETI_PORT": str(place.port),
+        "SOKETI_PORT": str(workspace.port),
         "SOKETI_DEFAULT_APP_ID": KEY,
         "SOKETI_DEFAULT_APP_KEY": KEY,
         "SOKETI_DEFAULT_APP_SECRET": SECRET,

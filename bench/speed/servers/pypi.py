@@ -1,37 +1,43 @@
-"""The peers of PyPI: a few lines of Python around each (peers/)."""
+"""The peers from PyPI: a few lines of Python (in peers/) around each."""
 
 from collections.abc import Callable
 
+from bench.rig.folders import BENCH, PEERS
 from bench.speed import versions
-from bench.speed.servers.server import HERE, PEERS, Place, Server
+from bench.speed.servers.server import Server, Workspace
 
 _PYTHON = PEERS / "venv/bin/python"
 
 
-def _python(script: str) -> Callable[[Place], list[str]]:
-    return lambda place: [str(_PYTHON), str(HERE / "speed/peers" / script), str(place.port), str(place.second)]
+def _python(script: str) -> Callable[[Workspace], list[str]]:
+    return lambda workspace: [
+        str(_PYTHON),
+        str(BENCH / "speed/peers" / script),
+        str(workspace.port),
+        str(workspace.publisher_port),
+    ]
 
 
 WEBSOCKETS = Server(
     name="websockets",
     title="websockets broadcast()",
     needs=(_PYTHON,),
-    part="pip",
+    setup_part="pip",
     version=lambda _programs: versions.of_python(_PYTHON, "websockets"),
     command=_python("broadcast.py"),
-    second=True,
+    has_publisher_port=True,
     listen={"websocket": ("--path", "/")},
-    publish=("--pub-port", "{second}", "--pub-path", "/pub"),
+    publish=("--pub-port", "{publisher_port}", "--pub-path", "/pub"),
 )
 
 AUTOBAHN = Server(
     name="autobahn",
     title="Autobahn and Twisted, plain",
     needs=(_PYTHON,),
-    part="pip",
+    setup_part="pip",
     version=lambda _programs: versions.of_python(_PYTHON, "autobahn", "Twisted"),
     command=_python("plain.py"),
-    second=True,
+    has_publisher_port=True,
     listen={"websocket": ("--path", "/")},
-    publish=("--pub-port", "{second}", "--pub-path", "/pub"),
+    publish=("--pub-port", "{publisher_port}", "--pub-path", "/pub"),
 )

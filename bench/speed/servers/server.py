@@ -1,18 +1,15 @@
-"""What a server that can be measured is, and where it is started.
+"""A server that can be measured, and the workspace that it is started in.
 
-How one listens to it and publishes to it is told in the generator's arguments (the top of wsload.c explains them), in
-which `{port}`, `{second}`, `{tls}`, `{identifier}` and `{cursor}` are filled in. The ways to listen are `websocket`, `tls`
-(the same over TLS), `stream`, `events`, `poll`, `rejoin` (a WebSocket that resumes at a cursor) and `kept` (nobody
-listens); a server is measured in the works whose way it has.
+The ways to listen and to publish are arguments of the load generator; the top of wsload.c explains them. In them
+`{port}`, `{publisher_port}`, `{tls}`, `{identifier}` and `{cursor}` are filled in.
+
+The transports are `websocket`, `tls` (a WebSocket over TLS), `stream`, `events`, `poll`, `rejoin` (a WebSocket that
+resumes at a cursor) and `kept` (no listener at all). A server takes part in the workloads whose transport it has.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parents[2]
-BUILD = HERE / ".build"
-PEERS = HERE / ".peers"
 
 Arguments = tuple[str, ...]
 
@@ -26,32 +23,38 @@ class Certificate:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a server is started: a folder of its own, its ports, the folder of Cometify's programs.
+class Workspace:
+    """A folder and ports for one run of a server. `programs` is the folder with Cometify's twistd.
 
-    `second` is for publishers, where a server wants a port for them; `tls` listens where there is a certificate.
+    `publisher_port` is for servers that publish on a port of their own. `tls` listens only if there is a certificate.
     """
 
     folder: Path
     port: int
-    second: int
+    publisher_port: int
     tls: int
     programs: Path
     certificate: Certificate | None = None
 
     def write(self, name: str, text: str) -> str:
-        """Write a file of configuration; returns its path."""
+        """Write a configuration file. Returns its path."""
         path = self.folder / name
         path.write_text(text)
         return str(path)
 
     def fill(self, arguments: Arguments, identifier: str, cursor: str = "") -> list[str]:
-        """The arguments, with what stands for ports and the like filled in. The generator's own templates stay."""
-        values = {"port": self.port, "second": self.second, "tls": self.tls, "identifier": identifier, "cursor": cursor}
+        """Fill in ports, identifier and cursor. The generator's own templates, such as `{P}`, stay."""
+        values = {
+            "port": self.port,
+            "publisher_port": self.publisher_port,
+            "tls": self.tls,
+            "identifier": identifier,
+            "cursor": cursor,
+        }
         filled = []
         for argument in arguments:
             for name, value in values.items():
-                argument = argument.replace(f"{{{name}}}", str(value))  # noqa: PLW2901 - one after the other
+                argument = argument.replace(f"{{{name}}}", str(value))  # noqa: PLW2901 - one name after the other
             filled.append(argument)
         return filled
 
@@ -60,32 +63,37 @@ class Place:
 class Server:
     """A server that can be measured.
 
-    `part`: of bench/setup, which installs it; `several`: it has more than one identifier; `cursor`: where it is now, for
-    listeners to resume at.
+    `setup_part` is the argument of bench/setup that installs it, and `needs` are the files that are there then.
+    `many_identifiers` tells whether it has more than one identifier. `cursor` returns its current position, at which
+    listeners can resume.
     """
 
     name: str
     title: str
     version: Callable[[Path], str]
-    command: Callable[[Place], list[str]]
+    command: Callable[[Workspace], list[str]]
     listen: Mapping[str, Arguments]
     publish: Arguments
     needs: tuple[Path, ...] = ()
-    part: str = ""
-    second: bool = False
-    several: bool = False
-    environment: Callable[[Place], dict[str, str]] = field(default=lambda _place: {})
-    cursor: Callable[[Place], str] = field(default=lambda _place: "")
+    setup_part: str = ""
+    has_publisher_port: bool = False
+    many_identifiers: bool = False
+    environment: Callable[[Workspace], dict[str, str]] = field(default=lambda _workspace: {})
+    cursor: Callable[[Workspace], str] = field(default=lambda _workspace: "")
 
     def installed(self) -> bool:
         return all(path.exists() for path in self.needs)
 
-    def ports(self, place: Place) -> tuple[int, ...]:
-        """The ports that are to be waited for."""
-        return (place.port, *([place.second] if self.second else []), *([place.tls] if place.certificate else []))
+    def ports(self, workspace: Workspace) -> tuple[int, ...]:
+        """The ports on which it listens when it has started."""
+        return (
+            workspace.port,
+            *([workspace.publisher_port] if self.has_publisher_port else []),
+            *([workspace.tls] if workspace.certificate else []),
+        )
 
-    def listener_arguments(self, way: str, place: Place, identifier: str, cursor: str = "") -> list[str]:
-        return place.fill(("--port", "{port}", *self.listen[way]), identifier, cursor)
+    def listener_arguments(self, transport: str, workspace: Workspace, identifier: str, cursor: str = "") -> list[str]:
+        return workspace.fill(("--port", "{port}", *self.listen[transport]), identifier, cursor)
 
-    def publisher_arguments(self, place: Place, identifier: str) -> list[str]:
-        return place.fill(("--port", "{port}", "--pub-port", "{port}", *self.publish), identifier)
+    def publisher_arguments(self, workspace: Workspace, identifier: str) -> list[str]:
+        return workspace.fill(("--port", "{port}", "--pub-port", "{port}", *self.publish), identifier)

@@ -1,4 +1,4 @@
-"""What the benchmark makes of what was measured: medians, ratios, tables, and the arithmetic of capacity."""
+"""Medians, ratios and tables of a run, and the arithmetic of capacity."""
 
 import json
 
@@ -6,11 +6,11 @@ import pytest
 
 from bench.campaigns.soak.growth import Sample, growth
 from bench.speed import capacity, chart, documents, report
-from bench.speed.capacity import Use
+from bench.speed.capacity import Demand
 from bench.speed.measurement import Measurement
 from bench.speed.report import Run
 from bench.speed.summary import Summary
-from bench.speed.workloads import WORKS
+from bench.speed.workloads import WORKLOADS
 
 
 def measurement(server, work, cpu, number=1, **more):
@@ -35,7 +35,7 @@ MEASURED = [
 
 
 def principal(work, server):
-    row = Summary(MEASURED).result(WORKS[work]).row(server)
+    row = Summary(MEASURED).result(WORKLOADS[work]).row(server)
     assert row is not None
     return row.values[0]
 
@@ -44,42 +44,42 @@ def run(measurements=MEASURED, quick=False):
     return Run({"date": "today"}, {"Cometify": "cometify 1"}, {"faye": "bench/setup npm"}, list(measurements), quick)
 
 
-def test_a_figure_is_the_median_of_its_rounds_with_the_least_and_the_most():
+def test_figure_is_median_of_rounds_with_least_and_most():
     value = principal("fanout-1000", "cometify")
     assert (value.median, value.least, value.most) == (5.0, 4.0, 9.0)
 
 
-def test_ratios_are_to_the_medians_of_floor_and_nchan_and_of_the_same_server_without_tls():
+def test_ratios_are_to_medians_of_floor_nchan_and_plain():
     assert principal("fanout-1000", "cometify").ratios == {"x floor": 1.25, "x nchan": 0.625}
     assert principal("tls-1000", "cometify").ratios == {"x plain": 2.0}
 
 
-def test_what_went_wrong_stands_beside_the_figure():
+def test_faults_stand_beside_the_figure():
     measured = [
         measurement("cometify", "fanout-1000", 5.0, lost=3, dup=1),
         measurement("cometify", "fanout-1000", 5.0, server_cpu_pct=99.0),
         Measurement("cometify", "fanout-1000", 3, 0.1, failure="not started: no"),
     ]
-    row = Summary(measured).result(WORKS["fanout-1000"]).row("cometify")
+    row = Summary(measured).result(WORKLOADS["fanout-1000"]).row("cometify")
     assert row.rounds == 2
     assert row.remarks == ["not started: no", "3 of 200 lost", "1 doubled"]
     overloaded = Summary([measurement("cometify", "fanout-1000", 5.0, server_cpu_pct=99.0)])
-    assert overloaded.result(WORKS["fanout-1000"]).row("cometify").remarks == ["overloaded: 99 % of a core"]
+    assert overloaded.result(WORKLOADS["fanout-1000"]).row("cometify").remarks == ["overloaded: 99 % of a core"]
 
 
-def test_a_server_that_never_answered_has_a_line_without_figures():
+def test_server_without_answer_has_a_row_without_figures():
     failed = [Measurement("ws", "fanout-1000", 1, 0.1, failure="not started: no"), *MEASURED]
     text = report.markdown(run(failed), run(failed).results(), "result.svg")
     assert "| ws | - | - | - | - | - | - | - | - | - | - | not started: no |" in text
 
 
-def test_the_report_has_a_column_for_each_ratio_that_there_is():
+def test_report_has_a_column_for_each_ratio():
     text = report.markdown(run(), run().results(), "result.svg")
     assert "| Cometify | **5.00** | 4.00 to 9.00 | 1.25 | 0.62 | 4.0 | 1.00 | 1.00 | 9.0 | 1.00 | 1.00 |  |" in text
     assert "| Cometify | **10.00** | 9.00 to 11.00 | 2.00 | 4.0 | 9.0 |  |" in text
 
 
-def test_a_result_can_be_read_again_and_gives_the_same_report(tmp_path):
+def test_result_read_again_gives_the_same_report(tmp_path):
     file = tmp_path / "result.json"
     file.write_text(report.as_json(run(), run().results()))
     again = report.read(file)
@@ -88,7 +88,7 @@ def test_a_result_can_be_read_again_and_gives_the_same_report(tmp_path):
         report.read(tmp_path / "none.json")
 
 
-def test_the_chart_has_a_panel_for_each_work_that_several_did():
+def test_chart_has_a_panel_for_workloads_of_several_servers():
     drawn = chart.svg(run().results())
     assert "1,000 WebSockets, 20 pushes/s" in drawn
     assert "over TLS" not in drawn
@@ -97,15 +97,15 @@ def test_the_chart_has_a_panel_for_each_work_that_several_did():
 
 def test_needs_are_arithmetic_on_the_constants():
     values = {"delivery": 5.0, "tls": 10.0, "push": 100.0, "join": 300.0, "websocket": 2.0, "kernel": 3.0}
-    use = Use(1_000_000)
-    assert (use.deliveries, use.pushes, round(use.joins)) == (140_000, 1_000, 3_333)
-    assert capacity.cores(use, values) == pytest.approx(0.7 + 0.1 + 1.0)
-    assert capacity.cores(use, values, "tls") == pytest.approx(1.4 + 0.1 + 1.0)
-    assert capacity.gigabytes(use, values) == pytest.approx(5.0)
+    demand = Demand(1_000_000)
+    assert (demand.deliveries, demand.pushes, round(demand.joins)) == (140_000, 1_000, 3_333)
+    assert capacity.cores(demand, values) == pytest.approx(0.7 + 0.1 + 1.0)
+    assert capacity.cores(demand, values, "tls") == pytest.approx(1.4 + 0.1 + 1.0)
+    assert capacity.gigabytes(demand, values) == pytest.approx(5.0)
     assert "| 1,000,000 | 140,000 | 1,000 | 3,333 | 1.8 | 2.5 | 5.0 | 403 |" in capacity.worked_table(values)
 
 
-def test_docs_are_written_from_a_run_and_say_what_it_did_not_measure(tmp_path):
+def test_docs_say_what_a_run_did_not_measure(tmp_path):
     page = tmp_path / "capacity.md"
     page.write_text("A\n<!-- constants: x -->\nold\n<!-- end -->\nB\n<!-- worked -->\nold\n<!-- end -->\nC\n")
     documents.write(tmp_path, run(), run().results())
@@ -118,7 +118,7 @@ def test_docs_are_written_from_a_run_and_say_what_it_did_not_measure(tmp_path):
     assert "(benchmark.svg)" in (tmp_path / "benchmark.md").read_text()
 
 
-def test_a_quick_run_and_a_page_without_a_place_for_it_are_refused(tmp_path):
+def test_quick_run_and_page_without_its_place_are_refused(tmp_path):
     with pytest.raises(SystemExit, match="without QUICK"):
         documents.write(tmp_path, run(quick=True), run().results())
     (tmp_path / "capacity.md").write_text("nothing")
@@ -126,8 +126,8 @@ def test_a_quick_run_and_a_page_without_a_place_for_it_are_refused(tmp_path):
         documents.write(tmp_path, run(), run().results())
 
 
-def test_growth_is_from_the_first_half_to_the_second():
+def test_growth_is_from_first_half_to_second():
     samples = [Sample(100, 50, {"A": 5}), Sample(100, 52, {"A": 5}), Sample(107, 60, {"A": 9, "B": 1})]
     grown = growth(samples)
     assert (grown.rss, grown.objects, grown.types) == (7, 10, {"A": 4, "B": 1})
-    assert json.dumps(grown.told()) == '"+0.00 MB, +10 objects (A +4, B +1)"'
+    assert json.dumps(grown.summary()) == '"+0.00 MB, +10 objects (A +4, B +1)"'

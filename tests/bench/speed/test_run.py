@@ -1,4 +1,4 @@
-"""The benchmark itself runs: the generator is built, servers are started, measured and ended, the result is written."""
+"""A run of the benchmark: the generator is built, servers are started, measured and ended, the result is written."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def bench(*arguments):
     )
 
 
-def test_a_quick_run_measures_each_server_and_loses_nothing(tmp_path):
+def test_quick_run_measures_each_server_and_loses_nothing(tmp_path):
     done = bench("--quick", "--servers", "rawfan,cometify", "--works", "fanout-1000", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
@@ -33,7 +33,7 @@ def test_a_quick_run_measures_each_server_and_loses_nothing(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"result.json", "result.md", "result.svg"}
 
 
-def test_a_server_that_does_not_start_is_left_out_and_the_others_are_measured(tmp_path):
+def test_server_that_does_not_start_is_left_out(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "python").symlink_to(sys.executable)
@@ -51,12 +51,14 @@ def test_a_server_that_does_not_start_is_left_out_and_the_others_are_measured(tm
     assert [one["work"] for one in measured if one["answer"]] == works
 
 
-def test_what_does_not_exist_is_named_with_what_does():
+def test_unknown_server_is_refused_with_the_known_ones():
     done = bench("--servers", "rawfan,nobody")
     assert done.returncode == 1
     assert done.stderr.startswith("no such server: nobody; there are rawfan, cometify,")
 
 
-def test_the_parts_of_the_setup_are_those_that_the_servers_need():
+def test_parts_of_setup_are_those_that_servers_need():
     assert bench("--servers", "ws,nchan,rawfan", "--parts").stdout.split() == ["debian", "npm"]
-    assert set(bench("--parts").stdout.split()) == {server.part for server in SERVERS.values() if server.part}
+    assert set(bench("--parts").stdout.split()) == {
+        server.setup_part for server in SERVERS.values() if server.setup_part
+    }
