@@ -18,9 +18,17 @@ export const VERSION = /__version__ = "(.+)"/.exec(
   readFileSync(new URL('../../cometify/__init__.py', import.meta.url), 'utf8'),
 )[1];
 
-/** Properties that neither the wire, the page nor the browser knows. */
-const INNER =
-  'spelling|source|renewal|isGap|joined|generation|rung|network|feed|group|frame|told|asked|forNow';
+/**
+ * Properties that neither the wire, the page nor the browser knows. Each is made short wherever it
+ * stands in the client. So none may be here that a DOM object has too, and none that is also looked
+ * up by a string, such as the type of an input.
+ */
+const INNER = `
+  answer asked askedAt current feed forNow frame generation group hasBegun heardAt isExhausted
+  isFruitful isGap isPatient isReady isShared isTooLongBelow isUnreachable joined lose network
+  openedAt prove question renewAt rung source spelling startAt startOver step succeed
+  transition unanswered ways
+`;
 
 const MINIFIED = {
   ecma: 2018,
@@ -51,8 +59,8 @@ async function buildOne({ name, entry, format, url }, mangleCache) {
     target: 'es2018',
     charset: 'utf8',
     legalComments: 'none',
-    define: { VERSION: JSON.stringify(VERSION) },
-    mangleProps: new RegExp(`^(${INNER})$`),
+    define: { VERSION: JSON.stringify(VERSION), STRICT: 'false' },
+    mangleProps: new RegExp(`^(${INNER.trim().split(/\s+/).join('|')})$`),
     mangleCache,
     sourcemap: 'external',
     write: false,

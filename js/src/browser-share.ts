@@ -1,4 +1,4 @@
-/** The share module's entry. */
+/** The entry of the share module. */
 import { share } from './share';
 
 self.CometifyShare = share;

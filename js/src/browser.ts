@@ -1,4 +1,4 @@
-/** The script tag's entry: one global, `Cometify`. */
+/** The entry of the script tag: one global, `Cometify`. */
 import { init } from './index';
 
 (self as unknown as Record<string, unknown>).Cometify = { init };

@@ -1,7 +1,7 @@
-/** Calling the page's code, which may be missing and may throw, without losing a push by it. */
+/** Calls into the page's code, which may be missing and may throw, without losing a push by it. */
 import type { Callback } from './group';
 
-/** Runs the page's code; what it throws is thrown later, where the page's own error handling sees it. */
+/** Runs the page's code. An error is thrown later, where the page's own error handling sees it. */
 export function safely(run: () => void): void {
   try {
     run();
@@ -15,8 +15,9 @@ export function safely(run: () => void): void {
 type Owner = Record<string, unknown>;
 
 /**
- * The function of a dotted name, bound to what holds it. Looked up at each push, for a page may
- * declare it after it started to listen; never evaluated, for a policy may forbid that.
+ * The function of a dotted name, bound to the object that holds it. It is looked up at each push,
+ * because a page may declare it after it started to listen. It is never evaluated, because a policy
+ * may forbid that.
  */
 export function lookUp(callback: Callback | string): Callback | undefined {
   if (typeof callback === 'function') return callback;

@@ -1,45 +1,55 @@
 /**
- * Where each group is, and what was had already. A cursor goes back only after a gap: everything
- * that resumes without loss and without repeat hangs on this file.
+ * The cursor of each group: the position up to which the group has had its pushes. A cursor goes back
+ * only after a gap. Everything that resumes without loss and without repeat depends on this file.
  *
- * A group gets its pushes in the order of their positions, so what is not above its cursor was had
- * already. That is looked at for each group: one that joins later may be replayed what another had.
+ * A group gets its pushes in the order of their positions, so a push that is not above the cursor is
+ * a repeat. Each group decides by itself, because a group that joins later may be replayed pushes
+ * that another group has had.
  */
 import type { PushFrame, PushId } from './frames';
 import type { Group } from './group';
 
-/** push_ids go up to 2^63 - 1, where numbers would be rounded: compared digit by digit. */
+/** The number of digits in 2^63 - 1, the largest push_id. */
+const LONGEST_ID = 19;
+
+/** Comparable as text. As numbers, push_ids above 2^53 would be rounded. */
 function digits(id: PushId): string {
-  return `${id}`.padStart(19);
+  return `${id}`.padStart(LONGEST_ID);
+}
+
+/** The internal id after which the group wants this identifier. Undefined if it has none. */
+function internalId({ identifiers, spelling }: Group, identifier: string): PushId | undefined {
+  return Array.isArray(identifiers) ? undefined : identifiers[spelling.get(identifier) as string];
 }
 
 /** A group with an internal id wants what is above it, even if another group lets more through. */
-function wants({ identifiers, spelling }: Group, { identifier, push_id }: PushFrame): boolean {
-  const id = Array.isArray(identifiers) ? 0 : identifiers[spelling.get(identifier) as string];
-  return !+(id as PushId & {}) || push_id === null || digits(push_id) > digits(id as PushId);
+function wants(group: Group, { identifier, push_id }: PushFrame): boolean {
+  const id = internalId(group, identifier);
+  return !Number(id) || push_id === null || digits(push_id) > digits(id as PushId);
 }
 
+/** Moves the cursor up, or anywhere after a gap. False if the position is not new to the group. */
 function move(group: Group, position: number): boolean {
-  const moves = !!group.isGap || !(position <= (group.position as number));
-  if (moves) {
+  const isNew = group.isGap || group.position === undefined || position > group.position;
+  if (isNew) {
     group.position = position;
     group.isGap = false;
   }
-  return moves;
+  return isNew;
 }
 
 /**
- * The first cursor of each group. One that resumes keeps its own: to take the server's before the
- * gap that explains it has come would lose that gap if the connection is cut between the two.
+ * Takes the first cursor of each group. A group that resumes keeps its own: the server's may belong
+ * to a gap that has yet to be told, and would hide it if the connection were cut between the two.
  */
 export function takeReady(groups: Group[], positions: number[]): void {
   groups.forEach((group, i) => {
     if (group.position === undefined) group.position = positions[i];
-    group.joined = (group.position as number) >= 0;
+    group.joined = group.position !== undefined;
   });
 }
 
-/** The groups that get this push; none if it was had already, or is for nobody here. */
+/** The groups that get this push. None if it is a repeat, or is for no group here. */
 export function takePush(groups: Group[], push: PushFrame): Group[] {
   return groups.filter(
     (group) =>
@@ -47,7 +57,7 @@ export function takePush(groups: Group[], push: PushFrame): Group[] {
   );
 }
 
-/** Everything up to here was sent to every group that has joined, however quiet it is. */
+/** Everything up to this position was sent to every joined group, however quiet it is. */
 export function takeHeartbeat(groups: Group[], position: number): void {
   for (const group of groups) {
     if (group.joined) move(group, position);
@@ -55,11 +65,11 @@ export function takeHeartbeat(groups: Group[], position: number): void {
 }
 
 /**
- * What comes next may be lower (the server's memory began anew). Returns what of this the group
- * holds, as the page spelled it.
+ * Notes a gap, after which positions may be lower because the server's memory began again. Returns
+ * the affected identifiers of the group, as the page spelled them.
  */
 export function takeGap(group: Group, identifiers: string[]): string[] {
-  const own = identifiers.map((name) => group.spelling.get(name)).filter(Boolean) as string[];
-  if (own[0]) group.isGap = true;
-  return own;
+  const affected = identifiers.map((name) => group.spelling.get(name)).filter(Boolean) as string[];
+  if (affected[0]) group.isGap = true;
+  return affected;
 }

@@ -1,18 +1,22 @@
 /**
- * What is heard on a connection. Most of it the server says: JSON objects, the same on every
- * transport. Their fields are trusted, for no middle box makes up a frame; only that a line *is* one
- * is looked at. And how a connection ended is told in the same shape: an HTTP problem is an `error`,
- * a close code of the server's is an `error` or a `reconnect`, and three frames are our own.
+ * Everything that is heard on a connection, in one shape. Most frames come from the server: JSON
+ * objects that are the same on every transport. Their fields are trusted, because no proxy makes up
+ * a frame; only whether a line is a frame at all is checked. The end of a connection is told in the
+ * same shape: an HTTP problem becomes an `error`, a close code of the server an `error` or a
+ * `reconnect`. Three frames, with names in parentheses, are the client's own.
  */
 
 /** A number, or a decimal string where a number would be rounded, or null if the push had none. */
 export type PushId = number | string | null;
 
-/** Accepted: how often to expect something, what to tell the page's author, and where each group begins. */
+/** The listener is accepted. */
 export interface ReadyFrame {
   type: 'ready';
+  /** In seconds: the longest silence to expect. */
   heartbeat: number;
+  /** Addressed to the author of the page. */
   warnings?: string[];
+  /** The position at which each group begins. */
   positions: number[];
 }
 
@@ -36,7 +40,7 @@ export interface GapFrame {
   identifiers: string[];
 }
 
-/** The connection ends; `retry` in seconds, or null: not to come back unchanged. */
+/** The connection ends. `retry` is in seconds; null means not to come back unchanged. */
 export interface ErrorFrame {
   type: 'error';
   code: string;
@@ -44,24 +48,24 @@ export interface ErrorFrame {
   retry: number | null;
 }
 
-/** The server drains: come back after so many milliseconds. */
+/** The server drains. Come back after this many milliseconds. */
 export interface ReconnectFrame {
   type: 'reconnect';
   after: number;
 }
 
-/** Ours: the connection is lost by nobody's word. `after` in milliseconds, if a proxy asked for it. */
+/** The connection was lost without a reason from the server. `after`: a proxy asked for this delay, in milliseconds. */
 export interface CutFrame {
   type: '(cut)';
   after?: number;
 }
 
-/** Ours: there were tokens to wait for, and only now the connection is opened. */
+/** The connection is being opened only now, because there were tokens to wait for. */
 export interface OpenedFrame {
   type: '(opened)';
 }
 
-/** Ours: the HTTP answer came whole. */
+/** The HTTP answer ended in good order. */
 export interface WholeFrame {
   type: '(whole)';
 }
@@ -79,6 +83,11 @@ export type Frame =
 
 export const CUT: CutFrame = { type: '(cut)' };
 
+/** The server's close codes by their hundred, which says what to do. */
+const DO_NOT_RETURN = 40;
+const RETURN_LATER = 41;
+const RETURN_SOON = 42;
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -87,28 +96,29 @@ function parse(text: string): unknown {
   }
 }
 
-/** The frame in a line. A line that is none (a proxy's HTML, say) is as good as a cut. */
+/** The frame in a line. A line without one, such as a proxy's HTML, is as good as a cut. */
 export function ofLine(line: string): Frame {
   const frame = parse(line) as Frame | undefined;
   return frame && typeof frame.type === 'string' ? frame : CUT;
 }
 
 /**
- * An HTTP answer that is no 2xx. Only a problem document with a `code` is the server's word; a
- * status alone, or JSON of another kind, may be that of something on the way.
+ * The frame of an HTTP answer whose status is not 2xx. Only a problem document with a `code` comes
+ * from the server. A status alone, or JSON of another kind, may come from something on the way.
  */
 export function ofAnswer({ status, headers }: Response, body: string): Frame {
-  const retry = +(headers.get('Retry-After') as string) || 0;
+  const retryAfter = Number(headers.get('Retry-After')) || 0;
   const isProblem = /problem\+json/.test(headers.get('Content-Type') as string);
   const { code, detail } = ((isProblem && parse(body)) || {}) as Partial<ErrorFrame>;
-  if (!code) return { type: '(cut)', after: retry * 1000 };
-  const never = status < 500 && status !== 429;
-  return { type: 'error', code, detail: detail || '', retry: never ? null : retry };
+  if (!code) return { type: '(cut)', after: retryAfter * 1000 };
+  const mayReturn = status >= 500 || status === 429;
+  return { type: 'error', code, detail: detail || '', retry: mayReturn ? retryAfter : null };
 }
 
-/** A close code, whose hundred says what to do; those that are not ours are a cut. */
+/** The frame of a close code. A code that is not the server's is a cut. */
 export function ofClose(code: number, detail: string): Frame {
-  if (/^42/.test(`${code}`)) return { type: 'reconnect', after: 0 };
-  if (!/^4[01]/.test(`${code}`)) return CUT;
-  return { type: 'error', code: `${code}`, detail, retry: code < 4100 ? null : 0 };
+  const hundred = Math.floor(code / 100);
+  if (hundred === RETURN_SOON) return { type: 'reconnect', after: 0 };
+  if (hundred !== DO_NOT_RETURN && hundred !== RETURN_LATER) return CUT;
+  return { type: 'error', code: `${code}`, detail, retry: hundred === RETURN_LATER ? 0 : null };
 }

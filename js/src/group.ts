@@ -1,39 +1,40 @@
 /**
  * A group is what a listener asks for in one go: identifiers, the key made for exactly that list,
- * and where to resume. Each has its own cursor, so that one can join while another goes on.
+ * and where to resume. Each group has its own cursor, so that one can join while another goes on.
  */
 import type { PushId } from './frames';
-import type { Source } from './token';
+import type { TokenQuestion, TokenSource } from './token';
 
-/** What a page is called back with: the text, its push_id, and the identifier as the page spelled it. */
+/** Gets the text, the push_id, and the identifier as the page spelled it. */
 export type Callback = (data: string, id: PushId, identifier: string) => void;
 
-/** What a page listens to: one, several, or each with the internal id after which it starts. */
+/** One identifier, several, or each with the internal id after which it starts. */
 export type Identifiers = string | readonly string[] | Readonly<Record<string, number | string>>;
 
-/** What of a group goes over the wire. */
+/** The part of a group that goes over the wire. */
 export interface Asked {
   /** As the page wrote them, in its order: a secureKey signs this spelling and this order. */
   identifiers: string[] | Record<string, number | string>;
   secureKey?: string | undefined;
-  /** The one in use. */
+  /** The token in use. */
   token?: string | undefined;
   /** The cursor: undefined until the server has given the first. */
   position?: number | undefined;
 }
 
 export interface Group extends Asked {
-  /** From the wire's lower case to the page's spelling; without those that the page has dropped. */
+  /** From the wire's lower case to the page's spelling, without the identifiers that the page dropped. */
   spelling: Map<string, string>;
   /** A function, or the dotted name of a global one. */
   callback?: Callback | string;
-  /** Where tokens come from. */
-  source?: Source | null | undefined | '';
-  /** When the next token is asked for. */
-  renewal?: number | undefined;
-  /** A gap was told: the next position is taken, lower or not. */
+  source?: TokenSource | undefined;
+  /** The time at which the next token is due. Undefined without a source. */
+  renewAt?: number | undefined;
+  /** The question to the source that has not been answered yet. */
+  question?: TokenQuestion | undefined;
+  /** A gap was told, so the next position is taken even if it is lower. */
   isGap?: boolean;
-  /** The server has it on this connection, so that heartbeats speak for it too. */
+  /** The server has joined the group on this connection, so that heartbeats speak for it too. */
   joined?: boolean;
 }
 

@@ -1,45 +1,52 @@
 /**
- * The leading tab's part of a shared listener: it listens for all tabs, and is to each of them what
- * the server would be. Every `listen` of a tab is answered by a `ready` with the first cursor of
- * each group; from then on the tab is told what all are told, and takes what is above its own
- * cursors. So it can go on under another hub as it would after any lost connection.
+ * The leading tab's part of a shared listener. The hub listens for all tabs, and is to each of them
+ * what the server would be.
+ *
+ * Each `listen` of a tab is answered by a `ready` with the first cursor of each group. From then on
+ * the tab hears every frame, and takes what is above its own cursors. So it can go on under another
+ * hub as it would after any lost connection.
  */
+
+import type { Effect } from './effects';
 import { CUT, type ErrorFrame, type Frame, type ReadyFrame, type ReconnectFrame } from './frames';
 import type { Asked, Group } from './group';
-import type { Effect } from './machine';
 import type { Run } from './run';
 import { timeLeft } from './token';
 
-/** So long what tabs ask for is gathered, to be asked of the server at once. */
-const GATHER = 50;
+/** For so many milliseconds the tabs' wishes are gathered, to ask the server once for all of them. */
+const GATHERING = 50;
 
-/** What goes over the channel: whose hub's, and to which tab or all; or no hub's, and from which tab. */
+/**
+ * A message on the channel of the tabs, whose version may differ. With a hub: from this hub, to one
+ * tab, or to all if the tab is empty. Without: to the hub, from this tab.
+ */
 export type Message = [hub: string, tab: string, said?: Asked[] | object];
 
 export type MakeRun = (groups: Group[], act: (effect: Effect) => void) => Run;
 
 interface Tab {
   asked: Asked[];
-  /** Those that the server is asked for instead, in the same order. */
+  /** The groups of the hub that stand for what was asked, in the same order. */
   groups?: Group[];
-  /** It was given its `ready`. */
-  told?: boolean;
+  /** The tab was given its `ready`. */
+  isReady?: boolean;
+}
+
+function isSameList(group: Group, { identifiers, secureKey }: Asked): boolean {
+  return (
+    JSON.stringify([group.identifiers, group.secureKey]) ===
+    JSON.stringify([identifiers, secureKey])
+  );
 }
 
 /**
- * Whether a group brings all that is asked for, of which the tab then takes what is above its own
- * cursor. A new one with internal ids wants its replay, which one that has begun will not bring.
+ * True if the group brings everything that is asked for. The tab then takes what is above its own
+ * cursor. A new wish with internal ids wants a replay, which a group that has begun does not bring.
  */
-function brings(group: Group, asked: Asked, token = group.token): boolean {
-  const { identifiers, secureKey, position } = asked;
-  return (
-    JSON.stringify([group.identifiers, group.secureKey, token]) ===
-      JSON.stringify([identifiers, secureKey, asked.token]) &&
-    !group.isGap &&
-    (position === undefined
-      ? group.position === undefined || Array.isArray(identifiers)
-      : position >= (group.position as number))
-  );
+function brings(group: Group, asked: Asked): boolean {
+  if (!isSameList(group, asked) || group.isGap) return false;
+  if (asked.position !== undefined) return asked.position >= (group.position as number);
+  return group.position === undefined || Array.isArray(asked.identifiers);
 }
 
 function groupOf(asked: Asked): Group {
@@ -48,23 +55,22 @@ function groupOf(asked: Asked): Group {
   return { ...asked, spelling: new Map(names.map((name) => [name.toLowerCase(), name])) };
 }
 
-/** Milliseconds until the first of a tab's tokens expires. */
+/** The milliseconds until the first of a tab's tokens expires. Infinity without tokens. */
 function tokenLeft({ asked }: Tab): number {
   return Math.min(...asked.map(({ token }) => (token ? timeLeft(token) || 0 : Infinity)));
 }
 
-/** Leads, until what it returns is called. */
-export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): () => void {
+/** Leads. Returns a function that ends it. */
+export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun): () => void {
   const tabs = new Map<string, Tab>();
   const groups: Group[] = [];
   let run: Run | undefined;
-  let isUp = false;
-  let ready: Partial<ReadyFrame> = { type: 'ready' };
+  let lastReady: Partial<ReadyFrame> = { type: 'ready' };
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** To one tab, or to all that were given their ready. Without a frame: this hub can be asked. */
+  /** To one tab, or to all that have their `ready`. Without a frame: this hub can be asked. */
   function say(tab: string, frame?: object): void {
-    channel.postMessage([id, tab, frame]);
+    channel.postMessage([hubId, tab, frame]);
   }
 
   channel.onmessage = ({ data: [hub, from, asked] }: MessageEvent<Message>) => {
@@ -74,83 +80,98 @@ export function lead(channel: BroadcastChannel, id: string, makeRun: MakeRun): (
       tabs.set(from, { asked: asked as Asked[] });
       say(from, {});
     }
-    timer = timer || setTimeout(gather, GATHER);
+    timer = timer || setTimeout(gather, GATHERING);
   };
 
-  /** What the tabs ask for becomes what the server is asked for; the same once. */
+  /** Turns the wishes of all tabs into the groups that the server is asked for, each once. */
   function gather(): void {
     timer = undefined;
     const known = [...groups];
     const used = new Set<Group>();
-    let changed = false;
-    for (const tab of tabs.values()) {
-      tab.groups = (tab.groups || tab.asked).map((asked) => {
-        let found = known.find((group) => brings(group, asked));
-        if (!found) {
-          // A tab that has a new token goes on where it is.
-          found = known.find((group) => !isUsed(group) && brings(group, asked, asked.token));
-          if (found) found.token = asked.token;
-          else {
-            found = tab.groups ? (asked as Group) : groupOf(asked);
-            known.push(found);
-          }
-          changed = true;
+    let isChanged = false;
+
+    /** A known group that brings what is wished for, or else the wish itself. */
+    function groupFor(wish: Group): Group {
+      const fitting = known.filter((group) => brings(group, wish));
+      let group = fitting.find(({ token }) => token === wish.token);
+      if (!group) {
+        isChanged = true;
+        // A tab that has a new token goes on where it was.
+        group = fitting.find((other) => !isUsed(other));
+        if (group) group.token = wish.token;
+        else {
+          group = wish;
+          known.push(group);
         }
-        used.add(found);
-        return found;
-      });
+      }
+      used.add(group);
+      return group;
     }
-    changed = changed || used.size < groups.length;
+
+    for (const tab of tabs.values()) {
+      tab.groups = (tab.groups || tab.asked.map(groupOf)).map(groupFor);
+    }
+    isChanged = isChanged || used.size < groups.length;
     groups.splice(0, groups.length, ...used);
-    if (!run && groups[0]) {
+    if (run) {
+      if (isChanged) run.regroup();
+    } else if (groups[0]) {
       run = makeRun(groups, hear);
       run.start();
-    } else if (run && changed) run.regroup();
+    }
     answer();
   }
 
   function isUsed(group: Group): boolean {
-    return [...tabs.values()].some((tab) => tab.groups?.includes(group));
+    return [...tabs.values()].some((tab) => tab.groups && tab.groups.includes(group));
+  }
+
+  function isConnected(): boolean {
+    return !!run && run.state === 'connected';
   }
 
   function hear(effect: Effect): void {
     if (effect.type === 'heard') pass(effect.frame);
     else if (effect.type === 'state') {
       const { state } = effect;
-      isUp = state === 'connected';
       if (state === 'failed') run = undefined;
-      if (isUp) {
+      if (state === 'connected') {
         answer();
         say('');
-        // What ended it, if that was said, is told first.
-      } else if (state === 'waiting') Promise.resolve(CUT).then(end);
+      }
+      // Later, so that the reason is told first if the server gave one.
+      if (state === 'waiting') Promise.resolve(CUT).then(end);
     }
   }
 
   function pass(frame: Frame): void {
     const { type } = frame;
-    if (type === 'ready') ready = frame;
+    if (type === 'ready') lastReady = frame;
     answer();
     if (type === 'error' || type === 'reconnect') end(frame);
     else if (type === 'push' || type === 'heartbeat' || type === 'gap') say('', frame);
   }
 
-  /** Tabs whose every group the server has begin here. */
+  /** Gives a `ready` to each tab whose every group the server has joined. */
   function answer(): void {
-    for (const [to, tab] of tabs) {
-      if (isUp && !tab.told && tab.groups?.every(({ joined }) => joined)) {
-        tab.told = true;
-        say(to, { ...ready, positions: tab.groups.map(({ position }) => position) });
+    if (!isConnected()) return;
+    for (const [id, tab] of tabs) {
+      if (!tab.isReady && tab.groups && tab.groups.every(({ joined }) => joined)) {
+        tab.isReady = true;
+        say(id, { ...lastReady, positions: tab.groups.map(({ position }) => position) });
       }
     }
   }
 
-  /** Each tab comes back by itself; one whose token was refused with another, and the rest as they are. */
+  /**
+   * Ends the connection of each tab, which comes back by itself. If a token was refused, the tab with
+   * the token that expires first is told so. The others are only cut, and return as they are.
+   */
   function end(frame: ErrorFrame | ReconnectFrame | typeof CUT): void {
-    const all = Array.from(tabs, ([to, tab]): [string, number] => [to, tokenLeft(tab)]);
-    const least = Math.min(...all.map(([, left]) => left));
-    const isToken = frame.type === 'error' && frame.code === 'invalid_token';
-    for (const [to, left] of all) say(to, isToken && left > least ? CUT : frame);
+    const lives = Array.from(tabs, ([id, tab]): [string, number] => [id, tokenLeft(tab)]);
+    const shortest = Math.min(...lives.map(([, left]) => left));
+    const isTokenRefused = frame.type === 'error' && frame.code === 'invalid_token';
+    for (const [id, left] of lives) say(id, isTokenRefused && left > shortest ? CUT : frame);
   }
 
   say('');

@@ -1,4 +1,4 @@
-/** Tells the server which polls and streams are one listener. Kept nowhere: it follows nobody. */
+/** The random id by which the server knows the polls and streams of one listener. It is stored nowhere. */
 export function randomId(): string {
   return crypto.getRandomValues(new Uint32Array(4)).join('-');
 }

@@ -1,6 +1,6 @@
 /**
- * Bytes to lines, however a network cuts them: in the middle of a line, of a character, or not at
- * all. A last line without its end is never given out, for it may be half a frame.
+ * Bytes to lines, wherever a network cuts them: in the middle of a line or of a character. A last
+ * line without its end is never given out, because it may be half a frame.
  */
 export function lineReader(): (bytes: Uint8Array) => string[] {
   const decoder = new TextDecoder();

@@ -1,11 +1,13 @@
-/** The listener that a page holds: what happens is told to the page's code, and its groups change. */
+/** The listener that a page holds: it tells the page's code what happens, and its groups can change. */
 import { lookUp, safely } from './callback';
-import type { Identifiers } from './group';
+import type { Effect } from './effects';
+import type { Group, Identifiers } from './group';
 import { openHttp } from './http';
 import { loadShare } from './load';
-import { type Effect, errorNotice, type Notice, type NoticeOf, type State } from './machine';
+import { errorNotice, type Notice, type NoticeOf } from './notices';
 import { type GroupOptions, readGroup, type Settings } from './options';
 import { createRun, type Ways } from './run';
+import type { State } from './states';
 import type { Way } from './transport';
 import { openWebSocket } from './websocket';
 
@@ -13,21 +15,32 @@ export interface Listener {
   readonly state: State;
   /** The one in use, or being tried. */
   readonly transport: Way;
+  /** Ends it for good. */
   stop(): void;
   on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
   off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-  /** Another group, with a key and a callback of its own, or else the callback of the first. */
+  /** Another group, with a key of its own, and a callback or else that of `init`. */
   subscribe(identifiers: Identifiers, options?: GroupOptions): Listener;
-  /** Out of every group. What a key signs the server goes on to send until the whole list is gone. */
+  /** Out of every group. The server goes on to send what a key signs until the whole list is gone. */
   unsubscribe(identifiers: string | readonly string[]): Listener;
 }
 
-/** Starts to listen as soon as the page's code that calls this is done, so that `on` misses nothing. */
-export function startListener([url, group, transports, share]: Settings): Listener {
-  const groups = [group];
+type Hearer = [type: string, hear: (notice: never) => void];
+
+/** Starts after the page's code that calls this has run, so that a handler added by it misses nothing. */
+export function startListener({
+  url,
+  group: first,
+  ways: transports,
+  isShared,
+}: Settings): Listener {
+  const groups = [first];
   const ways = { websocket: openWebSocket, stream: openHttp, poll: openHttp } as Ways;
-  const said = new Set<string>();
-  let hearers: [type: string, hear: (notice: never) => void][] = [];
+  let transport = transports[0] as Way;
+  let hearers: Hearer[] = [];
+  /** Texts that were written to the console, each of which is written once. */
+  const written = new Set<string>();
+  /** The groups have changed in this turn. Before the start no change needs to be told. */
   let isChanged = true;
 
   const run = createRun(url, groups, transports, ways, (effect) => {
@@ -36,48 +49,49 @@ export function startListener([url, group, transports, share]: Settings): Listen
     else if (type === 'state' || type === 'gap' || type === 'error') notify(effect);
   });
 
-  function deliver({
-    group: { spelling, callback },
-    push,
-  }: Extract<Effect, { type: 'push' }>): void {
+  function deliver({ group, push }: Extract<Effect, { type: 'push' }>): void {
     const { text: data, push_id: id, position } = push;
-    const identifier = spelling.get(push.identifier) as string;
-    const call = lookUp(callback as string);
-    if (call) safely(() => call(data, id, identifier));
-    else tell('no_callback', `${callback} is not a function`);
+    const identifier = group.spelling.get(push.identifier) as string;
+    safely(() => {
+      const call = lookUp(group.callback as string);
+      if (call) call(data, id, identifier);
+      else tellError('no_callback', `${group.callback} is not a function. Declare it globally.`);
+    });
     notify({ type: 'push', data, id, identifier, position });
   }
 
-  function tell(code: string, detail: string): void {
+  function tellError(code: string, detail: string): void {
     notify(errorNotice(code, detail));
   }
 
   function notify(notice: Notice): void {
     const { type } = notice;
-    const those = hearers.filter(([heard]) => heard === type);
-    if (type === 'state') show(notice);
-    for (const [, hear] of those) safely(() => hear(notice as never));
-    if (type === 'error' && !those.length) say(`${notice.code}: ${notice.detail}`);
+    const addressed = hearers.filter(([heard]) => heard === type);
+    let isLast = false;
+    if (notice.type === 'state') {
+      transport = notice.transport;
+      isLast = notice.state === 'stopped';
+      if (isLast) hearers = [];
+    }
+    for (const [, hear] of addressed) {
+      // A handler before this one may have stopped the listener. Then only that is still told.
+      if (isLast || run.state !== 'stopped') safely(() => hear(notice as never));
+    }
+    if (notice.type === 'error' && !addressed.length) write(`${notice.code}: ${notice.detail}`);
   }
 
-  function show({ state, transport }: NoticeOf<'state'>): void {
-    listener.state = state;
-    listener.transport = transport;
-    if (state === 'stopped') hearers = [];
-  }
-
-  /** Once each, and never with a key in it: consoles are photographed and pasted. */
-  function say(text: string): void {
+  /** Never with a key in it, because consoles are photographed and pasted. */
+  function write(text: string): void {
     let safe = `Cometify: ${text}`;
     for (const { secureKey, token } of groups) {
       safe = safe.split(secureKey || (token as string)).join('…');
     }
-    if (!said.has(safe)) console.error(safe);
-    said.add(safe);
+    if (!written.has(safe)) console.error(safe);
+    written.add(safe);
   }
 
-  /** What a page changes in one go is asked for in one go; before the start, at the start. */
-  async function change(): Promise<void> {
+  /** Tells the server once about all that a page changes in one turn. */
+  async function tellChange(): Promise<void> {
     if (isChanged) return;
     isChanged = true;
     await 0;
@@ -85,50 +99,60 @@ export function startListener([url, group, transports, share]: Settings): Listen
     run.regroup();
   }
 
-  const listener: Listener & { state: State; transport: Way } = {
-    state: 'idle' as State,
-    transport: transports[0] as Way,
+  const listener: Listener = {
+    get state() {
+      return run.state;
+    },
+    get transport() {
+      return transport;
+    },
     stop: () => run.feed({ type: 'stop' }),
     on(type, hear) {
       hearers.push([type, hear]);
       return listener;
     },
     off(type, hear) {
-      hearers = hearers.filter(([t, h]) => t !== type || h !== hear);
+      hearers = hearers.filter(([heard, other]) => heard !== type || other !== hear);
       return listener;
     },
     subscribe(identifiers, options) {
-      groups.push(readGroup(identifiers, { callback: group.callback, ...options }));
-      change();
+      groups.push(readGroup(identifiers, { callback: first.callback, ...options }));
+      tellChange();
       return listener;
     },
     unsubscribe(identifiers) {
-      for (const name of ([] as string[]).concat(identifiers)) drop(name.toLowerCase());
+      const names = ([] as string[]).concat(identifiers);
+      for (const name of names) {
+        for (const group of [...groups]) drop(name.toLowerCase(), group);
+      }
       return listener;
     },
   };
 
-  function drop(name: string): void {
-    for (const one of [...groups]) {
-      const spelled = one.spelling.get(name);
-      if (spelled) {
-        one.spelling.delete(name);
-        if (!one.spelling.size) groups.splice(groups.indexOf(one), 1);
-        else if (one.secureKey) continue;
-        else if (Array.isArray(one.identifiers)) one.identifiers = [...one.spelling.values()];
-        else delete one.identifiers[spelled];
-        change();
-      }
-    }
+  function drop(name: string, group: Group): void {
+    const { spelling } = group;
+    const spelled = spelling.get(name);
+    if (!spelled) return;
+    spelling.delete(name);
+    if (!spelling.size) groups.splice(groups.indexOf(group), 1);
+    // The key signs the whole list, so the server must go on to be asked for all of it.
+    else if (group.secureKey) return;
+    else if (Array.isArray(group.identifiers)) group.identifiers = [...spelling.values()];
+    else delete group.identifiers[spelled];
+    tellChange();
   }
 
   async function begin(): Promise<void> {
     await 0;
-    if (share) {
+    if (isShared) {
       try {
-        await (await loadShare(url))(createRun, url, transports, ways, run.feed);
+        const share = await loadShare(url);
+        await share(createRun, url, transports, ways, run.feed);
       } catch {
-        tell('not_shared', 'cometify.share.min.js did not load or work');
+        tellError(
+          'not_shared',
+          'cometify.share.min.js did not load or work. This tab listens by itself.',
+        );
       }
     }
     isChanged = false;

@@ -1,28 +1,37 @@
-/** Fetches the module that lets tabs share a listener: most pages never need it. */
+/** Fetches the module that lets tabs share a listener. Most pages never need it. */
 import type { Share } from './share';
 
-/** The build's. */
+/** Replaced by the build. */
 declare const VERSION: string;
 
 declare global {
   interface Window {
-    /** Where the module leaves itself. */
+    /** The place where the module leaves itself. */
     CometifyShare?: Share;
   }
 }
 
+/** The script that is on its way, for the other listeners that start meanwhile. */
+let loading: Promise<unknown> | undefined;
+
+function load(src: string): Promise<unknown> {
+  return new Promise((onload, onerror) => {
+    document.head.append(Object.assign(document.createElement('script'), { src, onload, onerror }));
+  });
+}
+
 /**
- * Of this very version, for the two know each other's insides; unless the page has loaded it itself,
- * as one that demands Trusted Types or a hash must. Rejects if it cannot be had.
+ * The module of this very version, because the two know each other's insides. A page that demands
+ * Trusted Types or a hash must have loaded it itself. Rejects if it cannot be loaded.
  */
 export async function loadShare(url: string): Promise<Share> {
   if (!self.CometifyShare) {
-    await new Promise((onload, onerror) => {
-      const src = `${url}../${VERSION}/cometify.share.min.js`;
-      document.head.append(
-        Object.assign(document.createElement('script'), { src, onload, onerror }),
-      );
-    });
+    loading = loading || load(`${url}../${VERSION}/cometify.share.min.js`);
+    try {
+      await loading;
+    } finally {
+      loading = undefined;
+    }
   }
   return self.CometifyShare as Share;
 }

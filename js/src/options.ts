@@ -1,12 +1,13 @@
 /**
- * What a page writes into `Cometify.init({…})` or `subscribe(…)`, checked at once: a mistake is a
- * TypeError that names the option and what to write, and not a listener that stays silent.
+ * The options that a page writes into `Cometify.init({…})` or `subscribe(…)`, checked at once. A
+ * mistake is a TypeError that names the option and the right form, and not a listener that stays
+ * silent.
  */
 import type { Callback, Group, Identifiers } from './group';
-import type { Token } from './token';
+import type { Token, TokenSource } from './token';
 import type { Transport, Way } from './transport';
 
-/** What makes a group: identifiers, who may have their secret pushes, and who gets them. */
+/** The options of one group: the key to its secret pushes, and the callback that gets its pushes. */
 export interface GroupOptions {
   /** `md5hex(apiKey + apiSecret + md5hex(identifiers, comma separated))`, for secret pushes. */
   secureKey?: string | null | undefined;
@@ -21,7 +22,7 @@ export interface Options extends GroupOptions {
   /** One, several, or each with the internal id after which it starts. */
   identifiers: Identifiers;
   callback: Callback | string;
-  /** Where Cometify runs, unless it is where this script came from. */
+  /** The origin of the server, unless this script came from there. */
   server?: string | undefined;
   /** The order to try. */
   transports?: readonly Transport[] | undefined;
@@ -29,78 +30,96 @@ export interface Options extends GroupOptions {
   share?: boolean | undefined;
 }
 
-/** Options that are right. */
-export type Settings = [url: string, group: Group, transports: Way[], share: boolean | undefined];
+/** Options that were checked. */
+export interface Settings {
+  url: string;
+  group: Group;
+  ways: Way[];
+  isShared: boolean;
+}
 
 export const ORIGIN = /^https?:\/\/[^/]+/;
 
 const TRANSPORTS: Transport[] = ['websocket', 'stream', 'poll'];
 
+const API_KEY = /^[\w-]{1,64}$/;
+const IDENTIFIER = /^[a-z]\w{0,59}$/i;
+const INTERNAL_ID = /^(0|[1-9]\d{0,18})$/;
+/** A dotted name needs no stricter rule, because it is looked up and never evaluated. */
+const FUNCTION_NAME = /^[^\s()]+$/;
+
+const MOST_IDENTIFIERS = 100;
+
 function must(holds: unknown, write: string): asserts holds {
   if (!holds) throw new TypeError(`Cometify needs ${write}`);
 }
 
-/** In a number above 2^53 - 1 the last digits are others than the page wrote. */
+/** False for a number above 2^53 - 1, because its last digits are not the ones that the page wrote. */
 function isExact(value: unknown, pattern: RegExp): value is number | string {
   return (
     pattern.test(value as string) && (typeof value === 'string' || Number.isSafeInteger(value))
   );
 }
 
-/** `home` is where the script came from, if that is known. */
+/** `home` is the origin that the script came from, if that is known. */
 export function readOptions(options: Options, home: string | undefined): Settings {
   const { apiKey, server = home, transports = TRANSPORTS, share } = options || {};
-  must(isExact(apiKey, /^[\w-]{1,64}$/), 'apiKey: 37282591');
-  must(ORIGIN.test(server as string), "server: 'https://…'");
+  must(isExact(apiKey, API_KEY), 'apiKey: the key of your account, such as 37282591');
+  must(ORIGIN.test(server as string), "server: its address, such as 'https://push.example.org'");
   must(
     transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
   );
-  return [
-    (server as string).replace(/\/*$/, `/${apiKey}/`),
-    readGroup(options.identifiers, options),
-    [...transports],
-    share,
-  ];
+  return {
+    url: (server as string).replace(/\/*$/, `/${apiKey}/`),
+    group: readGroup(options.identifiers, options),
+    ways: [...transports],
+    isShared: !!share,
+  };
+}
+
+function isCallback(callback: unknown): boolean {
+  if (typeof callback === 'string') return FUNCTION_NAME.test(callback);
+  return typeof callback === 'function';
+}
+
+/** A token as a function that gives it. */
+function sourceOf(token: GroupOptions['token']): TokenSource | undefined {
+  if (!token) return undefined;
+  return typeof token === 'function' ? token : () => token;
 }
 
 export function readGroup(
   identifiers: Identifiers,
   { secureKey, token, callback }: GroupOptions,
 ): Group {
-  must(
-    /^fu|^string:[^\s()]+$/.test(`${typeof callback}:${callback}`),
-    'callback: a function or its name',
-  );
-  must(
-    !secureKey || (typeof secureKey === 'string' && !token),
-    'secureKey: a string, and no token',
-  );
+  must(isCallback(callback), 'callback: a function, or the name of a global one');
+  must(!secureKey || typeof secureKey === 'string', 'secureKey: a string');
+  must(!secureKey || !token, 'secureKey or token, not both');
   return {
     ...readIdentifiers(identifiers),
     secureKey: secureKey || undefined,
-    source: typeof token === 'function' ? token : token && (() => token),
-    renewal: token ? 0 : undefined,
+    source: sourceOf(token),
+    renewAt: token ? 0 : undefined,
     callback,
   };
 }
 
-/** An internal id may be a string of digits, and from 2^53 up must be one. */
+/** An internal id may be a string of digits, and must be one from 2^53 up. */
 export function readIdentifiers(given: Identifiers): Group {
   const list = (typeof given === 'string' ? [given] : given || []) as Record<string, string>;
   const isList = Array.isArray(list);
   const names: string[] = isList ? [...list] : Object.keys(list);
   const spelling = new Map<string, string>();
-  const right = "identifiers: 1 to 100, as 'a', ['a', 'b'] or {a: 59}";
-  must(names[0] && !names[100], right);
+  const rightForm = `identifiers: 1 to ${MOST_IDENTIFIERS}, as 'a', ['a', 'b'] or {a: 59}`;
+  must(names.length > 0 && names.length <= MOST_IDENTIFIERS, rightForm);
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
-    must(
-      isExact(name, /^[a-z]\w{0,59}$/i) &&
-        !spelling.has(lower) &&
-        (isList || isExact(list[name], /^(0|[1-9]\d{0,18})$/)),
-      `${right}, not '${name}'${isList ? '' : `: ${list[name]}`}`,
-    );
+    const isRight =
+      isExact(name, IDENTIFIER) &&
+      !spelling.has(lower) &&
+      (isList || isExact(list[name], INTERNAL_ID));
+    must(isRight, `${rightForm}, not '${name}'${isList ? '' : `: ${list[name]}`}`);
     spelling.set(lower, name);
   }
   return { identifiers: isList ? names : { ...list }, spelling };

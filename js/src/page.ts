@@ -1,19 +1,19 @@
 /**
- * What a page lives through that a connection has to know of. There is no `unload`: it would keep
- * the page out of the back/forward cache, as an open WebSocket would; so `pagehide` closes it.
+ * The events of a page that a connection must know of. There is no `unload`: it would keep the page
+ * out of the back/forward cache. So would an open WebSocket, which is why `pagehide` closes it.
  */
-const NAMES = ['online', 'pagehide', 'pageshow', 'visibilitychange'];
+const EVENTS = ['online', 'pagehide', 'pageshow', 'visibilitychange'];
 
-/** Calls `wake` (was it the network that came back?) and `hide`; returns how to stop watching. */
+/** Calls `wake` (true if the network came back) and `hide`. Returns a function that stops watching. */
 export function watchPage(wake: (network: boolean) => void, hide: () => void): () => void {
-  function seen({ type }: Event): void {
+  function onEvent({ type }: Event): void {
     if (type === 'pagehide') hide();
     else if (type !== 'visibilitychange' || !document.hidden) wake(type === 'online');
   }
-  // On the way down, for not every browser lets the document's own reach the window on the way up.
-  function each(change: typeof addEventListener): void {
-    for (const name of NAMES) change(name, seen, true);
+  // In the capturing phase, because not every browser lets the document's events bubble to the window.
+  function forEach(change: typeof addEventListener): void {
+    for (const name of EVENTS) change(name, onEvent, true);
   }
-  each(addEventListener);
-  return () => each(removeEventListener);
+  forEach(addEventListener);
+  return () => forEach(removeEventListener);
 }

@@ -1,39 +1,42 @@
 /**
- * The machine, and around it what touches the world but not the page's code: the clock, chance, the
- * one timer, the one connection, the tokens, and the transport that is remembered.
+ * The shell around the machine. It holds everything that touches the world except the page's code:
+ * the clock, chance, the one timer, the one connection, the tokens, and the remembered transport.
  */
+
+import type { Effect, Input } from './effects';
 import type { ErrorFrame, Frame } from './frames';
 import { type Group, listenFrame } from './group';
 import { randomId } from './id';
-import { createMachine, type Effect, errorNotice, type Input, type NoticeOf } from './machine';
+import { createMachine } from './machine';
+import { errorNotice, type NoticeOf } from './notices';
 import { watchPage } from './page';
-import { isDue, renew } from './token';
+import { hasEnded, type State } from './states';
+import { isDue, renew, TOKEN_PATIENCE } from './token';
 import type { Line, Open, Way } from './transport';
 
-/** The timer is this coarse at most, so that a machine that slept notices soon after it woke. */
-const COARSE = 5_000;
-/** For so long a transport that worked is the first to be tried on the next page. */
-const REMEMBERED = 1_800_000;
+/** The timer fires at least this often, so that a machine that slept notices soon after it woke. */
+const LONGEST_TIMER = 5_000;
 
-/** A page that is connected asks for a token again that has not come within so long. */
-const REST = 10_000;
+/** A transport that worked is tried first by the next page for this long. */
+const REMEMBERED_FOR = 1_800_000;
 
 export type Ways = Record<Way, Open>;
 
 export interface Run {
+  readonly state: State;
   feed(input: Input): void;
-  /** From the first transport or the one that is remembered. */
+  /** Starts with the remembered transport, or else with the first. */
   start(): void;
-  /** The groups have changed. */
+  /** Tells the server about a change of the groups. */
   regroup(): void;
 }
 
-/** As what the server says, and as what the page is told. */
+/** A failed token in two roles at once: an answer to the machine, and a notice to the page. */
 function tokenError(thrown: unknown): ErrorFrame & NoticeOf<'error'> {
-  return { ...errorNotice('token_failed', `token: ${thrown}`), retry: 0 };
+  return { ...errorNotice('token_failed', `No token: ${String(thrown)}`), retry: 0 };
 }
 
-/** `act` is told what came of it, unless the listener has stopped meanwhile. */
+/** `act` is told of each effect, unless the listener was stopped meanwhile. */
 export function createRun(
   url: string,
   groups: Group[],
@@ -41,42 +44,47 @@ export function createRun(
   ways: Ways,
   act: (effect: Effect) => void,
 ): Run {
-  const id = randomId();
-  const step = createMachine(groups, transports);
-  const key = `cometify ${url}`;
-  let line: Line = () => {};
+  const listenerId = randomId();
+  const machine = createMachine(groups, transports);
+  const storageKey = `cometify ${url}`;
+  /** The last connection, which may be closed already. Before the first there is nothing to close. */
+  let line: Line = { close() {} };
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let state = '';
-  /** The connection that is about to be opened: there may be a token to wait for. */
+  /** The generation of the connection that waits for its tokens; 0 if none does. */
   let opening = 0;
-  /** Before this no token is asked for while all goes on without. */
-  let resting = 0;
+  /** Before this time a connected listener does not ask for tokens again. */
+  let restingUntil = 0;
 
   function feed(input: Input): void {
-    const [effects, deadline] = step(input, Date.now(), Math.random());
-    // Always set anew: a push moves the deadline, and this costs less than to compare.
-    clearTimeout(timer);
-    if (deadline < Infinity) {
-      timer = setTimeout(feed, Math.min(COARSE, deadline - Date.now()), { type: 'tick' });
-    }
+    const [effects, deadline] = machine.step(input, Date.now(), Math.random());
+    schedule(deadline);
     for (const effect of effects) {
-      // The page may have stopped this listener a moment ago, told of an effect before this one.
-      if (state !== 'stopped') carry(effect);
+      // The page's code may have stopped the listener when it was told of an earlier effect.
+      if (input.type === 'stop' || machine.state !== 'stopped') carry(effect);
     }
-    if (state === 'connected' && Date.now() > resting && groups.some(isDue)) regroup();
+    if (machine.state === 'connected' && Date.now() > restingUntil && groups.some(isDue)) {
+      regroup();
+    }
+  }
+
+  /** Sets the timer again each time: a push moves the deadline, and comparing would cost more. */
+  function schedule(deadline: number): void {
+    clearTimeout(timer);
+    if (deadline === Infinity) return;
+    const delay = Math.min(LONGEST_TIMER, deadline - Date.now());
+    timer = setTimeout(feed, delay, { type: 'tick' });
   }
 
   function carry(effect: Effect): void {
     const { type } = effect;
     if (type === 'close') {
       opening = 0;
-      line('', effect.forNow);
+      line.close(effect.forNow);
     } else if (type === 'open') connect(effect);
-    else if (type === 'listen') line(listenFrame(id, groups));
+    else if (type === 'listen' && line.send) line.send(listenFrame(listenerId, groups));
     else if (type === 'state') {
-      state = effect.state;
-      if (state === 'connected' && transports[1]) memory(effect.transport);
-      if (/^[sf]/.test(state)) unwatch();
+      if (effect.state === 'connected') remember(effect.transport);
+      if (hasEnded(effect.state)) unwatch();
     }
     act(effect);
   }
@@ -85,53 +93,66 @@ export function createRun(
     const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
     opening = generation;
     if (groups.some(isDue)) {
-      resting = Date.now() + REST;
       try {
-        await renew(groups);
-        resting = 0;
+        await renewAll();
       } catch (thrown) {
         return report(tokenError(thrown));
       }
     }
-    if (opening === generation) {
-      line = ways[transport](url + transport, listenFrame(id, groups), report);
-      report({ type: '(opened)' });
-    }
+    // Another connection may have taken over, or the listener may have been stopped.
+    if (opening !== generation) return;
+    line = ways[transport](url + transport, listenFrame(listenerId, groups), report);
+    report({ type: '(opened)' });
   }
 
-  /** With the tokens that it takes. Until they are here all goes on as it was. */
-  function regroup(): void {
-    resting = Date.now() + REST;
-    renew(groups).then(
-      () => {
-        resting = 0;
-        feed({ type: 'regroup' });
-      },
-      (thrown) => {
-        if (state !== 'stopped') act(tokenError(thrown));
-      },
-    );
-  }
-
-  /** What is remembered, and from now on if it is given. Storage may be forbidden, or full. */
-  function memory(transport?: Way): [time?: number, transport?: Way] {
+  /** Until the tokens that it takes are here, everything goes on as it was. */
+  async function regroup(): Promise<void> {
+    // A listener that has ended has nothing to ask the page for.
+    if (hasEnded(machine.state)) return;
     try {
-      if (transport) sessionStorage[key] = [Date.now(), transport];
-      return sessionStorage[key].split(',');
-    } catch {
-      return [];
+      await renewAll();
+    } catch (thrown) {
+      if (!hasEnded(machine.state)) act(tokenError(thrown));
+      return;
     }
+    feed({ type: 'regroup' });
   }
 
-  function start(): void {
-    const [time, transport] = memory();
-    const isFresh = Date.now() - (time as number) < REMEMBERED;
-    feed({ type: 'start', rung: isFresh ? transports.indexOf(transport as Way) : 0 });
+  async function renewAll(): Promise<void> {
+    restingUntil = Date.now() + TOKEN_PATIENCE;
+    await renew(groups);
+    restingUntil = 0;
+  }
+
+  /** Storage may be forbidden or full. Then nothing is remembered, and nothing else changes. */
+  function remember(transport: Way): void {
+    // A listener with one transport has no choice to remember.
+    if (!transports[1]) return;
+    try {
+      sessionStorage[storageKey] = [Date.now(), transport];
+    } catch {}
+  }
+
+  /** The place in the list of the remembered transport; the first without one, -1 if it is not there. */
+  function rememberedRung(): number {
+    try {
+      const [time, transport] = sessionStorage[storageKey].split(',');
+      return Date.now() - time < REMEMBERED_FOR ? transports.indexOf(transport) : 0;
+    } catch {
+      return 0;
+    }
   }
 
   const unwatch = watchPage(
     (network) => feed({ type: 'wake', network }),
     () => feed({ type: 'hide' }),
   );
-  return { feed, regroup, start };
+  return {
+    get state() {
+      return machine.state;
+    },
+    feed,
+    regroup,
+    start: () => feed({ type: 'start', rung: rememberedRung() }),
+  };
 }

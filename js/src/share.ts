@@ -1,42 +1,49 @@
 /**
  * A tab's part of a shared listener. To the listener it is one more transport, whose server is the
- * leading tab's hub: a Web Lock chooses that tab, and a BroadcastChannel reaches it. The lock goes
- * to the next tab when the leading one is closed or crashes; from one that is frozen it is taken.
+ * leading tab's hub. A Web Lock chooses the leading tab, and a BroadcastChannel reaches it.
+ *
+ * The lock goes to the next tab when the leading one is closed or crashes. A frozen tab keeps its
+ * lock but says nothing, so the lock is taken from it after a while.
  */
+
+import type { Input } from './effects';
 import type { Frame } from './frames';
 import type { Asked } from './group';
 import { lead, type MakeRun, type Message } from './hub';
 import { randomId } from './id';
-import type { Input } from './machine';
 import type { createRun, Ways } from './run';
 import type { Way } from './transport';
 
-/** A hub that has not said by then that it is there is frozen. */
+/** A hub that has not answered after so many milliseconds is frozen. */
 const PATIENCE = 4_000;
 
 /**
- * Makes the one transport of a listener the shared one. In a browser without locks or channels
- * nothing changes; where this page may not have them it rejects.
+ * Makes the shared transport the only one of a listener. Nothing changes in a browser without locks
+ * or channels. Rejects if the page may not use them.
  */
 export type Share = (
-  run: typeof createRun,
+  makeRun: typeof createRun,
   url: string,
   transports: Way[],
   ways: Ways,
   feed: (input: Input) => void,
 ) => Promise<void>;
 
-export const share: Share = async (run, url, transports, ways, feed) => {
+export const share: Share = async (createOwnRun, url, transports, ways, feed) => {
   const { locks } = navigator;
   if (!locks || !self.BroadcastChannel) return;
+  // Rejects where the page may not use locks.
   await locks.query();
   const name = `cometify ${url}`;
-  const own = transports.splice(0, 9, 'shared');
-  const makeRun: MakeRun = (groups, act) => run(url, groups, [...own], ways, act);
-  /** Of a connection to the hub; a new one for each. */
-  let me = '';
-  /** The hub that this connection was given its `ready` by. */
-  let hub = '';
+  /** The transports of the hub, if this tab leads. */
+  const hubTransports = transports.splice(0, transports.length, 'shared');
+  const makeRun: MakeRun = (groups, act) =>
+    createOwnRun(url, groups, [...hubTransports], ways, act);
+
+  /** This connection to the hub. Each has a new id. */
+  let connectionId = '';
+  /** The hub that gave this connection its `ready`. */
+  let hubId = '';
   let report: (frame: Frame) => void;
   let channel: BroadcastChannel | undefined;
   let turn: AbortController;
@@ -45,12 +52,14 @@ export const share: Share = async (run, url, transports, ways, feed) => {
   function enter(): void {
     channel = new BroadcastChannel(name);
     channel.onmessage = ({ data: [from, to, frame] }: MessageEvent<Message>) => {
+      // Without a sender it is another tab's message to the hub.
       if (!from) return;
       if (!frame) {
-        if (from !== hub) feed({ type: 'wake', network: true });
-      } else if (to ? to === me : from === hub) {
+        // A new hub can be asked.
+        if (from !== hubId) feed({ type: 'wake', network: true });
+      } else if (to ? to === connectionId : from === hubId) {
         clearTimeout(timer);
-        if ((frame as Frame).type === 'ready') hub = from;
+        if ((frame as Frame).type === 'ready') hubId = from;
         report(frame as Frame);
       }
     };
@@ -59,49 +68,52 @@ export const share: Share = async (run, url, transports, ways, feed) => {
 
   /** Leads when it is this tab's turn, until `turn` is aborted or the lock is taken away. */
   function takeTurn(options: LockOptions): void {
-    const ours = new AbortController();
-    const { signal } = ours;
-    turn = ours;
+    const ownTurn = new AbortController();
+    const { signal } = ownTurn;
+    turn = ownTurn;
     locks
+      // A request that steals may not have a signal.
       .request(name, options.steal ? options : { signal }, () => {
         if (signal.aborted) return;
-        const stop = lead(new BroadcastChannel(name), randomId(), makeRun);
-        return new Promise<void>((done) => {
+        const stopLeading = lead(new BroadcastChannel(name), randomId(), makeRun);
+        return new Promise<void>((release) => {
           signal.onabort = () => {
-            stop();
-            done();
+            stopLeading();
+            release();
           };
         });
       })
       .catch(() => {
         if (signal.aborted) return;
-        ours.abort();
+        // The lock was stolen from this tab, which was frozen. It queues again.
+        ownTurn.abort();
         takeTurn({});
       });
   }
 
-  function close(_: string, forNow?: boolean): void {
+  function stealTurn(): void {
+    turn.abort();
+    takeTurn({ steal: true });
+  }
+
+  function close(forNow: boolean): void {
     clearTimeout(timer);
     if (!channel) return;
-    channel.postMessage(['', me]);
-    me = hub = '';
-    if (!forNow) {
-      turn.abort();
-      channel.close();
-      channel = undefined;
-    }
+    channel.postMessage(['', connectionId]);
+    connectionId = hubId = '';
+    if (forNow) return;
+    turn.abort();
+    channel.close();
+    channel = undefined;
   }
 
   ways.shared = (_url, listen, hear) => {
     if (!channel) enter();
-    me = randomId();
+    connectionId = randomId();
     report = hear;
     const asked: Asked[] = JSON.parse(listen).groups;
-    (channel as BroadcastChannel).postMessage(['', me, asked]);
-    timer = setTimeout(() => {
-      turn.abort();
-      takeTurn({ steal: true });
-    }, PATIENCE);
-    return close;
+    (channel as BroadcastChannel).postMessage(['', connectionId, asked]);
+    timer = setTimeout(stealTurn, PATIENCE);
+    return { close };
   };
 };

@@ -1,20 +1,30 @@
-/** Where a page's tokens come from, and when the next is to be asked for. */
+/** The tokens of a page: where they come from, and when the next one is to be asked for. */
 import type { Group } from './group';
 
 /** A JWT; a promise of one; or a function that gives either, and is asked again before it expires. */
 export type Token = string | Promise<string> | (() => string | Promise<string>);
 
-/** The same, as something to ask. */
-export type Source = () => string | Promise<string>;
+/** The same, as a function in every case. */
+export type TokenSource = () => string | Promise<string>;
 
-/** A token is renewed so long before it expires, or halfway if it lives shorter than twice that. */
+/** A question to the page that has no answer yet. */
+export interface TokenQuestion {
+  answer: Promise<unknown>;
+  askedAt: number;
+}
+
+/** A token is renewed this long before it expires, or halfway if it lives shorter than twice that. */
 const MARGIN = 30_000;
-/** And not more often than this, should the page give the same token again. */
-const SOON = 3_000;
+
+/** A token is not renewed more often than this, in case the page gives the same one again. */
+const SHORTEST_LIFE = 3_000;
+
+/** A page that has not answered for so long is asked again. */
+export const TOKEN_PATIENCE = 10_000;
 
 /**
- * Milliseconds that a JWT has left by this machine's clock. NaN if it does not say, or in a way that
- * we do not read: whether it is right is the server's business.
+ * The milliseconds that a JWT has left by this machine's clock. NaN if it does not say, or says it in
+ * a way that cannot be read here. Whether the token is right is for the server to decide.
  */
 export function timeLeft(token: string): number {
   try {
@@ -25,25 +35,46 @@ export function timeLeft(token: string): number {
   }
 }
 
-export function isDue({ renewal }: Group): boolean {
-  return Date.now() >= (renewal as number);
+/** True if a new token should be asked for. A group without a source has no `renewAt`. */
+export function isDue({ renewAt }: Group): boolean {
+  return renewAt !== undefined && Date.now() >= renewAt;
 }
 
-/** The token was refused. True if there is something to ask for another. */
-export function expire(group: Group): boolean {
-  if (group.source) group.renewal = 0;
-  return !!group.source;
+/** The server refused a token. Makes all of them due. False if there is nothing to ask for another. */
+export function markRefused(groups: Group[]): boolean {
+  const renewable = groups.filter(({ source }) => source);
+  for (const group of renewable) group.renewAt = 0;
+  return renewable.length > 0;
 }
 
 /**
- * Asks for the tokens that are due. Rejects with what the page's code threw. Whether it gave a token
- * is left to the server to say, and so is one that has expired by a clock that may be wrong.
+ * The question that is on its way, or else a new one. A reconnect may need a token at the very moment
+ * that one is being renewed, and a page that pays for each token should not be asked twice.
  */
-export async function renew(groups: Group[]): Promise<void> {
-  for (const group of groups.filter(isDue)) {
-    const token = `${await (group.source as Source)()}`;
+function ask(group: Group): TokenQuestion {
+  const { question } = group;
+  if (question && Date.now() - question.askedAt < TOKEN_PATIENCE) return question;
+  const answer = new Promise((resolve) => resolve((group.source as TokenSource)()));
+  group.question = { answer, askedAt: Date.now() };
+  return group.question;
+}
+
+async function renewOne(group: Group): Promise<void> {
+  const question = ask(group);
+  try {
+    // What is no string, or has expired by a clock that may be wrong, is for the server to refuse.
+    const token = `${await question.answer}`;
     const left = timeLeft(token);
-    group.renewal = left > 0 ? Date.now() + Math.max(left / 2, left - MARGIN, SOON) : Infinity;
+    const wait = Math.max(left / 2, left - MARGIN, SHORTEST_LIFE);
+    group.renewAt = left > 0 ? Date.now() + wait : Infinity;
     group.token = token;
+  } finally {
+    // Only its own: a late answer must not end a question that was asked since.
+    if (group.question === question) group.question = undefined;
   }
+}
+
+/** Asks for every token that is due. Rejects with the first error that the page's code threw. */
+export async function renew(groups: Group[]): Promise<void> {
+  await Promise.all(groups.filter(isDue).map(renewOne));
 }

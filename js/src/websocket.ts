@@ -1,6 +1,6 @@
 /**
- * The WebSocket transport: a frame each way is a text message. Keys travel in the first message and
- * not in the address, which proxies write into their logs.
+ * The WebSocket transport: a frame in either direction is a text message. Keys travel in the first
+ * message and not in the address, because proxies write addresses into their logs.
  */
 import { CUT, ofClose, ofLine } from './frames';
 import type { Open } from './transport';
@@ -11,10 +11,13 @@ export const openWebSocket: Open = (url, listen, report) => {
     socket.onopen = () => socket.send(listen);
     socket.onmessage = ({ data }) => report(ofLine(data));
     socket.onclose = ({ code, reason }) => report(ofClose(code, reason));
-    return (again) => (again ? socket.send(again) : socket.close());
+    return {
+      send: (again) => socket.send(again),
+      close: () => socket.close(),
+    };
   } catch {
-    // No constructor, a dead one, or one that the page's policy forbids.
+    // There is no constructor, or one that does not work, or the page's policy forbids it.
     setTimeout(report, 0, CUT);
-    return () => {};
+    return { close() {} };
   }
 };

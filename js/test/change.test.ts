@@ -154,6 +154,33 @@ describe('groups at run time', () => {
     await until(() => got.length, 'the push');
   });
 
+  test('unsubscribed from everything before the start, it asks for nothing', async () => {
+    const { listener, got } = listen();
+    listener.unsubscribe('chat');
+    await pause(30);
+    assert.deepEqual([listener.state, server.asked.length], ['idle', 0]);
+    listener.subscribe('news').unsubscribe('news');
+    await pause(30);
+    assert.deepEqual([listener.state, server.asked.length], ['idle', 0]);
+    listener.subscribe('news');
+    await connected(listener);
+    server.push('news', 'hi');
+    await until(() => got.length, 'the push');
+  });
+
+  test('unsubscribed from everything while it waits, it is idle', async () => {
+    const { listener } = listen();
+    await connected(listener);
+    happen('pagehide');
+    assert.equal(listener.state, 'waiting');
+    listener.unsubscribe('chat');
+    await pause(5);
+    assert.equal(listener.state, 'idle');
+    happen('pageshow');
+    await pause(5);
+    assert.deepEqual([listener.state, server.asked.length], ['idle', 1]);
+  });
+
   test('a wrong group is a TypeError, and changes nothing', async () => {
     const { listener } = listen();
     assert.throws(() => listener.subscribe('a b'), /^TypeError: Cometify needs identifiers/);
@@ -234,6 +261,70 @@ describe('tokens', () => {
   });
 
   for (const transport of ALL) {
+    test(`a reconnect joins a renewal that is on its way: ${transport}`, async () => {
+      let many = 0;
+      let give: (token: string) => void = () => {};
+      const { listener } = listen({
+        transports: [transport],
+        token: () => {
+          if (++many === 1) return jwt(16);
+          return new Promise<string>((resolve) => {
+            give = resolve;
+          });
+        },
+      });
+      await connected(listener);
+      pushing = setInterval(() => server.push('chat', 'hi'), 20);
+      await until(() => many === 2, 'the renewal');
+      clearInterval(pushing);
+      happen('online');
+      await pause(20);
+      assert.equal(many, 2);
+      const token = jwt(3_600);
+      give(token);
+      await connected(listener);
+      await until(() => lastAsked()[0]?.token === token, 'the new token');
+      assert.equal(many, 2);
+    });
+  }
+
+  test('a stopped listener asks the page for no token', async () => {
+    const { listener } = listen();
+    await connected(listener);
+    listener.stop();
+    let many = 0;
+    listener.subscribe('x', { token: () => jwt(++many) });
+    await pause(20);
+    assert.equal(many, 0);
+  });
+
+  test('the tokens of several groups are asked for at once', async () => {
+    const asked: string[] = [];
+    let give: (token: string) => void = () => {};
+    const { listener } = listen({
+      token: () => {
+        asked.push('chat');
+        return new Promise<string>((resolve) => {
+          give = resolve;
+        });
+      },
+    });
+    listener.subscribe('x', {
+      token: () => {
+        asked.push('x');
+        return jwt(3_600);
+      },
+    });
+    await until(() => asked.length, 'the first question');
+    assert.deepEqual(asked, ['chat', 'x']);
+    listener.stop();
+    give(jwt(3_600));
+    await pause(20);
+    assert.equal(asked.length, 2, 'nothing is asked after stop()');
+    assert.equal(server.asked.length, 0);
+  });
+
+  for (const transport of ALL) {
     test(`that never comes is asked for again: ${transport}`, async () => {
       server.heartbeat = 3;
       let many = 0;
@@ -300,7 +391,7 @@ describe('tokens', () => {
       },
     });
     await connected(listener);
-    assert.deepEqual(said, ['Cometify: token_failed: token: Error: the shop is closed']);
+    assert.deepEqual(said, ['Cometify: token_failed: No token: Error: the shop is closed']);
     assert.equal(server.asked.length, 1);
   });
 
@@ -317,7 +408,7 @@ describe('tokens', () => {
     await until(() => many === 4, 'asked for again');
     await until(() => server.asked[0]?.listens === 2, 'told to the server');
     assert.equal(server.asked.length, 1);
-    assert.deepEqual(said, ['Cometify: token_failed: token: Error: later']);
+    assert.deepEqual(said, ['Cometify: token_failed: No token: Error: later']);
   });
 
   test('no token is ever said', async () => {

@@ -408,6 +408,43 @@ describe('the page', () => {
     assert.equal(listener.state, 'connected');
   });
 
+  test('a callback that cannot be looked up costs no later push', async () => {
+    thrown.length = 0;
+    const got: string[] = [];
+    Object.defineProperty(globalThis, 'broken', {
+      configurable: true,
+      get() {
+        throw new Error('no access');
+      },
+    });
+    const { listener } = listen({ callback: 'broken.onPush', transports: ['poll'] });
+    listener.on('push', ({ data }) => got.push(data));
+    await connected(listener);
+    for (const text of ['one', 'two']) server.push('chat', text);
+    await until(() => got.length === 2 && thrown.length === 2, 'both');
+    assert.deepEqual(got, ['one', 'two']);
+    assert.match(`${thrown}`, /no access/);
+    assert.deepEqual(said, []);
+  });
+
+  test('stopped by one handler, the next one hears only that', async () => {
+    const { listener } = listen();
+    const states: string[] = [];
+    const pushes: string[] = [];
+    await connected(listener);
+    listener.on('push', () => listener.stop());
+    listener.on('push', ({ data }) => pushes.push(data));
+    listener.on('state', ({ state }) => states.push(state));
+    server.push('chat', 'the last');
+    await until(() => listener.state === 'stopped', 'stopped');
+    assert.deepEqual([states, pushes], [['stopped'], []]);
+    const other = listen().listener;
+    other.on('state', ({ state }) => state === 'connected' && other.stop());
+    other.on('state', ({ state }) => states.push(state));
+    await until(() => other.state === 'stopped', 'stopped');
+    assert.deepEqual(states, ['stopped', 'connecting', 'stopped']);
+  });
+
   test('on and off; what is added right after start() hears everything', async () => {
     const { listener } = listen();
     const states: string[] = [];

@@ -6,8 +6,7 @@ const HOME = 'https://push.example.org';
 const RIGHT: Options = { apiKey: 37282591, identifiers: 'chat', callback: 'onPush' };
 
 function read(options: object, home: string | undefined = HOME) {
-  const [url, group, transports] = readOptions({ ...RIGHT, ...options } as Options, home);
-  return { url, group, transports };
+  return readOptions({ ...RIGHT, ...options } as Options, home);
 }
 
 describe('the forms of the options', () => {

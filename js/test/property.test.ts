@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Effect } from '../src/effects';
 import type { Frame } from '../src/frames';
 import type { Group } from '../src/group';
-import type { Effect } from '../src/machine';
 import type { Transport } from '../src/transport';
 import { pick, seeded } from './random';
 import { groupOf, Rig, word } from './rig';

@@ -3,10 +3,11 @@
  * short words, so that a table of expectations can be read.
  */
 import assert from 'node:assert/strict';
+import type { Effect, Input, Machine } from '../src/effects';
 import type { Frame } from '../src/frames';
 import type { Group } from '../src/group';
 import { listenFrame } from '../src/group';
-import { createMachine, type Effect, type Input, type Machine } from '../src/machine';
+import { createMachine } from '../src/machine';
 import { readGroup } from '../src/options';
 import type { Way } from '../src/transport';
 
@@ -59,7 +60,7 @@ export class Rig {
   }
 
   feed(input: Input): this {
-    [this.effects, this.deadline] = this.machine(input, this.now, this.chance);
+    [this.effects, this.deadline] = this.machine.step(input, this.now, this.chance);
     for (const effect of this.effects) {
       if (effect.type === 'open') this.open(effect.generation);
       if (effect.type === 'listen') this.say();
@@ -72,7 +73,8 @@ export class Rig {
     this.generation = generation;
     this.say();
     const frame: Frame = { type: '(opened)' };
-    [, this.deadline] = this.machine({ type: 'heard', generation, frame }, this.now, this.chance);
+    const input: Input = { type: 'heard', generation, frame };
+    [, this.deadline] = this.machine.step(input, this.now, this.chance);
   }
 
   say(): void {

@@ -233,6 +233,15 @@ describe('tabs that share a listener', () => {
     await until(() => long.got.length && none.got.length, 'the others go on');
   });
 
+  test('two listeners of one tab load the module once', async () => {
+    const tab = open();
+    const first = tab.run('listener');
+    tab.listen(server.url);
+    await connected(tab);
+    assert.equal(tab.loaded.length, 1);
+    (first as { stop(): void }).stop();
+  });
+
   test('without locks each tab listens by itself', async () => {
     const alone = new Tab(undefined, SPEED).listen(server.url);
     tabs.push(alone);

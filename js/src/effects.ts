@@ -1,0 +1,41 @@
+/** The interface of the machine: the inputs that it takes, and the effects that it answers with. */
+import type { Frame, PushFrame } from './frames';
+import type { Group } from './group';
+import type { Notice } from './notices';
+import type { State } from './states';
+import type { Way } from './transport';
+
+export type Input =
+  /** `rung`: the place in the list of transports to begin with. */
+  | { type: 'start'; rung: number }
+  | { type: 'stop' }
+  /** The groups have changed, or their keys have. */
+  | { type: 'regroup' }
+  /** The deadline may have come. */
+  | { type: 'tick' }
+  /** The page is visible again, or (`network`) the browser is online again. */
+  | { type: 'wake'; network: boolean }
+  /** The page is left, perhaps to come back. */
+  | { type: 'hide' }
+  /** The connection of this generation reports a frame. */
+  | { type: 'heard'; generation: number; frame: Frame };
+
+export type Effect =
+  | Exclude<Notice, { type: 'push' }>
+  /** `forNow`: a connection will be opened again, at once or after a while. */
+  | { type: 'close'; forNow: boolean }
+  | { type: 'open'; generation: number; transport: Way }
+  /** Send a `listen` frame again, on the same connection. */
+  | { type: 'listen' }
+  | { type: 'push'; group: Group; push: PushFrame }
+  /** A frame was heard. The effects before this one are its consequences. */
+  | { type: 'heard'; frame: Frame };
+
+export interface Machine {
+  readonly state: State;
+  /**
+   * Takes one input, the time in milliseconds, and a random number from [0, 1). Returns the effects in
+   * the order to carry them out, and the time of the next tick, which is Infinity if none is needed.
+   */
+  step(input: Input, time: number, chance: number): [effects: Effect[], deadline: number];
+}

@@ -1,0 +1,120 @@
+/**
+ * The states of a listener, and the only place that changes one.
+ *
+ * Theory of operation
+ * -------------------
+ * A listener is always in one of six states. The page reads the state as `listener.state` and is
+ * told of each change by `on('state')`.
+ *
+ *     idle        Nothing is asked for: not started yet, or every group was unsubscribed.
+ *     connecting  A connection is being opened. The server has not accepted the listener on it yet.
+ *     connected   The server has accepted the listener. Pushes arrive.
+ *     waiting     There is no connection. The next attempt is due later, or when the page returns.
+ *     failed      The server refused for a reason that repeating would not change.
+ *     stopped     The page called `stop()`. Nothing follows.
+ *
+ * The usual life is idle, connecting, connected. A lost connection leads through waiting back to
+ * connecting. A long poll or a stream whose answer ends in good order is followed by the next one
+ * without leaving `connected`, because to the page nothing happened.
+ *
+ *     idle -> connecting -> connected -> stopped
+ *                ^  |           |
+ *                |  v           |
+ *              waiting <--------+
+ *
+ * Three layers, each of which knows only the one below:
+ *
+ *  1. This module holds the rule: which event leads from which state to which. The rule is data, so
+ *     that a reader can check it line by line. An event that the table does not list for the current
+ *     state is a bug in the client. It is refused: the state stays what it was.
+ *  2. `machine.ts` turns inputs (a frame, a timer, a page that wakes) into events and effects. It
+ *     never writes the state; it calls `transition` and reads the answer.
+ *  3. `run.ts` and `listener.ts` carry the effects out, and show the state to the page.
+ *
+ * Several inputs are normal in a state where they change nothing, such as a timer that fires late.
+ * `machine.ts` ignores those before they become an event, so the table stays strict.
+ */
+
+/** Replaced by the build: true in the tests, false in the files that the server hands out. */
+declare const STRICT: boolean;
+
+export type State = 'idle' | 'connecting' | 'connected' | 'waiting' | 'stopped' | 'failed';
+
+export type StateEvent =
+  /** A connection is being opened. */
+  | 'connect'
+  /** The server has given a first sign that it accepted the listener. */
+  | 'accept'
+  /** The connection was lost, refused for now, or closed because the page is hidden. */
+  | 'pause'
+  /** The last group was unsubscribed. */
+  | 'empty'
+  /** The server refused, and said not to come back unchanged. */
+  | 'refuse'
+  /** The page called `stop()`. */
+  | 'stop';
+
+type Transitions = Readonly<Record<State, Readonly<Partial<Record<StateEvent, State>>>>>;
+
+export const TRANSITIONS: Transitions = {
+  idle: { connect: 'connecting', stop: 'stopped' },
+  connecting: {
+    // The next transport is tried at once, or the network has come back.
+    connect: 'connecting',
+    accept: 'connected',
+    pause: 'waiting',
+    empty: 'idle',
+    refuse: 'failed',
+    stop: 'stopped',
+  },
+  connected: {
+    // The connection is given up for one that is believed to be better, without a pause.
+    connect: 'connecting',
+    pause: 'waiting',
+    empty: 'idle',
+    refuse: 'failed',
+    stop: 'stopped',
+  },
+  // A page may be hidden while it waits, which pauses it again, this time without an end in sight.
+  waiting: { connect: 'connecting', pause: 'waiting', empty: 'idle', stop: 'stopped' },
+  stopped: {},
+  failed: { stop: 'stopped' },
+};
+
+/** In these states nothing happens any longer by itself. */
+export function hasEnded(state: State): boolean {
+  return state === 'stopped' || state === 'failed';
+}
+
+export interface Lifecycle {
+  readonly state: State;
+  /** Changes the state as the table says. False if the table has no such transition. */
+  transition(event: StateEvent): boolean;
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+/** A visitor's page must not break because of a bug in the client. */
+export function logToConsole(message: string): void {
+  console.error(message);
+}
+
+/** `complain` is told of an impossible transition. */
+export function createLifecycle(
+  complain: (message: string) => void = STRICT ? fail : logToConsole,
+): Lifecycle {
+  let current: State = 'idle';
+  return {
+    get state() {
+      return current;
+    },
+    transition(event) {
+      const next = TRANSITIONS[current][event];
+      if (next) current = next;
+      else complain(`Cometify: no "${event}" when ${current}. Please report this bug.`);
+      return !!next;
+    },
+  };
+}
