@@ -2,17 +2,6 @@
 
 import attrs
 
-SECOND = 1_000_000
-"""Positions are times in microseconds."""
-REPLAYED = 3 * 60 * SECOND
-"""What an internal id above 0 gets on joining: "all earlier pushes from the latest 3 minutes" (the seed)."""
-KEPT = 10 * 60 * SECOND
-"""How long a push is kept: "If internal id == 0 is set ... all pushes from the latest ten minutes" (the seed)."""
-REMEMBERED = 24 * 3600 * SECOND
-"""How long it is known what was dropped last. A cursor older than that is always a gap."""
-MAX_TEXT = 65_536
-"""Bytes of UTF-8: "It can maximum be 64 kilobytes" (the seed)."""
-
 
 @attrs.frozen
 class Account:

@@ -7,10 +7,10 @@ far. An unknown API key and a wrong signature get one answer, after the same wor
 from collections.abc import Iterable, Mapping
 
 from cometify.core import errors, md5_signature
-from cometify.core.account import MAX_TEXT, STRANGER, Account
+from cometify.core.account import STRANGER, Account
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
-from cometify.core.push import Draft
+from cometify.core.push import MAX_TEXT, Draft
 from cometify.core.strict_json import read_json
 
 PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
-from operator import attrgetter
 
 import attrs
 
-from cometify.core.account import KEPT, REMEMBERED, REPLAYED
-from cometify.core.group import Group, ListenRequest, Right, Wants, wants_on_joining
+from cometify.core.group import Group, Right
+from cometify.core.group_filter import Filters, GroupFilter, filter_on_joining, sees_secret
+from cometify.core.listen_request import ListenRequest
+from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
 from cometify.core.ring import RingBuffer
-
-Filters = Mapping[str, tuple[Wants, ...]]
-"""For each identifier (lower case) what the groups that hold it let through: one is enough."""
 
 
 @attrs.define(eq=False)
@@ -24,12 +22,12 @@ class JoinPlan:
     `settled`: from its cursor on it wants all that it may see, so that there is nothing to filter and nothing lost.
     """
 
-    wants: dict[str, tuple[Wants, ...]]
+    wants: dict[str, tuple[GroupFilter, ...]]
     since: dict[str, int]
     positions: tuple[int, ...]
     warnings: tuple[str, ...]
     lost: frozenset[str]
-    stale: tuple[tuple[str, Wants], ...]
+    stale: tuple[tuple[str, GroupFilter], ...]
     resumes: bool
     until: float
     settled: bool = False
@@ -46,7 +44,7 @@ class JoinPlan:
             return self.since
         return {
             **self.since,
-            **{name: min(self.since[name], want.since + REPLAYED - KEPT) for name, want in self.stale},
+            **{name: min(self.since[name], want.since + REPLAY_WINDOW - RETENTION) for name, want in self.stale},
         }
 
     def unwanted_in(self, rings: Mapping[str, RingBuffer]) -> dict[str, tuple[int, int]]:
@@ -71,7 +69,7 @@ class JoinPlan:
         return lost
 
 
-def _unwanted(wants: Sequence[Wants], ring: RingBuffer) -> tuple[int, int]:
+def _unwanted(wants: Sequence[GroupFilter], ring: RingBuffer) -> tuple[int, int]:
     since = min([want.since for want in wants])
     private = [want for want in wants if want.secret]
     secret_since = min([want.since for want in private], default=since)
@@ -81,7 +79,7 @@ def _unwanted(wants: Sequence[Wants], ring: RingBuffer) -> tuple[int, int]:
     )
 
 
-def _first_hurt(wants: Sequence[Wants], began: int, number: int, plain: int, else_: int) -> int:
+def _first_hurt(wants: Sequence[GroupFilter], began: int, number: int, plain: int, else_: int) -> int:
     """Where the first begins that may want what was dropped; `else_` if none does. Whether it begins below the floor, too, is
     seen when they are compared.
     """
@@ -91,22 +89,14 @@ def _first_hurt(wants: Sequence[Wants], began: int, number: int, plain: int, els
     )
 
 
-_IS_SECRET = attrgetter("secret")
-
-
-def sees_secret(wants: Iterable[Wants]) -> bool:
-    """Whether one of the groups lets secret pushes through."""
-    return any(map(_IS_SECRET, wants))
-
-
 def make_join_plan(ask: ListenRequest, rights: Sequence[Right], now: int, joined: Filters, at: int) -> JoinPlan:
     """`rights`: of each group. `now`: the engine's position. `joined`: what the listener has, and `at` its cursor there."""
     if not joined and ask.begins_now:
         return _plan_from_now(ask, rights, now)
-    wants: dict[str, tuple[Wants, ...]] = {}
+    wants: dict[str, tuple[GroupFilter, ...]] = {}
     positions: list[int] = []
     lost: set[str] = set()
-    stale: list[tuple[str, Wants]] = []
+    stale: list[tuple[str, GroupFilter]] = []
     for group, right in zip(ask.groups, rights, strict=True):
         first = now
         for index, identifier in enumerate(group.names.identifiers):
@@ -142,10 +132,10 @@ def make_join_plan(ask: ListenRequest, rights: Sequence[Right], now: int, joined
 
 def _plan_from_now(ask: ListenRequest, rights: Sequence[Right], now: int) -> JoinPlan:
     """`make_join_plan` for a request that wants future pushes only. It takes a quarter of the time of a joining less."""
-    wants: dict[str, tuple[Wants, ...]] = {}
+    wants: dict[str, tuple[GroupFilter, ...]] = {}
     for group, right in zip(ask.groups, rights, strict=True):
         for name in group.names.folded:
-            want = Wants(name in right.names, -1, now, now)
+            want = GroupFilter(name in right.names, -1, now, now)
             wants[name] = (want,) if name not in wants else tuple(dict.fromkeys((*wants[name], want)))
     warnings = _warnings(ask, rights) if ask.is_keyed else ()
     positions = (now,) * len(ask.groups)
@@ -185,12 +175,12 @@ def _first_loss(rights: Iterable[Right]) -> float:
     return min(longest.values(), default=inf)
 
 
-def _joins(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[Wants, bool]:
+def _joins(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[GroupFilter, bool]:
     """What is wanted, and whether something is lost for sure: a position that nobody has given, or too old a one."""
     if position is not None and position > now:
-        return wants_on_joining(internal_id, now, right, now), True
-    want = wants_on_joining(internal_id, position, right, now)
-    return want, want.since < now - REMEMBERED
+        return filter_on_joining(internal_id, now, right, now), True
+    want = filter_on_joining(internal_id, position, right, now)
+    return want, want.since < now - FLOOR_RETENTION
 
 
 def _wrong_key(group: Group) -> str:

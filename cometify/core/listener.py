@@ -20,8 +20,7 @@ import attrs
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
 from cometify.core.frames import gap_frame
-from cometify.core.group import Wants
-from cometify.core.join_plan import Filters
+from cometify.core.group_filter import Filters, GroupFilter
 from cometify.core.push import Push
 from cometify.core.view import Span, View
 
@@ -119,9 +118,9 @@ class Listener:
         return self.filters is None or any(want(push) for want in self.filters[push.identifier])
 
     @staticmethod
-    def unfiltered(secret: bool) -> Wants:
+    def unfiltered(secret: bool) -> GroupFilter:
         """What a listener without filters wants of an identifier."""
-        return Wants(secret)
+        return GroupFilter(secret)
 
     @property
     def strictest(self) -> int:

@@ -7,6 +7,9 @@ import attrs
 
 from cometify.core.identifier import Identifier
 
+MAX_TEXT = 65_536
+"""The most bytes of UTF-8 in a text: "It can maximum be 64 kilobytes" (the seed)."""
+
 
 @attrs.define
 class Draft:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from cometify.core.account import SECOND
+from cometify.core.position import SECOND
 
 TTL = 10 * 60 * SECOND
 """How long a signature, a nonce and an Idempotency-Key are remembered, in microseconds."""

@@ -7,7 +7,7 @@ listener must be brought to the head by itself.
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 
-from cometify.core.join_plan import Filters, sees_secret
+from cometify.core.group_filter import Filters, sees_secret
 from cometify.core.listener import Listener, State
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from cometify.core.account import KEPT, REMEMBERED, SECOND, Account
+from cometify.core.account import Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
+from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.retention import AccountRings
 from cometify.core.ring import NOTHING, Channel, Dropped, RingBuffer
@@ -85,7 +86,7 @@ class MemoryEngine:
         if ring is None:
             ring = self._ring(state, (account.api_key, folded))
         account_rings.put(ring, push, account)
-        emptied = account_rings.drop(position - KEPT, account.keep_bytes)
+        emptied = account_rings.drop(position - RETENTION, account.keep_bytes)
         if emptied:
             self._forget_emptied(state, emptied)
         self._announce(ring, push)
@@ -117,7 +118,7 @@ class MemoryEngine:
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
         state = self._state(account.api_key)
         now = self.watermark(account.api_key)
-        self._drop(state, now - KEPT, account.keep_bytes)
+        self._drop(state, now - RETENTION, account.keep_bytes)
         rings = {}
         for identifier in reach(now):
             ring = rings[identifier] = self._ring(state, (account.api_key, identifier))
@@ -154,9 +155,9 @@ class MemoryEngine:
                 self._forget_ring(state, ring)
         for state in self._states.values():
             time = max(now, state.last)
-            self._drop(state, time - KEPT, state.account_rings.kept_bytes)
+            self._drop(state, time - RETENTION, state.account_rings.kept_bytes)
             for identifier in list(state.floors):
-                if max(state.floors[identifier][:2]) > time - REMEMBERED:
+                if max(state.floors[identifier][:2]) > time - FLOOR_RETENTION:
                     break
                 del state.floors[identifier]
 

@@ -13,8 +13,10 @@ from twisted.python.failure import Failure
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.frames import ready_frame
-from cometify.core.group import ListenRequest, Right
-from cometify.core.join_plan import Filters, JoinPlan, make_join_plan
+from cometify.core.group import Right
+from cometify.core.group_filter import Filters
+from cometify.core.join_plan import JoinPlan, make_join_plan
+from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Backlog, Listener, State
 from cometify.core.quota import Quota
 from cometify.core.ring import Channel, RingBuffer

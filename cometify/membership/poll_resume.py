@@ -6,8 +6,9 @@ from math import inf
 
 import attrs
 
-from cometify.core.account import KEPT, Account
+from cometify.core.account import Account
 from cometify.core.listener import Listener
+from cometify.core.position import RETENTION
 from cometify.core.view import Span, View
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
@@ -71,7 +72,7 @@ class PollResumer:
         ticket.view = view
         position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
         now = max(self._engine.watermark(ticket.account.api_key), view.head)
-        if last > now or position <= now - KEPT:
+        if last > now or position <= now - RETENTION:
             return False
         if not self._slots.has(ticket.slot):
             return False  # all nodes must count it again

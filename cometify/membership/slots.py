@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.group import ListenRequest
+from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.quota import ABSENCE, ClientKey, Quota
 from cometify.interfaces import ISlots

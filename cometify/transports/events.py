@@ -3,7 +3,7 @@
 from cometify.core.encodings import EVENTS, EVENTS_UNCHUNKED
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame
-from cometify.core.group import ListenRequest, listen_request_from_query
+from cometify.core.listen_request import ListenRequest, listen_request_from_query
 from cometify.http.exchange import Exchange, refuse
 from cometify.transports.http_listener import OpenEndpoint
 from cometify.transports.stream import StreamListener

@@ -7,7 +7,7 @@ from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
-from cometify.core.group import ListenRequest, listen_request_from_frame, listen_request_from_query
+from cometify.core.listen_request import ListenRequest, listen_request_from_frame, listen_request_from_query
 from cometify.core.listener import Backlog, Listener, State
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers

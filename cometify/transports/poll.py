@@ -10,7 +10,7 @@ from cometify.core.account import Account
 from cometify.core.encodings import POLL
 from cometify.core.errors import Refused
 from cometify.core.frames import reconnect_frame
-from cometify.core.group import ListenRequest
+from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener, State
 from cometify.http.exchange import Exchange, refuse
 from cometify.membership.poll_resume import ResumeTicket

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.core.group import listen_request_from_query
+from cometify.core.listen_request import listen_request_from_query
 from cometify.core.listener import Backlog
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange

@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
-from cometify.core.account import MAX_TEXT, Account
+from cometify.core.account import Account
 from cometify.core.admission import admit, fields_from_json, fields_from_pairs, read_key
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
 from cometify.core.md5_signature import secure
-from cometify.core.push import Draft, bind
+from cometify.core.push import MAX_TEXT, Draft, bind
 from cometify.core.strict_json import read_json
 
 KEY = "37282591"

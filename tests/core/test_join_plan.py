@@ -5,10 +5,12 @@ from math import inf
 
 import pytest
 
-from cometify.core.account import KEPT, REMEMBERED, REPLAYED, Account
-from cometify.core.group import Wants, listen_request_from_frame
+from cometify.core.account import Account
+from cometify.core.group_filter import GroupFilter
 from cometify.core.join_plan import make_join_plan
+from cometify.core.listen_request import listen_request_from_frame
 from cometify.core.md5_signature import secure_key
+from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from tests.wire import jwt
@@ -34,23 +36,23 @@ def token(lasts, *names):
 
 def test_plain_names_begin_now():
     made = plan({"identifiers": ["Chat", "metrics"]})
-    assert made.wants == {name: (Wants(False, -1, NOW, NOW),) for name in ("chat", "metrics")}
+    assert made.wants == {name: (GroupFilter(False, -1, NOW, NOW),) for name in ("chat", "metrics")}
     assert (made.positions, made.cursor, made.resumes) == ((NOW,), NOW, False)
     assert (made.warnings, made.lost, made.stale, made.secret) == ((), frozenset(), (), [])
 
 
 def test_an_internal_id_begins_three_minutes_ago_and_zero_ten():
     made = plan({"identifiers": {"chat": 59}}, {"identifiers": {"metrics": 0}})
-    assert made.wants["chat"] == (Wants(False, 59, NOW - REPLAYED, NOW),)
-    assert made.wants["metrics"] == (Wants(False, -1, NOW - KEPT, NOW - KEPT),)
-    assert made.positions == (NOW - REPLAYED, NOW - KEPT)
-    assert made.cursor == NOW - KEPT
-    assert made.since == {"chat": NOW - REPLAYED, "metrics": NOW - KEPT}
-    assert made.reach == {"chat": NOW - KEPT, "metrics": NOW - KEPT}
+    assert made.wants["chat"] == (GroupFilter(False, 59, NOW - REPLAY_WINDOW, NOW),)
+    assert made.wants["metrics"] == (GroupFilter(False, -1, NOW - RETENTION, NOW - RETENTION),)
+    assert made.positions == (NOW - REPLAY_WINDOW, NOW - RETENTION)
+    assert made.cursor == NOW - RETENTION
+    assert made.since == {"chat": NOW - REPLAY_WINDOW, "metrics": NOW - RETENTION}
+    assert made.reach == {"chat": NOW - RETENTION, "metrics": NOW - RETENTION}
 
 
 def test_a_group_begins_with_the_first_of_its_identifiers():
-    assert plan({"identifiers": {"chat": 59, "metrics": 0}}).positions == (NOW - KEPT,)
+    assert plan({"identifiers": {"chat": 59, "metrics": 0}}).positions == (NOW - RETENTION,)
 
 
 def test_a_position_is_gone_on_from_and_all_groups_must_have_one_to_resume():
@@ -65,8 +67,8 @@ def test_a_position_is_gone_on_from_and_all_groups_must_have_one_to_resume():
     [
         (NOW, False, NOW),
         (NOW + 1, True, NOW),
-        (NOW - REMEMBERED, False, NOW - REMEMBERED),
-        (NOW - REMEMBERED - 1, True, NOW - REMEMBERED - 1),
+        (NOW - FLOOR_RETENTION, False, NOW - FLOOR_RETENTION),
+        (NOW - FLOOR_RETENTION - 1, True, NOW - FLOOR_RETENTION - 1),
         (0, True, 0),
     ],
 )
@@ -95,7 +97,7 @@ def test_a_secure_key_over_other_names_is_a_warning_that_names_the_group_and_giv
 
 def test_a_token_gives_the_secret_pushes_of_what_it_names_and_the_others_join_without():
     made = plan({"identifiers": ["Chat", "metrics"], "token": token(60, "chat", "other")})
-    assert made.wants == {"chat": (Wants(True, -1, NOW, NOW),), "metrics": (Wants(False, -1, NOW, NOW),)}
+    assert made.wants == {"chat": (GroupFilter(True, -1, NOW, NOW),), "metrics": (GroupFilter(False, -1, NOW, NOW),)}
     assert (made.secret, made.warnings, made.until) == (["chat"], (), WALL + 60)
 
 
@@ -135,7 +137,7 @@ def test_an_identifier_in_several_groups_has_what_each_lets_through_once():
         {"identifiers": ["CHAT"], "secureKey": key("CHAT")},
         {"identifiers": ["chat"]},
     )
-    assert made.wants["chat"] == (Wants(False, -1, NOW, NOW), Wants(True, -1, NOW, NOW))
+    assert made.wants["chat"] == (GroupFilter(False, -1, NOW, NOW), GroupFilter(True, -1, NOW, NOW))
     assert made.positions == (NOW, NOW, NOW)
     assert made.secret == ["chat"]
 
@@ -156,7 +158,7 @@ def test_no_loss_is_told_of_what_nobody_wants():
         {"identifiers": ["metrics"]},
     )
     rings = {"chat": ring("chat", (9, 1, False), (8, 2, True)), "metrics": ring("metrics", (7, None, False))}
-    assert made.unwanted_in(rings) == {"chat": (NOW - KEPT, NOW - 5), "metrics": (NOW, NOW)}
+    assert made.unwanted_in(rings) == {"chat": (NOW - RETENTION, NOW - 5), "metrics": (NOW, NOW)}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_no_loss_is_told_of_what_nobody_wants():
 )
 def test_no_loss_is_told_of_what_was_dropped_if_nobody_wanted_it(dropped, unwanted):
     made = plan({"identifiers": {"chat": 59}, "secureKey": key("chat")})
-    since = NOW - REPLAYED
+    since = NOW - REPLAY_WINDOW
     assert made.unwanted_in({"chat": ring("chat", *dropped)}) == {"chat": tuple(floor or since for floor in unwanted)}
 
 
@@ -187,7 +189,7 @@ def test_who_resumes_wants_what_has_no_number_too():
 
 def test_what_was_dropped_before_all_that_is_known_may_be_anything():
     made = plan({"identifiers": {"chat": 59}})
-    since = NOW - REPLAYED
+    since = NOW - REPLAY_WINDOW
     assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since + 1)})["chat"][0] == since
     assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since)})["chat"][0] == NOW - 9
 
@@ -196,13 +198,13 @@ def test_of_several_groups_each_is_hurt_by_itself():
     groups = {"identifiers": {"chat": 59}}, {"identifiers": ["chat"]}
     made = plan(*groups)
     assert made.unwanted_in({"chat": ring("chat", (9, 58, False))})["chat"][0] == NOW
-    assert made.unwanted_in({"chat": ring("chat", (9, 60, False))})["chat"][0] == NOW - REPLAYED
+    assert made.unwanted_in({"chat": ring("chat", (9, 60, False))})["chat"][0] == NOW - REPLAY_WINDOW
 
 
 def test_who_listens_already_goes_on_from_its_cursor_with_the_right_it_has_now():
-    joined = {"chat": (Wants(True, 59, NOW - REPLAYED, NOW), Wants(True))}
+    joined = {"chat": (GroupFilter(True, 59, NOW - REPLAY_WINDOW, NOW), GroupFilter(True))}
     made = plan({"identifiers": {"chat": 0}}, {"identifiers": ["metrics"]}, joined=joined, at=NOW - 9)
-    assert made.wants["chat"] == (Wants(False, 59, NOW - 9, NOW), Wants(False, -1, NOW - 9, NOW - 9))
+    assert made.wants["chat"] == (GroupFilter(False, 59, NOW - 9, NOW), GroupFilter(False, -1, NOW - 9, NOW - 9))
     assert made.positions == (NOW - 9, NOW)
     assert made.stale == ()
     assert made.lost == frozenset()
@@ -219,12 +221,12 @@ def test_a_listen_sent_over_and_over_does_not_let_the_filters_grow():
 @pytest.mark.parametrize(
     ("push_id", "secret", "position", "keyed", "lost"),
     [
-        (60, False, NOW - REPLAYED, False, True),
-        (59, False, NOW - REPLAYED, False, False),
-        (60, False, NOW - REPLAYED + 1, False, False),  # it is replayed
-        (None, False, NOW - REPLAYED, False, False),
-        (60, True, NOW - REPLAYED, False, False),
-        (60, True, NOW - REPLAYED, True, True),
+        (60, False, NOW - REPLAY_WINDOW, False, True),
+        (59, False, NOW - REPLAY_WINDOW, False, False),
+        (60, False, NOW - REPLAY_WINDOW + 1, False, False),  # it is replayed
+        (None, False, NOW - REPLAY_WINDOW, False, False),
+        (60, True, NOW - REPLAY_WINDOW, False, False),
+        (60, True, NOW - REPLAY_WINDOW, True, True),
     ],
 )
 def test_a_page_older_than_the_replay_is_told_of_a_kept_push_that_it_missed(push_id, secret, position, keyed, lost):

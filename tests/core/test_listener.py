@@ -7,7 +7,7 @@ import pytest
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
-from cometify.core.group import Wants
+from cometify.core.group_filter import GroupFilter
 from cometify.core.listener import Backlog, Listener, State, elsewhere
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -82,15 +82,18 @@ def test_who_is_not_live_is_not_written_to_by_the_sweep():
 def test_without_filters_everything_is_wanted_and_one_group_that_lets_through_is_enough():
     push = Push("chat", 5, True, 10, b"x")
     assert Peer().wants(push)
-    assert Peer(filters={"chat": (Wants(False), Wants(True, 4))}).wants(push)
-    assert not Peer(filters={"chat": (Wants(False), Wants(True, 5))}).wants(push)
+    assert Peer(filters={"chat": (GroupFilter(False), GroupFilter(True, 4))}).wants(push)
+    assert not Peer(filters={"chat": (GroupFilter(False), GroupFilter(True, 5))}).wants(push)
     assert Listener.unfiltered(secret=True)(push)
     assert not Listener.unfiltered(secret=False)(push)
 
 
 def test_the_strictest_filter_is_the_highest_internal_id():
     assert Peer().strictest == -1
-    assert Peer(filters={"chat": (Wants(True, 4), Wants(True)), "metrics": (Wants(False, 7),)}).strictest == 7
+    assert (
+        Peer(filters={"chat": (GroupFilter(True, 4), GroupFilter(True)), "metrics": (GroupFilter(False, 7),)}).strictest
+        == 7
+    )
 
 
 def test_who_is_simply_behind_shares_the_span_of_its_view(view):
@@ -101,7 +104,7 @@ def test_who_is_simply_behind_shares_the_span_of_its_view(view):
 def test_a_filter_keeps_out_what_it_does_not_let_through(view):
     for push_id in (1, 2, 3):
         add(view, push_id, push_id=push_id)
-    listener = Peer(view, {"chat": (Wants(True, 1),), "metrics": (Wants(False),)})
+    listener = Peer(view, {"chat": (GroupFilter(True, 1),), "metrics": (GroupFilter(False),)})
     assert frames(listener.owed()) == [{"position": 2}, {"position": 3}]
 
 
@@ -182,7 +185,9 @@ def test_a_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
 
 def test_at_the_head_the_past_makes_no_difference(view):
     add(view, 1)
-    listener = Peer(view, {"chat": (Wants(True, -1, 1, 1),), "metrics": (Wants(False, -1, 5), Wants(False, 3))})
+    listener = Peer(
+        view, {"chat": (GroupFilter(True, -1, 1, 1),), "metrics": (GroupFilter(False, -1, 5), GroupFilter(False, 3))}
+    )
     listener.backlog = Backlog()
     listener.go_live()
     assert (listener.state, listener.cursor, listener.backlog) == (State.LIVE, 1, None)
@@ -193,8 +198,8 @@ def test_at_the_head_the_past_makes_no_difference(view):
 @pytest.mark.parametrize(
     "filters",
     [
-        {"chat": (Wants(True, 3, 1, 1),), "metrics": (Wants(False, -1, 1, 1),)},
-        {"chat": (Wants(False, -1, 1, 1), Wants(True, 3)), "metrics": (Wants(False),)},
+        {"chat": (GroupFilter(True, 3, 1, 1),), "metrics": (GroupFilter(False, -1, 1, 1),)},
+        {"chat": (GroupFilter(False, -1, 1, 1), GroupFilter(True, 3)), "metrics": (GroupFilter(False),)},
     ],
 )
 def test_a_filter_that_still_filters_is_kept_without_its_past(view, filters):

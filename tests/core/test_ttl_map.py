@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from cometify.core.account import SECOND
+from cometify.core.position import SECOND
 from cometify.core.ttl_map import TTL, TTLMap
 
 steps = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 1, SECOND, TTL // 2, TTL - 1, TTL])), max_size=40)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from cometify.core.encodings import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.frames import heartbeat_frame
-from cometify.core.group import Wants
+from cometify.core.group_filter import GroupFilter
 from cometify.core.listener import Backlog, Listener
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -78,7 +78,7 @@ def test_wherever_a_write_stops_all_is_sent_once(encoding, made, secret, preambl
     for step, text, hidden, push_id, number in made:
         position += step
         add(view, position, text=text, secret=hidden, push_id=push_id, number=number)
-    wants = {f"name{number}": (Wants(seen, above),) for number, seen in enumerate(secret)}
+    wants = {f"name{number}": (GroupFilter(seen, above),) for number, seen in enumerate(secret)}
 
     def behind():
         listener = Peer(view, wants)
@@ -257,9 +257,9 @@ def test_a_lost_push_that_one_may_not_see_is_no_loss():
 
 def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
     view = make_view()
-    strict = Peer(view, {"name0": (Wants(True, 5),)})
-    lenient = Peer(view, {"name0": (Wants(True, 3),)})
-    behind = Peer(view, {"name0": (Wants(True, 5),)})
+    strict = Peer(view, {"name0": (GroupFilter(True, 5),)})
+    lenient = Peer(view, {"name0": (GroupFilter(True, 3),)})
+    behind = Peer(view, {"name0": (GroupFilter(True, 5),)})
     for listener in (strict, lenient, Peer(view)):
         listener.go_live()
     ring = view.sources[0][0]
@@ -276,7 +276,7 @@ def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
 
 def test_when_the_strictest_has_left_its_filter_costs_nothing():
     view = make_view()
-    strict = Peer(view, {"name0": (Wants(True, 9),)})
+    strict = Peer(view, {"name0": (GroupFilter(True, 9),)})
     assert view.strictest == 9
     del view.filtered[strict]
     assert view.advance(Push("name0", 1, False, 1, b"x")) == []

@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 
 from cometify.core.encodings import STREAM_UNCHUNKED
-from cometify.core.group import Wants
+from cometify.core.group_filter import GroupFilter
 from cometify.core.histogram import BOUNDS
 from cometify.core.listener import Backlog, Listener, State
 from cometify.core.push import Push
@@ -76,7 +76,7 @@ class World:
         self.ring.append(push, most, 10**9)
         self.registry.announce(self.ring, push)
 
-    def join(self, count=1, cursor=None, wants=Wants(False)):  # noqa: B008 - frozen
+    def join(self, count=1, cursor=None, wants=GroupFilter(False)):  # noqa: B008 - frozen
         peers = [Peer() for _ in range(count)]
         for peer in peers:
             self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, lambda: self.position)
@@ -139,7 +139,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
     late = [Peer() for _ in range(more)]
     view = peers[0].view
     for peer in late:
-        world.registry.join(peer, {"chat": world.ring}, {"chat": (Wants(False),)}, lambda: 1)
+        world.registry.join(peer, {"chat": world.ring}, {"chat": (GroupFilter(False),)}, lambda: 1)
         peer.cursor = 0
         peer.filters = None
         peer.state = State.LIVE
@@ -333,7 +333,7 @@ def test_a_push_dropped_before_the_round_came_is_told_as_a_gap_to_each_by_itself
 
 
 def test_a_push_that_a_filter_keeps_out_is_kept_out_of_that_listener_alone(world):
-    (strict,) = world.join(wants=Wants(False, 5))
+    (strict,) = world.join(wants=GroupFilter(False, 5))
     (plain,) = world.join()
     world.all()
     for push_id in (5, 6, None):
@@ -424,7 +424,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
     other = RingBuffer((CHANNEL[0], "metrics"), 0, 0)
 
     def listen_to_the_other(peer):
-        wants = Wants(False, -1, world.position, world.position)
+        wants = GroupFilter(False, -1, world.position, world.position)
         world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
         peer.cursor = world.position
         world.fan_out.catch_up(peer)
@@ -653,7 +653,7 @@ def test_who_listens_to_something_else_is_told_nothing(world):
 @pytest.mark.parametrize(("secret", "told"), [(False, []), (True, ["gap"])])
 def test_the_loss_of_secret_pushes_alone_is_told_to_those_who_may_see_them(world, secret, told):
     world.position = 10
-    (peer,) = world.join(wants=Wants(secret))
+    (peer,) = world.join(wants=GroupFilter(secret))
     world.all()
     world.ring.secret_floor = 50
     world.registry.lost(world.ring)

@@ -26,8 +26,8 @@ from cometify.core.encodings import (
     WEBSOCKET_DEFLATED,
 )
 from cometify.core.errors import Refused
-from cometify.core.group import listen_request_from_frame
 from cometify.core.identifier import Identifier
+from cometify.core.listen_request import listen_request_from_frame
 from cometify.core.listener import Listener, State
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.quota import Quota

@@ -6,7 +6,8 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from cometify.core.account import KEPT, Account
+from cometify.core.account import Account
+from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
@@ -141,7 +142,7 @@ class AccountState:
 
     def drop(self, now: int) -> None:
         """Drop what is too old, and what is too much."""
-        self.account_rings.drop(now - KEPT, self.account.keep_bytes)
+        self.account_rings.drop(now - RETENTION, self.account.keep_bytes)
 
     def take_read(self, batch: ReadBatch, names: Iterable[str], answer: list[Any]) -> None:
         """A part of what was asked for has been read."""

@@ -1,0 +1,100 @@
+"""The filter that a group has for each of its identifiers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cometify.core.group_filter import GroupFilter, filter_on_joining
+from cometify.core.position import REPLAY_WINDOW, RETENTION
+from cometify.core.push import Push
+
+NOW = 1_764_000_000_000_000
+
+
+def push(push_id=None, position=NOW + 1, *, secret=False):
+    return Push("chat", push_id, secret, position, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("internal_id", "position", "wants"),
+    [
+        (None, None, GroupFilter(False, -1, NOW, NOW)),
+        (59, None, GroupFilter(False, 59, NOW - REPLAY_WINDOW, NOW)),
+        (0, None, GroupFilter(False, -1, NOW - RETENTION, NOW - RETENTION)),
+        (None, 7, GroupFilter(False, -1, 7, 7)),
+        (59, 7, GroupFilter(False, 59, 7, 7)),
+        (0, 7, GroupFilter(False, -1, 7, 7)),
+        (None, 0, GroupFilter(False, -1, 0, 0)),
+    ],
+)
+@pytest.mark.parametrize("right", [False, True])
+def test_joining_wants_what_the_table_says(internal_id, position, wants, right):
+    found = filter_on_joining(internal_id, position, right, NOW)
+    assert (found.secret, found.above, found.since, found.unnumbered_since) == (
+        right,
+        wants.above,
+        wants.since,
+        wants.unnumbered_since,
+    )
+
+
+def test_a_plain_group_gets_what_comes_and_nothing_that_was():
+    wants = filter_on_joining(None, None, False, NOW)
+    assert not wants(push(1, NOW))
+    assert wants(push(0))
+    assert wants(push(None))
+
+
+def test_an_internal_id_gets_higher_ids_of_three_minutes_and_what_has_none_only_live():
+    wants = filter_on_joining(59, None, False, NOW)
+    assert wants(push(60, NOW - REPLAY_WINDOW + 1))
+    assert not wants(push(60, NOW - REPLAY_WINDOW))
+    assert not wants(push(59, NOW - 1))
+    assert not wants(push(59))
+    assert not wants(push(None, NOW))
+    assert wants(push(None))
+
+
+def test_internal_id_zero_gets_all_that_is_kept():
+    wants = filter_on_joining(0, None, False, NOW)
+    for push_id in (None, 0, 1):
+        assert wants(push(push_id, NOW - RETENTION + 1))
+        assert not wants(push(push_id, NOW - RETENTION))
+
+
+def test_resuming_gets_everything_after_the_position_that_its_id_lets_through():
+    wants = filter_on_joining(59, 7, False, NOW)
+    assert wants(push(None, 8))
+    assert wants(push(60, 8))
+    assert not wants(push(59, 8))
+    assert not wants(push(60, 7))
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_secret_pushes_need_the_right(right):
+    wants = filter_on_joining(None, None, right, NOW)
+    assert wants(push(1, secret=True)) is right
+    assert wants(push(None, secret=True)) is right
+    assert wants(push(1))
+
+
+def test_at_the_head_only_the_right_and_the_internal_id_remain():
+    assert filter_on_joining(59, None, True, NOW).settled == GroupFilter(True, 59)
+
+
+def test_going_on_repeats_nothing_up_to_the_cursor_and_takes_the_right_it_has_now():
+    wants = filter_on_joining(59, None, True, NOW)
+    assert wants.going_on(False, NOW - 5) == GroupFilter(False, 59, NOW - 5, NOW)
+    assert wants.going_on(True, NOW + 5) == GroupFilter(True, 59, NOW + 5, NOW + 5)
+    assert wants.going_on(True, 0) == wants
+
+
+@given(
+    st.none() | st.integers(0, 5),
+    st.none() | st.integers(NOW - 5, NOW + 5),
+    st.none() | st.integers(0, 5),
+    st.integers(NOW + 6, NOW + 9),
+)
+def test_what_is_settled_lets_the_same_through_above_the_head(internal_id, position, push_id, later):
+    wants = filter_on_joining(internal_id, position, True, NOW)
+    assert wants(push(push_id, later)) == wants.settled(push(push_id, later))
