@@ -1,25 +1,27 @@
-"""A server that thousands have visited, in every way, is afterwards as small as before."""
+"""A server that thousands have visited in every way is afterwards as small as before."""
 
 from bench.campaigns.soak.growth import growth
 from bench.campaigns.soak.soaked_server import soaked_server
 from tests.conftest import PYTHONPATH, TWISTD, assert_clean
 
-VISITS = 1500
-# At rest after the same work a server has the same objects, but for some tens, so that one object kept for each visit, or
-# for each second one, is above the first bound. Resident memory moves by up to half a megabyte with what is freed and not
-# given back; its bound is for what is no object of Python's: a buffer of two kilobytes kept for each visit is above it.
+CONNECTIONS = 1500
+# At rest after the same load a server has the same objects, except for some tens. One object kept for each connection, or
+# for every second one, is above this bound.
 OBJECTS = 500
+# Resident memory moves by up to half a megabyte, because freed memory is not always given back. This bound is for memory
+# that is no Python object: a buffer of two kilobytes kept for each connection is above it.
 BYTES = 2_500_000
-# What is kept grows in each cycle; what had not come to rest, on a machine that has much else to do, in one.
+# A leak grows in every cycle. A busy machine that has not come to rest yet grows in one.
 TRIES = 3
 
 
-def test_nothing_grows_while_listeners_and_pushes_come_and_go(tmp_path):
+def test_nothing_grows_while_listeners_come_and_go(tmp_path):
     with soaked_server(tmp_path, TWISTD, 100, {"PYTHONPATH": PYTHONPATH}) as server:
-        server.work(VISITS)  # what is set up once
-        samples = [cycle(server)]
+        # The first load makes the server set up what it sets up once.
+        server.load(CONNECTIONS)
+        samples = [run_cycle(server)]
         for _ in range(TRIES):
-            samples.append(cycle(server))
+            samples.append(run_cycle(server))
             grown = growth(samples[-2:])
             if grown.objects < OBJECTS and grown.rss < BYTES:
                 break
@@ -28,9 +30,9 @@ def test_nothing_grows_while_listeners_and_pushes_come_and_go(tmp_path):
     assert grown.rss < BYTES, grown.summary()
 
 
-def cycle(server):
-    sample, done = server.cycle(VISITS)
-    assert done["answered"] > VISITS * 0.8, done
-    for what in ("websocket", "stream", "events", "poll", "pushes", "deliveries"):
-        assert done[what] > 50, f"too little was done to tell anything: {done}"
+def run_cycle(server):
+    sample, counts = server.run_cycle(CONNECTIONS)
+    assert counts["answered"] > CONNECTIONS * 0.8, counts
+    for kind in ("websocket", "stream", "events", "poll", "pushes", "deliveries"):
+        assert counts[kind] > 50, f"too little was done to tell anything: {counts}"
     return sample
