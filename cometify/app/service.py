@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+import traceback
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from cometify.app import banner
 from cometify.app.options import Options
 from cometify.config.accounts import Accounts
 from cometify.config.settings import DEFAULT_FILE, Settings, SettingsError, doubts, need_a_restart
+from cometify.core import listener_state
 from cometify.core.quota import Quota
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
@@ -195,8 +197,20 @@ def supervise(settings: Settings, reactor: Any, up: Callable[[], None]) -> Super
     return supervisor
 
 
+def log_impossible(state: listener_state.State, event: listener_state.Event) -> None:
+    """Log an impossible transition of a listener, with the way that led to it. The server goes on."""
+    log.error(
+        "Listener: {event} cannot happen in state {state}. The state stays. Please report this.\n"
+        "Traceback (most recent call last):\n{stack}",
+        event=event.name,
+        state=state.name,
+        stack="".join(traceback.format_stack()),
+    )
+
+
 def makeService(options: Options) -> MultiService:
     """What twistd runs."""
+    listener_state.on_impossible = log_impossible
     from twisted.internet import reactor  # noqa: PLC0415 - the one place where a reactor is chosen
 
     # Twisted's timers follow the wall clock, and an hour's jump of that would fire or starve them all.

@@ -13,7 +13,6 @@ being brought to the head by itself. A STALLED listener costs nothing until its 
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from enum import Enum, auto
 
 import attrs
 
@@ -21,18 +20,9 @@ from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import Filters, GroupFilter
+from cometify.core.listener_state import Event, State, next_state
 from cometify.core.push import Push
 from cometify.core.view import Span, View
-
-
-class State(Enum):
-    """See the table above."""
-
-    BEHIND = auto()
-    LIVE = auto()
-    STALLED = auto()
-    GONE = auto()
-
 
 _NOTHING: Mapping[str, tuple[int, int]] = {}
 
@@ -54,8 +44,8 @@ class Backlog:
     replaying: bool = False
 
 
-def elsewhere(_data: bytes) -> int | None:
-    """Instead of `send` while the sweep must not write: None is no number of bytes."""
+def not_live(_data: bytes) -> int | None:
+    """Placeholder for `send` while the listener is not live. Returns None, which the fan-out reads as "skip"."""
     return None
 
 
@@ -63,7 +53,7 @@ class Listener:
     """What all transports share; they bring the writing.
 
     `send` writes what it can at once and returns the number of bytes, or raises OSError; while the listener is not
-    live it is `elsewhere`.
+    live it is `not_live`.
     """
 
     __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")
@@ -79,7 +69,7 @@ class Listener:
         self.backlog: Backlog | None = None
         self.beat_at = -1  # the pulse's own, as beat_from is
         self.beat_from = 0
-        self.send: Callable[[bytes], int | None] = elsewhere
+        self.send: Callable[[bytes], int | None] = not_live
 
     def offer(self, data: bytes) -> int:
         """Write what can be written at once; how many bytes that was. Never raises."""
@@ -208,11 +198,24 @@ class Listener:
         """Up to where it has all that it gets: the cursor, or above it what its view may not see."""
         return max(self.cursor, self.sent_up_to)
 
-    def go_live(self) -> None:
+    def transition(self, event: Event) -> None:
+        """Take the state that `event` leads to. No other code assigns `state`.
+
+        A listener that stops being live leaves the passes of its view. `go_live` is the way into them. An event that
+        the state does not allow calls `listener_state.on_impossible` and changes nothing.
+        """
+        before = self.state
+        self.state = next_state(before, event)
+        if before is State.LIVE and self.state is not State.LIVE:
+            assert self.view is not None
+            self.view.live.pop(self, None)
+            self.send = not_live
+
+    def go_live(self, event: Event = Event.REACHED_HEAD) -> None:
         """It is at the head: from here on the past makes no difference, and one cursor serves for all."""
         view = self.view
         assert view is not None
-        self.state = State.LIVE
+        self.transition(event)
         self.sent_up_to = self.reached
         self.cursor = view.head
         self.backlog = None
@@ -230,12 +233,3 @@ class Listener:
             view.filtered.pop(self, None)
         else:
             self.filters = settled
-
-    def fall_behind(self, state: State = State.BEHIND) -> None:
-        """It cannot go on with the others: it is brought by itself, or (STALLED) not at all for now."""
-        if self.state is State.GONE:
-            return
-        if self.state is State.LIVE and self.view is not None:
-            self.view.live.pop(self, None)
-        self.state = state
-        self.send = elsewhere

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 
 from cometify.core.histogram import Histogram
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
+from cometify.core.listener_state import Event, State
 from cometify.core.view import Span, View
 
 SLICE = 0.000_25
@@ -57,8 +58,7 @@ class FanOut:
         self._start()
 
     def catch_up(self, listener: Listener) -> None:
-        """The listener is behind, and can be written to."""
-        listener.state = State.BEHIND
+        """Bring a listener that is behind to the head."""
         self._behind.append(listener)
         self._start()
 
@@ -149,13 +149,13 @@ class FanOut:
 
     def _fall_behind(self, listener: Listener) -> None:
         if listener.state is State.LIVE:
-            listener.fall_behind()
+            listener.transition(Event.DIVERGED)
             self.catch_up(listener)
 
     def _short(self, listener: Listener, span: Span, sent: int) -> None:
         """A write was cut short: the transport has the rest of one frame, and the ring everything else."""
         rest = listener.took(span, sent)
-        listener.fall_behind(State.STALLED)
+        listener.transition(Event.BLOCKED)
         listener.hold(rest)
 
     def _catch_up_some(self, end: float) -> None:

@@ -4,7 +4,8 @@ from twisted.logger import Logger
 
 from cometify.core import errors
 from cometify.core.frames import heartbeat_frame
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
+from cometify.core.listener_state import State
 from cometify.core.view import View
 
 PATIENCE = 60

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from cometify.core.group_filter import Filters, sees_secret
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
+from cometify.core.listener_state import Event
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Source, View, ViewKey
@@ -31,7 +32,7 @@ class Registry:
             if push.secret and not secret:
                 continue
             for listener in view.advance(push):
-                listener.fall_behind()
+                listener.transition(Event.DIVERGED)
                 self._catch_up(listener)
             self._wake(view)
 
@@ -39,7 +40,7 @@ class Registry:
         """What there was up to the ring's floors may be lost: who is at the head is told, too."""
         for view, secret in self._of_channel.get(ring.channel, {}).items():
             for listener in view.lose(ring.lost_since(secret)):
-                listener.fall_behind()
+                listener.transition(Event.DIVERGED)
                 self._catch_up(listener)
 
     def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
@@ -109,12 +110,15 @@ class Registry:
         view.members += 1
         listener.view = view
 
-    def part(self, listener: Listener, state: State = State.GONE) -> list[Channel]:
-        """Take a listener out. Returns the channels on which nobody is left."""
+    def part(self, listener: Listener, event: Event = Event.ENDED) -> list[Channel]:
+        """Take a listener out of its view, if it is in one. Returns the channels on which nobody is left.
+
+        `event`: ENDED, or RELISTENED if it will be put into another view at once.
+        """
+        listener.transition(event)
         view = listener.view
         if view is None:
             return []
-        listener.fall_behind(state)
         listener.view = None
         if view.filtered:
             view.filtered.pop(listener, None)

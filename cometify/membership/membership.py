@@ -17,7 +17,8 @@ from cometify.core.group import Right
 from cometify.core.group_filter import Filters
 from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
-from cometify.core.listener import Backlog, Listener, State
+from cometify.core.listener import Backlog, Listener
+from cometify.core.listener_state import Event, State
 from cometify.core.quota import Quota
 from cometify.core.ring import Channel, RingBuffer
 from cometify.delivery.fanout import FanOut
@@ -202,7 +203,7 @@ class Membership:
         if listener.view is None:
             self.joined[listener.encoding.name] += 1
         else:
-            alone = self._registry.part(listener, listener.state)
+            alone = self._registry.part(listener, Event.RELISTENED)
 
         def watermark() -> int:
             return self._engine.watermark(account.api_key)
@@ -225,7 +226,6 @@ class Membership:
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """A listener is gone. `comes_again`: it polls, so that its place is kept for a while, and that in the pulse."""
         alone = self._registry.part(listener)
-        listener.state = State.GONE
         if not comes_again:
             self._heartbeats.discard(listener)
         self._token_expiry.discard(listener)

@@ -8,6 +8,7 @@ import attrs
 
 from cometify.core.account import Account
 from cometify.core.listener import Listener
+from cometify.core.listener_state import Event
 from cometify.core.position import RETENTION
 from cometify.core.view import Span, View
 from cometify.delivery.fanout import FanOut
@@ -97,7 +98,7 @@ class PollResumer:
         self._heartbeats.add(listener)
         if ticket.slot.until != inf:
             self._token_expiry.expect(listener, ticket.slot.until)
-        listener.go_live()
+        listener.go_live(Event.POLLED_AGAIN)
         return True
 
     def _give(self, listener: Listener, ticket: ResumeTicket, owed: Span) -> None:

@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame, reconnect_frame
-from cometify.core.listener import Listener, State, elsewhere
+from cometify.core.listener import Listener
+from cometify.core.listener_state import Event, State
 from cometify.runtime import sockets, tcp, tls_writer
 from cometify.transports.context import Context
 
@@ -63,9 +64,8 @@ class Connection(Listener):
         """The transport holds nothing any more."""
         if self.state is State.STALLED:
             sockets.set_user_timeout(self.transport, tcp.ACKNOWLEDGED_WITHIN)
-            if self.view is None:
-                self.state = State.BEHIND  # it has not joined yet, and is brought when it does
-            else:
+            self.transition(Event.WRITABLE)
+            if self.view is not None:  # else it catches up once it has joined
                 self.context.fan_out.catch_up(self)
 
     def stopProducing(self) -> None:
@@ -111,7 +111,7 @@ class Connection(Listener):
 
     def _stall(self) -> None:
         if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
-            self.fall_behind(State.STALLED)
+            self.transition(Event.BLOCKED)
             self.context.heartbeats.watch(self)
             sockets.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
 
@@ -134,7 +134,6 @@ class Connection(Listener):
             return
         unsaid = b"" if self.backlog is None else self.backlog.preamble
         self.context.membership.part(self)
-        self.send = elsewhere
         self.context.closing.add(self)
         self.transport.unregisterProducer()
         self.transport.write(unsaid + last + self.farewell(code))

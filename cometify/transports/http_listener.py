@@ -8,7 +8,8 @@ from cometify.core.account import Account
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame, listen_request_from_query
-from cometify.core.listener import Backlog, Listener, State
+from cometify.core.listener import Backlog, Listener
+from cometify.core.listener_state import State
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers
 from cometify.http.site import Endpoint, take_over

@@ -11,7 +11,8 @@ from cometify.core.encodings import POLL
 from cometify.core.errors import Refused
 from cometify.core.frames import reconnect_frame
 from cometify.core.listen_request import ListenRequest
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
+from cometify.core.listener_state import State
 from cometify.http.exchange import Exchange, refuse
 from cometify.membership.poll_resume import ResumeTicket
 from cometify.transports.context import Context

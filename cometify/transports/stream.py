@@ -7,7 +7,7 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from cometify.core.encodings import STREAM, STREAM_UNCHUNKED, Encoding
-from cometify.core.listener import State
+from cometify.core.listener_state import State
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import OpenEndpoint

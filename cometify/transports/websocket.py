@@ -14,7 +14,7 @@ from cometify.core import errors
 from cometify.core.encodings import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame
-from cometify.core.listener import State
+from cometify.core.listener_state import State
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import MAX_LISTEN

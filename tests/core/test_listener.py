@@ -8,7 +8,8 @@ from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import GroupFilter
-from cometify.core.listener import Backlog, Listener, State, elsewhere
+from cometify.core.listener import Backlog, Listener, not_live
+from cometify.core.listener_state import State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import View
@@ -75,8 +76,8 @@ def test_the_writing_must_be_brought_by_a_transport(method, arguments):
 def test_who_is_not_live_is_not_written_to_by_the_sweep():
     listener = Listener()
     assert listener.state is State.BEHIND
-    assert listener.send is elsewhere
-    assert elsewhere(b"x") is None
+    assert listener.send is not_live
+    assert not_live(b"x") is None
 
 
 def test_without_filters_everything_is_wanted_and_one_group_that_lets_through_is_enough():
@@ -214,17 +215,6 @@ def test_without_filters_going_live_has_nothing_to_settle(view):
     listener.go_live()
     assert listener.filters is None
     assert listener in view.live
-
-
-@pytest.mark.parametrize("state", [State.BEHIND, State.STALLED, State.GONE])
-def test_who_falls_behind_is_live_no_more(view, state):
-    listener = Peer(view)
-    listener.go_live()
-    listener.fall_behind(state)
-    assert (listener.state, listener.send) == (state, elsewhere)
-    assert listener not in view.live
-    listener.fall_behind(State.STALLED)
-    assert listener.state is (State.GONE if state is State.GONE else State.STALLED)
 
 
 def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):

@@ -9,7 +9,8 @@ import pytest
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.group_filter import GroupFilter
 from cometify.core.histogram import BOUNDS
-from cometify.core.listener import Backlog, Listener, State
+from cometify.core.listener import Backlog, Listener
+from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SPAN, SPANS
@@ -90,6 +91,11 @@ class World:
         assert {peer.state for peer in peers} == {State.LIVE}
         return peers
 
+    def read_again(self, peer):
+        """The peer of a stalled listener reads again."""
+        peer.transition(Event.WRITABLE)
+        self.fan_out.catch_up(peer)
+
     def slice(self):
         ((seconds, function),) = self.due
         assert seconds == 0
@@ -123,7 +129,7 @@ def test_nothing_is_written_before_the_publisher_has_its_answer(world):
 
 def test_where_nobody_is_live_a_push_sets_nothing_going(world):
     (peer,) = world.live(1)
-    peer.fall_behind(State.STALLED)
+    peer.transition(Event.BLOCKED)
     world.push()
     assert world.due == []
 
@@ -142,9 +148,8 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
         world.registry.join(peer, {"chat": world.ring}, {"chat": (GroupFilter(False),)}, lambda: 1)
         peer.cursor = 0
         peer.filters = None
-        peer.state = State.LIVE
-        peer.wake()
-        view.live[peer] = None
+        peer.go_live()
+        peer.cursor = 0
         view.pass_members.append(peer)
     world.all()
     assert all(peer.positions == [1] for peer in peers + late)
@@ -225,7 +230,7 @@ def test_an_error_of_a_write_is_no_bytes_and_stops_nobody_else(world):
     world.all()
     assert [peer.positions for peer in peers] == [[1], [], [1]]
     assert (peers[1].state, peers[1].held, peers[1].cursor) == (State.STALLED, [b""], 0)
-    world.fan_out.catch_up(peers[1])
+    world.read_again(peers[1])
     world.all()
     assert peers[1].positions == [1]
     assert peers[1].state is State.LIVE
@@ -244,7 +249,7 @@ def test_of_a_short_write_only_the_rest_of_the_begun_frame_is_kept(world, live):
     world.push()
     world.all()
     assert peer.positions == [1, 2], "a stalled listener costs nothing"
-    world.fan_out.catch_up(peer)
+    world.read_again(peer)
     world.all()
     assert peer.positions == [1, 2, 3, 4]
     assert peer.state is State.LIVE
@@ -265,11 +270,11 @@ def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(wo
     world.push()
     world.slice()
     world.registry.part(peers[-1])
-    peers[-2].fall_behind(State.STALLED)
+    peers[-2].transition(Event.BLOCKED)
     world.all()
     assert [peer.writes for peer in peers[-2:]] == [[], []]
     assert peers[-1].state is State.GONE
-    world.fan_out.catch_up(peers[-2])
+    world.read_again(peers[-2])
     world.all()
     assert peers[-2].positions == [1]
 
@@ -362,7 +367,7 @@ def test_a_transport_that_took_all_but_wants_no_more_is_let_alone(world):
 
     def greedy(data):
         peer.writes.append(data)
-        peer.fall_behind(State.STALLED)
+        peer.transition(Event.BLOCKED)
         return len(data)
 
     peer.offer = greedy
@@ -393,7 +398,7 @@ def test_a_greeting_comes_once_also_where_the_write_is_cut_within(world):
     world.push()
     world.all()
     assert peer.held == [b'osition":0}\n']
-    world.fan_out.catch_up(peer)
+    world.read_again(peer)
     world.all()
     assert peer.positions == [0, 1]
 
@@ -413,7 +418,7 @@ def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_
     world.haste = LONGEST
     world.push()
     world.slice()
-    peers[-1].fall_behind(State.STALLED)
+    peers[-1].transition(Event.BLOCKED)
     world.push(most=1)
     world.all()
     assert (peers[-1].state, peers[-1].writes) == (State.STALLED, [])
@@ -435,7 +440,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
     world.haste = LONGEST
     world.push()
     world.slice()
-    world.registry.part(changes, changes.state)
+    world.registry.part(changes, Event.RELISTENED)
     listen_to_the_other(changes)
     world.all()
     assert changes.state is State.LIVE, "it went live while the round was not at its place yet"
@@ -465,9 +470,9 @@ def disturb(world, peers, chance):
         peer.takes.extend(chance.choices([0, 1, 30, 50], k=chance.randrange(3)))
     for peer in chance.sample(peers, 2):
         if peer.state is State.LIVE:
-            peer.fall_behind(State.STALLED)
+            peer.transition(Event.BLOCKED)
         elif peer.state is State.STALLED:
-            world.fan_out.catch_up(peer)
+            world.read_again(peer)
     if chance.random() < 0.2:
         world.registry.part(chance.choice(peers))
 
@@ -560,9 +565,9 @@ def test_a_push_that_came_meanwhile_does_not_hide_what_did_not_go_into_one_write
 
 def test_where_nobody_is_live_no_lag_is_told(world):
     (peer,) = world.live(1)
-    peer.fall_behind(State.STALLED)
+    peer.transition(Event.BLOCKED)
     world.push()
-    world.fan_out.catch_up(peer)
+    world.read_again(peer)
     world.all()
     assert lags(world) == {}
     assert world.fan_out.deliveries == 1
@@ -615,7 +620,7 @@ def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
     lose(world, 50)
     world.all()
     assert kinds(peer) == []
-    world.fan_out.catch_up(peer)
+    world.read_again(peer)
     world.all()
     assert kinds(peer) == ["gap", 1]
 

@@ -4,7 +4,7 @@ import pytest
 from twisted.logger import globalLogPublisher
 
 from cometify.core.encodings import STREAM
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
 from cometify.core.view import View
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.http.idle_timeout import IdleTimeout
@@ -32,7 +32,10 @@ class Heart(Listener):
     def __init__(self, view, broken=False):
         super().__init__()
         self.view, self.broken, self.sent_count = view, broken, 0
-        self.state = State.LIVE
+        self.go_live()
+
+    def wake(self):
+        self.send = len
 
     def beat(self, heartbeat):
         if self.broken:

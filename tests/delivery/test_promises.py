@@ -28,7 +28,8 @@ from cometify.core.encodings import (
 from cometify.core.errors import Refused
 from cometify.core.identifier import Identifier
 from cometify.core.listen_request import listen_request_from_frame
-from cometify.core.listener import Listener, State
+from cometify.core.listener import Listener
+from cometify.core.listener_state import Event, State
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.quota import Quota
 from cometify.core.ring import RingBuffer
@@ -129,7 +130,7 @@ class Peer(Listener):
         if self.greedy:
             self._give(data)
             if limit is not None:
-                self.fall_behind(State.STALLED)
+                self.transition(Event.BLOCKED)
             return len(data)
         taken = len(data) if limit is None else min(limit, len(data))
         self._give(data[:taken])
@@ -156,7 +157,7 @@ class Peer(Listener):
             return
         self._give(heartbeat)
         if self.takes and self.takes.popleft() is not None:
-            self.fall_behind(State.STALLED)
+            self.transition(Event.BLOCKED)
 
     def preface(self, data: bytes) -> None:
         assert self.is_poll
@@ -171,6 +172,7 @@ class Peer(Listener):
     def resume(self, takes: list[int | None]) -> None:
         self.takes = deque(takes)
         if self.state is State.STALLED:
+            self.transition(Event.WRITABLE)
             self.promises.fan_out.catch_up(self)
 
 

@@ -1,0 +1,24 @@
+"""An impossible transition of a listener in production: it is logged, and the server goes on."""
+
+from twisted.logger import formatEvent, globalLogPublisher
+
+from cometify.app.service import log_impossible
+from cometify.core import listener_state
+from cometify.core.listener import Listener
+from cometify.core.listener_state import Event, State
+
+
+def test_impossible_transition_is_logged_with_its_stack(monkeypatch):
+    told = []
+    monkeypatch.setattr(listener_state, "on_impossible", log_impossible)
+    globalLogPublisher.addObserver(told.append)
+    try:
+        listener = Listener()
+        listener.transition(Event.WRITABLE)
+    finally:
+        globalLogPublisher.removeObserver(told.append)
+    assert listener.state is State.BEHIND
+    (text,) = [formatEvent(event) for event in told]
+    assert "WRITABLE cannot happen in state BEHIND" in text
+    assert "Traceback" in text
+    assert "test_impossible_transition_is_logged_with_its_stack" in text
