@@ -95,7 +95,7 @@ class Connection(Listener):
         """What writes with the least in between. It may raise OSError, as `send` may."""
         if self.eager is not None:
             return self.eager.socket.send
-        return tls_writer.sender(self.transport) or partial(Connection.offer, self)
+        return tls_writer.writer_for(self.transport) or partial(Connection.offer, self)
 
     def beat(self, heartbeat: bytes) -> None:
         self.put(heartbeat)

@@ -16,7 +16,7 @@ from twisted.internet.ssl import DefaultOpenSSLContextFactory
 
 from cometify.runtime.sockets import lowest
 from cometify.runtime.tcp import EagerPort, EagerReactor
-from cometify.runtime.tls_writer import sender
+from cometify.runtime.tls_writer import writer_for
 from tests.conftest import make_certificate
 
 WRITES = 250
@@ -36,7 +36,7 @@ class Writer(protocol.Protocol):
     def connectionMade(self):
         lowest(self.transport).socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         self.transport.registerProducer(self, True)
-        self.send = sender(self.transport) if self.straight else None
+        self.send = writer_for(self.transport) if self.straight else None
         assert bool(self.send) == self.straight
         self.ticks = task.LoopingCall(self.tick)
         self.ticks.clock = self.reactor
@@ -136,7 +136,7 @@ class Counting(protocol.Protocol):
     number = 0
 
     def connectionMade(self):
-        self.send = sender(self.transport)
+        self.send = writer_for(self.transport)
         self.ticks = task.LoopingCall(self.count)
         self.ticks.clock = self.factory.reactor
         self.ticks.start(0.001)
