@@ -1,4 +1,4 @@
-"""The accounts out of the settings. They come, change and go while the server runs."""
+"""The accounts of the settings. They come, change and go while the server runs."""
 
 from collections.abc import Iterable
 
@@ -16,5 +16,5 @@ class Accounts:
         return self._by_key.get(api_key)
 
     def replace(self, accounts: Iterable[Account]) -> None:
-        """From now on these are the accounts."""
+        """Replace all accounts by these."""
         self._by_key = {account.api_key: account for account in accounts}

@@ -1,47 +1,52 @@
-"""Frozen settings out of a TOML file and the command line. Every error is one line that names the key and the reason."""
+"""Frozen settings from a TOML file and the command line.
+
+Each error is one line that names the file, the key and the reason.
+"""
 
 import re
 import secrets
 import ssl
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_network
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import attrs
 
+from cometify.config import readers
+from cometify.config.readers import MAKE_SECRET, Network, Reader
 from cometify.config.redis_url import RedisURL, read_redis_url
 from cometify.core.account import Account
 
 DEFAULT_FILE = "cometify.toml"
-_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RESERVED = ("latest",)
+SHORT_SECRET = 12
+"""Characters. A shorter secret can be guessed by anybody who has a key that was made with it."""
 _SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
-"""Endpoints on which several processes can listen at once."""
-PLACEHOLDERS = ("…", "...", "YOUR_API_SECRET")
-"""What our own examples have there."""
-SHORT = 12
-"""Characters below which a secret can be found by trying, by whoever has a key that was made with it."""
-MAKE_ONE = "make one with: openssl rand -base64 24"
-_ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
+"""Endpoints that several processes can listen on at once."""
+
+Table = dict[str, object]
+"""A TOML table."""
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. The message is one line for whoever starts the server."""
+    """The settings cannot be used. The message is one line for the person who starts the server."""
 
 
 @attrs.frozen
 class Settings:
-    """What a server is started with."""
+    """The settings of a server."""
 
     accounts: tuple[Account, ...]
     http: tuple[str, ...] = ("tcp:8081",)
+    """Endpoints for everything, in Twisted's syntax."""
     websocket: tuple[str, ...] = ("tcp:2323",)
+    """Endpoints for WebSocket alone."""
     admin: str = "tcp:8082:interface=127.0.0.1"
-    trusted_proxies: tuple[Any, ...] = ()
+    """The endpoint for health checks, metrics and the inspector."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Proxies whose X-Forwarded-For is believed."""
     redis: RedisURL | None = None
-    """Where pushes are kept, and what makes several nodes one service; None: in memory."""
+    """The Redis that keeps the pushes and makes several nodes one service. None: pushes are kept in memory."""
     redis_wait: int = 0
     """Replicas of Redis that must have a push before its publisher is answered."""
     heartbeat: int = 25
@@ -51,30 +56,58 @@ class Settings:
     workers: int = 1
     """Processes that serve the same ports."""
     made_up: bool = False
-    """The account was made up, for there is no file."""
+    """There is no file, so the account was made up for this run."""
 
 
-def load(path: str | None, overrides: Mapping[str, Any]) -> Settings:
-    """Read `path`, or cometify.toml if that is there; options in `overrides` win over the file. Raises `SettingsError`."""
+class Overrides(TypedDict, total=False):
+    """Options of the command line. None, or an empty tuple, is an option that was not given."""
+
+    http: tuple[str, ...]
+    websocket: tuple[str, ...]
+    admin: str | None
+    redis: str | None
+    workers: int | str | None
+
+
+def load(path: str | None, overrides: Overrides) -> Settings:
+    """Read the file at `path`, or cometify.toml if there is one. An option in `overrides` wins over the file.
+
+    Raises `SettingsError`. Without a file one account is made up.
+    """
+    options = _read_options(path, overrides)
     file = Path(path or DEFAULT_FILE)
     if path is None and not file.exists():
-        return _settings({}, overrides, (_made_up_account(),), made_up=True)
+        return _settings({}, options, (_made_up_account(),), made_up=True)
     try:
-        table = tomllib.loads(file.read_text("utf-8-sig"))  # some editors put a mark before all
+        table = tomllib.loads(file.read_text("utf-8-sig"))  # Some editors begin a file with a byte order mark.
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
     try:
-        return _read_all(table, overrides)
+        return _read_all(table, options)
     except SettingsError as error:
-        raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # one line, whatever stood in the file
+        raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # Names in the file can hold newlines.
 
 
-def _read_all(table: dict[str, Any], overrides: Mapping[str, Any]) -> Settings:
+def _read_options(path: str | None, overrides: Overrides) -> dict[str, Any]:
+    """Read the options that were given. An empty value is an error and never a default."""
+    if path == "":
+        raise SettingsError("--config: must name a file.")
+    given: Table = {}
+    for name, value in overrides.items():
+        if isinstance(value, tuple):
+            if value:
+                given[name] = list(value)
+        elif value is not None:
+            given[name] = value
+    return _read_table(given, _TOP, "--")
+
+
+def _read_all(table: Table, options: Mapping[str, Any]) -> Settings:
     accounts = table.pop("account", None)
-    _check_keys(table, _TOP, "")  # before the accounts: [[accounts]] is such a key
-    return _settings(table, overrides, _accounts(accounts), made_up=False)
+    _check_keys(table, _TOP, "")  # Before the accounts, because a misspelled [[accounts]] is an unknown key.
+    return _settings(_read_table(table, _TOP, ""), options, _accounts(accounts), made_up=False)
 
 
 def _made_up_account() -> Account:
@@ -82,43 +115,46 @@ def _made_up_account() -> Account:
 
 
 def _settings(
-    table: dict[str, Any], overrides: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
+    values: Mapping[str, Any], options: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
 ) -> Settings:
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items() if value}
-    values = _read_table({**table, **given}, _TOP, "")
-    settings = Settings(accounts=accounts, made_up=made_up, **values)
+    settings = Settings(accounts=accounts, made_up=made_up, **{**values, **options})
     if settings.redis_wait and settings.redis is None:
-        raise SettingsError('redis_wait: there is no Redis to wait for: set redis = "redis://…", or leave this out.')
+        raise SettingsError(
+            'redis_wait: there is no Redis to wait for; set redis = "redis://…", or leave redis_wait out.'
+        )
     if settings.workers > 1:
         _check_workers(settings)
     return settings
 
 
 def _check_workers(settings: Settings) -> None:
-    """Whether several processes can be one service with these settings. Raises `SettingsError`."""
+    """Check that several processes can be one service with these settings. Raises `SettingsError`."""
     if settings.redis is None:
         raise SettingsError(
-            f'workers: {settings.workers} of them would each have pushes of its own: set redis = "redis://…", which makes '
-            "them one service, or workers = 1."
+            f"workers: {settings.workers} workers without Redis would each keep pushes of their own; set "
+            'redis = "redis://…", which makes them one service, or workers = 1.'
         )
     for key, endpoints in (("http", settings.http), ("websocket", settings.websocket)):
         for endpoint in endpoints:
             if not _SHARED.match(endpoint):
                 raise SettingsError(
-                    f'{key}: "{endpoint}" cannot be shared by several workers, only tcp, tcp6 and ssl can, and haproxy '
-                    "before one of them; or set workers = 1."
+                    f'{key}: several workers cannot share "{endpoint}"; use tcp, tcp6 or ssl, or haproxy before one of '
+                    "them, or set workers = 1."
                 )
 
 
 def doubts(settings: Settings) -> Iterator[str]:
-    """What can be used and should not be. A line each, without a secret in it."""
+    """Yield one line for each value that works and is a bad idea. No line holds a secret."""
     for account in settings.accounts:
-        if min(map(len, account.api_secrets)) < SHORT:
-            yield f"account {account.api_key}: its API secret has fewer than {SHORT} characters and can be guessed; {MAKE_ONE}"
+        if min(map(len, account.api_secrets)) < SHORT_SECRET:
+            yield (
+                f"account {account.api_key}: its API secret has fewer than {SHORT_SECRET} characters and can be guessed; "
+                f"{MAKE_SECRET}"
+            )
 
 
 def check_authority(redis: RedisURL) -> None:
-    """Whether there are the certificates by which Redis is to be verified. Raises `SettingsError`."""
+    """Check that the certificates that verify Redis can be read. Raises `SettingsError`."""
     try:
         ssl.create_default_context(cafile=redis.ca)
     except (OSError, ssl.SSLError) as error:
@@ -126,13 +162,13 @@ def check_authority(redis: RedisURL) -> None:
 
 
 def need_a_restart(before: Settings, now: Settings) -> list[str]:
-    """The keys whose values are others, of those that are read when a server starts."""
+    """Return the keys of the server whose values differ. A running server does not follow them."""
     return [name for name in _TOP if getattr(before, name) != getattr(now, name)]
 
 
-def as_table(settings: Settings) -> dict[str, Any]:
-    """What a file would say, in types that JSON knows. `read_table` gives the settings back."""
-    table: dict[str, Any] = {}
+def as_table(settings: Settings) -> Table:
+    """Return the table that a file would hold, in types that JSON knows. `read_table` is the inverse."""
+    table: Table = {}
     for name in _TOP:
         value = getattr(settings, name)
         if isinstance(value, RedisURL):
@@ -144,46 +180,46 @@ def as_table(settings: Settings) -> dict[str, Any]:
     return table
 
 
-def read_table(table: dict[str, Any]) -> Settings:
-    """The settings that a table, as a file holds it, says. Raises `SettingsError`."""
+def read_table(table: Table) -> Settings:
+    """Return the settings of a table, as a file would hold it. Raises `SettingsError`."""
     return _read_all(table, {})
 
 
-def _check_keys(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> None:
-    for name in sorted(table.keys() - readers.keys()):
+def _check_keys(table: Table, known: Mapping[str, Reader], where: str) -> None:
+    for name in sorted(table.keys() - known.keys()):
         if name in _TOP:
-            raise SettingsError(f"{where}{name}: is no account's: write it above the first [[account]].")
+            raise SettingsError(f"{where}{name} is a server setting; move it above the first [[account]].")
         if name in _ACCOUNT:
-            raise SettingsError(f"{name}: is an account's: write it below a line [[account]].")
-        raise SettingsError(f"{where}{name}: there is no such key; known are {', '.join(readers)}.")
+            raise SettingsError(f"{name} is a setting of an account; move it below a line [[account]].")
+        raise SettingsError(f"{where}{name}: there is no such key; the keys are {', '.join(known)}.")
 
 
-def _read_table(table: dict[str, Any], readers: Mapping[str, Callable[[Any], Any]], where: str) -> dict[str, Any]:
-    _check_keys(table, readers, where)
+def _read_table(table: Table, known: Mapping[str, Reader], where: str) -> dict[str, Any]:
+    _check_keys(table, known, where)
     values = {}
     for name, value in table.items():
         try:
-            values[name] = readers[name](value)
+            values[name] = known[name](value)
         except ValueError as error:
             raise SettingsError(f"{where}{name}: {error}.") from None
     return values
 
 
-def _accounts(tables: Any) -> tuple[Account, ...]:
+def _accounts(tables: object) -> tuple[Account, ...]:
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
-        raise SettingsError("account: write at least one [[account]], so spelled, with api_key and api_secret.")
+        raise SettingsError("account: write at least one table [[account]] with api_key and api_secret.")
     accounts = tuple([_account(table, f"account {number}: ") for number, table in enumerate(tables, 1)])
     keys = [account.api_key for account in accounts]
     for key in keys:
         if keys.count(key) > 1:
-            raise SettingsError(f"api_key: {key} stands in two accounts.")
+            raise SettingsError(f"api_key: {key} is the key of two accounts.")
     return accounts
 
 
-def _account(table: dict[str, Any], where: str) -> Account:
+def _account(table: Table, where: str) -> Account:
     values = _read_table(table, _ACCOUNT, where)
     if ("api_secret" in values) == ("api_secrets" in values):
-        raise SettingsError(f"{where}api_secret: give either it or api_secrets (two while one is being replaced).")
+        raise SettingsError(f"{where}api_secret: give api_secret, or api_secrets while one secret is being replaced.")
     if "api_key" not in values:
         raise SettingsError(f"{where}api_key: is missing.")
     one = values.pop("api_secret", None)
@@ -192,91 +228,29 @@ def _account(table: dict[str, Any], where: str) -> Account:
     return Account(**values)
 
 
-def _whole(lowest: int, highest: int = 2**62) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise ValueError(f"must be a whole number from {lowest}" + (f" to {highest}" if highest < 2**62 else " on"))
-        return value
-
-    return read
-
-
-def _string(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a string that is not empty")
-    return value
-
-
-def _secret(value: Any) -> str:
-    if _string(value) in PLACEHOLDERS:
-        raise ValueError(f'"{value}" stands for one of your own: {MAKE_ONE}')
-    return str(value)
-
-
-def _secrets(value: Any) -> tuple[str, ...]:
-    return tuple([_secret(secret) for secret in _strings(1, 2)(value)])
-
-
-def _strings(lowest: int, highest: int = 1000) -> Callable[[Any], tuple[str, ...]]:
-    def read(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not lowest <= len(value) <= highest:
-            raise ValueError(f"must be an array of {lowest} to {highest} strings")
-        return tuple([_string(item) for item in value])
-
-    return read
-
-
-def _api_key(value: Any) -> str:
-    # The seed writes keys as numbers, so somebody will here.
-    if not isinstance(value, str) or not _API_KEY.fullmatch(value):
-        raise ValueError('must be a string of 1 to 64 of A-Z, a-z, 0-9, _ and -, e.g. "37282591"')
-    if value in _RESERVED:
-        raise ValueError(f'"{value}" is a path of the server\'s own')
-    return value
-
-
-def _networks(value: Any) -> tuple[Any, ...]:
-    try:
-        return tuple([ip_network(item, strict=False) for item in _strings(0)(value)])
-    except ValueError as error:
-        raise ValueError(f"must be an array of addresses or networks ({error})") from None
-
-
-def _origins(value: Any) -> tuple[str, ...]:
-    origins = _strings(1)(value)
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f'"{origin}" is no origin: write scheme and host, e.g. "https://www.example.org"')
-    return origins
-
-
-def _signatures(value: Any) -> str:
-    if value not in ("any", "v2"):
-        raise ValueError('must be "any" or "v2" (pushes must be signed with HMAC)')
-    return str(value)
-
-
-_TOP: dict[str, Callable[[Any], Any]] = {
-    "http": _strings(1),
-    "websocket": _strings(0),
-    "admin": _string,
-    "trusted_proxies": _networks,
+_TOP: dict[str, Reader] = {
+    "http": readers.texts(1),
+    "websocket": readers.texts(0),
+    "admin": readers.text,
+    "trusted_proxies": readers.networks,
     "redis": read_redis_url,
-    "redis_wait": _whole(0, 100),
-    "heartbeat": _whole(1, 300),
-    "drain": _whole(0, 3600),
-    "workers": _whole(1, 1000),
+    "redis_wait": readers.whole_number(0, 100),
+    "heartbeat": readers.whole_number(1, 300),
+    "drain": readers.whole_number(0, 3600),
+    "workers": readers.whole_number(1, 1000),
 }
-_ACCOUNT: dict[str, Callable[[Any], Any]] = {
-    "api_key": _api_key,
-    "api_secret": _secret,
-    "api_secrets": _secrets,
-    "listeners_per_ip": _whole(1),
-    "buffer_pushes": _whole(1),
-    # A frame of the longest text can be six times as long in JSON: less could not keep one.
-    "buffer_bytes": _whole(512 * 1024),
-    "keep_bytes": _whole(512 * 1024),
-    "signature_memory": _whole(0),
-    "origins": _origins,
-    "signatures": _signatures,
+"""The keys of the server, above the first [[account]]."""
+_ACCOUNT: dict[str, Reader] = {
+    "api_key": readers.api_key,
+    "api_secret": readers.secret,
+    "api_secrets": readers.secrets,
+    "listeners_per_ip": readers.whole_number(1),
+    "buffer_pushes": readers.whole_number(1),
+    # JSON can make the longest text six times as long. A smaller buffer could not keep one such push.
+    "buffer_bytes": readers.whole_number(512 * 1024),
+    "keep_bytes": readers.whole_number(512 * 1024),
+    "signature_memory": readers.whole_number(0),
+    "origins": readers.origins,
+    "signatures": readers.signatures,
 }
+"""The keys of an account."""

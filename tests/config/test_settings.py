@@ -1,4 +1,4 @@
-"""Settings out of a file and the command line; every error is one line that names the file, the key and the reason."""
+"""Settings from a file and the command line. Every error is one line that names the file, the key and the reason."""
 
 import json
 from ipaddress import ip_network
@@ -43,7 +43,7 @@ def refuse(read, tmp_path):
     return refuse
 
 
-def test_an_account_is_enough_and_the_rest_has_its_defaults(read):
+def test_account_alone_gets_defaults_for_the_rest(read):
     settings = read(ACCOUNT)
     assert settings == Settings((Account("37282591", ("s3cr3t",)),))
     assert (settings.http, settings.websocket) == (("tcp:8081",), ("tcp:2323",))
@@ -53,7 +53,7 @@ def test_an_account_is_enough_and_the_rest_has_its_defaults(read):
     assert (account.listeners_per_ip, account.buffer_pushes, account.origins) == (30, 1000, None)
 
 
-def test_everything_can_be_set(read):
+def test_every_setting_can_be_set(read):
     settings = read(
         'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
@@ -71,18 +71,18 @@ def test_everything_can_be_set(read):
     )
 
 
-def test_the_command_line_wins_and_what_it_does_not_say_is_left(read):
+def test_option_overrides_the_file(read):
     text = 'http = ["tcp:1"]\nwebsocket = ["tcp:2"]\nadmin = "tcp:3"\n' + ACCOUNT
     settings = read(text, http=("tcp:4",), websocket=(), admin=None, redis=None)
     assert (settings.http, settings.websocket, settings.admin) == (("tcp:4",), ("tcp:2",), "tcp:3")
     assert read(text, admin="tcp:5").admin == "tcp:5"
 
 
-def test_no_secret_is_shown_with_the_settings(read):
+def test_repr_of_settings_shows_no_secret(read):
     assert "s3cr3t" not in repr(read(ACCOUNT))
 
 
-def test_without_a_file_an_account_is_made_up_each_time_anew(tmp_path, monkeypatch):
+def test_each_start_without_a_file_makes_up_a_new_account(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, second = (load(None, {"admin": "tcp:5"}) for _ in range(2))
     assert first.made_up
@@ -94,7 +94,7 @@ def test_without_a_file_an_account_is_made_up_each_time_anew(tmp_path, monkeypat
     assert account != second.accounts[0]
 
 
-def test_the_file_of_the_folder_is_read_without_being_named(tmp_path, monkeypatch):
+def test_cometify_toml_is_read_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cometify.toml").write_text(ACCOUNT)
     settings = load(None, {})
@@ -102,24 +102,24 @@ def test_the_file_of_the_folder_is_read_without_being_named(tmp_path, monkeypatc
     assert settings.accounts[0].api_key == "37282591"
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path):
+def test_named_file_must_exist(tmp_path):
     with pytest.raises(SettingsError) as error:
         load(str(tmp_path / "none.toml"), {})
     assert str(error.value) == f"{tmp_path}/none.toml: cannot be read (No such file or directory)."
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_folder_is_refused_as_a_file(tmp_path):
     with pytest.raises(SettingsError, match=r"cannot be read \(Is a directory\)\.$"):
         load(str(tmp_path), {})
 
 
-def test_what_is_no_toml_is_refused_with_its_line(refuse):
+def test_invalid_toml_is_refused_with_its_line(refuse):
     reason = refuse(ACCOUNT + "heartbeat 25\n")
     assert reason.startswith("is not valid TOML (")
     assert "line 4" in reason
 
 
-def test_what_is_no_utf_8_is_refused(tmp_path):
+def test_invalid_utf_8_is_refused(tmp_path):
     path = tmp_path / "some.toml"
     path.write_bytes(b'admin = "\xff"\n')
     with pytest.raises(SettingsError, match="is not valid TOML") as error:
@@ -127,32 +127,32 @@ def test_what_is_no_utf_8_is_refused(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_mark_before_all_is_nothing_wrong(tmp_path):
+def test_byte_order_mark_is_accepted(tmp_path):
     path = tmp_path / "some.toml"
     path.write_bytes(b"\xef\xbb\xbf" + ACCOUNT.encode())
     assert load(str(path), {}).accounts[0].api_key == "37282591"
 
 
-def test_a_key_in_the_wrong_place_is_told_its_place(refuse):
+def test_misplaced_key_is_told_its_place(refuse):
     assert refuse(ACCOUNT + "heartbeat = 5\n") == (
-        "account 1: heartbeat: is no account's: write it above the first [[account]]."
+        "account 1: heartbeat is a server setting; move it above the first [[account]]."
     )
-    assert refuse("api_key = 5\n" + ACCOUNT) == "api_key: is an account's: write it below a line [[account]]."
-    assert refuse("[[accounts]]\n").startswith("accounts: there is no such key; known are http, ")
+    assert refuse("api_key = 5\n" + ACCOUNT) == "api_key is a setting of an account; move it below a line [[account]]."
+    assert refuse("[[accounts]]\n").startswith("accounts: there is no such key; the keys are http, ")
 
 
-def test_no_replicas_are_waited_for_without_redis(refuse):
+def test_redis_wait_needs_redis(refuse):
     assert refuse("redis_wait = 1\n" + ACCOUNT).startswith("redis_wait: there is no Redis to wait for")
 
 
 @pytest.mark.parametrize("secret", ["…", "YOUR_API_SECRET"])
-def test_what_stands_for_a_secret_is_none(refuse, secret):
+def test_placeholder_is_refused_as_a_secret(refuse, secret):
     for line in (f'api_secret = "{secret}"', f'api_secrets = ["long enough for it", "{secret}"]'):
         said = refuse(f'[[account]]\napi_key = "a"\n{line}\n')
-        assert f'"{secret}" stands for one of your own: make one with: openssl rand' in said
+        assert f'"{secret}" is a placeholder: make one with: openssl rand' in said
 
 
-def test_a_secret_that_can_be_guessed_is_doubted_and_not_told(read):
+def test_short_secret_is_warned_about_and_not_shown(read):
     text = '[[account]]\napi_key = "long"\napi_secret = "0123456789ab"\n[[account]]\napi_key = "short"\n'
     settings = read(text + 'api_secrets = ["0123456789abcdef", "0123456789x"]\n')
     (doubt,) = doubts(settings)
@@ -160,7 +160,7 @@ def test_a_secret_that_can_be_guessed_is_doubted_and_not_told(read):
     assert "0123456789x" not in doubt
 
 
-def test_what_needs_a_restart_is_everything_but_accounts(read):
+def test_all_keys_but_accounts_need_a_restart(read):
     before = read(REDIS + ACCOUNT)
     assert need_a_restart(before, read(REDIS + ACCOUNT + 'origins = ["http://a"]\n')) == []
     now = read('redis = "redis://:password@127.0.0.1"\ndrain = 1\n' + ACCOUNT)
@@ -173,7 +173,7 @@ def options_of(*words):
     return options
 
 
-def test_a_configuration_can_be_checked_without_a_start(tmp_path, capsys):
+def test_check_reads_the_configuration_without_a_start(tmp_path, capsys):
     path = tmp_path / "some.toml"
     path.write_text(ACCOUNT)
     with pytest.raises(SystemExit) as ended:
@@ -197,17 +197,15 @@ def test_a_configuration_can_be_checked_without_a_start(tmp_path, capsys):
     assert ended.value.code == 0
 
 
-def test_the_version_is_cometifys(capsys):
+def test_version_option_names_cometify(capsys):
     with pytest.raises(SystemExit) as ended:
         options_of("--version")
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith(f"Cometify {__version__}, Twisted ")
 
 
-def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
-    said = refuse('redis = "localhost"\n' + ACCOUNT)
-    assert said.startswith("redis: must be a URL")
-    assert refuse(ACCOUNT, redis="localhost") == said
+def test_redis_that_is_not_a_url_is_refused(refuse):
+    assert refuse('redis = "localhost"\n' + ACCOUNT).startswith("redis: must be a URL")
 
 
 @pytest.mark.parametrize(
@@ -215,41 +213,61 @@ def test_a_redis_that_is_no_location_is_refused_by_its_key(refuse):
     [
         ("workers = 0", "workers: must be a whole number from 1 to 1000."),
         ('workers = "4"', "workers: must be a whole number from 1 to 1000."),
-        ("workers = 2", 'workers: 2 of them would each have pushes of its own: set redis = "redis://…", which makes '),
+        ("workers = 2", "workers: 2 workers without Redis would each keep pushes of their own; set "),
         (
             REDIS + 'workers = 2\nhttp = ["tcp:80", "unix:/run/cometify"]',
-            'http: "unix:/run/cometify" cannot be shared by',
+            'http: several workers cannot share "unix:/run/cometify"',
         ),
         (
             REDIS + 'workers = 2\nwebsocket = ["systemd:domain=INET:index=0"]',
-            'websocket: "systemd:domain=INET:index=0" ',
+            'websocket: several workers cannot share "systemd:domain=INET:index=0"',
         ),
     ],
 )
-def test_several_workers_need_redis_and_ports_that_can_be_shared(refuse, lines, reason):
+def test_several_workers_need_redis_and_shareable_ports(refuse, lines, reason):
     assert refuse(f"{lines}\n{ACCOUNT}").startswith(reason)
 
 
-def test_workers_may_share_tcp_tls_and_the_proxy_protocol(read):
+def test_workers_share_tcp_tls_and_the_proxy_protocol(read):
     endpoints = '["tcp:80", "tcp6:80", "ssl:443:privateKey=k:certKey=c", "haproxy:tcp:81", "haproxy:ssl:82"]'
     settings = read(f'{REDIS}workers = 2\nhttp = {endpoints}\nadmin = "unix:/run/admin"\n{ACCOUNT}')
     assert (settings.workers, len(settings.http)) == (2, 5)
 
 
-def test_the_option_for_workers_is_a_number(refuse):
-    def given(option):
-        options = Options()
-        options["workers"] = option
-        return options.overrides()["workers"]
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--redis", ""), "--redis: must be a URL"),
+        (("--redis", "localhost"), "--redis: must be a URL"),
+        (("--admin", ""), "--admin: must be a string that is not empty."),
+        (("--http", ""), "--http: must be a string that is not empty."),
+        (("--http", "tcp:80", "--http", ""), "--http: must be a string that is not empty."),
+        (("--websocket", ""), "--websocket: must be a string that is not empty."),
+        (("--config", ""), "--config: must name a file."),
+        (("--workers", ""), "--workers: must be a whole number from 1 to 1000."),
+        (("--workers", "0"), "--workers: must be a whole number from 1 to 1000."),
+        (("--workers", "-1"), "--workers: must be a whole number from 1 to 1000."),
+        (("--workers", "two"), "--workers: must be a whole number from 1 to 1000."),
+        (("--workers", "²"), "--workers: must be a whole number from 1 to 1000."),
+    ],
+)
+@pytest.mark.parametrize("file", ["", ACCOUNT], ids=["no file", "file"])
+def test_wrong_option_is_refused_by_its_name(words, reason, file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if file:
+        (tmp_path / "cometify.toml").write_text(file)
+    with pytest.raises(SystemExit) as ended:
+        options_of(*words)
+    assert str(ended.value).startswith(f"cometify: {reason}")
 
-    assert given("12") == 12
-    assert given(None) is None
-    for option in ("0", "-1", "two", "²"):
-        said = refuse(ACCOUNT, workers=given(option)) if given(option) else refuse("workers = 0\n" + ACCOUNT)
-        assert said.startswith("workers: must be a whole number from 1 to 1000.")
+
+def test_option_for_workers_is_read_as_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cometify.toml").write_text(REDIS + ACCOUNT)
+    assert options_of("--workers", "12").settings.workers == 12
 
 
-def test_settings_told_as_a_table_are_the_same_again(read):
+def test_table_of_settings_reads_back_as_the_same(read):
     for settings in (
         read(ACCOUNT),
         read(
@@ -262,20 +280,14 @@ def test_settings_told_as_a_table_are_the_same_again(read):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
 
 
-def test_redis_is_a_location(read):
+def test_redis_is_read_as_a_url(read):
     assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == RedisURL((("127.0.0.1", 6379),), database=2)
-
-
-def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SettingsError, match=r"^redis: "):
-        load(None, {"redis": "x"})
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("hartbeat = 25", "hartbeat: there is no such key; known are http, websocket, admin, "),
+        ("hartbeat = 25", "hartbeat: there is no such key; the keys are http, websocket, admin, "),
         ("http = []", "http: must be an array of 1 to 1000 strings."),
         ('http = "tcp:80"', "http: must be an array of 1 to 1000 strings."),
         ("http = [80]", "http: must be a string that is not empty."),
@@ -296,31 +308,31 @@ def test_redis_is_refused_also_where_there_is_no_file(tmp_path, monkeypatch):
         ("drain = 3601", "drain: must be a whole number from 0 to 3600."),
     ],
 )
-def test_a_wrong_value_is_refused_by_its_key(refuse, line, reason):
+def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
     assert refuse(f"{line}\n{ACCOUNT}").startswith(reason)
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("listeners = 5", "listeners: there is no such key; known are api_key, api_secret, "),
-        ('api_secrets = ["other"]', "api_secret: give either it or api_secrets"),
-        ("listeners_per_ip = 0", "listeners_per_ip: must be a whole number from 1 on."),
-        ('listeners_per_ip = "5"', "listeners_per_ip: must be a whole number from 1 on."),
-        (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number from 1 on."),
-        ("buffer_pushes = 0", "buffer_pushes: must be a whole number from 1 on."),
-        ("buffer_bytes = 524287", "buffer_bytes: must be a whole number from 524288 on."),
-        ("keep_bytes = 524287", "keep_bytes: must be a whole number from 524288 on."),
-        ("signature_memory = -1", "signature_memory: must be a whole number from 0 on."),
-        ('signatures = "v1"', 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
-        ("signatures = 2", 'signatures: must be "any" or "v2" (pushes must be signed with HMAC).'),
+        ("listeners = 5", "listeners: there is no such key; the keys are api_key, api_secret, "),
+        ('api_secrets = ["other"]', "api_secret: give api_secret, or api_secrets"),
+        ("listeners_per_ip = 0", "listeners_per_ip: must be a whole number of at least 1."),
+        ('listeners_per_ip = "5"', "listeners_per_ip: must be a whole number of at least 1."),
+        (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number of at least 1."),
+        ("buffer_pushes = 0", "buffer_pushes: must be a whole number of at least 1."),
+        ("buffer_bytes = 524287", "buffer_bytes: must be a whole number of at least 524288."),
+        ("keep_bytes = 524287", "keep_bytes: must be a whole number of at least 524288."),
+        ("signature_memory = -1", "signature_memory: must be a whole number of at least 0."),
+        ('signatures = "v1"', 'signatures: must be "any", or "v2" to require'),
+        ("signatures = 2", 'signatures: must be "any", or "v2" to require'),
         ("origins = []", "origins: must be an array of 1 to 1000 strings."),
-        ('origins = ["www.example.org"]', 'origins: "www.example.org" is no origin'),
-        ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is no origin'),
-        ('origins = ["*"]', 'origins: "*" is no origin'),
+        ('origins = ["www.example.org"]', 'origins: "www.example.org" is not an origin'),
+        ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is not an origin'),
+        ('origins = ["*"]', 'origins: "*" is not an origin'),
     ],
 )
-def test_a_wrong_value_of_an_account_is_refused_by_its_number_and_key(refuse, line, reason):
+def test_wrong_account_value_is_refused_by_number_and_key(refuse, line, reason):
     other = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
     assert refuse(f"{other}{ACCOUNT}{line}\n").startswith(f"account 2: {reason}")
 
@@ -328,7 +340,7 @@ def test_a_wrong_value_of_an_account_is_refused_by_its_number_and_key(refuse, li
 @pytest.mark.parametrize(
     ("lines", "reason"),
     [
-        ('api_key = "a"', "api_secret: give either it or api_secrets"),
+        ('api_key = "a"', "api_secret: give api_secret, or api_secrets"),
         ('api_secret = "s3cr3t"', "api_key: is missing."),
         ('api_key = "a"\napi_secret = ""', "api_secret: must be a string that is not empty."),
         ('api_key = "a"\napi_secrets = []', "api_secrets: must be an array of 1 to 2 strings."),
@@ -337,18 +349,18 @@ def test_a_wrong_value_of_an_account_is_refused_by_its_number_and_key(refuse, li
         ('api_key = ""', "api_key: must be a string of 1 to 64"),
         ('api_key = "a/b"', "api_key: must be a string of 1 to 64"),
         (f'api_key = "{"a" * 65}"', "api_key: must be a string of 1 to 64"),
-        ('api_key = "latest"', 'api_key: "latest" is a path of the server\'s own.'),
+        ('api_key = "latest"', 'api_key: "latest" is a path of the server itself;'),
     ],
 )
-def test_an_account_needs_a_key_and_a_secret(refuse, lines, reason):
+def test_account_needs_a_key_and_a_secret(refuse, lines, reason):
     assert refuse(f"[[account]]\n{lines}\n").startswith(f"account 1: {reason}")
 
 
 @pytest.mark.parametrize("text", ["", "account = []", "account = [1]", '[account]\napi_key = "a"', 'account = "a"'])
-def test_without_an_account_there_is_nothing_to_serve(refuse, text):
-    assert refuse(text) == "account: write at least one [[account]], so spelled, with api_key and api_secret."
+def test_file_without_an_account_is_refused(refuse, text):
+    assert refuse(text) == "account: write at least one table [[account]] with api_key and api_secret."
 
 
-def test_a_key_stands_in_one_account(refuse):
+def test_two_accounts_cannot_share_a_key(refuse):
     other = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
-    assert refuse(ACCOUNT + other + ACCOUNT) == "api_key: 37282591 stands in two accounts."
+    assert refuse(ACCOUNT + other + ACCOUNT) == "api_key: 37282591 is the key of two accounts."

@@ -1,0 +1,101 @@
+"""Readers: each takes one value as TOML has it and returns the value of a setting.
+
+A reader raises `ValueError` for a value that cannot be used. The message continues "KEY: ", so it begins in lower case
+and ends without a full stop.
+"""
+
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+Reader = Callable[[object], Any]
+Network = IPv4Network | IPv6Network
+
+RESERVED = ("latest",)
+"""First path segments of the server's own. None of them can be an API key."""
+PLACEHOLDERS = ("…", "...", "YOUR_API_SECRET")
+"""Secrets as the examples in the documentation spell them."""
+MAKE_SECRET = "make one with: openssl rand -base64 24"  # noqa: S105 - advice
+
+_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
+_NO_LIMIT = 2**62
+
+
+def whole_number(lowest: int, highest: int = _NO_LIMIT) -> Callable[[object], int]:
+    """Make a reader of integers from `lowest` to `highest`."""
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            limits = f"from {lowest} to {highest}" if highest < _NO_LIMIT else f"of at least {lowest}"
+            raise ValueError(f"must be a whole number {limits}")
+        return value
+
+    return read
+
+
+def text(value: object) -> str:
+    """Read a string with at least one character."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("must be a string that is not empty")
+    return value
+
+
+def texts(fewest: int, most: int = 1000) -> Callable[[object], tuple[str, ...]]:
+    """Make a reader of arrays with `fewest` to `most` strings."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not fewest <= len(value) <= most:
+            raise ValueError(f"must be an array of {fewest} to {most} strings")
+        return tuple([text(item) for item in value])
+
+    return read
+
+
+def secret(value: object) -> str:
+    """Read an API secret. Refuses the placeholders of the documentation."""
+    read = text(value)
+    if read in PLACEHOLDERS:
+        raise ValueError(f'"{read}" is a placeholder: {MAKE_SECRET}')
+    return read
+
+
+def secrets(value: object) -> tuple[str, ...]:
+    """Read one API secret or two."""
+    return tuple([secret(item) for item in texts(1, 2)(value)])
+
+
+def api_key(value: object) -> str:
+    """Read an API key. The seed writes keys as numbers, so the message shows one in quotes."""
+    if not isinstance(value, str) or not _API_KEY.fullmatch(value):
+        raise ValueError('must be a string of 1 to 64 of A-Z, a-z, 0-9, _ and -, for example "37282591"')
+    if value in RESERVED:
+        raise ValueError(f'"{value}" is a path of the server itself; choose another key')
+    return value
+
+
+def networks(value: object) -> tuple[Network, ...]:
+    """Read an array of IP addresses and networks."""
+    try:
+        return tuple([ip_network(item, strict=False) for item in texts(0)(value)])
+    except ValueError as error:
+        raise ValueError(f"must be an array of addresses or networks ({error})") from None
+
+
+def origins(value: object) -> tuple[str, ...]:
+    """Read an array of web origins (RFC 6454), or "null" for pages that have none."""
+    read = texts(1)(value)
+    for origin in read:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f'"{origin}" is not an origin: write scheme and host, for example "https://www.example.org"'
+            )
+    return read
+
+
+def signatures(value: object) -> str:
+    """Read how pushes must be signed."""
+    if value not in ("any", "v2"):
+        raise ValueError('must be "any", or "v2" to require that pushes are signed with HMAC')
+    return str(value)
