@@ -1,29 +1,36 @@
-"""Keeps the pauses of Python's garbage collector short.
+"""Short pauses of Python's garbage collector.
 
-A full collection looks at all there is, again and again, while nothing else is done: 50 to 80 ms with 10,000 listeners. So
-what one has found alive is put aside, and the next looks only at what came since. That frees no less: connections leave no
-cycles behind (tests/runtime/test_gc_pauses.py), and what else there may be is found once an hour.
+A full collection looks at every object and nothing else runs meanwhile: 50 to 80 ms with 10,000 listeners. So the
+objects that a long collection has found alive are frozen (`gc.freeze`), and the next collection looks only at newer
+ones. This frees as much as before, because connections leave no cycles behind (tests/runtime/test_gc_pauses.py). Once
+an hour everything is unfrozen and looked at again, which finds the cycles that there may be all the same.
 """
 
 import gc
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from twisted.internet import task
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from cometify.runtime.reactor import Reactor
+
 LONG = 0.005
-"""Seconds of a collection from which on it is worth while to put aside what it has looked at. Not after each: what is
-alive for this moment only is put aside with the rest, and if it dies in a cycle that must wait for the hour."""
-ALL_AGAIN = 3600
-"""Seconds after which everything is looked at once more."""
+"""Seconds of a collection that is worth a freeze.
+
+Freezing after every collection would also freeze objects that live for a moment. If those end up in cycles, they stay
+until the hourly unfreeze.
+"""
+UNFREEZE_EVERY = 3600
+"""Seconds between two collections of everything."""
 
 log = Logger()
 
 
 class FreezeSurvivors:
-    """Told by the collector when it begins and stops, as `gc.callbacks` has it."""
+    """A callback for `gc.callbacks`: freezes what a long full collection has found alive."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -38,11 +45,12 @@ class FreezeSurvivors:
             gc.freeze()
 
 
-def keep_pauses_short(reactor: Any) -> None:
-    """From now on, in this process. Called once, when all that a server is made of is there."""
+def keep_pauses_short(reactor: Reactor) -> None:
+    """Set up the collector of this process. Call it once, when all parts of the server exist."""
     gc.collect()
     gc.freeze()
     gc.callbacks.append(FreezeSurvivors())
-    again = task.LoopingCall(gc.unfreeze)
-    again.clock = reactor
-    again.start(ALL_AGAIN, now=False).addErrback(lambda failure: log.failure("No more collections", failure))
+    unfreeze = task.LoopingCall(gc.unfreeze)
+    unfreeze.clock = cast("IReactorTime", reactor)
+    stopped = unfreeze.start(UNFREEZE_EVERY, now=False)
+    stopped.addErrback(lambda failure: log.failure("The hourly GC unfreeze stopped", failure))

@@ -1,23 +1,23 @@
-"""How late the reactor comes to what is due: what one step of it costs, all others wait for."""
-
-from typing import Any
+"""Event-loop lag: how late a one-second timer fires. Every listener waits as long as the longest step of the reactor."""
 
 from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall
 
 from cometify.core.histogram import Histogram
+from cometify.runtime.reactor import Clock
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two measurements."""
 
 
 class ReactorLag(Service):
-    """A timer that is set anew each time it has run. `lag`: for each time, how many seconds after it was due."""
+    """A timer that is set again each time it has fired. `lag`: seconds between the due time and the call."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Clock) -> None:
         self.lag = Histogram()
         self._reactor = reactor
         self._due = 0.0
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
 
     def startService(self) -> None:
         super().startService()
@@ -25,12 +25,13 @@ class ReactorLag(Service):
 
     def stopService(self) -> None:
         super().stopService()
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
 
     def _set(self) -> None:
         self._due = self._reactor.seconds() + EVERY
-        self._call = self._reactor.callLater(EVERY, self._look)
+        self._call = self._reactor.callLater(EVERY, self._measure)
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         self.lag.observe(max(0.0, self._reactor.seconds() - self._due))
         self._set()

@@ -138,7 +138,7 @@ class Supervisor(MultiService):
         self._gone: defer.Deferred[None] = defer.Deferred()
 
     def privilegedStartService(self) -> None:
-        self._ports.look()
+        self._ports.check()
         super().privilegedStartService()
 
     def startService(self) -> None:

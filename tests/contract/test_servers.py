@@ -496,7 +496,7 @@ def test_a_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
         ("haproxy:tcp:99999:interface=127.0.0.1", "(bind(): port must be 0-65535)."),
         (
             "unix:/nonexistent/socket",
-            "([Errno 2] No such file or directory). The folder must be there: with systemd RuntimeDirectory= makes it.",
+            "([Errno 2] No such file or directory). The folder must exist: with systemd, RuntimeDirectory= makes it.",
         ),
         ("tcp:9:interface=192.0.2.1", "This machine has no such address."),
     ],
@@ -519,8 +519,8 @@ def test_an_endpoint_that_cannot_be_listened_on_stops_the_start_with_one_line(tm
         ("ssl:443:privateKey=/none.pem", "/none.pem: No such file or directory."),
         ("ssl:443:privateKey=key.pem:certKey=text", "privateKey, certKey and extraCertChain must be files in PEM."),
         ("ssl:443:privateKey=key.pem:certKey=other/cert.pem", "Certificate public and private keys do not match."),
-        ("tcp:one", "invalid literal for int() with base 10: 'one'; Twisted's syntax is, e.g., \"tcp:8081\" or "),
-        ("tcp:99999", "a port is a number up to 65535; Twisted's syntax is, e.g., "),
+        ("tcp:one", "invalid literal for int() with base 10: 'one'; Twisted's syntax is, for example, \"tcp:8081\" or "),
+        ("tcp:99999", "a port is a number up to 65535; Twisted's syntax is, for example, "),
         ("tcp:80:interfce=x", "_parseTCP() got an unexpected keyword argument 'interfce'; Twisted's syntax is"),
     ],
 )

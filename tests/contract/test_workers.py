@@ -185,7 +185,7 @@ def test_a_port_in_use_is_one_line_and_nothing_is_left(three, tmp_path, how):
     (line,) = [line for line in other.log.read_text().splitlines() if "[twisted.scripts" not in line]
     assert line.endswith(
         f'cometify: http: cannot listen on "tcp:{port}:interface=127.0.0.1" ([Errno 98] Address already in use). '
-        "Another process has it: end that one, or give another endpoint here."
+        "Another process has it: end that process, or choose another endpoint."
     )
     three.pushed("chat", "still served")
 
