@@ -1,9 +1,11 @@
-"""Several worker processes on one machine: started, replaced when they die, told of new accounts, and ended.
+"""Several worker processes on one machine: the supervisor starts, replaces and ends them.
 
-The process that the user has started holds none of the service's ports. What it has to say to a worker goes down the
-worker's standard input, one JSON object a line: the settings, first of all and whenever the accounts have changed. The
-end of that input tells a worker to drain and to go, so none outlives the process that would replace it, however that
-one ends. What a worker logs comes up its standard output, an event a line, and is logged here.
+The supervisor is the process that the user started. It holds none of the service's ports. Two pipes lead to each worker:
+
+- The supervisor writes settings to the worker's standard input, one JSON object a line: at the start, and whenever the
+  accounts change. The end of that input tells the worker to drain and to exit. No worker outlives its supervisor that
+  way, because the kernel closes the pipe however the supervisor ends.
+- The worker writes its log to its standard output, one event a line, and the supervisor logs these events.
 """
 
 import json
@@ -14,65 +16,67 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import attrs
 from twisted.application.service import MultiService
 from twisted.internet import defer, error
 from twisted.internet.endpoints import quoteStringArgument
+from twisted.internet.interfaces import IDelayedCall, IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, as_table
 from cometify.runtime.ports import SharedPorts
+from cometify.runtime.reactor import Reactor
 
 log = Logger()
 
 COMMAND = (sys.executable, "-m", "cometify.app.worker")
 SETTLED = 60
-"""Seconds that a worker must have lived for its death to be the first one again."""
+"""Seconds of life after which the death of a worker counts as the first of a row again."""
 LONGEST_WAIT = 30
-"""Seconds between the deaths of a worker that keeps dying and the next try, at most."""
+"""Most seconds between the death of a worker that keeps dying and its next start."""
 GRACE = 5
-"""Seconds beyond `drain` after which a worker that is still there is killed."""
+"""Seconds beyond `drain` after which a worker that still runs is killed."""
 
 
 class WorkerProcess(ProcessProtocol):
-    """The place of one worker: a process is in it, or another will soon be. `socket`: its admin endpoint's path."""
+    """One worker over all its lives: a process runs, or another will start soon. `socket`: the path of its admin endpoint."""
 
-    transport: Any
+    transport: IProcessTransport
 
     def __init__(self, number: int, socket: Path, supervisor: "Supervisor") -> None:
         self.number = number
         self.socket = socket
         self.deaths = 0
-        """How many processes have died in this place; those that were told to end are not counted."""
+        """Processes of this worker that have died. One that was told to end does not count."""
         self.pid: int | None = None
         self.failed = 0
-        """How many of them died one soon after the other."""
+        """Deaths in a row, each soon after the start."""
         self.began = 0.0
         self._supervisor = supervisor
         self._out = self._err = b""
 
-    def told(self, line: bytes) -> None:
-        """Write a line to the process's standard input."""
+    def send(self, line: bytes) -> None:
+        """Write a line to the standard input of the process."""
         if self.pid is not None:
-            self.transport.write(line)
+            self.transport.writeToChild(0, line)
 
     def end(self) -> None:
-        """Tell the process to drain and to go."""
+        """Tell the process to drain and to exit."""
         if self.pid is not None:
             self.transport.closeStdin()
 
     def kill(self) -> None:
-        """End the process now."""
+        """Kill the process."""
         if self.pid is not None:
             with suppress(error.ProcessExitedAlready):
                 self.transport.signalProcess("KILL")
 
     def connectionMade(self) -> None:
-        self.pid = self.transport.pid
+        self.pid = cast("int", self.transport.pid)
         self._out = self._err = b""
 
     def outReceived(self, data: bytes) -> None:
@@ -98,30 +102,31 @@ class WorkerProcess(ProcessProtocol):
         globalLogPublisher(event)
 
     def _log_text(self, line: bytes) -> None:
-        """What is no event comes from Python itself, or from a library that writes where it likes."""
+        """Log a line that is not an event: it comes from Python itself, or from a library that prints."""
         log.error("Worker {number}: {line}", number=self.number, line=line.decode(errors="replace"))
 
     def processEnded(self, reason: Failure) -> None:
         for line in filter(None, (self._out, self._err)):
             self._log_text(line)
         pid, self.pid = self.pid, None
-        self._supervisor.ended(self, pid, how_it_ended(reason.value))
+        assert isinstance(reason.value, error.ProcessDone | error.ProcessTerminated)
+        self._supervisor.ended(self, pid, describe_end(reason.value))
 
 
-def how_it_ended(reason: Any) -> str:
-    """As a reader of the log wants to have it."""
+def describe_end(reason: error.ProcessDone | error.ProcessTerminated) -> str:
+    """Say in the log's words how a process ended."""
     if reason.signal is None:
         return f"ended with exit code {reason.exitCode}"
     return f"was killed by {signal.Signals(reason.signal).name}"
 
 
 class Supervisor(MultiService):
-    """Keeps `settings.workers` processes of `command` alive. `up` is called when the first of them serves."""
+    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them serves."""
 
     def __init__(
         self,
         settings: Settings,
-        reactor: Any,
+        reactor: Reactor,
         up: Callable[[], None] = lambda: None,
         command: Iterable[str] = COMMAND,
     ) -> None:
@@ -132,7 +137,7 @@ class Supervisor(MultiService):
         self._command = tuple(command)
         self._ports = SharedPorts(reactor, settings)
         self._folder: Path | None = None
-        self._calls: dict[int, Any] = {}
+        self._calls: dict[int, IDelayedCall] = {}
         self.workers: list[WorkerProcess] = []
         self.draining = False
         self._gone: defer.Deferred[None] = defer.Deferred()
@@ -143,7 +148,8 @@ class Supervisor(MultiService):
 
     def startService(self) -> None:
         super().startService()
-        self._folder = Path(tempfile.mkdtemp(prefix="cometify-"))  # which nobody else can look into
+        # mkdtemp makes a folder that no other user can read. It holds the workers' admin sockets.
+        self._folder = Path(tempfile.mkdtemp(prefix="cometify-"))
         self.workers = [
             WorkerProcess(number, self._folder / str(number), self) for number in range(1, self._settings.workers + 1)
         ]
@@ -163,28 +169,28 @@ class Supervisor(MultiService):
         except OSError as reason:
             self.ended(worker, None, f"could not be started ({reason.strerror})")
             return
-        worker.told(self._said_to(worker))
+        worker.send(self._settings_for(worker))
 
-    def _said_to(self, worker: WorkerProcess) -> bytes:
+    def _settings_for(self, worker: WorkerProcess) -> bytes:
         admin = f"unix:{quoteStringArgument(str(worker.socket))}:mode=600:lockfile=0"
         return json.dumps(as_table(attrs.evolve(self._settings, admin=admin, workers=1))).encode() + b"\n"
 
     def change_accounts(self, settings: Settings) -> None:
-        """From now on the accounts of all workers, and of those that will come, are those of `settings`."""
+        """Give the accounts of `settings` to all workers, and to those that will start later."""
         self._settings = attrs.evolve(self._settings, accounts=settings.accounts)
         for worker in self.workers:
-            worker.told(self._said_to(worker))
+            worker.send(self._settings_for(worker))
 
     def serves(self) -> None:
-        """A worker has begun to serve."""
+        """Note that a worker has begun to serve."""
         call, self._up = self._up, None
         if call is not None:
             call()
 
     def ended(self, worker: WorkerProcess, pid: int | None, how: str) -> None:
-        """The process of a worker is gone."""
+        """Start another process for a worker whose process has ended, at once or after a while."""
         if self.draining:
-            self._look_whether_gone()
+            self._check_gone()
             return
         worker.deaths += 1
         if self._reactor.seconds() - worker.began >= SETTLED:
@@ -192,41 +198,43 @@ class Supervisor(MultiService):
         worker.failed += 1
         wait = 0 if worker.failed == 1 else min(2 ** (worker.failed - 2), LONGEST_WAIT)
         log.error(
-            "Worker {number} (pid {pid}) {how}. Another takes its place {when}.",
+            "Worker {number} (pid {pid}) {how}. A new process starts {when}.",
             number=worker.number,
             pid=pid,
             how=how,
-            when=f"in {wait} s, for it is death number {worker.failed} in a row" if wait else "at once",
+            when=f"in {wait} s, because this was death number {worker.failed} in a row" if wait else "at once",
         )
         self._calls[worker.number] = self._reactor.callLater(wait, self._start, worker)
 
     def drain(self) -> "defer.Deferred[None]":
-        """Tell all workers to drain and to go. Fires when they are gone, the last ones killed if it takes too long."""
+        """Tell all workers to drain and to exit. Fires when all are gone. One that takes too long is killed."""
         self.draining = True
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()
         alive = [worker for worker in self.workers if worker.pid is not None]
-        log.info("Draining: {count} workers send their listeners away", count=len(alive))
+        log.info("Draining: {count} workers ask their listeners to reconnect elsewhere", count=len(alive))
         for worker in alive:
             worker.end()
         patience = self._reactor.callLater(self._settings.drain + GRACE, self._kill)
-        self._look_whether_gone()
+        self._check_gone()
         return self._gone.addCallback(self._clear_up, patience)
 
     def _kill(self) -> None:
         for worker in self.workers:
             if worker.pid is not None:
                 log.error(
-                    "Worker {number} (pid {pid}) has not ended: it is killed", number=worker.number, pid=worker.pid
+                    "Worker {number} (pid {pid}) did not exit in time and is killed",
+                    number=worker.number,
+                    pid=worker.pid,
                 )
                 worker.kill()
 
-    def _look_whether_gone(self) -> None:
+    def _check_gone(self) -> None:
         if not self._gone.called and all(worker.pid is None for worker in self.workers):
             self._gone.callback(None)
 
-    def _clear_up(self, _gone: None, patience: Any) -> None:
+    def _clear_up(self, _gone: None, patience: IDelayedCall) -> None:
         if patience.active():
             patience.cancel()
         if self._folder is not None:

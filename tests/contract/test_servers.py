@@ -519,7 +519,10 @@ def test_an_endpoint_that_cannot_be_listened_on_stops_the_start_with_one_line(tm
         ("ssl:443:privateKey=/none.pem", "/none.pem: No such file or directory."),
         ("ssl:443:privateKey=key.pem:certKey=text", "privateKey, certKey and extraCertChain must be files in PEM."),
         ("ssl:443:privateKey=key.pem:certKey=other/cert.pem", "Certificate public and private keys do not match."),
-        ("tcp:one", "invalid literal for int() with base 10: 'one'; Twisted's syntax is, for example, \"tcp:8081\" or "),
+        (
+            "tcp:one",
+            "invalid literal for int() with base 10: 'one'; Twisted's syntax is, for example, \"tcp:8081\" or ",
+        ),
         ("tcp:99999", "a port is a number up to 65535; Twisted's syntax is, for example, "),
         ("tcp:80:interfce=x", "_parseTCP() got an unexpected keyword argument 'interfce'; Twisted's syntax is"),
     ],

@@ -232,7 +232,7 @@ def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_worker
         assert sum(server.figures("cometify_listeners").values()) == 20
     assert sorted(server.figures("cometify_worker_deaths_total").values()) == [0, 1]
     assert victim not in server.pids()
-    assert server.logged(f"(pid {victim}) {said}. Another takes its place at once.") == 1
+    assert server.logged(f"(pid {victim}) {said}. A new process starts at once.") == 1
 
 
 def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
@@ -241,7 +241,7 @@ def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
     pid = server.pid_of("2")
     os.kill(pid, signal.SIGABRT)
     eventually(
-        lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. Another takes its place at once.") == 1
+        lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. A new process starts at once.") == 1
     )
     assert server.logged("[cometify.runtime.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
 
@@ -273,7 +273,7 @@ def test_a_worker_that_cannot_begin_says_why_and_is_tried_again(start_workers):
         taken.listen()
         reason = f'cometify: websocket: cannot listen on "tcp:{port}:interface=127.0.0.1"'
         eventually(lambda: server.logged(reason) >= 2)
-        eventually(lambda: server.logged("ended with exit code 1. Another takes its place in 1 s") == 2)
+        eventually(lambda: server.logged("ended with exit code 1. A new process starts in 1 s") == 2)
         answer = server.request("GET", "/health/ready", port=server.admin_port)
         assert (answer.status, answer.json["reason"]) == (503, "no_worker")
     eventually(lambda: server.request("GET", "/health/ready", port=server.admin_port).status == 200)
@@ -296,13 +296,13 @@ def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
     ):
         began = time.monotonic()
         os.kill(victim, signal.SIGKILL)
-        line = f"(pid {victim}) was killed by SIGKILL. Another takes its place {when}"
+        line = f"(pid {victim}) was killed by SIGKILL. A new process starts {when}"
         eventually(lambda: server.logged(line) == 1)  # noqa: B023 - it is called here
         eventually(lambda: len(server.pids()) == 2)
         if when[3].isdigit():
             assert time.monotonic() - began > int(when[3]) - 0.1
         (victim,) = set(server.pids()) - {other}
-    assert server.logged("Another takes its place") == 3
+    assert server.logged("A new process starts") == 3
 
 
 def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
@@ -359,7 +359,7 @@ def test_a_worker_that_does_not_end_is_killed(start_workers):
     stopped = server.pids()[0]
     os.kill(stopped, signal.SIGSTOP)
     assert server.stop() == -signal.SIGTERM
-    assert server.logged(f"(pid {stopped}) has not ended: it is killed") == 1
+    assert server.logged(f"(pid {stopped}) did not exit in time and is killed") == 1
     assert not alive(stopped)
     assert not folder.exists()
 
@@ -376,7 +376,7 @@ def test_ctrl_c_reaches_all_processes_and_ends_them_once(start_workers, monkeypa
     assert server.process.wait(10) == -signal.SIGINT
     server.process = None
     assert not any(map(alive, pids))
-    assert server.logged("Another takes its place") == 0
+    assert server.logged("A new process starts") == 0
 
 
 def test_no_worker_outlives_the_process_that_keeps_them(start_workers):
