@@ -1,7 +1,7 @@
 """One of several workers: `python -m cometify.app.worker NUMBER FOLDER`, started by `cometify.runtime.supervisor` alone.
 
-It is a whole server. Its settings come from its standard input, whose end tells it to drain and to go; what it logs
-goes to its standard output as JSON, an event a line.
+A worker is a whole server. It reads its settings from standard input. The end of that input tells it to drain and to
+exit. It writes its log to standard output as JSON, one event a line.
 """
 
 import json
@@ -11,9 +11,9 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from twisted.internet.error import ReactorNotRunning
+from twisted.internet.error import ConnectionDone, ReactorNotRunning
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
@@ -26,26 +26,29 @@ from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.ports import Ports
+from cometify.runtime.reactor import Reactor
 from cometify.runtime.tcp import SharedPort
 
-log = Logger("cometify.app.worker")  # and not __main__
+log = Logger("cometify.app.worker")  # The name of this module is __main__ here.
 
 INPUT, OUTPUT = 0, 1
-PATIENCE = 2
-"""Seconds that a worker waits at most for its engine before it listens."""
+"""File descriptors of standard input and standard output."""
+WAIT_FOR_ENGINE = 2
+"""Most seconds that a worker waits for its engine before it listens. The other workers serve meanwhile."""
 
 
 @implementer(IReadDescriptor)
 class SupervisorPipe:
-    """Reads the standard input, and does what it says."""
+    """Standard input: each line is the settings as a JSON table. The first starts the server, later ones change accounts."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Reactor) -> None:
         self.failed = False
+        """The server could not start; the exit code is 1."""
         self.orphaned = False
-        """Nobody will come after this process, or clear up."""
+        """The supervisor has gone, so this process cleans up by itself."""
         self._reactor = reactor
         self._server: Cometify | None = None
-        self._said = b""
+        self._unread = b""
 
     def fileno(self) -> int:
         return INPUT
@@ -54,21 +57,21 @@ class SupervisorPipe:
         return "worker"
 
     def connectionLost(self, reason: Failure) -> None:
-        """The supervisor has closed it, or is no more. The reactor calls this at its own end, too."""
+        """Stop the reactor, because the supervisor closed the pipe. The reactor also calls this when it stops itself."""
         with suppress(ReactorNotRunning):
             self._reactor.stop()
             self.orphaned = True
 
-    def doRead(self) -> Any:
+    def doRead(self) -> ConnectionDone | None:
         data = os.read(INPUT, 1 << 16)
         if not data:
             return CONNECTION_DONE
-        *lines, self._said = (self._said + data).split(b"\n")
+        *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
-            self._told(line)
+            self._apply(line)
         return None
 
-    def _told(self, line: bytes) -> None:
+    def _apply(self, line: bytes) -> None:
         try:
             settings = read_table(json.loads(line))
             if self._server is None:
@@ -83,17 +86,17 @@ class SupervisorPipe:
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
-        self._open(server, ports, self._reactor.seconds() + PATIENCE)
+        self._listen(server, ports, self._reactor.seconds() + WAIT_FOR_ENGINE)
         return server
 
-    def _open(self, server: Cometify, ports: Ports, until: float) -> None:
-        """Listen once the engine is there: until then the others have all who come. But not much later."""
+    def _listen(self, server: Cometify, ports: Ports, until: float) -> None:
+        """Listen once the engine is available, or at `until`. The other workers get all connections before."""
         if not server.engine.available and self._reactor.seconds() < until:
-            self._reactor.callLater(0.02, self._open, server, ports, until)
+            self._reactor.callLater(0.02, self._listen, server, ports, until)
         elif server.running:
             try:
                 ports.setServiceParent(server)
-            except SystemExit as error:  # somebody has taken a port since the supervisor looked
+            except SystemExit as error:  # Another process took a port after the supervisor had tried it.
                 self._fail(error)
             else:
                 log.info("Serves", serves=True)
@@ -106,25 +109,26 @@ class SupervisorPipe:
 
 
 def main() -> int:
-    """The exit code."""
-    # These go to all processes of a terminal; the supervisor is the one to act on them.
+    """Run a worker until the supervisor closes the pipe. Returns the exit code."""
+    # A terminal sends these signals to all of its processes. The supervisor alone acts on them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from twisted.internet import reactor  # noqa: PLC0415 - see service.makeService
+    from twisted.internet import reactor as chosen  # noqa: PLC0415 - See service.makeService.
 
+    reactor = cast("Reactor", chosen)
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    # Written at once, and not by the reactor: what a process says last must be read too. A copy, for what is printed
-    # becomes an event as well.
+    # Log lines are written at once and not by the reactor, because the last lines of a process matter most. They go to a
+    # copy of the descriptor, because twistd's log replaces sys.stdout and makes an event of whatever is printed.
     out = os.fdopen(os.dup(OUTPUT), "w", buffering=1, encoding="utf-8")
     globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
-    worker = SupervisorPipe(reactor)
-    reactor.callWhenRunning(reactor.addReader, worker)
+    pipe = SupervisorPipe(reactor)
+    reactor.callWhenRunning(reactor.addReader, pipe)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()
-    if worker.orphaned:
-        with suppress(OSError):  # the last one finds it empty
+    if pipe.orphaned:
+        with suppress(OSError):  # Only the last worker finds the folder empty.
             Path(sys.argv[2]).rmdir()
-    return int(worker.failed)
+    return int(pipe.failed)
 
 
 if __name__ == "__main__":
