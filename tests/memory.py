@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
-from cometify.app.service import Cometify
+from cometify.app.server import Cometify
 from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings
 from cometify.core.account import Account

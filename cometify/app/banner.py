@@ -1,4 +1,4 @@
-"""What a server says when it is up: where the page is, and a push that is ready to paste."""
+"""The banner: the last lines of a start, with the address of the page and a push that is ready to paste."""
 
 import re
 import sys
@@ -15,38 +15,38 @@ IDENTIFIER = "chat"
 
 
 _FIELD = r"((?:\\.|[^:\\])+)"
-"""A field of an endpoint, in which a backslash is before a colon that ends nothing."""
-_ANYWHERE = ("0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - to be found by its name, localhost
+"""A field of an endpoint. A backslash escapes a colon that does not end the field."""
+_LOCAL = ("0.0.0.0", "127.0.0.1", "::", "::1")  # noqa: S104 - Nothing listens here; localhost finds all four.
 
 
 def url_of(endpoint: str) -> str | None:
-    """The URL at which a browser on this machine finds an endpoint, if that can be told."""
+    """Return the URL at which a browser on this machine finds an endpoint. None if the endpoint does not tell."""
     match = re.fullmatch(r"(tcp|tcp6|ssl):(?:port=)?(\d+)(?::.*)?", endpoint)
     if match is None:
         return None
     scheme = "https" if match[1] == "ssl" else "http"
     interface = re.search(f":interface={_FIELD}", endpoint)
-    host = re.sub(r"\\(.)", r"\1", interface[1]) if interface else _ANYWHERE[0]
-    host = "localhost" if host in _ANYWHERE else f"[{host}]" if ":" in host else host
+    host = re.sub(r"\\(.)", r"\1", interface[1]) if interface else _LOCAL[0]
+    host = "localhost" if host in _LOCAL else f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{match[2]}"
 
 
 def greet(settings: Settings) -> None:
-    """The last lines of a start."""
+    """Log the address of the page. For an account that was made up, print its secret and log lines to try it."""
     url = next(filter(None, map(url_of, settings.http)), None)
     if not settings.made_up:
         if url is None:
-            log.info("Cometify is up, on {endpoints}", endpoints=", ".join(settings.http))
+            log.info("Cometify is up on {endpoints}", endpoints=", ".join(settings.http))
         else:
             log.info("Cometify is up, the getting-started page is {url}/", url=url)
         return
     url = url or "http://localhost:8081"
     account = settings.accounts[0]
-    # Not through the log, nor through the stdout that twistd makes a log of: a secret is nothing to keep there.
+    # Printed to the real standard output, because twistd turns sys.stdout into log lines and a secret must not be logged.
     print(
-        "\nThere is no configuration, so one account was made up for this run:\n"
+        "\nThere is no configuration file, so an account was made up for this run:\n"
         f"    API key    {account.api_key}\n    API secret {account.api_secrets[0]}\n"
-        "To keep it, write a cometify.toml with these lines:\n"
+        "To keep the account, write these lines to cometify.toml:\n"
         f'    [[account]]\n    api_key = "{account.api_key}"\n    api_secret = "{account.api_secrets[0]}"\n'
         "The page asks for the API secret when you push from it.\n",
         file=sys.__stdout__,
@@ -56,10 +56,10 @@ def greet(settings: Settings) -> None:
     log.info("Cometify is up, the getting-started page is {url}/#key={key}", url=url, key=account.api_key)
     log.info("Listen:\n    curl -N '{url}/{key}/events?identifiers={id}'", url=url, key=account.api_key, id=IDENTIFIER)
     log.info(
-        "Push this text (another needs another secure, which the page makes):\n"
+        "Push this text (the page makes the value of secure for other texts):\n"
         "    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
         text=TEXT, secure=signature, url=url, key=account.api_key, id=IDENTIFIER,
     )  # fmt: skip
     inspector = url_of(settings.admin)
     if inspector is not None:
-        log.info("Who listens to what is shown at {url}/, for you alone", url=inspector)
+        log.info("The inspector, for this machine alone, is {url}/", url=inspector)

@@ -11,16 +11,17 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from twisted.internet.error import ConnectionDone, ReactorNotRunning
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
 from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cometify.app.service import Cometify, ports_of
+from cometify.app.server import Cometify, log_impossible_transitions
+from cometify.app.service import ports_of
 from cometify.config.settings import Settings, SettingsError, read_table
 from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
@@ -62,7 +63,7 @@ class SupervisorPipe:
             self._reactor.stop()
             self.orphaned = True
 
-    def doRead(self) -> ConnectionDone | None:
+    def doRead(self) -> Any:
         data = os.read(INPUT, 1 << 16)
         if not data:
             return CONNECTION_DONE
@@ -115,6 +116,7 @@ def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from twisted.internet import reactor as chosen  # noqa: PLC0415 - See service.makeService.
 
+    log_impossible_transitions()
     reactor = cast("Reactor", chosen)
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     # Log lines are written at once and not by the reactor, because the last lines of a process matter most. They go to a

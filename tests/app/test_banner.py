@@ -91,6 +91,6 @@ def test_the_first_endpoint_that_a_browser_finds_is_named(say):
 def test_where_no_url_can_be_told_the_endpoints_are_named(say):
     http = ("unix:/run/cometify.sock", "haproxy:tcp:8081")
     lines, _ = say(Settings((ACCOUNT,), http=http))
-    assert lines == ["Cometify is up, on unix:/run/cometify.sock, haproxy:tcp:8081"]
+    assert lines == ["Cometify is up on unix:/run/cometify.sock, haproxy:tcp:8081"]
     lines, _ = say(Settings((ACCOUNT,), http=http, made_up=True))
     assert lines[0].endswith(" http://localhost:8081/#key=37282591")

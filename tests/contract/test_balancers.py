@@ -371,10 +371,10 @@ def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path)
         return 0
 
     assert reload() == 0
-    eventually(lambda: "Accounts read again: 1" in server.log.read_text())
+    eventually(lambda: "Reload done, 1 accounts" in server.log.read_text())
     Path(file).write_text(Path(file).read_text() + "typo = 1\n")
     assert reload() == 1
-    assert "Not read again" not in server.log.read_text()
+    assert "Reload failed" not in server.log.read_text()
     assert server.stop(signal.SIGTERM) == -signal.SIGTERM
     assert int(unit["TimeoutStopSec"]) >= Settings(()).drain + GRACE
 

@@ -240,9 +240,7 @@ def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
     server = start_workers(workers=2)
     pid = server.pid_of("2")
     os.kill(pid, signal.SIGABRT)
-    eventually(
-        lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. A new process starts at once.") == 1
-    )
+    eventually(lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. A new process starts at once.") == 1)
     assert server.logged("[cometify.runtime.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
 
 
@@ -291,8 +289,8 @@ def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
     other, victim = server.pids()
     for when in (
         "at once.",
-        "in 1 s, for it is death number 2 in a row.",
-        "in 2 s, for it is death number 3 in a row.",
+        "in 1 s, because this was death number 2 in a row.",
+        "in 2 s, because this was death number 3 in a row.",
     ):
         began = time.monotonic()
         os.kill(victim, signal.SIGKILL)
@@ -370,7 +368,7 @@ def test_ctrl_c_reaches_all_processes_and_ends_them_once(start_workers, monkeypa
     server = start_workers(workers=2)
     pids = server.pids()
     os.killpg(server.pid, signal.SIGHUP)  # and a terminal that closes says this to all of them
-    eventually(lambda: server.logged("Accounts read again: 1") == 1)
+    eventually(lambda: server.logged("Reload done, 1 accounts") == 1)
     assert server.pids() == pids
     os.killpg(server.pid, signal.SIGINT)
     assert server.process.wait(10) == -signal.SIGINT
@@ -405,13 +403,13 @@ def test_sighup_reaches_all_workers_and_those_that_come_later(start_workers):
     assert statuses("2") == {403}
     file.write_text(right + '\n[[account]]\napi_key = "2"\napi_secret = "s"\nlisteners_per_ip = 1000\n')
     os.kill(server.pid, signal.SIGHUP)
-    eventually(lambda: server.logged("Accounts read again: 2") == 1)
+    eventually(lambda: server.logged("Reload done, 2 accounts") == 1)
     eventually(lambda: statuses("2") == {200})
 
     file.write_text(right.replace("listeners_per_ip", "listenersperip"))
     os.kill(server.pid, signal.SIGHUP)
     eventually(lambda: server.logged("listenersperip") > 0)
-    assert server.logged("Not read again") == 1
+    assert server.logged("Reload failed") == 1
     # Who takes a dead worker's place gets the accounts that were read last, not what stands in the file.
     os.kill(server.pids()[0], signal.SIGKILL)
     eventually(lambda: server.logged("Serves") == 3)

@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.app.service import Cometify
+from cometify.app.server import Cometify
 from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.engine.clock import engine_clock

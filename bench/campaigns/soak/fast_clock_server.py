@@ -12,7 +12,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Application, MultiService
 from twisted.internet import reactor
@@ -21,6 +21,7 @@ from cometify.app.service import build
 from cometify.config.settings import load
 from cometify.engine.clock import engine_clock
 from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.reactor import Reactor
 
 SHOWN = 30
 """The number of types in a sample, the most frequent first."""
@@ -59,7 +60,7 @@ def _take_samples_on_signal(loop: Any, file: Path) -> None:
 
 def _server() -> MultiService:
     settings = load(os.environ["SOAK_CONFIG"], {})
-    return build(settings, reactor, sped_up_clock(int(os.environ["SOAK_SPEEDUP"])))
+    return build(settings, cast("Reactor", reactor), sped_up_clock(int(os.environ["SOAK_SPEEDUP"])))
 
 
 reactor.callWhenRunning(keep_pauses_short, reactor)

@@ -1,0 +1,94 @@
+"""What twistd runs: a server with its ports, or a supervisor with several workers."""
+
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from twisted.application.internet import TimerService
+from twisted.application.service import MultiService
+from twisted.logger import Logger
+
+from cometify.admin.urls import AdminRoot
+from cometify.admin.workers import Workers, WorkersInspect, WorkersMetrics
+from cometify.app import banner
+from cometify.app.options import Options
+from cometify.app.reload import reload_on_hangup, warn_of_doubts
+from cometify.app.server import Cometify, log_impossible_transitions
+from cometify.config.settings import Settings, SettingsError
+from cometify.engine.clock import engine_clock
+from cometify.http.site import Site
+from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
+from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.ports import Ports, public_endpoints
+from cometify.runtime.reactor import Reactor
+from cometify.runtime.supervisor import Supervisor
+from cometify.runtime.tcp import EagerPort, EagerReactor
+
+log = Logger()
+
+
+def build(
+    settings: Settings, reactor: Reactor, clock: Callable[[], int] | None = None, loop_hooks: LoopHooks | None = None
+) -> Cometify:
+    """Make a server with its ports, to be started as a service. Raises `SettingsError`."""
+    server = Cometify(settings, reactor, clock or engine_clock(), loop_hooks=loop_hooks)
+    ports_of(server, reactor, EagerPort).setServiceParent(server)
+    return server
+
+
+def ports_of(server: Cometify, reactor: Reactor, port: type[EagerPort]) -> Ports:
+    """Make the ports of a server. `port`: the class that listens on TCP. Raises `SettingsError`."""
+    settings = server.settings
+    sites = {"http": server.http, "websocket": server.websocket}
+    ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
+    ports.append(("admin", settings.admin, server.admin))
+    return Ports(EagerReactor(reactor, port), ports, server.drain)
+
+
+def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> Supervisor:
+    """Make a supervisor with its admin endpoint, to be started as a service. Raises `SettingsError`.
+
+    `up`: called when the first worker serves.
+    """
+    supervisor = Supervisor(settings, reactor, up)
+    workers = Workers(reactor, supervisor)
+    admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers)), reactor)
+    Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
+    TimerService(1, admin.idle.tick).setServiceParent(supervisor)
+    return supervisor
+
+
+def makeService(options: Options) -> MultiService:
+    """Make the service that twistd runs. Ends the process with one line for settings that cannot be used."""
+    from twisted.internet import reactor as chosen  # noqa: PLC0415 - Importing it chooses a reactor, and only here it may.
+
+    log_impossible_transitions()
+    reactor = cast("Reactor", chosen)
+    # Twisted's timers follow the wall clock. A jump of an hour would fire them all, or none.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    settings = options.settings
+    assert settings is not None
+    greet = partial(banner.greet, settings)
+    server: Cometify | Supervisor
+    try:
+        if settings.workers > 1:
+            server = supervise(settings, reactor, greet)
+        else:
+            server = build(settings, reactor, loop_hooks=install_direct_poll(reactor))
+            reactor.callWhenRunning(keep_pauses_short, reactor)
+    except SettingsError as error:
+        raise SystemExit(f"cometify: {error}") from None
+    warn_of_doubts(settings)
+    reload_on_hangup(server, options, reactor)
+    reactor.addSystemEventTrigger("before", "shutdown", _ignore_more_signals)
+    if isinstance(server, Cometify):
+        reactor.callWhenRunning(greet)  # The last call, because a reader of the banner may send signals.
+    return server
+
+
+def _ignore_more_signals() -> None:
+    """Ignore signals while the server drains, because Twisted treats a second one as an error. Draining ends by itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
