@@ -2,7 +2,7 @@
 
 from twisted.logger import formatEvent, globalLogPublisher
 
-from cometify.app.service import log_impossible
+from cometify.app.server import log_impossible_transitions
 from cometify.core import listener_state
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
@@ -10,7 +10,8 @@ from cometify.core.listener_state import Event, State
 
 def test_impossible_transition_is_logged_with_its_stack(monkeypatch):
     told = []
-    monkeypatch.setattr(listener_state, "on_impossible", log_impossible)
+    monkeypatch.setattr(listener_state, "on_impossible", listener_state.on_impossible)  # put back afterwards
+    log_impossible_transitions()
     globalLogPublisher.addObserver(told.append)
     try:
         listener = Listener()
