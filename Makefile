@@ -1,12 +1,12 @@
-# make run    serve on http://localhost:8081, with nothing else needed
-# make test   all there is: lint, types, import contracts, every test, the client, the wheel
-# make check  the quick part of it, for the inner loop
-# make client build the browser client into cometify/static (needs Node)
-# make bench  measure it beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y make less of it
-# make bench-docs  write the last measurement into docs/
-# make bench-nodes  measure nodes that share a Redis, and write it into docs/nodes.md; QUICK=1 measures less and writes nothing
-# make soak   ten minutes under everything at once, to see that nothing grows (MINUTES=n), then twenty rounds of each fault
-#             on nodes that share a Redis (ROUNDS=n), to see that nothing is lost
+# make run          serve on http://localhost:8081
+# make test         run everything: lint, types, import contracts, every test, the client, the wheel
+# make check        run the quick part of it, for the inner loop
+# make client       build the browser client into cometify/static (needs Node)
+# make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
+# make bench-docs   write the last measurement into docs/
+# make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
+# make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
+#                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
 PYTHON ?= python3
 VENV := .venv
@@ -94,14 +94,14 @@ suite: wheel
 test: tools lint js suite
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN)
 
-# What is measured is installed into a venv of its own, as a user has it, and not the checkout.
+# The measured Cometify is installed into a venv of its own, as a user has it. It is not imported from the checkout.
 BENCH := env -u PYTHONPATH bench/.build/venv/bin/python -m bench.speed
 CHOICE := $(if $(SERVERS),--servers $(SERVERS))
 MEASURE := $(CHOICE) $(if $(WORKS),--works $(WORKS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 bench:
 	@bench/setup tools cometify
-	@parts=$$($(BENCH) $(CHOICE) --parts) && { bench/setup tools $$parts || echo "what could not be installed is left out"; }
+	@parts=$$($(BENCH) $(CHOICE) --parts) && { bench/setup tools $$parts || echo "servers that could not be installed are left out"; }
 	@$(BENCH) $(MEASURE)
 
 bench-docs:
