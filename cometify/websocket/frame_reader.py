@@ -1,7 +1,8 @@
-"""What a server reads of RFC 6455 once the handshake is done: bytes to messages, with nothing kept for an idle peer.
+"""RFC 6455 after the handshake, the server's side: bytes become messages.
 
-Sans-I/O: `feed` takes bytes as they come and gives back what they complete. Of the extensions there is
-permessage-deflate, when it was agreed on.
+There is no I/O here. `FrameReader.feed` takes bytes in pieces of any size and returns the messages that are complete. A
+reader keeps nothing for a peer between two messages, so a connection needs one only while a message is incomplete. The
+one extension is permessage-deflate (RFC 7692), if the handshake agreed on it.
 """
 
 import attrs
@@ -14,7 +15,7 @@ NORMAL, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG = 1000, 1002, 1007, 1009
 
 
 class Violation(Exception):
-    """The peer broke the protocol. `code` is the close code of section 7.4.1. `feed` gives it back and raises nothing."""
+    """A breach of the protocol by the peer. `code`: the close code of section 7.4.1. `feed` returns it and never raises it."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -24,31 +25,36 @@ class Violation(Exception):
 
 @attrs.frozen
 class Message:
-    """A whole message, or a control frame."""
+    """A complete message or a control frame."""
 
     opcode: int
     data: bytes
 
 
 class FrameReader:
-    """One for each connection. `limit`: the most bytes of a message, inflated or not. `deflates`: as was agreed on."""
+    """Reads the frames of one connection.
+
+    `limit`: most bytes of a message, and of what it inflates to. `deflates`: the handshake agreed on permessage-deflate.
+    """
 
     __slots__ = ("_begun", "_buffer", "_first", "_limit", "_reserved")
 
     def __init__(self, limit: int, *, deflates: bool = False) -> None:
         self._limit = limit
         self._reserved = 0x70 & ~DEFLATED if deflates else 0x70
-        self._buffer = b""  # of a frame that is not whole yet
-        self._begun = bytearray()  # of a message whose last frame has not come yet
-        self._first = 0  # the first byte of that message's first frame
+        # The bytes of an incomplete frame.
+        self._buffer = b""
+        # The payload so far of a message whose last fragment has not arrived, and the first byte of its first frame.
+        self._begun = bytearray()
+        self._first = 0
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something has begun that is not whole yet."""
+        """True while a frame or a fragmented message is incomplete."""
         return bool(self._buffer or self._first)
 
     def feed(self, data: bytes) -> list[Message | Violation]:
-        """What is complete with `data`. A `Violation` is the last, and after it nothing more is to be read."""
+        """Return the messages that `data` completes. A `Violation` is the last item. Feed nothing after it."""
         buffer = self._buffer + data if self._buffer else data
         found: list[Message | Violation] = []
         at = 0
@@ -58,8 +64,8 @@ class FrameReader:
                 message = Message(first & 15, payload) if first & 15 >= CLOSE else self._fragment(first, payload)
                 if message is not None:
                     found.append(message)
-                    if message.opcode == CLOSE:  # what comes after it means nothing (section 5.5.1)
-                        at = len(buffer)
+                    if message.opcode == CLOSE:
+                        at = len(buffer)  # Bytes after a close frame are discarded (section 5.5.1).
         except Violation as violation:
             found.append(violation)
             at = len(buffer)
@@ -68,7 +74,10 @@ class FrameReader:
         return found
 
     def _frame(self, buffer: bytes, at: int) -> tuple[int, bytes, int] | None:
-        """The frame at `at`: its first byte, the unmasked payload, and where the next begins; None if it is not whole."""
+        """Read the frame at `at`: its first byte, the unmasked payload, and the offset of the next. None if incomplete.
+
+        The limit is checked as soon as the length is known, so that a peer cannot make the buffer grow beyond it.
+        """
         if len(buffer) < at + 2:
             return None
         first, second = buffer[at], buffer[at + 1]
@@ -91,18 +100,21 @@ class FrameReader:
     def _check_head(self, first: int, second: int) -> None:
         opcode = first & 15
         if first & (self._reserved if opcode in {TEXT, BINARY} else 0x70):
-            raise Violation(PROTOCOL_ERROR, "reserved bits are set that no extension was agreed on for")
+            raise Violation(PROTOCOL_ERROR, "a reserved bit is set, and no extension that uses it was agreed on")
         if opcode not in {0, TEXT, BINARY, CLOSE, PING, PONG}:
-            raise Violation(PROTOCOL_ERROR, "an unknown opcode")
+            raise Violation(PROTOCOL_ERROR, "the opcode is unknown")
         if not second & 128:
-            raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
+            raise Violation(PROTOCOL_ERROR, "a frame of a client must be masked")
         if opcode >= CLOSE and (first < FINAL or second & 127 > 125):
-            raise Violation(PROTOCOL_ERROR, "a control frame is whole and has at most 125 bytes")
+            raise Violation(PROTOCOL_ERROR, "a control frame must not be fragmented, and has at most 125 bytes")
 
     def _fragment(self, first: int, payload: bytes) -> Message | None:
-        """A frame of a message (section 5.4), which is whole with the last: the first has the opcode, the others none."""
+        """Add a frame to its message (section 5.4). Returns the message if this frame was its last.
+
+        The first frame of a message has an opcode and the others have opcode 0. Anything else is out of order.
+        """
         if bool(first & 15) == bool(self._first):
-            raise Violation(PROTOCOL_ERROR, "a fragment out of its order")
+            raise Violation(PROTOCOL_ERROR, "a fragment is out of order")
         self._first = self._first or first
         self._begun += payload
         if first < FINAL:
@@ -116,37 +128,40 @@ class FrameReader:
         try:
             data = inflate(deflated, self._limit + 1)
         except Broken:
-            raise Violation(INVALID_DATA, "a compressed message cannot be inflated") from None
+            raise Violation(INVALID_DATA, "the compressed message cannot be inflated") from None
         if len(data) > self._limit:
             raise self._too_big()
         return data
 
     def _too_big(self) -> Violation:
-        return Violation(TOO_BIG, f"a message may have {self._limit} bytes")
+        return Violation(TOO_BIG, f"a message has at most {self._limit} bytes")
 
     def _forget(self) -> None:
         self._begun, self._first = bytearray(), 0
 
 
 def _unmasked(mask: bytes, data: bytes) -> bytes:
-    """XOR with the mask over and over (section 5.3), as one number: a loop over bytes takes a hundred times as long."""
+    """XOR the payload with the repeated mask (section 5.3).
+
+    Both become one large integer each, because a loop over the bytes takes a hundred times as long.
+    """
     length = len(data)
     key = (mask * (length // 4 + 1))[:length]
     return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(length, "big")
 
 
 def control_frame(opcode: int, data: bytes) -> bytes:
-    """A control frame of the server's."""
+    """Return a control frame of the server, which is not masked."""
     return websocket_frame(FINAL | opcode, data)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame (section 5.5.1); a reason that is too long is cut."""
+    """Return a close frame (section 5.5.1). A reason above 123 bytes is cut at a character."""
     return control_frame(CLOSE, code.to_bytes(2, "big") + reason.encode()[:123].decode(errors="ignore").encode())
 
 
 def answer_to_close(data: bytes) -> bytes:
-    """The close frame that answers one: the same code, unless the peer may not send that (section 7.4)."""
+    """Return the close frame that answers the peer's: the same code, unless a peer must not send that code (section 7.4)."""
     if not data:
         return control_frame(CLOSE, b"")
     code = int.from_bytes(data[:2], "big")

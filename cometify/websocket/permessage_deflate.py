@@ -1,7 +1,7 @@
-"""permessage-deflate (RFC 7692): what is agreed on in the handshake, and what a compressed message says.
+"""permessage-deflate (RFC 7692): the negotiation in the handshake, and the inflation of messages.
 
-Neither side takes its context over from one message to the next: so one compressed frame serves all listeners who have
-agreed, and an idle one keeps no inflater. `core/frames.py` deflates.
+Both sides agree on no context takeover: each message is compressed by itself. One compressed frame then serves every
+listener that agreed, and an idle listener keeps no inflater. `core/encodings.py` deflates.
 """
 
 import re
@@ -14,27 +14,30 @@ WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 _SPACE = r"[ \t]*+"
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _VALUE = rf'(?:{_WORD}|"(?:[^"\\]|\\.)++")'
-# An element of the header's list, which may be empty (RFC 6455, section 9.1). Possessive: nothing is tried twice.
+# One element of the header's list, which may be empty (RFC 6455, section 9.1). The quantifiers are possessive, so that no
+# header makes the match try the same characters twice.
 _offer = re.compile(
     rf"{_SPACE}(?:({_WORD})((?:{_SPACE};{_SPACE}{_WORD}(?:{_SPACE}={_SPACE}{_VALUE})?+)*+))?+{_SPACE}(?:,|\Z)"
 )
 _parameter = re.compile(rf"{_SPACE};{_SPACE}({_WORD})(?:{_SPACE}={_SPACE}({_VALUE}))?+")
 _bits = re.compile(r"[89]|1[0-5]")
 
-# What the sender of a compressed message leaves out, and a last, empty block: who reads to its end has read all.
+# A sender leaves these four bytes off a compressed message (section 7.2.1). The empty final block that we add behind them
+# makes the inflater report the end, which proves that the whole message was read.
 _TAIL = b"\x00\x00\xff\xff"
 _END = b"\x01\x00\x00\xff\xff"
 
 
 class Broken(Exception):
-    """What came is not what a compressed message carries."""
+    """The data of a compressed message cannot be inflated."""
 
 
 def negotiate(header: str | None) -> bytes | None:
-    """What to answer in Sec-WebSocket-Extensions to the listener's (its values joined with commas); None: nothing.
+    """Return the answer in Sec-WebSocket-Extensions to the listener's header, or None for no extension.
 
-    The first offer that can be met is. A header that is malformed is as none: to fail the handshake, as RFC 6455 has it,
-    would cost somebody the pushes for something that is not needed.
+    `header`: all values of the listener's header, joined with commas. The first offer that can be met is accepted. A
+    malformed header counts as none. RFC 6455 wants the handshake to fail then, which would cost the listener its pushes
+    for the sake of an extension that it can do without.
     """
     for name, parameters in _offers(header or ""):
         agreed = _agreed(parameters) if name == NAME else None
@@ -44,7 +47,7 @@ def negotiate(header: str | None) -> bytes | None:
 
 
 def _offers(header: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """(extension, parameters) of each; none at all if the header is malformed."""
+    """Return (extension, parameters) of each offer. Empty if the header is malformed."""
     offers = []
     at = 0
     while at < len(header):
@@ -62,11 +65,11 @@ def _unquoted(value: str) -> str:
 
 
 def _agreed(parameters: list[tuple[str, str]]) -> list[str] | None:
-    """What the answer must say besides; None if the offer is declined (section 7.1)."""
-    said = {name: _unquoted(value) for name, value in parameters}
-    if len(said) < len(parameters):
+    """Return the further parameters of the answer (section 7.1). None if the offer is declined."""
+    given = {name: _unquoted(value) for name, value in parameters}
+    if len(given) < len(parameters):
         return None
-    for name, value in said.items():
+    for name, value in given.items():
         if name in NO_CONTEXT:
             fits = not value
         elif name in WINDOWS:
@@ -75,25 +78,25 @@ def _agreed(parameters: list[tuple[str, str]]) -> list[str] | None:
             fits = False
         if not fits:
             return None
-    window = said.get("server_max_window_bits")
+    window = given.get("server_max_window_bits")
     if window is None:
         return []
-    # All share one compressed frame, and its window is not made smaller for one of them.
+    # One compressed frame serves all listeners, so its window cannot be made smaller for one of them.
     return [f"server_max_window_bits={window}"] if window == "15" else None
 
 
 def inflate(data: bytes, most: int) -> bytes:
-    """What a compressed message says, or the first `most` bytes of it, at least 1: nothing beyond them is inflated.
+    """Inflate a compressed message, at most its first `most` bytes (1 or more). Nothing beyond them is inflated.
 
-    Raises `Broken`.
+    Raises `Broken` for data that is not a complete compressed message.
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        said = inflater.decompress(data + _TAIL + _END, most)
+        message = inflater.decompress(data + _TAIL + _END, most)
     except zlib.error:
         raise Broken from None
-    # A peer may end its data with a final block of its own; an empty one follows then (section 7.2.3.4).
+    # A peer may end its data with a final block of its own and an empty block behind it (section 7.2.3.4).
     whole = inflater.eof and inflater.unused_data in {b"", b"\0" + _TAIL + _END}
-    if len(said) < most and not whole:
+    if len(message) < most and not whole:
         raise Broken
-    return said
+    return message

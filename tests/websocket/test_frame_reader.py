@@ -1,4 +1,4 @@
-"""Bytes to messages."""
+"""The frame reader: bytes become messages, however they are cut."""
 
 import tracemalloc
 import zlib
@@ -32,7 +32,7 @@ MASK = b"\x12\x34\x56\x78"
 
 
 def frame(opcode, data=b"", *, final=True, mask=MASK, reserved=0, width=None):
-    """What a client sends; `width`: how many bytes its length takes, if not as few as will do."""
+    """Make a client's frame. `width`: bytes of its length field, if not the shortest form."""
     length = len(data)
     width = width or (1 if length < 126 else 2 if length < 65_536 else 8)
     told = (
@@ -45,7 +45,7 @@ def frame(opcode, data=b"", *, final=True, mask=MASK, reserved=0, width=None):
 
 
 def violation(*pieces, limit=LIMIT, deflates=False):
-    """The close code for what the last piece does, which nothing comes with or after."""
+    """Feed all pieces. Returns the close code of the violation that the last piece causes, alone."""
     reader = FrameReader(limit, deflates=deflates)
     for piece in pieces[:-1]:
         assert all(isinstance(message, Message) for message in reader.feed(piece))
@@ -63,7 +63,7 @@ CONTROLS = st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=125))
 
 @st.composite
 def conversations(draw):
-    """Messages in the order in which they end, and the bytes that say them: in fragments, with pings between."""
+    """Draw messages in the order in which they end, and their bytes: in fragments, with pings between them."""
     expected = []
     said = b""
     for _ in range(draw(st.integers(0, 4))):
@@ -85,7 +85,7 @@ def conversations(draw):
 
 
 @given(conversations(), st.data())
-def test_messages_are_the_same_however_the_bytes_come(conversation, data):
+def test_messages_do_not_depend_on_how_bytes_are_cut(conversation, data):
     expected, said = conversation
     whole = frame(TEXT, b"x" * 300)
     trailing = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -116,23 +116,23 @@ def test_any_bytes_are_messages_or_a_violation(data, size):
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 125, 126, 127, 65_535, 65_536])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-def test_a_message_of_any_length_is_unmasked(opcode, length):
+def test_message_of_any_length_is_unmasked(opcode, length):
     data = bytes(at % 251 for at in range(length))
     assert FrameReader(LIMIT).feed(frame(opcode, data)) == [Message(opcode, data)]
 
 
-def test_the_example_of_the_rfc_is_read():
+def test_example_of_the_rfc_is_read():
     sent = bytes.fromhex("818537fa213d7f9f4d5158")
     assert FrameReader(LIMIT).feed(sent) == [Message(TEXT, b"Hello")]
 
 
-def test_a_control_frame_between_fragments_comes_first():
+def test_control_frame_between_fragments_comes_first():
     reader = FrameReader(LIMIT)
     sent = frame(TEXT, b"Hel", final=False) + frame(PING, b"?") + frame(0, b"lo")
     assert reader.feed(sent) == [Message(PING, b"?"), Message(TEXT, b"Hello")]
 
 
-def test_a_message_in_fragments_is_waited_for_and_nothing_else_is():
+def test_reader_waits_only_for_incomplete_messages():
     reader = FrameReader(LIMIT)
     assert not reader.is_waiting
     assert reader.feed(b"") == []
@@ -145,7 +145,7 @@ def test_a_message_in_fragments_is_waited_for_and_nothing_else_is():
     assert reader.is_waiting
 
 
-def test_what_comes_with_a_close_after_it_means_nothing():
+def test_bytes_after_a_close_frame_are_discarded():
     reader = FrameReader(LIMIT)
     sent = frame(TEXT, b"a") + frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"b") + b"\xff\xff\xff"
     assert reader.feed(sent) == [Message(TEXT, b"a"), Message(CLOSE, b"\x03\xe8")]
@@ -158,30 +158,30 @@ def test_reserved_bits_are_a_protocol_error(reserved):
 
 
 @pytest.mark.parametrize("opcode", [3, 4, 5, 6, 7, 11, 12, 13, 14, 15])
-def test_an_unknown_opcode_is_a_protocol_error(opcode):
+def test_unknown_opcode_is_a_protocol_error(opcode):
     assert violation(frame(opcode)) == PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY, CLOSE, PING, PONG])
-def test_an_unmasked_frame_is_a_protocol_error(opcode):
+def test_unmasked_frame_is_a_protocol_error(opcode):
     assert violation(bytes([128 | opcode, 0])) == PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_control_frame_in_fragments_or_too_long_is_a_protocol_error(opcode):
+def test_long_or_fragmented_control_frame_is_refused(opcode):
     assert violation(frame(opcode, final=False)) == PROTOCOL_ERROR
     assert violation(frame(opcode, b"x" * 126)) == PROTOCOL_ERROR
     assert FrameReader(LIMIT).feed(frame(opcode, b"x" * 125)) == [Message(opcode, b"x" * 125)]
 
 
-def test_a_fragment_out_of_its_order_is_a_protocol_error():
+def test_fragment_out_of_order_is_a_protocol_error():
     assert violation(frame(0, b"a")) == PROTOCOL_ERROR
     assert violation(frame(TEXT, b"a", final=False), frame(TEXT, b"b")) == PROTOCOL_ERROR
     assert violation(frame(TEXT, b"a"), frame(0, b"b")) == PROTOCOL_ERROR
 
 
 @given(conversations(), st.integers(0, 3))
-def test_what_was_whole_before_a_violation_is_given_and_nothing_after_it(conversation, wrong):
+def test_messages_before_a_violation_are_returned(conversation, wrong):
     expected, said = conversation
     reader = FrameReader(LIMIT)
     bad = (frame(3), frame(TEXT, reserved=0x40), frame(0, b"x"), bytes([128 | TEXT, 0]))[wrong]
@@ -193,12 +193,12 @@ def test_what_was_whole_before_a_violation_is_given_and_nothing_after_it(convers
 
 
 @pytest.mark.parametrize("limit", [10, 125, 126, 70_000])
-def test_a_message_has_the_limit_and_no_byte_more(limit):
+def test_message_above_the_limit_is_too_big(limit):
     assert FrameReader(limit).feed(frame(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
     assert violation(frame(TEXT, b"x" * (limit + 1)), limit=limit) == TOO_BIG
 
 
-def test_the_limit_is_for_all_fragments_together_and_for_each_message_anew():
+def test_limit_counts_all_fragments_of_one_message():
     first, second = frame(TEXT, b"x" * 6, final=False), frame(0, b"x" * 4)
     reader = FrameReader(10)
     for _ in range(3):
@@ -210,13 +210,13 @@ def test_the_limit_is_for_all_fragments_together_and_for_each_message_anew():
 
 
 @pytest.mark.parametrize("head", [b"\x81\xfe\xff\xff", b"\x81\xff" + b"\xff" * 8, b"\x82\xff\0\0\0\0\0\x01\0\0"])
-def test_what_is_too_big_is_refused_by_its_head(head):
+def test_too_big_a_frame_is_refused_by_its_header(head):
     reader = FrameReader(10_000)
     assert reader.feed(head[:-1]) == []
     assert violation(head[:-1], head[-1:], limit=10_000) == TOO_BIG
 
 
-def test_a_control_frame_of_the_servers_is_whole_and_unmasked():
+def test_control_frame_of_the_server_is_unmasked():
     assert control_frame(PONG, b"abc") == b"\x8a\x03abc"
     assert control_frame(PING, b"x" * 125) == b"\x89\x7d" + b"x" * 125
 
@@ -233,13 +233,13 @@ def test_a_control_frame_of_the_servers_is_whole_and_unmasked():
         ("😀" * 40, "😀" * 30),
     ],
 )
-def test_a_close_frame_has_its_code_and_as_much_of_its_reason_as_fits(reason, kept):
+def test_close_frame_cuts_a_long_reason(reason, kept):
     data = (4100).to_bytes(2, "big") + kept.encode()
     assert close_frame(4100, reason) == bytes([0x88, len(data)]) + data
 
 
 @given(st.integers(0, 65_535), st.text(st.characters(exclude_categories=["Cs"])))
-def test_no_reason_makes_a_close_frame_too_long_or_its_text_invalid(code, reason):
+def test_close_frame_is_valid_for_any_reason(code, reason):
     sent = close_frame(code, reason)
     assert len(sent) == 2 + sent[1] <= 127
     assert reason.startswith(sent[4:].decode())
@@ -248,28 +248,28 @@ def test_no_reason_makes_a_close_frame_too_long_or_its_text_invalid(code, reason
 @pytest.mark.parametrize(
     "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
 )
-def test_a_close_is_answered_with_its_code(code):
+def test_close_is_answered_with_its_code(code):
     told = code.to_bytes(2, "big")
     assert answer_to_close(told) == b"\x88\x02" + told
     assert answer_to_close(told + "Grüße".encode()) == b"\x88\x02" + told
 
 
-def test_a_close_without_a_code_is_answered_without_one():
+def test_close_without_a_code_is_answered_without_one():
     assert answer_to_close(b"") == b"\x88\x00"
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1999, 2000, 2999, 5000, 65_535])
-def test_a_code_that_may_not_be_sent_is_answered_with_a_protocol_error(code):
+def test_forbidden_close_code_is_a_protocol_error(code):
     assert answer_to_close(code.to_bytes(2, "big") + b"why") == close_frame(PROTOCOL_ERROR)
 
 
 @pytest.mark.parametrize("data", [b"\x00", b"\x03", b"\xff"])
-def test_half_a_code_is_answered_with_a_protocol_error(data):
+def test_half_a_close_code_is_a_protocol_error(data):
     assert answer_to_close(data) == close_frame(PROTOCOL_ERROR)
 
 
 @pytest.mark.parametrize("reason", [b"\xff", b"a\xe2\x82", b"\xed\xa0\x80"])
-def test_a_reason_that_is_not_utf8_is_answered_with_invalid_data(reason):
+def test_close_reason_must_be_utf_8(reason):
     assert answer_to_close(NORMAL.to_bytes(2, "big") + reason) == close_frame(INVALID_DATA)
 
 
@@ -282,7 +282,7 @@ def deflated(opcode, data=b"", **more):
 
 @st.composite
 def half_deflated(draw):
-    """Messages of which some are compressed, each in fragments that are cut anywhere, and the bytes that say them."""
+    """Draw messages, some of them compressed, and their bytes: in fragments that are cut anywhere."""
     expected = []
     said = b""
     for data in draw(st.lists(st.binary(max_size=300) | st.just(b"again " * 500), max_size=4)):
@@ -303,7 +303,7 @@ def half_deflated(draw):
 
 
 @given(half_deflated(), st.integers(1, 50))
-def test_compressed_and_plain_messages_are_the_same_however_the_bytes_come(conversation, size):
+def test_compressed_messages_do_not_depend_on_cuts(conversation, size):
     expected, said = conversation
     reader = FrameReader(LIMIT, deflates=True)
     found = [message for at in range(0, len(said), size) for message in reader.feed(said[at : at + size])]
@@ -311,29 +311,29 @@ def test_compressed_and_plain_messages_are_the_same_however_the_bytes_come(conve
     assert not reader.is_waiting
 
 
-def test_a_compressed_message_is_a_protocol_error_where_none_was_agreed_on():
+def test_compression_without_agreement_is_refused():
     assert violation(deflated(TEXT, b"Hello")) == PROTOCOL_ERROR
     assert FrameReader(LIMIT, deflates=True).feed(deflated(TEXT, b"Hello")) == [Message(TEXT, b"Hello")]
 
 
 @pytest.mark.parametrize("reserved", [0x10, 0x20, 0x50, 0x60, 0x70])
-def test_the_other_reserved_bits_stay_a_protocol_error(reserved):
+def test_other_reserved_bits_stay_a_protocol_error(reserved):
     assert violation(frame(TEXT, deflate(b"a"), reserved=reserved), deflates=True) == PROTOCOL_ERROR
 
 
 @pytest.mark.parametrize("opcode", [CLOSE, PING, PONG])
-def test_a_compressed_control_frame_is_a_protocol_error(opcode):
+def test_compressed_control_frame_is_a_protocol_error(opcode):
     assert violation(deflated(opcode), deflates=True) == PROTOCOL_ERROR
 
 
-def test_only_the_first_fragment_says_that_a_message_is_compressed():
+def test_only_the_first_fragment_marks_compression():
     sent = deflate(b"Hello")
     begun = frame(TEXT, sent[:3], final=False, reserved=0x40)
     assert FrameReader(LIMIT, deflates=True).feed(begun + frame(0, sent[3:])) == [Message(TEXT, b"Hello")]
     assert violation(begun, frame(0, sent[3:], reserved=0x40), deflates=True) == PROTOCOL_ERROR
 
 
-def test_nothing_is_taken_over_from_one_compressed_message_to_the_next():
+def test_each_message_is_inflated_by_itself():
     sender = zlib.compressobj(9, zlib.DEFLATED, -15)
     first, second = [(sender.compress(b"Hello, hello" * 3) + sender.flush(zlib.Z_SYNC_FLUSH))[:-4] for _ in range(2)]
     reader = FrameReader(LIMIT, deflates=True)
@@ -344,12 +344,12 @@ def test_nothing_is_taken_over_from_one_compressed_message_to_the_next():
 
 
 @pytest.mark.parametrize("limit", [10, 16_384])
-def test_an_inflated_message_has_the_limit_and_no_byte_more(limit):
+def test_inflated_message_above_the_limit_is_too_big(limit):
     assert FrameReader(limit, deflates=True).feed(deflated(TEXT, b"x" * limit)) == [Message(TEXT, b"x" * limit)]
     assert violation(deflated(TEXT, b"x" * (limit + 1)), limit=limit, deflates=True) == TOO_BIG
 
 
-def test_a_bomb_is_refused_and_not_inflated():
+def test_deflate_bomb_is_refused_and_not_inflated():
     bomb = deflated(TEXT, b"\0" * 16_000_000)
     assert len(bomb) < 100_000
     tracemalloc.start()
@@ -373,7 +373,7 @@ def test_a_bomb_is_refused_and_not_inflated():
         b"\xf3\x48\xcd\xc9\xc9\x07\0",  # a final block, and not the empty one after it
     ],
 )
-def test_what_cannot_be_inflated_is_invalid_data(sent):
+def test_data_that_cannot_be_inflated_is_invalid(sent):
     assert violation(frame(TEXT, sent, reserved=0x40), deflates=True) == INVALID_DATA
 
 
@@ -387,5 +387,5 @@ def test_what_cannot_be_inflated_is_invalid_data(sent):
         (b"\0", b""),  # 7.2.3.6: nothing
     ],
 )
-def test_the_examples_of_the_rfc_are_inflated(sent, said):
+def test_examples_of_the_rfc_are_inflated(sent, said):
     assert FrameReader(LIMIT, deflates=True).feed(frame(TEXT, sent, reserved=0x40)) == [Message(TEXT, said)]
