@@ -24,8 +24,8 @@ from cometify.websocket.frame_reader import (
     PING,
     PONG,
     TEXT,
+    FrameReader,
     Message,
-    Reader,
     Violation,
     answer_to_close,
     close_frame,
@@ -48,7 +48,7 @@ class Echo(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         with suppress(Ended, ConnectionError):
-            reader = Reader(LIMIT, deflates=self._shake_hands())
+            reader = FrameReader(LIMIT, deflates=self._shake_hands())
             while data := self.request.recv(2**20):
                 for message in reader.feed(data):
                     self._answer(message)
