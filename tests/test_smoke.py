@@ -31,7 +31,7 @@ def test_time_is_the_tests(tmp_path):
     assert [frame["type"] for frame in poll.frames()] == ["heartbeat"]
 
 
-def test_a_browser_that_offers_compression_is_served_with_it(server):
+def test_browser_that_offers_compression_gets_it(server):
     with server.websocket("identifiers=chat", headers=DEFLATE) as listener:
         assert "permessage-deflate" in listener.headers["sec-websocket-extensions"]
         listener.joined()

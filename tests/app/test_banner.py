@@ -36,7 +36,7 @@ ACCOUNT = Account("37282591", ("s3cr3t-of-the-account",))
         ("tcp:", None),
     ],
 )
-def test_the_url_of_an_endpoint_is_where_a_browser_on_this_machine_finds_it(endpoint, url):
+def test_url_of_an_endpoint_works_on_this_machine(endpoint, url):
     assert url_of(endpoint) == url
 
 
@@ -63,7 +63,7 @@ def test_with_an_account_of_ones_own_only_the_page_is_named(say, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_made_up_account_is_shown_on_the_terminal_and_its_secret_nowhere_else(say, capsys):
+def test_made_up_secret_is_shown_on_the_terminal_alone(say, capsys):
     lines, terminal = say(Settings((ACCOUNT,), made_up=True))
     assert ACCOUNT.api_key in terminal
     assert ACCOUNT.api_secrets[0] in terminal
@@ -71,7 +71,7 @@ def test_a_made_up_account_is_shown_on_the_terminal_and_its_secret_nowhere_else(
     assert capsys.readouterr().out == "", "twistd makes a log of it"
 
 
-def test_a_made_up_account_comes_with_a_page_a_listener_and_a_push_ready_to_paste(say):
+def test_made_up_account_gets_lines_ready_to_paste(say):
     (page, listen, push, inspector), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
     assert page.endswith(" http://localhost:9000/#key=37282591")
     assert listen.endswith(f" curl -N 'http://localhost:9000/37282591/events?identifiers={IDENTIFIER}'")
@@ -83,12 +83,12 @@ def test_a_made_up_account_comes_with_a_page_a_listener_and_a_push_ready_to_past
     assert len(lines) == 3
 
 
-def test_the_first_endpoint_that_a_browser_finds_is_named(say):
+def test_banner_names_the_first_endpoint_with_a_url(say):
     lines, _ = say(Settings((ACCOUNT,), http=("unix:/run/cometify.sock", "ssl:443", "tcp:9000")))
     assert lines[0].endswith(" https://localhost:443/")
 
 
-def test_where_no_url_can_be_told_the_endpoints_are_named(say):
+def test_banner_names_endpoints_without_a_url(say):
     http = ("unix:/run/cometify.sock", "haproxy:tcp:8081")
     lines, _ = say(Settings((ACCOUNT,), http=http))
     assert lines == ["Cometify is up on unix:/run/cometify.sock, haproxy:tcp:8081"]

@@ -46,7 +46,7 @@ def of_engines(stack: ExitStack, make: Callable[[int], Proxy]) -> dict[str, dict
     }
 
 
-def test_each_of_2000_pushes_arrives_exactly_once_and_in_order_however_often_connections_are_cut(
+def test_pushes_arrive_once_in_order_over_many_cuts(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere, stack: ExitStack
 ):
     server = make_server(heartbeat=HEARTBEAT)
@@ -74,7 +74,7 @@ def test_each_of_2000_pushes_arrives_exactly_once_and_in_order_however_often_con
 @pytest.mark.parametrize(
     ("engine", "how"), [("memory", signal.SIGKILL), ("memory", signal.SIGTERM), ("redis", signal.SIGKILL)]
 )
-def test_pages_come_back_by_themselves_when_the_server_does_and_what_may_be_lost_is_told(
+def test_pages_return_with_the_server_and_hear_of_gaps(
     make_server: Callable[..., Server],
     request: pytest.FixtureRequest,
     site: Site,
@@ -114,7 +114,7 @@ def test_pages_come_back_by_themselves_when_the_server_does_and_what_may_be_lost
             assert [sorted(gap) for gap in journal["gaps"]] == gaps, (browser, name)
 
 
-def test_connections_that_say_nothing_any_more_are_left_within_the_heartbeat_and_ten_seconds(
+def test_silent_connection_is_left_in_time(
     make_server: Callable[..., Server], site: Site, everywhere: Everywhere, stack: ExitStack
 ):
     server = make_server(heartbeat=HEARTBEAT)

@@ -21,9 +21,7 @@ function attempt() {
 """
 
 
-def test_page_with_the_strictest_policy_that_lets_the_client_in_listens_on_every_transport(
-    make_server: Callable[..., Server], site: Site, everywhere: Everywhere
-):
+def test_strict_policy_allows_every_transport(make_server: Callable[..., Server], site: Site, everywhere: Everywhere):
     server = make_server(heartbeat=HEARTBEAT)
     host = f"127.0.0.1:{server.port}"
     statements = [listens("strict", transport, transports=[transport]) for transport in TRANSPORTS]

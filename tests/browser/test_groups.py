@@ -23,9 +23,7 @@ def got(count: int) -> str:
     return f"Object.values(journals).every(({{got}}) => got.length >= {count})"
 
 
-def test_page_joins_and_parts_at_run_time_and_what_it_had_joined_before_misses_nothing(
-    server: Server, site: Site, everywhere: Everywhere
-):
+def test_subscribing_at_run_time_misses_nothing(server: Server, site: Site, everywhere: Everywhere):
     statements = [listens("first", transport, transports=[transport]) for transport in TRANSPORTS]
     more = f"const more = {json.dumps({'secureKey': secure_key('Second')})};"
     subscribe = """
@@ -80,9 +78,7 @@ def test_page_joins_and_parts_at_run_time_and_what_it_had_joined_before_misses_n
             assert tab.evaluate(f"journals.{transport}.gaps") == []
 
 
-def test_page_asks_for_a_new_token_before_the_old_one_ends_and_gets_every_secret_push_once(
-    server: Server, site: Site, everywhere: Everywhere
-):
+def test_page_renews_its_token_and_misses_nothing(server: Server, site: Site, everywhere: Everywhere):
     def tokens() -> list[str]:
         now = int(time.time())
         return [jwt({"exp": now + lasts, "identifiers": ["tok*"]}) for lasts in (5, 60)]

@@ -20,7 +20,7 @@ def page(server: Server, context: BrowserContext) -> Iterator[Page]:
     assert errors == []
 
 
-def test_who_listens_is_shown_and_kept_up_to_date(server: Server, page: Page):
+def test_listeners_are_shown_and_kept_up_to_date(server: Server, page: Page):
     with server.websocket("identifiers=inspected,other") as listener:
         listener.joined()
         row = page.locator("#identifiers tr", has_text="inspected")
@@ -39,7 +39,7 @@ def test_who_listens_is_shown_and_kept_up_to_date(server: Server, page: Page):
     assert "nobody else" not in page.content()
 
 
-def test_an_identifier_is_looked_for_by_its_name(server: Server, page: Page):
+def test_identifier_is_searched_by_name(server: Server, page: Page):
     server.pushed("lonely", "x")
     page.fill("[name=account]", API_KEY)
     page.fill("[name=identifier]", "Lonely")
@@ -50,7 +50,7 @@ def test_an_identifier_is_looked_for_by_its_name(server: Server, page: Page):
     expect(page.locator("#overview")).to_be_visible()
 
 
-def test_what_is_no_identifier_is_told(server: Server, context: BrowserContext):
+def test_invalid_identifier_is_told(server: Server, context: BrowserContext):
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{server.admin_port}/#account=1&identifier=a+b")
     expect(page.locator("#state")).to_contain_text("identifier")

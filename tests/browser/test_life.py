@@ -37,9 +37,7 @@ def server(make_server: Callable[..., Server]) -> Server:
     return make_server(heartbeat=HEARTBEAT)
 
 
-def test_page_that_is_left_stays_in_the_back_forward_cache_and_misses_nothing(
-    server: Server, site: Site, everywhere: Everywhere
-):
+def test_page_in_the_back_forward_cache_misses_nothing(server: Server, site: Site, everywhere: Everywhere):
     elsewhere = site.add("<!doctype html><title>Elsewhere</title>")
     tabs = everywhere(site.add(on_each(server, "left")))
     for tab in tabs.values():
@@ -76,7 +74,7 @@ def through(proxy: Proxy, identifier: str, chance: float, before: str = "") -> s
     return journal_page(proxy.upstream, *statements, chance=chance, before=before)
 
 
-def test_page_that_was_offline_connects_at_once_when_it_is_online_again(server: Server, site: Site, chromium: Chromium):
+def test_page_reconnects_at_once_when_online_again(server: Server, site: Site, chromium: Chromium):
     with Stalling(server.port) as proxy:
         tab = chromium.open(site.add(through(proxy, "offline", chance=0.99)))
         tab.until("connected()", show="journals")
@@ -104,9 +102,7 @@ def window(tmp_path: Path) -> Iterator[PlainChromium]:
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["connections last", "connections are cut meanwhile"])
-def test_page_that_was_frozen_gets_what_came_meanwhile_once_and_in_order(
-    server: Server, site: Site, window: PlainChromium, cut: bool
-):
+def test_frozen_page_gets_missed_pushes_once(server: Server, site: Site, window: PlainChromium, cut: bool):
     lives = "var later = 0, lives = []; { const now = Date.now; Date.now = () => now() + later; }"
     lives += " for (const name of ['freeze', 'resume', 'visibilitychange'])"
     lives += " document.addEventListener(name, () => lives.push(name));"

@@ -109,7 +109,7 @@ def test_samples_shown_are_the_samples(server: Server, page: Page):
     assert samples_on(page) == {name: text.replace("http://localhost:8081", here) for name, text in files.items()}
 
 
-def test_samples_carry_the_key_that_was_typed_and_run_as_they_are_shown(server: Server, page: Page, tmp_path: Path):
+def test_samples_run_as_shown_with_the_typed_key(server: Server, page: Page, tmp_path: Path):
     sign_in(page)
     listen(page, "chat")
     for name, text in samples_on(page).items():
@@ -146,9 +146,7 @@ def test_page_to_save_listens_when_it_is_opened(
     assert sample.errors == []
 
 
-def test_template_of_the_internal_ids_section_brings_what_came_while_the_page_loaded(
-    server: Server, page: Page, site: Site, context: BrowserContext
-):
+def test_internal_id_sample_closes_the_page_load_gap(server: Server, page: Page, site: Site, context: BrowserContext):
     page.fill("#api-key", API_KEY)
     template = page.locator("#internal-ids pre > code").text_content()
     table = "<?php $db = new class { function query() { return $this; } function fetchColumn() { return '59'; } } ?>"
@@ -320,7 +318,7 @@ def test_panel_shows_pushed_markup_as_text(server: Server, page: Page):
 # --------------------------------------------------------------- what it keeps to itself
 
 
-def test_api_secret_leaves_the_page_in_no_request_and_is_stored_nowhere(page: Page, visitor: Visitor):
+def test_api_secret_is_neither_sent_nor_stored(page: Page, visitor: Visitor):
     sign_in(page)
     for transport in TRANSPORTS:
         listen(page, "quiet", transport, key=True)

@@ -111,9 +111,7 @@ def shown(visitor: Visitor, count: int) -> list[list[Any]]:
 # --------------------------------------------------------------- the example, whole
 
 
-def test_seed_page_and_sample_page_get_pushes_of_every_publisher(
-    server: Server, site: Site, visit: Visit, way: Way, tmp_path: Path
-):
+def test_seed_and_sample_page_hear_every_publisher(server: Server, site: Site, visit: Visit, way: Way, tmp_path: Path):
     seed = visit(site.add(SEED_HTML.replace("https://cometify.org", way.server)))
     port = int(way.server.rpartition(":")[2])
     sample = visit(site.add(fill((SAMPLES / "listen.html").read_text(), port)))
@@ -140,9 +138,7 @@ def test_seed_page_and_sample_page_get_pushes_of_every_publisher(
         assert visitor.answering == {way.transport}
 
 
-def test_php_sample_closes_without_reading_and_all_100_pushes_arrive(
-    server: Server, site: Site, visit: Visit, direct: Way
-):
+def test_php_sample_pushes_without_reading(server: Server, site: Site, visit: Visit, direct: Way):
     visitor = visit(site.add(listening(direct.server, options(NAMES, secureKey=secure_key(*NAMES)))), "websocket")
     texts = [f"Hello world! {number}" for number in range(100)]
     with ThreadPoolExecutor(2 * (os.cpu_count() or 2)) as pool:
@@ -182,7 +178,7 @@ def test_each_listener_listens_on_its_own_identifiers_only(server: Server, site:
     [("MixedA", "MixedA"), (["MixedB"], "MixedB"), ({"MixedC": 0}, "MixedC"), ("a" * 60, "a" * 60)],
     ids=["string", "array", "map", "60 characters"],
 )
-def test_identifier_is_not_case_sensitive_and_comes_back_as_the_page_spelled_it(
+def test_identifier_keeps_the_spelling_of_the_page(
     server: Server, site: Site, visit: Visit, direct: Way, identifiers: Any, spelled: str
 ):
     visitor = visit(site.add(listening(direct.server, options(identifiers))), "websocket")
@@ -194,9 +190,7 @@ def test_identifier_is_not_case_sensitive_and_comes_back_as_the_page_spelled_it(
 NO_IDENTIFIERS = ["1chat", "_chat", "chat-room", "chat room", "chat\n", "a" * 61, "chat,news", ""]
 
 
-def test_what_is_no_identifier_is_refused_to_pages_and_publishers(
-    server: Server, site: Site, visit: Visit, direct: Way
-):
+def test_invalid_identifier_is_refused_everywhere(server: Server, site: Site, visit: Visit, direct: Way):
     visitor = visit(site.add(listening(direct.server, options("chat"))), "websocket")
     complain = """name => {
         try { Cometify.init({apiKey: 1, identifiers: [name], callback: show}); } catch (error) { return String(error); }
@@ -211,9 +205,7 @@ def test_what_is_no_identifier_is_refused_to_pages_and_publishers(
 # --------------------------------------------------------------- internal ids
 
 
-def test_internal_id_brings_earlier_pushes_with_a_higher_push_id_and_keeps_lower_ones_away(
-    server: Server, site: Site, visit: Visit, direct: Way
-):
+def test_internal_id_replays_only_higher_push_ids(server: Server, site: Site, visit: Visit, direct: Way):
     for name in ("metrics", "tweets"):
         for push_id in (59, 60, 100, 101):
             server.pushed(name, f"early {push_id}", push_id=push_id)
@@ -244,9 +236,7 @@ def test_without_internal_id_nothing_pushed_before_arrives(server: Server, site:
     assert shown(visitor, 1) == [["live", 2, "plain"]]
 
 
-def test_push_id_above_what_a_browser_counts_exactly_is_not_rounded(
-    server: Server, site: Site, visit: Visit, direct: Way
-):
+def test_large_push_id_is_not_rounded(server: Server, site: Site, visit: Visit, direct: Way):
     visitor = visit(site.add(listening(direct.server, options({"big": "9223372036854775806"}))), "websocket")
     server.pushed("big", "as many", push_id=2**63 - 2)
     server.pushed("big", "more", push_id=2**63 - 1)
@@ -291,9 +281,7 @@ def test_callback_that_throws_costs_no_later_push(server: Server, site: Site, vi
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_secret_push_needs_the_secure_key_and_public_ones_need_none(
-    server: Server, site: Site, visit: Visit, direct: Way, transport: str
-):
+def test_only_secret_pushes_need_the_secure_key(server: Server, site: Site, visit: Visit, direct: Way, transport: str):
     names = (f"With_{transport}", "tweets")
 
     def page(**more: Any) -> Visitor:
@@ -358,9 +346,7 @@ def test_text_arrives_as_it_was_sent_up_to_64_kilobytes(
     assert visitor.asked == [transport]
 
 
-def test_browser_agrees_to_compression_and_gets_every_text_whole(
-    server: Server, site: Site, visit: Visit, direct: Way, context: BrowserContext
-):
+def test_browser_inflates_every_text(server: Server, site: Site, visit: Visit, direct: Way, context: BrowserContext):
     visitor = visit("about:blank")
     session = context.new_cdp_session(visitor.page)
     answers: list[str] = []
@@ -381,9 +367,7 @@ def test_browser_agrees_to_compression_and_gets_every_text_whole(
 # --------------------------------------------------------------- thirty listeners
 
 
-def test_31st_listener_from_an_address_is_told_so_and_the_thirty_notice_nothing(
-    make_server: Callable[..., Server], site: Site, visit: Visit
-):
+def test_31st_listener_is_refused_and_others_stay(make_server: Callable[..., Server], site: Site, visit: Visit):
     server = make_server(account={"listeners_per_ip": 30})
     origin = f"http://127.0.0.1:{server.port}"
     with ExitStack() as stack:

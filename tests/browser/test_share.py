@@ -42,9 +42,7 @@ def all_hear(tabs: list[Tab], texts: list[str]) -> None:
         assert tab.evaluate("journals.page.gaps") == []
 
 
-def test_eight_tabs_that_share_are_one_listener_and_lose_nothing_when_the_leading_one_is_closed_and_again(
-    server: Server, site: Site, open_tab: Callable[[str], Tab]
-):
+def test_sharing_tabs_survive_the_loss_of_the_leader(server: Server, site: Site, open_tab: Callable[[str], Tab]):
     url = site.add(journal_page(server.port, listens("shared", share=True)))
     tabs = []
     for _ in range(TABS):
@@ -69,9 +67,7 @@ def test_eight_tabs_that_share_are_one_listener_and_lose_nothing_when_the_leadin
         eventually(lambda: listeners(server) == 1)
 
 
-def test_eight_tabs_that_do_not_share_are_eight_listeners_and_hear_everything_themselves(
-    server: Server, site: Site, everywhere: Everywhere
-):
+def test_tabs_without_sharing_are_eight_listeners(server: Server, site: Site, everywhere: Everywhere):
     url = site.add(journal_page(server.port, listens("own")))
     every = [everywhere(url) for _ in range(TABS)]
     tabs = [tab for tabs in every for tab in tabs.values()]

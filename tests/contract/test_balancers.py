@@ -171,7 +171,7 @@ def balanced(request: pytest.FixtureRequest, nodes: list[Server], before: Callab
 # What passes through.
 
 
-def test_pushes_reach_listeners_on_every_transport_as_they_come(balanced, nodes):
+def test_pushes_reach_every_transport_at_once(balanced, nodes):
     with ExitStack() as stack:
         listeners = [
             stack.enter_context(one)
@@ -211,7 +211,7 @@ def joined(node: Server) -> float:
     return sum(map(float, re.findall(r"^cometify_listeners\{.*\} (\S+)", text, re.MULTILINE)))
 
 
-def test_a_poll_waits_for_its_push(balanced):
+def test_poll_waits_for_its_push(balanced):
     position = balanced.poll(query="identifiers=waits").frames[-1]["position"]
     with Connection(balanced.port) as poll:
         poll.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=waits&position={position}"))
@@ -219,7 +219,7 @@ def test_a_poll_waits_for_its_push(balanced):
         assert [frame.get("text") for frame in poll.answer().frames][:1] == ["now"]
 
 
-def test_pushes_of_publishers_that_close_without_reading_arrive(balanced):
+def test_push_arrives_if_its_publisher_never_reads(balanced):
     name = f"hasty_{balanced.name}"
     with balanced.websocket(f"identifiers={name}") as listener:
         listener.joined()
@@ -236,7 +236,7 @@ def test_pushes_of_publishers_that_close_without_reading_arrive(balanced):
         assert sorted(listener.texts(60)) == sorted(f"Hello {number}" for number in range(60))
 
 
-def test_a_listener_that_goes_is_gone_at_once(balanced, nodes):
+def test_listener_that_leaves_is_gone_at_once(balanced, nodes):
     eventually(lambda: sum(map(joined, nodes)) == 0, 3)
     opened = [balanced.stream("identifiers=goes"), balanced.websocket("identifiers=goes")]
     for listener in opened:
@@ -247,7 +247,7 @@ def test_a_listener_that_goes_is_gone_at_once(balanced, nodes):
     eventually(lambda: sum(map(joined, nodes)) == 0, 3)
 
 
-def test_each_visitor_is_counted_by_the_own_address_and_cannot_choose_it(balanced):
+def test_visitor_cannot_choose_the_counted_address(balanced):
     target = f"/{API_KEY}/stream?identifiers=counted"
     with ExitStack() as stack:
 
@@ -283,7 +283,7 @@ def test_no_push_is_lost_or_doubled_when_a_node_goes(balanced, nodes, how):
     assert pushed.resumed
 
 
-def test_while_redis_is_away_clients_are_told_so_and_listeners_stay(balanced, redis):
+def test_listeners_stay_while_redis_is_away(balanced, redis):
     name = f"away_{balanced.name}"
     with balanced.websocket(f"identifiers={name}") as websocket, balanced.stream(f"identifiers={name}") as stream:
         for listener in (websocket, stream):
@@ -343,7 +343,7 @@ def test_listeners_are_back_soon_after_a_rolling_restart(make_server, redis, bef
 # systemd.
 
 
-def test_the_unit_for_systemd_starts_reloads_and_stops_it(make_server, tmp_path):
+def test_systemd_unit_starts_reloads_and_stops(make_server, tmp_path):
     """As systemd does it, which is not here."""
     lines = [line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line]
     unit, reloads = dict(lines), [value for name, value in lines if name == "ExecReload"]
@@ -423,9 +423,7 @@ def push(client: Client, identifier: str, text: str, **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_push_that_a_node_may_have_pushed_is_sent_again_only_with_an_idempotency_key(
-    make_server, before, dying, name
-):
+def test_balancer_repeats_pushes_with_a_key_only(make_server, before, dying, name):
     server: Server = make_server()
     balancer = before(name, (dying.port, server.admin_port), (server.port, server.admin_port))
     with server.websocket("identifiers=chat") as listener:
@@ -451,7 +449,7 @@ def test_a_push_that_a_node_may_have_pushed_is_sent_again_only_with_an_idempoten
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_where_no_node_is_left_the_answer_is_one_that_clients_know(make_server, before, name):
+def test_answer_without_nodes_is_known_to_clients(make_server, before, name):
     server: Server = make_server()
     balancer = before(name, (server.port, server.admin_port), (free_ports(1)[0], free_ports(1)[0]))
     server.stop()

@@ -30,7 +30,7 @@ def small(pushes: int = 3, **more: int) -> World:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_an_internal_id_replays_pushes_above_it_of_the_last_3_minutes(world, transport):
+def test_internal_id_replays_3_minutes_above_it(world, transport):
     world.pushed("chat", "five", push_id=5)
     world.pushed("chat", "no id")
     world.pushed("chat", "seven", push_id=7)
@@ -49,7 +49,7 @@ def test_3_minutes_are_3_minutes(world):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_internal_id_0_replays_every_push_of_the_last_10_minutes(world, transport):
+def test_internal_id_0_replays_10_minutes(world, transport):
     world.pushed("chat", "zero", push_id=0)
     world.advance(9 * MINUTE, step=20)
     world.pushed("chat", "no id")
@@ -67,14 +67,14 @@ def test_10_minutes_are_10_minutes(world):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_plain_identifier_replays_nothing(world, transport):
+def test_plain_identifier_replays_nothing(world, transport):
     world.pushed("chat", "old", push_id=5)
     frames = by_query(world, transport, "identifiers=chat").frames()
     assert kinds(frames)[:2] == ["ready", "heartbeat"]
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_live_an_internal_id_lets_through_what_is_above_it_and_what_has_no_push_id(world, transport):
+def test_internal_id_filters_live_pushes_by_push_id(world, transport):
     wire = by_query(world, transport, "identifiers=chat:5")
     wire.frames()
     for push_id in (6, 5, None, 9, 4, 6, 7):
@@ -109,7 +109,7 @@ def test_resuming_gives_every_push_after_the_position(world, transport):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_resuming_with_an_internal_id_does_not_look_at_the_3_minutes(world, transport):
+def test_resume_with_internal_id_ignores_the_3_minutes(world, transport):
     start = world.clock()
     world.advance(1)
     for push_id in (5, None, 6):
@@ -120,7 +120,7 @@ def test_resuming_with_an_internal_id_does_not_look_at_the_3_minutes(world, tran
     assert gaps(frames) == []
 
 
-def test_resuming_with_internal_id_0_gives_all_after_the_position(world):
+def test_resume_with_internal_id_0_gives_all_after_position(world):
     world.pushed("chat", "before")
     at = world.pushed("chat", "at", push_id=1)
     for push_id in (0, None, 1):
@@ -152,7 +152,7 @@ def test_each_group_resumes_where_it_says(world):
 # Ready.
 
 
-def test_ready_gives_each_groups_first_cursor_in_the_order_asked(world):
+def test_ready_gives_first_cursors_in_the_order_asked(world):
     head = world.clock()
     at = world.pushed("chat", "x")
     world.advance(700, step=5)
@@ -178,18 +178,18 @@ def test_readys_secret_is_in_lower_case(world):
     assert world.websocket(f"identifiers=Chat,METRICS&secureKey={key}").frames()[0]["secret"] == ["chat", "metrics"]
 
 
-def test_a_poll_that_resumes_has_no_ready(world):
+def test_resuming_poll_has_no_ready(world):
     at = world.pushed("chat", "one")
     world.pushed("chat", "two")
     assert kinds(world.poll(f"identifiers=chat&position={at}").frames()) == ["push", "heartbeat"]
 
 
-def test_a_poll_of_which_one_group_does_not_resume_has_one(world):
+def test_poll_with_one_new_group_has_a_ready(world):
     wire = by_frame(world, "poll", {"identifiers": ["chat"], "position": world.clock()}, {"identifiers": ["metrics"]})
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
 
 
-def test_a_poll_that_resumes_has_one_if_it_has_a_warning(world):
+def test_resuming_poll_has_a_ready_for_a_warning(world):
     at = world.pushed("chat", "one")
     world.pushed("chat", "two")
     frames = world.poll(f"identifiers=chat&secureKey=wrong&position={at}").frames()
@@ -197,7 +197,7 @@ def test_a_poll_that_resumes_has_one_if_it_has_a_warning(world):
     assert len(frames[0]["warnings"]) == 1
 
 
-def test_a_poll_with_a_wrong_key_waits_at_the_head_as_any_other(world):
+def test_poll_with_a_wrong_key_waits_at_the_head(world):
     """Else a page with a wrong key polls as fast as it can."""
     wire = world.poll(f"identifiers=chat&secureKey=wrong&position={world.clock()}")
     world.advance(5)
@@ -210,7 +210,7 @@ def test_a_poll_with_a_wrong_key_waits_at_the_head_as_any_other(world):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_gap_is_told_before_the_replay_if_the_buffer_overran(transport):
+def test_gap_precedes_the_replay_after_an_overrun(transport):
     world = small()
     first = world.pushed("chat", "0")
     for number in range(1, 5):
@@ -234,7 +234,7 @@ def test_no_gap_if_all_since_the_position_is_kept():
     assert gaps(world.poll(f"identifiers=chat&position={ats[1] - 1}").frames()) == [["chat"]]
 
 
-def test_a_gap_names_only_the_identifiers_that_lost_something():
+def test_gap_names_only_identifiers_with_a_loss():
     world = small()
     first = world.pushed("chat", "0")
     world.pushed("metrics", "0")
@@ -245,7 +245,7 @@ def test_a_gap_names_only_the_identifiers_that_lost_something():
     assert texts(frames) == ["0", "2", "3", "4"]
 
 
-def test_a_gap_if_the_buffer_overran_within_the_minutes_of_an_internal_id():
+def test_gap_for_an_overrun_within_the_3_minutes():
     world = small()
     for number in range(1, 6):
         world.pushed("chat", str(number), push_id=number)
@@ -266,7 +266,7 @@ def followed(world, names):
     world.advance(181)
 
 
-def test_no_gap_if_the_buffer_overran_with_what_the_page_has_already():
+def test_no_gap_for_dropped_pushes_that_the_page_has():
     """As on each page of a busy site: there is always more in three minutes than is kept, and the page has it."""
     world = small()
     followed(world, "chat")
@@ -295,7 +295,7 @@ def test_no_gap_if_the_buffer_overran_with_what_the_page_has_already():
     assert gaps(world.poll(f"identifiers=chat:{highest + 1}").frames()) == [["chat"]]
 
 
-def test_no_gap_for_secret_pushes_that_were_dropped_if_the_page_has_them():
+def test_no_gap_for_dropped_secret_pushes_of_the_page():
     world = small(1)
     followed(world, "chat")
     key = f"&secureKey={secure_key('chat')}"
@@ -306,7 +306,7 @@ def test_no_gap_for_secret_pushes_that_were_dropped_if_the_page_has_them():
         assert gaps(world.poll(f"identifiers=chat:{push_id}{key}").frames()) == private
 
 
-def test_what_was_dropped_for_all_that_the_account_keeps_is_told_apart_too():
+def test_drops_for_keep_bytes_are_told_apart_too():
     world = World(Account(API_KEY, (API_SECRET,), keep_bytes=512 * 1024))
     followed(world, "chat,other")
     world.pushed("chat", "x", push_id=5)
@@ -327,7 +327,7 @@ def test_no_gap_though_nobody_has_listened_until_now():
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_gap_if_the_engines_memory_begins_later(transport):
+def test_gap_if_the_memory_begins_later(transport):
     world = World(began=100)
     for query in ("identifiers=chat:0", "identifiers=chat:5", f"identifiers=chat&position={START - 1}"):
         assert gaps(by_query(world, transport, query).frames()) == [["chat"]]
@@ -348,7 +348,7 @@ def test_no_gap_once_the_memory_reaches_far_enough():
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_gap_if_a_kept_push_older_than_3_minutes_is_above_the_internal_id(world, transport):
+def test_gap_for_a_page_older_than_its_replay(world, transport):
     world.pushed("chat", "missed", push_id=9)
     world.advance(181)
     world.pushed("chat", "new", push_id=10)
@@ -391,7 +391,7 @@ def test_no_gap_for_lost_secret_pushes_that_it_may_not_see():
     assert gaps(world.poll(f"identifiers=chat&position={first}&secureKey={secure_key('chat')}").frames()) == [["chat"]]
 
 
-def test_no_gap_for_lost_secret_pushes_that_only_another_group_may_see_from_later_on():
+def test_no_gap_for_secrets_that_a_later_group_sees():
     world = small()
     first = world.pushed("chat", "public")
     for number in range(5):
@@ -405,7 +405,7 @@ def test_no_gap_for_lost_secret_pushes_that_only_another_group_may_see_from_late
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_position_above_the_latest_is_a_gap_and_goes_on_from_the_head(world, transport):
+def test_position_above_the_latest_is_a_gap(world, transport):
     head = world.clock()
     wire = by_query(world, transport, f"identifiers=chat&position={head + 1000 * SECOND}")
     frames = wire.frames()
@@ -417,11 +417,11 @@ def test_a_position_above_the_latest_is_a_gap_and_goes_on_from_the_head(world, t
         assert texts(wire.frames()) == ["x"]
 
 
-def test_a_position_of_2_to_the_53_is_above_too(world):
+def test_position_of_2_to_the_53_is_above_too(world):
     assert gaps(world.poll(f"identifiers=chat&position={2**53 - 1}").frames()) == [["chat"]]
 
 
-def test_the_latest_position_is_not_above_the_latest(world):
+def test_latest_position_is_not_above_the_latest(world):
     world.pushed("chat", "a")
     world.pushed("chat", "b")
     last = world.pushed("metrics", "c")
@@ -438,14 +438,14 @@ def test_only_the_group_with_the_position_above_gets_a_gap(world):
     assert gaps(wire.frames()) == [["chat", "tweets"]]
 
 
-def test_a_plain_joining_is_never_a_gap():
+def test_plain_join_is_never_a_gap():
     world = small()
     for number in range(9):
         world.pushed("chat", str(number))
     assert gaps(world.poll("identifiers=chat").frames()) == []
 
 
-def test_what_was_dropped_last_is_remembered_for_a_day(world):
+def test_last_drop_is_remembered_for_a_day(world):
     at = world.pushed("chat", "one")
     world.advance(23 * 3600, step=100)
     assert gaps(world.poll(f"identifiers=chat&position={at - 1}").frames()) == [["chat"]]
@@ -453,7 +453,7 @@ def test_what_was_dropped_last_is_remembered_for_a_day(world):
     assert not world.poll(f"identifiers=metrics&position={at - 1}").answered
 
 
-def test_an_older_cursor_is_always_a_gap(world):
+def test_cursor_older_than_a_day_is_always_a_gap(world):
     at = world.pushed("chat", "one")
     world.advance(24 * 3600 + 1, step=100)
     assert gaps(world.poll(f"identifiers=chat&position={at}").frames()) == [["chat"]]
@@ -486,7 +486,7 @@ def test_kept_are_buffer_bytes_of_an_identifier():
     assert [text[0] for text in texts(frames)] == ["2", "3", "4"]
 
 
-def test_kept_are_keep_bytes_of_an_account_the_oldest_going_first():
+def test_account_keeps_keep_bytes_and_drops_the_oldest():
     world = World(Account(API_KEY, (API_SECRET,), keep_bytes=10_000), Account("2", ("s",), keep_bytes=10_000))
     for number, identifier in enumerate(("a", "b", "a", "b", "a")):
         world.pushed(identifier, f"{number}" * 3000)
@@ -499,7 +499,7 @@ def test_kept_are_keep_bytes_of_an_account_the_oldest_going_first():
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_heartbeats_come_every_heartbeat_seconds_pushes_between_not_counted(world, transport):
+def test_heartbeats_come_whatever_is_pushed_between(world, transport):
     wire = by_query(world, transport, "identifiers=chat")
     wire.frames()
     for _ in range(3):
@@ -533,7 +533,7 @@ def test_no_later_push_gets_a_heartbeats_position_or_below(world):
     assert world.pushed("chat", "y") > beat
 
 
-def test_the_end_of_a_replay_is_told_by_a_heartbeat(world):
+def test_heartbeat_ends_a_replay(world):
     world.pushed("chat", "one")
     world.advance(5)
     frames = world.websocket("identifiers=chat:0").frames()
@@ -541,7 +541,7 @@ def test_the_end_of_a_replay_is_told_by_a_heartbeat(world):
     assert frames[-1]["position"] == world.clock()
 
 
-def test_a_heartbeat_keeps_a_quiet_groups_cursor_young(world):
+def test_heartbeat_moves_the_cursor_of_a_quiet_group(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
     world.advance(26 * 3600, step=25)
@@ -551,7 +551,7 @@ def test_a_heartbeat_keeps_a_quiet_groups_cursor_young(world):
     assert (gaps(frames), texts(frames)) == ([], ["x"])
 
 
-def test_a_poll_that_does_not_reach_the_head_has_no_heartbeat(world):
+def test_poll_short_of_the_head_has_no_heartbeat(world):
     for number in range(3):
         world.pushed("chat", str(number) + "x" * 40_000)
     frames = world.poll("identifiers=chat:0").frames()
@@ -565,7 +565,7 @@ def test_a_poll_that_does_not_reach_the_head_has_no_heartbeat(world):
     assert seen == ["0", "1", "2"]
 
 
-def test_a_long_replay_of_which_little_is_wanted_ends_too(world):
+def test_long_replay_with_few_wanted_pushes_ends(world):
     from cometify.core.identifier import Identifier
     from cometify.core.push import Draft
 

@@ -82,7 +82,7 @@ def test_everything_works_on_every_kind_of_endpoint(endpoints, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_large_replay_arrives_whole_on_every_kind_of_endpoint(endpoints, kind):
+def test_large_replay_arrives_whole_on_every_endpoint(endpoints, kind):
     name = "replay_" + kind
     for number in range(20):
         endpoints.pushed(name, f"{number:02}" + "x" * 60_000)
@@ -92,7 +92,7 @@ def test_a_large_replay_arrives_whole_on_every_kind_of_endpoint(endpoints, kind)
             assert [text[:2] for text in listener.texts(count)] == [f"{number:02}" for number in range(count)]
 
 
-def test_the_address_is_the_proxy_protocols(endpoints):
+def test_address_comes_from_the_proxy_protocol(endpoints):
     port, _more = endpoints.where["haproxy"]
 
     def listen(address: str) -> Stream:
@@ -111,7 +111,7 @@ def test_the_address_is_the_proxy_protocols(endpoints):
             listener.close()
 
 
-def test_behind_a_unix_socket_the_address_is_the_forwarded_one(endpoints):
+def test_unix_socket_takes_the_forwarded_address(endpoints):
     def listen(address: str) -> Any:
         return opened(endpoints, "unix", "stream", "identifiers=chat", {"X-Forwarded-For": address})
 
@@ -140,7 +140,7 @@ def test_behind_a_trusted_proxy_too(endpoints):
             listener.close()
 
 
-def test_the_websocket_port_serves_websockets_and_nothing_else(endpoints):
+def test_websocket_port_serves_websockets_alone(endpoints):
     with WebSocket(endpoints.websocket_port, f"/{API_KEY}/websocket?identifiers=chat") as listener:
         listener.joined()
         endpoints.pushed("chat", "x")
@@ -160,7 +160,7 @@ def test_the_websocket_port_serves_websockets_and_nothing_else(endpoints):
 # Publishers and pollers.
 
 
-def test_100_of_100_pushes_arrive_whose_publisher_closes_without_reading(endpoints):
+def test_push_arrives_if_its_publisher_never_reads(endpoints):
     with endpoints.websocket("identifiers=oneliner") as listener:
         listener.joined()
         for number in range(100):
@@ -176,7 +176,7 @@ def test_100_of_100_pushes_arrive_whose_publisher_closes_without_reading(endpoin
         assert sorted(listener.texts(100)) == sorted(f"Hello {number}" for number in range(100))
 
 
-def test_a_refused_listener_reads_its_refusal_on_every_transport(endpoints):
+def test_refused_listener_is_told_on_every_transport(endpoints):
     """31 from one address, as a client reads it off the wire."""
     headers = {"X-Forwarded-For": "192.0.2.12"}
     listeners = [opened(endpoints, "tcp", "stream", "identifiers=refused", headers) for _ in range(30)]
@@ -213,7 +213,7 @@ def pour(server: Server, name: str, count: int, last: str = "") -> None:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "ssl", "unix", "haproxy"])
-def test_a_peer_that_never_reads_costs_less_than_256_kib_and_catches_up(endpoints, kind):
+def test_peer_that_never_reads_costs_less_than_256_kib(endpoints, kind):
     name = "pour_" + kind
     port, more = endpoints.where[kind]
     if kind != "unix":
@@ -253,7 +253,7 @@ def test_a_peer_that_never_reads_costs_less_than_256_kib_and_catches_up(endpoint
             listener.close()
 
 
-def test_a_stream_ends_after_1_mib_to_a_reader_whose_every_write_is_cut_short(endpoints):
+def test_stream_ends_after_1_mib_to_a_slow_reader(endpoints):
     text = "\x01" * 65_536  # six times as long in JSON, and longer than any socket's buffer
     port, more = endpoints.where["tcp"]
     count = 0
@@ -270,7 +270,7 @@ def test_a_stream_ends_after_1_mib_to_a_reader_whose_every_write_is_cut_short(en
 # Signals.
 
 
-def test_sigterm_answers_polls_tells_websockets_and_ends_streams_in_order(make_server):
+def test_sigterm_ends_every_transport_in_order(make_server):
     server = make_server(drain=5)
     head = server.poll(query="identifiers=chat").frames[-1]["position"]
     streams = [server.stream("identifiers=chat", path=path) for path in ("stream", "events")]
@@ -311,7 +311,7 @@ def test_sigterm_takes_drain_seconds_at_most(make_server):
         assert websocket.next("reconnect")
 
 
-def test_the_health_of_a_server_that_drains_is_told(make_server):
+def test_health_says_that_the_server_drains(make_server):
     server = make_server(drain=2)
     with server.websocket("identifiers=chat") as websocket:
         websocket.joined()  # and never answers the close
@@ -462,7 +462,7 @@ ACCOUNT = '[[account]]\napi_key = "1"\napi_secret = "s"\n'
         ("heartbeat = \n", "TOML"),
     ],
 )
-def test_a_wrong_file_is_told_in_one_line_that_names_the_key(tmp_path, text, named):
+def test_reload_of_a_wrong_file_logs_one_line(tmp_path, text, named):
     file = tmp_path / "cometify.toml"
     file.write_text(text)
     with pytest.raises(SettingsError) as error:
@@ -476,7 +476,7 @@ def test_a_wrong_file_is_told_in_one_line_that_names_the_key(tmp_path, text, nam
 @pytest.mark.parametrize(
     ("text", "named"), [("heartbeat = 0\n" + ACCOUNT, "heartbeat"), ('http = ["tcp:nothing"]\n' + ACCOUNT, "http")]
 )
-def test_a_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
+def test_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
     server = Server(tmp_path, {}, {})
     server.write_config()
     (tmp_path / "cometify.toml").write_text(text)
@@ -501,7 +501,7 @@ def test_a_wrong_file_stops_the_start_with_one_line(tmp_path, text, named):
         ("tcp:9:interface=192.0.2.1", "This machine has no such address."),
     ],
 )
-def test_an_endpoint_that_cannot_be_listened_on_stops_the_start_with_one_line(tmp_path, endpoint, reason):
+def test_endpoint_in_use_stops_the_start_with_one_line(tmp_path, endpoint, reason):
     server = Server(tmp_path, {"http": [endpoint]}, {})
     with pytest.raises(AssertionError):
         server.start()
@@ -527,7 +527,7 @@ def test_an_endpoint_that_cannot_be_listened_on_stops_the_start_with_one_line(tm
         ("tcp:80:interfce=x", "_parseTCP() got an unexpected keyword argument 'interfce'; Twisted's syntax is"),
     ],
 )
-def test_an_endpoint_that_cannot_be_read_is_told_with_the_reason(tmp_path, monkeypatch, endpoint, reason):
+def test_invalid_endpoint_is_told_with_the_reason(tmp_path, monkeypatch, endpoint, reason):
     monkeypatch.chdir(tmp_path)
     for folder in (Path(), Path("other")):
         folder.mkdir(exist_ok=True)
@@ -538,6 +538,6 @@ def test_an_endpoint_that_cannot_be_read_is_told_with_the_reason(tmp_path, monke
     assert str(error.value).startswith(f'http: "{endpoint}" cannot be used as an endpoint: {reason}')
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path):
+def test_missing_file_is_told(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"missing\.toml"):
         load(str(tmp_path / "missing.toml"), {})

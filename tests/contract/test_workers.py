@@ -110,7 +110,7 @@ def test_all_workers_serve_the_one_port(three):
         assert min(shares.values()) > 0
 
 
-def test_a_push_to_one_worker_reaches_the_listeners_of_all_in_one_order(three):
+def test_workers_deliver_in_one_order(three):
     with ExitStack() as stack:
         opened = listeners(three, 12, stack, "shared")
         assert min(three.figures("cometify_listeners", transport="websocket").values()) > 0
@@ -143,7 +143,7 @@ def test_metrics_are_one_target_whose_series_tell_the_worker(three):
     assert {family.name for family in read_openmetrics(answer.body.decode())} == set(names)
 
 
-def test_the_docs_list_what_several_workers_have_more(three):
+def test_docs_list_the_metrics_of_workers(three):
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     section = text.partition("## Several workers")[2].partition("## Alerts")[0]
     listed = re.findall(r"^\| `(cometify_\w+)", section, re.MULTILINE)
@@ -171,7 +171,7 @@ def test_one_worker_that_answers_is_enough_to_be_ready(three):
 
 
 @pytest.mark.parametrize("how", ["alone", "with_workers"])
-def test_a_port_in_use_is_one_line_and_nothing_is_left(three, tmp_path, how):
+def test_port_in_use_is_one_line_and_leaves_nothing(three, tmp_path, how):
     """By whoever does not share it, and by another server with workers, who would."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -218,7 +218,7 @@ def test_tls_and_the_proxy_protocol_are_shared_too(start_workers, tmp_path):
 @pytest.mark.parametrize(
     ("how", "said"), [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGTERM, "ended with exit code 0")]
 )
-def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_workers, how, said):
+def test_dead_worker_is_replaced(start_workers, how, said):
     server = start_workers(workers=2)
     with ExitStack() as stack:
         before = listeners(server, 20, stack)
@@ -235,7 +235,7 @@ def test_a_worker_that_goes_is_replaced_and_its_listeners_come_back(start_worker
     assert server.logged(f"(pid {victim}) {said}. A new process starts at once.") == 1
 
 
-def test_what_a_worker_says_at_its_end_is_logged(start_workers, monkeypatch):
+def test_last_words_of_a_worker_are_logged(start_workers, monkeypatch):
     monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
     server = start_workers(workers=2)
     pid = server.pid_of("2")
@@ -259,7 +259,7 @@ def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
     eventually(lambda: sum(server.figures("cometify_worker_deaths_total").values()) == 1)
 
 
-def test_a_worker_that_cannot_begin_says_why_and_is_tried_again(start_workers):
+def test_worker_that_cannot_start_is_tried_again(start_workers):
     """Its first listeners are gone, and somebody has taken its ports before it is back."""
     port = free_ports(1)[0]
     server = start_workers(workers=2, websocket=[f"tcp:{port}:interface=127.0.0.1"])
@@ -284,7 +284,7 @@ def bound(one: socket.socket, port: int) -> bool:
     return False
 
 
-def test_a_worker_that_keeps_dying_is_replaced_ever_more_slowly(start_workers):
+def test_worker_that_keeps_dying_is_replaced_slowly(start_workers):
     server = start_workers(workers=2)
     other, victim = server.pids()
     for when in (
@@ -326,7 +326,7 @@ def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_push_that_is_under_way_is_answered_before_the_server_goes(redis, tmp_path, workers):
+def test_pending_push_is_answered_before_the_end(redis, tmp_path, workers):
     server = Server(tmp_path, {"redis": redis.url, "workers": workers, "drain": 5}, {}).start()
     body = form({"secret": "0", "secure": secure("under_way", "x"), "text": "x"})
     with Connection(server.port) as publisher:
@@ -350,7 +350,7 @@ def runtime_folders(server: Workers) -> set[Path]:
     return {Path(line.split("'")[1]).parent for line in text.splitlines() if "Site starting on '" in line}
 
 
-def test_a_worker_that_does_not_end_is_killed(start_workers):
+def test_worker_that_does_not_exit_is_killed(start_workers):
     server = start_workers(workers=2, drain=0)
     (folder,) = runtime_folders(server)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -391,7 +391,7 @@ def test_no_worker_outlives_the_process_that_keeps_them(start_workers):
     assert not folder.exists()
 
 
-def test_sighup_reaches_all_workers_and_those_that_come_later(start_workers):
+def test_sighup_reaches_all_workers_and_later_ones(start_workers):
     server = start_workers(workers=2)
     file = server.folder / "cometify.toml"
     right = file.read_text()
@@ -416,7 +416,7 @@ def test_sighup_reaches_all_workers_and_those_that_come_later(start_workers):
     assert statuses("2") == {200}
 
 
-def test_the_account_that_is_made_up_is_the_same_in_all_workers(redis, tmp_path):
+def test_made_up_account_is_the_same_in_all_workers(redis, tmp_path):
     port, admin = free_ports(2)
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -446,7 +446,7 @@ def text_count(folder: Path, text: str) -> int:
     return (folder / "log").read_text().count(text)
 
 
-def test_the_inspector_shows_the_listeners_of_all_workers(three):
+def test_inspector_shows_listeners_of_all_workers(three):
     with ExitStack() as stack:
         opened = listeners(three, 12, stack)
         position = three.pushed("chat", "inspected")

@@ -46,7 +46,7 @@ def test_another_version_is_not_served(server: Server):
 
 
 @pytest.mark.parametrize(("name", "most"), [("cometify.min.js", 6000), ("cometify.share.min.js", 1600)])
-def test_a_script_is_no_larger_than_promised(server: Server, name: str, most: int):
+def test_script_is_not_larger_than_promised(server: Server, name: str, most: int):
     assert len(gzip.compress(server.request("GET", f"/latest/{name}").body, 9)) <= most
 
 
@@ -65,7 +65,7 @@ def test_a_script_is_no_larger_than_promised(server: Server, name: str, most: in
     ],
 )
 @pytest.mark.parametrize("path", ["/latest/cometify.min.js", "/"])
-def test_what_is_static_comes_compressed_to_who_takes_it_so(server: Server, path: str, accepted: str, packed: bool):
+def test_static_file_is_compressed_on_request(server: Server, path: str, accepted: str, packed: bool):
     plain = server.request("GET", path)
     answer = server.request("GET", path, headers={"Accept-Encoding": accepted})
     assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
@@ -83,13 +83,13 @@ def shown(text: str) -> dict[str, str]:
     return dict(tags)
 
 
-def test_the_page_shows_the_hash_of_what_is_served(server: Server):
+def test_page_shows_the_hash_of_the_served_script(server: Server):
     page = html.unescape(server.request("GET", "/").body.decode())
     assert "{{" not in page
     script = server.request("GET", f"/{__version__}/cometify.min.js").body
     assert shown(page) == {"cometify.min.js": integrity(script)}
 
 
-def test_the_guide_shows_the_hashes_of_what_is_served(server: Server):
+def test_guide_shows_the_hashes_of_the_served_scripts(server: Server):
     served = {name: integrity(server.request("GET", f"/{__version__}/{name}").body) for name in SCRIPTS[:2]}
     assert shown(GUIDE.read_text(encoding="utf-8")) == served

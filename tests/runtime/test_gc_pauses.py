@@ -121,7 +121,7 @@ def test_connections_leave_no_cycles_behind(server, said, wrap, reset):
     assert max(left.values(), default=0) < MANY, left
 
 
-def test_what_is_looked_at_for_long_is_put_aside():
+def test_survivors_of_a_long_collection_are_frozen():
     class Clock:
         now = 0.0
 
