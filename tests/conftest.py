@@ -23,19 +23,19 @@ TWISTD = [str(Path(sys.executable).parent / "twistd")]
 if "COVERAGE_RUN" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
     # twistd ends by the signal that ended it, which leaves coverage no time to write.
     TWISTD = [sys.executable, "-m", "tests.covered_twistd"]
-# The servers run what the tests import, be that the source or the installed wheel.
+# The servers run the package that the tests import: the source or the installed wheel.
 PYTHONPATH = os.pathsep.join([str(Path(cometify.__file__).parent.parent), str(Path(__file__).parent.parent)])
 
 
-# Where the tests are started in the background SIGINT is ignored, and the servers would inherit that.
+# A shell that starts the tests in the background ignores SIGINT, and the servers would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""The allocator gives back what is free, so that a process's memory is what the server holds."""
+"""The allocator gives free memory back, so that the memory of a process is the memory that the server holds."""
 
 
 class Server(Client):
-    """A `twistd cometify` process. `twistd`: what it is started with."""
+    """A `twistd cometify` process. `twistd`: the command that starts it."""
 
     twistd = TWISTD
 
@@ -129,7 +129,7 @@ class Redis:
 
 
 def make_certificate(folder: Path) -> Callable[[socket.socket], socket.socket]:
-    """Make key.pem and cert.pem in the folder. Returns what makes TLS of a socket whose peer has them."""
+    """Make key.pem and cert.pem in the folder. Returns a function that speaks TLS to a peer that has them."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
          "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],

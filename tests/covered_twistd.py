@@ -1,4 +1,4 @@
-"""twistd, with what was covered written before it ends by its signal."""
+"""twistd that writes its coverage data before a signal ends it."""
 
 import coverage
 from twisted.internet import reactor

@@ -1,4 +1,4 @@
-"""How long Hypothesis looks. HYPOTHESIS_PROFILE=long is for a night, or for a change to ring, view, listener or sweep."""
+"""Profiles of Hypothesis. HYPOTHESIS_PROFILE=long is for a night, or for a change to ring, view, listener or fan-out."""
 
 import os
 

@@ -97,7 +97,7 @@ class World:
 
     @property
     def lag(self) -> int:
-        """How much older than now the position of a heartbeat can be, in microseconds."""
+        """Most microseconds by which the position of a heartbeat can be older than now."""
         return 0 if self.redis is None else 1_000_000
 
     def _tell_time(self) -> None:
@@ -166,7 +166,7 @@ class World:
     def request(
         self, method: str, target: str, body: bytes | None = None, host: str = "10.0.0.1", **headers: str
     ) -> "Wire":
-        """Send a request; what comes back is on the wire."""
+        """Send a request. The answer is on the wire that is returned."""
         wire = self.connect(host)
         wire.receive(
             request_bytes(method, target, body, {name.replace("_", "-"): value for name, value in headers.items()})

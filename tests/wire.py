@@ -30,7 +30,7 @@ def secure_key(*names: str, key: str = API_KEY, secret: str = API_SECRET) -> str
 
 
 def jwt(claims: Any, secret: str = API_SECRET, header: Any = None) -> str:
-    """A JWT, HS256 whatever its header says. What is a string is taken for the JSON itself."""
+    """A JWT, signed with HS256 for any header. A string is taken as the JSON text itself."""
     parts = [{"alg": "HS256", "typ": "JWT"} if header is None else header, claims]
     return jwt_signed(
         ".".join([_base64url((p if isinstance(p, str) else json.dumps(p)).encode()) for p in parts]), secret
@@ -253,7 +253,7 @@ class Client:
 
 
 class Frames:
-    """What all transports give: frames, one after the other."""
+    """The frames of a transport, one after the other."""
 
     connection: Connection
 
@@ -273,7 +273,7 @@ class Frames:
         return ready
 
     def texts(self, count: int) -> list[str]:
-        """The texts of the next pushes, whatever else comes between."""
+        """Return the texts of the next pushes. Passes over other frames."""
         texts: list[str] = []
         while len(texts) < count:
             frame = self.frame()
@@ -397,7 +397,7 @@ DEFLATE = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bi
 
 
 def deflated(data: bytes) -> bytes:
-    """What a compressed message carries (RFC 7692, section 7.2.1)."""
+    """The data of a compressed message (RFC 7692, section 7.2.1)."""
     deflater = zlib.compressobj(wbits=-15)
     return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
 

@@ -42,7 +42,7 @@ def test_url_of_an_endpoint_works_on_this_machine(endpoint, url):
 
 @pytest.fixture
 def say(monkeypatch):
-    """Greet. Returns what went to the log, and what to the terminal."""
+    """Greet. Returns the lines of the log and the text on the terminal."""
 
     def say(settings):
         terminal = io.StringIO()

@@ -96,7 +96,7 @@ class KillingWebSocket(Proxy):
 
 
 class Impatient(Proxy):
-    """Ends each connection after so many seconds, whatever it carries."""
+    """Ends each connection after so many seconds, also in the middle of a transfer."""
 
     def __init__(self, port: int, seconds: float) -> None:
         self._seconds = seconds
@@ -176,7 +176,7 @@ class Nginx(Installed):
     command = "nginx"
     package = "nginx-light"
     arguments = "-p %(folder)s -c %(folder)s/config -e stderr"
-    # As root, nginx would give its work to somebody who may not look into the test's folder.
+    # nginx that runs as root starts its workers as another user, who cannot read the test's folder.
     config = (
         ("user root;" if os.geteuid() == 0 else "")
         + """
@@ -204,7 +204,7 @@ http {
 
 
 class HAProxy(Installed):
-    """HAProxy with the timeouts that its documentation begins with, and nothing set for what stays open."""
+    """HAProxy with the timeouts of its documentation's first example, and no setting for connections that stay open."""
 
     command = "haproxy"
     package = "haproxy"

@@ -48,7 +48,7 @@ class ChromiumTab(Tab):
 
 
 class Chromium(Engine):
-    """One profile of Chromium: tabs of one origin share what an origin has."""
+    """One profile of Chromium. Tabs of one origin share its storage and its locks."""
 
     name = "chromium"
 

@@ -1,4 +1,4 @@
-"""What a test asks of a browser: the same few words in Chromium, Firefox and WebKitGTK, so that one test runs in all."""
+"""A browser as a test uses it: the same few methods for Chromium, Firefox and WebKitGTK, so that one test runs in all."""
 
 import shutil
 import time
@@ -26,7 +26,7 @@ class Tab(ABC):
 
     @abstractmethod
     def evaluate(self, expression: str) -> Any:
-        """What the expression comes to in the page, as JSON carries it; a promise is awaited."""
+        """Evaluate an expression in the page. Returns the value as JSON carries it. A promise is awaited."""
 
     @abstractmethod
     def back(self) -> None:
@@ -37,7 +37,7 @@ class Tab(ABC):
         """Close the window."""
 
     def until(self, expression: str, seconds: float = 15, show: str = "null") -> Any:
-        """Wait until the expression is true, and return it; `show` is what a failure shows of the page."""
+        """Wait until the expression is true, and return its value. `show`: an expression whose value a failure reports."""
         until = time.monotonic() + seconds
         while not (value := self.evaluate(expression)):
             if time.monotonic() > until:
@@ -61,11 +61,11 @@ class Engine(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End the browser and whatever it started."""
+        """End the browser and the processes that it started."""
 
 
 def find(package: str, *commands: str) -> str:
-    """The path of the first of these commands that is there; without any the test fails, and says what to install."""
+    """Return the path of the first of these commands that exists. Fails with the name of the package to install."""
     for command in commands:
         if path := shutil.which(command, path=None) or shutil.which(command, path="/usr/sbin:/sbin"):
             return path

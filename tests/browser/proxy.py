@@ -1,4 +1,4 @@
-"""What stands between a page and the server: a proxy that carries bytes, and those of it that cut at random or fall silent."""
+"""Proxies between a page and the server: one carries bytes, others cut connections at random or fall silent."""
 
 import random
 import socket
@@ -13,7 +13,7 @@ LINGER = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on a port of its own, a thread for each connection. `carry` is what it does with one: pass all on."""
+    """Listens on a port of its own, with a thread for each connection. `carry` handles one connection: it passes all on."""
 
     def __init__(self, port: int) -> None:
         self.upstream = port
@@ -29,7 +29,7 @@ class Proxy:
 
     @staticmethod
     def pass_on(client: socket.socket, server: socket.socket, seconds: float | None = None) -> None:
-        """Pass on what comes, both ways, until one side ends, or for so many seconds."""
+        """Pass bytes on, both ways, until one side ends, or for so many seconds."""
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             left = None if until is None else until - time.monotonic()

@@ -1,4 +1,4 @@
-"""Who pushes: the seed's PHP sample, the samples that readers are shown, and curl; each a process of its own."""
+"""Publishers: the seed's PHP sample, the samples of the documentation, and curl. Each is a process of its own."""
 
 import re
 import subprocess
@@ -48,7 +48,7 @@ SEED_PHP = r"""<?php /* PHP POST example */ ?>
 
 
 def run(command: list[str], script: str | None = None) -> str:
-    """What the command printed; it must have gone well, and without a word of complaint."""
+    """Run a command and return its output. It must succeed and print no error."""
     done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done
     assert not done.stderr, done
@@ -79,7 +79,7 @@ def fill(sample: str, port: int, key: str = API_KEY, secret: str = API_SECRET) -
 
 
 def run_text(name: str, sample: str, folder: Path) -> str:
-    """Run a sample that goes by this name; what it printed."""
+    """Run the sample of this name. Returns its output."""
     path = folder / name
     path.write_text(sample)
     return run([INTERPRETERS[path.suffix], str(path)])

@@ -28,7 +28,7 @@ function connected() {
   return Object.values(journals).every(({listener}) => listener.state === 'connected');
 }
 """
-"""Listeners of a page, each with a journal: what it `got` as [identifier, text], the `first` push after so many ms."""
+"""Listeners of a page, each with a journal: `got` lists [identifier, text], `first` is the delay of the first push in ms."""
 
 
 def listens(identifiers: Any, name: str = "page", **options: Any) -> str:

@@ -42,7 +42,7 @@ class PlainTab(Tab):
         self.evaluate("history.back()")
 
     def freeze(self, *, frozen: bool) -> None:
-        """As the browser does with a page that nobody looks at: no timer runs and no event comes."""
+        """Freeze the page as the browser freezes a page in the background: no timer runs and no event arrives."""
         self.command("Page.setWebLifecycleState", state="frozen" if frozen else "active")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What breaks on the way of pages that listen: connections are cut, fall silent, and the server dies. In three engines, on
+"""Failures between pages and the server: connections are cut or fall silent, and the server dies. In three engines, on
 each transport.
 """
 
@@ -109,7 +109,7 @@ def test_pages_return_with_the_server_and_hear_of_gaps(
                 ["one", "after"],
                 ["three", "live"],
             ], (browser, name)
-            # What was pushed just before the end may have been in the memory that is gone; Redis has it all.
+            # The last pushes before the end may have been in memory and are gone then. Redis has them all.
             gaps = [] if engine == "redis" else [sorted(NAMES)]
             assert [sorted(gap) for gap in journal["gaps"]] == gaps, (browser, name)
 

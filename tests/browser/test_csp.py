@@ -28,7 +28,7 @@ def test_strict_policy_allows_every_transport(make_server: Callable[..., Server]
     shared = listens("strict", "shared", share=True)
     first = site.add(VIOLATIONS, "js")
     last = site.add(JOURNAL + "".join(statements) + shared, "js")
-    # A policy names the site itself too, for a page's own code comes from there.
+    # A policy also names the site itself, because the page's own code comes from there.
     policy = (
         f"default-src 'none'; script-src {site.origin} http://{host}; connect-src http://{host} ws://{host};"
         " require-trusted-types-for 'script'; trusted-types 'none'"

@@ -1,4 +1,4 @@
-"""What a page lives through: it is left and come back to, loses its network, is frozen."""
+"""The life of a page: its reader leaves and returns, the network goes, the browser freezes it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.wire import eventually
 
 
 def listeners(server: Server) -> int:
-    """How many the server has, by its metrics."""
+    """Return the number of listeners from the server's metrics."""
     text = server.request("GET", "/metrics", port=server.admin_port).body.decode()
     return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith("cometify_listeners{"))
 
@@ -78,7 +78,7 @@ def test_page_reconnects_at_once_when_online_again(server: Server, site: Site, c
     with Stalling(server.port) as proxy:
         tab = chromium.open(site.add(through(proxy, "offline", chance=0.99)))
         tab.until("connected()", show="journals")
-        # What Chromium calls offline lets an answer that is being read go on; a cable that is pulled does not.
+        # Chromium's offline mode lets a response that is being read go on. A cable that is pulled does not.
         proxy.stall()
         chromium.context.set_offline(True)
         tab.until("!navigator.onLine")

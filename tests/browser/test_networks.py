@@ -48,7 +48,7 @@ class Network(NamedTuple):
 
 
 def held(engine: str) -> float:
-    """How long the browser itself may hold back what a stream has brought, in seconds."""
+    """Most seconds that the browser itself may hold back bytes of a stream."""
     return HEARTBEAT if engine == "webkit" else 0
 
 

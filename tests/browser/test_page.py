@@ -27,7 +27,7 @@ CSP = """
 
 @pytest.fixture
 def visitor(server: Server, context: BrowserContext) -> Iterator[Visitor]:
-    """Somebody who looks at the page. Whatever they do, no policy is violated, and nothing is asked of other servers."""
+    """A visitor of the page. No policy is violated during the visit, and no request goes to another server."""
     context.add_init_script(CSP)
     visitor = Visitor(context.new_page())
     visitor.open(f"http://localhost:{server.port}/")
@@ -77,7 +77,7 @@ def pushed(page: Page, identifier: str, text: str, **more: Any) -> None:
 
 
 def arrived(page: Page, text: str) -> Locator:
-    """What arrived with this text; it must be one."""
+    """Return the one push that arrived with this text."""
     item = page.locator("#arrivals > li").filter(has=page.locator(".text", has_text=re.compile(f"^{re.escape(text)}$")))
     expect(item).to_have_count(1)
     return item
@@ -88,7 +88,7 @@ def has(item: Locator, **data: str) -> None:
         expect(item).to_have_attribute(f"data-{name.replace('_', '-')}", value)
 
 
-# --------------------------------------------------------------- what it shows
+# --------------------------------------------------------------- content of the page
 
 
 def samples_on(page: Page) -> dict[str, str]:
@@ -270,7 +270,7 @@ def test_panel_without_the_secure_key_gets_no_secret_push(page: Page):
     pushed(page, "hushed", "for all")
     arrived(page, "for all")
     expect(page.locator("#live")).to_have_attribute("data-arrivals", "1")
-    # Turning it on joins anew, and an internal id of 0 brings what was missed.
+    # Turning it on joins again, and an internal id of 0 replays the missed pushes.
     page.fill("#listen-internal-id", "0")
     page.check("#listen-secure-key")
     has(arrived(page, "for few"), secret="yes", how="resumed")
@@ -315,7 +315,7 @@ def test_panel_shows_pushed_markup_as_text(server: Server, page: Page):
     assert page.locator("#arrivals img").count() == 0
 
 
-# --------------------------------------------------------------- what it keeps to itself
+# --------------------------------------------------------------- secrets of the page
 
 
 def test_api_secret_is_neither_sent_nor_stored(page: Page, visitor: Visitor):
@@ -351,7 +351,7 @@ def test_policy_of_the_page_is_strict(server: Server):
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
 
 
-# --------------------------------------------------------------- how it looks
+# --------------------------------------------------------------- looks of the page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

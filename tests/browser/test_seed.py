@@ -44,7 +44,7 @@ NAMES = ("guestbook", "comments", "oneliner")
 
 
 class Way(NamedTuple):
-    """How a page reaches the server, and the transport it must end up with, after those it must have tried."""
+    """A way to the server: the transports that the page must try, and the one that it must end up with."""
 
     server: str
     tried: list[str]
@@ -81,7 +81,7 @@ def direct(server: Server) -> Way:
 
 
 def listening(server: str, options: str, more: str = "") -> str:
-    """A page that lists what its callback `show` gets, as JSON."""
+    """A page that lists the arguments of its callback `show` as JSON."""
     return f"""<!doctype html>
 <ul></ul>
 <script src="{server}/latest/cometify.min.js"></script>
@@ -102,7 +102,7 @@ def options(identifiers: Any, callback: str = "show", **more: Any) -> str:
 
 
 def shown(visitor: Visitor, count: int) -> list[list[Any]]:
-    """What the page's callback has got, when it has got that many."""
+    """Wait until the page's callback was called so many times. Returns the arguments of all calls."""
     items = visitor.page.locator("li")
     expect(items).to_have_count(count, timeout=10_000)
     return [json.loads(text) for text in items.all_text_contents()]

@@ -1,4 +1,4 @@
-"""A page in a real browser, and what could be seen of it from outside."""
+"""A page in a real browser, and everything about it that is visible from outside."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def transport_of(url: str) -> str | None:
 
 
 class Visitor:
-    """Keeps what a page asks for, says and shows. Nothing of it is read out of the page's own code."""
+    """Records the requests, console messages and content of a page. Nothing is read out of the page's own code."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -78,7 +78,7 @@ class Visitor:
             self.page.wait_for_timeout(20)
 
     def joined(self, transport: str) -> None:
-        """Wait until the server has answered on this transport: what is pushed from now on has a listener."""
+        """Wait until the server has answered on this transport. Later pushes have a listener."""
         self.until(lambda: transport in self.answering)
 
     def open(self, url: str, transport: str | None = None) -> "Visitor":

@@ -42,14 +42,14 @@ class WebKitTab(Tab):
 
 
 class WebKit(Engine):
-    """The session has one window more than it has tabs, for it ends with its last."""
+    """The session has one window more than tabs, because it ends with its last window."""
 
     name = "webkit"
 
     def __init__(self) -> None:
         self._display, display = self._start_x()
         self._port = free_ports(1)[0]
-        # What the driver says is nobody's, and a pipe that nobody reads would stop it.
+        # The driver's output goes to /dev/null, because a full pipe without a reader would stop the driver.
         self._driver = subprocess.Popen(
             [find("webkit2gtk-driver", "WebKitWebDriver"), f"--port={self._port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -97,7 +97,7 @@ class WebKit(Engine):
         """A command of the session that means this window."""
         if handle != self._window:
             self._request("POST", f"{self._session}/window", handle=handle)
-        # What closes the window leaves the session without one.
+        # Closing the window leaves the session without a current one.
         self._window = "" if method == "DELETE" else handle
         return self._request(method, self._session + path, **parameters)
 

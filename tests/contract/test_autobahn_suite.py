@@ -1,7 +1,7 @@
-"""The cases of the Autobahn Testsuite, which kosoku runs, against what reads and writes WebSocket frames here.
+"""The cases of the Autobahn Testsuite, run by kosoku, against the product's reader and writer of WebSocket frames.
 
-Listeners do not echo, so only that is made here: behind the handshake there is the product's own reader, its own frames
-and its own answers to closing.
+Listeners do not echo, so only the echo is made here. Behind the handshake are the product's own reader, frames and
+answers to closing.
 """
 
 import base64
@@ -42,7 +42,7 @@ class Ended(Exception):
 
 
 class Echo(socketserver.BaseRequestHandler):
-    """Sends back what it gets, compressed where that was agreed on."""
+    """Sends each message back, compressed if the handshake agreed on it."""
 
     deflates = False
 

@@ -96,7 +96,7 @@ class Balancer(Client):
         text = self._put(
             text, r"# bind :443 ssl crt /\S+\.pem", f"bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem"
         )
-        if self.name == "haproxy_proxied":  # what it shows instead of X-Forwarded-For
+        if self.name == "haproxy_proxied":  # shown instead of X-Forwarded-For
             text = self._put(text, r"^ +option forwardfor.*$", "", 2)
             text = self._put(text, r"^ +default-server .*$", "")
             text = self._put(text, r"# (default-server .*send-proxy-v2)$", r"\1", 2)
@@ -168,7 +168,7 @@ def balanced(request: pytest.FixtureRequest, nodes: list[Server], before: Callab
     return before(request.param, *[(node.port, node.admin_port) for node in nodes])
 
 
-# What passes through.
+# Everything that passes through.
 
 
 def test_pushes_reach_every_transport_at_once(balanced, nodes):
@@ -206,7 +206,7 @@ def test_pushes_reach_every_transport_at_once(balanced, nodes):
 
 
 def joined(node: Server) -> float:
-    """How many listeners a node has."""
+    """Return the number of listeners of a node."""
     text = node.request("GET", "/metrics", port=node.admin_port).body.decode()
     return sum(map(float, re.findall(r"^cometify_listeners\{.*\} (\S+)", text, re.MULTILINE)))
 
@@ -290,7 +290,7 @@ def test_listeners_stay_while_redis_is_away(balanced, redis):
             listener.joined()
         redis.stop()
         try:
-            for _ in range(6):  # nginx leaves alone who has said 503: then it answers by itself
+            for _ in range(6):  # nginx stops asking a node that has answered 503, and answers by itself then
                 answer = push(balanced, name, "lost")
                 assert answer.status == 503
                 assert answer.json["code"] == "engine_unavailable"
@@ -344,7 +344,7 @@ def test_listeners_are_back_soon_after_a_rolling_restart(make_server, redis, bef
 
 
 def test_systemd_unit_starts_reloads_and_stops(make_server, tmp_path):
-    """As systemd does it, which is not here."""
+    """Does what systemd does, because systemd does not run here."""
     lines = [line.split("=", 1) for line in (DEPLOY / "cometify.service").read_text().splitlines() if "=" in line]
     unit, reloads = dict(lines), [value for name, value in lines if name == "ExecReload"]
     server: Server = make_server(drain=2)
@@ -361,7 +361,7 @@ def test_systemd_unit_starts_reloads_and_stops(make_server, tmp_path):
     eventually(lambda: server.log.read_text().count("Cometify is up") == 2)
 
     def reload() -> int:
-        """As systemd does it: one after the other, and none after one that has failed."""
+        """Does what systemd does: one command after the other, and none after one that has failed."""
         for line in reloads:
             words = line.replace("$MAINPID", str(server.pid)).replace("/etc/cometify/cometify.toml", file).split()
             if words[0] == program:

@@ -1,4 +1,4 @@
-"""/metrics on the admin endpoint: each figure held against what listeners and publishers really got."""
+"""/metrics on the admin endpoint: each figure is compared with the events at listeners and publishers."""
 
 import random
 import re
@@ -50,7 +50,7 @@ def figures(world):
 
 
 class Since:
-    """What has grown since the look before."""
+    """Return the increases since the last call."""
 
     def __init__(self, world):
         self.world = world
@@ -129,7 +129,7 @@ def test_strangers_have_no_metrics(world):
 
 
 def test_names_units_kinds_and_helps_are_as_prometheus_has_them(world):
-    """What `promtool check metrics` looks at."""
+    """The rules of `promtool check metrics`."""
     labels = {"transport", "code", "version", "le"}
     seen = set()
     for family in read_text(world.admin("GET", "/metrics").body.decode()):
@@ -362,7 +362,7 @@ def test_who_does_not_read_is_stalled_until_it_reads_or_is_ended_as_too_slow(wor
     assert since("cometify_listeners_ended_total") == {("cometify_listeners_ended_total", "too_slow"): 1}
 
 
-# What listeners get.
+# Deliveries.
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -442,7 +442,7 @@ def test_a_server_that_has_stopped_has_no_timer_left(world):
     assert world.reactor.getDelayedCalls() == []
 
 
-# As users run it.
+# A server as users run it.
 
 
 def test_a_real_server_tells_of_its_process_and_of_a_listener_that_does_not_read(make_server):

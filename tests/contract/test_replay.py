@@ -261,13 +261,13 @@ def test_gap_for_an_overrun_within_the_3_minutes():
 
 
 def followed(world, names):
-    """With Redis a node knows what was dropped by having seen it: it has followed for three minutes."""
+    """With Redis a node knows only those drops that it has observed: it has followed for three minutes."""
     world.stream(f"identifiers={names}")
     world.advance(181)
 
 
 def test_no_gap_for_dropped_pushes_that_the_page_has():
-    """As on each page of a busy site: there is always more in three minutes than is kept, and the page has it."""
+    """A busy site: three minutes hold more pushes than are kept, and the page has them already."""
     world = small()
     followed(world, "chat")
     before = world.pushed("chat", "2", push_id=2) - 1
@@ -289,7 +289,7 @@ def test_no_gap_for_dropped_pushes_that_the_page_has():
         assert gaps(world.poll(f"identifiers={asked}").frames()) == told, asked
     for number in range(3):
         world.pushed("chat", f"{number}", push_id=10**18 + 3)
-    # Now a push without a push_id is among those that were dropped, which who joins would not have got.
+    # Now a push without a push_id is among the dropped ones. A listener that joins would not have got it.
     assert gaps(world.poll(f"identifiers=chat:{highest + 2}&position={before}").frames()) == [["chat"]]
     assert gaps(world.poll(f"identifiers=chat:{highest + 2}").frames()) == []
     assert gaps(world.poll(f"identifiers=chat:{highest + 1}").frames()) == [["chat"]]

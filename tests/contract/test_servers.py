@@ -1,4 +1,4 @@
-"""What needs a server as users start it: its endpoints, its signals, its configuration, and peers that do not read."""
+"""A server as users start it: its endpoints, its signals, its configuration, and peers that do not read."""
 
 import signal
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.wire import FORM, Closed, Connection, Stream, WebSocket, eventually, 
 
 
 class Endpoints(Server):
-    """`where`: for each kind of endpoint what a connection must be given."""
+    """`where`: for each kind of endpoint the arguments of a connection."""
 
     where: dict[str, tuple[int | str, dict[str, Any]]]
 
@@ -220,7 +220,7 @@ def test_peer_that_never_reads_costs_less_than_256_kib(endpoints, kind):
         more = {**more, "receive_buffer": 4096}
     with opened(endpoints, kind, "websocket", f"identifiers={name}") as first:
         first.joined()
-        pour(endpoints, name, 100)  # what is kept for replay is full, and so is what the allocator holds
+        pour(endpoints, name, 100)  # the buffer for replay is full, and so are the allocator's free lists
     before = endpoints.memory()
     transports = ("websocket", "stream", "events") * 6
     listeners: list[Any] = []

@@ -1,4 +1,4 @@
-"""Several workers on one machine, as a user starts them: one port, one service, whatever dies."""
+"""Several workers on one machine, as a user starts them: one port and one service, also while workers die."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie, which nobody in a container may ever collect."""
+    """True while the process runs. A zombie does not count, because a container may have nobody who collects it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -172,7 +172,7 @@ def test_one_worker_that_answers_is_enough_to_be_ready(three):
 
 @pytest.mark.parametrize("how", ["alone", "with_workers"])
 def test_port_in_use_is_one_line_and_leaves_nothing(three, tmp_path, how):
-    """By whoever does not share it, and by another server with workers, who would."""
+    """Taken by a process that does not share it, and by another server with workers, which would."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -345,7 +345,7 @@ def test_pending_push_is_answered_before_the_end(redis, tmp_path, workers):
 
 
 def runtime_folders(server: Workers) -> set[Path]:
-    """Where the workers have their admin endpoints, out of the log."""
+    """The folders of the workers' admin endpoints, read from the log."""
     text = server.log.read_text()
     return {Path(line.split("'")[1]).parent for line in text.splitlines() if "Site starting on '" in line}
 
@@ -397,7 +397,7 @@ def test_sighup_reaches_all_workers_and_later_ones(start_workers):
     right = file.read_text()
 
     def statuses(key: str) -> set[int]:
-        """Of many connections, so that each worker is among those who answer."""
+        """Opens many connections, so that each worker answers one of them."""
         return {server.request("GET", f"/{key}/poll?identifiers=chat").status for _ in range(24)}
 
     assert statuses("2") == {403}
@@ -410,7 +410,7 @@ def test_sighup_reaches_all_workers_and_later_ones(start_workers):
     os.kill(server.pid, signal.SIGHUP)
     eventually(lambda: server.logged("listenersperip") > 0)
     assert server.logged("Reload failed") == 1
-    # Who takes a dead worker's place gets the accounts that were read last, not what stands in the file.
+    # A worker that replaces a dead one gets the accounts that were read last, and not those of the file.
     os.kill(server.pids()[0], signal.SIGKILL)
     eventually(lambda: server.logged("Serves") == 3)
     assert statuses("2") == {200}

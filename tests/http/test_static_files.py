@@ -1,4 +1,4 @@
-"""The scripts that other people's pages load: where they are, how long they are kept, and what holds them to their bytes."""
+"""The scripts that other people's pages load: their paths, how long caches keep them, and their hashes."""
 
 import gzip
 import html

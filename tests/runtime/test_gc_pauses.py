@@ -1,5 +1,5 @@
-"""Connections leave no cycles behind, however they end: what is put aside by the collector is freed all the same. And it is
-put aside where looking at it takes long.
+"""Connections leave no cycles behind, however they end, so frozen objects are freed all the same. And survivors of a long
+collection are frozen.
 """
 
 import gc
@@ -36,7 +36,7 @@ class TidyServer(Server):
         ]
 
     def told(self, how):
-        """What it tells when it gets a signal."""
+        """The line that the server writes when it gets a signal."""
         file = self.folder / "left"
         before = file.read_text().count("\n") if file.exists() else 0
         self.process.send_signal(how)
@@ -111,7 +111,7 @@ def test_connections_leave_no_cycles_behind(server, said, wrap, reset):
         if answer:
             connection.until(answer)
     server.has_open(server.files + MANY)
-    server.request("GET", "/health/ready", port=server.admin_port)  # what came before it has been read
+    server.request("GET", "/health/ready", port=server.admin_port)  # everything before it has been read
     assert server.told(signal.SIGUSR1) == "put aside"
     for connection in connections:
         with suppress(OSError):

@@ -15,7 +15,7 @@ def put_aside(*_signal):
 
 
 def look(*_signal):
-    gc.collect()  # not at what was put aside
+    gc.collect()  # not at frozen objects
     gc.disable()
     gc.unfreeze()
     gc.set_debug(gc.DEBUG_SAVEALL)

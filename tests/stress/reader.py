@@ -58,7 +58,7 @@ class Reader(threading.Thread):
         return all(any(channel == other and text == END for _, other, text in self.got) for channel in self.channels)
 
     def may_see(self, channel, position, push_id, secret):
-        """Whether a push is one of those that must come."""
+        """True for a push that must arrive."""
         until = dict(self.left)
         if channel in until and position <= until[channel][1]:
             return position > until[channel][0] and (self.right or not secret)
@@ -168,7 +168,7 @@ class Reader(threading.Thread):
 
     def wait(self):
         if self.temper == "slow" and self.random.random() < 0.05:
-            time.sleep(0.01)  # what is tested is a peer that is slow
+            time.sleep(0.01)  # a slow peer is tested here
         elif self.temper == "stalls" and self.random.random() < 0.004:
             time.sleep(0.3)
 

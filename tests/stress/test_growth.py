@@ -17,7 +17,7 @@ TRIES = 3
 
 def test_nothing_grows_while_listeners_come_and_go(tmp_path):
     with soaked_server(tmp_path, TWISTD, 100, {"PYTHONPATH": PYTHONPATH}) as server:
-        # The first load makes the server set up what it sets up once.
+        # The first load makes the server set up everything that it sets up once.
         server.load(CONNECTIONS)
         samples = [run_cycle(server)]
         for _ in range(TRIES):
