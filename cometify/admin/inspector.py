@@ -92,7 +92,7 @@ def _view(view: View, secret: bool) -> dict[str, Any]:
         "secret": secret,
         "count": view.members,
         "behind": view.members - len(view.live),
-        "with_internal_id": sum(listener.strictest >= 0 for listener in view.filtered),
+        "with_internal_id": len(view.filtered),
         "names": names[:MOST_NAMES],
         "names_in_all": len(names),
     }

@@ -113,9 +113,9 @@ class Listener:
         return GroupFilter(secret)
 
     @property
-    def strictest(self) -> int:
-        """The highest internal id that it filters by, or -1."""
-        return max([want.above for wants in (self.filters or {}).values() for want in wants], default=-1)
+    def has_internal_id(self) -> bool:
+        """Whether one of its groups filters by an internal id."""
+        return any(group.above >= 0 for groups in (self.filters or {}).values() for group in groups)
 
     def owed(self) -> Span:
         """The next write of one that is behind."""
@@ -230,6 +230,5 @@ class Listener:
         seen = {ring.channel[1]: secret for ring, secret in view.sources}
         if all(any(w.above < 0 and w.secret == seen[name] for w in wants) for name, wants in settled.items()):
             self.filters = None
-            view.filtered.pop(self, None)
         else:
             self.filters = settled

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cometify.core.encodings import Encoding
+from cometify.core.filter_index import FilterIndex
 from cometify.core.frames import heartbeat_frame
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
@@ -97,7 +98,6 @@ class View:
         "since",
         "sources",
         "spans",
-        "strictest",
         "watermark",
     )  # fmt: skip
 
@@ -109,8 +109,7 @@ class View:
         self.watermark = watermark
         self.members = 0
         self.live: dict[Listener, None] = {}
-        self.filtered: dict[Listener, None] = {}
-        self.strictest = -1  # no lower than the highest internal id among the filtered
+        self.filtered = FilterIndex()
         self.latest: Push | None = None
         self.before = head  # the head before the latest push
         self.spans: dict[int, Span | None] = {}
@@ -128,20 +127,18 @@ class View:
         self.before, self.latest = self.head, push
         self.head = max(self.head, push.position)
         self.spans = {}
-        if push.push_id is None or push.push_id > self.strictest:
+        if not self.filtered:
             return []
-        self.strictest = max([listener.strictest for listener in self.filtered], default=-1)
-        return [listener for listener in self.filtered if listener in self.live and not listener.wants(push)]
+        live, kind = self.live, (push.identifier, push.secret)
+        return [listener for listener in self.filtered.unwilling(kind, push.push_id) if listener in live]
 
-    def lose(self, floor: int) -> list["Listener"]:
-        """All up to `floor` may be lost. Returns the live listeners to whom that must be told."""
+    def lose(self, floor: int) -> None:
+        """Raise the head to `floor`, because everything up to there may be lost.
+
+        The live listeners are below the head then. The next pass finds the gap and tells it to each.
+        """
         self.head = max(self.head, floor)
         self.spans = {}
-        return [listener for listener in self.live if listener.cursor < floor]
-
-    def count_unwilling(self, push: Push) -> int:
-        """How many listeners do not want a push that the view may see; none, if its push_id is above the strictest."""
-        return sum(not listener.wants(push) for listener in self.filtered)
 
     def span(self, cursor: int) -> Span | None:
         """What all at `cursor` are owed next; None if they must be told a gap first, which is each one's own affair."""

@@ -37,11 +37,13 @@ class Registry:
             self._wake(view)
 
     def lost(self, ring: RingBuffer) -> None:
-        """What there was up to the ring's floors may be lost: who is at the head is told, too."""
-        for view, secret in self._of_channel.get(ring.channel, {}).items():
-            for listener in view.lose(ring.lost_since(secret)):
-                listener.transition(Event.DIVERGED)
-                self._catch_up(listener)
+        """Tell the listeners of a ring that everything up to its floors may be lost, those at the head too.
+
+        The work for each listener is done by the next pass of its view, which is bounded.
+        """
+        for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
+            view.lose(ring.lost_since(secret))
+            self._wake(view)
 
     def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
         """What is listened to here, and in which views."""
@@ -61,8 +63,8 @@ class Registry:
         for view, seen in self._of_channel.get(channel, _NOBODY).items():
             if seen or not secret:
                 many += view.members
-                if push_id is not None and push_id <= view.strictest:
-                    many -= view.count_unwilling(Push(channel[1], push_id, secret, position, b""))
+                if view.filtered:
+                    many -= view.filtered.count_unwilling((channel[1], secret), push_id)
         return many
 
     def listeners(self) -> Counter[str]:
@@ -81,8 +83,7 @@ class Registry:
         """
         view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], watermark)
         listener.filters = filters
-        view.filtered[listener] = None
-        view.strictest = max(view.strictest, listener.strictest)
+        view.filtered.add(listener, filters)
 
     def enter(
         self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], watermark: Callable[[], int]
@@ -120,8 +121,9 @@ class Registry:
         if view is None:
             return []
         listener.view = None
-        if view.filtered:
-            view.filtered.pop(listener, None)
+        if listener.filters is not None:
+            view.filtered.discard(listener, listener.filters)
+            listener.filters = None
         view.members -= 1
         if view.members:
             return []

@@ -53,7 +53,7 @@ class PollResumer:
         """For a listener that has just joined. What it filters by must be told apart at each joining: then None."""
         view = listener.view
         slot = self._slots.get(listener)
-        if view is None or slot is None or listener.strictest >= 0:
+        if view is None or slot is None or listener.has_internal_id:
             return None
         return ResumeTicket(slot.account, slot, view)
 

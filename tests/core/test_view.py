@@ -43,8 +43,7 @@ class Peer(Listener):
         self.filters = wants
         view.members += 1
         if wants is not None:
-            view.filtered[self] = None
-            view.strictest = max(view.strictest, self.strictest)
+            view.filtered.add(self, wants)
 
     def wake(self):
         self.send = len
@@ -264,23 +263,14 @@ def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
         listener.go_live()
     ring = view.sources[0][0]
     for position, (push_id, unwanted) in enumerate(
-        [(None, []), (6, []), (5, [strict]), (4, [strict]), (3, [strict, lenient])], 1
+        [(None, []), (6, []), (5, [strict]), (4, [strict]), (3, [lenient, strict])], 1
     ):
         push = Push("name0", push_id, False, position, b"x")
         ring.append(push, 10, 1000)
         assert view.advance(push) == unwanted
         assert view.head == position
-        assert view.count_unwilling(push) == len(unwanted) + (push_id in {3, 4, 5})
+        assert view.filtered.count_unwilling(("name0", False), push_id) == len(unwanted) + (push_id in {3, 4, 5})
     assert behind.backlog is None
-
-
-def test_when_the_strictest_has_left_its_filter_costs_nothing():
-    view = make_view()
-    strict = Peer(view, {"name0": (GroupFilter(True, 9),)})
-    assert view.strictest == 9
-    del view.filtered[strict]
-    assert view.advance(Push("name0", 1, False, 1, b"x")) == []
-    assert view.strictest == -1
 
 
 def test_of_a_write_that_took_everything_nothing_is_held():
