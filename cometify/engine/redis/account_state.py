@@ -1,4 +1,7 @@
-"""What a node knows of one account in Redis: the rings that it follows, and how far it has heard."""
+"""The part of one account that a node has: the rings that it follows, and up to which position it has heard.
+
+The theory of operation in `cometify.engine.redis` explains the positions that are kept here.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,19 +17,22 @@ from cometify.core.ring import RingBuffer
 from cometify.interfaces import IAnnounce, ILost
 
 Reach = Callable[[int], Mapping[str, int]]
+"""See `IEngine.follow`."""
 
 MOST_READ = 8
-"""Identifiers that are read in one go: a script holds up everybody, and its answer can be 4 MiB for each, which must have
-come before Redis counts as away.
+"""Identifiers that one script reads. A script stops everybody else, and its answer can be 4 MiB for each identifier, which
+must arrive before Redis counts as away.
 """
 
 
 @attrs.define(eq=False)
 class ReadBatch:
-    """What several who join at once need from Redis. `number`: tells its marks from others'.
+    """A read from Redis that several listeners share, because they join at the same time.
 
-    `since`: from where on each identifier must be had. `entries`: what was read of it, `floors` what was dropped of it.
-    `left`: the parts that are still to be read; `is_read`: all have been; `position`: of the last part.
+    `number`: tells the watermarks of this batch from those of others. `since`: for each identifier the position from
+    which on it must be complete. `followers`: the joins that wait. `entries` and `floors`: what was read of each
+    identifier, and what was dropped of it. `left`: the parts that are still to be read. `position`: that of the last
+    part, which is the seam.
     """
 
     number: int
@@ -40,15 +46,21 @@ class ReadBatch:
 
 
 def name_of(api_key: str) -> bytes:
-    """The key of an account's state, with which all its keys begin."""
+    """The key in Redis of an account's state. All keys of the account begin with it."""
     return f"cometify:{{{api_key}}}".encode()
 
 
 class AccountState:
-    """One account. Positions are those of its time in Redis. `emptied`: told when its memory there has begun anew.
+    """One account. Positions are those of its time in Redis. `emptied`: called when its memory there has begun again.
 
-    `watermark`: all pushes up to it were received. `last_heard`: the highest position received, a push's or a watermark's.
-    `last_known`: the highest position of a push that this node knows of. `highest`: the highest position known by any means.
+    `watermark`: all pushes up to it were received. `last_heard`: the highest position received, a push's or a
+    watermark's. `last_known`: the highest position of a push that this node knows of, at `last_known_name`. `highest`:
+    the highest position known by any means.
+
+    `went_back`: a push came below `last_heard`, which only a Redis with an older state can send. `complete_to`: for each
+    ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
+    yet, the pushes heard meanwhile. `held`: while a read must come first, the messages heard since, by identifier (""
+    for a watermark), else None. `touched`: the time, in seconds of the reactor, at which the account was last used.
     """
 
     def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
@@ -57,16 +69,14 @@ class AccountState:
         self.name = name_of(account.api_key)
         self.began: int | None = None
         self.watermark = self.last_heard = self.last_known = self.highest = 0
-        self.pushed_to = ""  # the identifier of the push at `last_known`
-        self.went_back = False  # a push came below what was heard, so that its Redis must be an older one
-        self.last: dict[str, int] = {}
-        """Of each ring: up to where it has everything."""
+        self.last_known_name = ""
+        self.went_back = False
+        self.complete_to: dict[str, int] = {}
         self.starting: dict[str, list[Push]] = {}
-        """Of identifiers that are subscribed to and not read yet: what was heard meanwhile."""
         self.held: list[tuple[str, bytes]] | None = None
-        """While something is being read that must come first: what was heard since, by identifier ('': a mark)."""
         self.reading: ReadBatch | None = None
         self.next_batch: ReadBatch | None = None
+        self.touched = 0.0
         self._announce = announce
         self._lost = lost
         self._emptied = emptied
@@ -77,15 +87,20 @@ class AccountState:
         """The rings that are followed, by identifier."""
         return self.account_rings.rings
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is followed here, or about to be."""
+        return not (self.rings or self.starting) and self.reading is None and self.next_batch is None
+
     def join_next_batch(self) -> ReadBatch:
-        """The ask that those who come now have in common."""
+        """The batch that the listeners who come now share."""
         if self.next_batch is None:
             self._number += 1
             self.next_batch = ReadBatch(self._number)
         return self.next_batch
 
     def begin_again(self) -> ReadBatch:
-        """Have everything that is followed read anew, from where it was heard to."""
+        """Begin a batch that reads everything that is followed, from where it was heard to."""
         self._number += 1
         self.held = []
         self.starting.clear()
@@ -93,46 +108,48 @@ class AccountState:
         return self.reading
 
     def parse(self, identifier: str, text: bytes) -> tuple[int, int, Push]:
-        """What is published of a push: where the memory began, the position of the push before it, and it."""
+        """Read a published push: where the memory of the account begins, the position of the push before it, the push."""
         began, before, position, secret, push_id, head = text.split(b" ", 5)
         return int(began), int(before), _push(identifier, position, secret, push_id, head)
 
     def must_read(self, name: str, since: int) -> bool:
-        """Whether the ring of an identifier does not go back to `since`, or is not there."""
+        """Whether the ring of an identifier is missing, or does not go back to `since`."""
         ring = self.rings.get(name)
         return ring is None or since < ring.since
 
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
-        """Whether there is a hole between what was heard of a ring and this push, or it comes out of the past: then Redis
-        has gone back in time, and what is read from where was heard to would pass over it.
+        """Whether there is a hole before this push, or the push is older than what was heard.
+
+        In the second case Redis has gone back in time. That is remembered in `went_back`, because reading from where
+        the node had heard to would pass over the push.
         """
-        if push.position <= self.last_heard and push.position != self.last[identifier]:
+        if push.position <= self.last_heard and push.position != self.complete_to[identifier]:
             self.went_back = True
-        return before > self.last[identifier] or push.position <= self.last_heard
+        return before > self.complete_to[identifier] or push.position <= self.last_heard
 
     def take(self, push: Push) -> None:
-        """A push was heard, or read, that comes next."""
+        """Put the next push, heard or read, into its ring, and announce it."""
         ring = self.rings[push.identifier]
-        self.last[push.identifier] = self.last_heard = push.position
+        self.complete_to[push.identifier] = self.last_heard = push.position
         self.knows_of(push.identifier, push.position)
         self.account_rings.put(ring, push, self.account)
         self.drop(push.position)
         self._announce(ring, push)
 
     def knows_of(self, identifier: str, position: int) -> None:
-        """There is a push at `position`."""
+        """Remember that there is a push at `position`."""
         if position > self.last_known:
-            self.last_known, self.pushed_to = position, identifier
+            self.last_known, self.last_known_name = position, identifier
         self.highest = max(self.highest, position)
 
     def hear_watermark(self, position: int) -> None:
-        """Everything up to `position` has been heard."""
+        """Note that everything up to `position` has been heard."""
         self.watermark = max(self.watermark, position)
         self.last_heard = max(self.last_heard, position)
         self.highest = max(self.highest, position)
 
     def began_at(self, began: int) -> None:
-        """Where the memory in Redis begins. If that is elsewhere than it was, all before is lost."""
+        """Note where the account's memory in Redis begins. If it begins later than before, everything older is lost."""
         if self.began is not None and began > self.began:
             for ring in list(self.rings.values()):
                 ring.lose(began)
@@ -141,18 +158,18 @@ class AccountState:
         self.began = max(began, self.began or 0)
 
     def drop(self, now: int) -> None:
-        """Drop what is too old, and what is too much."""
+        """Drop pushes that are too old, and the oldest ones while the account keeps too many bytes."""
         self.account_rings.drop(now - RETENTION, self.account.keep_bytes)
 
     def take_read(self, batch: ReadBatch, names: Iterable[str], answer: list[Any]) -> None:
-        """A part of what was asked for has been read."""
+        """Take the answer of `read.lua` for one part of a batch."""
         batch.position = int(answer[0])
         for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):
             batch.floors[name] = int(floor), int(secret_floor)
             batch.entries[name] = [_push(name, *entry.split(b" ", 3)) for entry in entries]
 
     def settle(self, batch: ReadBatch) -> None:
-        """All was read, and everything up to the ask's last mark was heard: the rings have it now."""
+        """Put a batch into the rings. All of it was read, and everything up to its seam was heard."""
         for name, entries in batch.entries.items():
             if name in self.rings:
                 self._deepen(batch, name, entries)
@@ -161,6 +178,7 @@ class AccountState:
         self.drop(batch.position)
 
     def _start(self, batch: ReadBatch, name: str, entries: list[Push]) -> None:
+        """Make a ring of what was read and what was heard meanwhile. A push can be in both."""
         heard = {push.position: push for push in (*entries, *self.starting.pop(name, ()))}
         began = self.began or 0
         floor, secret_floor = batch.floors[name]
@@ -169,35 +187,37 @@ class AccountState:
         self.rings[name] = ring
         for position in sorted(heard):
             self.account_rings.put(ring, heard[position], self.account)
-        self.last[name] = batch.position
+        self.complete_to[name] = batch.position
 
     def _deepen(self, batch: ReadBatch, name: str, entries: list[Push]) -> None:
+        """Put older pushes before those that a ring has."""
         ring = self.rings[name]
         older = [push for push in entries if push.position <= ring.since]
         self.account_rings.prepend(ring, older, batch.since[name], batch.floors[name])
 
-    def go_on(self, batch: ReadBatch, heard: Iterable[Push]) -> None:
-        """After a loss of touch: take what was read and what was `last_heard` since, all rings in one order."""
+    def resume(self, batch: ReadBatch, heard: Iterable[Push]) -> None:
+        """After a lost session: take what was read and what was heard since, over all rings in one order."""
         self.went_back = False
         before = self.last_heard
         for name, (floor, secret_floor) in batch.floors.items():
-            if max(floor, secret_floor) > before:  # it was dropped there before it could be read
+            if max(floor, secret_floor) > before:  # Redis dropped pushes before they could be read
                 ring = self.rings[name]
                 ring.floor = floor if floor > before else ring.floor
                 ring.secret_floor = secret_floor if secret_floor > before else ring.secret_floor
-                ring.began = max(ring.began, floor, secret_floor)  # which were dropped is known to nobody here
+                # Nobody here has seen which pushes those were.
+                ring.began = max(ring.began, floor, secret_floor)
                 self._lost(ring)
         read = [push for entries in batch.entries.values() for push in entries]
         missed = {push.position: push for push in (*read, *heard) if push.position > before}
         for position in sorted(missed):
             self.take(missed[position])
         for name in batch.entries:
-            self.last[name] = batch.position
+            self.complete_to[name] = batch.position
 
     def forget(self, name: str) -> None:
-        """Nobody follows the identifier any more."""
+        """Forget the ring of an identifier that is no longer followed."""
         self.account_rings.remove(self.rings[name])
-        del self.last[name]
+        del self.complete_to[name]
 
 
 def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head: bytes) -> Push:

@@ -1,8 +1,7 @@
-"""See `IEngine`, over Redis."""
+"""The engine of several nodes, over Redis: see `IEngine`, and the theory of operation in this package's docstring."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import islice
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -11,126 +10,142 @@ from txredisapi import RedisError, ResponseError
 
 from cometify.config.redis_url import RedisURL
 from cometify.core import errors
-from cometify.core.account import Account
+from cometify.core.account import REMEMBERED, SECOND, Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_head
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import refusals
-from cometify.engine.redis.account_state import AccountState, name_of
+from cometify.engine.redis.account_state import AccountState, Reach, name_of
+from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, Script
 from cometify.engine.redis.session import RedisSession
-from cometify.engine.redis.slots import SAY_AGAIN, RedisSlots
-from cometify.engine.redis.subscriber import Subscriber
+from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
+from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.interfaces import EngineStats, IAnnounce, ILost
+from cometify.runtime.reactor import Reactor
 
-LINGER = 60
-"""Seconds that a channel stays followed after its last listener has left: page loads come in bursts."""
+LINGER = 60.0
+"""Seconds that a channel stays followed after its last listener has left, because page loads come in bursts."""
 MOST_IN_FLIGHT = 20_000
-"""Commands that wait for an answer at once."""
+"""Pushes that wait for an answer of Redis at once. The next one is refused with `overloaded`."""
+FORGET_AFTER = REMEMBERED / SECOND
+"""Seconds of quiet after which an account is forgotten here: see `_forget_quiet`."""
+SLICE = 100
+"""Channels that are left, and accounts that are looked at, in one call of `expire`."""
 
 
 class RedisEngine:
-    """`announce`: told of every push that is followed, once, in the order of positions; `lost`: of rings that have lost.
-    `wait`: how many replicas must have a push before it is published and its publisher answered.
+    """`announce`: called for every push of a followed channel, once, in the order of positions. `lost`: see `ILost`.
 
-    It is away from the beginning on, until `start` has reached Redis.
+    `wait`: the number of replicas that must have a push before it is published and its publisher is answered.
+
+    The engine is unavailable until `start` has reached Redis. Requests that come before wait for that: see
+    `FirstContact`.
     """
 
-    def __init__(self, reactor: Any, location: RedisURL, wait: int, announce: IAnnounce, lost: ILost) -> None:
+    def __init__(self, reactor: Reactor, url: RedisURL, wait: int, announce: IAnnounce, lost: ILost) -> None:
         self._reactor = reactor
         self._announce = announce
         self._lost = lost
-        self._node = secrets.token_hex(8)
-        self._prefix = f"cometify:{location.database}:"
-        self._session = RedisSession(reactor, location, self, apart=wait > 0)
+        node = secrets.token_hex(8)
+        prefix = f"cometify:{url.database}:"
+        self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
         self._leaving: dict[Channel, float] = {}
-        self._following = Subscriber(
-            self._session, self._node, self._prefix, self._states, reactor.callLater, self._found
-        )
+        self._subscriber = Subscriber(self._session, node, prefix, self._states, reactor.callLater, self._caught_up)
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
-        self.slots = RedisSlots(self._run, self._node, f"{self._prefix}node:")
-        self._said_again = 0.0
-        self.available = False
+        self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:")
+        self._reported_at = 0.0
+        self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)
 
-    # In touch with Redis, or not: see `SessionOwner`.
+    @property
+    def available(self) -> bool:
+        return self._session.is_ready
 
     def start(self) -> None:
         self._session.start()
 
     def stop(self) -> None:
         self._session.stop()
+        if self._first_contact is not None:
+            self._first_contact.close()
+
+    # The session: see `SessionOwner`.
 
     def connected(self) -> None:
-        """The rings must be made whole, then everything goes on."""
-        self._following.begin_again()
+        self._subscriber.begin_again()
 
-    def _found(self) -> None:
-        self._session.found()
-        self.available = True
-        self._say_places_again()
+    def _caught_up(self) -> None:
+        self._session.caught_up()
+        self._report_slots()
+        if self._first_contact is not None:
+            self._first_contact.redis_is_there()
+
+    def _first_contact_over(self) -> None:
+        self._first_contact = None
 
     def disconnected(self) -> None:
-        """Who waits is told that it may come again."""
-        self.available = False
-        self._following.give_up(_not_followed)
+        self._subscriber.give_up(_not_followed)
 
     def heard(self, channel: bytes, text: bytes) -> None:
-        """Something was published that this node has subscribed to."""
         if text.startswith(b"!"):
             self.slots.heard(text[1:])
         else:
-            self._following.heard(channel, text)
+            self._subscriber.heard(channel, text)
 
     def beat(self) -> None:
-        """Say how late it is, for each account that is listened to."""
         if not self.available:
             return
-        self._following.beat(self._say_unsaid)
-        if self._reactor.seconds() - self._said_again > SAY_AGAIN:
-            self._say_places_again()
+        self._subscriber.beat(self._publish_unconfirmed)
+        if self._reactor.seconds() - self._reported_at > REPORT_EVERY:
+            self._report_slots()
 
-    def _say_unsaid(self, state: AccountState, position: int) -> None:
-        """Pushes wait to be published that their own node, perhaps, has not lived to see."""
+    def _publish_unconfirmed(self, state: AccountState, position: int) -> None:
+        """Publish pushes that wait for replicas. The node that pushed them may have died meanwhile."""
         pushes = self._session.pushes
         if pushes is not None:
-            # Something to wait for on this connection: what came before it on others has arrived then, too.
-            pushes.execute_command(b"HSET", state.name, b"again", position).addErrback(lambda _failure: None)
+            # WAIT covers what came before on its own connection, so that there must be a write on this one. A replica
+            # that has this write has the pushes too, which came earlier on other connections.
+            pushes.execute(b"HSET", state.name, b"again", position).addErrback(lambda _failure: None)
             self._replica_wait.confirm(pushes, state.name, position).addErrback(lambda _failure: None)
 
-    def _say_places_again(self) -> None:
-        self._said_again = self._reactor.seconds()
-        self.slots.say_again()
+    def _report_slots(self) -> None:
+        self._reported_at = self._reactor.seconds()
+        self.slots.report()
 
-    def _run(self, script: Script, api_key: str, *args: Any) -> Deferred[Any] | None:
+    def _run(self, script: Script[Answer], api_key: str, *args: Argument) -> Deferred[Answer] | None:
         commands = self._session.commands
         if commands is None or not self.available:
             return None
-        return commands.run(script, name_of(api_key), *args).addErrback(self._not_taken)
+        return commands.run(script, name_of(api_key), *args).addErrback(self._not_done)
+
+    def _wait_for_slot(self) -> Deferred[None] | None:
+        return None if self._first_contact is None else self._first_contact.wait(_not_followed)
 
     # Pushing.
 
     def _state(self, account: Account) -> AccountState:
         state = self._states.get(account.api_key)
         if state is None:
-            state = self._states[account.api_key] = AccountState(
-                account, self._announce, self._lost, self.slots.say_again
-            )
+            state = self._states[account.api_key] = AccountState(account, self._announce, self._lost, self.slots.report)
         state.account = account
+        state.touched = self._reactor.seconds()
         return state
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
+        if self._first_contact is not None:
+            return self._first_contact.wait(_nothing_pushed).addCallback(lambda _none: self._append(account, draft))
+        return self._append(account, draft)
+
+    def _append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         pushes = self._session.pushes
         if pushes is None or not self.available:
-            return defer.fail(_unavailable())
-        if len(pushes) > MOST_IN_FLIGHT:
-            return defer.fail(
-                Refused(
-                    errors.OVERLOADED, "More is pushed than Redis takes; nothing was pushed: push again in a moment."
-                )
-            )
+            return defer.fail(_nothing_pushed())
+        if len(pushes) >= MOST_IN_FLIGHT:
+            return defer.fail(_overloaded())
         state = self._state(account)
         name = draft.identifier.folded
         remembers = draft.signature is not None and account.signature_memory > 0
@@ -139,57 +154,52 @@ class RedisEngine:
             name, push_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
             state.highest, state.last_known,
             account.buffer_pushes, account.buffer_bytes, account.keep_bytes,
-            self._following.channel(state, name),
+            self._subscriber.channel(state, name),
             draft.signature.hex() if draft.signature is not None and remembers else b"", draft.identifier.spelled,
             account.signature_memory,
             draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
-            draft.nonce or b"", self._replica_wait.replicas and 1,
+            draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
         )  # fmt: skip
-        answered.addCallback(self._appended)
+        appended = answered.addCallback(_read_answer)
         if self._replica_wait.replicas:
-            answered.addCallback(self._confirm, pushes, state)
-        return answered.addCallbacks(_answered, self._not_taken, (state, name))
+            appended.addCallback(self._confirm, pushes, state)
+        return appended.addCallbacks(_appended, self._not_done, (state, name))
 
-    @staticmethod
-    def _appended(answer: list[bytes]) -> Receipt:
-        kind = answer[0]
-        if kind == b"ok":
-            return Receipt(int(answer[1]))
-        if kind == b"again":
-            return Receipt(int(answer[1]), True, int(answer[2]))
-        if kind == b"mismatch":
-            raise refusals.idempotency_mismatch()
-        if kind == b"nonce":
-            raise refusals.nonce_reused()
-        if kind == b"behind":
-            raise refusals.replicas_away()
-        raise refusals.signature_reused(answer[1].decode())
-
-    def _confirm(self, receipt: Receipt, pushes: Any, state: AccountState) -> Deferred[Receipt]:
+    def _confirm(self, receipt: Receipt, pushes: RedisConnection, state: AccountState) -> Deferred[Receipt]:
         confirmed = self._replica_wait.confirm(pushes, state.name, receipt.position)
         return confirmed.addCallback(lambda _none: receipt)
 
-    def _not_taken(self, failure: Failure) -> Failure:
+    def _not_done(self, failure: Failure) -> Failure:
+        """Errback of a script: turn txredisapi's error into a refusal."""
         if failure.check(Refused):
             return failure
         failure.trap(RedisError)
+        if failure.check(NotSentError):
+            return Failure(_nothing_pushed())
         if failure.check(ResponseError):
-            self._session.broken(failure)  # such as that it is a replica now, or out of memory
-        return Failure(_unavailable())
+            # For example this Redis is a replica now, or its memory is full.
+            self._session.reset_by(failure)
+        return Failure(_perhaps_pushed())
 
     # Following.
 
-    def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Deferred[Mapping[str, RingBuffer]]:
+    def follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
+        if self._first_contact is not None:
+            return self._first_contact.wait(_not_followed).addCallback(lambda _none: self._follow(account, reach))
+        return self._follow(account, reach)
+
+    def _follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
         if not self.available:
             return defer.fail(_not_followed())
-        return self._following.follow(self._state(account), reach).addCallback(self._followed, account.api_key)
+        return self._subscriber.follow(self._state(account), reach).addCallback(self._followed, account.api_key)
 
-    def _followed(self, rings: Mapping[str, RingBuffer], api_key: str) -> Mapping[str, RingBuffer]:
+    def _followed(self, rings: Rings, api_key: str) -> Rings:
         for name in rings:
             self._leaving.pop((api_key, name), None)
         return rings
 
     def unfollow(self, channel: Channel) -> None:
+        self._leaving.pop(channel, None)  # so that the dict stays in the order of the times
         self._leaving[channel] = self._reactor.seconds() + LINGER
 
     def follows(self, channel: Channel) -> bool:
@@ -209,23 +219,79 @@ class RedisEngine:
         rings = [ring for state in states for ring in state.rings.values()]
         return EngineStats(sum(map(len, rings)), sum(state.account_rings.kept_bytes for state in states), len(rings))
 
+    # Forgetting.
+
     def expire(self) -> None:
+        self._forget_quiet()
+        self._leave_channels()
+
+    def _leave_channels(self) -> bool:
+        """Leave channels that nobody has listened to for a minute. Returns whether more are due."""
         now = self._reactor.seconds()
-        for channel in [channel for channel, until in self._leaving.items() if until <= now]:
-            if self._following.leave(self._states[channel[0]], channel[1]):
+        for channel, until in list(islice(self._leaving.items(), SLICE)):
+            if until > now:
+                return False
+            if self._subscriber.leave(self._states[channel[0]], channel[1]):
                 del self._leaving[channel]
+            else:
+                self.unfollow(channel)  # somebody may be about to join: ask again later
+        return bool(self._leaving) and next(iter(self._leaving.values())) <= now
+
+    def _forget_quiet(self) -> None:
+        """Forget accounts that were neither pushed to nor followed here for a day. Looks at a few in each call, in turn.
+
+        `last_known` and `highest` are lost with the state, and with them the two things that they protect:
+
+        - An emptied Redis, or one that has gone back in time, is noticed because it lacks the push at `last_known`. An
+          emptied one is still noticed, because it has no state of the account at all. One that has gone back is not. But
+          nobody listens here, and a push of more than a day ago matters to no cursor that comes later: floors are kept
+          for a day, and a cursor older than that is always told a gap. `read.lua` ignores so old a push as well.
+        - Positions grow past `highest` even if an emptied Redis has a clock that is behind. After a day it would have to
+          be behind by more than a day. A cursor above the head of the account is told a gap then.
+        """
+        quiet_since = self._reactor.seconds() - FORGET_AFTER
+        for api_key in list(islice(self._states, SLICE)):
+            state = self._states.pop(api_key)
+            if state.touched > quiet_since or not state.is_idle:
+                self._states[api_key] = state  # behind all others, so that the next call looks at those
 
 
-def _answered(receipt: Receipt, state: AccountState, name: str) -> Receipt:
+def _read_answer(answer: list[bytes]) -> Receipt:
+    """The receipt that `append.lua` answers. Raises `Refused`."""
+    kind = answer[0]
+    if kind == b"ok":
+        return Receipt(int(answer[1]))
+    if kind == b"again":
+        return Receipt(int(answer[1]), True, int(answer[2]))
+    if kind == b"mismatch":
+        raise refusals.idempotency_mismatch()
+    if kind == b"nonce":
+        raise refusals.nonce_reused()
+    if kind == b"behind":
+        raise refusals.replicas_away()
+    raise refusals.signature_reused(answer[1].decode())
+
+
+def _appended(receipt: Receipt, state: AccountState, name: str) -> Receipt:
     state.knows_of(name, receipt.position)
     return receipt
 
 
-def _unavailable() -> Refused:
+def _nothing_pushed() -> Refused:
+    return Refused(errors.ENGINE_UNAVAILABLE, "Redis does not answer, and nothing was pushed: push again in a moment.")
+
+
+def _perhaps_pushed() -> Refused:
     return Refused(
         errors.ENGINE_UNAVAILABLE,
-        "Redis does not answer. It may have been pushed all the same: push it again with the same Idempotency-Key, which "
+        "Redis did not answer. It may have been pushed all the same: push it again with the same Idempotency-Key, which "
         "pushes it once.",
+    )
+
+
+def _overloaded() -> Refused:
+    return Refused(
+        errors.OVERLOADED, "More is pushed than Redis takes, and nothing was pushed: push again in a moment."
     )
 
 

@@ -1,86 +1,95 @@
-"""Waiting for replicas (`redis_wait`): a push is published, and its publisher answered, once so many of them have it.
+"""Waiting for replicas (`redis_wait`): a push is published, and its publisher answered, once enough replicas have it.
 
-Until then it stands in a list of what is not said yet. So no listener ever has a push that a promoted replica never heard
-of, and that would come a second time when its publisher sends it again.
+Until then the push stands in a list of unconfirmed pushes in Redis. No listener ever has a push that a failover could
+lose. Such a push would come a second time when its publisher, which got no answer, sends it again.
+
+The theory of operation in `cometify.engine.redis` draws the timeline.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from txredisapi import RedisError
 
-from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.connection import RedisConnection, Reply
 from cometify.engine.redis.scripts import PUBLISH_CONFIRMED
 
-WITHIN = 500
-"""Milliseconds that replicas have. What is sent meanwhile waits behind it in Redis, so there is one at a time."""
+WAIT_MILLISECONDS = 500
+"""Time for the replicas. Commands on the same connection wait behind a WAIT, so that only one WAIT is sent at a time."""
 
 Batch = dict[bytes, tuple[int, list["Deferred[None]"]]]
+"""For the name of each account: the highest position to confirm, and the Deferreds of those who wait for it."""
 
 
 class ReplicaWait:
-    """`replicas`: how many must have a push. `later(seconds, function)`: the reactor's callLater."""
+    """`replicas`: the number that must have a push. `call_later(seconds, function)`: the reactor's `callLater`."""
 
-    def __init__(self, replicas: int, later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(self, replicas: int, call_later: Callable[[float, Callable[[], None]], object]) -> None:
         self.replicas = replicas
-        self._later = later
+        self._call_later = call_later
         self._connection: RedisConnection | None = None
         self._next: Batch = {}
-        self._waits = False
+        self._is_waiting = False
 
     def confirm(self, connection: RedisConnection, name: bytes, position: int) -> "Deferred[None]":
-        """Fires once the replicas have all that was pushed to the account up to `position`, and it is published.
+        """Publish the account's unconfirmed pushes up to `position`, once the replicas have them.
 
-        Fails with `RedisError`. It must have been answered on this connection before.
+        Fires when they are published. Fails with `RedisError`. The push at `position` must have been answered on this
+        connection before, because WAIT covers the commands that came before it on its own connection.
         """
-        if connection is not self._connection:  # what waited on another one has failed with it
-            self._connection, self._next, self._waits = connection, {}, False
+        if connection is not self._connection:
+            # Those who waited on an earlier connection have failed with it.
+            self._connection, self._next, self._is_waiting = connection, {}, False
         confirmed: Deferred[None] = Deferred()
-        highest, those = self._next.get(name, (0, []))
-        self._next[name] = max(highest, position), [*those, confirmed]
-        if not self._waits and len(self._next) == 1 and not those:
-            self._later(0, lambda: self._wait(connection))
+        highest, waiting = self._next.get(name, (0, []))
+        self._next[name] = max(highest, position), [*waiting, confirmed]
+        if not self._is_waiting and len(self._next) == 1 and not waiting:
+            # In the next turn of the reactor, so that all pushes of this turn share one WAIT.
+            self._call_later(0, lambda: self._wait(connection))
         return confirmed
 
     def _wait(self, connection: RedisConnection) -> None:
-        if self._waits or connection is not self._connection or not self._next:
+        if self._is_waiting or connection is not self._connection or not self._next:
             return
         batch, self._next = self._next, {}
-        self._waits = True
-        answered = connection.execute_command(b"WAIT", self.replicas, WITHIN)
-        answered.addCallback(self._answered, connection, batch)
-        answered.addErrback(self._failed, batch)
-        answered.addBoth(self._done, connection)
+        self._is_waiting = True
+        answered = connection.execute(b"WAIT", self.replicas, WAIT_MILLISECONDS)
+        published = answered.addCallback(self._publish, connection, batch)
+        published.addErrback(self._failed, batch)
+        published.addBoth(self._done, connection)
 
-    def _answered(self, count: int, connection: RedisConnection, batch: Batch) -> "Deferred[Any]":
+    def _publish(self, reply: Reply, connection: RedisConnection, batch: Batch) -> "Deferred[list[None]]":
+        count = cast("int", reply)
         if count < self.replicas:
-            raise RedisError(f"{count} of {self.replicas} replicas have it after {WITHIN / 1000} seconds")
-        said = []
-        for name, (position, those) in batch.items():
+            seconds = WAIT_MILLISECONDS / 1000
+            raise RedisError(f"{count} of {self.replicas} replicas have the push after {seconds} seconds")
+        published = []
+        for name, (position, waiting) in batch.items():
             answered = connection.run(PUBLISH_CONFIRMED, name, position)
-            answered.addCallbacks(_tell, _tell_failure, (those,), errbackArgs=(those,))
-            said.append(answered)
-        return defer.gatherResults(said)
+            answered.addCallbacks(_fire, _fail, (waiting,), errbackArgs=(waiting,))
+            published.append(answered)
+        return defer.gatherResults(published)
 
     @staticmethod
-    def _failed(failure: Any, batch: Batch) -> None:
-        for _position, those in batch.values():
-            _tell_failure(failure, those)
+    def _failed(failure: Failure, batch: Batch) -> None:
+        for _position, waiting in batch.values():
+            _fail(failure, waiting)
 
     def _done(self, _result: object, connection: RedisConnection) -> None:
         if connection is self._connection:
-            self._waits = False
+            self._is_waiting = False
             self._wait(connection)
 
 
-def _tell(_answer: object, those: list["Deferred[None]"]) -> None:
-    for confirmed in those:
+def _fire(_answer: object, waiting: list["Deferred[None]"]) -> None:
+    for confirmed in waiting:
         confirmed.callback(None)
 
 
-def _tell_failure(failure: Any, those: list["Deferred[None]"]) -> None:
-    for confirmed in those:
+def _fail(failure: Failure, waiting: list["Deferred[None]"]) -> None:
+    for confirmed in waiting:
         if not confirmed.called:
             confirmed.errback(failure)

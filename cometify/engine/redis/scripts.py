@@ -1,27 +1,31 @@
-"""The Lua scripts, each one atomic step in Redis. What they share is put before each."""
+"""The Lua scripts. Each runs in Redis as one atomic step on one account. `common.lua` is put before each of them."""
 
 from hashlib import sha1
 from importlib.resources import files
+from typing import Any, Generic, TypeVar
 
 import attrs
 
+Answer = TypeVar("Answer")
+
 
 @attrs.frozen
-class Script:
-    """`digest`: by which Redis knows it once it has seen it."""
+class Script(Generic[Answer]):
+    """`source`: the Lua code. `digest`: the name by which a Redis that has run it once knows it. `Answer`: its type."""
 
     source: bytes
     digest: bytes
 
 
-def _script(name: str) -> Script:
-    here = files(__package__) / "lua"
-    source = b"\n".join([(here / part).read_bytes() for part in ("common.lua", f"{name}.lua")])
+def _script(name: str) -> Script[Any]:
+    folder = files(__package__) / "lua"
+    source = b"\n".join([(folder / part).read_bytes() for part in ("common.lua", f"{name}.lua")])
     return Script(source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
-APPEND = _script("append")
-READ = _script("read")
-TAKE_SLOT = _script("take_slot")
-FREE_SLOT = _script("free_slot")
-PUBLISH_CONFIRMED = _script("publish_confirmed")
+# The answers are described at the top of each file.
+APPEND: Script[list[bytes]] = _script("append")
+READ: Script[list[Any]] = _script("read")
+TAKE_SLOT: Script[bytes] = _script("take_slot")
+FREE_SLOT: Script[None] = _script("free_slot")
+PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")

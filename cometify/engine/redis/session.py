@@ -1,114 +1,156 @@
-"""Being in touch with Redis: the connections, the way back to them, and noticing when nothing comes any more."""
+"""The session with Redis: its connections, reconnecting, and noticing that Redis does not answer any longer."""
 
 import random
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 from twisted.internet import task
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.redis_url import RedisURL
-from cometify.engine.redis.connection import Connector, RedisConnection
+from cometify.engine.redis import session_state
+from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.connector import Connector
+from cometify.engine.redis.session_state import Event, State
+from cometify.runtime.reactor import Reactor
 
 log = Logger()
 
 ANSWER_WITHIN = 1.5
-"""Seconds within which Redis answers a command. With it a publisher has its 503 within two."""
+"""Seconds within which Redis must answer a command. A publisher then has its 503 within two seconds."""
 BEAT = 1.0
-"""Seconds between two positions that a node says to itself over Redis."""
+"""Seconds between two messages that a node publishes to itself."""
 SILENCE = 3.2
-"""Seconds without one after which the subscription is as good as lost: three beats."""
-LOOK = 0.25
-"""Seconds between two looks at what is late."""
-SOON, LONGEST = 0.05, 2.0
-"""Seconds of the first and the longest delay before connecting again, which chance shortens."""
+"""Seconds without any message after which the subscription counts as lost: three beats, and a little for the network."""
+CHECK_EVERY = 0.25
+"""Seconds between two checks for a late answer or a silent subscription."""
+FIRST_DELAY, LONGEST_DELAY = 0.05, 2.0
+"""Bounds, in seconds, of the delay before reconnecting. It doubles with each attempt; a random part of it is waited."""
 
 
 class SessionOwner(Protocol):
-    """Whoever is in touch by a `RedisSession`."""
+    """The part of the engine that a `RedisSession` calls."""
 
     def connected(self) -> None:
-        """The connections are there. Call `found` once everything is whole again."""
+        """The connections are there. The owner catches up and then calls `RedisSession.caught_up`."""
 
     def disconnected(self) -> None:
-        """They are gone."""
+        """The connections are gone. Called once for each `connected`."""
 
     def heard(self, channel: bytes, text: bytes) -> None:
-        """Something was published."""
+        """A message was published on a channel of the subscription."""
 
     def beat(self) -> None:
-        """It is time to say something to oneself."""
+        """Publish something to this node, so that its subscription is never silent. Called every second."""
 
 
 class RedisSession:
-    """`commands`, `subscription` and `pushes` go to the same Redis, or are all None: if one is lost, all go.
+    """`commands`, `subscription` and `pushes` are connections to the same Redis, or are all None.
 
-    `apart`: pushes have a connection of their own, for while it waits for replicas nothing else on it is done. Otherwise
-    `pushes` is `commands`.
+    They are made together and closed together. A node that kept one of them could push to the new primary and listen
+    to the old one after a failover.
+
+    `separate_pushes`: pushes get a connection of their own, because Redis does nothing else on a connection while a
+    WAIT for replicas is pending there. Otherwise `pushes` is `commands`.
     """
 
-    def __init__(self, reactor: Any, location: RedisURL, who: SessionOwner, *, apart: bool) -> None:
+    def __init__(self, reactor: Reactor, url: RedisURL, owner: SessionOwner, *, separate_pushes: bool) -> None:
         self._reactor = reactor
-        self._location = location
-        self._connector = Connector(reactor, location)
-        self._who = who
+        self._url = url
+        self._connector = Connector(reactor, url)
+        self._owner = owner
+        self.state = State.STOPPED
         self.commands: RedisConnection | None = None
         self.subscription: RedisConnection | None = None
         self.pushes: RedisConnection | None = None
         self._connections: list[RedisConnection] = []
-        self._count = 3 if apart else 2
-        self._attempt = 0
+        self._count = 3 if separate_pushes else 2
+        self._failures = 0  # attempts to connect that failed since Redis was last ready
         self._heard_at = 0.0
-        self._retry: Any = None
-        self._connecting: Deferred[Any] | None = None
-        self._calls = ((task.LoopingCall(self._beat), BEAT), (task.LoopingCall(self._look), LOOK))
-        self._running = False
+        self._retry: IDelayedCall | None = None
+        self._connecting: Deferred[list[RedisConnection]] | None = None
+        self._tasks = [
+            ("publishing a beat to Redis", task.LoopingCall(self._beat), BEAT),
+            ("checking that Redis answers", task.LoopingCall(self._check), CHECK_EVERY),
+        ]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether pushes are taken and listeners can join."""
+        return self.state is State.READY
+
+    def _transition(self, event: Event) -> None:
+        """Move to the next state. No other place assigns `state`."""
+        self.state = session_state.next_state(self.state, event)
 
     def start(self) -> None:
-        """Reach Redis, and again whenever it is lost."""
-        self._running = True
-        for call, seconds in self._calls:
-            call.clock = self._reactor
-            call.start(seconds, now=False).addErrback(lambda failure: log.failure("The beat has stopped", failure))
+        """Connect to Redis, and again whenever the session is lost."""
+        self._transition(Event.STARTED)
+        for name, call, seconds in self._tasks:
+            call.clock = cast("IReactorTime", self._reactor)  # of which a LoopingCall uses what a Reactor has
+            self._keep(name, call, seconds)
         self._connect()
 
+    @staticmethod
+    def _keep(name: str, call: task.LoopingCall, seconds: float) -> None:
+        """Run a periodic task, and go on with it after a failure."""
+
+        def failed(failure: Failure) -> None:
+            log.failure("Periodic task {name} failed", failure, name=name)
+            RedisSession._keep(name, call, seconds)
+
+        call.start(seconds, now=False).addErrback(failed)
+
     def stop(self) -> None:
-        """Let go of Redis."""
-        self._running = False
-        for call, _seconds in self._calls:
+        """Close the connections. Everything that waits for an answer fails."""
+        was_connected = self.commands is not None
+        self._transition(Event.STOPPED)
+        for _name, call, _seconds in self._tasks:
             if call.running:
                 call.stop()
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
-        self.reset("the server goes down")
+        if was_connected:
+            self._disconnect("the server goes down")
+
+    # Connecting.
 
     def _connect(self) -> None:
         self._retry = None
         connecting = self._connecting = self._connector.connect(self._count)
-        connecting.addCallbacks(self._connected, self._not_connected)  # perhaps at once
-        connecting.addErrback(lambda failure: log.failure("Redis could not be used", failure))
+        connecting.addCallbacks(self._connected, self._not_connected)  # may call at once
+        connecting.addErrback(lambda failure: log.failure("Redis cannot be used: connecting failed", failure))
 
     def _not_connected(self, failure: Failure) -> None:
         self._connecting = None
-        if self._running:
-            self._away(failure.getErrorMessage() or repr(failure.value))
+        if self.state is not State.STOPPED:
+            self._transition(Event.FAILED)
+            self._retry_later(failure.getErrorMessage() or repr(failure.value))
 
-    def _away(self, why: str) -> None:
-        if self._attempt == 0:
-            log.error("Redis ({where}) is away: {why}. Trying again.", where=str(self._location), why=why.rstrip("."))
-        delay = random.random() * min(LONGEST, SOON * 2 ** min(self._attempt, 16))
-        self._attempt += 1
-        self._retry = self._reactor.callLater(delay, self._connect)
+    def _retry_later(self, reason: str) -> None:
+        if self._failures == 0:
+            log.error(
+                "Redis ({where}) is away: {reason}. Trying again.", where=str(self._url), reason=reason.rstrip(".")
+            )
+        delay = random.random() * min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 16))
+        self._failures += 1
+        self._retry = self._reactor.callLater(delay, self._connect_again)
+
+    def _connect_again(self) -> None:
+        self._transition(Event.RETRIED)
+        self._connect()
 
     def _connected(self, connections: list[RedisConnection]) -> None:
         self._connecting = None
-        if not self._running:
+        if self.state is State.STOPPED:
             for connection in connections:
                 connection.abort("the server goes down")
             return
+        self._transition(Event.CONNECTED)
         self._connections = connections
         self.commands, self.subscription, self.pushes = (
             connections[0],
@@ -119,48 +161,57 @@ class RedisSession:
             connection.lost = self.reset
         self.subscription.heard = self._heard
         self._heard_at = self._reactor.seconds()
-        self._who.connected()
+        self._owner.connected()
 
-    def found(self) -> None:
-        """Everything is whole again."""
-        if self._attempt:
-            log.info("Redis ({where}) is there", where=str(self._location))
-        self._attempt = 0
+    def caught_up(self) -> None:
+        """All rings are complete again: the session is ready."""
+        self._transition(Event.CAUGHT_UP)
+        if self._failures:
+            log.info("Redis ({where}) is there", where=str(self._url))
+        self._failures = 0
 
-    def reset(self, why: str) -> None:
-        """One connection is lost, or no good: all begins anew."""
+    # Losing the session.
+
+    def reset(self, reason: str) -> None:
+        """Close all connections and connect again. Does nothing if they are closed already."""
         if self.commands is None:
             return
+        self._transition(Event.LOST)
+        self._disconnect(reason)
+        self._retry_later(reason)
+
+    def _disconnect(self, reason: str) -> None:
         connections, self._connections = self._connections, []
         self.commands = self.subscription = self.pushes = None
         for connection in connections:
             connection.lost = connection.heard = None
-        self._who.disconnected()
+        self._owner.disconnected()
         for connection in connections:
-            connection.abort(why)
-        if self._running:
-            self._away(why)
+            connection.abort(reason)
 
-    def broken(self, failure: Failure, of: RedisConnection | None = None) -> None:
-        """The errback of what must not fail; `of`: the connection on which it did, where another may be there by now."""
-        if self.commands is None or (of is not None and of is not self.commands):
+    def reset_by(self, failure: Failure, connection: RedisConnection | None = None) -> None:
+        """Errback: reset the session, because a command failed that must not fail.
+
+        `connection`: the one on which the command failed. Does nothing if it belongs to an earlier session.
+        """
+        if self.commands is None or (connection is not None and connection is not self.commands):
             return
         if not isinstance(failure.value, Exception) or failure.check(AssertionError, KeyError, TypeError, ValueError):
-            log.failure("What Redis said could not be used", failure)
+            log.failure("An answer of Redis could not be used; connecting again", failure)
         self.reset(failure.getErrorMessage())
 
     def _heard(self, channel: bytes, text: bytes) -> None:
         self._heard_at = self._reactor.seconds()
-        self._who.heard(channel, text)
+        self._owner.heard(channel, text)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self.commands is None:
             return
-        if max(connection.longest() for connection in self._connections) > ANSWER_WITHIN - LOOK:
+        if max(connection.longest_wait() for connection in self._connections) > ANSWER_WITHIN - CHECK_EVERY:
             self.reset(f"no answer within {ANSWER_WITHIN} seconds")
         elif self._reactor.seconds() - self._heard_at > SILENCE:
             self.reset(f"nothing was heard over the subscription for {SILENCE} seconds")
 
     def _beat(self) -> None:
         if self.commands is not None:
-            self._who.beat()
+            self._owner.beat()

@@ -1,8 +1,12 @@
-"""The places of listeners, counted over all nodes: see `ISlots`."""
+"""The slots of an address's listeners, counted over all nodes: see `ISlots`.
+
+Redis holds, for each address, which listener has a slot at which node and since when. This node remembers the slots of
+its own listeners, because Redis can forget them (it was emptied, or has gone back in time) and must be told again then.
+"""
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import attrs
 from twisted.internet.defer import Deferred, succeed
@@ -10,39 +14,49 @@ from twisted.internet.defer import Deferred, succeed
 from cometify.core import quota
 from cometify.core.account import Account
 from cometify.core.quota import ClientKey
-from cometify.engine.redis.scripts import FREE_SLOT, TAKE_SLOT
+from cometify.engine.redis.connection import Answer, Argument
+from cometify.engine.redis.scripts import FREE_SLOT, TAKE_SLOT, Script
 
-SAY_AGAIN = 900.0
-"""Seconds after which a node says again what it holds: Redis forgets it after an hour."""
+REPORT_EVERY = 900.0
+"""Seconds after which a node reports its slots again. Redis forgets them after an hour."""
 
-Run = Callable[..., "Deferred[Any] | None"]
 SlotKey = tuple[ClientKey, str]
+"""((API key, address), listener id)."""
+
+
+class RunScript(Protocol):
+    """Runs a script on an account. Returns None while Redis is away."""
+
+    def __call__(self, script: Script[Answer], api_key: str, *args: Argument) -> Deferred[Answer] | None: ...
 
 
 @attrs.define(eq=False)
 class _Holding:
-    """A place that is held here. Times are Redis's, in microseconds: `since` when, and when the listener was `elsewhere`
-    last. `asked`: so many answers of Redis's are still to come, before which the two cannot be compared.
+    """A slot of a listener of this node. Times are those of Redis, in microseconds.
+
+    `since`: when the slot was taken here, 0 if Redis has not said so yet. `elsewhere`: when the listener last took the
+    slot at another node. `unanswered`: commands about this slot that Redis has not answered yet. The two times cannot
+    be compared before it has, because an answer can make `since` the later one.
     """
 
-    asked: int = 0
+    unanswered: int = 0
     since: int = 0
     elsewhere: int = 0
 
 
 class RedisSlots:
-    """`run(script, api_key, ...)` runs a script on an account, and gives None while Redis is away; `node` is who we are,
-    `nodes` what the channel of every node begins with.
+    """`run`: see `RunScript`. `wait()`: a Deferred while Redis has not been there yet, else None.
 
-    It knows what this node holds, to say it again to a Redis that has forgotten it.
+    `node`: the name of this node. `node_prefix`: the beginning of the names of all nodes' own channels.
     """
 
-    def __init__(self, run: Run, node: str, nodes: str) -> None:
+    def __init__(self, run: RunScript, wait: Callable[[], Deferred[None] | None], node: str, node_prefix: str) -> None:
         self._run = run
+        self._wait = wait
         self._node = node
-        self._nodes = nodes
+        self._node_prefix = node_prefix
         self._held: dict[SlotKey, _Holding] = {}
-        self._left: set[SlotKey] = set()  # who has left, which Redis has not answered for yet
+        self._left: set[SlotKey] = set()  # slots given up here, which Redis has not confirmed yet
         self._moved: Callable[[ClientKey, str], None] | None = None
 
     def watch(self, moved: Callable[[ClientKey, str], None]) -> None:
@@ -51,35 +65,45 @@ class RedisSlots:
     def name(self, number: int) -> str:
         return f"#{self._node}:{number}"
 
-    def take(self, client_key: ClientKey, account: Account, listener: str) -> "Deferred[None]":
+    def take(self, client_key: ClientKey, account: Account, listener: str) -> Deferred[None]:
         key = client_key, listener
         self._left.discard(key)
         holding = self._held.setdefault(key, _Holding())
-        answered = self._slot(key, holding, account.listeners_per_ip, b"")
+        waiting = self._wait()
+        if waiting is None:
+            return self._take(key, holding, account)
+        # Not counted by this node alone: the listener will have joined when Redis is there, and nobody would report it.
+        # If Redis does not come in time the caller is refused, and gives the slot up by `leave`.
+        return waiting.addCallback(lambda _none: self._take(key, holding, account))
+
+    def _take(self, key: SlotKey, holding: _Holding, account: Account) -> Deferred[None]:
+        if self._held.get(key) is not holding:  # the listener has left while it waited
+            return succeed(None)
+        answered = self._ask(key, holding, account.listeners_per_ip, b"")
         if answered is None:
             return succeed(None)  # while Redis is away each node counts for itself
-        return answered.addCallback(self._placed, key, account)
+        return answered.addCallback(self._taken, key, account)
 
-    def _slot(self, key: SlotKey, holding: _Holding, most: int, since: bytes | int) -> "Deferred[Any] | None":
+    def _ask(self, key: SlotKey, holding: _Holding, most: int, since: bytes | int) -> Deferred[bytes] | None:
         (api_key, address), listener = key
-        answered = self._run(TAKE_SLOT, api_key, address, listener, self._node, most, self._nodes, api_key, since)
+        answered = self._run(TAKE_SLOT, api_key, address, listener, self._node, most, self._node_prefix, api_key, since)
         if answered is None:
             return None
-        holding.asked += 1
+        holding.unanswered += 1
         return answered.addBoth(self._answered, key, holding)
 
-    def _answered(self, answer: Any, key: SlotKey, holding: _Holding) -> Any:
-        holding.asked -= 1
-        if isinstance(answer, bytes) and answer.isdigit():
+    def _answered(self, answer: bytes, key: SlotKey, holding: _Holding) -> bytes:
+        holding.unanswered -= 1
+        if isinstance(answer, bytes) and answer.isdigit():  # else it is "full", "moved" or a failure
             holding.since = max(holding.since, int(answer))
             self._compare(key, holding)
         return answer
 
     def _compare(self, key: SlotKey, holding: _Holding) -> None:
-        if not holding.asked and holding.elsewhere > holding.since and self._held.get(key) is holding:
+        if not holding.unanswered and holding.elsewhere > holding.since and self._held.get(key) is holding:
             self._has_moved(key)
 
-    def _placed(self, answer: bytes, key: SlotKey, account: Account) -> None:
+    def _taken(self, answer: bytes, key: SlotKey, account: Account) -> None:
         if answer == b"full":
             self._held.pop(key, None)
             raise quota.too_many(account)
@@ -88,35 +112,39 @@ class RedisSlots:
         if self._held.pop((client_key, listener), None) is None:
             return
         self._left.add((client_key, listener))
-        self._leave((client_key, listener))
+        self._free((client_key, listener))
 
-    def _leave(self, key: SlotKey) -> None:
+    def _free(self, key: SlotKey) -> None:
         (api_key, address), listener = key
         answered = self._run(FREE_SLOT, api_key, address, listener, self._node)
         if answered is not None:
-            answered.addCallbacks(
-                lambda _answer: self._left.discard(key), lambda _failure: None
-            )  # else it is said again
+            # After a failure the key stays in `_left`, and the next report frees the slot.
+            answered.addCallbacks(lambda _none: self._left.discard(key), lambda _failure: None)
 
-    def say_again(self, api_key: str | None = None) -> None:
-        """Tell Redis what is held here, of one account or of all, and who has left while it was away. Nobody loses a place
-        by it but who has moved since.
+    def report(self, api_key: str | None = None) -> None:
+        """Tell Redis again which slots are held here, and which were given up while it was away.
+
+        `api_key`: of this account only. Takes nobody's slot away, except from a listener that has moved meanwhile.
         """
         for key in list(self._left):
-            self._leave(key)
+            self._free(key)
         for key, holding in list(self._held.items()):
-            if holding.since and (api_key is None or key[0][0] == api_key):  # else it is being asked for
-                answered = self._slot(key, holding, 0, holding.since)
+            # A slot without `since` is being asked for at this moment.
+            if holding.since and (api_key is None or key[0][0] == api_key):
+                answered = self._ask(key, holding, 0, holding.since)
                 if answered is not None:
-                    answered.addCallback(self._said, key, holding)
-                    answered.addErrback(lambda _failure: None)  # with the connection: it will be said again
+                    answered.addCallback(self._reported, key, holding)
+                    answered.addErrback(lambda _failure: None)  # the connection is lost: the next session reports again
 
-    def _said(self, answer: bytes, key: SlotKey, holding: _Holding) -> None:
-        if answer == b"moved" and not holding.asked and self._held.get(key) is holding:
+    def _reported(self, answer: bytes, key: SlotKey, holding: _Holding) -> None:
+        if answer == b"moved" and not holding.unanswered and self._held.get(key) is holding:
             self._has_moved(key)
 
     def heard(self, text: bytes) -> None:
-        """A listener of this node has come to another; or had, if it is back already."""
+        """Handle the message that a listener of this node has taken its slot at another node.
+
+        The message can be late: the listener may be back here by now, with a later `since`.
+        """
         api_key, address, listener, time = json.loads(text)
         key = (api_key, address), listener
         holding = self._held.get(key)

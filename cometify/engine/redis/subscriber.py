@@ -1,4 +1,9 @@
-"""Hearing what is published, and joining to it what must be read: the node's half of an account's order."""
+"""The node's half of an account's order: hearing what is published, and joining to it what must be read.
+
+The theory of operation in `cometify.engine.redis` tells why this is right. In short: `read.lua` publishes a watermark
+with the number of the batch. The place of that watermark among the messages of the subscription is the seam. What was
+read lies before it, what is heard lies behind it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,18 +17,20 @@ from cometify.engine.redis.account_state import MOST_READ, AccountState, Reach, 
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.scripts import READ
 from cometify.engine.redis.session import RedisSession
+from cometify.runtime.reactor import CallLater
 
 MOST_SUBSCRIBED = 1000
-"""Channels in one command."""
+"""Channels in one SUBSCRIBE."""
 ABOVE_ALL = 2**62
-"""A push that no Redis knows of: its memory of the account begins anew."""
+"""A `last_known` that no Redis has heard of. It makes the script begin the memory of the account again."""
 
 Rings = Mapping[str, RingBuffer]
 
 
 class Subscriber:
-    """`node`: the name of this node; `prefix`: what all channels begin with; `found()`: told when, after connecting, all
-    rings of all books are whole.
+    """`node`: the name of this node. `prefix`: the beginning of the names of all channels. `states`: all accounts.
+
+    `caught_up()`: called when, after connecting, the rings of all accounts are complete.
     """
 
     def __init__(
@@ -32,40 +39,41 @@ class Subscriber:
         node: str,
         prefix: str,
         states: Mapping[str, AccountState],
-        later: Callable[..., object],
-        found: Callable[[], None],
+        call_later: CallLater,
+        caught_up: Callable[[], None],
     ) -> None:
         self._session = session
         self._node = node
         self._prefix = prefix
         self._own = f"{prefix}node:{node}".encode()
         self._states = states
-        self._later = later
-        self._found = found
+        self._call_later = call_later
+        self._caught_up = caught_up
         self._channels: dict[bytes, tuple[AccountState, str]] = {}
-        self._unread: set[AccountState] = set()  # after connecting: whose rings are not whole yet
+        self._unread: set[AccountState] = set()  # accounts that have not caught up since the session began
 
     def channel(self, state: AccountState, name: str) -> bytes:
-        """On which the pushes of an identifier are published. All databases of a Redis share its channels."""
+        """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
         return f"{self._prefix}{{{state.account.api_key}}}:{name}".encode()
 
-    def _must(self, answered: "Deferred[Any]", connection: RedisConnection) -> None:
-        """What must not fail: if it does, the connection is no good."""
-        answered.addErrback(self._session.broken, connection)
+    def _must(self, answered: Deferred[Any], connection: RedisConnection) -> None:
+        """Reset the session if this fails, because the rings would stay incomplete."""
+        answered.addErrback(self._session.reset_by, connection)
 
-    # After a loss of touch.
+    # After a lost session.
 
     def begin_again(self) -> None:
-        """Subscribe to everything, then read what was missed."""
+        """Subscribe to everything that is followed, then read what was missed."""
         commands, subscription = self._session.commands, self._session.subscription
         assert commands is not None
         assert subscription is not None
+        # An account without rings is read for its `last_known`, so that an emptied Redis is noticed for it too.
         self._unread = {state for state in self._states.values() if state.rings or state.last_known}
         batches = {state: state.begin_again() for state in self._unread}
         channels = [self._own, *self._channels]
         subscribed = defer.gatherResults(
             [
-                subscription.listen(channels[at : at + MOST_SUBSCRIBED])
+                subscription.subscribe(channels[at : at + MOST_SUBSCRIBED])
                 for at in range(0, len(channels), MOST_SUBSCRIBED)
             ],
             consumeErrors=True,
@@ -78,10 +86,10 @@ class Subscriber:
         for state, batch in batches.items():
             self._read(state, batch, commands)
         if not batches:
-            self._found()
+            self._caught_up()
 
-    def give_up(self, why: Callable[[], Refused]) -> None:
-        """Touch is lost: who waits to join is refused, what was being read is nothing."""
+    def give_up(self, refusal: Callable[[], Refused]) -> None:
+        """The session is lost: refuse the joins that wait, and drop what was being read."""
         for state in self._states.values():
             batches = [batch for batch in (state.reading, state.next_batch) if batch is not None]
             state.reading = state.next_batch = None
@@ -91,20 +99,20 @@ class Subscriber:
             state.starting.clear()
             for batch in batches:
                 for _reach, followed in batch.followers:
-                    followed.errback(why())
+                    followed.errback(refusal())
 
     # Joining.
 
     def follow(self, state: AccountState, reach: Reach) -> Deferred[Rings]:
-        """See `IEngine.follow`. Who comes in the same turn, or while something is being read, asks together."""
+        """See `IEngine.follow`. Joins of one turn of the reactor share a batch; so do joins that come during a read."""
         batch = state.join_next_batch()
         followed: Deferred[Rings] = Deferred()
         batch.followers.append((reach, followed))
         if state.reading is None and len(batch.followers) == 1:
-            self._later(0, self._ask_next, state)
+            self._call_later(0, self._begin_next, state)
         return followed
 
-    def _ask_next(self, state: AccountState) -> None:
+    def _begin_next(self, state: AccountState) -> None:
         commands = self._session.commands
         if state.reading is not None or state.next_batch is None or commands is None:
             return
@@ -112,14 +120,15 @@ class Subscriber:
         state.next_batch = None
         if state.rings:
             self._subscribe(state, batch, state.watermark, commands)
-        else:  # it was not listened to until now, so nobody knows how late it is
-            answered = self._run(state, commands, 0, [], {})
+        else:
+            # The account was not followed until now, so that this node does not know its time.
+            answered = self._run_read(state, commands, 0, [], {})
             self._must(
                 answered.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands)), commands
             )
 
     def _subscribe(self, state: AccountState, batch: ReadBatch, now: int, commands: RedisConnection) -> None:
-        """Hear first, then read. `now`: about the position at which they will join."""
+        """Subscribe first, then read, so that no push falls between. `now`: about the position of the seam to come."""
         if state.reading is not batch or self._session.subscription is None:
             return
         for reach, _followed in batch.followers:
@@ -132,40 +141,41 @@ class Subscriber:
         if not new:
             self._read(state, batch, commands)
             return
-        subscribed = self._session.subscription.listen([self.channel(state, name) for name in new])
+        subscribed = self._session.subscription.subscribe([self.channel(state, name) for name in new])
         self._must(subscribed.addCallback(lambda _none: self._read(state, batch, commands)), commands)
 
     # Reading.
 
     def _read(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
-        """Read what an ask needs, part by part: at least one, for its mark."""
+        """Read a batch, part by part. There is always one part at least, because its watermark is the seam."""
         if state.reading is not batch:
             return
-        anew = state in self._unread
-        names = [name for name, since in batch.since.items() if anew or state.must_read(name, since)]
+        must_read_all = state in self._unread
+        names = [name for name, since in batch.since.items() if must_read_all or state.must_read(name, since)]
         batch.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
         self._read_next(state, batch, commands)
 
     def _read_next(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         names = batch.left.pop(0)
-        number = 0 if batch.left else batch.number  # the last part's mark is the seam
-        answered = self._run(state, commands, number, names, batch.since)
-        self._must(answered.addCallback(self._read_part, state, batch, names, commands), commands)
+        # Only the watermark of the last part is the seam. No batch has the number 0.
+        number = 0 if batch.left else batch.number
+        answered = self._run_read(state, commands, number, names, batch.since)
+        self._must(answered.addCallback(self._part_read, state, batch, names, commands), commands)
 
-    def _run(
+    def _run_read(
         self, state: AccountState, commands: RedisConnection, number: int, names: list[str], since: Mapping[str, int]
-    ) -> Deferred[Any]:
-        told = f"{state.account.api_key} {number}"
-        known = state.pushed_to if state in self._unread else ""
+    ) -> Deferred[list[Any]]:
+        label = f"{state.account.api_key} {number}"
+        last_known_name = state.last_known_name if state in self._unread else ""
         last_known = ABOVE_ALL if state.went_back else state.last_known
         arguments = [part for name in names for part in (name, since[name])]
         return commands.run(
             READ, state.name,
-            state.highest, last_known, self._own, told, state.account.keep_bytes, self._node, known, state.last_heard,
-            *arguments,
+            state.highest, last_known, self._own, label, state.account.keep_bytes, self._node, last_known_name,
+            state.last_heard, *arguments,
         )  # fmt: skip
 
-    def _read_part(
+    def _part_read(
         self, answer: list[Any], state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
     ) -> None:
         if state.reading is not batch:
@@ -175,27 +185,29 @@ class Subscriber:
         if batch.left:
             self._read_next(state, batch, commands)
         elif state in self._unread:
-            self._go_on(state, batch)
+            self._resume(state, batch)
         elif state.held is not None:
-            self._settle(state, batch)  # its mark was heard before
+            # The seam was heard before this answer came, over the other connection.
+            self._settle(state, batch)
 
     # Hearing.
 
-    def beat(self, unsaid: Callable[[AccountState, int], None]) -> None:
-        """Say to oneself how late it is, for each account that is listened to, and be it only that one is there.
+    def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
+        """Publish a watermark to this node for every followed account.
 
-        `unsaid`: told of an account in which pushes wait to be published, up to a position.
+        The bare beat proves that the subscription works even if no account is followed. `unconfirmed(state, position)`:
+        called for an account in which pushes up to `position` wait for replicas.
         """
         commands = self._session.commands
         assert commands is not None
-        self._must(commands.execute_command(b"PUBLISH", self._own, b"beat"), commands)
+        self._must(commands.execute(b"PUBLISH", self._own, b"beat"), commands)
         for state in self._states.values():
             if state.rings and state.reading is None:
-                answered = self._run(state, commands, 0, [], {})
-                self._must(answered.addCallback(_look_for_unsaid, state, unsaid), commands)
+                answered = self._run_read(state, commands, 0, [], {})
+                self._must(answered.addCallback(_check_unconfirmed, state, unconfirmed), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:
-        """Something was published."""
+        """Handle a message of the subscription."""
         found = self._channels.get(channel)
         if found is not None:
             state, name = found
@@ -207,11 +219,11 @@ class Subscriber:
             api_key, text = text.split(b" ", 1)
             state = self._states[api_key.decode()]
             if state.held is None:
-                self._heard_mark(state, text)
+                self._heard_watermark(state, text)
             else:
                 state.held.append(("", text))
                 if state in self._unread and state.reading is not None:
-                    self._go_on(state, state.reading)
+                    self._resume(state, state.reading)
 
     def _heard_push(self, state: AccountState, name: str, text: bytes) -> None:
         began, before, push = state.parse(name, text)
@@ -224,56 +236,58 @@ class Subscriber:
         else:
             state.take(push)
 
-    def _heard_mark(self, state: AccountState, text: bytes) -> None:
+    def _heard_watermark(self, state: AccountState, text: bytes) -> None:
         number, began, position = map(int, text.split(b" "))
         state.began_at(began)
         state.hear_watermark(position)
         state.drop(position)
         batch = state.reading
         if batch is not None and number == batch.number:
-            state.held = []  # what comes next waits, so that who joins has its place exactly here
+            # Here is the seam. Later messages wait until the answer is there too, and the listeners join between.
+            state.held = []
             if batch.is_read:
                 self._settle(state, batch)
 
     def _settle(self, state: AccountState, batch: ReadBatch) -> None:
-        """What was asked for is there, and everything up to its mark was heard, and nothing above: join here."""
+        """Let the listeners of a batch join. Everything up to the seam was read or heard, and nothing above it."""
         state.settle(batch)
         state.reading = None
         for reach, followed in batch.followers:
             followed.callback({name: state.rings[name] for name in reach(batch.position)})
         self._release(state)
-        self._ask_next(state)
+        self._begin_next(state)
 
-    def _go_on(self, state: AccountState, batch: ReadBatch) -> None:
-        """Touch was lost, and what was missed is read: once its mark is heard too, the account goes on."""
+    def _resume(self, state: AccountState, batch: ReadBatch) -> None:
+        """Go on with an account after a lost session, once its answer and its seam are both there."""
         held = state.held or []
         seam = next((at for at, (name, text) in enumerate(held) if not name and _number(text) == batch.number), None)
         if seam is None or not batch.is_read:
             return
         state.held = held[seam:]
-        state.go_on(batch, [state.parse(name, text)[2] for name, text in held[:seam] if name in state.rings])
+        state.resume(batch, [state.parse(name, text)[2] for name, text in held[:seam] if name in state.rings])
         state.reading = None
         self._unread.discard(state)
         self._release(state)
         if not self._unread and self._session.commands is not None:
-            self._found()
+            self._caught_up()
 
     def _release(self, state: AccountState) -> None:
-        """What was held back while something was read comes now."""
+        """Handle the messages that were held back during a read."""
         held, state.held = state.held or [], None
         for at, (name, text) in enumerate(held):
             if self._session.commands is None:
                 return
             if not name:
-                self._heard_mark(state, text)
+                self._heard_watermark(state, text)
             elif name in state.rings or name in state.starting:
                 self._heard_push(state, name, text)
             if state.held is not None:
+                # A watermark among them was the seam of the next batch.
                 state.held += held[at + 1 :]
                 return
 
     def leave(self, state: AccountState, name: str) -> bool:
-        """Nobody listens to the identifier any more. False if somebody may be about to."""
+        """Stop following an identifier. Returns False, and does nothing, if somebody may be about to join."""
         if state.reading is not None or state.next_batch is not None:
             return False
         if name in state.rings:
@@ -281,15 +295,17 @@ class Subscriber:
             channel = self.channel(state, name)
             del self._channels[channel]
             if self._session.subscription is not None:
-                self._session.subscription.leave([channel])
+                self._session.subscription.unsubscribe([channel])
         return True
 
 
-def _look_for_unsaid(answer: list[Any], state: AccountState, unsaid: Callable[[AccountState, int], None]) -> None:
-    mark, position = int(answer[0]), int(answer[1])
-    if mark < position:
-        unsaid(state, position)
+def _check_unconfirmed(
+    answer: list[Any], state: AccountState, unconfirmed: Callable[[AccountState, int], None]
+) -> None:
+    watermark, position = int(answer[0]), int(answer[1])
+    if watermark < position:
+        unconfirmed(state, position)
 
 
-def _number(mark: bytes) -> int:
-    return int(mark.split(b" ", 1)[0])
+def _number(watermark: bytes) -> int:
+    return int(watermark.split(b" ", 1)[0])

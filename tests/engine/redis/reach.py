@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet import defer, reactor, task
 
 from cometify.config.redis_url import read_redis_url
-from cometify.engine.redis.connection import Connector
+from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.scripts import APPEND
 
 
@@ -21,7 +21,7 @@ async def reach(url: str) -> tuple[str, str, str]:
         return url, f"{type(error).__name__}: {error}", str(location)
     heard: Any = defer.Deferred()
     connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
-    await connections[1].listen([b"channel"])
+    await connections[1].subscribe([b"channel"])
     arguments = ["chat", b"head:", 0, "-", 0, 0, 10, 1000, 1000, "channel", "", "chat", 0, "", "", 0, "", ""]
     answer = await connections[0].run(APPEND, b"cometify:{1}", *arguments)
     channel, _text = await heard
