@@ -1,10 +1,149 @@
-"""The engine of several nodes: pushes are numbered, kept and published in Redis, and read into the rings of each node that
-follows their channel.
+"""The engine of several nodes: pushes are numbered, kept and published in Redis, and read into the rings of each node.
 
-What a node hears comes over one subscription, and Redis publishes an account's pushes in the order of their positions: so
-up to what was heard last, all rings of the account are whole. Where something must be read besides (a channel that is new
-here, an older cursor, a connection that was lost), the script that reads it also says its position over the subscription:
-that position is the seam between what was read and what is heard.
+Theory of operation
+===================
+
+Every node must give every listener the same pushes in the same order, without a hole and without a repeat. It must do so
+although pushes arrive on all nodes, listeners come and go, connections break, and Redis itself can lose data. This page
+explains how. The names are those of `AccountState`.
+
+One order
+---------
+`append.lua` gives a push its position, keeps it and publishes it, in one atomic step. Positions of an account grow over
+all its identifiers. Redis runs one script at a time, and it delivers messages to a subscription in the order in which they
+were published. So a node hears the pushes of an account in the order of their positions. If it has heard position 30 then
+it has heard everything below 30 that it is subscribed to, on all identifiers. One number, `last_heard`, says how far.
+
+A node has two connections. `commands` carries scripts and their answers, `subscription` carries what is published. Each is
+in order by itself. **Nothing is known about the order between the two.** An answer can come before or after a message that
+Redis sent first. Most of this package exists because of that.
+
+The seam: joining what is read to what is heard
+-----------------------------------------------
+A listener joins `chat` with a cursor of 10. The node does not follow `chat` yet. It must read the kept pushes above 10 and
+hear the later ones. If it reads first and subscribes then, a push in between is missed. So it subscribes first, and reads
+then. Now the same push can be read and heard, and the node must know where reading ends and hearing begins.
+
+Comparing positions is not enough. The listener must join at a moment when all rings of the account are complete up to the
+same position, because it has one cursor for all of them. The script that reads makes that moment visible. In the same
+atomic step it answers with the pushes and publishes a **watermark** to the node's own channel: "here I read, and the
+position was 30". That message takes its place among the messages of the subscription. Before it lies everything that was
+read, behind it everything that was not:
+
+    Redis           push 20 ... push 25 .. [ read.lua: answers 20, 25; publishes watermark 30 ] .. push 31 .. push 33
+                                                    |                              |
+    commands        ................................|............ answer {20, 25}  |
+    subscription    subscribed .. push 25 .....................................watermark 30 .. push 31 .. push 33
+                                  |                                            ^
+                                  also in the answer: taken once               the seam
+
+The answer and the watermark arrive in any order. What the node does:
+
+1. The watermark comes first: the node holds back all later messages of this account (`held`) until the answer is there.
+   Then the rings get the answer, the listener joins at position 30, and the held messages are handled.
+2. The answer comes first: it is kept in the batch. When the watermark is heard, the rings get the answer, the listener
+   joins at position 30, and the next message is push 31.
+
+In both cases the listener joins when exactly the pushes up to 30 are in the rings. Listeners that come during the round
+trip share the next batch (`ReadBatch`). Many identifiers are read in several scripts, and the watermark of the last one is
+the seam. Pushes that come between two of these scripts were heard by then, because they lie before the seam.
+
+Watermarks keep time
+--------------------
+The same script, reading nothing, runs once a second for each followed account: the **beat**. Its watermark says "you have
+heard everything up to 30, and no later push gets 30 or less". Heartbeats to listeners carry this position, so that the
+cursor of a quiet listener does not grow old. The watermark cannot overtake a push because it comes over the same
+subscription. A node that hears nothing for three beats takes its subscription for lost.
+
+Refills: the session was lost
+-----------------------------
+The session is lost when a connection closes, when an answer takes longer than 1.5 s, when three beats are missed, or when a
+push names another push before it that this node has not heard. All connections are closed, and new ones are made to the
+same Redis. The node then subscribes to everything that it follows and reads each account from `last_heard` on:
+
+    heard before     push 20, push 25                              last_heard = 25
+    missed           push 27 (chat), push 28 (news)
+    subscribe        .. push 31 (chat) ............. watermark 33 ........ push 34 (chat)
+    read chat > 25   .............. 27, 31
+    read news > 25   .............................. 28; this script published watermark 33, the seam
+    handed on        27, 28, 31 in one order over all rings, then watermark 33, then push 34
+
+Nothing of the account goes to listeners before the seam. Handing on chat's 27 and 31 as soon as they are read would be an
+error: a listener on both identifiers would get 28 after 31, below its cursor, and would never see it.
+
+When all accounts are complete again the session is ready. Pushes and joins are refused until then. Listeners stay connected
+and notice nothing, unless Redis dropped pushes meanwhile that they had not got. Those raise a ring's floor, and a cursor
+below it is told a gap.
+
+An emptied Redis
+----------------
+Redis can lose everything: FLUSHALL, a restart without persistence. Listeners must then be told a gap, because pushes that
+they had not got are lost. Nobody may notice it by luck only, so Redis and the nodes both keep a position:
+
+- `began`, in Redis, is the beginning of the account's memory. Pushes up to it may be lost. It is published with each push
+  and each watermark, so that every node learns it in its place in the order.
+- `last_known`, in each node, is the position of the last push that the node knows of. The node sends it with each script.
+  A Redis whose last position is lower has lost that push. It sets `began` to its present position.
+
+    node             push 20 heard: last_known = 20
+    Redis            last = 20, began = 1    FLUSHALL    nothing
+    any script       "I know of push 20"  ->  last is missing: the next position is 50, began = 49
+    every node       hears began 49 > 1: all its rings lose what is at or below 49
+    listeners        cursors below 49 are told a gap, once, and go on from there
+
+The next position is above `highest`, which the node also sends. Positions grow even if the new Redis has a clock that is
+behind. Then no listener's cursor is above the pushes to come.
+
+A Redis that went back in time
+------------------------------
+After a failover the promoted replica may lack the last pushes. This is harder to notice, because others may have pushed to
+it since, and its last position is then high enough:
+
+    old primary      push 20, push 25 (heard by our node: last_known = 25)     fails
+    new primary      push 20 ........................... push 60 by another node: last = 60
+    our node         reconnects: "I know of push 25 on chat"
+
+So when a node catches up it also names the identifier of the push at `last_known`, and `read.lua` looks for that very push
+(`is_unknown`). If it is neither kept nor dropped there, the memory begins again, as above. This is done after a lost session
+only, because a failover always closes the connections.
+
+The other sign is a push that comes *below* what was heard. A new primary whose clock is behind can number one so. The node
+remembers it (`went_back`) and resets the session. Then it says that it knows of a push above all others (`ABOVE_ALL`), which
+no Redis has.
+
+Replicas: `redis_wait`
+----------------------
+With `redis_wait = 1` a push is published, and its publisher answered, when one replica has it. Without that, listeners can
+have a push that a failover loses, and get it twice when the publisher sends it again. The push is kept at once, but instead
+of being published it goes to the list of **unconfirmed** pushes (the key ends in `:unsaid`):
+
+    publisher        POST ........................................................................ 200
+    append.lua       position 40, kept, put on the list
+    WAIT 1 500       ............ replica has it
+    publish_confirmed.lua                         publishes the list up to 40, in order
+    listeners                                         push 40
+
+WAIT covers the writes that came before it on its own connection. That is why pushes have a connection of their own then,
+and why a script that writes nothing else writes the field `again`. Nothing else is done on a connection during a WAIT, so
+there is one WAIT at a time for all pushes that came meanwhile (`ReplicaWait`).
+
+Reading must respect the list. A push that is on it is in the kept pushes already, and must not be read, or it would be
+heard a second time. So `read.lua` reads up to the first unconfirmed push, and says a watermark right below it:
+
+    kept             20, 25, 40, 41          unconfirmed 40, 41
+    read.lua         answers 20, 25, watermark 39; the account's position is 45
+
+If the watermark stays below the position then the node that pushed 40 may have died before its WAIT was answered. Each beat
+looks for that, and the node confirms the list itself. If the replicas stay away, the publishers get 503 after the WAIT, and
+no more than 10,000 pushes gather on the list.
+
+A replica can be promoted that has the list as it was before the pushes were taken off. Then the list holds pushes that this
+node has heard already. The node sends `last_heard` with each read, and the script publishes the list up to there at once.
+
+The first contact
+-----------------
+A node opens its ports before it has reached Redis. Requests that come before wait up to 3 s (`FirstContact`). Later, when
+Redis was there and is lost, they are refused at once.
 """
 
 from cometify.engine.redis.engine import RedisEngine

@@ -1,16 +1,23 @@
--- One push, in one step: it is refused, or was pushed before, or is numbered, kept and published.
+-- One push. It is refused, or recognised as pushed before, or numbered, kept and published.
 --
--- Answers {'behind'}, {'ok', position}, {'again', position, listeners}, {'mismatch'}, {'nonce'}, {'reused', spelling}.
+-- Answers one of
+--   {'ok', position}                    it is pushed
+--   {'again', position, listeners}      the same Idempotency-Key was used for the same push: the answer given then
+--   {'mismatch'}                        the same Idempotency-Key was used for another push
+--   {'behind'}                          too many pushes wait for replicas
+--   {'nonce'}                           the nonce was used before
+--   {'reused', identifier}              the signature was accepted for another identifier, spelled like this
 
 local identifier, head, secret, push_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local seen, pushed = tonumber(ARGV[5]), tonumber(ARGV[6])
+-- The highest position that the node knows by any means, and that of the last push that it knows of.
+local highest, last_known = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most_pushes, most_bytes, keep_bytes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local channel = ARGV[10]
 local signature, spelled, signature_memory = ARGV[11], ARGV[12], tonumber(ARGV[13])
 local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
-local waits = ARGV[18] == '1'
+local waits_for_replicas = ARGV[18] == '1'
 
--- Was it pushed before?
+-- Was it pushed before? This comes first, so that a request can be sent again exactly as it was.
 if key ~= '' then
     local answered = redis.call('GET', NAME .. ':k:' .. key)
     if answered then
@@ -18,23 +25,24 @@ if key ~= '' then
         if same ~= fingerprint then
             return {'mismatch'}
         end
-        if waits then
-            redis.call('HSET', NAME, 'again', position) -- something to wait for: what came before it has arrived then, too
+        if waits_for_replicas then
+            -- WAIT covers the writes before it on the same connection, so there must be one.
+            redis.call('HSET', NAME, 'again', position)
         end
         return {'again', position, count}
     end
 end
 
--- Replicas are away, and nobody is answered: more than can be said in one go must not gather.
-if waits and redis.call('LLEN', NAME .. ':unsaid') >= MOST_UNSAID then
+-- The replicas do not answer. The list must not grow beyond what one script can publish.
+if waits_for_replicas and redis.call('LLEN', NAME .. ':unsaid') >= MOST_UNCONFIRMED then
     return {'behind'}
 end
 
--- Was its nonce seen, or its signature accepted for another identifier?
 if nonce ~= '' and not redis.call('SET', NAME .. ':once:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
     return {'nonce'}
 end
 
+-- Was the signature accepted for another identifier? If it is new, remember it and forget the oldest ones.
 if signature ~= '' then
     local signatures, signed = NAME .. ':s', NAME .. ':signed'
     local when, used_for = (redis.call('HGET', signatures, signature) or ''):match('^(%d+) (.*)$')
@@ -49,7 +57,7 @@ if signature ~= '' then
             redis.call('LPOP', signed)
             count = count - 1
             local used = redis.call('HGET', signatures, which)
-            if used and used:match('^%d+') == oldest then -- else it was used again since
+            if used and used:match('^%d+') == oldest then -- else it was accepted again later
                 redis.call('HDEL', signatures, which)
             end
         end
@@ -63,9 +71,9 @@ if signature ~= '' then
 end
 
 -- Number it.
-local position, began, kept = open(pushed, seen + 1, 1)
+local position, began, kept = open(last_known, highest + 1, 1)
 
--- Keep it.
+-- Keep it, and drop the oldest pushes of the identifier beyond its limits.
 local pushes, info = keys_of(identifier)
 local known = redis.call('HMGET', info, 'public', 'secret', 'bytes', 'floor', 'secret_floor', 'renewed')
 local public, private, bytes = tonumber(known[1]) or 0, tonumber(known[2]) or 0, tonumber(known[3]) or 0
@@ -74,7 +82,7 @@ local before = math.max(public, private)
 local entry = digits(position) .. ' ' .. secret .. ' ' .. push_id .. ' ' .. head
 local _, is_secret, size = read_entry(entry)
 local count = redis.call('RPUSH', pushes, entry)
-if count == 1 then -- what was kept before, if anything, has expired
+if count == 1 then -- the pushes before it, if there were any, have expired
     floor, secret_floor, kept, bytes = math.max(floor, public), math.max(secret_floor, private), kept - bytes, 0
 end
 if is_secret then
@@ -83,7 +91,7 @@ else
     public = position
 end
 bytes, kept = bytes + size, kept + size
-local oldest = count == 1 and position or nil
+local oldest = count == 1 and position or nil -- nil: unchanged; false: nothing is left
 while count > most_pushes or (bytes > most_bytes and count > 0) do
     local at, was_secret, freed = read_entry(redis.call('LPOP', pushes))
     if was_secret then
@@ -92,8 +100,8 @@ while count > most_pushes or (bytes > most_bytes and count > 0) do
         floor = at
     end
     count, bytes, kept = count - 1, bytes - freed, kept - freed
-    local following = redis.call('LINDEX', pushes, 0)
-    oldest = following and read_entry(following) or false
+    local next_entry = redis.call('LINDEX', pushes, 0)
+    oldest = next_entry and read_entry(next_entry) or false
 end
 redis.call(
     'HSET', info, 'public', digits(public), 'secret', digits(private), 'bytes', bytes,
@@ -116,13 +124,15 @@ if key ~= '' then
     redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'PX', RECENTLY_MS)
 end
 
--- Tell all nodes that follow the channel: with what was before it, by which a node knows that it has missed nothing.
+-- Publish it to all nodes that follow the channel. The text begins with the beginning of the memory, and with the
+-- position of the push before it on this identifier, by which a node notices that it has missed one.
 local text = digits(began) .. ' ' .. digits(before) .. ' ' .. entry
-if waits then
+if waits_for_replicas then
     redis.call('RPUSH', NAME .. ':unsaid', channel .. ' ' .. text)
     redis.call('EXPIRE', NAME .. ':unsaid', SECONDS_OF_PUSHES)
 else
-    say(position)
+    -- Nodes with and without redis_wait can share a Redis for a while. The order of positions must hold all the same.
+    publish_confirmed(position)
     redis.call('PUBLISH', channel, text)
 end
 return {'ok', digits(position)}

@@ -1,7 +1,7 @@
--- A listener has left this node: its place is free, unless it is at another node by now.
+-- Free the slot of a listener that has left this node, unless it is held at another node by now. Answers nothing.
 
 local address, listener, node = ARGV[1], ARGV[2], ARGV[3]
-local places = NAME .. ':l:' .. address
-if (redis.call('HGET', places, listener) or ''):match('^%S+') == node then
-    redis.call('HDEL', places, listener)
+local slots = NAME .. ':l:' .. address
+if (redis.call('HGET', slots, listener) or ''):match('^%S+') == node then
+    redis.call('HDEL', slots, listener)
 end

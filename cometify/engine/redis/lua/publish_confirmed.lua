@@ -1,3 +1,3 @@
--- Publish what replicas have by now: everything up to a position.
+-- Publish the pushes that enough replicas have: all unconfirmed pushes up to a position. Answers nothing.
 
-say(tonumber(ARGV[1]))
+publish_confirmed(tonumber(ARGV[1]))

@@ -1,16 +1,17 @@
--- What is kept of some identifiers, each above some position; of none, it only tells the time of the account.
+-- The kept pushes of some identifiers, each above some position. Without any identifier it tells the time of the account.
 --
--- `told` is said with it. `known`: the identifier of the push at `pushed`, after a loss of touch: a Redis that has not got
--- that push has gone back in time, although it has heard of later ones since. `heard`: up to where the node has heard.
+-- Answers {watermark, position, {floor, secret_floor, {push, ...}}, ...}, the identifiers in the order asked. All pushes up
+-- to the watermark are published, and no push above it is read. The watermark is the account's position, or lower if a
+-- push still waits for replicas.
 --
--- Answers {mark, position, {floor, secret_floor, {entry, ...}}, ...}, in the order asked. Everything up to the mark is
--- published, and nothing above it is read; it is the position, unless something is not said yet. The mark is told to the
--- node over its subscription as well: when it hears that, it has heard every push up to there.
+-- The script also publishes the watermark to the node that asks, with the node's `label`. This is the seam: the node hears
+-- it on its subscription after every push up to the watermark, and before every push above it.
 
-local seen, pushed, node, told = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local keep_bytes, node_id, known, heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
+local highest, last_known, node_channel, label = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local keep_bytes, node, last_known_name, last_heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
+-- From ARGV[9] on: identifier, position, identifier, position ...
 
--- The index of the first push above `since`.
+-- The index of the first push above the position `since`. The list is in the order of positions.
 local function first_above(pushes, since)
     local low, high = 0, redis.call('LLEN', pushes)
     while low < high do
@@ -24,55 +25,61 @@ local function first_above(pushes, since)
     return low
 end
 
--- Whether the push that the node knows of was never pushed here, as far as can be told.
-local function is_unknown(identifier, at)
-    if at <= clock - 86400 * 1000000 or at <= (tonumber(redis.call('HGET', NAME, 'began')) or 0) then
+-- Whether the push at a position, which the node knows of, was never pushed here. False if that cannot be told any more.
+local function is_unknown(identifier, position)
+    local began = tonumber(redis.call('HGET', NAME, 'began')) or 0
+    if position <= clock - 86400 * 1000000 or position <= began then
         return false
     end
     local pushes, info = keys_of(identifier)
-    local facts = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
-    local dropped = math.max(tonumber(facts[1]) or 0, tonumber(facts[2]) or 0)
-    local last = math.max(tonumber(facts[3]) or 0, tonumber(facts[4]) or 0)
-    if at <= dropped or at == last or (at < last and redis.call('EXISTS', pushes) == 0) then
+    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
+    local dropped = math.max(tonumber(known[1]) or 0, tonumber(known[2]) or 0)
+    local last = math.max(tonumber(known[3]) or 0, tonumber(known[4]) or 0)
+    if position <= dropped or position == last or (position < last and redis.call('EXISTS', pushes) == 0) then
         return false
     end
-    local entry = redis.call('LINDEX', pushes, first_above(pushes, at - 1))
-    return not entry or read_entry(entry) ~= at
+    local entry = redis.call('LINDEX', pushes, first_above(pushes, position - 1))
+    return not entry or read_entry(entry) ~= position
 end
 
-if known ~= '' and is_unknown(known, pushed) then
-    pushed = math.huge
+-- After a lost session the node names the identifier of the last push that it knows of. This Redis may have gone back in
+-- time and have got later pushes since: then `last` is high enough, but that very push is missing.
+if last_known_name ~= '' and is_unknown(last_known_name, last_known) then
+    last_known = math.huge
 end
-local position, began, bytes = open(pushed, seen, 0)
+local position, began, bytes = open(last_known, highest, 0)
 close(position, drop(position - KEPT, bytes, keep_bytes))
-redis.call('SET', NAME .. ':n:' .. node_id, 1, 'EX', SECONDS_OF_NODE)
+redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 
--- The position of the first push that is not said yet, if there is one.
-local function first_unsaid()
+-- The position of the first push that waits for replicas, or nil.
+local function first_unconfirmed()
     return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
 end
 
-local unsaid = first_unsaid()
-if unsaid and unsaid <= heard then -- it was said: a replica was promoted that had the push before it knew of that
-    say(heard)
-    unsaid = first_unsaid()
+local unconfirmed = first_unconfirmed()
+if unconfirmed and unconfirmed <= last_heard then
+    -- The node has heard it, so that it was published: a replica was promoted that had the push in its list, but not yet
+    -- that it was taken off.
+    publish_confirmed(last_heard)
+    unconfirmed = first_unconfirmed()
 end
-local mark = unsaid and unsaid - 1 or position
+local watermark = unconfirmed and unconfirmed - 1 or position
 
+-- The pushes above `since` and up to the watermark.
 local function read(pushes, since)
-    local first, last = first_above(pushes, since), unsaid and first_above(pushes, mark) or -1
-    return last == 0 and {} or redis.call('LRANGE', pushes, first, unsaid and last - 1 or -1)
+    local first, last = first_above(pushes, since), unconfirmed and first_above(pushes, watermark) or -1
+    return last == 0 and {} or redis.call('LRANGE', pushes, first, unconfirmed and last - 1 or -1)
 end
 
-local answer = {digits(mark), digits(position)}
+local answer = {digits(watermark), digits(position)}
 for index = 9, #ARGV, 2 do
     local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
     local pushes, info = keys_of(identifier)
     local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
-    if redis.call('EXISTS', pushes) == 0 then -- they have expired: what was last is what was dropped last
+    if redis.call('EXISTS', pushes) == 0 then -- all of them have expired: the last pushes are the last ones dropped
         known[1], known[2] = known[3], known[4]
     end
     answer[#answer + 1] = {known[1] or '0', known[2] or '0', read(pushes, since)}
 end
-redis.call('PUBLISH', node, told .. ' ' .. digits(began) .. ' ' .. digits(mark))
+redis.call('PUBLISH', node_channel, label .. ' ' .. digits(began) .. ' ' .. digits(watermark))
 return answer
