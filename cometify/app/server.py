@@ -4,6 +4,8 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Generator
+from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import MultiService
@@ -24,6 +26,7 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
+from cometify.engine.redis import session_state
 from cometify.http.site import Site
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
@@ -101,7 +104,7 @@ class Cometify(MultiService):
     def _make_engine(self, clock: Callable[[], int]) -> IEngine:
         if self.settings.redis is None:
             return MemoryEngine(clock, self.registry.announce)
-        from cometify.engine.redis import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
+        from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
 
         return RedisEngine(
             self._reactor, self.settings.redis, self.settings.redis_wait, self.registry.announce, self.registry.lost
@@ -181,14 +184,16 @@ class PeriodicTask:
 
 
 def log_impossible_transitions() -> None:
-    """Log an impossible transition of a listener instead of raising: one listener's fault must not end other things."""
-    listener_state.on_impossible = _log_impossible
+    """Log impossible transitions instead of raising: a fault of one listener or session must not end other things."""
+    listener_state.on_impossible = partial(_log_impossible, "Listener")
+    session_state.on_impossible = partial(_log_impossible, "Session with Redis")
 
 
-def _log_impossible(state: listener_state.State, event: listener_state.Event) -> None:
+def _log_impossible(name: str, state: Enum, event: Enum) -> None:
     log.error(
-        "Listener: {event} cannot happen in state {state}. The state stays. Please report this.\n"
+        "{name}: {event} cannot happen in state {state}. The state stays. Please report this.\n"
         "Traceback (most recent call last):\n{stack}",
+        name=name,
         event=event.name,
         state=state.name,
         stack="".join(traceback.format_stack()),

@@ -145,7 +145,3 @@ The first contact
 A node opens its ports before it has reached Redis. Requests that come before wait up to 3 s (`FirstContact`). Later, when
 Redis was there and is lost, they are refused at once.
 """
-
-from cometify.engine.redis.engine import RedisEngine
-
-__all__ = ["RedisEngine"]
