@@ -10,9 +10,10 @@ from txredisapi import RedisError, ResponseError
 
 from cometify.config.redis_url import RedisURL
 from cometify.core import errors
-from cometify.core.account import REMEMBERED, SECOND, Account
+from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_head
+from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import refusals
@@ -31,7 +32,7 @@ LINGER = 60.0
 """Seconds that a channel stays followed after its last listener has left, because page loads come in bursts."""
 MOST_IN_FLIGHT = 20_000
 """Pushes that wait for an answer of Redis at once. The next one is refused with `overloaded`."""
-FORGET_AFTER = REMEMBERED / SECOND
+FORGET_AFTER = FLOOR_RETENTION / SECOND
 """Seconds of quiet after which an account is forgotten here: see `_forget_quiet`."""
 SLICE = 100
 """Channels that are left, and accounts that are looked at, in one call of `expire`."""
