@@ -28,6 +28,7 @@ ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Reso
 
 SCRIPTS = ("cometify.min.js", "cometify.share.min.js", "cometify.mjs")
 SCRIPT = b"text/javascript; charset=utf-8"
+STYLE = b"text/css; charset=utf-8"
 
 
 def integrity(name: str) -> str:
@@ -97,13 +98,23 @@ def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
 
     return {
         ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
-        ("page.css",): StaticEndpoint(read("page/page.css"), b"text/css; charset=utf-8", b"no-cache"),
-        ("page.js",): StaticEndpoint(read("page/page.js"), SCRIPT, b"no-cache"),
+        **_page_parts(),
         ("favicon.svg",): StaticEndpoint(read("page/favicon.svg"), b"image/svg+xml", LATEST),
         ("openapi.json",): StaticEndpoint(read("openapi.json"), b"application/json", LATEST, ANYBODY),
         **_scripts("latest", LATEST),
         **_scripts(__version__, FOREVER),
     }
+
+
+def _page_parts() -> dict[tuple[str, ...], StaticEndpoint]:
+    """The page's own scripts and styles, by path: each file of static/page at /page/{name}."""
+    content_types = {"css": STYLE, "js": SCRIPT}
+    endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
+    for file in (STATIC / "page").iterdir():
+        content_type = content_types.get(file.name.rpartition(".")[2])
+        if content_type is not None:
+            endpoints["page", file.name] = StaticEndpoint(file.read_bytes(), content_type, b"no-cache")
+    return endpoints
 
 
 def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], StaticEndpoint]:

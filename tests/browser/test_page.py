@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from cometify.core import errors
 from cometify.core.errors import Code
@@ -274,6 +274,26 @@ def test_panel_without_the_secure_key_gets_no_secret_push(page: Page):
     page.fill("#listen-internal-id", "0")
     page.check("#listen-secure-key")
     has(arrived(page, "for few"), secret="yes", how="resumed")
+
+
+def test_panel_keeps_answer_to_newest_push(page: Page):
+    sign_in(page)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/push/slow", hold)
+    with page.expect_request("**/push/slow"):
+        push(page, "slow", "first")
+    pushed(page, "quick", "second")
+    told = page.locator("#push-answer").text_content()
+    with page.expect_response("**/push/slow") as answered:
+        held[0].continue_()
+    assert answered.value.json()["listeners"] == 0
+    # Two frames later the page has certainly read the answer, too.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.locator("#push-answer").text_content() == told
 
 
 def test_panel_tells_what_a_refused_push_did_wrong(server: Server, page: Page, visitor: Visitor):

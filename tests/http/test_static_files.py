@@ -41,6 +41,23 @@ def test_scripts_and_their_maps_are_served_to_any_page(server: Server, folder: s
     assert script.headers["sourcemap"] == f"{name}.map"
 
 
+def test_page_finds_every_part_it_asks_for(server: Server):
+    page = server.request("GET", "/").body.decode()
+    waiting = re.findall(r'(?:href|src)="/(page/[^"]+)"', page)
+    parts: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        answer = server.request("GET", f"/{path}")
+        assert answer.status == 200, path
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        parts[path] = answer.headers["content-type"]
+        imported = [f"page/{name}" for name in re.findall(r"from '\./([^']+)'", answer.body.decode())]
+        waiting += [found for found in imported if found not in parts]
+    scripts = [path for path, content_type in parts.items() if content_type == "text/javascript; charset=utf-8"]
+    served = [file.name for file in (files("cometify") / "static" / "page").iterdir() if file.name.endswith(".js")]
+    assert sorted(scripts) == sorted(f"page/{name}" for name in served)
+
+
 def test_another_version_is_not_served(server: Server):
     assert server.request("GET", "/0.0.1/cometify.min.js").status == 404
 

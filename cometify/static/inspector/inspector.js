@@ -1,9 +1,18 @@
-/* Asks /inspect every two seconds while somebody looks, and shows what it says. Texts go in as text. */
+/**
+ * The operator's inspector: asks /inspect every two seconds while the page is visible, and shows the
+ * answer. The part of the address after # names one identifier; without it all are listed.
+ *
+ * Everything goes into the page as text, never as markup.
+ */
 'use strict';
 
-const EVERY = 2000;
+/** Between two questions, in milliseconds. */
+const INTERVAL = 2000;
+/** The server is given up after so many milliseconds without an answer. */
+const TIMEOUT = 10_000;
+
 const find = (id) => document.getElementById(id);
-const number = new Intl.NumberFormat('en');
+const numbers = new Intl.NumberFormat('en');
 
 function show(id, value) {
   find(id).textContent = value;
@@ -17,7 +26,7 @@ function cell(value, isNumber) {
   return made;
 }
 
-/** `isNumber`: which columns are numbers, by place. */
+/** Fills a table. `isNumber` tells of each column whether it holds numbers; `nothing` stands for no rows. */
 function fill(id, rows, isNumber, nothing) {
   const made = rows.map((row) => {
     const line = document.createElement('tr');
@@ -36,10 +45,10 @@ function fill(id, rows, isNumber, nothing) {
 }
 
 function count(value) {
-  return value === null ? null : number.format(value);
+  return value === null ? null : numbers.format(value);
 }
 
-/** A position is a time in microseconds. */
+/** The time of day of a position, which is a time in microseconds. */
 function time(position) {
   return position === null ? null : new Date(position / 1000).toISOString().slice(11, 23);
 }
@@ -51,8 +60,8 @@ function link(account, identifier) {
   return made;
 }
 
-/** The identifiers of all processes, each once. */
-function together(processes) {
+/** The identifiers of all processes, each once with the listeners of all, the most listeners first. */
+function mergeIdentifiers(processes) {
   const all = new Map();
   for (const { identifiers } of processes) {
     for (const one of identifiers) {
@@ -65,16 +74,20 @@ function together(processes) {
   return [...all.values()].sort((one, other) => other.listeners - one.listeners);
 }
 
-function showOverview(processes) {
-  const sums = {};
+/** The listeners of all processes by transport, as '3 websocket, 1 poll'. */
+function sumOfListeners(processes) {
+  const sums = new Map();
   for (const { listeners } of processes) {
     for (const [transport, many] of Object.entries(listeners)) {
-      if (many) sums[transport] = (sums[transport] || 0) + many;
+      if (many) sums.set(transport, (sums.get(transport) || 0) + many);
     }
   }
-  const told = Object.entries(sums).map(([transport, many]) => `${count(many)} ${transport}`);
-  show('sum', told.join(', ') || 'nobody listens');
-  const rows = together(processes);
+  return Array.from(sums, ([transport, many]) => `${count(many)} ${transport}`).join(', ');
+}
+
+function showOverview(processes) {
+  show('sum', sumOfListeners(processes) || 'nobody listens');
+  const rows = mergeIdentifiers(processes);
   fill(
     'identifiers',
     rows.map((one) => [
@@ -89,17 +102,24 @@ function showOverview(processes) {
     'Nobody listens to anything.',
   );
   const most = Math.max(...processes.map(({ listened_to }) => listened_to));
-  show('more', most > rows.length ? `The ${rows.length} with the most listeners, of ${count(most)}.` : '');
+  show('more', most > rows.length ? `Only the ${rows.length} with the most listeners are shown, of ${count(most)}.` : '');
+}
+
+/** The identifiers that a group of listeners listens to. The server names only the first of many. */
+function namesOf({ names, names_in_all: all }) {
+  const rest = all - names.length;
+  return names.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }
 
 function showChannel(processes) {
   const [first] = processes;
   show('name', `${first.identifier} of ${first.account}`);
+  // Each process keeps its own copy of the pushes, and one that started later may have fewer.
   const best = processes.reduce((one, other) => ((other.kept ?? -1) > (one.kept ?? -1) ? other : one));
   show(
     'kept',
     best.kept === null
-      ? 'Nothing is kept of it here. Where pushes are kept in Redis, a server has those of identifiers that are listened to.'
+      ? 'No pushes are kept here. With Redis, a server keeps only pushes to identifiers that have listeners on it.'
       : `${count(best.kept)} pushes kept, ${count(best.bytes)} bytes.`,
   );
   const rows = processes.flatMap(({ worker, listeners }) =>
@@ -110,7 +130,7 @@ function showChannel(processes) {
       count(view.behind),
       count(view.with_internal_id),
       view.secret ? 'yes' : 'no',
-      view.names.join(', ') + (view.names_in_all > view.names.length ? ` and ${view.names_in_all - view.names.length} more` : ''),
+      namesOf(view),
     ]),
   );
   fill('listeners', rows, [false, false, true, true, true, false, false], 'Nobody listens to it.');
@@ -124,35 +144,50 @@ function showChannel(processes) {
       count(push.bytes),
     ]),
     [false, true, true, false, true],
-    'None is kept.',
+    'No pushes are kept.',
   );
 }
 
+function showAll(processes, isOneIdentifier) {
+  find('overview').hidden = isOneIdentifier;
+  find('channel').hidden = !isOneIdentifier;
+  if (isOneIdentifier) showChannel(processes);
+  else showOverview(processes);
+  const several = processes.length > 1 ? `${processes.length} processes, ` : '';
+  showState(`${processes[0].version}, ${several}as of ${new Date().toLocaleTimeString()}`);
+}
+
+function showState(words, isBad = false) {
+  show('state', words);
+  find('state').className = isBad ? 'bad' : '';
+}
+
+async function ask(query) {
+  const answer = await fetch(`inspect?${query}`, { signal: AbortSignal.timeout(TIMEOUT) });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.detail);
+  return body.processes;
+}
+
 let timer;
-let asked = 0;
+/** The number of the newest question. An older one that is answered late shows nothing. */
+let newest = 0;
 
 async function look() {
   clearTimeout(timer);
-  const mine = ++asked;
+  const question = ++newest;
+  // An answer that comes while nobody looks would be out of date when somebody does.
+  if (document.hidden) return;
   const query = location.hash.slice(1);
-  let said = '';
   try {
-    const answer = await fetch(`inspect?${query}`, { signal: AbortSignal.timeout(10_000) });
-    const told = await answer.json();
-    if (mine !== asked) return;
-    if (!answer.ok) throw new Error(told.detail);
-    find('overview').hidden = !!query;
-    find('channel').hidden = !query;
-    if (query) showChannel(told.processes);
-    else showOverview(told.processes);
-    show('state', `${told.processes[0].version}, ${told.processes.length > 1 ? `${told.processes.length} processes, ` : ''}as of ${new Date().toLocaleTimeString()}`);
+    const processes = await ask(query);
+    if (question !== newest) return;
+    showAll(processes, query !== '');
   } catch (failure) {
-    if (mine !== asked) return;
-    said = `${failure.message || failure}`;
-    show('state', said);
+    if (question !== newest) return;
+    showState(`${failure.message || failure}`, true);
   }
-  find('state').className = said ? 'bad' : '';
-  if (!document.hidden) timer = setTimeout(look, EVERY);
+  timer = setTimeout(look, INTERVAL);
 }
 
 find('find').addEventListener('submit', (event) => {
