@@ -1,9 +1,9 @@
 /**
- * Builds what the server hands out, into the Python package, so that running a server needs no Node.
- * The same sources give the same bytes; `--verify` says whether they are there.
+ * Builds the files that the server hands out, into the Python package, so that running a server needs
+ * no Node. The same sources give the same bytes. `--verify` fails if other bytes are there.
  *
- * Names that only the client itself knows are made short. Both scripts must agree on them, for the
- * share module reaches into the client: that is why it is loaded from the address of one version.
+ * Names that only the client itself knows are made short. Both scripts must agree on them, because
+ * the share module uses the client's insides. That is why it is loaded from the address of a version.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { build } from 'esbuild';
 import { minify } from 'terser';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** Where they are kept and served from. */
+/** The folder that keeps the built files, and from which the server reads them. */
 export const STATIC = fileURLToPath(new URL('../../cometify/static/', import.meta.url));
 export const VERSION = /__version__ = "(.+)"/.exec(
   readFileSync(new URL('../../cometify/__init__.py', import.meta.url), 'utf8'),
@@ -42,7 +42,7 @@ const MINIFIED = {
   },
 };
 
-/** The browser finds its map by a header of the server's: here each byte counts. */
+/** The browser finds the map of a script by a header, because in a script each byte counts. */
 const SCRIPTS = [
   { name: 'cometify.min.js', entry: 'src/browser.ts', format: 'iife' },
   { name: 'cometify.share.min.js', entry: 'src/browser-share.ts', format: 'iife' },

@@ -1,4 +1,4 @@
-/** Puts what the npm package hands out into `dist`: the built files and their types. */
+/** Puts the files of the npm package into `dist`: the built files and their types. */
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildAll } from './build.mjs';

@@ -1,8 +1,8 @@
 /**
- * The size table of the README: the built files, and the browser builds that the npm packages of
- * other clients publish, all as gzip -9 leaves them. `--write` puts it there.
+ * Prints the size table of the README: the built files, and the browser builds in the npm packages of
+ * other clients, compressed by gzip -9. `--write` puts it there.
  *
- * It asks the registry for the packages named here, into a folder that is thrown away.
+ * It installs the packages named here from the registry, into a folder that is removed afterwards.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { STATIC, VERSION } from './build.mjs';
 
 const OURS = ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs'];
 
-/** The file that a page would load. Only nchan publishes none that is minified. */
+/** The file that a page would load. Only nchan publishes no minified file. */
 const PEERS = [
   ['nchan', '1.0.10', 'NchanSubscriber.js', 'not minified'],
   ['socket.io-client', '4.8.4', 'dist/socket.io.min.js'],
@@ -28,7 +28,7 @@ function row(what, file, path) {
   return [what, file, all.toLocaleString('en'), gzipped.toLocaleString('en')];
 }
 
-/** As Prettier and Biome would have it: columns of one width, figures to the right. */
+/** A Markdown table in the format of Prettier and Biome: columns of one width, figures to the right. */
 function table(rows) {
   const all = [['', 'File', 'Bytes', 'gzip -9'], ...rows];
   const widths = [0, 1, 2, 3].map((i) => Math.max(...all.map((cells) => cells[i].length), 3));

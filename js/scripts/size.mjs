@@ -1,4 +1,4 @@
-/** The size gate: what a visitor downloads, as gzip -9 leaves it. */
+/** The size gate on the files that a visitor downloads, compressed by gzip -9. */
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { STATIC } from './build.mjs';
@@ -11,7 +11,9 @@ for (const [name, limit] of Object.entries(LIMITS)) {
   const gzipped = gzipSync(bytes, { level: 9 }).length;
   process.stdout.write(`${name}: ${bytes.length} bytes, ${gzipped} gzipped of ${limit}\n`);
   if (gzipped > limit) {
-    process.stderr.write('That is over the size gate.\n');
+    process.stderr.write(
+      `${name} is over the size gate. Shorten it, or raise LIMITS with a reason.\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Runs the tests under Node's own runner. They are TypeScript, so they are built first, each file
- * with what it imports, into a folder of their own; and so is the script, which one of them runs.
+ * Runs the tests under Node's own runner. They are TypeScript, so each file is built first, together
+ * with its imports, into a folder of its own. The scripts are built as well, because some tests run
+ * them.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildAll, VERSION } from './build.mjs';
 
-/** Milliseconds for one file: what a test leaves running would keep it from ever ending. */
+/** In milliseconds for one file, because a timer that a test forgot would keep it from ending. */
 const HANGS = '--test-timeout=300000';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

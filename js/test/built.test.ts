@@ -1,14 +1,14 @@
-/** The script as it is handed out, run as a page runs it. */
+/** The built script, run as a page runs it. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { createContext, runInContext } from 'node:vm';
 import { parse } from 'acorn';
 
-/** Where the test run leaves what it built, seen from where it runs. */
+/** The test run has built it, in the folder that it runs in. */
 const script = readFileSync('build/cometify.min.js', 'utf8');
 
-/** A page whose network only notes who was asked. */
+/** A page whose network only notes the addresses. */
 function page(src: string | null): { run(code: string): unknown; asked: string[] } {
   const asked: string[] = [];
   class WebSocket {
@@ -36,7 +36,7 @@ function page(src: string | null): { run(code: string): unknown; asked: string[]
 const SRC = 'https://push.example.org/latest/cometify.min.js';
 
 describe('the built script', () => {
-  test('the page of the seed, and nothing but one global', async () => {
+  test('the original page connects, with one global only', async () => {
     const { run, asked } = page(SRC);
     const before = run('Object.keys(self).join()');
     assert.equal(run('typeof Cometify.init'), 'function');
@@ -54,13 +54,13 @@ describe('the built script', () => {
     assert.deepEqual(asked, ['wss://push.example.org/37282591/websocket']);
   });
 
-  test('a script that was written into the page must be told the server', () => {
+  test('an inline script must be told the server', () => {
     const { run } = page(null);
     const init = "Cometify.init({apiKey: 1, identifiers: 'chat', callback: 'f'})";
     assert.throws(() => run(init), /Cometify needs server/);
   });
 
-  test('the module has the same init, and no page to ask for a server', async () => {
+  test('the module has the same init, and needs a server', async () => {
     const { init } = await import(`${process.cwd()}/build/cometify.mjs`);
     assert.throws(() => init({ apiKey: 1, identifiers: 'chat', callback() {} }), /needs server/);
     const server = 'https://push.example.org';
@@ -70,7 +70,7 @@ describe('the built script', () => {
     );
   });
 
-  test('each file has its map, with the sources in it', () => {
+  test('each file has a source map with its sources', () => {
     for (const name of ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs']) {
       const map = JSON.parse(readFileSync(`build/${name}.map`, 'utf8'));
       assert.equal(map.version, 3);
@@ -83,7 +83,7 @@ describe('the built script', () => {
   });
 
   for (const name of ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs']) {
-    test(`${name} holds no eval, and nothing newer than ES2018`, () => {
+    test(`${name} has no eval and is ES2018`, () => {
       const text = readFileSync(`build/${name}`, 'utf8');
       parse(text, { ecmaVersion: 2018, sourceType: name.endsWith('.mjs') ? 'module' : 'script' });
       assert.doesNotMatch(text, /\beval\b|\bFunction\(|innerHTML|unload|cookie/);

@@ -48,18 +48,18 @@ async function connected(listener: Listener): Promise<void> {
   await until(() => listener.state === 'connected', 'connected');
 }
 
-/** Nothing while only the head of the request has come. */
+/** The groups of the last `listen`. Empty while only the head of its request has arrived. */
 function lastAsked(): Listen['groups'] {
   return server.asked.at(-1)?.listen?.groups ?? [];
 }
 
-/** As `listener` was when it was last asked for `many` groups. */
+/** Waits for a `listen` with so many groups, and returns them. */
 async function askedFor(many: number): Promise<Listen['groups']> {
   await until(() => lastAsked().length === many, `${many} groups`);
   return lastAsked();
 }
 
-/** Of a clock that runs as fast as the tests'. */
+/** A JWT that expires after so many seconds of the listener's clock. */
 function jwt(seconds: number, more: object = {}): string {
   const exp = Date.now() / 1000 + seconds;
   const payload = Buffer.from(JSON.stringify({ exp, name: '?~>ÿ', ...more })).toString('base64url');
@@ -70,7 +70,7 @@ const ALL: Transport[] = ['websocket', 'stream', 'poll'];
 
 for (const transport of ALL) {
   describe(`groups at run time: ${transport}`, () => {
-    test('subscribe joins with its own key and callback, and loses nothing of the first', async () => {
+    test('subscribe joins another group without losing a push', async () => {
       const { listener, got } = listen({ transports: [transport] });
       await connected(listener);
       server.push('chat', 'one');
@@ -96,7 +96,7 @@ for (const transport of ALL) {
         assert.deepEqual([server.asked.length, server.asked[0]?.listens], [1, 2]);
     });
 
-    test('unsubscribe: a public name is left, one of a signed list is dropped by the page', async () => {
+    test('unsubscribe leaves a name, or drops it from a signed list', async () => {
       const { listener, got } = listen({ identifiers: ['a', 'b'], transports: [transport] });
       listener.subscribe(['C', 'd'], { secureKey: 'k' });
       await connected(listener);
@@ -118,7 +118,7 @@ for (const transport of ALL) {
 }
 
 describe('groups at run time', () => {
-  test('what is changed in one turn is one listen, and before the start it is the first', async () => {
+  test('changes of one turn are told in one listen', async () => {
     const { listener } = listen();
     listener.subscribe('a').subscribe('b');
     await connected(listener);
@@ -134,7 +134,7 @@ describe('groups at run time', () => {
     );
   });
 
-  test('a name with an internal id is left like any other', async () => {
+  test('a name with an internal id can be unsubscribed', async () => {
     const { listener } = listen({ identifiers: { a: 1, b: 2 } });
     await connected(listener);
     listener.unsubscribe('A');
@@ -142,7 +142,7 @@ describe('groups at run time', () => {
     assert.deepEqual(lastAsked()[0]?.identifiers, { b: 2 });
   });
 
-  test('nothing left is no listener; what comes then is one again', async () => {
+  test('without groups it is idle, until there is one again', async () => {
     const { listener, got } = listen();
     await connected(listener);
     listener.unsubscribe('chat');
@@ -154,7 +154,7 @@ describe('groups at run time', () => {
     await until(() => got.length, 'the push');
   });
 
-  test('unsubscribed from everything before the start, it asks for nothing', async () => {
+  test('without groups before the start, it connects to nothing', async () => {
     const { listener, got } = listen();
     listener.unsubscribe('chat');
     await pause(30);
@@ -168,7 +168,7 @@ describe('groups at run time', () => {
     await until(() => got.length, 'the push');
   });
 
-  test('unsubscribed from everything while it waits, it is idle', async () => {
+  test('without groups while it waits, it becomes idle', async () => {
     const { listener } = listen();
     await connected(listener);
     happen('pagehide');
@@ -181,7 +181,7 @@ describe('groups at run time', () => {
     assert.deepEqual([listener.state, server.asked.length], ['idle', 1]);
   });
 
-  test('a wrong group is a TypeError, and changes nothing', async () => {
+  test('a wrong group is a TypeError and changes nothing', async () => {
     const { listener } = listen();
     assert.throws(() => listener.subscribe('a b'), /^TypeError: Cometify needs identifiers/);
     assert.throws(() => listener.subscribe('a', { callback: '' }), /needs callback/);
@@ -191,7 +191,7 @@ describe('groups at run time', () => {
 });
 
 describe('tokens', () => {
-  test('a string, a promise, and a function of either', async () => {
+  test('a token may be a string, a promise or a function', async () => {
     const token = jwt(3_600);
     for (const given of [token, Promise.resolve(token), () => token, async () => token]) {
       const { listener } = listen({ token: given });
@@ -201,14 +201,14 @@ describe('tokens', () => {
     }
   });
 
-  test('a slow one is waited for, and the transport is not blamed', async () => {
+  test('a slow token does not count against the transport', async () => {
     const { listener } = listen({ token: () => pause(600).then(() => jwt(3_600)) });
     await connected(listener);
     assert.equal(server.transports, 'websocket');
   });
 
   for (const transport of ALL) {
-    test(`renewed before it expires, without a loss: ${transport}`, async () => {
+    test(`a token is renewed before it expires: ${transport}`, async () => {
       server.heartbeat = 3;
       const tokens: string[] = [];
       const { listener, got } = listen({
@@ -235,8 +235,8 @@ describe('tokens', () => {
     });
   }
 
-  test('between two polls it is asked for once', async () => {
-    // What ends an answer comes so late that most tokens are due just then.
+  test('between two polls a token is asked for once', async () => {
+    // Each answer ends so late that most tokens are due at that moment.
     server.give = (one, frames) => {
       server.joined.delete(one);
       for (const frame of frames) one.send(frame);
@@ -261,7 +261,7 @@ describe('tokens', () => {
   });
 
   for (const transport of ALL) {
-    test(`a reconnect joins a renewal that is on its way: ${transport}`, async () => {
+    test(`a reconnect waits for a running renewal: ${transport}`, async () => {
       let many = 0;
       let give: (token: string) => void = () => {};
       const { listener } = listen({
@@ -325,7 +325,7 @@ describe('tokens', () => {
   });
 
   for (const transport of ALL) {
-    test(`that never comes is asked for again: ${transport}`, async () => {
+    test(`a token that never comes is asked for again: ${transport}`, async () => {
       server.heartbeat = 3;
       let many = 0;
       const { listener, got } = listen({
@@ -335,7 +335,7 @@ describe('tokens', () => {
       listener.on('error', () => {}); // that nothing answered
       await connected(listener);
       assert.equal(many, 2);
-      // While it is connected, the second time, and as it connects anew.
+      // While it is connected, the second time, and when it connects again.
       for (const asked of [4, 6]) {
         pushing = setInterval(() => server.push('chat', 'hi'), 20);
         await until(() => many === asked, `ask ${asked}`);
@@ -348,7 +348,7 @@ describe('tokens', () => {
     });
   }
 
-  test('of one group keeps no other from joining for long', async () => {
+  test('a missing token delays other groups only briefly', async () => {
     const { listener } = listen();
     await connected(listener);
     let many = 0;
@@ -359,7 +359,7 @@ describe('tokens', () => {
     assert.equal(many, 2);
   });
 
-  test('refused, it is asked for again, once: then it fails, with the reason', async () => {
+  test('a refused token is replaced once, then the listener fails', async () => {
     let many = 0;
     const detail = 'The token has expired.';
     server.accept = () => ({ type: 'error', code: 'invalid_token', detail, retry: null });
@@ -368,7 +368,7 @@ describe('tokens', () => {
     assert.deepEqual([many, said], [2, [`Cometify: invalid_token: ${detail}`]]);
   });
 
-  test('one that expires is replaced, and the cursor goes on where it was', async () => {
+  test('an expired token is replaced and the cursor kept', async () => {
     let many = 0;
     const { listener, got } = listen({ token: () => `a.b.${++many}` });
     await connected(listener);
@@ -382,7 +382,7 @@ describe('tokens', () => {
     assert.deepEqual(said, []);
   });
 
-  test('that cannot be had: told, without the token, and tried again with backoff', async () => {
+  test('a token function that throws is told and called again', async () => {
     let many = 0;
     const { listener } = listen({
       token: async () => {
@@ -395,7 +395,7 @@ describe('tokens', () => {
     assert.equal(server.asked.length, 1);
   });
 
-  test('that cannot be renewed leaves the connection, and is asked for again', async () => {
+  test('a failed renewal keeps the connection and is repeated', async () => {
     let many = 0;
     server.heartbeat = 60;
     const { listener } = listen({
@@ -411,7 +411,7 @@ describe('tokens', () => {
     assert.deepEqual(said, ['Cometify: token_failed: No token: Error: later']);
   });
 
-  test('no token is ever said', async () => {
+  test('no token appears in the console', async () => {
     const token = jwt(3_600);
     server.warnings = [`${token} is odd`];
     const { listener } = listen({ token });
@@ -426,7 +426,7 @@ describe('the transport that worked', () => {
     return transport === 'websocket';
   };
 
-  test('is the first on the next page, for 30 minutes', async () => {
+  test('is tried first by the next page, for 30 minutes', async () => {
     server.script = deaf as typeof server.script;
     const first = listen().listener;
     await connected(first);
@@ -440,7 +440,7 @@ describe('the transport that worked', () => {
     assert.equal(server.transports, 'websocket stream stream websocket stream');
   });
 
-  test('is forgotten when the network is another', async () => {
+  test('is forgotten when the network changes', async () => {
     server.script = deaf as typeof server.script;
     const { listener } = listen();
     await connected(listener);
@@ -450,14 +450,14 @@ describe('the transport that worked', () => {
     assert.equal(listener.transport, 'websocket');
   });
 
-  test('is of no use to a page that tries others', async () => {
+  test('is ignored by a page that does not list it', async () => {
     sessionStorage[`cometify ${server.url}/37282591/`] = `${Date.now()},websocket`;
     const { listener } = listen({ transports: ['stream', 'poll'] });
     await connected(listener);
     assert.equal(server.transports, 'stream');
   });
 
-  test('cannot be kept where storage is forbidden, and nothing else comes of it', async () => {
+  test('is forgotten without storage, and nothing else breaks', async () => {
     const kept = Object.getOwnPropertyDescriptor(globalThis, 'sessionStorage');
     Object.defineProperty(globalThis, 'sessionStorage', {
       configurable: true,

@@ -1,12 +1,12 @@
 /**
- * A Cometify server in the test's own process: it joins, keeps every push, replays, resumes, lets
- * identifiers go on over a second `listen`, and can be told to misbehave.
+ * A Cometify server in the test's own process. It joins listeners, keeps every push, replays,
+ * resumes, continues identifiers over a second `listen`, and can be told to misbehave.
  *
- * To extend it: what a listener gets is in `Want`, made in `join` out of what a group asks for; keys
- * and tokens are looked at by `accept`, which a test replaces by one that refuses. Give `script` a
- * function that looks at a request and either answers it itself (and returns true) or leaves it to
- * the server; a WebSocket is asked about before its handshake. `write` is how bytes go out on HTTP,
- * to be replaced by one that cuts them otherwise. `asked` has all that came in.
+ * To extend it: `Want` decides which pushes a listener gets, and `join` makes it from the request of a
+ * group. A test may replace three functions. `accept` checks keys and tokens, and may refuse.
+ * `script` looks at a request, and either answers it (and returns true) or leaves it to the server; a
+ * WebSocket is shown to it before the handshake. `write` sends the bytes of an HTTP answer, and may
+ * cut them anywhere. `asked` has every request.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -21,7 +21,7 @@ interface Kept {
   position: number;
 }
 
-/** What one group gets of an identifier: above a position, and of the numbered ones above an id. */
+/** The pushes that one group gets of an identifier: above a position, and numbered ones above an id. */
 interface Want {
   since: number;
   above: number;
@@ -46,14 +46,14 @@ export interface Listen {
   }[];
 }
 
-/** What came in: by which transport, where, and what it asked for. */
+/** A request, or a WebSocket. */
 export interface Asked {
   transport: string;
   url: string;
   headers: IncomingMessage['headers'];
-  /** The last one. */
+  /** The last `listen`. */
   listen?: Listen;
-  /** How many of them there were. */
+  /** The number of `listen` frames. */
   listens: number;
 }
 
@@ -81,7 +81,7 @@ export class FakeServer {
   warnings: string[] = [];
   position = 1_000;
   script: Script = () => false;
-  /** What to refuse a `listen` with, if anything. */
+  /** Returns the error frame that refuses a `listen`, or undefined to accept it. */
   accept: (listen: Listen) => object | undefined = () => undefined;
   write = (response: ServerResponse, bytes: Buffer): void => {
     response.write(bytes);
@@ -113,7 +113,7 @@ export class FakeServer {
     await new Promise((resolve) => this.http.close(resolve));
   }
 
-  /** Every connection is gone, as when a cable is pulled. */
+  /** Destroys every connection, as when a cable is pulled. */
   cut(): void {
     for (const socket of this.sockets) socket.destroy();
   }
@@ -126,7 +126,7 @@ export class FakeServer {
     }
   }
 
-  /** A frame to all who are there. */
+  /** Sends a frame to every listener that has joined. */
   say(frame: object): void {
     for (const one of Array.from(this.joined)) this.give(one, [frame]);
   }
@@ -174,7 +174,7 @@ export class FakeServer {
     for (const wants of one.wants.values()) {
       for (const want of wants) want.since = want.unnumberedSince = head;
     }
-    // It may be longer than the test lasts.
+    // The heartbeat may be longer than the test, so the timer must not keep the process alive.
     if (waits && !behind.length) {
       setTimeout(() => this.give(one, [end]), heartbeat * 1000).unref();
     } else this.give(one, [...behind, end]);

@@ -16,7 +16,7 @@ function refused(retry: number | null): Frame {
 }
 
 describe('HTTP answers', () => {
-  test("the server's own problems", () => {
+  test('a problem of the server is an error', () => {
     for (const status of [400, 403, 404, 405, 413, 415]) {
       assert.deepEqual(answer(status, PROBLEM, OURS), refused(null), `${status}`);
     }
@@ -26,7 +26,7 @@ describe('HTTP answers', () => {
     }
   });
 
-  test('what something on the way says is a cut, whatever its status', () => {
+  test('an answer of a proxy is a cut, whatever its status', () => {
     for (const status of [400, 403, 404, 405, 429, 502, 503, 504]) {
       const none = { type: '(cut)', after: 0 };
       assert.deepEqual(answer(status, 'text/html', '<h1>No</h1>'), none);
@@ -37,7 +37,7 @@ describe('HTTP answers', () => {
     }
   });
 
-  test('Retry-After is obeyed from anybody, in seconds', () => {
+  test('Retry-After is obeyed, also from a proxy', () => {
     const after = (given: string): unknown =>
       (answer(503, 'text/html', '', given) as { after: number }).after;
     assert.equal(after('120'), 120_000);
@@ -80,6 +80,6 @@ describe('lines', () => {
     '{"type":5}',
     '{"type":"push"',
   ]) {
-    test(`no frame: ${line}`, () => assert.equal(ofLine(line), CUT));
+    test(`a line without a frame is a cut: ${line}`, () => assert.equal(ofLine(line), CUT));
   }
 });

@@ -1,4 +1,4 @@
-/** Groups that come and go while a listener runs, and what is told to the server of it. */
+/** Groups that come and go while a listener runs, and the frames that tell the server. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { groupOf, Rig } from './rig';
@@ -12,7 +12,7 @@ function joined(): Rig {
 }
 
 describe('another group', () => {
-  test('on a WebSocket it is a listen on the same connection, answered by a ready of its own', () => {
+  test('a WebSocket joins it by another listen', () => {
     const rig = joined().push(150);
     const news = groupOf('news');
     rig.groups.push(news);
@@ -31,7 +31,7 @@ describe('another group', () => {
     assert.equal(news.position, 190);
   });
 
-  test('two listens are answered by two readies, each for the groups that it was asked for', () => {
+  test('each ready belongs to the listen that it answers', () => {
     const rig = joined();
     const [a, b] = [groupOf('a'), groupOf('b')];
     rig.groups.push(a);
@@ -44,13 +44,13 @@ describe('another group', () => {
     assert.deepEqual([a.position, b.position], [110, 120]);
   });
 
-  test('a ready that nobody asked for changes no cursor', () => {
+  test('an unasked ready changes no cursor', () => {
     const rig = joined().push(150);
     assert.equal(rig.hear({ type: 'ready', heartbeat: 25, positions: [10] }).position, 150);
     assert.equal(rig.heartbeat(160).position, 160);
   });
 
-  test('one that begins elsewhere with an identifier that is joined has a connection of its own', () => {
+  test('a joined identifier from elsewhere needs a new connection', () => {
     const rig = joined().push(150);
     rig.groups.push(groupOf({ chat: 0 }));
     assert.equal(rig.do('regroup').did, 'close, open websocket');
@@ -60,13 +60,13 @@ describe('another group', () => {
     assert.equal(rig.push(160).did, 'push chat@160, push chat@160');
   });
 
-  test('one with internal ids of identifiers that are not joined needs none', () => {
+  test('new identifiers with internal ids need no new connection', () => {
     const rig = joined();
     rig.groups.push(groupOf({ metrics: 59 }));
     assert.equal(rig.do('regroup').did, 'listen');
   });
 
-  test('on HTTP it is asked for anew, unseen by the page', () => {
+  test('on HTTP a new request joins it, unseen by the page', () => {
     const rig = new Rig([groupOf('chat')], ['stream']).do('start').ready(100).push(150);
     rig.groups.push(groupOf('news'));
     assert.equal(rig.do('regroup').did, 'close, open stream');
@@ -77,14 +77,14 @@ describe('another group', () => {
     assert.equal(rig.ready(150).did, '');
   });
 
-  test('a poll that is answered at once for being another one is followed by the next', () => {
+  test('a poll with changed groups may be answered at once', () => {
     const rig = new Rig([groupOf('chat')], ['poll']).do('start').ready(100).heartbeat(100).whole();
     assert.equal(rig.do('regroup').did, 'close, open poll');
     assert.equal(rig.later(5).heartbeat(105).whole().did, 'close, open poll');
     assert.equal(rig.later(5).heartbeat(110).whole().did, 'close, waiting 500');
   });
 
-  test('while it waits to connect, it is asked for when it does', () => {
+  test('a group added while waiting joins at the next attempt', () => {
     const rig = joined().later(6_000).cut();
     rig.groups.push(groupOf('news'));
     assert.equal(rig.do('regroup').did, '');
@@ -92,7 +92,7 @@ describe('another group', () => {
     assert.equal(asked(rig).length, 2);
   });
 
-  test('none is left: it is idle until there is one again', () => {
+  test('without groups the listener is idle', () => {
     const rig = joined();
     const [group] = rig.groups.splice(0);
     assert.equal(rig.do('regroup').did, 'close, idle');
@@ -104,7 +104,7 @@ describe('another group', () => {
 });
 
 describe('internal ids', () => {
-  test('a group gets what is above its own, whatever another one lets through', () => {
+  test('a group gets only pushes above its own internal id', () => {
     const above = (identifiers: Record<string, number | string>) =>
       groupOf(identifiers as Record<string, number>);
     const rig = new Rig([

@@ -18,15 +18,15 @@ function read(cuts: number[]): string[] {
 }
 
 describe('lines over any chunking', () => {
-  test('cut in two anywhere', () => {
+  test('a cut anywhere changes no line', () => {
     for (let at = 0; at <= BYTES.length; at++) assert.deepEqual(read([at]), LINES, `at ${at}`);
   });
 
-  test('byte by byte', () => {
+  test('single bytes change no line', () => {
     assert.deepEqual(read(Array.from(BYTES, (_, i) => i)), LINES);
   });
 
-  test('cut at random', () => {
+  test('random cuts change no line', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const chance = seeded(seed);
       const cuts = Array.from({ length: 10 }, () => Math.floor(chance() * BYTES.length));
@@ -34,7 +34,7 @@ describe('lines over any chunking', () => {
     }
   });
 
-  test('a last line without its end is not given out; empty lines are no lines', () => {
+  test('half a line and empty lines are not given out', () => {
     const linesOf = lineReader();
     const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
     assert.deepEqual(linesOf(encode('one\n\n\ntwo\nthr')), ['one', 'two']);

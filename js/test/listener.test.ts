@@ -60,7 +60,7 @@ for (const transport of ALL) {
   const only = { transports: [transport] };
 
   describe(transport, () => {
-    test('a push arrives with its text, its id, and the identifier as the page spelled it', async () => {
+    test("a push arrives with text, id and the page's spelling", async () => {
       const { listener, got } = listen({ identifiers: ['GuestBook', 'chat'], ...only });
       await connected(listener);
       assert.equal(listener.transport, transport);
@@ -75,7 +75,7 @@ for (const transport of ALL) {
       ]);
     });
 
-    test('no key is in an address, and the body is what joins', async () => {
+    test('keys travel in the body and not in the address', async () => {
       const { listener } = listen({ secureKey: 'c0ffee', identifiers: { Metrics: 59 }, ...only });
       await connected(listener);
       const { url, headers, listen: frame } = server.asked[0] as FakeServer['asked'][0];
@@ -85,7 +85,7 @@ for (const transport of ALL) {
       if (transport !== 'websocket') assert.match(`${headers['content-type']}`, /^text\/plain/);
     });
 
-    test('cut at random 50 times, 500 pushes over three identifiers come once and in order', async () => {
+    test('500 pushes over 50 cuts come once and in order', async () => {
       const chance = seeded(42);
       const names = ['a', 'b', 'c'];
       const { listener, got } = listen({ identifiers: names, ...only });
@@ -105,7 +105,7 @@ for (const transport of ALL) {
       );
     });
 
-    test('after stop() nothing comes, also when it is called while a push is handled', async () => {
+    test('stop() within a callback ends the pushes', async () => {
       const got: string[] = [];
       const noticed: string[] = [];
       const { listener } = listen({
@@ -124,7 +124,7 @@ for (const transport of ALL) {
       assert.deepEqual([got, noticed], [['one'], []]);
     });
 
-    test('reconnect is obeyed, and the listener id stays', async () => {
+    test('reconnect is obeyed with the same listener id', async () => {
       const { listener, got } = listen(only);
       await until(() => listener.state === 'connected' && server.joined.size, 'joined');
       server.say({ type: 'reconnect', after: 2_000 });
@@ -134,7 +134,7 @@ for (const transport of ALL) {
       assert.equal(new Set(server.asked.map(({ listen: frame }) => frame?.listener)).size, 1);
     });
 
-    test('silence is noticed', async () => {
+    test('a silent connection is given up', async () => {
       server.heartbeat = 1;
       const { listener } = listen(only);
       await connected(listener);
@@ -153,7 +153,7 @@ describe('falling back', () => {
     return true;
   };
 
-  test('no WebSocket constructor: stream', async () => {
+  test('without a WebSocket constructor it streams', async () => {
     const { WebSocket } = globalThis;
     Object.assign(globalThis, { WebSocket: undefined });
     const { listener } = listen();
@@ -162,7 +162,7 @@ describe('falling back', () => {
     assert.equal(listener.transport, 'stream');
   });
 
-  test('a refused upgrade and HTML instead of a stream: poll', async () => {
+  test('after a refused upgrade and an HTML answer it polls', async () => {
     server.script = (transport, to) => {
       if (transport === 'websocket') to.end('HTTP/1.1 404 Not Found\r\n\r\n');
       return (
@@ -184,7 +184,7 @@ describe('falling back', () => {
     assert.equal(listener.transport, 'poll');
   });
 
-  test('a WebSocket that never speaks and a stream that is held back: poll, after 10 s', async () => {
+  test('after a silent WebSocket and a held stream it polls', async () => {
     server.script = (transport, to) => {
       if (transport === 'stream') (to as ServerResponse).writeHead(200).flushHeaders();
       return transport !== 'poll';
@@ -194,7 +194,7 @@ describe('falling back', () => {
     assert.equal(listener.transport, 'poll');
   });
 
-  test('nothing at all: told once, tried on', async () => {
+  test('an unreachable server is told once and tried again', async () => {
     server.script = (_, to) => {
       to.destroy();
       return true;
@@ -209,12 +209,12 @@ describe('falling back', () => {
   });
 });
 
-describe('the word of the server', () => {
+describe('refusals by the server', () => {
   const refuse = (status: number, body: object, headers = {}): void => {
     server.script = (_, to) => problem(to as ServerResponse, status, body, headers);
   };
 
-  test('a 4xx problem fails for good, with its reason and without a key', async () => {
+  test('a 4xx problem is fatal, and its text shows no key', async () => {
     refuse(403, { code: 'not_authorized', detail: 'The key s3cret is unknown.' });
     const { listener } = listen({ transports: ['stream', 'poll'], secureKey: 's3cret' });
     await until(() => listener.state === 'failed', 'failed');
@@ -223,7 +223,7 @@ describe('the word of the server', () => {
     assert.equal(server.asked.length, 1);
   });
 
-  test('429 waits for Retry-After, and on("error") takes the console\'s place', async () => {
+  test('429 waits for Retry-After, and on("error") is told', async () => {
     refuse(429, { code: 'too_many_listeners', detail: 'Wait.' }, { 'Retry-After': '3' });
     const { listener } = listen({ transports: ['stream', 'poll'] });
     const told: object[] = [];
@@ -239,7 +239,7 @@ describe('the word of the server', () => {
     assert.deepEqual(said, []);
   });
 
-  test('an error frame and a close code', async () => {
+  test('an error frame is told with its own code', async () => {
     const { listener } = listen();
     await connected(listener);
     server.say({ type: 'error', code: 'not_authorized', detail: 'Gone.', retry: null });
@@ -247,7 +247,7 @@ describe('the word of the server', () => {
     assert.deepEqual(said, ['Cometify: not_authorized: Gone.']);
   });
 
-  test('a close code alone says enough', async () => {
+  test('a close code without a frame is followed', async () => {
     for (const [code, state] of [
       [4003, 'failed'],
       [4103, 'waiting'],
@@ -283,7 +283,7 @@ describe('streams', () => {
       ),
   };
   for (const [how, cut] of Object.entries(cuts)) {
-    test(`lines over a network that cuts ${how}`, async () => {
+    test(`lines survive a network that cuts ${how}`, async () => {
       let writing = Promise.resolve();
       server.write = (response, bytes) => {
         for (const part of cut(bytes)) {
@@ -305,7 +305,7 @@ describe('streams', () => {
     });
   }
 
-  test('a last line that is cut is asked for again', async () => {
+  test('a push in a line that was cut is replayed', async () => {
     const { listener, got } = listen({ transports: ['stream'] });
     await connected(listener);
     server.write = (response, bytes) => {
@@ -322,7 +322,7 @@ describe('streams', () => {
 });
 
 describe('the page', () => {
-  test('stopped when told that it is connected, it hears nothing of what came with that', async () => {
+  test('stopped by its first notice, it hears no push', async () => {
     const { listener, got } = listen({ transports: ['poll'] });
     await connected(listener);
     happen('online');
@@ -334,7 +334,7 @@ describe('the page', () => {
     assert.deepEqual(got, []);
   });
 
-  test('a listener that stopped or failed watches the page no more', async () => {
+  test('a stopped or failed listener removes its event listeners', async () => {
     const before = watching.size;
     const { listener } = listen();
     assert.equal(watching.size, before + 4);
@@ -347,7 +347,7 @@ describe('the page', () => {
     assert.equal(watching.size, before);
   });
 
-  test('online reconnects at once, pagehide closes, pageshow goes on', async () => {
+  test('online reconnects, pagehide closes, pageshow resumes', async () => {
     const { listener, got } = listen();
     await connected(listener);
     happen('online');
@@ -361,7 +361,7 @@ describe('the page', () => {
     await until(() => got.length, 'what came while away');
   });
 
-  test('a page that becomes hidden wakes nothing; one that becomes visible does', async () => {
+  test('becoming visible wakes a listener, becoming hidden does not', async () => {
     const { listener } = listen();
     await connected(listener);
     happen('pagehide');
@@ -373,7 +373,7 @@ describe('the page', () => {
     assert.equal(listener.state, 'connecting');
   });
 
-  test('a callback may be the dotted name of what is declared later, with its owner as this', async () => {
+  test('a callback may be a dotted name, declared later', async () => {
     const { listener, got } = listen({ callback: 'app.onPush' });
     await connected(listener);
     server.push('chat', 'too early');
@@ -391,7 +391,7 @@ describe('the page', () => {
     assert.equal(said.length, 1);
   });
 
-  test('a callback that throws costs no later push, and what it threw is seen', async () => {
+  test('a callback that throws costs no push, and is reported', async () => {
     thrown.length = 0;
     const got: string[] = [];
     const { listener } = listen({
@@ -445,7 +445,7 @@ describe('the page', () => {
     assert.deepEqual(states, ['stopped', 'connecting', 'stopped']);
   });
 
-  test('on and off; what is added right after start() hears everything', async () => {
+  test('a handler hears everything until off() removes it', async () => {
     const { listener } = listen();
     const states: string[] = [];
     const hear = ({ state }: { state: string }): number => states.push(state);
@@ -462,7 +462,7 @@ describe('the page', () => {
     assert.equal(listener.state, 'stopped');
   });
 
-  test('several listeners are independent, and each start() is one of its own', async () => {
+  test('each start() is an independent listener', async () => {
     const got: string[] = [];
     const cometify = init({
       apiKey: '37282591',

@@ -14,9 +14,9 @@ const error = (retry: number | null, code = 'overloaded'): Frame => ({
   retry,
 });
 
-/** Each row: what happens in turn, and what the machine does about it. Chance is always a half. */
+/** In each row: the inputs in turn, each with the expected effects. Chance is always a half. */
 const TABLE: Record<string, Step[]> = {
-  'a transport without a first frame in 5 s is left for the next at once': [
+  'a transport without a first frame in 5 s is left': [
     start,
     [(r) => r.later(4_999).do('tick'), ''],
     [(r) => r.later(1).do('tick'), 'close, open stream, connecting'],
@@ -25,7 +25,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due(), 'close, open websocket, connecting'],
     [(r) => r.due(), 'close, waiting 1000, error unreachable'],
   ],
-  'after the first time through there is a delay between transports, ever longer': [
+  'after the first round, delays grow between transports': [
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     [(r) => r.cut(), 'close, open poll, connecting'],
@@ -40,7 +40,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due().cut(), 'close, waiting 15000'],
     [(r) => r.due().cut(), 'close, waiting 15000'],
   ],
-  'a proven transport is retried and not left': [
+  'a proven transport is kept': [
     start,
     ready,
     [(r) => r.later(5_000).cut(), 'close, waiting 500'],
@@ -54,7 +54,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due().ready(), 'connected'],
     [(r) => r.later(5_000).cut(), 'close, waiting 500'],
   ],
-  'a transport that connects but is soon cut is left after three times': [
+  'a transport that is soon cut is left after three times': [
     start,
     ready,
     [(r) => r.later(300).cut(), 'close, waiting 500'],
@@ -63,7 +63,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due().ready(), 'connected'],
     [(r) => r.later(300).cut(), 'close, open stream, connecting'],
   ],
-  'only a ready connects': [
+  'only a ready makes it connected': [
     start,
     [(r) => r.heartbeat(5), ''],
     [(r) => r.later(4_999).push(6), 'push chat@6'],
@@ -77,18 +77,18 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.later(12_999).do('tick'), ''],
     [(r) => r.later(1).do('tick'), 'close, waiting 500'],
   ],
-  'a machine that slept reconnects at the first tick': [
+  'a computer that slept reconnects at the first tick': [
     start,
     ready,
     [(r) => r.later(8 * 3_600_000).do('tick'), 'close, waiting 500'],
   ],
-  'a clock that was set back does not make it wait for hours': [
+  'a clock that was set back ends a wait': [
     start,
     ready,
     [(r) => r.later(6_000).cut(), 'close, waiting 500'],
     [(r) => r.later(-3_600_000).do('tick'), 'close, open websocket, connecting'],
   ],
-  'a stream that ends is asked for again, unseen by the page': [
+  'a stream that ends is followed by the next, unseen': [
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     ready,
@@ -97,7 +97,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.later(99_000).whole(), 'close, open stream'],
     [(r) => r.due(), 'close, waiting 500'],
   ],
-  'after 10 minutes on a later transport the first is tried, when nothing is interrupted by it': [
+  'after 10 minutes the first transport is tried again': [
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     ready,
@@ -112,16 +112,16 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.later(600_000).cut(), 'close, waiting 500'],
     [(r) => r.due(), 'close, open websocket, connecting'],
   ],
-  'the transport that is remembered is the first to be tried': [
+  'the remembered transport is tried first': [
     [(r) => r.do('start', 1), 'close, open stream, connecting'],
     [(r) => r.cut(), 'close, open poll, connecting'],
     [(r) => r.cut(), 'close, open websocket, connecting'],
     [(r) => r.cut(), 'close, waiting 500'],
   ],
-  'one that is no longer there is not': [
+  'a remembered transport that is not listed is ignored': [
     [(r) => r.do('start', -1), 'close, open websocket, connecting'],
   ],
-  'polls follow one another, and each may be held for the heartbeat': [
+  'polls follow one another, each held for a heartbeat': [
     start,
     [(r) => r.cut().cut(), 'close, open poll, connecting'],
     ready,
@@ -137,31 +137,31 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.due(), 'close, open poll, connecting'],
     [(r) => r.later(20_000).heartbeat(500), 'connected'],
   ],
-  'a resuming poll that ends after a while with nothing at all was in order': [
+  'an empty answer to a held poll is in order': [
     start,
     [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
     [(r) => r.later(25_000).whole(), 'close, open poll'],
   ],
-  'a poll that is lost early is asked for again; one that is never answered is left': [
+  'a poll that is never answered is left': [
     start,
     [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
     [(r) => r.cut(), 'close, waiting 500'],
     [(r) => r.due(), 'close, open poll, connecting'],
     [(r) => r.cut(), 'close, open websocket, connecting'],
   ],
-  'the poll of a quiet identifier is asked for again at once, however short the heartbeat is': [
+  'a quiet poll is repeated at once, at any heartbeat': [
     start,
     [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
     [(r) => r.later(990).heartbeat(1190).whole(), 'close, open poll'],
     [(r) => r.later(990).heartbeat(2180).whole(), 'close, open poll'],
   ],
-  'empty answers in a hurry are not asked for in a circle': [
+  'empty answers in a row are slowed down': [
     start,
     [(r) => r.cut().cut().ready().heartbeat(200).whole(), 'close, open poll'],
     [(r) => r.later(10).heartbeat(200).whole(), 'close, waiting 500'],
     [(r) => r.due().later(10).heartbeat(200).whole(), 'close, waiting 1000'],
   ],
-  'an error with retry null fails for good, with its reason': [
+  'an error with retry null is fatal': [
     start,
     [(r) => r.hear(error(null, 'not_authorized')), 'close, failed, fatal not_authorized'],
     [(r) => r.wake(true), ''],
@@ -169,7 +169,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.later(1e9).do('tick'), ''],
     [(r) => r.do('stop'), 'close, stopped'],
   ],
-  'retry is waited for, and then some, and nothing shortens it': [
+  'retry is waited for, and nothing shortens it': [
     start,
     [(r) => r.hear(error(60)), 'close, waiting 60500, error overloaded'],
     [(r) => r.wake(), ''],
@@ -189,12 +189,12 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.hear({ type: 'reconnect', after: 0 }), 'close, waiting 500'],
     [(r) => r.wake(), 'close, open websocket, connecting'],
   ],
-  "a proxy's Retry-After is waited for, also before the next transport": [
+  "a proxy's Retry-After is waited for": [
     start,
     [(r) => r.hear({ type: '(cut)', after: 7_000 }), 'close, waiting 7500'],
     [(r) => r.due(), 'close, open stream, connecting'],
   ],
-  'online: from the top, whatever is going on': [
+  'online starts over with the first transport': [
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     [(r) => r.wake(true), 'close, open websocket, connecting'],
@@ -204,7 +204,7 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.wake(true), 'close, open websocket, connecting'],
     [(r) => r.cut(), 'close, open stream, connecting'],
   ],
-  'a page that is seen again reconnects if it waits or has reason to doubt': [
+  'a visible page reconnects if it waits or is suspect': [
     start,
     [(r) => r.wake(), ''],
     ready,
@@ -213,14 +213,14 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.ready().later(6_000).cut(), 'close, waiting 500'],
     [(r) => r.wake(), 'close, open websocket, connecting'],
   ],
-  'a page that is left closes, and goes on when it is shown again': [
+  'a page that is left closes, and resumes when shown': [
     start,
     ready,
     [(r) => r.do('hide'), 'close, waiting'],
     [(r) => r.later(1e9).do('tick'), ''],
     [(r) => r.wake(), 'close, open websocket, connecting'],
   ],
-  'stop is the end': [
+  'nothing follows stop': [
     start,
     ready,
     [(r) => r.do('stop'), 'close, stopped'],
@@ -230,22 +230,22 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.do('start'), ''],
     [(r) => r.do('stop'), ''],
   ],
-  'stopped before it started, it never starts': [
+  'stopped before the start, it never starts': [
     [(r) => r.do('stop'), 'close, stopped'],
     [(r) => r.do('start'), ''],
   ],
-  'what an older connection says is not heard': [
+  'frames of an older connection are ignored': [
     start,
     [(r) => r.cut(), 'close, open stream, connecting'],
     [(r) => r.hear({ type: 'ready', heartbeat: 25, positions: [1] }, r.generation - 2), ''],
     [(r) => r.hear({ type: '(cut)' }, r.generation - 2), ''],
   ],
-  'a newer server may say what we do not know': [
+  'an unknown frame is ignored': [
     start,
     ready,
     [(r) => r.hear({ type: 'weather' } as unknown as Frame), ''],
   ],
-  'warnings are passed on': [
+  'warnings are told to the page': [
     start,
     [
       (r) => r.ready(1, { warnings: ['a key', 'another'] }),
@@ -254,7 +254,7 @@ const TABLE: Record<string, Step[]> = {
   ],
 };
 
-describe('the table', () => {
+describe('tables of inputs and effects', () => {
   for (const [promise, steps] of Object.entries(TABLE)) {
     test(promise, () => {
       const rig = new Rig();
@@ -269,7 +269,7 @@ describe('the table', () => {
 describe('cursors', () => {
   const joined = (): Rig => new Rig().do('start').ready(100);
 
-  test('ready gives the first, pushes and heartbeats move it, and never back', () => {
+  test('pushes and heartbeats move a cursor, never back', () => {
     const rig = joined();
     assert.equal(rig.position, 100);
     assert.equal(rig.push(150).position, 150);
@@ -278,23 +278,23 @@ describe('cursors', () => {
     assert.equal(rig.ready(10).position, 170);
   });
 
-  test('a push that was had is dropped', () => {
+  test('a repeated push is dropped', () => {
     const rig = joined().push(150);
     assert.equal(rig.push(150).did, '');
     assert.equal(rig.push(149).did, '');
     assert.equal(rig.push(151).did, 'push chat@151');
   });
 
-  test('what is not above the first cursor was never asked for', () => {
+  test('a push not above the first cursor is dropped', () => {
     assert.equal(joined().push(100).did, '');
     assert.equal(joined().push(50).did, '');
   });
 
-  test('a push for nobody here is dropped', () => {
+  test('a push for no group here is dropped', () => {
     assert.equal(joined().push(150, 'other').did, '');
   });
 
-  test('after a gap the next position is taken, lower or not', () => {
+  test('after a gap a lower position is taken', () => {
     const rig = joined().push(150);
     assert.equal(rig.hear({ type: 'gap', identifiers: ['chat'] }).did, 'gap chat');
     assert.equal(rig.position, 150, 'until then the old one is kept, and tells the gap again');
@@ -303,12 +303,12 @@ describe('cursors', () => {
     assert.equal(rig.heartbeat(40).position, 50);
   });
 
-  test('a gap is told in the spelling of the page', () => {
+  test("a gap is told in the page's spelling", () => {
     const rig = new Rig([groupOf(['GuestBook', 'chat'])]).do('start').ready();
     assert.equal(rig.hear({ type: 'gap', identifiers: ['guestbook'] }).did, 'gap GuestBook');
   });
 
-  test('each group has its own', () => {
+  test('each group has its own cursor', () => {
     const groups = [groupOf(['a', 'b']), groupOf('b')];
     const rig = new Rig(groups).do('start');
     const positions = (): unknown => groups.map((group) => group.position);
@@ -322,7 +322,7 @@ describe('cursors', () => {
     assert.deepEqual(positions(), [120, 120]);
   });
 
-  test('a heartbeat does not begin a group that was given no cursor yet', () => {
+  test('a heartbeat gives no first cursor', () => {
     const groups = [groupOf('a'), groupOf('b')];
     const rig = new Rig(groups).do('start');
     rig.hear({ type: 'ready', heartbeat: 25, positions: [100] }).heartbeat(200);
@@ -332,7 +332,7 @@ describe('cursors', () => {
     );
   });
 
-  test('joining again sends everything as at first, and the cursor', () => {
+  test('joining again sends the same, and the cursor', () => {
     const rig = new Rig([groupOf({ Metrics: 59, tweets: 0 })]).do('start');
     rig.ready(100).push(150, 'metrics').cut().due();
     const [first, again] = rig.bodies.map((body) => JSON.parse(body));

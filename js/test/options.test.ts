@@ -23,7 +23,7 @@ describe('the forms of the options', () => {
     assert.deepEqual(identifiers({ constructor: 0 }), { constructor: 0 });
   });
 
-  test('the spelling of the page is kept', () => {
+  test("the page's spelling is kept", () => {
     const { spelling } = read({ identifiers: ['GuestBook', 'chat'] }).group;
     assert.deepEqual(Array.from(spelling), [
       ['guestbook', 'GuestBook'],
@@ -31,7 +31,7 @@ describe('the forms of the options', () => {
     ]);
   });
 
-  test('the address is where the script came from, or what server says', () => {
+  test("the address is the script's origin or the server option", () => {
     assert.equal(read({}).url, 'https://push.example.org/37282591/');
     assert.equal(read({ apiKey: '007_-x' }).url, 'https://push.example.org/007_-x/');
     assert.equal(
@@ -40,14 +40,14 @@ describe('the forms of the options', () => {
     );
   });
 
-  test('a secureKey that is empty or null is none', () => {
+  test('an empty or null secureKey counts as none', () => {
     for (const secureKey of ['', null, undefined]) {
       assert.equal(read({ secureKey }).group.secureKey, undefined);
     }
   });
 });
 
-/** What is wrong, and the option that the TypeError must name. */
+/** Wrong options, each with the name that the TypeError must contain. */
 const WRONG: [option: string, given: object][] = [
   ...['', 'a b', 'ü', 'x'.repeat(65), 2 ** 53, 1.5, NaN, null, undefined, true, {}, [1]].map(
     (apiKey): [string, object] => ['apiKey', { apiKey }],
@@ -99,11 +99,11 @@ describe('a wrong option is a TypeError that names it', () => {
     });
   }
 
-  test('nothing at all', () => {
+  test('options are missing', () => {
     assert.throws(() => readOptions(undefined as unknown as Options, HOME), /needs apiKey/);
   });
 
-  test('no server, and a script that came from nowhere', () => {
+  test('no server is known', () => {
     assert.throws(() => readOptions(RIGHT, undefined), /needs server/);
   });
 });

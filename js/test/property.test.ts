@@ -47,7 +47,7 @@ function anyStep(rig: Rig, chance: () => number): void {
 
 type Names = Parameters<typeof groupOf>[0];
 
-/** A group comes or goes, or both, as subscribe and unsubscribe have it. */
+/** Adds a group, removes one, or both, as subscribe and unsubscribe do. */
 function regroup(rig: Rig, chance: () => number): void {
   const { groups } = rig;
   if (chance() < 0.5) groups.splice(Math.floor(chance() * groups.length), 1);
@@ -56,7 +56,7 @@ function regroup(rig: Rig, chance: () => number): void {
   rig.do('regroup');
 }
 
-/** What must hold of any life of a listener. */
+/** The invariants of any life of a listener. */
 class Watch {
   live = 0;
   state = 'idle';
@@ -121,8 +121,8 @@ function live(seed: number): void {
 }
 
 /**
- * A server that keeps all, and connections that are cut anywhere: between frames, before the first,
- * by silence. What reaches the page is every push, once, in order.
+ * A server that keeps everything, over connections that are cut anywhere: between frames, before the
+ * first, by silence. Every push reaches the page once and in order.
  */
 function resume(seed: number, transport: Transport): void {
   const chance = seeded(seed);
@@ -159,7 +159,7 @@ function resume(seed: number, transport: Transport): void {
   );
 }
 
-/** Says to the open connection what it has not had, in part or whole, and may cut it. */
+/** Sends to the open connection the frames that it lacks, and may cut it anywhere. */
 function serve(
   rig: Rig,
   kept: Frame[],
@@ -179,8 +179,8 @@ function serve(
   if (chance() < 0.5) say({ type: pick(chance, ['(cut)', '(whole)']) });
 }
 
-describe('whatever happens, in whatever order', () => {
-  test(`${ROUNDS} lives of ${STEPS} steps`, () => {
+describe('any order of events', () => {
+  test(`${ROUNDS} lives of ${STEPS} steps keep every promise`, () => {
     for (let seed = 1; seed <= ROUNDS; seed++) {
       try {
         live(seed);
@@ -191,7 +191,7 @@ describe('whatever happens, in whatever order', () => {
   });
 
   for (const transport of ALL) {
-    test(`each push once and in order over cut connections: ${transport}`, () => {
+    test(`each push comes once and in order: ${transport}`, () => {
       for (let seed = 1; seed <= 5; seed++) resume(seed, transport);
     });
   }

@@ -1,4 +1,4 @@
-/** A seeded source of chance: a failure names its seed, and the seed shows it again. */
+/** A seeded source of chance. A failure names its seed, which reproduces it. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,6 +1,6 @@
 /**
- * A machine with its time in the test's hands. `rig.did` holds what the last input brought about, as
- * short words, so that a table of expectations can be read.
+ * A machine whose time the test controls. `rig.did` holds the effects of the last input as short
+ * words, so that a table of expectations is readable.
  */
 import assert from 'node:assert/strict';
 import type { Effect, Input, Machine } from '../src/effects';
@@ -68,7 +68,7 @@ export class Rig {
     return this;
   }
 
-  /** As without tokens to wait for: at once. */
+  /** Opens at once, because there are no tokens to wait for. */
   open(generation: number): void {
     this.generation = generation;
     this.say();
@@ -124,7 +124,7 @@ export class Rig {
     return this;
   }
 
-  /** Time passes until the deadline, and the timer says so. */
+  /** Lets time pass until the deadline, and fires the timer. */
   due(): this {
     assert.notEqual(this.deadline, Infinity, 'there is no deadline');
     this.now = Math.max(this.now, this.deadline);

@@ -4,7 +4,7 @@ import { FakeServer } from './fake-server';
 import { pick, seeded } from './random';
 import { Locks, Tab } from './tabs';
 
-/** So many seconds of the tabs' in one of the test's. */
+/** The seconds of the tabs in one second of the test. */
 const SPEED = 20;
 
 let server: FakeServer;
@@ -45,7 +45,7 @@ function numbers(from: number, to: number): string[] {
 }
 
 describe('tabs that share a listener', () => {
-  test('eight tabs are one connection of one group, and each hears everything once', async () => {
+  test('eight tabs share one connection and hear all once', async () => {
     const eight = Array.from({ length: 8 }, () => open());
     await connected(...eight);
     assert.equal(server.joined.size, 1);
@@ -62,7 +62,7 @@ describe('tabs that share a listener', () => {
 
   for (const end of ['close', 'crash'] as const) {
     for (const transport of ['websocket', 'stream', 'poll']) {
-      test(`leaders that ${end} one after the other lose nothing: ${transport}`, async () => {
+      test(`leaders that ${end} in turn lose nothing: ${transport}`, async () => {
         const all = Array.from({ length: 4 }, () => open({ transports: [transport] }));
         await connected(...all);
         let pushed = 0;
@@ -85,7 +85,7 @@ describe('tabs that share a listener', () => {
     }
   }
 
-  test('a leader that is frozen is deposed, and what it says when it thaws is not had twice', async () => {
+  test('a frozen leader is replaced, and repeats nothing', async () => {
     server.heartbeat = 1;
     const all = Array.from({ length: 3 }, () => open());
     await connected(...all);
@@ -105,7 +105,7 @@ describe('tabs that share a listener', () => {
     await until(() => server.joined.size === 1, 'one listener again');
   });
 
-  test('a tab that is frozen has on thawing what came meanwhile, also under another leader', async () => {
+  test('a thawed tab catches up, also under a new leader', async () => {
     const all = Array.from({ length: 3 }, () => open());
     await connected(...all);
     const leader = locks.leader as Tab;
@@ -123,7 +123,7 @@ describe('tabs that share a listener', () => {
     assert.deepEqual(last.got, numbers(0, 3));
   });
 
-  test('a page in the back/forward cache holds no lock and no channel, and goes on after', async () => {
+  test('a page in the back/forward cache holds no lock', async () => {
     const [one, other] = [open(), open()];
     await connected(one, other);
     const leader = locks.leader as Tab;
@@ -142,7 +142,7 @@ describe('tabs that share a listener', () => {
     assert.equal(server.joined.size, 1);
   });
 
-  test('a tab begins where it asked: plain at the head, with internal ids at their replay', async () => {
+  test('each tab begins where it asked to begin', async () => {
     const plain = open();
     await connected(plain);
     server.push('chat', 'old', 5);
@@ -165,7 +165,7 @@ describe('tabs that share a listener', () => {
     assert.equal(server.joined.size, 1);
   });
 
-  test('groups of all tabs are one listener, and those that nobody wants any more are left', async () => {
+  test('groups of all tabs are one listener, without unused ones', async () => {
     const [a, b] = [open({ identifiers: 'a' }), open({ identifiers: ['a', 'b'], secureKey: 'k' })];
     await connected(a, b);
     const asked = () =>
@@ -186,7 +186,7 @@ describe('tabs that share a listener', () => {
     assert.equal(server.joined.size, 1);
   });
 
-  test('a lost connection is told to all tabs, and all go on', async () => {
+  test('a lost connection is told to all tabs, and all resume', async () => {
     const all = Array.from({ length: 3 }, () => open());
     await connected(...all);
     server.cut();
@@ -196,7 +196,7 @@ describe('tabs that share a listener', () => {
     assert.equal(server.joined.size, 1);
   });
 
-  test('stopped, a tab has no lock, no channel and no timer, and hears nothing', async () => {
+  test('a stopped tab has no lock, channel or timer', async () => {
     const [one, other] = [open(), open()];
     await connected(one, other);
     for (const tab of [locks.leader as Tab, locks.leader === one ? other : one]) {
@@ -210,7 +210,7 @@ describe('tabs that share a listener', () => {
     assert.deepEqual([one.got, other.got], [[], []]);
   });
 
-  test('a fatal error fails every tab, each with the reason', async () => {
+  test('a fatal error fails every tab, with the reason', async () => {
     const all = Array.from({ length: 3 }, () => open());
     await connected(...all);
     server.say({ type: 'error', code: 'not_authorized', detail: 'Gone.', retry: null });
@@ -219,7 +219,7 @@ describe('tabs that share a listener', () => {
     await until(() => !locks.leader, 'nobody leads');
   });
 
-  test('a token that expires fails its own tab, and no other', async () => {
+  test('an expired token fails only its own tab', async () => {
     const token = (exp: number) => `x.${btoa(JSON.stringify({ exp }))}.x`;
     const soon = open({ token: token(1e9) });
     const [long, none] = [open({ token: token(2e9) }), open()];
@@ -261,7 +261,7 @@ describe('tabs that share a listener', () => {
     assert.deepEqual(alone.said, []);
   });
 
-  test('no push is lost or had twice whatever tabs, leaders and the network do', async () => {
+  test('no push is lost or repeated, whatever the tabs do', async () => {
     const chance = seeded(11);
     const names = ['a', 'b', 'c'];
     const begun = new Map<Tab, number>();

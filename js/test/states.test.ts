@@ -26,7 +26,7 @@ describe('states', () => {
     assert.deepEqual([...reachableFrom('idle')].sort(), [...STATES].sort());
   });
 
-  test('only the page leads out of failed, and nothing out of stopped', () => {
+  test('only stop leads out of failed, and nothing out of stopped', () => {
     assert.deepEqual(TRANSITIONS.failed, { stop: 'stopped' });
     assert.deepEqual(TRANSITIONS.stopped, {});
     assert.deepEqual(STATES.filter(hasEnded), ['stopped', 'failed']);
@@ -59,7 +59,7 @@ describe('states', () => {
     assert.equal(lifecycle.state, 'idle');
   });
 
-  test('an impossible transition is logged on a page, and changes nothing', (context) => {
+  test('an impossible transition is logged on a page', (context) => {
     const { error } = console;
     context.after(() => Object.assign(console, { error }));
     const written: string[] = [];

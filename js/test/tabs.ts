@@ -2,9 +2,9 @@
  * Several tabs of one origin in one process. Each runs the built scripts in a realm of its own, with
  * its own document and storage, and they meet in Web Locks, in BroadcastChannels and at one server.
  *
- * To extend it: `Tab` has what can happen to a page. The locks are those of the specification: one
- * holder for each name, a queue, `signal`, `steal`; the channels are Node's, with the one thing that
- * a realm must do for itself, which is to close them when it ends.
+ * To extend it: `Tab` has the events of a page. The locks follow the specification: one holder for
+ * each name, a queue, `signal` and `steal`. The channels are Node's. A browser closes the channels of
+ * a page that ends, and `Tab` does the same.
  */
 import { readFileSync } from 'node:fs';
 import { createContext, runInContext } from 'node:vm';
@@ -68,7 +68,7 @@ export class Locks {
             lose: () => tab.later(() => reject(abortion('stolen'))),
           };
           this.held.set(name, held);
-          // A page that is frozen is given the lock, and knows nothing of it.
+          // A frozen page is given the lock, but its code does not run before it thaws.
           tab.later(() => {
             Promise.resolve(run()).then(resolve, reject).then(held.free);
           });
@@ -95,7 +95,7 @@ export class Locks {
     if (!this.held.has(name)) queue?.shift()?.take();
   }
 
-  /** A tab is gone, in whatever way. */
+  /** Frees everything that a tab holds or waits for, because it is gone. */
   end(tab: Tab): void {
     for (const queue of this.queues.values()) {
       for (const asked of queue.filter((one) => one.tab === tab)) {
@@ -120,7 +120,7 @@ export class Tab {
   readonly states: string[] = [];
   readonly said: string[] = [];
   readonly loaded: string[] = [];
-  /** What happens to a frozen page happens when it thaws. */
+  /** The events of a frozen page, which it gets when it thaws. Undefined while it is not frozen. */
   private frozen: (() => void)[] | undefined;
   private over = false;
   private readonly channels = new Set<NodeChannel>();
@@ -142,13 +142,13 @@ export class Tab {
     return runInContext(code, this.context);
   }
 
-  /** Something is told to the page, now or when it thaws, but never after its end. */
+  /** Runs a step of the page, now or when it thaws, but never after its end. */
   later(happens: () => void): void {
     if (this.frozen) this.frozen.push(happens);
     else if (!this.over) happens();
   }
 
-  /** Starts a listener on `chat` or what is given; what it hears is in `got`. */
+  /** Starts a listener on `chat` or on the given identifiers. The texts that it gets are in `got`. */
   listen(server: string, more: object = {}): this {
     Object.assign(this.context, { server, more, tab: this });
     this.run(`
@@ -182,7 +182,7 @@ export class Tab {
     for (const happens of happened) this.later(happens);
   }
 
-  /** The process of the tab is gone: nobody was told. */
+  /** Ends the process of the tab without any event. */
   crash(): void {
     this.over = true;
     for (const channel of this.channels) channel.close();
@@ -192,18 +192,18 @@ export class Tab {
     this.locks?.end(this);
   }
 
-  /** As when its window is closed. */
+  /** Closes the window of the tab. */
   close(): void {
     this.happen('pagehide');
     this.crash();
   }
 
-  /** Channels that are open. */
+  /** The number of open channels. */
   get open(): number {
     return this.channels.size;
   }
 
-  /** Timers that are set. */
+  /** The number of timers that are set. */
   get pending(): number {
     return this.timers.size;
   }
@@ -233,7 +233,7 @@ export class Tab {
         };
       }
       postMessage(message: unknown): void {
-        // What still runs of a tab that is gone reaches nobody.
+        // Code of a tab that is gone may still run here, but its messages reach nobody.
         if (!tab.over) this.channel.postMessage(message);
       }
       close(): void {
@@ -309,7 +309,7 @@ interface Script {
 const ids = new WeakMap<Locks, number>();
 let origins = 0;
 
-/** Tests that run at once are origins of their own. */
+/** Each lock manager is an origin of its own, so that tests that run at once do not meet. */
 function idOf(locks: Locks): number {
   if (!ids.has(locks)) ids.set(locks, ++origins);
   return ids.get(locks) as number;

@@ -1,6 +1,6 @@
 /**
- * The published types: misuse does not compile, and they are what the sources have. Nothing of this
- * runs; each line under a `@ts-expect-error` that compiled would be an error.
+ * The published types: misuse does not compile, and they are the same as those of the sources. None of
+ * this runs. A line under `@ts-expect-error` that compiles is an error.
  */
 import * as Cometify from '../cometify';
 import type * as source from '../src/index';
@@ -19,7 +19,7 @@ export const same: [
 const right = { apiKey: 1, identifiers: 'chat', callback: 'onPush' } as const;
 const listener = Cometify.init(right).start();
 
-// What compiles.
+// Correct use.
 Cometify.init({ ...right, identifiers: ['a', 'b'] as const, transports: ['poll'], share: true });
 Cometify.init({ ...right, identifiers: { a: 1, b: '2' }, token: async () => 'x.y.z' });
 Cometify.init({ ...right, callback: (data) => data.trim() });
@@ -36,7 +36,7 @@ listener
   .unsubscribe(['a', 'b'])
   .stop();
 
-// What does not.
+// Wrong use.
 // @ts-expect-error no callback
 Cometify.init({ apiKey: 1, identifiers: 'chat' });
 // @ts-expect-error no apiKey

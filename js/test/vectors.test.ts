@@ -1,4 +1,4 @@
-/** The vectors that the server's own tests read: both sides mean the same by the same bytes. */
+/** The vectors that the server's tests read as well, so that both sides agree on the same bytes. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -6,7 +6,7 @@ import { ofAnswer, ofClose, ofLine } from '../src/frames';
 import { lineReader } from '../src/lines';
 import { readGroup } from '../src/options';
 
-/** Seen from where the tests run. */
+/** The path is relative to the folder that the tests run in. */
 function vectors<T>(name: string): T {
   return JSON.parse(readFileSync(`../protocol/vectors/${name}.json`, 'utf8'));
 }
@@ -24,7 +24,7 @@ describe('identifiers', () => {
   const { valid, invalid } = vectors<{ valid: string[]; invalid: string[] }>('identifiers');
 
   for (const name of valid) {
-    test(`${JSON.stringify(name)} is one, in each form`, () => {
+    test(`${JSON.stringify(name)} is accepted in each form`, () => {
       for (const given of [name, [name], { [name]: 1 }]) {
         const { spelling } = readGroup(given, { callback });
         assert.deepEqual([...spelling], [[name.toLowerCase(), name]]);
@@ -33,7 +33,7 @@ describe('identifiers', () => {
   }
 
   for (const name of invalid) {
-    test(`${JSON.stringify(name)} is none, in any form`, () => {
+    test(`${JSON.stringify(name)} is refused in each form`, () => {
       for (const given of [name, [name], { [name]: 1 }]) {
         assert.throws(() => readGroup(given, { callback }), TypeError);
       }
@@ -59,7 +59,7 @@ describe('frames', () => {
 
 describe('codes', () => {
   for (const { name, status, close, retry } of vectors<Code[]>('codes')) {
-    test(`${name}: to come back or not is told alike by status, by close code and by frame`, () => {
+    test(`${name}: status, close code and frame agree`, () => {
       const headers: Record<string, string> = { 'Content-Type': 'application/problem+json' };
       if (retry !== null) headers['Retry-After'] = `${retry}`;
       const answer = ofAnswer(

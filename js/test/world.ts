@@ -1,10 +1,10 @@
 /**
- * Stands in for the browser's world where Node lacks it: `self` with a page's comings and goings, a
- * WebSocket, and a clock that runs faster, for the timers and for those who read it alike.
+ * The parts of a browser that Node lacks: `self` with the events of a page, a WebSocket, and a clock
+ * that runs faster, both for timers and for code that reads it.
  */
 import { WebSocket } from 'ws';
 
-/** So many seconds of the listener's in one of the test's. */
+/** The seconds of the listener in one second of the test. */
 export const SPEED = 20;
 
 const page = new EventTarget();
@@ -14,10 +14,10 @@ const later = setTimeout;
 
 Date.now = () => wall + (performance.now() - began) * SPEED;
 
-/** What timers threw: a browser would tell `window.onerror`. */
+/** Errors thrown in timers, which a browser would report to `window.onerror`. */
 export const thrown: unknown[] = [];
 
-/** Keeps strings, as a browser's does. */
+/** A session storage, which keeps everything as a string. */
 export function storage(): Record<string, string> {
   return new Proxy<Record<string, string>>(
     {},
@@ -32,7 +32,7 @@ export function storage(): Record<string, string> {
 
 type Seen = (happening: Event) => void;
 
-/** Who watches the page for what. */
+/** The event listeners on the page, as '{event} {number of the function}'. */
 export const watching = new Set<string>();
 
 const numbers = new Map<Seen, number>();
@@ -42,7 +42,7 @@ function numberOf(seen: Seen): number {
   return numbers.get(seen) as number;
 }
 
-/** As in a browser, a connection that fails is no exception. */
+/** A WebSocket whose failed connection is not an exception, as in a browser. */
 class QuietWebSocket extends WebSocket {
   constructor(url: string) {
     super(url);
@@ -73,12 +73,12 @@ Object.assign(globalThis, {
   sessionStorage: storage(),
 });
 
-/** Something happens to the page: `online`, `pagehide`, and so on. */
+/** Fires an event of the page, such as `online` or `pagehide`. */
 export function happen(name: string): void {
   page.dispatchEvent(new Event(name));
 }
 
-/** Waits in the test's own time until it holds. */
+/** Waits until `holds` is true, at most `within` milliseconds of real time. */
 export async function until(holds: () => unknown, what: string, within = 5_000): Promise<void> {
   const end = performance.now() + within;
   while (!holds()) {
