@@ -92,7 +92,7 @@ class Client:
             self.history.remarks.append(f"an unknown frame: {frame}")
 
     def has_reached(self, identifier: str, position: int) -> bool:
-        """Whether the client has a push at or above this position. True for identifiers that it does not listen to."""
+        """True if the client has a push at or above this position, and for identifiers that it does not listen to."""
         return identifier not in self.history.rights or self.last_positions.get(identifier, 0) >= position
 
     def _receive_ready(self, positions: list[int]) -> None:

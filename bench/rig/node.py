@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,23 +60,31 @@ class Node(Process):
         await self.launch_and_wait(self.ready)
 
     async def ready(self) -> bool:
-        """Whether the node is ready to serve. Raises AssertionError if its process has ended."""
+        """True if the node is ready to serve. Raises AssertionError if its process has ended."""
         assert self.is_running, f"{self.name} has ended: {self.last_output()}"
         return await self.health("ready") == 200
 
     async def unready(self) -> bool:
-        """Whether the node says that it is not ready."""
+        """True if the node says that it is not ready."""
         return await self.health("ready") == 503
 
     async def health(self, which: str) -> int:
         """Return the status of /health/live or /health/ready, or 0 if there is no answer within five seconds."""
+        return (await self._ask_health(which))[0]
+
+    async def time(self) -> float:
+        """Return the node's wall clock, in Unix seconds, or 0 if there is no answer within five seconds."""
+        _, headers = await self._ask_health("live")
+        return parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else 0.0
+
+    async def _ask_health(self, which: str) -> tuple[int, dict[str, str]]:
         try:
             async with asyncio.timeout(5):
                 reader, writer = await asyncio.open_connection(*self._admin)
                 try:
                     writer.write(wire.request("GET", f"/health/{which}", {"Connection": "close"}))
-                    return (await wire.read_head(reader))[0]
+                    return await wire.read_head(reader)
                 finally:
                     wire.close(writer)
         except (OSError, EOFError):
-            return 0
+            return 0, {}

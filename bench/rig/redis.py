@@ -88,7 +88,7 @@ class Redis(Process):
             await wait_until(self.follows, STARTS_WITHIN, f"{self.name} has all data of its primary")
 
     async def answers(self) -> bool:
-        """Whether Redis answers, with all its data loaded."""
+        """True if Redis answers, with all its data loaded."""
         try:
             return await command(self.port, "PING") == "PONG"
         except (OSError, EOFError, RedisError):
@@ -107,7 +107,7 @@ class Redis(Process):
         return persistence["aof_pending_bio_fsync"] == persistence["aof_buffer_length"] == "0"
 
     async def follows(self) -> bool:
-        """Whether Redis is a replica that is connected to its primary."""
+        """True if Redis is a replica that is connected to its primary."""
         try:
             found = await info(self.port, "replication")
         except (OSError, EOFError, RedisError):
@@ -136,7 +136,7 @@ class Sentinel(Process):
         return int(str(answer[1]))
 
     async def is_calm(self, sentinels: int) -> bool:
-        """Whether it knows so many Sentinels, itself included, and the primary is neither down nor being replaced."""
+        """True if it knows so many Sentinels, itself included, and the primary is neither down nor being replaced."""
         answer = await command(self.port, "SENTINEL", "MASTER", self.service)
         assert isinstance(answer, list)
         known = dict(zip(map(str, answer[::2]), map(str, answer[1::2]), strict=True))

@@ -95,7 +95,7 @@ class Workload:
     overview: int = 1
 
     def runs_on(self, server: Server) -> bool:
-        """Whether a server can run this workload."""
+        """True if a server can run this workload."""
         if self.answers and "--pub-ws" in server.publish:
             return False
         if (self.background or self.identifiers > 1) and not server.many_identifiers:

@@ -1,12 +1,17 @@
-"""The catalogue of faults: each is inflicted on a cluster while publishers push and listeners listen, and is undone."""
+"""The catalogue of faults: each is inflicted on a cluster while publishers push and listeners listen, and is undone.
+
+Each fault also makes sure that it took effect, and raises NotReady otherwise. A round without a fault proves nothing.
+"""
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.campaigns.faults.cluster import Cluster
+from bench.rig.node import Node
 from bench.rig.processes import NotReady, wait_until
 from bench.rig.redis import Redis, RedisError, command
 
@@ -63,41 +68,49 @@ async def redis_killed(cluster: Cluster, _durations: Durations) -> None:
     redis = cluster.redises[0]
     await redis.wait_for_disk()
     await redis.end(signal.SIGKILL)
-    await _all_unready(cluster)
+    await _unready(cluster.nodes, 10)
     await redis.start()
 
 
 async def redis_frozen(cluster: Cluster, durations: Durations) -> None:
     """Freeze Redis: it answers nothing and closes nothing, and runs all commands when it thaws."""
     redis = cluster.redises[0]
+    began = time.monotonic()
     redis.send_signal(signal.SIGSTOP)
     try:
-        async with asyncio.timeout(durations.frozen) as frozen:
-            await _all_unready(cluster)
-            await asyncio.Event().wait()
-    except TimeoutError:
-        if not frozen.expired():
-            raise
+        await _unready(cluster.nodes, durations.frozen)
+        await asyncio.sleep(max(0.0, durations.frozen - (time.monotonic() - began)))
     finally:
         redis.send_signal(signal.SIGCONT)
 
 
-async def _all_unready(cluster: Cluster) -> None:
-    """Wait until all nodes see that Redis is away: each must be alive and not ready. Raises NotReady."""
-    for node in cluster.nodes:
-        await wait_until(node.unready, 10, f"{node.name} sees that Redis is away")
+async def _unready(nodes: Sequence[Node], within: float) -> None:
+    """Wait until these nodes see that Redis is away: each must be alive and not ready. Raises NotReady."""
+    for node in nodes:
+        await wait_until(node.unready, within, f"{node.name} sees that Redis is away")
         if await node.health("live") != 200:
             raise NotReady(f"{node.name} is alive, but its health says that it is not")
 
 
-def _clients_killed(kind: str) -> Callable[[Cluster, Durations], Awaitable[None]]:
-    async def clients_killed(cluster: Cluster, _durations: Durations) -> None:
-        """Let Redis close the nodes' connections of one type, three times in a row."""
-        for _ in range(3):
-            await command(cluster.redises[0].port, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-            await cluster.wait_for_pushes(PUSHES_DURING // 2)
+def clients_killed(kind: str) -> Callable[[Cluster, Durations], Awaitable[None]]:
+    """Return the fault that closes the nodes' connections of one type, three times in a row."""
 
-    return clients_killed
+    async def kill(cluster: Cluster, _durations: Durations) -> None:
+        await _kill_clients(cluster, kind, 3, PUSHES_DURING // 2)
+
+    return kill
+
+
+async def _kill_clients(cluster: Cluster, kind: str, times: int, pushes: int) -> None:
+    """Let Redis close all connections of one type so many times, with so many pushes after each. Raises NotReady."""
+    killed = 0
+    for _ in range(times):
+        answer = await command(cluster.redises[0].port, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        assert isinstance(answer, int)
+        killed += answer
+        await cluster.wait_for_pushes(pushes)
+    if killed < len(cluster.nodes):
+        raise NotReady(f"Redis had only {killed} connections of type {kind} to close")
 
 
 async def redis_paused(cluster: Cluster, durations: Durations) -> None:
@@ -143,7 +156,7 @@ async def _primary(cluster: Cluster) -> Redis:
     """The primary that all Sentinels agree on. Raises NotReady."""
 
     async def agreed() -> bool:
-        """Whether all Sentinels know each other and one primary, its replica follows, and no failover is under way."""
+        """True if all Sentinels know each other and one primary, its replica follows, and no failover is under way."""
         ports = {await sentinel.primary() for sentinel in cluster.sentinels}
         replicas = [redis for redis in cluster.redises if redis.port not in ports]
         calm = all([await sentinel.is_calm(len(cluster.sentinels)) for sentinel in cluster.sentinels])
@@ -165,9 +178,11 @@ async def network_cut(cluster: Cluster, durations: Durations) -> None:
     """Cut a node off from Redis for a while. The other node goes on."""
     assert cluster.network is not None
     port = cluster.redises[0].port
+    began = time.monotonic()
     await cluster.network.cut(port)
     try:
-        await asyncio.sleep(durations.cut)
+        await _unready(cluster.nodes[:1], durations.cut)
+        await asyncio.sleep(max(0.0, durations.cut - (time.monotonic() - began)))
     finally:
         await cluster.network.mend(port)
 
@@ -178,7 +193,18 @@ async def clock_jumps(cluster: Cluster, _durations: Durations) -> None:
     for one, other in ((HOUR, -HOUR), (-HOUR, HOUR), (0, 0)):
         first.set(one)
         second.set(other)
+        await _has_clock(cluster.nodes[0], one)
+        await _has_clock(cluster.nodes[1], other)
         await cluster.wait_for_pushes(PUSHES_DURING)
+
+
+async def _has_clock(node: Node, offset: int) -> None:
+    """Wait until a node's wall clock is ahead by `offset` seconds, give or take five. Raises NotReady."""
+
+    async def is_ahead() -> bool:
+        return abs(await node.time() - time.time() - offset) < 5
+
+    await wait_until(is_ahead, 10, f"{node.name} has a wall clock that is {offset:+d} s ahead")
 
 
 async def clocks_wrong(cluster: Cluster, _durations: Durations) -> None:
@@ -187,15 +213,14 @@ async def clocks_wrong(cluster: Cluster, _durations: Durations) -> None:
         clock.set(offset)
         await node.end()
         await node.start()
+        await _has_clock(node, offset)
         await cluster.wait_for_pushes(PUSHES_DURING)
     await cluster.wait_for_pushes(2 * PUSHES_DURING)
 
 
 async def uneven_refill(cluster: Cluster, _durations: Durations) -> None:
     """Break the subscriptions under load, so that rings of very different sizes are filled again at once."""
-    for _ in range(5):
-        await command(cluster.redises[0].port, "CLIENT", "KILL", "TYPE", "pubsub")
-        await cluster.wait_for_pushes(3 * PUSHES_DURING)
+    await _kill_clients(cluster, "pubsub", 5, 3 * PUSHES_DURING)
 
 
 FAULTS = (
@@ -203,8 +228,8 @@ FAULTS = (
     Fault("node SIGTERM", "plain", node_ended),
     Fault("Redis SIGKILL", "plain", redis_killed),
     Fault("Redis SIGSTOP", "frozen", redis_frozen),
-    Fault("CLIENT KILL TYPE pubsub", "plain", _clients_killed("pubsub")),
-    Fault("CLIENT KILL TYPE normal", "plain", _clients_killed("normal")),
+    Fault("CLIENT KILL TYPE pubsub", "plain", clients_killed("pubsub")),
+    Fault("CLIENT KILL TYPE normal", "plain", clients_killed("normal")),
     Fault("CLIENT PAUSE", "plain", redis_paused),
     Fault("SCRIPT FLUSH", "plain", scripts_flushed),
     Fault("FLUSHALL", "plain", everything_flushed, loses=True),

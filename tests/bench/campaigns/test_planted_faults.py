@@ -1,13 +1,15 @@
-"""The checker on servers that do break the promises: it must say so."""
+"""The campaign on servers that do break the promises, and with faults that take no effect: it must say so."""
 
 import asyncio
 import signal
 
 import pytest
 
-from bench.campaigns.faults.catalogue import SHORT_DURATIONS, Fault
+from bench.campaigns.faults.catalogue import SHORT_DURATIONS, Fault, clients_killed, clock_jumps, network_cut
 from bench.campaigns.faults.cluster import Cluster
+from bench.campaigns.faults.network_namespace import NetworkNamespace
 from bench.campaigns.faults.rounds import FaultResult, play_round, settings_for
+from bench.campaigns.faults.wall_clock import WallClock
 from tests.conftest import PYTHONPATH, TWISTD
 
 
@@ -22,16 +24,13 @@ async def server_forgets(cluster, _durations):
     await node.start()
 
 
-def result_of(tmp_path, inflict, nodes, loses=False):
+def result_of(tmp_path, inflict, nodes, loses=False, **more):
     async def run():
         settings = settings_for(
             "plain",
             TWISTD,
             {"PYTHONPATH": PYTHONPATH},
-            redis=False,
-            offsets=(None,) * nodes,
-            pause=0.02,
-            settle_time=6.0,
+            **{"redis": False, "offsets": (None,) * nodes, "pause": 0.02, "settle_time": 6.0, **more},
         )
         result = FaultResult("planted")
         async with Cluster(settings, tmp_path, "planted") as cluster:
@@ -61,3 +60,31 @@ def test_gap_of_forgetful_server_is_violation_unless_allowed(tmp_path, loses):
     result = result_of(tmp_path, server_forgets, 1, loses)
     assert result.gaps >= 5
     assert bool(result.violations) is not loses, result.violations
+
+
+async def clocks_of_no_node(cluster, durations):
+    cluster.clocks = [WallClock(cluster.nodes[0].folder / f"nobodys{number}") for number in range(2)]
+    await clock_jumps(cluster, durations)
+
+
+async def network_of_no_node(cluster, durations):
+    cluster.network = NetworkNamespace()
+    await cluster.network.make()
+    try:
+        await network_cut(cluster, durations)
+    finally:
+        await cluster.network.remove()
+        cluster.network = None
+
+
+@pytest.mark.parametrize(
+    ("inflict", "violation"),
+    [
+        (clients_killed("replica"), "only 0 connections of type replica"),
+        (clocks_of_no_node, "has a wall clock that is +3600 s ahead"),
+        (network_of_no_node, "sees that Redis is away"),
+    ],
+)
+def test_fault_without_effect_is_a_violation(tmp_path, inflict, violation):
+    result = result_of(tmp_path, inflict, nodes=2, redis=True)
+    assert [violation in one for one in result.violations] == [True], result.violations
