@@ -1,4 +1,4 @@
-"""A real redis-server of the tests' own, reached over a Unix socket or a free port; and its clock, if the test moves that."""
+"""A real redis-server for tests, on a Unix socket, with a clock that the test can move."""
 
 import ctypes
 import mmap
@@ -15,7 +15,10 @@ import hiredis
 
 
 class RedisServer:
-    """`options`: more of redis-server's command line. Nothing is written to the disk, unless they say so."""
+    """`options`: more options of redis-server. `moved`: whether the test moves its clock.
+
+    Nothing is written to the disk unless the options say so.
+    """
 
     def __init__(self, folder: Path, *options: str, moved: bool = False) -> None:
         folder.mkdir(exist_ok=True)
@@ -29,7 +32,7 @@ class RedisServer:
 
     def start(self, password: str | None = None) -> "RedisServer":
         options = ["--port", "0", "--unixsocket", self.path, "--dir", str(self.folder), "--logfile", str(self.log)]
-        # jemalloc's own threads wait by the wall clock, and would spin on one that stands still.
+        # The threads of jemalloc wait by the wall clock, and would spin while it stands still.
         kept = ["--save", "", "--appendonly", "no", "--jemalloc-bg-thread", "no"]
         environment = {} if self.clock is None else self.clock.environment
         self.process = subprocess.Popen(
@@ -42,7 +45,7 @@ class RedisServer:
         return self
 
     def _wait_for(self, password: str | None) -> None:
-        """Wait until it answers."""
+        """Wait until the server answers."""
         assert self.process is not None
         until = time.monotonic() + 10
         while True:
@@ -58,7 +61,7 @@ class RedisServer:
             time.sleep(0.005)
 
     def command(self, *arguments: Any) -> Any:
-        """What it answers, over a connection that is kept."""
+        """Run a command over a connection that is kept, and return the answer."""
         if self._connection is None:
             self._connection = RedisConnection(self.path)
         answer = self._connection.command(*arguments)
@@ -70,7 +73,7 @@ class RedisServer:
         self.process.send_signal(which)
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End the process."""
+        """End the process, frozen or not. `how`: the signal."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -82,7 +85,7 @@ class RedisServer:
 
 
 class RedisConnection:
-    """Commands one by one."""
+    """A blocking connection. `where`: the path of a Unix socket, or a port of 127.0.0.1."""
 
     def __init__(self, where: str | int, timeout: float = 10.0) -> None:
         self.socket = socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET)
@@ -119,7 +122,7 @@ class RedisConnection:
 
 
 class MovedClock:
-    """The wall clock of a process, in microseconds. See clock.c."""
+    """The wall clock of a process, which it reads from a file in memory: see clock.c."""
 
     def __init__(self, folder: Path) -> None:
         library, file = folder / "clock.so", folder / "clock"
@@ -131,5 +134,6 @@ class MovedClock:
         self.environment = {"LD_PRELOAD": str(library), "MOVED_CLOCK": str(file)}
 
     def set(self, now: int) -> None:
-        # At once: Redis reads it meanwhile, and a number half written is a time at which every key has expired.
+        """Set the clock, in microseconds of Unix time."""
+        # In one write. Redis reads at the same time, and a half-written number is a time at which every key has expired.
         self._now.value = now

@@ -1,9 +1,10 @@
-"""A reactor whose time is the test's and whose connections to Redis are real: they move when the test says so."""
+"""A reactor with a clock that the test moves, and with real connections to Redis that are read when the test says so."""
 
 import fcntl
 import socket
 import struct
 import termios
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,11 @@ from twisted.python.failure import Failure
 from tests.redis import RedisConnection
 
 ROOM = 1 << 15
-"""Bytes that a Unix socket takes at once for sure."""
+"""Bytes that a Unix socket always takes in one write."""
 
 
 class SocketTransport:
-    """A client's end of a real connection. What comes waits in the kernel until `pump`. `received`: bytes so far."""
+    """The client's end of a real connection. Data waits in the kernel until `pump`. `received`: the bytes so far."""
 
     disconnecting = False
 
@@ -56,7 +57,7 @@ class SocketTransport:
         self._close(ConnectionDone())
 
     def lose(self) -> None:
-        """The network or Redis has ended it."""
+        """End the connection as the network or Redis would."""
         self._close(ConnectionLost())
 
     def _close(self, why: Exception) -> None:
@@ -69,14 +70,14 @@ class SocketTransport:
         self.reactor.callLater(0, self.protocol.connectionLost, Failure(why))
 
     def unread(self) -> int:
-        """How many bytes Redis has not read yet."""
+        """The number of bytes that Redis has not read yet."""
         if self.socket is None:
             return 0
         (size,) = struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0\0\0\0"))
         return size
 
     def pump(self, most: int = 1 << 18) -> bool:
-        """Hand over what has come, up to so many bytes; False if there was nothing."""
+        """Hand up to `most` bytes to the protocol. Returns False if there was nothing."""
         if self.socket is None:
             return False
         left = self.reactor.left
@@ -88,7 +89,8 @@ class SocketTransport:
             data = b""
         if data:
             self.received += len(data)
-            self.reactor.moved |= len(data) > ROOM  # then Redis may have more, which it writes when there is room
+            # After so much data Redis may have more, which it writes when there is room.
+            self.reactor.moved |= len(data) > ROOM
             if left is not None:
                 self.reactor.left = left - len(data) if left > len(data) else None
             self.protocol.dataReceived(data)
@@ -100,8 +102,10 @@ class SocketTransport:
 
 
 class SocketReactor(MemoryReactorClock):
-    """`moved`: whether anything was sent since all was quiet. `tell`: called when time has passed, before anything is done.
-    `left`: after so many bytes more from Redis the connection that brings them is cut; None: never.
+    """`tell()`: called when time has passed, before anything that is due then.
+
+    `moved`: whether anything was sent since the last `pump`. `left`: the number of bytes from Redis after which the
+    connection that brings them is cut, or None.
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
@@ -134,7 +138,7 @@ class SocketReactor(MemoryReactorClock):
         return connector
 
     def pump(self) -> bool:
-        """Let Redis do what it was told, and hear what it says to that. False if there was nothing to hear."""
+        """Wait until Redis has done its commands, and read all connections. Returns False if there was nothing to read."""
         if self.moved:
             self._wait_for_redis()
             self.moved = False
@@ -142,13 +146,15 @@ class SocketReactor(MemoryReactorClock):
         return any(heard)
 
     def _wait_for_redis(self) -> None:
-        """Redis does all it was told before it answers the second of two commands: the first may be of the same turn."""
+        """Wait until Redis has done everything that it was sent.
+
+        It has when it answers the second of two commands. The first can be read in the same turn of its event loop.
+        """
         assert self._barrier is not None
-        while True:
-            for _ in range(2):
-                self._barrier.command("PING")
-            if not any(transport.unread() for transport in self.transports):
-                break
+        until = time.monotonic() + 30
+        while any(transport.unread() for transport in self.transports):
+            assert time.monotonic() < until, "Redis does not read its commands"
+            self._barrier.command("PING")
         for _ in range(2):
             self._barrier.command("PING")
 
@@ -168,7 +174,7 @@ class _Connector:
         self._factory = factory
 
     def stopConnecting(self) -> None:
-        """It has connected or failed at once."""
+        """Nothing to stop: a connection is made or has failed at once."""
 
     def disconnect(self) -> None:
-        """As above."""
+        """Nothing to do: see `stopConnecting`."""

@@ -1,4 +1,4 @@
-"""Several nodes on one real Redis, whose connections and clock the test moves."""
+"""Several nodes on one real Redis. The test moves their connections and their clock."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.redis import RedisServer
 
 @pytest.fixture
 def nodes(moved_redis: RedisServer) -> Iterator[Nodes]:  # noqa: F811
-    """Two nodes."""
+    """Two nodes of one Redis."""
     World.redis = moved_redis
     nodes = Nodes(World(), 2)
     yield nodes

@@ -1,14 +1,15 @@
-"""Worlds beside each other: nodes of one Redis, to which the same time passes."""
+"""Several worlds as nodes of one Redis. The same time passes for all of them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from tests.memory import Wire, World
 from tests.redis import RedisConnection
+from tests.wire import API_KEY, request_bytes
 
 
 class Nodes:
-    """`first` and what is beside it. All are made while `World.redis` is set."""
+    """`first`, and more nodes beside it: `count` in all. `World.redis` must be set while they are made."""
 
     def __init__(self, first: World, count: int, **settings: Any) -> None:
         self.worlds = [first, *(World(beside=first, **settings) for _ in range(count - 1))]
@@ -33,7 +34,7 @@ class Nodes:
                 world.settle()
 
     def advance(self, seconds: float, step: float = 0.5) -> None:
-        """Time passes on all nodes alike."""
+        """Let the same time pass on all nodes."""
         while seconds > 0:
             for world in self.worlds:
                 world.reactor.advance(min(step, seconds))
@@ -47,33 +48,44 @@ class Nodes:
         self.settle()
 
     def cut(self, *which: World) -> None:
-        """Close the connections of nodes (of all, if none is named)."""
+        """Close the connections of these nodes to Redis, or of all nodes if none is named."""
         for world in which or self.worlds:
             for transport in list(world.reactor.transports):
                 transport.lose()
         self.settle()
 
     def find(self) -> None:
-        """Let all reach Redis again."""
+        """Let time pass until all nodes are ready again."""
         for _ in range(20):
             self.advance(0.5)
             if all(world.server.engine.available for world in self.worlds):
                 return
-        raise AssertionError("Redis was not found again")
+        raise AssertionError("some node is not ready after ten seconds")
 
     def state(self) -> dict[bytes, tuple[int, bytes]]:
-        """All that this Redis has."""
+        """Everything that this Redis has: the time to live and the dump of each key."""
         return {key: (self.command("PTTL", key), self.command("DUMP", key)) for key in self.command("KEYS", "*")}
 
     def go_back(self, state: dict[bytes, tuple[int, bytes]]) -> None:
-        """Redis is as it was once."""
+        """Put Redis back to an earlier state."""
         self.command("FLUSHDB")
         for key, (left, dumped) in state.items():
             self.command("RESTORE", key, max(left, 0), dumped)
 
 
 def joined(wire: Wire) -> Wire:
-    """A listener whose first frames were read."""
+    """Read the first frames of a listener, which must show that it has joined."""
     frames = wire.frames()
     assert [frame["type"] for frame in frames if frame["type"] != "push"] == ["ready", "heartbeat"], frames
+    return wire
+
+
+def half_joined(world: World, transport: str, query: str, turns: int) -> Wire:
+    """A listener that has asked to join, and is not answered after so many turns of the reactor."""
+    wire = world.connect()
+    wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/{transport}?{query}"))
+    for _ in range(turns):
+        world.reactor.advance(0)
+        world.reactor.pump()
+    assert not wire.answered
     return wire

@@ -1,5 +1,7 @@
-"""Reach the Redis of each URL that is given, and say how that went: one line each, a JSON array of URL, what it answered to
-a push (or the reason why there was none) and how the URL is written in a log.
+"""A program that pushes to the Redis of each URL on its command line.
+
+Prints a JSON array for each: the URL, the answer to the push (or the reason why there was none), and the URL as a log
+shows it.
 """
 
 import json
@@ -14,11 +16,11 @@ from cometify.engine.redis.scripts import APPEND
 
 
 async def reach(url: str) -> tuple[str, str, str]:
-    location = read_redis_url(url)
+    redis_url = read_redis_url(url)
     try:
-        connections = await Connector(reactor, location).connect(2)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-        return url, f"{type(error).__name__}: {error}", str(location)
+        connections = await Connector(reactor, redis_url).connect(2)
+    except Exception as error:  # noqa: BLE001 - every reason is printed
+        return url, f"{type(error).__name__}: {error}", str(redis_url)
     heard: Any = defer.Deferred()
     connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
     await connections[1].subscribe([b"channel"])
@@ -27,7 +29,7 @@ async def reach(url: str) -> tuple[str, str, str]:
     channel, _text = await heard
     for connection in connections:
         connection.abort("done")
-    return url, f"{answer[0].decode()} {channel.decode()}", str(location)
+    return url, f"{answer[0].decode()} {channel.decode()}", str(redis_url)
 
 
 async def main(_reactor: Any) -> None:

@@ -1,4 +1,4 @@
-"""What Redis keeps and for how long; and what is told when it has forgotten."""
+"""The memory of Redis: what is kept and for how long, and the gaps that are told when it was lost."""
 
 from itertools import count
 
@@ -11,8 +11,8 @@ from cometify.core.account import Account
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from cometify.engine.memory import MemoryEngine
-from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
-from tests.engine.redis.nodes import joined
+from tests.contract.support import API_KEY, API_SECRET, code_of, gaps, kinds, texts
+from tests.engine.redis.nodes import half_joined, joined
 from tests.memory import World
 from tests.wire import request_bytes, secure_key
 
@@ -20,7 +20,7 @@ MINUTE = 60.0
 KEY = f"secureKey={secure_key('chat')}"
 ALL = ("a", "b", "c")
 
-# No sum of them is ten minutes and less than a millisecond, which is how exactly Redis forgets.
+# No sum of these is within a millisecond of ten minutes, because Redis forgets no more exactly than that.
 WAITS = [0.000001, 1, 100.01, 299.7, 600.001, 661, 3600]
 
 steps = st.lists(
@@ -40,7 +40,7 @@ numbers = count()
 
 
 def outcome(engine, account, draft):
-    """The receipt of a push, or the code of the refusal."""
+    """A list with the receipt of a push, or with the code of its refusal, once there is one."""
     found = []
     maybeDeferred(engine.append, account, draft).addCallbacks(
         lambda receipt: found.append((receipt.position, receipt.duplicate, receipt.listeners)),
@@ -53,10 +53,10 @@ def outcome(engine, account, draft):
     steps, st.sampled_from([(1000, 10**7, 10**7, 9), (3, 10**7, 10**7, 2), (1000, 900, 10**7, 1), (5, 900, 1200, 3)])
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_both_engines_keep_forget_and_refuse_the_same(nodes, taken, bounds):
+def test_both_engines_keep_forget_and_refuse_alike(nodes, taken, bounds):
     account = Account(f"example{next(numbers)}", ("s",), 30, *bounds)
     first, second = nodes
-    # Both memories begin in the same microsecond: Redis's right before the first push.
+    # Both memories must begin in the same microsecond. That of Redis begins right before the first push.
     began = first.clock() - 1
     memory = MemoryEngine(lambda: began, lambda _ring, _push: None)
     memory._clock = first.clock
@@ -98,9 +98,9 @@ def test_everything_in_redis_expires(nodes):
     second.poll("identifiers=chat:0")
     for number in range(5):
         first.pushed("chat", str(number), secret=number % 2)
-    first.request(
-        "POST", f"/{API_KEY}/push/chat", b"text=x&secret=0&secure=no", Content_Type="application/x-www-form-urlencoded"
-    )
+    form = "application/x-www-form-urlencoded"
+    refused = first.request("POST", f"/{API_KEY}/push/chat", b"text=x&secret=0&secure=no", Content_Type=form)
+    assert refused.answer().status == 403
     nodes.advance(3)
     keys = nodes.command("KEYS", "*")
     assert len(keys) > 5
@@ -112,8 +112,8 @@ def test_everything_in_redis_expires(nodes):
 
 @pytest.mark.parametrize("minutes", [5, 11, 60, 23 * 60])
 @pytest.mark.parametrize("where", [0, 1])
-def test_who_slept_over_a_quiet_identifier_is_told_no_gap_and_who_missed_a_push_is(nodes, minutes, where):
-    """What was dropped last is known for a day, on whichever node one comes back."""
+def test_gap_is_told_only_if_a_push_was_missed(nodes, minutes, where):
+    """The last dropped push is known for a day, on every node."""
     nodes[0].pushed("chat", "had")
     position = nodes[0].poll("identifiers=chat").frames()[-1]["position"]
     nodes[1].pushed("metrics", "on another identifier")
@@ -128,7 +128,7 @@ def test_who_slept_over_a_quiet_identifier_is_told_no_gap_and_who_missed_a_push_
         assert (gaps(frames), texts(frames)) == ([["metrics"]], [])
 
 
-def test_an_account_that_was_quiet_for_days_has_lost_nothing(nodes):
+def test_account_quiet_for_days_has_no_gap(nodes):
     first, second = nodes
     first.pushed("chat", "one")
     nodes.jump(3 * 24 * 60 * MINUTE)
@@ -136,7 +136,7 @@ def test_an_account_that_was_quiet_for_days_has_lost_nothing(nodes):
     assert kinds(frames) == ["ready", "heartbeat"]
 
 
-def test_what_expired_by_itself_is_a_gap_for_who_has_not_had_it(nodes):
+def test_pushes_that_redis_expired_are_a_gap(nodes):
     first, second = nodes
     at = first.pushed("chat", "one")
     last = first.pushed("chat", "two")
@@ -149,14 +149,14 @@ def test_what_expired_by_itself_is_a_gap_for_who_has_not_had_it(nodes):
     assert texts(second.poll(f"identifiers=chat&position={last}").frames()) == ["three"]
 
 
-# Emptied.
+# An emptied Redis.
 
 
 @pytest.mark.parametrize(
     "query", ["identifiers=chat", "identifiers=chat:0", "identifiers=chat:5", f"identifiers=chat&{KEY}"]
 )
 @pytest.mark.parametrize("transport", ["websocket", "stream", "events"])
-def test_a_redis_that_was_emptied_tells_every_listener_one_gap_and_goes_on(nodes, transport, query):
+def test_emptied_redis_is_one_gap_for_every_listener(nodes, transport, query):
     wires = [
         joined(getattr(world, transport)(query)) if transport != "events" else events(world, query) for world in nodes
     ]
@@ -181,7 +181,7 @@ def events(world, query):
     return joined(wire)
 
 
-def test_it_is_told_even_if_the_first_to_notice_is_a_publisher(nodes):
+def test_emptied_redis_is_told_if_a_push_comes_first(nodes):
     wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
     nodes[0].pushed("chat", "before")
     nodes.advance(0.1)
@@ -192,7 +192,7 @@ def test_it_is_told_even_if_the_first_to_notice_is_a_publisher(nodes):
         assert [frame for frame in kinds(wire.frames()) if frame != "heartbeat"] == ["push", "gap", "push"]
 
 
-def test_a_waiting_poll_is_told_and_goes_on_from_there(nodes):
+def test_emptied_redis_is_a_gap_for_a_waiting_poll(nodes):
     nodes[0].pushed("chat", "before")
     nodes.advance(1)
     poll = nodes[0].poll(f"identifiers=chat&position={nodes[0].clock()}")
@@ -207,12 +207,12 @@ def test_a_waiting_poll_is_told_and_goes_on_from_there(nodes):
     assert texts(again.frames()) == ["after"]
 
 
-# Gone back in time.
+# A Redis that has gone back in time.
 
 
 @pytest.mark.parametrize("first_back", [0, 1])
-def test_a_redis_that_has_gone_back_in_time_is_a_gap(nodes, first_back):
-    """Such as a replica that was promoted before it had the last pushes."""
+def test_redis_gone_back_in_time_is_a_gap(nodes, first_back):
+    """For example a replica was promoted before it had the last pushes."""
     one, two = nodes
     wires = [joined(one.websocket("identifiers=chat")), joined(two.websocket("identifiers=metrics"))]
     seen = one.pushed("chat", "kept")
@@ -225,7 +225,7 @@ def test_a_redis_that_has_gone_back_in_time_is_a_gap(nodes, first_back):
     nodes.cut()
     order = [nodes[first_back], nodes[1 - first_back]]
     for world in order:
-        for _ in range(12):  # who is first must not hide it from the other
+        for _ in range(12):  # the first node must not hide it from the second
             world.reactor.advance(0.5)
             world.settle()
     nodes.find()
@@ -240,7 +240,7 @@ def test_a_redis_that_has_gone_back_in_time_is_a_gap(nodes, first_back):
     assert texts(wires[0].frames()) == ["after"]
 
 
-def test_it_is_noticed_although_others_have_pushed_since(nodes):
+def test_going_back_is_noticed_behind_later_pushes(nodes):
     one, two = nodes
     wire = joined(one.websocket("identifiers=chat"))
     seen = one.pushed("chat", "kept")
@@ -261,7 +261,7 @@ def test_it_is_noticed_although_others_have_pushed_since(nodes):
     assert gaps(World(beside=one).poll(f"identifiers=chat&position={seen}").frames()) == [["chat"]]
 
 
-def test_a_redis_that_was_only_away_is_no_gap(nodes):
+def test_redis_that_was_only_away_is_no_gap(nodes):
     one, _two = nodes
     wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
     texts_ = []
@@ -276,8 +276,8 @@ def test_a_redis_that_was_only_away_is_no_gap(nodes):
         assert (gaps(frames), texts(frames)) == ([], texts_)
 
 
-def test_a_nonce_is_no_node(nodes):
-    """What a publisher sends once must not stand where it is told which nodes are there."""
+def test_nonce_is_not_taken_for_a_node(nodes):
+    """Nonces and the names of nodes must not share their keys in Redis."""
     first, second = nodes
     account = first.server.accounts.get(API_KEY)
     joined(first.websocket("identifiers=chat"))
@@ -293,7 +293,7 @@ def test_a_nonce_is_no_node(nodes):
 # Clocks.
 
 
-def test_positions_go_on_growing_when_the_clock_of_redis_is_put_back(nodes):
+def test_positions_grow_after_the_clock_is_put_back(nodes):
     one, _two = nodes
     wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
     made = [one.pushed("chat", "a")]
@@ -311,7 +311,7 @@ def test_positions_go_on_growing_when_the_clock_of_redis_is_put_back(nodes):
 
 
 @pytest.mark.parametrize("notices", [0, 1])
-def test_positions_do_not_go_back_in_an_emptied_redis_whose_clock_is_behind(nodes, notices):
+def test_positions_grow_in_an_emptied_redis_with_a_late_clock(nodes, notices):
     wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
     before = nodes[0].pushed("chat", "before")
     nodes.settle()
@@ -327,7 +327,7 @@ def test_positions_do_not_go_back_in_an_emptied_redis_whose_clock_is_behind(node
         assert kinds(frames) in (["push", "push"], ["push", "gap", "push"])
 
 
-def test_a_jump_of_an_hour_of_the_clock_of_redis_expires_what_is_too_old_and_loses_nothing_new(nodes):
+def test_clock_jump_of_an_hour_loses_no_new_push(nodes):
     one, two = nodes
     wire = joined(two.websocket("identifiers=chat"))
     one.pushed("chat", "before")
@@ -338,12 +338,12 @@ def test_a_jump_of_an_hour_of_the_clock_of_redis_expires_what_is_too_old_and_los
     assert (gaps(frames), texts(frames)) == ([], ["before", "after"])
 
 
-# Secrets that change while somebody joins.
+# Accounts that change while a listener joins.
 
 
 @pytest.mark.parametrize("transport", ["websocket", "stream"])
 @pytest.mark.parametrize("turns", range(8))
-def test_a_secret_that_is_revoked_while_somebody_joins_gives_no_right(nodes, transport, turns):
+def test_secret_revoked_while_joining_gives_no_right(nodes, transport, turns):
     world, other = nodes
     world.pushed("chat", "before", secret=1)
     wire = world.connect()
@@ -369,7 +369,7 @@ def test_a_secret_that_is_revoked_while_somebody_joins_gives_no_right(nodes, tra
     assert texts(wire.frames()) == ["public"]
 
 
-def test_which_pushes_were_dropped_is_known_where_it_was_seen_alone(nodes):
+def test_only_the_node_that_saw_a_drop_knows_its_push_id(nodes):
     here, there = nodes
     for world in nodes:
         small = Account(API_KEY, (API_SECRET,), buffer_pushes=2)
@@ -385,7 +385,7 @@ def test_which_pushes_were_dropped_is_known_where_it_was_seen_alone(nodes):
     for world in nodes:
         for query in ("chat:1", "chat:0", f"chat&position={first}", f"chat:1&position={first}"):
             assert gaps(world.poll(f"identifiers={query}").frames()) == [["chat"]]
-    # Touch is lost, and what is dropped meanwhile nobody here sees.
+    # The session is lost. This node sees nothing of the pushes that are dropped meanwhile.
     nodes.cut(here)
     for push_id in (5, 6, 7):
         there.pushed("chat", f"{push_id}", push_id=push_id)
@@ -395,30 +395,25 @@ def test_which_pushes_were_dropped_is_known_where_it_was_seen_alone(nodes):
 
 @pytest.mark.parametrize("transport", ["stream", "events", "poll"])
 @pytest.mark.parametrize("turns", range(4))
-def test_who_is_sent_away_while_joining_is_told_why(nodes, transport, turns):
+def test_listener_ended_while_joining_is_told_why(nodes, transport, turns):
     world = nodes[0]
     settings = world.server.settings
 
-    def ended(by, query="identifiers=chat"):
-        wire = world.connect()
-        wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/{transport}?{query}"))
-        for _ in range(turns):
-            world.reactor.advance(0)
-            world.reactor.pump()
-        if wire.answered:
-            return None
+    # Each time another identifier, because joining takes fewer turns where the node follows the identifier already.
+    def ended(by, query):
+        wire = half_joined(world, transport, query, turns)
         by()
         world.settle()
-        return wire.head[0], wire.body().decode()
+        return wire.body().decode() if wire.head[0] == 200 else code_of(wire.answer())
 
-    removed = ended(lambda: world.server.change_accounts(type(settings)((Account("2", ("s",)),))))
+    removed = ended(lambda: world.server.change_accounts(type(settings)((Account("2", ("s",)),))), "identifiers=chat")
     world.server.change_accounts(settings)
-    same = "identifiers=chat&listener=12345678"
-    replaced = ended(lambda: nodes[0].websocket(same), same)
-    drained = ended(world.server.drain)
-    for told, code in ((removed, "not_authorized"), (replaced, "replaced"), (drained, "draining")):
-        assert told is None or code in told[1] or (code == "draining" and '"reconnect"' in told[1])
-    assert turns or None not in (removed, replaced, drained)
+    same = "identifiers=metrics&listener=12345678"
+    replaced = ended(lambda: world.websocket(same), same)
+    drained = ended(world.server.drain, "identifiers=tweets")
+    assert "not_authorized" in removed
+    assert "replaced" in replaced
+    assert "draining" in drained or '"reconnect"' in drained
 
 
 UPGRADE = {

@@ -1,4 +1,4 @@
-"""Several nodes are one service: one order, nothing lost, nothing twice, whenever touch is lost."""
+"""Several nodes are one service: one order, no hole and no repeat, wherever the session with Redis is lost."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_all_nodes_give_the_same_order(nodes):
 
 @pytest.mark.parametrize("text", ["007", "0", "-1", "1e5", "", " ", "\n", "\r\n+OK\r\n", "$-1\r\n", "\x01" * 65_536,
                                   "é" * 32_768, '"\\', "a b c 1 2", "{}", "\u2028"])  # fmt: skip
-def test_a_text_goes_over_redis_as_it_is(nodes, text):
+def test_text_goes_over_redis_unchanged(nodes, text):
     wire = joined(nodes[1].websocket("identifiers=chat"))
     nodes[0].pushed("chat", text, push_id=2**63 - 1)
     nodes.settle()
@@ -34,7 +34,7 @@ def test_a_text_goes_over_redis_as_it_is(nodes, text):
     assert (push["text"], push["push_id"]) == (text, str(2**63 - 1))
 
 
-def test_who_comes_with_an_older_cursor_while_pushes_come_gets_each_once_and_in_order(nodes):
+def test_older_cursor_during_pushes_gets_each_once_in_order(nodes):
     first, second = nodes
     start = first.clock()
     made = [f"old {number}" for number in range(5)]
@@ -64,7 +64,7 @@ def test_who_comes_with_an_older_cursor_while_pushes_come_gets_each_once_and_in_
 
 
 def conversation(nodes: Nodes) -> list[str]:
-    """What a cut may fall into: a joining, a joining further back, pushes, beats. Returns the texts that were pushed."""
+    """Everything that a cut can interrupt: a join, a join with an older cursor, pushes, beats. Returns the pushed texts."""
     first, second = nodes
     made = []
 
@@ -84,7 +84,7 @@ def conversation(nodes: Nodes) -> list[str]:
     return made
 
 
-def test_wherever_the_conversation_with_redis_is_cut_nothing_is_lost_or_doubled(nodes):
+def test_cut_at_any_byte_loses_and_doubles_nothing(nodes):
     first, second = nodes
     listeners = {
         "websocket": joined(first.websocket("identifiers=chat,metrics,tweets")),
@@ -114,8 +114,8 @@ def test_wherever_the_conversation_with_redis_is_cut_nothing_is_lost_or_doubled(
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_pushes_that_come_while_touch_is_found_again_keep_their_order(nodes, turns):
-    """Over more identifiers than are read in one go, of which those that are read first get pushes after that."""
+def test_pushes_during_catching_up_keep_their_order(nodes, turns):
+    """With more identifiers than one script reads. Those that are read first get pushes before the others are read."""
     first, second = nodes
     many = [f"name{number}" for number in range(2 * MOST_READ + 3)]
     wires = [
@@ -141,8 +141,8 @@ def test_pushes_that_come_while_touch_is_found_again_keep_their_order(nodes, tur
 
 
 @pytest.mark.parametrize("ahead", [5, 0])
-def test_a_push_that_does_not_follow_what_was_heard_is_not_taken_but_read(nodes, ahead):
-    """One was missed before it, or it comes out of the past."""
+def test_push_behind_a_hole_is_read_and_not_taken(nodes, ahead):
+    """The push names a push before it that was not heard, or it is not above the last one."""
     first, second = nodes
     wire = joined(first.websocket("identifiers=chat"))
     position = second.pushed("chat", "one")
@@ -158,8 +158,8 @@ def test_a_push_that_does_not_follow_what_was_heard_is_not_taken_but_read(nodes,
     assert (gaps(frames), texts(frames)) == ([], ["one", "two"])
 
 
-def test_a_push_below_what_was_heard_is_that_of_an_older_redis_and_a_gap(nodes):
-    """A replica that was promoted, whose clock is behind and which never heard of the last mark."""
+def test_push_below_the_watermark_is_a_gap(nodes):
+    """A replica was promoted. Its clock is behind, and it lacks the last watermark."""
     first, second = nodes
     wire = joined(first.websocket("identifiers=chat"))
     position = second.pushed("chat", "one")
@@ -176,7 +176,7 @@ def test_a_push_below_what_was_heard_is_that_of_an_older_redis_and_a_gap(nodes):
     assert (gaps(frames), texts(frames)) == ([["chat"]], ["one", "two"])
 
 
-def test_who_joins_while_touch_is_lost_is_refused_and_may_come_again(nodes):
+def test_join_without_redis_is_refused_and_may_come_again(nodes):
     first, second = nodes
     nodes.cut(first)
     wire = first.websocket("identifiers=chat")
@@ -194,7 +194,7 @@ def test_who_joins_while_touch_is_lost_is_refused_and_may_come_again(nodes):
 
 
 @pytest.mark.parametrize("at", range(12))
-def test_scripts_that_redis_has_forgotten_are_sent_again(nodes, at):
+def test_scripts_that_redis_forgot_are_sent_again(nodes, at):
     first, second = nodes
     wire = joined(first.websocket("identifiers=chat"))
     later = first.connect()
