@@ -31,7 +31,11 @@ class SocketTransport:
         self.protocol: Any = None
         self.received = 0
         self.socket: socket.socket | None = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
 
     def write(self, data: bytes) -> None:
         if self.socket is not None:
@@ -133,8 +137,9 @@ class SocketReactor(MemoryReactorClock):
         protocol = factory.buildProtocol(transport.getPeer())
         transport.protocol = protocol
         protocol.makeConnection(transport)
-        if self._barrier is None:
-            self._barrier = RedisConnection(address)
+        if self._barrier is not None:  # that one may be connected to a process that has ended
+            self._barrier.close()
+        self._barrier = RedisConnection(address)
         return connector
 
     def pump(self) -> bool:

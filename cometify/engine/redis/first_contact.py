@@ -74,10 +74,9 @@ class FirstContact:
                 goes_on.callback(None)
             else:
                 goes_on.errback(refusal())
-        if self._is_closed or self._timer is not None:  # the requests above can have closed this, or queued again
-            return
+        self._cancel()  # a request above may have queued again, and started a timer that is too late for the others
         if self._queue:
             delay = 0 if self._is_there else max(0.0, self._queue[0][0] - self._clock.seconds())
             self._timer = self._clock.callLater(delay, self._next)
-        elif self._is_there:
+        elif self._is_there and not self._is_closed:
             self._over()
