@@ -1,11 +1,11 @@
-"""Where a Redis is: what an operator writes as `redis = "redis://…"`."""
+"""The URL of a Redis, as an operator writes it: `redis = "redis://…"`."""
 
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import attrs
 
-PORT = 6379
-SENTINEL_PORT = 26379
+DEFAULT_PORT = 6379
+DEFAULT_SENTINEL_PORT = 26379
 
 FORMS = (
     '"redis://127.0.0.1:6379/0", "rediss://user:password@host/0" (TLS), "redis+unix:///run/redis.sock?db=0" or '
@@ -15,9 +15,11 @@ FORMS = (
 
 @attrs.frozen
 class RedisURL:
-    """`hosts`: (name, port) of the Redis, or of its Sentinels if `service` names what they watch. `path`: of a Unix socket.
+    """A parsed URL.
 
-    `ca`: a file of the certificates that TLS is verified by, None for the system's.
+    `hosts`: (name, port) of the Redis; of its Sentinels if there is a `service`, the name by which they know the primary.
+    `path`: the Unix socket, instead of `hosts`. `ca`: a file of certificates that TLS is verified by, None for those of
+    the system. `url`: the URL as it was written, with its passwords.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -30,18 +32,17 @@ class RedisURL:
     sentinel_password: str | None = attrs.field(default=None, repr=False)
     database: int = 0
     url: str = attrs.field(default="", repr=False, eq=False)
-    """As it was written, passwords and all."""
 
     def __str__(self) -> str:
-        """For a log: without passwords."""
+        """The place of this Redis for a log, without passwords."""
         where = self.path or ",".join([f"{name}:{port}" for name, port in self.hosts])
         return f"{self.service} of the Sentinels {where}" if self.service else where
 
 
 def read_redis_url(text: object) -> RedisURL:
-    """Raises `ValueError`, saying what is wrong; never with the password in it."""
+    """Parse a URL. Raises `ValueError` with the reason, which never contains a password."""
     if not isinstance(text, str):
-        raise ValueError(f"must be a URL: {FORMS}")  # noqa: TRY004 - one kind of error for whoever reads settings
+        raise ValueError(f"must be a URL: {FORMS}")  # noqa: TRY004 - settings report ValueErrors alone
     try:
         url = urlsplit(text)
         options = {name: values[-1] for name, values in parse_qs(url.query, strict_parsing=bool(url.query)).items()}
@@ -50,14 +51,14 @@ def read_redis_url(text: object) -> RedisURL:
     if url.scheme not in ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"):
         raise ValueError(f"must be a URL: {FORMS}")
     if _has_cut_password(url):
-        raise ValueError("has a / ? or # before its @: in a password these are written %2F, %3F and %23, and @ is %40")
+        raise ValueError("must not have / ? or # before its @: in a password write %2F, %3F and %23, and %40 for @")
     unknown = sorted(options.keys() - {"db", "ca", "sentinel_password"})
     if unknown:
-        raise ValueError(f"knows no option {unknown[0]}: there are db, ca and sentinel_password")
+        raise ValueError(f"must not have the option {unknown[0]}: the options are db, ca and sentinel_password")
     username, password = _credentials(url)
     path, service, database = _split_path(url, options.get("db"))
     return RedisURL(
-        hosts=() if path else _hosts(url, SENTINEL_PORT if service else PORT),
+        hosts=() if path else _hosts(url, DEFAULT_SENTINEL_PORT if service else DEFAULT_PORT),
         path=path,
         service=service,
         tls=url.scheme.startswith("rediss"),
@@ -71,10 +72,13 @@ def read_redis_url(text: object) -> RedisURL:
 
 
 def _has_cut_password(url: SplitResult) -> bool:
-    """Whether what is a password for whoever wrote it ends the host for a parser, and with it what may be told in an error."""
-    behind = "@" in url.path + url.query + url.fragment
+    """Whether a password contains / ? or #.
+
+    To a parser these end the host. The rest of the password would then be taken for a path, and told in an error.
+    """
+    has_at_later = "@" in url.path + url.query + url.fragment
     last = url.netloc.rpartition(":")[2]
-    return behind and "@" not in url.netloc and ":" in url.netloc and not (last.isdigit() or last.endswith("]"))
+    return has_at_later and "@" not in url.netloc and ":" in url.netloc and not (last.isdigit() or last.endswith("]"))
 
 
 def _credentials(url: SplitResult) -> tuple[str | None, str | None]:
@@ -83,26 +87,26 @@ def _credentials(url: SplitResult) -> tuple[str | None, str | None]:
         return None, None
     username, colon, password = given.partition(":")
     if not colon:
-        raise ValueError("needs user:password@ or :password@ before the host")
+        raise ValueError("must have user:password@ or :password@ before the host")
     return unquote(username) or None, unquote(password)
 
 
 def _split_path(url: SplitResult, db: str | None) -> tuple[str | None, str | None, int]:
-    """The path of a Unix socket, the service that Sentinels watch, the database."""
+    """The path of the Unix socket or None, the name that the Sentinels know or None, the database."""
     path = service = None
     rest = unquote(url.path)
     if url.scheme == "redis+unix":
         path = rest
         if not path:
-            raise ValueError("needs the path of the socket: redis+unix:///run/redis.sock")
+            raise ValueError("must have the path of the socket: redis+unix:///run/redis.sock")
     elif url.scheme.endswith("+sentinel"):
         service = rest.strip("/")
         if not service or "/" in service:
-            raise ValueError("needs the name that the Sentinels watch: redis+sentinel://host:26379/name")
+            raise ValueError("must have the name that the Sentinels watch: redis+sentinel://host:26379/name")
     else:
         db = rest.strip("/") or db
     if db is not None and not (db.isascii() and db.isdigit()):
-        raise ValueError(f"names a database that is no number: {FORMS}")
+        raise ValueError(f"the database must be a number: {FORMS}")
     return path, service, int(db or 0)
 
 
@@ -110,15 +114,15 @@ def _hosts(url: SplitResult, port: int) -> tuple[tuple[str, int], ...]:
     netloc = url.netloc.rpartition("@")[2]
     hosts = tuple([_host(part, port) for part in netloc.split(",")])
     if len(hosts) > 1 and not url.scheme.endswith("+sentinel"):
-        raise ValueError("names several hosts: only redis+sentinel:// can")
+        raise ValueError("must have one host: several hosts are for redis+sentinel:// alone")
     return hosts
 
 
 def _host(text: str, port: int) -> tuple[str, int]:
     one = urlsplit(f"//{text}")
     if not one.hostname:
-        raise ValueError("names no host: write host or host:port")
+        raise ValueError("must have a host: write host or host:port")
     try:
         return one.hostname, one.port or port
     except ValueError:
-        raise ValueError("names a port that is no number up to 65535") from None
+        raise ValueError("the port must be a number up to 65535") from None

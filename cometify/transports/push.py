@@ -189,12 +189,12 @@ def _first_error(failure: Failure) -> Failure:
     """What went wrong with one of the appends, and not that one of them did."""
     assert isinstance(failure.value, defer.FirstError)
     first: Failure = failure.value.subFailure
-    if isinstance(first.value, Refused) and first.value.code is OVERLOADED:
-        # Of this one nothing was pushed, but others of the batch were.
+    if isinstance(first.value, Refused) and first.value.code in (OVERLOADED, ENGINE_UNAVAILABLE):
+        # Of this push perhaps nothing was pushed, but the first one of the batch was.
         return Failure(
             Refused(
                 ENGINE_UNAVAILABLE,
-                "More is pushed than Redis takes, and a part of the batch was pushed: send it again with the same "
+                "Redis did not take the whole batch, and a part of the batch was pushed: send it again with the same "
                 "Idempotency-Key, which pushes each once.",
             )
         )

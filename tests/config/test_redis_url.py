@@ -1,4 +1,4 @@
-"""Where a Redis is, as an operator writes it; never a password in what is said."""
+"""The URL of a Redis, as an operator writes it. No error, repr or log contains a password."""
 
 import re
 
@@ -15,22 +15,22 @@ from cometify.config.redis_url import RedisURL, read_redis_url
         ("redis://localhost?db", "must be a URL"),
         ("localhost:6379", "must be a URL"),
         ("http://localhost", "must be a URL"),
-        ("redis://", "names no host"),
-        ("redis://:secret", "names no host"),
-        ("redis://localhost:99999", "names a port that is no number up to 65535"),
-        ("redis://localhost:secret", "names a port that is no number up to 65535"),
-        ("redis://localhost/secret", "names a database that is no number"),
-        ("redis://:a/secret@localhost", "has a / ? or # before its @"),
-        ("redis://:a#secret@localhost/0", "has a / ? or # before its @"),
-        ("redis+sentinel://:a?b=secret@localhost/0", "has a / ? or # before its @"),
-        ("redis://secret@localhost", "needs user:password@ or :password@"),
-        ("redis://a,b", "names several hosts"),
-        ("redis://localhost?tls=1", "knows no option tls"),
-        ("redis+sentinel://localhost:26379", "needs the name that the Sentinels watch"),
-        ("redis+unix://?db=1", "needs the path of the socket"),
+        ("redis://", "must have a host"),
+        ("redis://:secret", "must have a host"),
+        ("redis://localhost:99999", "the port must be a number up to 65535"),
+        ("redis://localhost:secret", "the port must be a number up to 65535"),
+        ("redis://localhost/secret", "the database must be a number"),
+        ("redis://:a/secret@localhost", "must not have / ? or # before its @"),
+        ("redis://:a#secret@localhost/0", "must not have / ? or # before its @"),
+        ("redis+sentinel://:a?b=secret@localhost/0", "must not have / ? or # before its @"),
+        ("redis://secret@localhost", "must have user:password@ or :password@"),
+        ("redis://a,b", "must have one host"),
+        ("redis://localhost?tls=1", "must not have the option tls"),
+        ("redis+sentinel://localhost:26379", "must have the name that the Sentinels watch"),
+        ("redis+unix://?db=1", "must have the path of the socket"),
     ],
 )
-def test_what_is_no_location_is_refused_with_the_reason(url, reason):
+def test_wrong_url_is_refused_with_the_reason(url, reason):
     with pytest.raises(ValueError, match=f"^{re.escape(reason)}") as error:
         read_redis_url(url)
     assert "secret" not in str(error.value)
@@ -38,7 +38,7 @@ def test_what_is_no_location_is_refused_with_the_reason(url, reason):
 
 
 @pytest.mark.parametrize(
-    ("url", "location"),
+    ("url", "redis_url"),
     [
         ("redis://127.0.0.1", RedisURL((("127.0.0.1", 6379),))),
         ("redis://[::1]:7000/3", RedisURL((("::1", 7000),), database=3)),
@@ -59,12 +59,12 @@ def test_what_is_no_location_is_refused_with_the_reason(url, reason):
         ),
     ],
 )
-def test_where_redis_is_can_be_written_in_these_ways(url, location):
-    assert read_redis_url(url) == location
-    assert "pass" not in f"{location}"
-    assert "pass" not in repr(location).replace("password", "")
+def test_url_of_each_kind_is_parsed(url, redis_url):
+    assert read_redis_url(url) == redis_url
+    assert "pass" not in f"{redis_url}"
+    assert "pass" not in repr(redis_url).replace("password", "")
 
 
-def test_a_location_is_told_without_its_passwords():
+def test_url_is_shown_without_its_passwords():
     assert str(read_redis_url("redis://:pass@a:1")) == "a:1"
     assert str(read_redis_url("redis+sentinel://:pass@a:1,b:2/name")) == "name of the Sentinels a:1,b:2"

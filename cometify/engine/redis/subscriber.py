@@ -15,14 +15,12 @@ from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
 from cometify.engine.redis.account_state import MOST_READ, AccountState, Reach, ReadBatch
 from cometify.engine.redis.connection import RedisConnection
-from cometify.engine.redis.scripts import READ
+from cometify.engine.redis.reader import NO_BATCH, Reader
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
 
 MOST_SUBSCRIBED = 1000
 """Channels in one SUBSCRIBE."""
-ABOVE_ALL = 2**62
-"""A `last_known` that no Redis has heard of. It makes the script begin the memory of the account again."""
 
 Rings = Mapping[str, RingBuffer]
 
@@ -43,9 +41,9 @@ class Subscriber:
         caught_up: Callable[[], None],
     ) -> None:
         self._session = session
-        self._node = node
         self._prefix = prefix
         self._own = f"{prefix}node:{node}".encode()
+        self._reader = Reader(node, self._own)
         self._states = states
         self._call_later = call_later
         self._caught_up = caught_up
@@ -122,7 +120,7 @@ class Subscriber:
             self._subscribe(state, batch, state.watermark, commands)
         else:
             # The account was not followed until now, so that this node does not know its time.
-            answered = self._run_read(state, commands, 0, [], {})
+            answered = self._reader.tell_time(state, commands)
             self._must(
                 answered.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands)), commands
             )
@@ -157,23 +155,11 @@ class Subscriber:
 
     def _read_next(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         names = batch.left.pop(0)
-        # Only the watermark of the last part is the seam. No batch has the number 0.
-        number = 0 if batch.left else batch.number
-        answered = self._run_read(state, commands, number, names, batch.since)
+        # Only the watermark of the last part is the seam.
+        number = NO_BATCH if batch.left else batch.number
+        since = {name: batch.since[name] for name in names}
+        answered = self._reader.read(state, commands, number, since, has_caught_up=state not in self._unread)
         self._must(answered.addCallback(self._part_read, state, batch, names, commands), commands)
-
-    def _run_read(
-        self, state: AccountState, commands: RedisConnection, number: int, names: list[str], since: Mapping[str, int]
-    ) -> Deferred[list[Any]]:
-        label = f"{state.account.api_key} {number}"
-        last_known_name = state.last_known_name if state in self._unread else ""
-        last_known = ABOVE_ALL if state.went_back else state.last_known
-        arguments = [part for name in names for part in (name, since[name])]
-        return commands.run(
-            READ, state.name,
-            state.highest, last_known, self._own, label, state.account.keep_bytes, self._node, last_known_name,
-            state.last_heard, *arguments,
-        )  # fmt: skip
 
     def _part_read(
         self, answer: list[Any], state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
@@ -203,7 +189,7 @@ class Subscriber:
         self._must(commands.execute(b"PUBLISH", self._own, b"beat"), commands)
         for state in self._states.values():
             if state.rings and state.reading is None:
-                answered = self._run_read(state, commands, 0, [], {})
+                answered = self._reader.tell_time(state, commands)
                 self._must(answered.addCallback(_check_unconfirmed, state, unconfirmed), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:

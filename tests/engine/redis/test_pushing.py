@@ -77,6 +77,16 @@ def test_pipelined_push_behind_a_cut_says_nothing_was_pushed(nodes):
     assert len(second.stream("identifiers=chat:0").frames()) == 1 + 1 + 1  # ready, the first push, heartbeat
 
 
+def test_batch_cut_behind_its_first_push_says_a_part_was_pushed(nodes):
+    first, _second = nodes
+    batch = send_batch(first, key="key")
+    first.reactor.pump()
+    nodes.cut(first)
+    answer = batch.answer()
+    assert (answer.status, code_of(answer)) == (503, "engine_unavailable")
+    assert "a part of the batch was pushed" in answer.json["detail"]
+
+
 def test_pushes_in_flight_are_bounded_for_single_and_batch(nodes):
     """The first push of each batch goes alone. Then the others are more than may be in flight."""
     first, _second = nodes

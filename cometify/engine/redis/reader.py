@@ -1,0 +1,49 @@
+"""Running `read.lua`: the kept pushes of some identifiers, or the time of an account alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.scripts import READ
+
+ABOVE_ALL = 2**62
+"""A `last_known` that no Redis has heard of. It makes the script begin the memory of the account again."""
+NO_BATCH = 0
+"""The number of a watermark that is no seam. Batches are numbered from 1 on."""
+
+
+class Reader:
+    """`node`: the name of this node. `channel`: the node's own channel, on which the script publishes the watermark."""
+
+    def __init__(self, node: str, channel: bytes) -> None:
+        self._node = node
+        self._channel = channel
+
+    def read(
+        self,
+        state: AccountState,
+        connection: RedisConnection,
+        number: int,
+        since: Mapping[str, int],
+        *,
+        has_caught_up: bool,
+    ) -> Deferred[list[Any]]:
+        """Read the pushes of identifiers, each above a position, and publish a watermark with this number.
+
+        `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the push
+        at `last_known` itself, which a Redis that has gone back in time lacks.
+        """
+        last_known = ABOVE_ALL if state.went_back else state.last_known
+        arguments = [part for name, position in since.items() for part in (name, position)]
+        return connection.run(
+            READ, state.name,
+            state.highest, last_known, self._channel, f"{state.account.api_key} {number}", state.account.keep_bytes,
+            self._node, "" if has_caught_up else state.last_known_name, state.last_heard, *arguments,
+        )  # fmt: skip
+
+    def tell_time(self, state: AccountState, connection: RedisConnection) -> Deferred[list[Any]]:
+        """Read nothing: only learn the time of the account, and publish a watermark."""
+        return self.read(state, connection, NO_BATCH, {}, has_caught_up=True)
