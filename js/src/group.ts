@@ -13,7 +13,7 @@ export type Identifiers = string | readonly string[] | Readonly<Record<string, n
 
 /** The part of a group that goes over the wire. */
 export interface Asked {
-  /** As the page wrote them, in its order: a secureKey signs this spelling and this order. */
+  /** In the spelling and order of the page, because a secureKey signs both. */
   identifiers: string[] | Record<string, number | string>;
   secureKey?: string | undefined;
   /** The token in use. */

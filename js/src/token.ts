@@ -62,7 +62,7 @@ function ask(group: Group): TokenQuestion {
 async function renewOne(group: Group): Promise<void> {
   const question = ask(group);
   try {
-    // What is no string, or has expired by a clock that may be wrong, is for the server to refuse.
+    // The server refuses a token that is wrong. Whether it has expired depends on a clock that may be off.
     const token = `${await question.answer}`;
     const left = timeLeft(token);
     const wait = Math.max(left / 2, left - MARGIN, SHORTEST_LIFE);

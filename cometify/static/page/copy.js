@@ -1,7 +1,7 @@
 /** The buttons that copy a text to the clipboard. */
 import { make } from './elements.js';
 
-/** How long a button shows the result, in milliseconds. */
+/** The time for which a button shows the result, in milliseconds. */
 const SHOWN_FOR = 1600;
 
 /** Copies the text of an element. True if it is on the clipboard, false if it is only selected. */
