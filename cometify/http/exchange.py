@@ -1,30 +1,30 @@
-"""One request and its answer, as endpoints see it; and refusals as problem documents.
+"""One request and its answer as endpoints see them, and refusals as problem documents.
 
-There are two ways to be an exchange: `request`, which twisted.web has read, and `allows_fast_path`.
+Two classes are exchanges: `fast_request.FastRequest` for requests that are plain, and `twisted_request.Request` for all
+others. An endpoint cannot tell them apart, and need not.
 """
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IAddress
-from twisted.web.http import RESPONSES
 
 from cometify.core import errors
 from cometify.core.errors import Refused
+from cometify.http.response_head import Headers
+from cometify.runtime.transport import Transport
 
-Headers = tuple[tuple[bytes, bytes], ...]
-
-PHRASES = {**RESPONSES, 426: b"Upgrade Required", 429: b"Too Many Requests"}
-"""What a status is called; Twisted has not heard of these two."""
+__all__ = ["NO_STORE", "Exchange", "Headers", "ServeAgain", "decoded_query", "problem_document", "refuse"]
 
 NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 
 
 class Exchange(Protocol):
-    """`segments`: the path's, decoded. `gone`: nobody is there to read an answer any more.
+    """A request that is to be answered once, now or later.
 
-    `fixed`: the headers that every answer to this request has, a refusal too.
+    `segments`: the path's segments, decoded. `gone`: the peer has left, and an answer would reach nobody.
+    `fixed`: the headers that every answer to this request has, refusals included.
     """
 
     method: bytes
@@ -34,17 +34,17 @@ class Exchange(Protocol):
 
     @property
     def peer(self) -> IAddress:
-        """Who is at the other end of the connection."""
+        """The other end of the connection. Behind the PROXY protocol it is the client that the proxy names."""
 
     @property
     def is_http_1_1(self) -> bool:
-        """Whether the answer may come in chunks."""
+        """True if the answer may be sent in chunks (RFC 9112, section 7.1)."""
 
     def header(self, name: str, /) -> str | None:
-        """The only or last value of a header of the request. `name`: in lower case."""
+        """The only or last value of a request header. `name`: in lower case."""
 
     def headers(self, name: str) -> Sequence[str]:
-        """All values of a header of the request. `name`: in lower case."""
+        """All values of a request header. `name`: in lower case."""
 
     @property
     def sent_path(self) -> bytes:
@@ -54,29 +54,30 @@ class Exchange(Protocol):
         """The whole body."""
 
     def asked(self) -> tuple[bytes, bytes]:
-        """The query and the body, as they came."""
+        """The query and the body, both as they were sent."""
 
     def query(self) -> dict[str, list[str]]:
-        """The parameters of the query, decoded. Raises `Refused` for what is no UTF-8."""
+        """The parameters of the query, decoded. Raises `Refused` if they are not UTF-8."""
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
-        """Write a whole answer, if anybody is there to read it."""
+        """Write a whole answer. Does nothing if the peer has left."""
 
     def when_gone(self, call: Callable[[], None]) -> None:
-        """Have `call` called if the peer goes before it was answered. The last one asked for is called."""
+        """Register `call` for the case that the peer leaves before it was answered. Replaces the call before it."""
 
     def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> bool:
-        """Have `serve` asked first when this request comes again on the connection, byte for byte but for the digits of
-        its numbers. It is to answer this exchange once more. `parts`: the body, or the query where there is none, with
-        those digits at the odd places. False: it will be read as any other.
+        """Register `serve` for the next request on this connection, if it differs only in the digits of its numbers.
+
+        `serve` then answers this same exchange once more. `parts`: the body, or the query if there is no body, split so
+        that the digits stand at the odd indexes. Returns False if that is not supported here, or not for this request.
         """
 
-    def release(self) -> tuple[Any, bytes]:
-        """Give the connection away: its transport, and what the peer has sent behind the request."""
+    def release(self) -> tuple[Transport, bytes]:
+        """Give the connection away: its transport, and the bytes that the peer has sent behind this request."""
 
 
 ServeAgain = Callable[[Sequence[int]], bool]
-"""Answers, now or later, a request that came again with these numbers. False: it must be read as any other."""
+"""Answers, now or later, a request that was sent again with these numbers. False: read the request as any other."""
 
 
 def refuse(exchange: Exchange, refused: Refused) -> None:
@@ -92,7 +93,7 @@ def refuse(exchange: Exchange, refused: Refused) -> None:
 
 
 def problem_document(refused: Refused) -> bytes:
-    """The body that tells what was refused, why, and what to do."""
+    """The body of a refusal: its status, code and title, and a detail that tells the caller how to fix it."""
     code = refused.code
     return (
         json.dumps(
@@ -104,7 +105,7 @@ def problem_document(refused: Refused) -> bytes:
 
 
 def decoded_query(parameters: dict[bytes, list[bytes]]) -> dict[str, list[str]]:
-    """The parameters of a query as text. Raises `Refused` for what is no UTF-8."""
+    """The parameters of a query as text. Raises `Refused` if they are not UTF-8."""
     try:
         return {name.decode(): [value.decode() for value in values] for name, values in parameters.items()}
     except UnicodeDecodeError:

@@ -1,171 +1,133 @@
-"""The quick way through HTTP: a whole, plain request of the kinds that come in masses is read and answered here.
+"""A connection: it reads plain requests by itself, and has twisted.web read all others.
 
-twisted.web takes ten times as long for a push as the push itself. So a request that is exactly of one form goes
-to its endpoint at once, and everything else goes to twisted.web, byte for byte as it came: there is one truth about
-HTTP, twisted.web's, and one about Cometify, the endpoints that both ways share. `fast_parser` says what is plain.
+The package's docstring tells the whole story. This module is its middle: the order in which requests are read and
+answered, and the bounds of what is kept meanwhile.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from twisted.internet.interfaces import IAddress
-from twisted.logger import Logger, LogPublisher
+import attrs
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, parse_qs
+from twisted.web.http import HTTPChannel
+from zope.interface import implementer
 
-from cometify.http.exchange import Headers, ServeAgain, decoded_query
-from cometify.http.fast_parser import MOST_HEAD, Head, RepeatedRequest
-from cometify.http.fast_response import written
+from cometify.http.fast_parser import MOST_HEAD, Endpoints, FastParser, PlainEndpoint
+from cometify.http.fast_request import FastRequest, RepeatedRequest
+from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.twisted_channel import TwistedChannel
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
+from cometify.runtime.reactor import CallLater
+from cometify.runtime.transport import Transport
 
 MOST_EARLY = 16 * 1024
-"""Bytes that are read ahead while a request is being answered, as twisted.web has it."""
+"""Bytes that are kept while a request is being answered. With more, the peer is not read from. As twisted.web has it."""
+ABORT_AFTER = 15
+"""Seconds for what was written to an idle connection to be read, before the connection is cut."""
+AT_ONCE = 64
+"""Plain requests that one connection has answered in one step of the reactor: some 2 ms. Others wait that long."""
+TWISTED_COST = 4
+"""The cost of a request that twisted.web reads, in plain requests."""
 
 
-class FastRequest:
-    """See `Exchange`."""
+@attrs.frozen(eq=False)
+class Shared:
+    """The parts that all connections of a site share.
 
-    __slots__ = ("_channel", "_head", "_when_gone", "data", "fixed", "gone", "header", "method", "segments")
-
-    def __init__(self, channel: "FastChannel", head: Head, data: bytes) -> None:
-        self._channel = channel
-        self._head = head
-        self.data = data
-        self._when_gone: Callable[[], None] | None = None
-        self.method = head.method
-        self.segments = head.segments
-        self.header: Callable[[str], str | None] = head.fields.values.get
-        self.fixed: Headers = ()
-        self.gone = False
-
-    @property
-    def peer(self) -> IAddress:
-        return self._channel.peer()
-
-    @property
-    def is_http_1_1(self) -> bool:
-        return True
-
-    def headers(self, name: str) -> Sequence[str]:
-        value = self.header(name)
-        return () if value is None else (value,)
-
-    @property
-    def sent_path(self) -> bytes:
-        return b"/" + "/".join(self.segments).encode()  # `_LINE` knows no other spelling
-
-    def body(self) -> bytes:
-        return self.data[self._head.size :]
-
-    def asked(self) -> tuple[bytes, bytes]:
-        return self.data[self._head.query], self.body()
-
-    def query(self) -> dict[str, list[str]]:
-        query = self.data[self._head.query].decode()  # `fast_parser` lets only ASCII through
-        if "%" in query or "+" in query or ";" in query:
-            return decoded_query(parse_qs(query.encode(), 1))
-        parameters: dict[str, list[str]] = {}  # the same in half the time
-        for item in query.split("&"):
-            name, equals, value = item.partition("=")
-            if equals:
-                parameters.setdefault(name, []).append(value)
-        return parameters
-
-    def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
-        if not self.gone:
-            closes = self._head.fields.closes
-            self._channel.answer(written(status, content_type, body, self.fixed + headers, closes), closes)
-
-    def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
-        data, head = self.data, self._head
-        at = head.size if head.length else head.query.start
-        before, numbers = data[:at], []
-        for around, digits in zip(parts[::2], parts[1::2], strict=False):
-            before += around
-            start = at + len(around)
-            at = start + len(digits)
-            numbers.append((before, start, at))
-            before = b""
-        if not numbers or head.fields.closes:
-            return False
-        self._channel.expect(RepeatedRequest(len(data), numbers, data[at:], self, serve))
-        return True
-
-    def when_gone(self, call: Callable[[], None]) -> None:
-        self._when_gone = call
-
-    def lost(self) -> None:
-        """The peer is gone."""
-        self.gone = True
-        if self._when_gone is not None:
-            self._when_gone()
-        self.forget()
-
-    def forget(self) -> None:
-        """It will not come again: nobody need be told of anything."""
-        self._when_gone = None
-
-    def release(self) -> tuple[Any, bytes]:
-        return self._channel.release()
-
-
-class FastChannel(HTTPChannel):
-    """Twisted's own, made without the wrapper that tells HTTP/2 apart, with the quick way before it.
-
-    `_waiting` is the quick request that is being answered. What comes meanwhile is kept in `_early`; `_parts` are the
-    beginning of a request that is not whole yet, and `_missing` the bytes that it still needs, if that is known.
+    `new_channel` makes a stock HTTPChannel. `write_batch`: where answers may wait for others, None if they may not.
     """
 
-    site: Any
-    transport: Any
-    # Nobody hears it: twisted.web writes down the address of each peer that was idle for too long.
-    _log = Logger(observer=LogPublisher())
-    _waiting: FastRequest | None = None
-    _early = b""
-    _parts: list[bytes] | None = None
-    _missing = 0
-    _serving = False
-    _passed_to: Any = None
-    _peer: IAddress | None = None
-    _write_batch: WriteBatch | None = None
-    seen = 0.0
-    due = 0
-    again: RepeatedRequest | None = None
+    tree: Endpoints
+    parser: FastParser
+    idle: IdleTimeout
+    call_later: CallLater
+    new_channel: Callable[[], HTTPChannel]
+    write_batch: WriteBatch | None
 
-    def connectionMade(self) -> None:
-        """As HTTPChannel has it, which must ask what an eager transport provides."""
-        if not isinstance(self.transport, tcp.EagerServer):
-            super().connectionMade()
-            return
-        self._write_batch = self.site.write_batch
-        self.transport.setTcpNoDelay(True)
-        self.setTimeout(self.timeOut)
-        self._networkProducer = self.transport
-        self.transport.registerProducer(self, True)
+
+@implementer(IPushProducer)
+class FastChannel:
+    """The protocol of a connection until it is closed, or given to a listener.
+
+    `again`: the request that may be sent again, which is then not parsed. `seen`, `due`: see `idle_timeout.TimesOut`.
+    """
+
+    __slots__ = (
+        "_abort",
+        "_batch",
+        "_closing",
+        "_continues",
+        "_early",
+        "_full",
+        "_missing",
+        "_parts",
+        "_peer",
+        "_reads",
+        "_serving",
+        "_shared",
+        "_twisted",
+        "_waiting",
+        "_write_batch",
+        "again",
+        "due",
+        "seen",
+        "transport",
+    )
+    transport: Transport
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._peer: IAddress | None = None
+        # Made for the first request that is not plain.
+        self._twisted: TwistedChannel | None = None
+        # Anything but None while a request is being answered, by whichever way it was read.
+        self._waiting: FastRequest | TwistedChannel | None = None
+        # Bytes that were received and not read yet: while a request is being answered, while the peer does not read, and
+        # between two steps of many requests.
+        self._early = b""
+        # The beginning of a plain request, and the bytes that it still needs, 0 if that is not known.
+        self._parts: list[bytes] | None = None
+        self._missing = 0
+        self.again: RepeatedRequest | None = None
+        self._serving = False  # `_serve` is running
+        self._continues = False  # `_serve` is to go on in the next step
+        self._full = False  # the transport holds as much as it may
+        self._reads = True  # the transport reads from the peer
+        self._closing = False
+        self._abort: IDelayedCall | None = None
+        self._write_batch: WriteBatch | None = None
+        self._batch: WriteBatch | None = None  # the same, while answers may be left there
+        self.seen = 0.0
+        self.due = 0
+
+    def makeConnection(self, transport: Transport) -> None:
+        """Begin to read."""
+        self.transport = transport
+        if isinstance(transport, tcp.EagerServer):
+            self._write_batch = self._shared.write_batch
+        sockets.set_no_delay(transport)
+        self._shared.idle.watch(self)
+        transport.registerProducer(self, True)
+
+    # Reading.
 
     def dataReceived(self, data: bytes) -> None:
-        if self._waiting is not None:
+        """Answer what can be answered, and keep the rest."""
+        if self._waiting is not None or self._early:
             self._early += data
-            if len(self._early) > MOST_EARLY and not self._waitingForTransport:
-                self._networkProducer.pauseProducing()
-            return
-        if self.again is not None and self._parts is None and self._serve_again(self.again, data):
+            self._read_or_pause()
             return
         if self._parts is not None:
             data = self._gathered(self._parts, data)
-            if not data:
-                return
-        elif self.requests or self._buffer or not self.line_mode or not self.persistent:
-            super().dataReceived(data)  # twisted.web is in the middle of a request, or at the end of the connection
+        elif self.again is not None and self._serve_again(self.again, data):
             return
-        else:
-            self.seen = self.site.idle.now
-        self._serve(data)
+        self.seen = self._shared.idle.now
+        if data and not self._closing:
+            self._serve(data, self._write_batch)
 
     def _gathered(self, parts: list[bytes], data: bytes) -> bytes:
-        """All that has come of a request, once it may be whole."""
-        self.resetTimeout()
+        """All bytes of a request so far once it may be whole, else none."""
         self._missing -= len(data)
         parts.append(data)
         if self._missing > 0:
@@ -174,11 +136,11 @@ class FastChannel(HTTPChannel):
         return b"".join(parts)
 
     def _serve_again(self, again: RepeatedRequest, data: bytes) -> bool:
-        """Whether this is the request that is expected, and was dealt with: a third of what a poll costs otherwise."""
+        """Answer `data` if it is the expected request. Parsing a poll costs two thirds of answering it."""
         numbers = again.read(data)
         if numbers is None:
             return False
-        # The peer's time begins with the answer; while one is waited for, it has all there is.
+        # `seen` is not set: the peer's time begins with the answer, because until then we let it wait.
         self._waiting = request = again.request
         request.data = data
         if again.serve(numbers):
@@ -186,67 +148,123 @@ class FastChannel(HTTPChannel):
         self._waiting = None
         return False
 
-    def _serve(self, data: bytes) -> None:
-        """Answer the requests in `data`, one after the other."""
-        self._serving = True
-        self._early = data
-        while self._early and self._waiting is None:
-            data, self._early = self._early, b""
-            if not self._begin(data):
-                break
-        self._serving = False
+    def _serve(self, data: bytes, batch: WriteBatch | None = None) -> None:
+        """Answer the requests in `data` one after the other, until one must wait or there were many.
 
-    def _begin(self, data: bytes) -> bool:
-        """Begin with the request at the beginning of `data`. False if it is not whole, or twisted.web's."""
+        `batch`: given in a read of this connection alone. At any other time there may be a read of it yet before the
+        batch is written, and an answer to that might go past it.
+        """
+        self._serving, self._batch = True, batch
+        self._early = data
+        left = AT_ONCE
+        while self._early and self._waiting is None and not self._full:
+            if left <= 0:
+                self._go_on_later()
+                break
+            data, self._early = self._early, b""
+            if self._twisted is not None and self._twisted.is_reading:
+                left -= self._feed(self._twisted, data)
+            else:
+                left -= self._begin(data)
+        self._serving, self._batch = False, None
+        if self._early:
+            self._read_or_pause()
+
+    def _begin(self, data: bytes) -> int:
+        """Begin with the request at the beginning of `data`. Returns its cost."""
         end = data.find(b"\r\n\r\n", 0, MOST_HEAD) + 4
         if end < 4:
             if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
                 self._parts, self._missing = [data], 0
-                return False
+                return 1
             return self._leave(data)
-        head = self.site.fast_parser.read(data[:end])
+        head = self._shared.parser.read(data[:end])
         if head is None:
             return self._leave(data)
         whole = end + head.length
         if len(data) < whole:
             self._parts, self._missing = [data], whole - len(data)
-            return False
+            return 1
         self._early = data[whole:]
         self._waiting = request = FastRequest(self, head, data[:whole])
         request.fixed = head.endpoint.headers(request)
         head.endpoint.render(request)
-        return True
+        return 1
 
-    def _leave(self, data: bytes) -> bool:
-        """Leave what has come to twisted.web."""
+    def _leave(self, data: bytes) -> int:
+        """Have twisted.web read the request that begins here. Returns its cost so far."""
         self.expect(None)
-        super().dataReceived(data)
-        return False
+        if self._twisted is None:
+            self._twisted = TwistedChannel(self, self._shared.new_channel())
+        return self._feed(self._twisted, data)
+
+    def _feed(self, twisted: TwistedChannel, data: bytes) -> int:
+        """Give twisted.web the bytes of its request. Returns their cost."""
+        size = twisted.size_of_part(data)
+        self._early = data[size:]
+        twisted.dataReceived(data[:size])
+        return 1 if twisted.is_reading else TWISTED_COST
+
+    def _go_on_later(self) -> None:
+        if not self._continues:
+            self._continues = True
+            self._shared.call_later(0, self._continue)
+
+    def _continue(self) -> None:
+        self._continues = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read what was kept, if nothing stands in the way any longer."""
+        if self._early and self._waiting is None and not (self._full or self._serving):
+            self._serve(self._early)
+        self._read_or_pause()
+
+    def _read_or_pause(self) -> None:
+        """Read from the peer only while there is room, for its requests and for the answers."""
+        reads = not self._full and len(self._early) <= MOST_EARLY
+        if reads != self._reads:
+            self._reads = reads
+            if reads:
+                self.transport.resumeProducing()
+            else:
+                self.transport.pauseProducing()
+
+    # Answering.
 
     def answer(self, data: bytes, closes: bool) -> None:
-        """The answer to the request that is waiting, and on with the next."""
+        """Send a whole response to the plain request that is waiting, and go on with the next one."""
         self._waiting = None
-        if self._serving and self._write_batch is not None and not (closes or self._early):
-            self._write_batch.put(self.transport, data)
+        if self._batch is not None and not (closes or self._early):
+            self._batch.put(self.transport, data)
             return
         self.transport.write(data)
         if closes:
-            self.persistent = 0
-            self.expect(None)
-            self._early = b""
-            self.loseConnection()
+            self.close()
         elif not self._serving:
-            self.resetTimeout()
-            if self._early:
-                if not self._waitingForTransport:
-                    self._networkProducer.resumeProducing()
-                # Not a read of this connection: there may be one yet in this turn, whose answers go past the outbox.
-                write_batch, self._write_batch = self._write_batch, None
-                self._serve(self._early)
-                self._write_batch = write_batch
+            self._answered_late()
+
+    def find(self, path: tuple[str, ...]) -> PlainEndpoint:
+        """See `twisted_channel.Owner`."""
+        return self._shared.tree.find(path)
+
+    def request_is_whole(self) -> None:
+        """See `twisted_channel.Owner`."""
+        self._waiting = self._twisted
+
+    def request_is_done(self) -> None:
+        """See `twisted_channel.Owner`."""
+        self._waiting = None
+        if not (self._serving or self._closing):
+            self._answered_late()
+
+    def _answered_late(self) -> None:
+        self.seen = self._shared.idle.now
+        if self._early:
+            self._go_on()
 
     def expect(self, again: RepeatedRequest | None) -> None:
-        """What is to come again; None: nothing."""
+        """Set the request that may be sent again. None: there is none."""
         before, self.again = self.again, again
         if before is not None and (again is None or again.request is not before.request):
             before.request.forget()
@@ -257,57 +275,81 @@ class FastChannel(HTTPChannel):
             self._peer = self.transport.getPeer()
         return self._peer
 
-    def setTimeout(self, period: int | None) -> int | None:
-        """As TimeoutMixin has it, but for the precision. There is one period, the site's."""
-        before, self.timeOut = self.timeOut, period
-        if period is None:
-            self.site.idle.forget(self)
-        else:
-            self.site.idle.watch(self)
-        return before
+    # The transport's producer.
 
-    def resetTimeout(self) -> None:
-        """Something has happened on the connection."""
-        self.seen = self.site.idle.now
+    def pauseProducing(self) -> None:
+        """The transport holds as much as it may: answer and read nothing more."""
+        self._full = True
+        if self._twisted is not None:
+            self._twisted.pause()
+        self._read_or_pause()
+
+    def resumeProducing(self) -> None:
+        """The transport has room again."""
+        self._full = False
+        if self._twisted is not None:
+            self._twisted.resume()
+        self._go_on()
+
+    def stopProducing(self) -> None:
+        """The connection is lost."""
+        if self._twisted is not None:
+            self._twisted.stop()
+
+    # The end.
 
     def timeoutConnection(self) -> None:
+        """Close the connection: it has been idle for too long."""
         if self._waiting is not None:
-            self.site.idle.watch(self)  # it is we who let the peer wait
+            self._shared.idle.watch(self)  # the peer is not idle, we let it wait
             return
-        self.persistent = 0  # what comes while it is being closed is too late
-        self.expect(None)
-        super().timeoutConnection()
+        self._abort = self._shared.call_later(ABORT_AFTER, self.transport.abortConnection)
+        self.close()
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        super().connectionLost(reason)
-        request, self._waiting = self._waiting, None
-        if request is not None:
-            request.lost()
-        # No cycles are left behind, or what was long alive is not freed for an hour (see `collector`).
-        self.expect(None)
-        self._transferDecoder = None
-        if sockets.lowest(self.transport) is not self.transport:
-            self.transport.unregisterProducer()  # TLS keeps it otherwise
-
-    # The connection goes to another protocol.
-
-    def release(self) -> tuple[Any, bytes]:
-        """Let go of the connection, with what has come behind the request that is waiting."""
-        transport = self.transport
-        early, self._early = self._early, b""
-        self._waiting = None
-        self.let_go()
-        if self._waitingForTransport or len(early) > MOST_EARLY:
-            transport.resumeProducing()  # else it is reading, and to ask costs a hundredth of a joining
-        return transport, early
-
-    def let_go(self) -> None:
-        """The transport is somebody else's."""
-        self._passed_to = self.transport
-        self.setTimeout(None)
+    def close(self) -> None:
+        """Close the connection once everything is written. Whatever the peer still sends is dropped."""
+        if self._closing:
+            return
+        self._closing = True
+        self._drop_requests()
+        if not self._reads:
+            # TLS is closed by the peer's last word, which must be read.
+            self._reads = True
+            self.transport.resumeProducing()
         self.transport.unregisterProducer()
-        self.transport = None
+        self.transport.loseConnection()
 
-    def pass_on(self, data: bytes) -> None:
-        """What this channel was still given goes to whoever has the connection now."""
-        sockets.protocol_of(self._passed_to).dataReceived(data)
+    def _drop_requests(self) -> None:
+        self.expect(None)
+        self._early = b""
+        self._parts = None
+        self._full = False
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the request that is being answered, and leave no reference cycle behind (see `runtime.gc_pauses`)."""
+        self._shared.idle.forget(self)
+        self._closing = self._reads = True
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
+        waiting, self._waiting = self._waiting, None
+        if isinstance(waiting, FastRequest):
+            waiting.lost()  # first, because the next line makes it forget whom to tell
+        self._drop_requests()
+        twisted, self._twisted = self._twisted, None
+        if twisted is not None:
+            twisted.connectionLost(reason)
+        if sockets.lowest(self.transport) is not self.transport:
+            self.transport.unregisterProducer()  # a TLS transport keeps its producer otherwise
+
+    def release(self) -> tuple[Transport, bytes]:
+        """Give the connection away, with the bytes behind the request that is being answered."""
+        early = self._early
+        self._waiting = self._twisted = None
+        self._closing = True
+        self._drop_requests()
+        self._shared.idle.forget(self)
+        self.transport.unregisterProducer()
+        if not self._reads:
+            self._reads = True
+            self.transport.resumeProducing()
+        return self.transport, early

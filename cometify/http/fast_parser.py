@@ -1,33 +1,67 @@
-"""The heads of plain requests: exactly what is understood on the quick way, and nothing of what is odd.
+"""Reads the heads of plain requests. The package's docstring says which requests are plain, and why.
 
-A folded header, a header twice, a transfer coding, an expectation, an old version: not understood here, on purpose.
+Everything unusual is refused here on purpose: a folded header, a header that occurs twice, a transfer coding, an
+expectation, an old version. twisted.web understands those, and gets them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import attrs
 
-from cometify.http.exchange import ServeAgain
+from cometify.core import errors
+from cometify.http.exchange import Exchange
+from cometify.http.response_head import Headers
 
 MOST_HEAD = 4096
-"""Bytes of a head that is read here. Also what bounds the memory of `read_header_fields`."""
+"""Bytes of the longest head that is plain. Also bounds the memory of each head that is remembered."""
 MOST_BODY = 64 * 1024
-"""Bytes of a body that is waited for here."""
+"""Bytes of the longest body that is plain."""
 MOST_KNOWN = 512
 """Heads that are remembered."""
 _LINE = re.compile(rb"(GET|POST) /([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_]{1,64}){1,2})(?:\?([!\"$-~]*))? HTTP/1\.1")
 _FIELDS = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*:[ -~]*\r\n)+")
 _LENGTH = re.compile(r"[0-9]{1,6}")
 _ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-settings", "proxy-connection", "keep-alive"])
-"""Headers that change what a request is: not plain."""
+"""Headers that change how a request is framed or answered. A request with one of them is not plain."""
+
+
+class PlainEndpoint(Protocol):
+    """The parts of `site.Endpoint` that plain requests are held against, and handed to."""
+
+    methods: tuple[bytes, ...]
+    max_body: int
+    allows_fast_path: bool
+    upgrades: bool
+
+    def is_plain(self, headers: Mapping[str, str]) -> bool:
+        """True if a request with these headers may take the fast path."""
+
+    def headers(self, request: Exchange) -> Headers:
+        """The headers of every answer."""
+
+    def render(self, request: Exchange) -> None:
+        """Answer, now or later."""
+
+    def count_refusal(self, code: errors.Code) -> None:
+        """Count a request that is being refused."""
+
+
+class Endpoints(Protocol):
+    """The URL tree. See `site.Tree`."""
+
+    def find(self, path: tuple[str, ...], /) -> PlainEndpoint:
+        """The endpoint at a path."""
 
 
 @attrs.define(eq=False)  # not frozen: making one takes half the time
 class HeaderFields:
-    """The headers of a plain request, by their names in lower case. `connection`: the tokens of that header."""
+    """The headers of a plain request, by their names in lower case.
+
+    `connection`: the tokens of the Connection header. `closes`: one of them is "close".
+    """
 
     values: dict[str, str]
     length: int | None
@@ -36,7 +70,7 @@ class HeaderFields:
 
 
 def read_header_fields(block: bytes) -> HeaderFields | None:
-    """The header lines, each with its CRLF, or None if they are not plain."""
+    """Read the header lines, each with its CRLF. Returns None if they are not plain."""
     text = block.decode("latin-1")
     if not _FIELDS.fullmatch(text):
         return None
@@ -58,7 +92,7 @@ def _tokens(connection: str) -> frozenset[str]:
     return frozenset([token.strip() for token in connection.lower().split(",")])
 
 
-# A client sends the same header lines over and over: but for Content-Length they are of one connection or program.
+# A client sends the same header lines again and again. Only Content-Length differs between its requests.
 _read_known_header_fields = lru_cache(512)(read_header_fields)
 
 
@@ -69,8 +103,9 @@ def _segments(path: bytes) -> tuple[str, ...]:
 
 @attrs.define(eq=False)
 class Head:
-    """A plain request up to its body, and the endpoint that it is for. `size`, `length`: bytes of the head and the body;
-    `query`: where in the head it stands.
+    """The head of a plain request, and the endpoint that the request is for.
+
+    `query`: the indexes of the query within the head. `size`, `length`: the bytes of the head and of the body.
     """
 
     method: bytes
@@ -79,18 +114,18 @@ class Head:
     fields: HeaderFields
     size: int
     length: int
-    endpoint: Any
+    endpoint: PlainEndpoint
 
 
 class FastParser:
-    """Reads the heads of requests for what is in `tree`."""
+    """Reads the heads of requests for the endpoints of `tree`."""
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Endpoints) -> None:
         self._tree = tree
         self._known: dict[bytes, Head] = {}
 
     def read(self, data: bytes) -> Head | None:
-        """All up to and with the empty line, or None if it is not plain."""
+        """Read a head, including the empty line that ends it. Returns None if the request is not plain."""
         return self._known.get(data) or self._read(data)
 
     def _read(self, data: bytes) -> Head | None:
@@ -100,55 +135,24 @@ class FastParser:
             return None
         segments = _segments(line[2])
         endpoint = self._tree.find(segments)
-        # What never comes again (a handshake's key, a nonce, an Idempotency-Key) would only drive out what does.
+        # Do not cache heads that are unique per request (handshake key, nonce, Idempotency-Key): they would evict
+        # reusable ones.
         once = endpoint.upgrades or _is_once(data)
         fields = (read_header_fields if once else _read_known_header_fields)(data[at + 2 : -2])
         if fields is None or not _is_plain(line[1], fields, endpoint):
             return None
         head = Head(line[1], segments, slice(*line.span(3)), fields, len(data), fields.length or 0, endpoint)
+        # A publisher's heads repeat because its parameters are in the body. A GET's head holds what it asks for.
         if line[1] == b"POST" and line[3] is None and not once:
-            # A publisher's are the same but for Content-Length; a GET says in its head what it asks for.
             if len(self._known) >= MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._known[data] = head
         return head
 
 
-@attrs.frozen(eq=False)
-class RepeatedRequest:
-    """A request that comes again on its connection with other numbers, as those of pollers do.
-
-    `numbers`: for each the bytes before it, and where its digits begin and end. `behind`: the bytes after the last.
-    `request`: as it came the first time; whoever has answered it is asked by `serve`.
-    """
-
-    size: int
-    numbers: Sequence[tuple[bytes, int, int]]
-    behind: bytes
-    request: Any
-    serve: ServeAgain
-
-    def read(self, data: bytes) -> list[int] | None:
-        """The numbers, or None if anything else has changed; how many digits they have, too."""
-        if len(data) != self.size or not data.endswith(self.behind):
-            return None
-        found = []
-        at = 0
-        for before, start, end in self.numbers:
-            digits = data[start:end]
-            if not (data.startswith(before, at) and digits.isdigit()) or digits[0] == _ZERO:
-                return None
-            found.append(int(digits))
-            at = end
-        return found
-
-
-_ZERO = ord("0")
-
-
 def _is_once(data: bytes) -> bool:
-    """Whether there are headers that are others each time. Who spells them otherwise only drives out what is remembered."""
-    find = data.find  # for `in` takes bytes for a number first, and six times as long
+    """True if the head has headers that differ in each request. An unusual spelling only costs its sender the cache."""
+    find = data.find  # `in` takes six times as long because it tries its operand as a number first
     return (
         find(b"\nCometify-") >= 0
         or find(b"\ncometify-") >= 0
@@ -157,8 +161,8 @@ def _is_once(data: bytes) -> bool:
     )
 
 
-def _is_plain(method: bytes, fields: HeaderFields, endpoint: Any) -> bool:
-    """Whether a request is of the form that is understood here."""
+def _is_plain(method: bytes, fields: HeaderFields, endpoint: PlainEndpoint) -> bool:
+    """True if a request with a readable head is plain for its endpoint."""
     if (
         not endpoint.allows_fast_path
         or method not in endpoint.methods

@@ -1,42 +1,38 @@
-"""Answers of the quick way, as bytes."""
+"""Whole responses to plain requests, as bytes."""
 
 import time
-from functools import lru_cache
 
 from twisted.web.http import datetimeToString
 
-from cometify.http.exchange import PHRASES, Headers
+from cometify.http.response_head import Headers, head_lines
 
 
-@lru_cache(256)
-def _lines(headers: Headers) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+class _Writer:
+    """Writes responses, and remembers the last one.
 
-
-class _Answers:
-    """Puts answers together: a second long they begin alike, and a long poll's is the same for all who waited for it."""
+    Responses of one second often begin alike because only their bodies differ. A long poll's response is even the same
+    for every listener that waited for it, body included.
+    """
 
     def __init__(self) -> None:
-        self._of: tuple[object, ...] = ()
+        self._key: tuple[object, ...] = ()
         self._head = b""
         self._body = b""
         self._last = b""
 
     def __call__(self, status: int, content_type: bytes, body: bytes, headers: Headers, closes: bool) -> bytes:
-        of = (int(time.time()), status, content_type, headers, closes)
-        if of != self._of:
-            connection = b"Connection: close\r\n" if closes else b""
-            self._of = of
-            self._head = b"HTTP/1.1 %d %b\r\n%bDate: %b\r\nContent-Type: %b\r\n%bContent-Length: " % (
-                status, PHRASES[status], connection, datetimeToString(), content_type,
-                _lines(headers),
-            )  # fmt: skip
+        key = (int(time.time()), status, content_type, headers, closes)
+        if key != self._key:
+            self._key = key
+            connection: Headers = ((b"Connection", b"close"),) if closes else ()
+            own: Headers = ((b"Date", datetimeToString()), (b"Content-Type", content_type))
+            self._head = head_lines(status, connection + own + headers)
         elif body is self._body:
             return self._last
         self._body = body
-        self._last = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
+        self._last = b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body)
         return self._last
 
 
-written = _Answers()
-"""An answer of HTTP/1.1 as it goes over the wire."""
+whole_response = _Writer()
+"""A response of HTTP/1.1 with a body, ready to be sent."""

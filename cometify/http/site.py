@@ -1,10 +1,11 @@
-"""The floor that everything over HTTP stands on: sites, the tree of their endpoints, and connections handed on."""
+"""Sites, the tree of their endpoints, and connections that are given to another protocol."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from twisted.web.server import Site as WebSite
@@ -12,12 +13,14 @@ from twisted.web.server import Site as WebSite
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import NO_STORE, Exchange, Headers, refuse
-from cometify.http.fast_channel import FastChannel
+from cometify.http.fast_channel import FastChannel, Shared
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.twisted_request import MAX_BODY, Request
 from cometify.runtime import sockets
 from cometify.runtime.epoll_loop import WriteBatch
+from cometify.runtime.reactor import Clock
+from cometify.runtime.transport import StreamProtocol
 
 IDLE = 60
 """Seconds after which a connection on which nothing happens is closed."""
@@ -26,32 +29,46 @@ log = Logger()
 
 
 class Site(WebSite):
-    """No access log, for queries hold keys; no tracebacks for strangers. `write_batch`: where answers may be left."""
+    """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
-    protocol = FastChannel  # type: ignore[assignment]
+    `write_batch`: where answers may be left to be sent together, None if each must be sent at once.
+    """
+
+    protocol = HTTPChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 
-    def __init__(self, resource: "Tree", reactor: Any, write_batch: WriteBatch | None = None) -> None:
-        super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=IDLE)
+    def __init__(self, resource: "Tree", reactor: Clock, write_batch: WriteBatch | None = None) -> None:
+        # The stock channels have no timeout of their own: `FastChannel` watches the connection, whoever reads it.
+        super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
-        self.fast_parser = FastParser(resource)
-        self.write_batch = write_batch
+        self._shared = Shared(
+            resource, FastParser(resource), self.idle, reactor.callLater, self._new_channel, write_batch
+        )
+
+    def _new_channel(self) -> HTTPChannel:
+        channel: HTTPChannel = super().buildProtocol(None)
+        return channel
+
+    def buildProtocol(self, addr: IAddress | None) -> FastChannel:  # type: ignore[override]
+        """The protocol of a new connection."""
+        return FastChannel(self._shared)
 
     def startFactory(self) -> None:
-        """Nothing to open."""
+        """Open nothing: there is no access log."""
 
     def stopFactory(self) -> None:
-        """Nothing to close."""
+        """Close nothing."""
 
     def log(self, request: object) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
 
 class Endpoint:
-    """The code behind one path. `methods`: the HTTP methods that it takes. `max_body`: bytes that a body may have.
+    """The code behind one path.
 
-    `allows_fast_path`: plain requests may take the fast path. `upgrades`: requests ask for another protocol.
+    `methods`: the HTTP methods that it takes. `max_body`: bytes that a body may have. `allows_fast_path`: plain requests
+    may take the fast path. `upgrades`: its requests ask for another protocol.
     """
 
     methods: tuple[bytes, ...] = (b"GET",)
@@ -60,15 +77,15 @@ class Endpoint:
     upgrades = False
 
     def is_plain(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request with these headers, by their names in lower case, may come the quick way."""
+        """True if a request with these headers, by their names in lower case, may take the fast path."""
         return "upgrade" not in headers
 
     def headers(self, request: Exchange) -> Headers:
-        """The headers that every answer has. Called when the request's head is there, before its body."""
+        """The headers that every answer has. Called once the request's head is read, before its body is."""
         return NO_STORE
 
     def render(self, request: Exchange) -> None:
-        """Answer, a refusal with its problem document."""
+        """Answer. A refusal is answered with its problem document."""
         try:
             if request.method not in self.methods:
                 allowed = b", ".join(self.methods).decode()
@@ -79,7 +96,7 @@ class Endpoint:
         except Refused as refused:
             self.count_refusal(refused.code)
             self.refuse(request, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, the peer must have an answer
+        except Exception:  # noqa: BLE001 - the peer must have an answer, whatever was raised
             self.failed(Failure(), request)
 
     def serve(self, request: Exchange) -> None:
@@ -87,19 +104,19 @@ class Endpoint:
         raise NotImplementedError
 
     def count_refusal(self, code: errors.Code) -> None:
-        """A request is being refused: for endpoints whose refusals are counted."""
+        """Count a request that is being refused. Most endpoints do not."""
 
     def refuse(self, request: Exchange, refused: Refused) -> None:
         """Answer a refusal."""
         refuse(request, refused)
 
     def failed(self, failure: Failure, request: Exchange) -> None:
-        """The errback of whatever answers later."""
+        """Answer a failure. To be used as the errback of whatever answers later."""
         if isinstance(failure.value, Refused):
             self.count_refusal(failure.value.code)
             self.refuse(request, failure.value)
             return
-        log.failure("A request could not be answered", failure)
+        log.failure("A request to {path} could not be answered", failure, path="/".join(request.segments[1:]))
         request.answer(500, b"text/plain", b"The server has failed; its log says why.\n")
 
 
@@ -108,19 +125,21 @@ class Tree(Resource):
 
     isLeaf = True
 
-    def find(self, path: tuple[str, ...]) -> Endpoint:
+    def find(self, path: tuple[str, ...], /) -> Endpoint:
         """The endpoint at a path, by its decoded segments."""
         raise NotImplementedError
 
-    def render(self, request: Request) -> Any:
+    def render(self, request: Request) -> int:
+        """Answer a request that twisted.web has read."""
         self.find(request.segments).render(request)
         return NOT_DONE_YET
 
 
-def take_over(request: Exchange, protocol: Any, begin: Callable[[], None] | None = None) -> None:
-    """Give the connection of a request to another protocol, and have it `begin`. There will be no other answer.
+def take_over(request: Exchange, protocol: StreamProtocol, begin: Callable[[], None] | None = None) -> None:
+    """Give the connection of a request to another protocol, and have that one `begin`. There is no other answer.
 
-    What the peer has sent behind the request goes to whoever is the transport's protocol by then.
+    The bytes that the peer has sent behind the request go to the protocol that the transport has after `begin`, because
+    that may have given the connection on.
     """
     transport, early = request.release()
     sockets.set_protocol(transport, protocol)

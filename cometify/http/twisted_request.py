@@ -1,4 +1,4 @@
-"""A request as twisted.web has read it, mended where the contract needs it: the way that knows all of HTTP."""
+"""A request as twisted.web has read it: the way that understands all of HTTP."""
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
@@ -12,22 +12,25 @@ from twisted.web.server import Request as WebRequest
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.http.exchange import PHRASES, Headers, ServeAgain, decoded_query, problem_document
+from cometify.http.exchange import Headers, ServeAgain, decoded_query, problem_document
+from cometify.http.response_head import PHRASES, response_head
+from cometify.http.twisted_channel import TwistedChannel
+from cometify.runtime.transport import Transport
 
 MAX_BODY = 512 * 1024
 """Bytes of a request's body."""
 DISCARDED = 8 * 2**20
-"""Bytes of a body that is too large which are read away, so that its sender gets to read the answer."""
+"""Bytes of a body that are read and dropped because it is too large: only then its sender reads the answer."""
 
 
 class Request(WebRequest):
     """A request whose body is bounded and left unparsed, and whose target may be in absolute form. See `Exchange`.
 
-    twisted.web would parse forms leniently; the contract refuses what it passes over.
+    twisted.web would parse forms leniently. The contract refuses forms that twisted.web overlooks.
     """
 
     content: BytesIO | None
-    channel: Any
+    transport: TwistedChannel
     segments: tuple[str, ...]
     fixed: Headers = ()
     gone = False
@@ -36,26 +39,28 @@ class Request(WebRequest):
     _limit = MAX_BODY
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._parsePOSTFormSubmission = False
+        super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
 
-    # What twisted.web calls.
+    # Called by twisted.web.
 
     def gotLength(self, length: int | None) -> None:
+        """The head is read. `length`: bytes of the body, or None if it comes in chunks."""
         self.content = BytesIO()
-        path = _origin_form(self.channel._path).partition(b"?")[0]
+        path = _origin_form(self.transport.target).partition(b"?")[0]
+        self.transport.expect_body(length)
         self.segments = tuple([unquote_to_bytes(part).decode("utf-8", "replace") for part in path[1:].split(b"/")])
-        endpoint = self.channel.site.resource.find(self.segments)
+        endpoint = self.transport.find(self.segments)
         self.fixed = endpoint.headers(self)
         self._limit = endpoint.max_body
         if length is not None and length > self._limit:
             self._refuse_body()
 
     def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body."""
         if self._refused:
             self._discarded += len(data)
             if self._discarded > DISCARDED:
-                self.channel.loseConnection()
+                self.transport.loseConnection()
             return
         content = self._content()
         content.write(data)
@@ -63,32 +68,46 @@ class Request(WebRequest):
             self._refuse_body()
 
     def _refuse_body(self) -> None:
-        """Answer before the body is read. twisted.web has no request to answer yet, so the bytes are written here."""
+        """Answer before the body is read. twisted.web can answer only whole requests, so the bytes are written here."""
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
-        self.channel.site.resource.find(self.segments).count_refusal(errors.BODY_TOO_LARGE)
+        self.transport.find(self.segments).count_refusal(errors.BODY_TOO_LARGE)
         refused = Refused(
             errors.BODY_TOO_LARGE, f"The body is longer than {self._limit} bytes, which is the most here."
         )
         body = problem_document(refused)
-        self._set_headers(b"application/problem+json", len(body), ())
-        self.responseHeaders.setRawHeaders(b"Date", [datetimeToString()])
-        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", self.responseHeaders)
-        self.channel.write(body)
+        head = response_head(
+            413,
+            (
+                (b"Date", datetimeToString()),
+                (b"Content-Type", b"application/problem+json"),
+                (b"Content-Length", b"%d" % len(body)),
+                (b"Connection", b"close"),
+                *self.fixed,
+            ),
+        )
+        self.transport.write(head + body)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The body is read."""
         if self._refused:
-            self.channel.loseConnection()
+            self.transport.loseConnection()
             return
+        self.transport.request_is_whole()
         super().requestReceived(command, _origin_form(path), version)
 
+    def finish(self) -> None:
+        """The answer is written."""
+        super().finish()
+        self.transport.request_is_done()
+
     def connectionLost(self, reason: Failure) -> None:
+        """The peer has left."""
         self.gone = True
         super().connectionLost(reason)
 
-    # What endpoints ask of an exchange.
+    # Called by endpoints. See `Exchange`.
 
     @property
     def peer(self) -> IAddress:
@@ -114,7 +133,7 @@ class Request(WebRequest):
         return self._content().getvalue()
 
     def _content(self) -> BytesIO:
-        assert self.content is not None  # gotLength comes first
+        assert self.content is not None  # gotLength was called first
         return self.content
 
     def asked(self) -> tuple[bytes, bytes]:
@@ -127,42 +146,32 @@ class Request(WebRequest):
         if self.gone:
             return
         self.setResponseCode(status, PHRASES.get(status))
-        self._set_headers(content_type, len(body), headers)
-        if status == 304:  # it tells of what the client has already (RFC 9110, section 15.4.5)
-            self.responseHeaders.removeHeader(b"Content-Type")
-            self.responseHeaders.removeHeader(b"Content-Length")
+        response = self.responseHeaders
+        response.removeHeader(b"Server")
+        response.setRawHeaders(b"Content-Type", [content_type])
+        response.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        for name, value in (*self.fixed, *headers):
+            response.setRawHeaders(name, [value])
+        if status == 304:  # describes a body that the client has already (RFC 9110, section 15.4.5)
+            response.removeHeader(b"Content-Type")
+            response.removeHeader(b"Content-Length")
         self.write(body)
         self.finish()
-
-    def _set_headers(self, content_type: bytes, length: int, headers: Headers) -> None:
-        mine = self.responseHeaders
-        mine.removeHeader(b"Server")
-        mine.setRawHeaders(b"Content-Type", [content_type])
-        mine.setRawHeaders(b"Content-Length", [b"%d" % length])
-        for name, value in (*self.fixed, *headers):
-            mine.setRawHeaders(name, [value])
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self.notifyFinish().addErrback(lambda _gone: call())
 
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
-        """Whatever comes to twisted.web is read each time."""
+        """Return False: twisted.web parses every request."""
         return False
 
-    def release(self) -> tuple[Any, bytes]:
-        channel = self.channel
-        transport = channel.transport
-        early = b"".join(channel._dataBuffer)
-        channel._dataBuffer = []
-        channel.requests.clear()
-        channel.rawDataReceived = channel.pass_on
-        channel.let_go()
-        transport.resumeProducing()  # nothing is read while twisted.web has a request
-        return transport, early
+    def release(self) -> tuple[Transport, bytes]:
+        self.gone = True
+        return self.transport.release()
 
 
 def _origin_form(target: bytes) -> bytes:
-    """`POST http://host/KEY/push/chat` means what `POST /KEY/push/chat` means (RFC 9112, section 3.2.2)."""
+    """`POST http://host/KEY/push/chat` means the same as `POST /KEY/push/chat` (RFC 9112, section 3.2.2)."""
     scheme, separator, rest = target.partition(b"://")
     if separator and scheme.lower() in (b"http", b"https"):
         return b"/" + rest.partition(b"/")[2]

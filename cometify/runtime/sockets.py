@@ -1,16 +1,18 @@
-"""Questions to a socket below any transport, and the options that a listener's socket has."""
+"""The layers below a protocol: TLS, the PROXY protocol, and the socket with its options."""
 
 import fcntl
 import socket
 import struct
 import termios
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
-from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
+from twisted.internet.interfaces import ITCPTransport
 from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from cometify.runtime.tcp import LISTENER_OPTIONS, EagerServer
+from cometify.runtime.transport import StreamProtocol, Transport
 
 
 def lowest(transport: Any) -> Any:
@@ -20,39 +22,50 @@ def lowest(transport: Any) -> Any:
     return transport
 
 
-def eager(transport: Any) -> EagerServer | None:
-    """The eager transport to whose socket bytes may go unchanged: not below TLS."""
-    transport = below_proxy(transport)
-    return transport if isinstance(transport, EagerServer) else None
+def eager(transport: Transport) -> EagerServer | None:
+    """The eager transport to whose socket bytes may go unchanged, or None. Below TLS there is none."""
+    low = below_proxy(transport)
+    return low if isinstance(low, EagerServer) else None
 
 
 def below_proxy(transport: Any) -> Any:
-    """The transport below the PROXY protocol, which changes nothing of what is written."""
-    while isinstance(transport, HAProxyProtocolWrapper):
+    """The transport below the PROXY protocol.
+
+    Its wrapper passes on unchanged whatever is written. Of the wrappers that an endpoint's description can ask for, only
+    TLS changes bytes.
+    """
+    while isinstance(transport, ProtocolWrapper) and not isinstance(transport, TLSMemoryBIOProtocol):
         transport = transport.transport
     return transport
 
 
-def set_up_listener(transport: Any) -> None:
-    """Bound what the kernel keeps for a listener, and have it notice peers that are gone."""
-    if not isinstance(lowest(transport), EagerServer):  # that one has it from its port
+def set_no_delay(transport: Transport) -> None:
+    """Set TCP_NODELAY, if it is TCP at all: an answer must not wait for the acknowledgement of the one before."""
+    # The type is compared first because a query of an interface costs as much as a request of the system.
+    if isinstance(transport, EagerServer) or ITCPTransport.providedBy(transport):
+        cast("ITCPTransport", transport).setTcpNoDelay(True)
+
+
+def set_up_listener(transport: Transport) -> None:
+    """Bound the memory that the kernel takes for a listener, and have it notice peers that are gone."""
+    if not isinstance(lowest(transport), EagerServer):  # an eager one inherits the options from its port
         for option in LISTENER_OPTIONS:
             _set_option(transport, *option)
 
 
-def set_user_timeout(transport: Any, milliseconds: int) -> None:
-    """For how long the peer may acknowledge nothing."""
+def set_user_timeout(transport: Transport, milliseconds: int) -> None:
+    """Set the time for which a peer may acknowledge nothing before the kernel ends the connection."""
     _set_option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
-def _set_option(transport: Any, level: int, option: int, value: int) -> None:
+def _set_option(transport: Transport, level: int, option: int, value: int) -> None:
     handle = getattr(lowest(transport), "socket", None)
     if handle is not None:
-        with suppress(OSError):  # a Unix socket has no TCP options, and a socket that is gone needs none
+        with suppress(OSError):  # a Unix socket has no TCP options, and a closed socket needs none
             handle.setsockopt(level, option, value)
 
 
-def unread(transport: Any) -> int:
+def unread(transport: Transport) -> int:
     """Bytes that wait for the peer, in the process and in the kernel."""
     low = lowest(transport)
     handle = getattr(low, "socket", None)
@@ -60,19 +73,21 @@ def unread(transport: Any) -> int:
     if handle is None:
         return waiting
     try:
-        return waiting + struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0]  # type: ignore[no-any-return]
+        in_kernel: int = struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
     except OSError:
         return waiting
+    return waiting + in_kernel
 
 
-def set_protocol(transport: Any, protocol: Any) -> None:
-    """From now on `protocol` gets what comes in."""
+def set_protocol(transport: Any, protocol: StreamProtocol) -> None:
+    """Give `protocol` whatever the peer sends from now on."""
     if isinstance(transport, ProtocolWrapper):
-        transport.wrappedProtocol = protocol
+        transport.wrappedProtocol = protocol  # type: ignore[assignment]
     else:
         transport.protocol = protocol
 
 
-def protocol_of(transport: Any) -> Any:
-    """Who gets what comes in."""
-    return transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol
+def protocol_of(transport: Any) -> StreamProtocol:
+    """The protocol that gets whatever the peer sends."""
+    protocol = transport.wrappedProtocol if isinstance(transport, ProtocolWrapper) else transport.protocol
+    return cast("StreamProtocol", protocol)

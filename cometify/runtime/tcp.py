@@ -1,4 +1,8 @@
-"""The eager TCP transport, the ports that make it, and what is known of a socket."""
+"""The eager TCP transport, the ports that make it, and the socket options of a listener.
+
+The private names of `twisted.internet.tcp.Connection` and `twisted.internet.abstract.FileDescriptor` are used in this
+module alone: `_tempDataLen`, `_aborting` and `_writeDisconnecting`. A test holds a hash of the code that they stand for.
+"""
 
 import socket
 from collections.abc import Iterable
@@ -6,16 +10,18 @@ from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import IProtocolFactory, IPushProducer
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 SEND_BUFFER = 64 * 1024
-"""Bytes of SO_SNDBUF of a listener: without a bound the kernel is the queue, with megabytes for each slow reader."""
+"""Bytes of SO_SNDBUF of a listener. Without this bound the kernel keeps megabytes for each listener that reads slowly."""
 ACKNOWLEDGED_WITHIN = 60_000
 """Milliseconds of TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone."""
 STALLED_WITHIN = 75_000
-"""The same while a listener does not read, for the kernel counts closed windows too: the server has the first word."""
+"""The same while a listener does not read. It is longer because the kernel counts the time that a peer's window is
+closed too, and the server closes a stalled listener by itself before."""
 BACKLOG = 4096
-"""Connections that may wait to be accepted, if the system's somaxconn allows it: thousands come back at once."""
+"""Connections that may wait to be accepted, if the system's somaxconn allows it: thousands may come back at once."""
 MOST_ACCEPTED = 64
 """Connections that are accepted in one turn of the reactor, in some 2 ms."""
 
@@ -25,34 +31,44 @@ LISTENER_OPTIONS = (
 )
 
 
+def can_send_now(transport: tcp.Connection) -> bool:
+    """True if nothing waits in the transport and a send() on its socket may go out now.
+
+    Otherwise the bytes must go through the transport's `write`, which keeps the order and knows what to drop. The reasons
+    are: bytes are kept for the peer; `startTLS` was called; the connection is being closed, aborted or half closed, or is
+    lost; or a pull producer is registered, which Twisted asks for more only after a write of its own.
+    """
+    return not (
+        transport._tempDataLen
+        or transport.dataBuffer
+        or transport.TLS
+        or transport.disconnecting
+        or transport._aborting
+        or not transport.connected
+        or transport._writeDisconnecting
+        or (transport.producer is not None and not transport.streamingProducer)
+    )
+
+
 class EagerServer(tcp.Server):
     """A server transport whose write() sends at once when nothing is queued.
 
-    What cannot be sent at once is buffered as ever. That spares a turn of the reactor and two epoll_ctl() for each
-    write.
+    Bytes that cannot be sent at once are kept as Twisted keeps them. Sending at once spares a turn of the reactor and two
+    epoll_ctl() for each write.
     """
 
     def write(self, data: bytes) -> None:
-        if (
-            self._tempDataLen
-            or self.dataBuffer
-            or self.TLS
-            or self.disconnecting
-            or self._aborting
-            or not self.connected
-            or self._writeDisconnecting
-            or (self.producer is not None and not self.streamingProducer)
-            or len(data) > self.SEND_LIMIT
-        ):
+        if not can_send_now(self) or len(data) > self.SEND_LIMIT:
             tcp.Server.write(self, data)
             return
         try:
             sent = self.socket.send(data)
-        except TypeError:  # not bytes: let the ordinary write complain as it always does
+        except TypeError:  # not bytes: Twisted's own write raises the error that callers know
             tcp.Server.write(self, data)
             return
         except OSError:
-            sent = 0  # EAGAIN: wait for the reactor. An error: doWrite meets it again, in the reactor's context
+            # EAGAIN, or a real error, which the reactor meets again when it writes. It ends the connection then.
+            sent = 0
         if sent != len(data):
             FileDescriptor.write(self, data[sent:] if sent else data)
 
@@ -69,9 +85,11 @@ class EagerServer(tcp.Server):
         """Bytes in the process that wait for the peer."""
         return len(self.dataBuffer) - self.offset + self._tempDataLen
 
-    def call_when_writable(self, rest: bytes, producer: Any) -> None:
-        """Write `rest` as soon as possible, then `producer.resumeProducing()`; Twisted by itself resumes only whom it
-        has paused, above 64 KiB.
+    def call_when_writable(self, rest: bytes, producer: IPushProducer) -> None:
+        """Write `rest` as soon as possible, and then call `producer.resumeProducing()`.
+
+        `producer` must be the one that is registered. Twisted by itself resumes only producers that it has paused, which
+        it does above 64 KiB.
         """
         self.producerPaused = True
         if rest:
@@ -81,12 +99,12 @@ class EagerServer(tcp.Server):
 
 
 class EagerPort(tcp.Port):
-    """A port whose connections are eager, and set up for listeners: they have the options of the listening socket."""
+    """A port whose connections are eager. They inherit a listener's options from the listening socket."""
 
     transport = EagerServer
 
     def doRead(self) -> None:
-        """Accept who waits, but not so many that all others do: Twisted by itself accepts twenty more each time."""
+        """Accept a bounded number of connections. Twisted by itself accepts twenty more each time, without a bound."""
         self.numberAccepts = min(self.numberAccepts, MOST_ACCEPTED)
         super().doRead()
 
@@ -98,7 +116,7 @@ class EagerPort(tcp.Port):
 
 
 class SharedPort(EagerPort):
-    """One of several processes' ports with the same number: the kernel gives each connection to one of them."""
+    """A port with a number that other processes listen on too. The kernel gives each connection to one of them."""
 
     def createInternetSocket(self) -> socket.socket:
         made = super().createInternetSocket()
@@ -107,9 +125,9 @@ class SharedPort(EagerPort):
 
 
 class EagerReactor:
-    """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the reactor's own.
+    """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the wrapped reactor's.
 
-    `port`: what listens on TCP.
+    `port`: the class of its ports.
     """
 
     def __init__(self, reactor: Any, port: type[EagerPort] = EagerPort) -> None:
@@ -119,20 +137,18 @@ class EagerReactor:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
-    def listenTCP(self, port: int, factory: Any, backlog: int = BACKLOG, interface: str = "") -> EagerPort:
+    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = BACKLOG, interface: str = "") -> EagerPort:
         """See IReactorTCP."""
         listening = self._port(port, factory, max(backlog, BACKLOG), interface, self._reactor)
         listening.startListening()
         return listening
 
     def listenSSL(
-        self, port: int, factory: Any, contextFactory: Any, backlog: int = BACKLOG, interface: str = ""
+        self, port: int, factory: IProtocolFactory, contextFactory: Any, backlog: int = BACKLOG, interface: str = ""
     ) -> EagerPort:
         """See IReactorSSL."""
         tls = TLSMemoryBIOFactory(contextFactory, False, factory, clock=self._reactor)
-        # Twisted's own gathers what is written until the reactor's next turn, by a DelayedCall for each: with that a
-        # delivery takes twice as long. What is written here is joined already.
+        # Twisted's default gathers writes until the reactor's next turn, with a DelayedCall for each. A delivery takes
+        # twice as long with it, and gains nothing because a listener's frames are joined before they are written.
         tls.protocol = TLSMemoryBIOProtocol
-        listening = self.listenTCP(port, tls, backlog, interface)
-        listening._type = "TLS"
-        return listening
+        return self.listenTCP(port, tls, backlog, interface)

@@ -1,4 +1,4 @@
-"""A stream transport as this package uses it, for the type checker.
+"""A stream transport and its protocol as this package uses them, for the type checker.
 
 `ITransport`, `ITCPTransport` and `IConsumer` are three zope interfaces, and a listener's transport is all of them.
 """
@@ -6,6 +6,7 @@
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress, IPullProducer, IPushProducer
+from twisted.python.failure import Failure
 
 
 class Transport(Protocol):
@@ -34,3 +35,19 @@ class Transport(Protocol):
 
     def getPeer(self) -> IAddress:
         """The address of the peer."""
+
+    def getHost(self) -> IAddress:
+        """The address of this end."""
+
+
+class StreamProtocol(Protocol):
+    """The object that a transport gives its bytes to. See IProtocol."""
+
+    def makeConnection(self, transport: Transport, /) -> None:
+        """The connection is this protocol's from now on."""
+
+    def dataReceived(self, data: bytes, /) -> None:
+        """The peer has sent `data`."""
+
+    def connectionLost(self, reason: Failure, /) -> None:
+        """The connection is closed."""

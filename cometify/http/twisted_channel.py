@@ -1,0 +1,191 @@
+"""twisted.web's HTTPChannel as it is, and the transport that it is given.
+
+The channel is never given more than one request, and nothing behind that request. So whatever the peer has pipelined
+stays with the connection: it decides when the next request is read and by which parser, and it can give itself away with
+every byte that is not the request's own. Neither needs anything of the channel that is not public.
+
+**The end of a request is known without reading it.** By RFC 9112 (sections 6 and 7.1) there are three cases:
+
+- A request without a body ends with the empty line behind its headers.
+- A request with Content-Length ends so many bytes after that line. The channel has read the header, and tells the
+  length to the request (`gotLength`), which tells it here (`expect_body`).
+- A request in chunks ends with the empty line behind the last chunk. An empty line within a chunk is not the end, but it
+  does no harm to stop there: the channel has then not called the request whole, and gets more.
+
+So the channel is given the bytes up to the next empty line, or up to the end of a counted body, whichever applies.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from twisted.internet.interfaces import IAddress, IConsumer, IProducer, IPushProducer, ITransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from zope.interface import implementer
+
+from cometify.http.fast_parser import PlainEndpoint
+from cometify.runtime.transport import Transport
+
+EMPTY_LINE = b"\r\n\r\n"
+"""The end of a line, and an empty line."""
+
+
+class Owner(Protocol):
+    """The connection that is the channel's. See `fast_channel.FastChannel`."""
+
+    transport: Transport
+
+    def find(self, path: tuple[str, ...]) -> PlainEndpoint:
+        """The endpoint at a path."""
+
+    def request_is_whole(self) -> None:
+        """The channel has read a whole request, and is about to have it answered."""
+
+    def request_is_done(self) -> None:
+        """The answer to that request is written."""
+
+    def close(self) -> None:
+        """Close the connection once everything is written."""
+
+    def release(self) -> tuple[Transport, bytes]:
+        """See `Exchange`."""
+
+
+@implementer(ITransport, IConsumer, IPushProducer)
+class TwistedChannel:
+    """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet."""
+
+    __slots__ = ("_channel", "_head", "_in_chunks", "_missing", "_owner", "disconnecting", "is_reading")
+
+    def __init__(self, owner: Owner, channel: HTTPChannel) -> None:
+        self.disconnecting = False
+        self.is_reading = False
+        self._owner = owner
+        self._channel = channel
+        self._await_request()
+        channel.makeConnection(self)
+
+    def _await_request(self) -> None:
+        # The head so far; in a body in chunks only the last bytes, because an empty line may begin in them.
+        self._head = bytearray()
+        self._missing = 0
+        self._in_chunks = False
+
+    # Called by the connection.
+
+    def size_of_part(self, data: bytes) -> int:
+        """How many of these bytes the channel may be given now: those up to the end of its request, at most."""
+        if self._missing:
+            return min(self._missing, len(data))
+        kept = self._head[-3:]
+        at = (kept + data[:3]).find(EMPTY_LINE)
+        if at >= 0:
+            return at + len(EMPTY_LINE) - len(kept)
+        at = data.find(EMPTY_LINE)
+        return len(data) if at < 0 else at + len(EMPTY_LINE)
+
+    def dataReceived(self, part: bytes) -> None:
+        """Give the channel a part that `size_of_part` has measured."""
+        self.is_reading = True
+        if self._missing:
+            self._missing -= len(part)
+        else:
+            self._head += part
+            if self._in_chunks:
+                del self._head[:-3]
+        self._channel.dataReceived(part)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell the channel, and the request that it is reading or having answered."""
+        self._channel.connectionLost(reason)
+        self._forget_channel()
+
+    def _forget_channel(self) -> None:
+        """Break the channel's reference cycles: with its request, with the decoder of a body, and with this transport.
+
+        The collector does not look at an old connection for up to an hour (see `runtime.gc_pauses`), so its memory must
+        be freed without it. Emptying the channel needs none of the names inside.
+        """
+        vars(self._channel).clear()
+
+    def pause(self) -> None:
+        """The peer does not read: ask the writer of an answer to wait."""
+        self._channel.pauseProducing()
+
+    def resume(self) -> None:
+        """The peer reads again."""
+        self._channel.resumeProducing()
+
+    def stop(self) -> None:
+        """The connection is lost: ask the writer of an answer to stop."""
+        self._channel.stopProducing()
+
+    # Called by the request. See `twisted_request`.
+
+    @property
+    def target(self) -> bytes:
+        """The target in the request line. To be asked for before `expect_body`."""
+        line = bytes(self._head).removeprefix(b"\r\n").partition(b"\r\n")[0]
+        return line.split(b" ")[1]
+
+    def expect_body(self, length: int | None) -> None:
+        """The head is read. `length`: bytes of the body, or None if the body comes in chunks."""
+        self._head.clear()
+        self._in_chunks = length is None
+        self._missing = length or 0
+
+    def find(self, path: tuple[str, ...]) -> PlainEndpoint:
+        """The endpoint at a path."""
+        return self._owner.find(path)
+
+    def request_is_whole(self) -> None:
+        """The request is read, and is about to be answered."""
+        self.is_reading = False
+        self._await_request()
+        self._owner.request_is_whole()
+
+    def request_is_done(self) -> None:
+        """The answer is written."""
+        self._owner.request_is_done()
+
+    def release(self) -> tuple[Transport, bytes]:
+        """See `Exchange`."""
+        released = self._owner.release()
+        self._forget_channel()
+        return released
+
+    # Called by the channel, whose transport this is.
+
+    def write(self, data: bytes) -> None:
+        self._owner.transport.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self._owner.transport.write(b"".join(data))
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True  # the channel reads no further line then
+        self._owner.close()
+
+    def getPeer(self) -> IAddress:
+        return self._owner.transport.getPeer()
+
+    def getHost(self) -> IAddress:
+        return self._owner.transport.getHost()
+
+    # The channel is its transport's only producer, and asks its transport to be one as well. Both is decided by the
+    # connection, which calls `pause` and `resume` above, and gives the channel nothing while that has a request.
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Do nothing."""
+
+    def unregisterProducer(self) -> None:
+        """Do nothing."""
+
+    def pauseProducing(self) -> None:
+        """Do nothing."""
+
+    def resumeProducing(self) -> None:
+        """Do nothing."""
+
+    def stopProducing(self) -> None:
+        """Do nothing."""
