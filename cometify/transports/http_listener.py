@@ -12,6 +12,7 @@ from cometify.core.listener import Backlog, Listener
 from cometify.core.listener_state import State
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers
+from cometify.http.response_head import response_head
 from cometify.http.site import Endpoint, take_over
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
@@ -126,4 +127,4 @@ class OpenEndpoint(ListeningEndpoint):
             *request.fixed,
             *chunked,
         )
-        return b"HTTP/1.1 200 OK\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % header for header in headers])
+        return response_head(200, headers)

@@ -1,10 +1,10 @@
-"""GET /{apiKey}/websocket: the handshake (RFC 6455, section 4.2).
+"""GET /{apiKey}/websocket: the opening handshake (RFC 6455, section 4.2).
 
-A plain one is answered here. Every other one is Autobahn's, which knows the many ways to go wrong. Then the connection
-is handed on to a listener of our own: what follows is small, and an idle listener must cost little.
+A plain handshake is answered here. Every other handshake is answered by Autobahn, which knows the many ways in which one
+can be wrong. Either way the connection then belongs to a `WebSocketListener`, because an idle listener must cost little.
 """
 
-from __future__ import annotations  # those of functions within functions are made at each call
+from __future__ import annotations  # functions within functions are annotated, at a cost for each call otherwise
 
 import re
 from base64 import b64encode
@@ -21,9 +21,11 @@ from cometify.core.listen_request import listen_request_from_query
 from cometify.core.listener import Backlog
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange
+from cometify.http.response_head import head_lines
 from cometify.http.site import Endpoint, take_over
 from cometify.http.twisted_request import Request
 from cometify.runtime import sockets
+from cometify.runtime.reactor import Clock
 from cometify.transports.context import Context
 from cometify.transports.http_listener import account_of
 from cometify.transports.websocket import WebSocketListener
@@ -33,16 +35,14 @@ log = Logger()
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHING = head_lines(101, ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")))
 
 
-def _answer(key: str, extensions: bytes | None) -> bytes:
-    """What tells that a handshake was understood, and what was agreed on."""
+def _response(key: str, extensions: bytes | None) -> bytes:
+    """The response that accepts a handshake. `extensions`: the ones that were agreed on, None if there are none."""
     accept = b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
     agreed = b"" if extensions is None else b"Sec-WebSocket-Extensions: %b\r\n" % extensions
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: %b\r\n%b\r\n" % (accept, agreed)
-    )
+    return b"%bSec-WebSocket-Accept: %b\r\n%b\r\n" % (_SWITCHING, accept, agreed)
 
 
 def _arrive(
@@ -51,7 +51,10 @@ def _arrive(
     deflates: bool,
     connect: Callable[[WebSocketListener, Callable[[], None]], None],
 ) -> None:
-    """Let a new listener have what its URL asks for. `connect` gives it the connection and lets it begin."""
+    """Make a listener for what its URL asks for. `connect` gives it the connection, and then calls its second argument.
+
+    A refusal is told after the handshake, by an error frame: a browser hides the body of a failed handshake from its page.
+    """
     refused = None
     api_key, ask = "", None
     try:
@@ -78,31 +81,33 @@ _NAMES = ("secureKey", "token", "position", "listener")
 _EMPTY = [""]
 
 
-class _Reticent:
-    """Autobahn's log without what strangers can write into it, and their addresses: each wrong handshake is two lines there."""
+class _QuietLog:
+    """Autobahn's log, reduced to its errors. For each wrong handshake it would write two lines with the peer's address
+    and with text of the peer's choice.
+    """
 
     error, critical, failure = log.error, log.critical, log.failure
 
-    def info(self, *_about: object, **_more: object) -> None:
-        """Nothing."""
+    def info(self, *_format: object, **_values: object) -> None:
+        """Write nothing."""
 
     debug = trace = warn = info
 
 
 class Handshake(WebSocketServerProtocol):
-    """Autobahn's part. `request` is what twisted.web has read."""
+    """A handshake that Autobahn answers. `request` is the one that twisted.web has read."""
 
     request: Request
     context: Context
     extensions: bytes | None
-    log = _Reticent()
+    log = _QuietLog()
 
-    def onConnect(self, _request: Any) -> tuple[None, dict[str, str]]:
-        """Autobahn has seen no offers, and compresses nothing: what is agreed on is answered by a header of our own."""
+    def onConnect(self, _request: object) -> tuple[None, dict[str, str]]:
+        """Accept. Compression is answered by a header of our own, because Autobahn has not seen the client's offers."""
         return None, {"Sec-WebSocket-Extensions": self.extensions.decode()} if self.extensions else {}
 
     def onOpen(self) -> None:
-        """The handshake is done: hand the connection on."""
+        """The handshake is done: give the connection to a listener."""
         _arrive(self.request, self.context, self.extensions is not None, self._hand_on)
 
     def _hand_on(self, listener: WebSocketListener, begin: Callable[[], None]) -> None:
@@ -113,12 +118,12 @@ class Handshake(WebSocketServerProtocol):
 
 
 class WebSocketEndpoint(Endpoint):
-    """Where a handshake is expected."""
+    """The URL at which clients shake hands."""
 
     allows_fast_path = True
     upgrades = True
 
-    def __init__(self, context: Context, reactor: Any) -> None:
+    def __init__(self, context: Context, reactor: Clock) -> None:
         self._context = context
         self._factory = WebSocketServerFactory(server="", reactor=reactor)
         self._factory.setProtocolOptions(
@@ -131,6 +136,7 @@ class WebSocketEndpoint(Endpoint):
             headers.get("upgrade", "").lower() == "websocket"
             and headers.get("sec-websocket-version") == "13"
             and _KEY.fullmatch(headers.get("sec-websocket-key", "")) is not None
+            # Autobahn refuses a list in which a subprotocol occurs twice.
             and "sec-websocket-protocol" not in headers
         )
 
@@ -145,10 +151,10 @@ class WebSocketEndpoint(Endpoint):
 
     def _answer_plain(self, request: Exchange) -> None:
         extensions = negotiate(request.header("sec-websocket-extensions"))
-        answer = _answer(request.header("sec-websocket-key") or "", extensions)
+        response = _response(request.header("sec-websocket-key") or "", extensions)
 
         def connect(listener: WebSocketListener, begin: Callable[[], None]) -> None:
-            listener.backlog = Backlog(preamble=answer)  # it goes out in one write with the first frames
+            listener.backlog = Backlog(preamble=response)  # sent in one write with the first frames
             take_over(request, listener, begin)
 
         _arrive(request, self._context, extensions is not None, connect)
@@ -163,13 +169,14 @@ class WebSocketEndpoint(Endpoint):
         handshake.request = request
         handshake.context = self._context
         handshake.extensions = negotiate(",".join(request.headers("sec-websocket-extensions")))
+        # Autobahn reads a handshake from its transport only. Its own resource for twisted.web writes the request down
+        # again and calls `dataReceived` too, and that is the interface of every protocol (IProtocol).
         head = _head_of(request)
-        take_over(request, handshake)
-        handshake.dataReceived(head)
+        take_over(request, handshake, lambda: handshake.dataReceived(head))
 
 
 def _head_of(request: Request) -> bytes:
-    """The request again as bytes, which is what Autobahn reads, without the offers that are not for it."""
+    """The head of the request as bytes again. The offers of extensions are left out because they are answered here."""
     lines = [b"%b %b %b" % (request.method, request.uri, request.clientproto)]
     for name, values in request.requestHeaders.getAllRawHeaders():
         if name.lower() == b"sec-websocket-extensions":
