@@ -4,21 +4,16 @@ The package's docstring tells the whole story. This module is its middle: the or
 answered, and the bounds of what is kept meanwhile.
 """
 
-from collections.abc import Callable
-
-import attrs
 from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from cometify.http.fast_parser import MOST_HEAD, Endpoints, FastParser, PlainEndpoint
-from cometify.http.fast_request import FastRequest, RepeatedRequest
-from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.fast_parser import MOST_HEAD, PlainEndpoint
+from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
+from cometify.http.shared import Shared
 from cometify.http.twisted_channel import TwistedChannel
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
-from cometify.runtime.reactor import CallLater
 from cometify.runtime.transport import Transport
 
 MOST_EARLY = 16 * 1024
@@ -31,21 +26,6 @@ TWISTED_COST = 4
 """The cost of a request that twisted.web reads, in plain requests."""
 
 
-@attrs.frozen(eq=False)
-class Shared:
-    """The parts that all connections of a site share.
-
-    `new_channel` makes a stock HTTPChannel. `write_batch`: where answers may wait for others, None if they may not.
-    """
-
-    tree: Endpoints
-    parser: FastParser
-    idle: IdleTimeout
-    call_later: CallLater
-    new_channel: Callable[[], HTTPChannel]
-    write_batch: WriteBatch | None
-
-
 @implementer(IPushProducer)
 class FastChannel:
     """The protocol of a connection until it is closed, or given to a listener.
@@ -54,26 +34,9 @@ class FastChannel:
     """
 
     __slots__ = (
-        "_abort",
-        "_batch",
-        "_closing",
-        "_continues",
-        "_early",
-        "_full",
-        "_missing",
-        "_parts",
-        "_peer",
-        "_reads",
-        "_serving",
-        "_shared",
-        "_twisted",
-        "_waiting",
-        "_write_batch",
-        "again",
-        "due",
-        "seen",
-        "transport",
-    )
+        "_abort", "_batch", "_closing", "_continues", "_early", "_full", "_partial", "_peer", "_reads", "_serving",
+        "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
+    )  # fmt: skip
     transport: Transport
 
     def __init__(self, shared: Shared) -> None:
@@ -86,12 +49,10 @@ class FastChannel:
         # Bytes that were received and not read yet: while a request is being answered, while the peer does not read, and
         # between two steps of many requests.
         self._early = b""
-        # The beginning of a plain request, and the bytes that it still needs, 0 if that is not known.
-        self._parts: list[bytes] | None = None
-        self._missing = 0
+        self._partial: PartialRequest | None = None
         self.again: RepeatedRequest | None = None
         self._serving = False  # `_serve` is running
-        self._continues = False  # `_serve` is to go on in the next step
+        self._continues: IDelayedCall | None = None  # by which `_serve` goes on in the next step
         self._full = False  # the transport holds as much as it may
         self._reads = True  # the transport reads from the peer
         self._closing = False
@@ -118,22 +79,15 @@ class FastChannel:
             self._early += data
             self._read_or_pause()
             return
-        if self._parts is not None:
-            data = self._gathered(self._parts, data)
+        if self._partial is not None:
+            data = self._partial.add(data)
+            if data:
+                self._partial = None
         elif self.again is not None and self._serve_again(self.again, data):
             return
         self.seen = self._shared.idle.now
         if data and not self._closing:
             self._serve(data, self._write_batch)
-
-    def _gathered(self, parts: list[bytes], data: bytes) -> bytes:
-        """All bytes of a request so far once it may be whole, else none."""
-        self._missing -= len(data)
-        parts.append(data)
-        if self._missing > 0:
-            return b""
-        self._parts = None
-        return b"".join(parts)
 
     def _serve_again(self, again: RepeatedRequest, data: bytes) -> bool:
         """Answer `data` if it is the expected request. Parsing a poll costs two thirds of answering it."""
@@ -175,7 +129,7 @@ class FastChannel:
         end = data.find(b"\r\n\r\n", 0, MOST_HEAD) + 4
         if end < 4:
             if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
-                self._parts, self._missing = [data], 0
+                self._partial = PartialRequest(data)
                 return 1
             return self._leave(data)
         head = self._shared.parser.read(data[:end])
@@ -183,7 +137,7 @@ class FastChannel:
             return self._leave(data)
         whole = end + head.length
         if len(data) < whole:
-            self._parts, self._missing = [data], whole - len(data)
+            self._partial = PartialRequest(data, whole - len(data))
             return 1
         self._early = data[whole:]
         self._waiting = request = FastRequest(self, head, data[:whole])
@@ -206,13 +160,8 @@ class FastChannel:
         return 1 if twisted.is_reading else TWISTED_COST
 
     def _go_on_later(self) -> None:
-        if not self._continues:
-            self._continues = True
-            self._shared.call_later(0, self._continue)
-
-    def _continue(self) -> None:
-        self._continues = False
-        self._go_on()
+        if self._continues is None or not self._continues.active():
+            self._continues = self._shared.call_later(0, self._go_on)
 
     def _go_on(self) -> None:
         """Read what was kept, if nothing stands in the way any longer."""
@@ -322,7 +271,7 @@ class FastChannel:
     def _drop_requests(self) -> None:
         self.expect(None)
         self._early = b""
-        self._parts = None
+        self._partial = None
         self._full = False
 
     def connectionLost(self, reason: Failure) -> None:

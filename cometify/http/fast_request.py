@@ -120,6 +120,22 @@ class FastRequest:
         return self._connection.release()
 
 
+class PartialRequest:
+    """The beginning of a request that may be plain. `missing`: bytes that it still needs, 0 if that is not known."""
+
+    __slots__ = ("_missing", "_parts")
+
+    def __init__(self, data: bytes, missing: int = 0) -> None:
+        self._parts = [data]
+        self._missing = missing
+
+    def add(self, data: bytes) -> bytes:
+        """Add what was received. Returns all of the request so far once it may be whole, else nothing."""
+        self._missing -= len(data)
+        self._parts.append(data)
+        return b"" if self._missing > 0 else b"".join(self._parts)
+
+
 _ZERO = ord("0")
 
 

@@ -13,9 +13,10 @@ from twisted.web.server import Site as WebSite
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import NO_STORE, Exchange, Headers, refuse
-from cometify.http.fast_channel import FastChannel, Shared
+from cometify.http.fast_channel import FastChannel
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.shared import Shared
 from cometify.http.twisted_request import MAX_BODY, Request
 from cometify.runtime import sockets
 from cometify.runtime.epoll_loop import WriteBatch

@@ -1,4 +1,4 @@
-"""A real transport, a slow peer and the sweep, which writes past the transport: nothing overtakes what still waits."""
+"""A real transport, a slow peer, and the fan-out, which writes past the transport: no bytes overtake others."""
 
 import json
 import socket
@@ -36,13 +36,16 @@ UPGRADE = {
 }
 
 
+PAGE = request_bytes("GET", "/openapi.json")
+
+
 def push_bytes(text):
     fields = form({"text": text, "secret": "0", "secure": secure("chat", text)})
     return request_bytes("POST", f"/{API_KEY}/push/chat", fields, FORM)
 
 
 class Slow(Connection):
-    """A peer for which the kernel holds next to nothing. It reads only when it is told to."""
+    """A peer with tiny buffers in the kernel. It reads only when it is told to."""
 
     def __init__(self, world):
         super().__init__(world.port.getHost().port, timeout=0.005, receive_buffer=4096, segment=1_400)
@@ -50,13 +53,13 @@ class Slow(Connection):
         self.world = world
 
     def fill(self):
-        """Read what has come; the server has its turn when that is nothing."""
+        """Read the bytes that are there. While there are none the server has its turns."""
         for _ in range(2_000):
             try:
                 return super().fill()
             except TimeoutError:
                 self.world.turn()
-        raise AssertionError("nothing comes")
+        raise AssertionError("no bytes in 2,000 turns")
 
 
 class Opened(WebSocket):
@@ -70,7 +73,7 @@ class Opened(WebSocket):
 
 
 class World:
-    """A server in this process, whose reactor has its turns from the test."""
+    """A server in this process, whose reactor is turned by the test."""
 
     def __init__(self):
         self.reactor = EPollReactor()
@@ -81,9 +84,10 @@ class World:
         self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes
         self.failures = []
 
-    def turn(self):
-        self.reactor.runUntilCurrent()
-        self.reactor.doIteration(0)
+    def turn(self, times=1):
+        for _ in range(times):
+            self.reactor.runUntilCurrent()
+            self.reactor.doIteration(0)
 
     @property
     def transports(self):
@@ -125,16 +129,16 @@ def world():
 
 
 @pytest.mark.parametrize("transport", ["stream", "events", "websocket"])
-def test_a_listener_does_not_overtake_what_was_answered_before_on_its_connection(world, transport):
+def test_listener_does_not_overtake_answers_on_its_connection(world, transport):
     headers = UPGRADE if transport == "websocket" else None
     asked = request_bytes("GET", f"/{API_KEY}/{transport}?identifiers=chat", None, headers)
     with Slow(world) as peer:
-        peer.send(request_bytes("GET", "/openapi.json") * 3 + asked)
+        peer.send(PAGE * 2 + asked)  # more than the socket takes, less than what stops the reading
         for _ in range(5):
             world.turn()
             with suppress(TimeoutError):
-                Connection.fill(peer)  # there is room in the socket before the reactor can use it
-        for _ in range(3):
+                Connection.fill(peer)  # makes room in the socket before the reactor looks
+        for _ in range(2):
             status, headers = peer.head()
             assert status == 200
             json.loads(peer.exactly(int(headers["content-length"])))
@@ -143,15 +147,14 @@ def test_a_listener_does_not_overtake_what_was_answered_before_on_its_connection
         peer.until(b'"type":"ready"')
 
 
-def test_who_is_ended_before_anything_was_said_is_told_all_the_same(world):
+def test_listener_that_was_ended_before_its_first_write_is_told(world):
     asked = request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat&listener=12345678")
     with Slow(world) as peer, Slow(world) as successor:
-        peer.send(request_bytes("GET", "/openapi.json") * 3 + asked)
-        world.turn()
-        world.turn()
+        peer.send(PAGE * 2 + asked)
+        world.turn(2)
         successor.send(asked)
         assert successor.head()[0] == 200
-        for _ in range(3):
+        for _ in range(2):
             peer.exactly(int(peer.head()[1]["content-length"]))
         assert peer.head()[0] == 200
         frames = [json.loads(chunk) for chunk in peer.chunks()]
@@ -159,13 +162,13 @@ def test_who_is_ended_before_anything_was_said_is_told_all_the_same(world):
         assert frames[1]["code"] == "replaced"
 
 
-def test_who_reads_nothing_before_it_has_asked_for_anything_is_listened_to_once_it_reads(world):
+def test_websocket_that_asks_before_it_reads_is_served_later(world):
     with Slow(world) as peer:
         peer.send(request_bytes("GET", f"/{API_KEY}/websocket", None, UPGRADE))
         status, _headers = peer.head()
         assert status == 101
         pings = client_frame(b"x" * 125, opcode=9) * 50
-        for _ in range(20):  # of which the answers fill the socket
+        for _ in range(20):  # the pongs fill the socket
             peer.send(pings)
             world.turn()
         peer.send(client_frame(b'{"type":"listen","groups":[{"identifiers":["chat"]}]}'))
@@ -175,31 +178,32 @@ def test_who_reads_nothing_before_it_has_asked_for_anything_is_listened_to_once_
         assert len(websocket.pongs) < 1000, "the socket was not full"
 
 
-def test_a_pong_that_waits_is_not_overtaken_by_a_push_and_does_not_keep_it_back(world):
+def test_waiting_pong_is_neither_overtaken_nor_in_the_way(world):
     websocket, transport = world.listener()
     with websocket:
         ping = client_frame(b"x" * 125, opcode=9)
-        while not transport.unsent:
+        for _ in range(1_000):
+            if transport.unsent:
+                break
             websocket.connection.send(ping * 20)
             world.turn()
+        assert transport.unsent, "the pongs did not fill the socket"
         for text in ("first", "second"):
             world.push(text)
             with suppress(TimeoutError):
-                while True:
-                    Connection.fill(
-                        websocket.connection
-                    )  # there is room when the sweep comes, before the reactor looks
+                for _ in range(1_000):  # makes room for the fan-out, before the reactor looks
+                    Connection.fill(websocket.connection)
         assert websocket.texts(2) == ["first", "second"]
         assert set(websocket.pongs) == {b"x" * 125}
 
 
-def test_of_what_waits_for_who_does_not_read_only_a_frame_is_kept(world):
+def test_at_most_a_frame_is_kept_for_a_listener_that_reads_none(world):
     websocket, transport = world.listener()
     with websocket:
         texts = [f"{number}:" + "x" * 3_000 for number in range(60)]
         waited = []
         with Slow(world) as publisher:
-            publisher.send(b"".join([push_bytes(text) for text in texts]))  # so that many go in one write
+            publisher.send(b"".join([push_bytes(text) for text in texts]))  # many leave in one write of the fan-out
             for _ in texts:
                 assert publisher.answer().status == 200
                 waited.append(transport.unsent)
@@ -208,12 +212,15 @@ def test_of_what_waits_for_who_does_not_read_only_a_frame_is_kept(world):
         assert websocket.texts(len(texts)) == texts
 
 
-def test_the_bound_send_of_a_connection_that_is_lost_reaches_nobody_else(world):
+def test_bound_send_of_a_lost_connection_reaches_no_other_socket(world):
     websocket, transport = world.listener()
     listener, number, send = transport.protocol, transport.socket.fileno(), transport.protocol.send
     websocket.connection.reset()
-    while transport.connected:
+    for _ in range(1_000):
+        if not transport.connected:
+            break
         world.turn()
+    assert not transport.connected
     other = socket.socketpair()
     with other[0], other[1]:
         assert number in {end.fileno() for end in other}, "the number has a new owner"
@@ -226,7 +233,7 @@ def test_the_bound_send_of_a_connection_that_is_lost_reaches_nobody_else(world):
                 end.recv(1)
 
 
-def test_requests_that_come_at_once_are_answered_in_their_order_whichever_way_they_go(world):
+def test_pipelined_requests_of_both_ways_are_answered_in_order(world):
     plain = push_bytes("plain")
     odd = plain.replace(b"\r\n\r\n", b"\r\nX-Twice: a\r\nX-Twice: a\r\n\r\n", 1)
     last = plain.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
@@ -240,6 +247,19 @@ def test_requests_that_come_at_once_are_answered_in_their_order_whichever_way_th
             peer.answer()
 
 
+def test_pages_are_not_made_for_a_peer_that_reads_none_of_them(world):
+    with Slow(world) as peer:
+        peer.send(PAGE * 60)
+        world.turn(20)
+        (transport,) = world.reactor.getWriters()
+        assert 0 < transport.unsent < 128 * 1024
+        for _ in range(60):
+            status, headers = peer.head()
+            assert status == 200
+            json.loads(peer.exactly(int(headers["content-length"])))
+
+
+# Requests that come in the turn in which the poll before them is replaced.
 NEXT = {
     "closing": request_bytes("GET", f"/{API_KEY}/poll", None, {"Connection": "close"}),
     "odd": request_bytes("GET", "/nowhere").replace(b"\r\n\r\n", b"\r\nX-Twice: a\r\nX-Twice: a\r\n\r\n"),
@@ -249,9 +269,7 @@ NEXT = {
 
 
 @pytest.mark.parametrize("following", NEXT)
-def test_what_waits_behind_a_poll_is_answered_before_what_comes_in_the_turn_in_which_the_poll_is_replaced(
-    world, following
-):
+def test_early_request_is_answered_before_one_read_in_the_same_turn(world, following):
     poll = f"/{API_KEY}/poll?identifiers=chat&listener=0123456789"
     with Slow(world) as peer, Slow(world) as other:
         peer.send(request_bytes("GET", poll))
@@ -260,9 +278,8 @@ def test_what_waits_behind_a_poll_is_answered_before_what_comes_in_the_turn_in_w
         peer.send(waiting)
         world.turn()
         peer.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=1"))
-        for _ in range(2):  # in the second epoll forgets who was ready
-            world.turn()
-        other.send(waiting)  # read first, for epoll tells what came in that order
+        world.turn(2)  # in the second turn epoll forgets the order of the first
+        other.send(waiting)  # epoll reports it first because it came first
         peer.send(NEXT[following])
         world.turn()
         told = [peer.answer().json["code"], peer.answer().json["code"]]
