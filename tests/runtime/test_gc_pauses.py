@@ -8,14 +8,17 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 
 import pytest
 
 from bench.rig.ports import free_ports
+from cometify.core.account import Account
 from cometify.runtime.gc_pauses import LONG, FreezeSurvivors
 from tests.conftest import Server, assert_clean, make_certificate
-from tests.wire import API_KEY, Connection
+from tests.memory import World
+from tests.wire import API_KEY, API_SECRET, Connection
 
 MANY = 40
 """Connections of a kind: zope.interface leaves two dozen tuples by itself, once."""
@@ -143,3 +146,37 @@ def test_survivors_of_a_long_collection_are_frozen():
         assert gc.get_freeze_count() > before
     finally:
         gc.unfreeze()
+
+
+REFUSED = {
+    "a poll without a right": get("poll?identifiers=chat&position=1&token=x"),
+    "a first poll without a right": get("poll?identifiers=chat&token=x"),
+    "a poll with one listener too many": get("poll?identifiers=chat&position=1"),
+    "a poll that twisted.web has read": get("poll?identifiers=chat&position=1&token=x", "Via: a", "Via: b"),
+    "a poll of nothing": get("poll?identifiers="),
+    "a stream": get("stream?identifiers=chat&token=x"),
+    "an event stream": get("events?identifiers=chat&token=x"),
+    "a WebSocket that is none": get("websocket?identifiers=chat"),
+}
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_refusals_leave_no_cycles_behind(said):
+    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1))
+    world.stream("identifiers=chat")
+    wires = [world.connect() for _ in range(MANY)]  # they stay open, so that only the refusals can leave something
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.garbage.clear()
+    try:
+        for wire in wires:
+            wire.receive(REFUSED[said])
+            assert wire.head[0] >= 400 or b"error" in wire.body()
+        gc.collect()
+        left = Counter(type(one).__qualname__ for one in gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert max(left.values(), default=0) < MANY, left
