@@ -72,7 +72,14 @@ class Cometify(MultiService):
         self.heartbeats = HeartbeatWheel(settings.heartbeat)
         self.token_expiry = TokenExpiry(reactor.callLater, wall)
         self.membership = Membership(
-            self.engine, self.registry, self.quota, self.fan_out, self.heartbeats, self.token_expiry, reactor.seconds
+            self.engine,
+            self.registry,
+            self.quota,
+            self.fan_out,
+            self.heartbeats,
+            self.token_expiry,
+            reactor.seconds,
+            loop_hooks.call_soon,
         )
         self._context = context = Context(
             self.accounts,
@@ -150,13 +157,12 @@ class Cometify(MultiService):
         """Ask all listeners to reconnect elsewhere and accept nothing more. Fires when all are gone, or after `drain` s."""
         self.push.draining = True
         log.info("Draining: {total} listeners are asked to reconnect elsewhere", total=len(self.membership))
-        for silent in list(self._context.silent):
-            silent.drain(self._reconnect_delay())
-        self.membership.drain(self._reconnect_delay)
+        self.membership.drain(self._reconnect_delay, self._context.silent)
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(cast("IReactorTime", self._reactor), DRAIN_CHECK)
-            if not (self._context.closing or self.push.under_way) or self._reactor.seconds() >= until:
+            still_busy = self.membership.is_sending_away or self._context.closing or self.push.under_way
+            if not still_busy or self._reactor.seconds() >= until:
                 return
 
 

@@ -7,7 +7,7 @@ listener must be brought to the head by itself.
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 
-from cometify.core.group_filter import Filters, sees_secret
+from cometify.core.group_filter import Filters
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event
 from cometify.core.push import Push
@@ -74,21 +74,18 @@ class Registry:
             found[view.encoding.name] += view.members
         return found
 
-    def join(
-        self, listener: Listener, rings: Mapping[str, RingBuffer], filters: Filters, watermark: Callable[[], int]
-    ) -> None:
-        """Put a listener where it is owed what its filters let through of `rings`.
-
-        It is behind afterwards, wherever its cursor is.
-        """
-        view = self.enter(listener, rings, [name for name in rings if sees_secret(filters[name])], watermark)
-        listener.filters = filters
-        view.filtered.add(listener, filters)
-
     def enter(
-        self, listener: Listener, rings: Mapping[str, RingBuffer], seen: Container[str], watermark: Callable[[], int]
-    ) -> View:
-        """Put a listener where it is owed all of `rings`, of those in `seen` the secret pushes too."""
+        self,
+        listener: Listener,
+        rings: Mapping[str, RingBuffer],
+        seen: Container[str],
+        watermark: Callable[[], int],
+        filters: Filters | None = None,
+    ) -> None:
+        """Put a listener into the view in which it is owed the pushes of `rings`, and of those in `seen` the secret ones too.
+
+        `filters`: it is owed only what these let through. It is behind afterwards, wherever its cursor is.
+        """
         names = rings if len(rings) == 1 else sorted(rings)
         key = (listener.encoding, tuple([(rings[name].channel, name in seen) for name in names]))
         view = self._views.get(key)
@@ -100,14 +97,16 @@ class Registry:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1
         listener.view = view
-        return view
+        if filters is not None:
+            listener.filters = filters
+            view.filtered.add(listener, filters)
 
     def view(self, key: ViewKey) -> View | None:
         """The view of this key, if anybody is in it."""
         return self._views.get(key)
 
-    def wait_on(self, listener: Listener, view: View) -> None:
-        """Put a listener into a view that there is, as `enter` does. It is to go live at once."""
+    def enter_view(self, listener: Listener, view: View) -> None:
+        """Put a listener into a view that has members, without the rings being asked. It must go live at once."""
         view.members += 1
         listener.view = view
 

@@ -1,10 +1,48 @@
-"""A listener's arrival and departure: a place in the census, the rings from the engine, a view in the registry."""
+"""A listener joins, listens again, leaves. Theory of operation of this folder.
+
+The way of a joining, from the bytes of a request to the first write:
+
+1. A transport reads a `ListenRequest` from the query or from a `listen` frame (core/listen_request.py).
+2. `Membership.join` checks keys and tokens, charges the address, and takes a slot (slots.py, core/quota.py).
+3. With several nodes the slot is claimed: all nodes count it (`ISlots`).
+4. `IEngine.follow` gets the rings of the identifiers. It calls `Joining.reach` with its position, and the plan is made for
+   that position (joining.py, core/join_plan.py). This is the first call back to a higher room.
+5. `Membership._enter` computes the backlog and puts the listener into its view (delivery/registry.py).
+6. The heartbeat wheel, the token expiry and the fan-out get the listener. The fan-out writes later, in a slice of its own,
+   through `Listener.offer`. This is the second call back to a higher room.
+
+With the memory engine nothing waits, so `join` is done when it returns None. With Redis steps 3 and 4 wait, and `join`
+returns a Deferred.
+
+**Slots.** An account bounds the listeners of one address (30 by default). A slot is one of them, and it belongs to a
+listener id. The quota counts the slots of this node without asking anybody, so a full address is refused at once. With
+several nodes Redis counts as well, because the same address may come through every node. A listener that comes again with
+its id takes its old slot over, here or on another node, and the listener that held the slot is ended with `replaced`. A
+poller has no connection between two polls, so its slot is kept for it for ten seconds.
+
+**Listening again.** A WebSocket may send a new `listen` frame at any time, which replaces its whole set of identifiers. The
+listener leaves its view and enters another one, at the same cursor. Identifiers that it keeps go on where they were, and
+gaps that it was told of are not reported again (`Joining.backlog`). It never leaves its slot.
+
+**Leaving while joining.** A peer may go while step 3 or 4 waits. `part` then marks the listener as gone and frees its slot.
+The joining ends in `_followed`, which finds the listener gone and drops the rings that nobody else listens to.
+
+**Accounts that change.** A reload (SIGHUP) may remove an account or change its secrets. `accounts_changed` goes through all
+listeners in slices: listeners of a removed account are ended, and a listener whose right to secret pushes is another one
+now joins again in place, which tells it by a `ready` frame. A joining that waits meanwhile was checked against the old
+account. Its slot is updated at once, so `_followed` sees the difference and checks the rights again.
+
+**Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
+of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),
+and the next poll enters its old view with it. It must join again when the ticket no longer tells enough: the account was
+changed, the slot is no longer kept, the token has expired, the position is too old or was never given, the listener
+filters by an internal id, or it is owed a gap.
+"""
 
 from __future__ import annotations  # those of functions within functions are made at each call
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
 
 from twisted.internet import defer
 from twisted.logger import Logger
@@ -12,12 +50,8 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.frames import ready_frame
-from cometify.core.group import Right
-from cometify.core.group_filter import Filters
-from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
-from cometify.core.listener import Backlog, Listener
+from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.quota import Quota
 from cometify.core.ring import Channel, RingBuffer
@@ -26,18 +60,24 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IAccounts, IEngine
+from cometify.membership import refusals
+from cometify.membership.joining import Joining
 from cometify.membership.poll_resume import PollResumer
+from cometify.membership.sliced_pass import SlicedPass
 from cometify.membership.slots import Slot, SlotTable
+from cometify.runtime.epoll_loop import CallSoon
 
 log = Logger()
 
+Rings = Mapping[str, RingBuffer]
+
 
 class Membership:
-    """`seconds`: a clock that never goes back.
+    """Lets listeners join and leave. `seconds` is a clock that never goes back.
 
-    `joined`: how many have joined, by transport. `refused`: how many have asked and were refused, `ended`: how many had
-    joined and were sent away, both by the code that they were told. `draining`: nobody joins any more. `poll_resumer`: the
-    short way for pollers that were here.
+    `joined` counts the joinings by transport. `refused` counts the listeners that could not join, and `ended` those that
+    had joined and were sent away, both by the name of the error code. `draining`: nobody joins any longer. `poll_resumer`:
+    the short way for polls that come again.
     """
 
     def __init__(
@@ -49,6 +89,7 @@ class Membership:
         heartbeats: HeartbeatWheel,
         expiry: TokenExpiry,
         seconds: Callable[[], float],
+        call_soon: CallSoon,
     ) -> None:
         self._engine = engine
         self._registry = registry
@@ -56,6 +97,10 @@ class Membership:
         self._heartbeats = heartbeats
         self._token_expiry = expiry
         self._slots = SlotTable(quota, engine.slots, seconds)
+        self._after: Callable[[], int]
+        self._drain_pass = SlicedPass("Draining", call_soon, self._send_away)
+        self._accounts: IAccounts
+        self._accounts_pass = SlicedPass("The change of accounts", call_soon, self._check_account)
         self.draining = False
         self.joined: Counter[str] = Counter()
         self.poll_resumer = PollResumer(engine, registry, fan_out, heartbeats, expiry, self._slots, self.joined)
@@ -63,79 +108,72 @@ class Membership:
         self.ended: Counter[str] = Counter()
 
     def __len__(self) -> int:
+        """The number of listeners that have a slot here."""
         return len(self._slots)
 
-    def join(
-        self, listener: Listener, account: Account, address: str, ask: ListenRequest, *, first: bool = True
-    ) -> defer.Deferred[None] | None:
-        """Let a listener have what it asks for; again, if it has joined already. `first`: it always gets a ready.
+    # Joining.
 
-        None: it has it. Fails with `Refused`. What the listener had is as it was then.
+    def join(
+        self, listener: Listener, account: Account, address: str, request: ListenRequest, *, first: bool = True
+    ) -> defer.Deferred[None] | None:
+        """Let a listener join, or listen again if it has joined already. `first`: see `Joining`.
+
+        Returns None if it has joined. The Deferred fires once it has, and fails with `Refused` otherwise: draining,
+        invalid_token, too_many_listeners, replaced, engine_unavailable. Whatever the listener had stays as it was then.
         """
+        if self.draining:
+            return self._refuse_draining(listener)
+        joining = Joining(listener, account, (account.api_key, address), request, first)
         try:
-            if self.draining:
-                raise errors.Refused(errors.DRAINING, "The server is going down: come back in a moment.")  # noqa: TRY301
-            wall = self._token_expiry.wall()
-            rights = [group.right(account, wall) for group in ask.groups]
-            self._charge(account, address, ask)
-            slot = self._slots.take(listener, account, address, ask)
+            joining.check_rights(self._token_expiry.wall())
+            self._charge(joining)
+            slot = self._slots.take(listener, account, joining.client_key, request)
         except errors.Refused:
             return defer.fail()
-        return self._follow(listener, account, address, ask, rights, first, slot)
+        return self._follow(joining, slot)
 
-    def _follow(
-        self,
-        listener: Listener,
-        account: Account,
-        address: str,
-        ask: ListenRequest,
-        rights: Sequence[Right],
-        first: bool,
-        slot: Slot | None = None,
-    ) -> defer.Deferred[None] | None:
-        """`slot`: the one that it has just got, which all nodes must count."""
-        plans: list[JoinPlan] = []
+    def _refuse_draining(self, listener: Listener) -> defer.Deferred[None] | None:
+        if self._slots.get(listener) is None:
+            return defer.fail(refusals.draining())
+        listener.drain(self._after())  # it will be sent away in a moment anyway
+        return None
 
-        def reach(now: int) -> Mapping[str, int]:
-            plans[:] = [make_join_plan(ask, rights, now, *self._joined(listener, now))]
-            return plans[0].reach
+    def _charge(self, joining: Joining) -> None:
+        follows, api_key = self._engine.follows, joining.account.api_key
+        new = [name for name in joining.request.names if not follows((api_key, name))]
+        self._slots.charge(joining.client_key, joining.account, len(new))
 
-        followed: Any
-        shared: defer.Deferred[Any] | None = self._slots.share(slot)
-        if shared is None:
-            followed = self._engine.follow(account, reach)
+    def _follow(self, joining: Joining, slot: Slot | None = None) -> defer.Deferred[None] | None:
+        """Get the rings. `slot`: the slot that the listener has just taken, which all nodes must count."""
+        engine = self._engine
+        followed: Rings | defer.Deferred[Rings]
+        claimed = self._slots.claim(slot)
+        if claimed is None:
+            followed = engine.follow(joining.account, joining.reach)
         else:
-            followed = shared.addCallback(lambda _none: self._engine.follow(account, reach))
+            followed = claimed.addCallback(lambda _none: engine.follow(joining.account, joining.reach))
         if not isinstance(followed, defer.Deferred):  # callbacks cost a tenth of a joining
             try:
-                return self._followed(followed, listener, account, address, ask, plans, first)
-            except Exception:  # noqa: BLE001 - as callbacks have it
-                return defer.fail()
-        # No inlineCallbacks: these cost a third of a joining.
-        return followed.addCallbacks(
-            self._followed, self._not_followed, (listener, account, address, ask, plans, first), errbackArgs=(listener,)
-        )
+                return self._followed(followed, joining)
+            except Exception:  # noqa: BLE001 - a Deferred would have caught it as well
+                return defer.fail().addErrback(self._not_followed, joining.listener)
+        # No inlineCallbacks: they cost a third of a joining.
+        entered: defer.Deferred[None] = followed.addCallback(self._followed, joining)
+        return entered.addErrback(self._not_followed, joining.listener)
 
-    def _followed(
-        self,
-        rings: Mapping[str, RingBuffer],
-        listener: Listener,
-        account: Account,
-        address: str,
-        ask: ListenRequest,
-        plans: list[JoinPlan],
-        first: bool,
-    ) -> defer.Deferred[None] | None:
-        slot = self._slots.get(listener)
-        if listener.state is State.GONE:
-            self._unfollow_what_nobody_has(account.api_key, plans[0].wants)
-        elif slot is not None and slot.account != account:  # it has changed meanwhile, and a right may be gone
-            self._unfollow_what_nobody_has(account.api_key, plans[0].wants)  # if it is refused now
-            wall = self._token_expiry.wall()
-            rights = [group.right(slot.account, wall) for group in ask.groups]
-            return self._follow(listener, slot.account, address, ask, rights, first)
+    def _followed(self, rings: Rings, joining: Joining) -> defer.Deferred[None] | None:
+        slot = self._slots.get(joining.listener)
+        if joining.listener.state is State.GONE:
+            self._unfollow_unless_used(joining)
+        elif slot is not None and slot.account != joining.account:
+            # The account was changed while the rings were read, and a right may be gone. The rings are dropped first,
+            # because the new account may refuse the listener.
+            self._unfollow_unless_used(joining)
+            joining.account = slot.account
+            joining.check_rights(self._token_expiry.wall())
+            return self._follow(joining)
         else:
-            self._enter(listener, account, address, plans[0], rings, first)
+            self._enter(joining, rings)
         return None
 
     def _not_followed(self, failure: Failure, listener: Listener) -> Failure:
@@ -143,130 +181,129 @@ class Membership:
             self._slots.give_up(listener)
         return failure
 
-    @staticmethod
-    def _joined(listener: Listener, now: int) -> tuple[Mapping[str, Any], int]:
-        """What the listener has, and up to which position, for a plan to go on from."""
-        view = listener.view
-        if view is None:
-            return {}, 0
-        at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
-        if listener.filters is not None:
-            return listener.filters, at
-        return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at
-
-    def _enter(
-        self,
-        listener: Listener,
-        account: Account,
-        address: str,
-        plan: JoinPlan,
-        rings: Mapping[str, RingBuffer],
-        first: bool,
-    ) -> None:
-        before = listener.backlog or Backlog()
-        backlog = Backlog(replaying=first or not listener.encoding.once)
+    def _enter(self, joining: Joining, rings: Rings) -> None:
+        """Put the listener into the view of what it wants, with its backlog, and have the fan-out serve it."""
+        listener, plan = joining.listener, joining.plan
+        backlog = joining.backlog(rings)
         if not plan.settled:
-            backlog.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
-            backlog.unwanted = plan.unwanted_in(rings)
-            backlog.told = {name: told for name, told in before.told.items() if name in plan.wants}
             size = sum([rings[name].bytes_after(since) for name, since in plan.since.items()])
-            self._slots.replayed((account.api_key, address), size)
-        seen = plan.secret
-        if first or plan.warnings:
-            frame = ready_frame(self._heartbeats.heartbeat, seen, plan.warnings, plan.positions)
-            ready = listener.encoding.encode(frame, plan.positions[0])
-            if first:
-                backlog.preamble = before.preamble + ready
-            else:
-                listener.preface(ready)  # a warning answers no poll: a page with a wrong key would poll without a pause
-        self._move(listener, account, rings, None if plan.settled else plan.wants, seen)
+            self._slots.replayed(joining.client_key, size)
+        secret = plan.secret
+        if joining.first:
+            backlog.preamble += joining.ready(self._heartbeats.heartbeat, secret)
+        elif plan.warnings:
+            # A warning must not answer a poll by itself: a page with a wrong key would then poll without a pause.
+            listener.preface(joining.ready(self._heartbeats.heartbeat, secret))
+        self._change_view(joining, rings, secret)
         listener.cursor, listener.sent_up_to = plan.cursor, 0
         listener.backlog = backlog
         self._heartbeats.add(listener)
         slot = self._slots.get(listener)
-        assert slot is not None
+        assert slot is not None  # a listener without one is gone
         slot.until = plan.until
         self._token_expiry.expect(listener, plan.until)
         if listener.state is not State.STALLED:
             self._fan_out.catch_up(listener)
 
-    def _move(
-        self,
-        listener: Listener,
-        account: Account,
-        rings: Mapping[str, RingBuffer],
-        filters: Filters | None,
-        seen: Sequence[str],
-    ) -> None:
-        """From the view that the listener is in, if it is in one, to that in which it is owed what it wants now."""
-        alone: Iterable[Channel] = ()
+    def _change_view(self, joining: Joining, rings: Rings, secret: list[str]) -> None:
+        """Move the listener from the view that it is in, if any, to the one in which it is owed what it wants now."""
+        listener, api_key = joining.listener, joining.account.api_key
+        unused: Iterable[Channel] = ()
         if listener.view is None:
             self.joined[listener.encoding.name] += 1
         else:
-            alone = self._registry.part(listener, Event.RELISTENED)
+            unused = self._registry.part(listener, Event.RELISTENED)
 
         def watermark() -> int:
-            return self._engine.watermark(account.api_key)
+            return self._engine.watermark(api_key)
 
-        if filters is None:
-            self._registry.enter(listener, rings, seen, watermark)
-        else:
-            self._registry.join(listener, rings, filters, watermark)
-        self._unfollow(channel for channel in alone if not self._registry.has(channel))
+        filters = None if joining.plan.settled else joining.plan.wants
+        self._registry.enter(listener, rings, secret, watermark, filters)
+        # After the new view is entered: a channel that the listener keeps must not be unfollowed.
+        self._unfollow(channel for channel in unused if not self._registry.has(channel))
 
-    def _charge(self, account: Account, address: str, ask: ListenRequest) -> None:
-        follows, api_key = self._engine.follows, account.api_key
-        new = [name for name in ask.names if not follows((api_key, name))]
-        self._slots.charge((api_key, address), account, len(new))
+    # Leaving.
 
     def count_end(self, listener: Listener, code: errors.Code) -> None:
-        """A listener is about to be told why it gets nothing, or nothing more."""
+        """Count a listener that is about to be told why it gets nothing, or nothing further."""
         (self.refused if listener.view is None else self.ended)[code.name] += 1
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
-        """A listener is gone. `comes_again`: it polls, so that its place is kept for a while, and that in the pulse."""
-        alone = self._registry.part(listener)
+        """Remove a listener. `comes_again`: it polls, so its slot and its place in the heartbeat wheel are kept a while."""
+        unused = self._registry.part(listener)
         if not comes_again:
             self._heartbeats.discard(listener)
         self._token_expiry.discard(listener)
         self._slots.give_up(listener, comes_again)
-        if alone:
-            self._unfollow(alone)
+        if unused:
+            self._unfollow(unused)
 
-    def _unfollow_what_nobody_has(self, api_key: str, names: Iterable[str]) -> None:
-        channels = [(api_key, name) for name in names]
+    def _unfollow_unless_used(self, joining: Joining) -> None:
+        channels = [(joining.account.api_key, name) for name in joining.plan.wants]
         self._unfollow(channel for channel in channels if not self._registry.has(channel))
 
     def _unfollow(self, channels: Iterable[Channel]) -> None:
         for channel in channels:
             self._engine.unfollow(channel)
 
-    def accounts_changed(self, accounts: IAccounts) -> None:
-        """End the listeners of accounts that are no more, and tell by a new ready whose right to secret pushes has changed."""
-        for listener, slot in self._slots:
-            account = accounts.get(slot.account.api_key)
-            if account is None:
-                listener.end(errors.Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more."))
-            elif account != slot.account:
-                before, slot.account = slot.account, account
-                if slot.keyed is not None and listener.view is not None:  # else that is looked at when it joins
-                    self._look_at_rights(listener, slot.keyed, before, slot)
+    # Accounts that change.
 
-    def _look_at_rights(self, listener: Listener, ask: ListenRequest, before: Account, slot: Slot) -> None:
+    def accounts_changed(self, accounts: IAccounts) -> None:
+        """Look at the account of every listener, in slices.
+
+        Listeners of removed accounts are ended. A listener whose right to secret pushes has changed gets a new `ready`.
+        A second change during the slices of the first begins again with all listeners.
+        """
+        self._accounts = accounts
+        self._accounts_pass.start(self._slots.listeners())
+
+    def _check_account(self, listener: Listener) -> None:
+        slot = self._slots.get(listener)
+        if slot is None:
+            return  # it has left since the pass began
+        account = self._accounts.get(slot.account.api_key)
+        if account is None:
+            listener.end(refusals.key_removed())
+        elif account != slot.account:
+            before, slot.account = slot.account, account
+            # A listener that has not joined yet is checked when it does.
+            if slot.keyed is not None and listener.view is not None:
+                self._check_rights(listener, slot.keyed, before, slot)
+
+    def _check_rights(self, listener: Listener, request: ListenRequest, before: Account, slot: Slot) -> None:
+        """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""
         wall = self._token_expiry.wall()
-        rights = [group.right_left(slot.account, wall) for group in ask.groups]
-        if rights != [group.right_left(before, wall) for group in ask.groups]:
-            again = self._follow(listener, slot.account, slot.client_key[1], ask, rights, first=True)
-            if again is not None:
-                again.addErrback(self._not_again, listener)
+        joining = Joining(listener, slot.account, slot.client_key, request, first=True)
+        joining.rights = [group.right_left(slot.account, wall) for group in request.groups]
+        if joining.rights != [group.right_left(before, wall) for group in request.groups]:
+            joined = self._follow(joining)
+            if joined is not None:
+                joined.addErrback(self._end_refused, listener)
 
     @staticmethod
-    def _not_again(failure: Any, listener: Listener) -> None:
-        failure.trap(errors.Refused)
+    def _end_refused(failure: Failure, listener: Listener) -> Failure | None:
+        if not isinstance(failure.value, errors.Refused):
+            return failure
         listener.end(failure.value)
+        return None
 
-    def drain(self, after: Callable[[], int]) -> None:
-        """Let nobody join any more and send everybody away, to come back after so many milliseconds."""
+    # Draining.
+
+    def drain(self, after: Callable[[], int], silent: Iterable[Listener] = ()) -> None:
+        """Let nobody join any longer and send every listener away, in slices.
+
+        `after`: gives the milliseconds after which the next listener shall come back. `silent`: connections that have not
+        asked for anything yet, and so have no slot.
+        """
         self.draining = True
-        for listener, _slot in self._slots:
-            listener.drain(after())
+        self._after = after
+        self._drain_pass.start([*silent, *self._slots.listeners()])
+
+    @property
+    def is_sending_away(self) -> bool:
+        """Whether `drain` has not reached all listeners yet."""
+        return self._drain_pass.is_running
+
+    def _send_away(self, listener: Listener) -> None:
+        if listener.state is not State.GONE:
+            listener.drain(self._after())

@@ -1,4 +1,7 @@
-"""Pollers that come again: most need not join, for what they were owed is known, and where."""
+"""Polls that come again: most of them need not join, because what they were owed is known.
+
+See the theory of operation in membership.py.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +24,7 @@ from cometify.membership.slots import Slot, SlotTable
 
 @attrs.define(eq=False)
 class ResumeTicket:
-    """What lets a poller that was here go on waiting. `view`: who are owed what it was."""
+    """Lets a poller wait again without joining. `view`: the listeners that are owed the same as it was."""
 
     account: Account
     slot: Slot
@@ -29,7 +32,7 @@ class ResumeTicket:
 
 
 class PollResumer:
-    """`joined`: how many have joined, by transport; who comes again is one of them each time."""
+    """`joined` counts the joinings by transport. A poll that comes again counts as one each time."""
 
     def __init__(
         self,
@@ -50,20 +53,23 @@ class PollResumer:
         self._joined = joined
 
     def ticket(self, listener: Listener) -> ResumeTicket | None:
-        """For a listener that has just joined. What it filters by must be told apart at each joining: then None."""
+        """The ticket of a listener that has just joined.
+
+        None for a listener that filters by an internal id: its filters depend on the position at which it joins.
+        """
         view = listener.view
         slot = self._slots.get(listener)
         if view is None or slot is None or listener.has_internal_id:
             return None
         return ResumeTicket(slot.account, slot, view)
 
-    def wait_on(self, listener: Listener, ticket: ResumeTicket, positions: Sequence[int]) -> bool:
-        """Let a listener that has its answer go on, from the `positions` with which it comes back: it waits if nothing is
-        owed to it, and is given what others who come back to there are given. False: it must join.
+    def resume(self, listener: Listener, ticket: ResumeTicket, positions: Sequence[int]) -> bool:
+        """Serve a listener that was answered and comes again from `positions`. Returns False if it must join.
 
-        This is nearly all of what pollers do, and takes a tenth of a joining. Raises `Refused`.
+        It waits if nothing is owed to it. Otherwise it gets the bytes that others get who come again from there. Nearly
+        all polls come this way, which takes a tenth of the time of a joining. Raises `Refused`.
         """
-        # A view that everybody has left is forgotten; there may be another one like it by now.
+        # A view that all listeners have left is forgotten. There may be a new one of the same key by now.
         view: View | None = ticket.view
         if not ticket.view.members:
             view = self._registry.view(ticket.view.key)
@@ -75,26 +81,28 @@ class PollResumer:
         now = max(self._engine.watermark(ticket.account.api_key), view.head)
         if last > now or position <= now - RETENTION:
             return False
-        if not self._slots.has(ticket.slot):
+        if not self._slots.is_kept(ticket.slot):
             return False  # all nodes must count it again
         if position < view.head:
             owed = view.span(position) if position == last else None
             if owed is None:
                 return False
-            if owed.size:  # else what came was not for this view
+            if owed.size:  # otherwise this view may not see the pushes since then
                 self._give(listener, ticket, owed)
                 return True
         return self._wait(listener, ticket, view)
 
     def _wait(self, listener: Listener, ticket: ResumeTicket, view: View) -> bool:
-        """Put a listener that is owed nothing into its view. False: it must join."""
+        """Put a listener that is owed nothing into its view. Returns False if it must join."""
         self._slots.hold(listener, ticket.slot)
-        if not view.members:  # whoever had the place until now was the last one there: the view is forgotten
+        if (
+            not view.members
+        ):  # the listener that held the slot until now was the last one in the view, so it is forgotten
             self._slots.give_up(listener, comes_again=True)
             return False
         self._joined[listener.encoding.name] += 1
-        listener.filters = listener.backlog = None  # it may have been answered before it was live
-        self._registry.wait_on(listener, view)
+        listener.filters = listener.backlog = None  # both are still there if it was answered before it was live
+        self._registry.enter_view(listener, view)
         self._heartbeats.add(listener)
         if ticket.slot.until != inf:
             self._token_expiry.expect(listener, ticket.slot.until)
@@ -102,6 +110,7 @@ class PollResumer:
         return True
 
     def _give(self, listener: Listener, ticket: ResumeTicket, owed: Span) -> None:
+        """Answer at once with what is owed."""
         client_key = ticket.slot.client_key
         self._slots.charge(client_key, ticket.account, 0)
         self._slots.replayed(client_key, owed.size)

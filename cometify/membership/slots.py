@@ -1,26 +1,27 @@
-"""Who holds which place: the census of this node, and what all nodes count together."""
+"""Slots: the listeners that each address has, on this node and over all nodes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from math import inf
 
 import attrs
 from twisted.internet.defer import Deferred
 
-from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.quota import ABSENCE, ClientKey, Quota
 from cometify.interfaces import ISlots
+from cometify.membership import refusals
 
 
 @attrs.define(eq=False)
 class Slot:
-    """Where a listener is counted, and what must be known to ask again for it when its account changes.
+    """One of the listeners that an address may have.
 
-    `named`: by an id of its own, with which it can come again. `until`: when its right to secret pushes ends (Unix
-    seconds, or inf).
+    `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `keyed`: its request, if
+    that asks for secret pushes: it is checked again when the account changes. `until`: the time at which its right to
+    secret pushes ends (Unix seconds, or inf).
     """
 
     account: Account
@@ -32,7 +33,11 @@ class Slot:
 
 
 class SlotTable:
-    """`shared`: what counts over all nodes, if there are several. `seconds`: a clock that never goes back."""
+    """The slots that the listeners of this node hold.
+
+    `quota` counts them for this node. `shared` counts them over all nodes; it is None for a server that is alone. `seconds`
+    is a clock that never goes back.
+    """
 
     def __init__(self, quota: Quota, shared: ISlots | None, seconds: Callable[[], float]) -> None:
         self._quota = quota
@@ -46,11 +51,12 @@ class SlotTable:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def __iter__(self) -> Iterator[tuple[Listener, Slot]]:
-        return iter(list(self._slots.items()))
+    def listeners(self) -> list[Listener]:
+        """All listeners that hold a slot now."""
+        return list(self._slots)
 
     def get(self, listener: Listener) -> Slot | None:
-        """The place that a listener has."""
+        """The slot of a listener, or None."""
         return self._slots.get(listener)
 
     def charge(self, client_key: ClientKey, account: Account, identifiers: int) -> None:
@@ -61,59 +67,62 @@ class SlotTable:
         """See `Quota.replayed`."""
         self._quota.replayed(client_key, size)
 
-    def take(self, listener: Listener, account: Account, address: str, ask: ListenRequest) -> Slot | None:
-        """The place that a listener has got, None if it had one. Raises `Refused` (too_many_listeners)."""
+    def take(self, listener: Listener, account: Account, client_key: ClientKey, request: ListenRequest) -> Slot | None:
+        """Give a slot to a listener. Returns the new slot, or None if the listener has one already.
+
+        Raises `Refused`: too_many_listeners, replaced.
+        """
+        keyed = request if request.is_keyed else None
         slot = self._slots.get(listener)
-        keyed = ask if ask.is_keyed else None
         if slot is not None:
             slot.keyed = keyed
             return None
-        name = ask.listener or self._name(next(self._nameless))
-        slot = Slot(account, (account.api_key, address), name, ask.listener is not None, keyed)
+        name = request.listener or self._name(next(self._nameless))
+        slot = Slot(account, client_key, name, request.listener is not None, keyed)
         self.hold(listener, slot)
         return slot
 
-    def share(self, slot: Slot | None) -> Deferred[None] | None:
-        """Have all nodes count a place that was taken; None if there is nothing to wait for. Fails with `Refused`."""
+    def claim(self, slot: Slot | None) -> Deferred[None] | None:
+        """Have all nodes count a new slot. Returns None if nothing must be waited for.
+
+        The Deferred fails with `Refused`: too_many_listeners, engine_unavailable.
+        """
         if self._shared is None or slot is None:
             return None
         return self._shared.take(slot.client_key, slot.account, slot.listener)
 
-    def has(self, slot: Slot) -> bool:
-        """Whether a place that a poller had is still counted as its own, by all nodes if there are several."""
+    def is_kept(self, slot: Slot) -> bool:
+        """Whether a slot that a poller has left still counts as its own, on all nodes if there are several."""
         return self._shared is None or self._quota.has(slot.client_key, slot.listener)
 
     def hold(self, listener: Listener, slot: Slot) -> None:
-        """Let a listener have a place. Raises `Refused` (too_many_listeners, replaced)."""
+        """Give `slot` to a listener, and end the listener that held it. Raises `Refused`: too_many_listeners, replaced."""
         before = self._quota.take(slot.client_key, slot.account, slot.listener, listener, self._seconds())
         self._slots[listener] = slot
         if before is not None:
             _replace(before)
-            # Behind the answer to that one its connection may have had another request, which was dealt with at once.
+            # Ending the old listener may have processed a pipelined request on its connection, and that request may have
+            # taken the slot back.
             if not self._quota.is_held_by(slot.client_key, slot.listener, listener):
                 self._slots.pop(listener, None)
-                raise _replaced()
+                raise refusals.replaced()
 
     def give_up(self, listener: Listener, comes_again: bool = False) -> None:
-        """A listener is gone. `comes_again`: it polls, so that its place is kept for a while."""
+        """Take the slot from a listener. `comes_again`: it polls, so its slot is kept for it for `ABSENCE` seconds."""
         slot = self._slots.pop(listener, None)
         if slot is not None:
             until = self._seconds() + ABSENCE if comes_again and slot.named else None
             self._quota.leave(slot.client_key, slot.listener, listener, until)
 
     def _name(self, number: int) -> str:
-        # No id of a client's own has a # in it.
+        # A client cannot choose an id with a # in it.
         return f"#{number}" if self._shared is None else self._shared.name(number)
 
     def _moved(self, client_key: ClientKey, name: str) -> None:
-        """A listener has connected again at another node."""
+        """End a listener here, because a listener with the same id has connected to another node."""
         _replace(self._quota.remove(client_key, name))
 
 
 def _replace(before: object) -> None:
     if isinstance(before, Listener):
-        before.end(_replaced())
-
-
-def _replaced() -> errors.Refused:
-    return errors.Refused(errors.REPLACED, "The same listener id has connected again: one listener has one connection.")
+        before.end(refusals.replaced())

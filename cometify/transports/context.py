@@ -1,7 +1,9 @@
-"""What every transport of a node shares."""
+"""The things that all transports of a node share."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -10,12 +12,19 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.http.client_address import Networks
 from cometify.interfaces import IAccounts
 from cometify.membership.membership import Membership
+from cometify.runtime.reactor import CallLater
+
+if TYPE_CHECKING:
+    from cometify.transports.connection import Connection
 
 
 @attrs.frozen(eq=False)
 class Context:
-    """`later` is the reactor's callLater, `seconds` its clock. `closing`: connections that were told to end and are
-    still there.
+    """Everything that a transport needs beside its connection.
+
+    `trusted`: the proxies whose X-Forwarded-For is believed. `later` is the reactor's callLater, and `seconds` its clock.
+    `closing`: connections that were told to end and are still open. `silent`: WebSockets that have not asked for anything
+    yet.
     """
 
     accounts: IAccounts
@@ -23,7 +32,7 @@ class Context:
     fan_out: FanOut
     heartbeats: HeartbeatWheel
     trusted: Networks
-    later: Callable[..., Any]
+    later: CallLater
     seconds: Callable[[], float]
-    closing: set[Any] = attrs.field(factory=set)
-    silent: set[Any] = attrs.field(factory=set)
+    closing: set[Connection] = attrs.field(factory=set)
+    silent: set[Connection] = attrs.field(factory=set)

@@ -18,7 +18,7 @@ class EventsEndpoint(OpenEndpoint):
     def listener(self, chunked: bool) -> StreamListener:
         return StreamListener(self.context, EVENTS if chunked else EVENTS_UNCHUNKED)
 
-    def ask(self, request: Exchange) -> ListenRequest:
+    def listen_request(self, request: Exchange) -> ListenRequest:
         return listen_request_from_query(request.query(), resume=request.header("last-event-id") or None)
 
     def refuse(self, request: Exchange, refused: Refused) -> None:

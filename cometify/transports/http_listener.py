@@ -1,4 +1,4 @@
-"""What all HTTP transports of listeners share: who asks, from where, for what; and headers that any page may read."""
+"""The parts that all HTTP transports of listeners share: account, address and request of a listener, and CORS headers."""
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http import datetimeToString
@@ -14,15 +14,16 @@ from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers
 from cometify.http.response_head import response_head
 from cometify.http.site import Endpoint, take_over
+from cometify.membership import refusals
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 
 MAX_LISTEN = 16 * 1024
-"""Bytes of a `listen` frame."""
+"""The most bytes of a `listen` frame."""
 
 
 def account_of(request: Exchange, context: Context) -> Account:
-    """The account that the path names. Raises `Refused`: not_authorized, origin_not_allowed."""
+    """Get the account that the path names. Raises `Refused`: not_authorized, origin_not_allowed."""
     account = context.accounts.get(request.segments[0])
     if account is None:
         raise Refused(errors.NOT_AUTHORIZED, "There is no account of this API key: check the apiKey.")
@@ -35,11 +36,11 @@ def account_of(request: Exchange, context: Context) -> Account:
 
 
 _PASSED_ON: Headers = ((b"Cache-Control", b"no-store, no-transform"), (b"X-Accel-Buffering", b"no"))
-"""For what stands between: keep nothing, change nothing, hold nothing back."""
+"""Headers for proxies: do not cache, do not compress (no-transform), do not buffer (nginx)."""
 
 
 def _readable(origin: bytes) -> Headers:
-    """For the browser: pages of this origin may read the answer."""
+    """CORS headers that let pages of this origin read the answer (WHATWG Fetch)."""
     return ((b"Access-Control-Allow-Origin", origin), (b"Access-Control-Expose-Headers", b"Retry-After"))
 
 
@@ -47,7 +48,7 @@ _FOR_ANY_ORIGIN = _PASSED_ON + _readable(b"*")
 
 
 class ListeningEndpoint(Endpoint):
-    """A transport over HTTP. The answer can be read by the pages of any origin, or of those that the account names."""
+    """A transport over HTTP. Pages of all origins can read the answer, or pages of those that the account names."""
 
     methods: tuple[bytes, ...] = (b"GET", b"POST")
     max_body = MAX_LISTEN
@@ -68,55 +69,56 @@ class ListeningEndpoint(Endpoint):
 
     def serve(self, request: Exchange) -> None:
         account = account_of(request, self.context)
-        self.listen(request, account, self.ask(request))
+        self.listen(request, account, self.listen_request(request))
 
     def count_refusal(self, code: errors.Code) -> None:
         self.context.membership.refused[code.name] += 1
 
-    def ask(self, request: Exchange) -> ListenRequest:
-        """What is asked for: by the query, or by a listen frame in the body of a POST."""
+    def listen_request(self, request: Exchange) -> ListenRequest:
+        """Read the request from the query, or from a `listen` frame in the body of a POST. Raises `Refused`."""
         if request.method == b"GET":
             return listen_request_from_query(request.query())
         body = request.body()
         return listen_request_from_frame(body) if body else listen_request_from_query(request.query())
 
-    def listen(self, request: Exchange, account: Account, ask: ListenRequest) -> None:
-        """Let the request have what it asks for."""
+    def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
+        """Let a new listener join. It answers the request, now or later."""
         raise NotImplementedError
 
     def join(
-        self, request: Exchange, listener: Listener, account: Account, ask: ListenRequest, *, first: bool
+        self, request: Exchange, listener: Listener, account: Account, listen_request: ListenRequest, *, first: bool
     ) -> "Deferred[None]":
-        """Join, from where the request comes."""
+        """Let a listener join from the client address of its request. See `Membership.join`."""
         address = client_address(request, self.context.trusted)
-        return self.context.membership.join(listener, account, address, ask, first=first) or succeed(None)
+        return self.context.membership.join(listener, account, address, listen_request, first=first) or succeed(None)
 
 
 class OpenEndpoint(ListeningEndpoint):
-    """An answer that stays open: the head is written by the listener that takes the connection over."""
+    """An answer that stays open. The listener takes the connection over, and writes the head with its first frames."""
 
     content_type: bytes
 
     def listener(self, chunked: bool) -> Connection:
-        """A new listener of this transport."""
+        """Make a listener of this transport. `chunked`: the answer is written in chunks of HTTP/1.1."""
         raise NotImplementedError
 
-    def listen(self, request: Exchange, account: Account, ask: ListenRequest) -> None:
+    def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
         listener = self.listener(request.is_http_1_1)
         listener.backlog = Backlog(preamble=self._head(request, listener.encoding))
         request.when_gone(lambda: self.context.membership.part(listener))
-        joined = self.join(request, listener, account, ask, first=True)
+        joined = self.join(request, listener, account, listen_request, first=True)
         joined.addCallback(self._take_over, request, listener)
         joined.addErrback(self.failed, request)
 
     def _take_over(self, _none: None, request: Exchange, listener: Connection) -> None:
         if listener.state is not State.GONE:
             take_over(request, listener)
-        elif not request.gone:  # it was ended while it joined, when nothing could be written to it yet
+        elif not request.gone:
+            # The listener was ended while it joined, when it had no connection yet on which to tell why.
             account_of(request, self.context)
             if self.context.membership.draining:
-                raise Refused(errors.DRAINING, "The server is going down: come back in a moment.")
-            raise Refused(errors.REPLACED, "The same listener id has connected again meanwhile.")
+                raise refusals.draining()
+            raise refusals.replaced()
 
     def _head(self, request: Exchange, encoding: Encoding) -> bytes:
         chunked = ((b"Transfer-Encoding", b"chunked"),) if encoding.chunked else ()

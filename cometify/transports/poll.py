@@ -19,12 +19,15 @@ from cometify.transports.context import Context
 from cometify.transports.http_listener import ListeningEndpoint
 
 
-def _nobody_minds() -> None:
-    """Instead of a listener's `gone` when it has its answer: the request would keep the listener, which keeps that."""
-
-
 class PollListener(Listener):
-    """Waits with its request until something can be answered."""
+    """Waits with its request until something can be answered.
+
+    `is_expected`: the same request is expected again on this connection, and will be answered by this listener again.
+
+    The request knows its listener, because it calls `gone`. A listener that is not expected again therefore drops its
+    request when that is answered or refused: the two would be a reference cycle otherwise, and Python frees a cycle only
+    in a collection of all objects.
+    """
 
     __slots__ = ("_context", "_preface", "_request", "is_expected")
     encoding = POLL
@@ -32,16 +35,18 @@ class PollListener(Listener):
     def __init__(self, context: Context, request: Exchange) -> None:
         super().__init__()
         self._context = context
-        self._request = request
+        self._request: Exchange | None = request
         self._preface = b""
         self.is_expected = False
 
     def offer(self, data: bytes) -> int:
         self._context.membership.part(self, comes_again=True)
+        request = self._request
+        assert request is not None  # it is dropped by the first answer only if there is no second one
         if not self.is_expected:
             self._context.heartbeats.discard(self)
-            self._request.when_gone(_nobody_minds)
-        self._request.answer(200, b"application/x-ndjson", self._preface + data)
+            self._request = None
+        request.answer(200, b"application/x-ndjson", self._preface + data)
         return len(data)
 
     def preface(self, data: bytes) -> None:
@@ -49,7 +54,7 @@ class PollListener(Listener):
 
     @property
     def is_warned(self) -> bool:
-        """Whether something is wrong with what it asked for, which it is to be told each time."""
+        """Whether each answer begins with a warning about the request."""
         return bool(self._preface)
 
     def wake(self) -> None:
@@ -62,66 +67,84 @@ class PollListener(Listener):
         if self.state is not State.GONE:
             self._context.membership.count_end(self, refused.code)
             self._context.membership.part(self)
-            if not self.is_expected:
-                self._request.when_gone(_nobody_minds)
-            refuse(self._request, refused)
+            request = self._request
+            assert request is not None
+            self.drop_request()
+            refuse(request, refused)
 
     def drain(self, after: int) -> None:
         self.offer(self.encoding.encode(reconnect_frame(after), None))
 
     def gone(self) -> None:
-        """The peer is gone. It may come again on another connection."""
+        """Leave, because the peer has closed the connection. It may come again on another one.
+
+        Does no harm if it is called after the answer.
+        """
         self._context.heartbeats.discard(self)
         if self.state is not State.GONE:
             self._context.membership.part(self, comes_again=True)
 
+    def drop_request(self) -> None:
+        """Let go of the request, unless it is expected again. It has its answer, or gets it from someone else."""
+        if not self.is_expected:
+            self._request = None
 
-# Where the digits of a position stand: nowhere else can these bytes be in a query, or in JSON without a backslash.
+
+# The places where the digits of a position stand. These bytes can be nowhere else in a query, nor in JSON without a
+# backslash.
 _IN_QUERY = re.compile(rb"(?:(?<=^position=)|(?<=&position=))([0-9]{1,16})(?![^&])")
 _IN_JSON = re.compile(rb'(?<="position":)(0|[1-9][0-9]{0,15})(?=[,}])')
 
 
 def _split(request: Exchange) -> list[bytes]:
-    """What is asked for, with the digits of its positions at the odd places."""
+    """The body or the query, split so that the digits of its positions stand at the odd places."""
     query, body = request.asked()
     return _IN_JSON.split(body) if body else _IN_QUERY.split(query)
 
 
 class PollEndpoint(ListeningEndpoint):
-    """Who joins or is behind is answered at once, who resumes at the head waits."""
+    """Answers a poll at once if something is owed to it, and lets it wait otherwise.
 
-    def _wait_on(
+    A poll without a position joins, which is told by a `ready` frame, so it never waits.
+    """
+
+    def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
+        resumes = all(group.position is not None for group in listen_request.groups)
+        listener = PollListener(self.context, request)
+        request.when_gone(listener.gone)
+        joined = self.join(request, listener, account, listen_request, first=not resumes)
+        if resumes:
+            joined.addCallback(self._keep_ticket, request, listen_request, listener)
+        joined.addErrback(self._not_joined, request, listener)
+
+    def _not_joined(self, failure: Failure, request: Exchange, listener: PollListener) -> None:
+        if listener.state is not State.GONE:  # a listener that was ended while it joined is answered already
+            listener.drop_request()
+            self.failed(failure, request)
+
+    def _keep_ticket(
+        self, _none: None, request: Exchange, listen_request: ListenRequest, listener: PollListener
+    ) -> None:
+        """Expect the same request again with other positions, if all of them were found in its bytes."""
+        parts = _split(request)
+        ticket = self.context.membership.poll_resumer.ticket(listener)
+        found_all = list(map(int, parts[1::2])) == [group.position for group in listen_request.groups]
+        if ticket is not None and found_all and not listener.is_warned and request.asked()[1].find(b"\\") < 0:
+            listener.is_expected = request.expect_again(parts, partial(self._resume, ticket, listener, request))
+
+    def _resume(
         self, ticket: ResumeTicket, listener: PollListener, request: Exchange, positions: Sequence[int]
     ) -> bool:
-        """Whether a poll that has come again with other positions is dealt with, as it is most of the time: the account
-        must be what it was, and the listener, which has its answer, at the head or with others.
+        """Serve a poll that has come again with other positions. Returns False if it must join.
+
+        Nearly all polls are served here: those of accounts that are unchanged, at the head or not alone behind it.
         """
         context = self.context
         if context.membership.draining or context.accounts.get(ticket.account.api_key) is not ticket.account:
             return False
         try:
-            return context.membership.poll_resumer.wait_on(listener, ticket, positions)
+            return context.membership.poll_resumer.resume(listener, ticket, positions)
         except Refused as refused:
             self.count_refusal(refused.code)
             self.refuse(request, refused)
             return True
-
-    def listen(self, request: Exchange, account: Account, ask: ListenRequest) -> None:
-        resumes = all(group.position is not None for group in ask.groups)
-        listener = PollListener(self.context, request)
-        joined = self.join(request, listener, account, ask, first=not resumes)
-        request.when_gone(listener.gone)
-        if resumes:
-            joined.addCallback(self._keep_ticket, request, ask, listener)
-        joined.addErrback(self._not_joined, request, listener)
-
-    def _not_joined(self, failure: Failure, request: Exchange, listener: PollListener) -> None:
-        if listener.state is not State.GONE:  # else it was ended while it joined, and is answered
-            self.failed(failure, request)
-
-    def _keep_ticket(self, _none: None, request: Exchange, ask: ListenRequest, listener: PollListener) -> None:
-        parts = _split(request)
-        ticket = self.context.membership.poll_resumer.ticket(listener)
-        is_read_whole = list(map(int, parts[1::2])) == [group.position for group in ask.groups]
-        if ticket is not None and is_read_whole and not listener.is_warned and request.asked()[1].find(b"\\") < 0:
-            listener.is_expected = request.expect_again(parts, partial(self._wait_on, ticket, listener, request))

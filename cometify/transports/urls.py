@@ -1,21 +1,17 @@
 """The URL tree."""
 
-from typing import Any
-
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
 from cometify.http.static_files import static_endpoints
+from cometify.runtime.reactor import Reactor
 from cometify.transports.context import Context
 from cometify.transports.events import EventsEndpoint
 from cometify.transports.poll import PollEndpoint
 from cometify.transports.push import BatchEndpoint, PushEndpoint
 from cometify.transports.stream import StreamEndpoint
 from cometify.transports.websocket_handshake import WebSocketEndpoint
-
-RESERVED = ("latest",)
-"""First path segments of the server's own that could be API keys."""
 
 
 class _Nowhere(Endpoint):
@@ -30,9 +26,9 @@ class _Nowhere(Endpoint):
 
 
 class Root(Tree):
-    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and what is static."""
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and static files."""
 
-    def __init__(self, push: PushEndpoint, context: Context, reactor: Any) -> None:
+    def __init__(self, push: PushEndpoint, context: Context, reactor: Reactor) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
@@ -57,9 +53,9 @@ class Root(Tree):
 
 
 class WebSocketRoot(Tree):
-    """The WebSocket port: one thing, under the same path as on the HTTP port."""
+    """The tree of the WebSocket port: one endpoint, at the same path as on the HTTP port."""
 
-    def __init__(self, context: Context, reactor: Any) -> None:
+    def __init__(self, context: Context, reactor: Reactor) -> None:
         super().__init__()
         self._websocket = WebSocketEndpoint(context, reactor)
         self._nowhere = _Nowhere()

@@ -1,12 +1,11 @@
 """A listener on a WebSocket, from the end of the handshake on.
 
-What to listen to comes by the query, or by the first message; each later `listen` replaces the whole set. Whatever is
-refused is told by an error frame and a close code after the handshake, for a browser shows a page nothing of a
-handshake that failed.
+Its identifiers come by the query, or by the first message. Each later `listen` frame replaces the whole set. A refusal is
+told by an error frame and a close code after the handshake, because a browser shows its page nothing of a handshake that
+failed.
 """
 
-from typing import Any
-
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -15,6 +14,7 @@ from cometify.core.encodings import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame
 from cometify.core.listener_state import State
+from cometify.membership import refusals
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import MAX_LISTEN
@@ -34,18 +34,29 @@ from cometify.websocket.frame_reader import (
 )
 
 SILENCE = 10
-"""Seconds within which a WebSocket says what it listens to."""
+"""Seconds within which a WebSocket must have sent its first `listen` frame."""
 LISTENS = 60
-"""`listen` frames a minute on one connection."""
+"""The most `listen` frames in a minute on one connection."""
 MINUTE = 60
+"""Seconds."""
 
 log = Logger()
 
 
 class WebSocketListener(Connection):
-    """From the end of the handshake on. `deflates`: permessage-deflate was agreed on."""
+    """A WebSocket after its handshake. `address`: of the client. `deflates`: permessage-deflate was agreed on."""
 
-    __slots__ = ("_address", "_api_key", "_asks", "_closing", "_listens", "_reader", "_silence", "_since", "encoding")
+    __slots__ = (
+        "_address",
+        "_api_key",
+        "_closing",
+        "_listens",
+        "_minute_began",
+        "_reader",
+        "_silence",
+        "_waiting",
+        "encoding",
+    )
 
     def __init__(self, context: Context, api_key: str, address: str, *, deflates: bool) -> None:
         super().__init__(context)
@@ -53,14 +64,16 @@ class WebSocketListener(Connection):
         self._api_key = api_key
         self._address = address
         self._reader: FrameReader | None = None
-        self._asks: list[ListenRequest] | None = None  # while one is being answered: those that came meanwhile
+        # None, or the requests that have come while the one before them is being answered.
+        self._waiting: list[ListenRequest] | None = None
         self._closing = False
+        # The `listen` frames since the minute began.
         self._listens = 0
-        self._since = 0.0
-        self._silence: Any = None
+        self._minute_began = 0.0
+        self._silence: IDelayedCall | None = None
 
     def expect_listen(self) -> None:
-        """Nothing was asked for by the query: it must be soon."""
+        """Wait for the first `listen` frame, because the query named no identifiers."""
         if self.backlog is not None:
             self.transport.write(self.backlog.preamble)
             self.backlog = None
@@ -68,7 +81,7 @@ class WebSocketListener(Connection):
         self.context.silent.add(self)
 
     def _spoken(self) -> None:
-        """It has said what it listens to, or will not any more."""
+        """Stop waiting for the first `listen` frame."""
         if self._silence is not None:
             self.context.silent.discard(self)
             if self._silence.active():
@@ -79,7 +92,7 @@ class WebSocketListener(Connection):
         self.end(
             Refused(
                 errors.MISSING_PARAMETER,
-                f"Nothing was listened to within {SILENCE} seconds: send a listen frame first.",
+                f"No listen frame came within {SILENCE} seconds: send one when the connection opens.",
             )
         )
 
@@ -88,7 +101,7 @@ class WebSocketListener(Connection):
     def dataReceived(self, data: bytes) -> None:
         if self._closing and self.transport is None:
             return
-        # A reader is kept only while a message is not whole: most listeners never send another.
+        # A reader is kept only while a message is incomplete, because most listeners never send another message.
         reader = self._reader or FrameReader(MAX_LISTEN, deflates=self.encoding.deflates)
         found = reader.feed(data)
         self._reader = reader if reader.is_waiting else None
@@ -105,12 +118,13 @@ class WebSocketListener(Connection):
         elif self._closing or message.opcode == PONG:
             return
         elif message.opcode == PING:
-            if self.state is not State.STALLED:  # who pings and does not read is not answered (section 5.5.3 allows it)
+            # A peer that does not read gets no pong (RFC 6455, section 5.5.3, allows that): its pongs would pile up here.
+            if self.state is not State.STALLED:
                 self.put(control_frame(PONG, message.data))
         elif message.opcode == TEXT:
             self._listen(message.data)
         else:
-            self.end(Refused(errors.INVALID_BODY, "A listen frame is a text frame, and nothing else is understood."))
+            self.end(Refused(errors.INVALID_BODY, "Send listen frames as text frames: no others are understood."))
 
     def _listen(self, data: bytes) -> None:
         try:
@@ -126,8 +140,8 @@ class WebSocketListener(Connection):
 
     def _count_listen(self) -> None:
         now = self.context.seconds()
-        if now - self._since >= MINUTE:
-            self._since, self._listens = now, 0
+        if now - self._minute_began >= MINUTE:
+            self._minute_began, self._listens = now, 0
         self._listens += 1
         if self._listens > LISTENS:
             raise Refused(
@@ -136,41 +150,46 @@ class WebSocketListener(Connection):
                 retry=MINUTE,
             )
 
-    def listen(self, ask: ListenRequest) -> None:
-        """Have what is asked for, after what was asked for before."""
+    def listen(self, request: ListenRequest) -> None:
+        """Join, or listen to another set of identifiers. Requests are answered in their order. Raises `Refused`."""
         self._spoken()
-        if self._asks is not None:
-            self._asks.append(ask)
+        if self._waiting is not None:
+            self._waiting.append(request)
             return
-        account = self.context.accounts.get(self._api_key)  # which may have changed since
+        account = self.context.accounts.get(self._api_key)  # it may have changed since the handshake
         if account is None:
-            raise Refused(errors.NOT_AUTHORIZED, "The account of this API key is no more.")
-        self._asks = []
-        joined = self.context.membership.join(self, account, self._address, ask)
+            raise refusals.key_removed()
+        self._waiting = []
+        joined = self.context.membership.join(self, account, self._address, request)
         if joined is None:
-            self._asks = None
+            self._waiting = None
         else:
-            joined.addCallbacks(self._joined, self._not_joined)
+            joined.addCallback(self._joined).addErrback(self._not_joined)
 
     def _joined(self, _none: None) -> None:
-        asks, self._asks = self._asks or (), None
+        waiting, self._waiting = self._waiting or (), None
         if self.state is not State.GONE:
-            for ask in asks:
-                self.listen(ask)  # the first is answered, or the others wait behind it again
+            for request in waiting:
+                self.listen(request)  # if this one must wait, the others queue up behind it again
 
     def _not_joined(self, failure: Failure) -> None:
-        self._asks = None
+        self._waiting = None
         if isinstance(failure.value, Refused):
             self.end(failure.value)
         else:
-            log.failure("A listener could not join", failure)
+            log.failure("A WebSocket of account {api_key} could not join", failure, api_key=self._api_key)
             self.close(b"", 1011)
 
     # The end.
 
     def _violated(self, violation: Violation) -> None:
         if violation.code == TOO_BIG:
-            self.end(Refused(errors.BODY_TOO_LARGE, f"A listen frame may have {MAX_LISTEN} bytes."))
+            self.end(
+                Refused(
+                    errors.BODY_TOO_LARGE,
+                    f"A listen frame may have at most {MAX_LISTEN} bytes: send fewer identifiers.",
+                )
+            )
         elif self._closing:
             self.transport.loseConnection()
         else:
@@ -186,12 +205,13 @@ class WebSocketListener(Connection):
             super().close(last, code)
 
     def hang_up(self) -> None:
-        """Not before the peer has answered the close frame: closing over unread bytes would reset the connection, and
-        what was told last would be lost.
+        """Wait for the peer's close frame.
+
+        To close the socket while bytes of the peer are unread would reset the connection, and the last frame would be lost.
         """
 
     def _closed(self, data: bytes) -> None:
-        """The peer's close frame: the answer to ours, or to be answered."""
+        """Deal with the peer's close frame, which answers ours or must be answered."""
         if self._closing:
             self.transport.loseConnection()
             return

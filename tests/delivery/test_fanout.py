@@ -80,7 +80,9 @@ class World:
     def join(self, count=1, cursor=None, wants=GroupFilter(False)):  # noqa: B008 - frozen
         peers = [Peer() for _ in range(count)]
         for peer in peers:
-            self.registry.join(peer, {"chat": self.ring}, {"chat": (wants,)}, lambda: self.position)
+            self.registry.enter(
+                peer, {"chat": self.ring}, ["chat"] * wants.secret, lambda: self.position, {"chat": (wants,)}
+            )
             peer.cursor = self.position if cursor is None else cursor
             self.fan_out.catch_up(peer)
         return peers
@@ -145,7 +147,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
     late = [Peer() for _ in range(more)]
     view = peers[0].view
     for peer in late:
-        world.registry.join(peer, {"chat": world.ring}, {"chat": (GroupFilter(False),)}, lambda: 1)
+        world.registry.enter(peer, {"chat": world.ring}, (), lambda: 1, {"chat": (GroupFilter(False),)})
         peer.cursor = 0
         peer.filters = None
         peer.go_live()
@@ -430,7 +432,7 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
 
     def listen_to_the_other(peer):
         wants = GroupFilter(False, -1, world.position, world.position)
-        world.registry.join(peer, {"metrics": other}, {"metrics": (wants,)}, lambda: world.position)
+        world.registry.enter(peer, {"metrics": other}, (), lambda: world.position, {"metrics": (wants,)})
         peer.cursor = world.position
         world.fan_out.catch_up(peer)
 

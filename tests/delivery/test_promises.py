@@ -198,6 +198,7 @@ class Promises(RuleBasedStateMachine):
             self.heartbeats,
             token_expiry,
             lambda: self.clock / SECOND,
+            lambda _seconds, function: self.due.append(function),
         )
 
     def _announce(self, ring: RingBuffer, push: Push) -> None:

@@ -1,0 +1,88 @@
+"""One joining: the request of a listener, and everything that is found out about it on its way in."""
+
+from collections.abc import Mapping
+
+from cometify.core.account import Account
+from cometify.core.frames import ready_frame
+from cometify.core.group import Right
+from cometify.core.group_filter import Filters
+from cometify.core.join_plan import JoinPlan, make_join_plan
+from cometify.core.listen_request import ListenRequest
+from cometify.core.listener import Backlog, Listener
+from cometify.core.listener_state import State
+from cometify.core.quota import ClientKey
+from cometify.core.ring import RingBuffer
+
+
+class Joining:
+    """A listener, its request, and the plan that both make.
+
+    `first`: the listener always gets a `ready` frame. A poll that resumes gets none, because its answer would then be
+    written at once.
+    """
+
+    __slots__ = ("account", "client_key", "first", "listener", "plan", "request", "rights")
+
+    def __init__(
+        self, listener: Listener, account: Account, client_key: ClientKey, request: ListenRequest, first: bool
+    ) -> None:
+        self.listener = listener
+        self.account = account
+        self.client_key = client_key
+        self.request = request
+        self.first = first
+        self.rights: list[Right] = []
+        self.plan: JoinPlan
+
+    def check_rights(self, now: float) -> None:
+        """Find out the rights to secret pushes. `now`: Unix seconds. Raises `Refused`: invalid_token."""
+        account = self.account
+        self.rights = [group.right(account, now) for group in self.request.groups]
+
+    def reach(self, now: int) -> Mapping[str, int]:
+        """Make the plan as of position `now`. Returns the position from which each ring must be complete.
+
+        The engine calls this, because only the engine knows the position at which the rings are complete. It may call
+        twice: the last plan counts.
+        """
+        self.plan = make_join_plan(self.request, self.rights, now, *_subscription(self.listener, now))
+        return self.plan.reach
+
+    def backlog(self, rings: Mapping[str, RingBuffer]) -> Backlog:
+        """The backlog of the listener once it has joined.
+
+        A listener that listens again keeps `told` for the identifiers that it still wants: a gap is reported once. It
+        keeps the losses that are not reported yet as well. `unwanted` starts again, because it may want more than before.
+        """
+        plan, before = self.plan, self.listener.backlog or _NO_BACKLOG
+        backlog = Backlog(replaying=self.first or not self.listener.encoding.once)
+        if not plan.settled:
+            backlog.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
+            backlog.unwanted = plan.unwanted_in(rings)
+            backlog.told = {name: told for name, told in before.told.items() if name in plan.wants}
+        if self.first:
+            backlog.preamble = before.preamble
+        return backlog
+
+    def ready(self, heartbeat: int, secret: list[str]) -> bytes:
+        """The encoded `ready` frame. `heartbeat`: seconds between two. `secret`: identifiers with their secret pushes."""
+        plan = self.plan
+        frame = ready_frame(heartbeat, secret, plan.warnings, plan.positions)
+        return self.listener.encoding.encode(frame, plan.positions[0])
+
+
+_NO_BACKLOG = Backlog()
+
+
+def _subscription(listener: Listener, now: int) -> tuple[Filters, int]:
+    """The filters that a listener has until now, and the position up to which it was served by them.
+
+    A live listener at the head has everything up to `now`, although its cursor is only the position of the last push.
+    """
+    view = listener.view
+    if view is None:
+        return {}, 0
+    at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
+    if listener.filters is not None:
+        return listener.filters, at
+    return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at

@@ -1,0 +1,19 @@
+"""Refusals that several modules tell a listener, in the same words."""
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+
+
+def draining() -> Refused:
+    """The listener comes while the server drains."""
+    return Refused(errors.DRAINING, "The server is going down: come back in a moment.")
+
+
+def replaced() -> Refused:
+    """Another listener has come with the same id, and has the slot now."""
+    return Refused(errors.REPLACED, "The same listener id has connected again: give each listener an id of its own.")
+
+
+def key_removed() -> Refused:
+    """The account was removed while the listener was connected."""
+    return Refused(errors.NOT_AUTHORIZED, "This API key has been removed.")
