@@ -17,6 +17,7 @@ from cometify.core.account import Account
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from cometify.http.site import Site
+from cometify.runtime.epoll_loop import LoopHooks
 from tests.redis import RedisServer
 from tests.sockets import SocketReactor
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
@@ -53,7 +54,12 @@ class World:
     made: ClassVar[list["World"]] = []
 
     def __init__(
-        self, *accounts: Account, began: float = 3600.0, beside: "World | None" = None, **settings: Any
+        self,
+        *accounts: Account,
+        began: float = 3600.0,
+        beside: "World | None" = None,
+        loop_hooks: LoopHooks | None = None,
+        **settings: Any,
     ) -> None:
         accounts = accounts or (Account(API_KEY, (API_SECRET,)),)
         self.skew = self._suspended = 0
@@ -64,7 +70,7 @@ class World:
             self.database = len(self.made) if beside is None else beside.database
             settings["redis"] = RedisURL(path=self.redis.path, database=self.database)
         self.made.append(self)
-        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall)
+        self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall, loop_hooks)
         if beside is not None:
             self.reactor.rightNow, self._suspended = beside.reactor.rightNow, beside._suspended
         self.server.startService()
@@ -243,7 +249,12 @@ class Wire:
         self.world.settle()
 
     def listen(self, *groups: dict[str, Any], **more: Any) -> None:
-        self.receive(client_frame(json.dumps({"type": "listen", "groups": groups, **more}).encode()))
+        self.receive(self.listen_frame(*groups, **more))
+
+    @staticmethod
+    def listen_frame(*groups: dict[str, Any], **more: Any) -> bytes:
+        """The bytes of a `listen` frame on a WebSocket."""
+        return client_frame(json.dumps({"type": "listen", "groups": groups, **more}).encode())
 
     def _take(self) -> None:
         self._data += self.transport.value()

@@ -88,7 +88,7 @@ def seconds_for_a_push(pages):
     ring = RingBuffer(("37282591", "chat"), 0, 0)
     for internal_id in [*range(pages), MAX_ID]:
         page = Page()
-        registry.join(page, {"chat": ring}, {"chat": (GroupFilter(False, internal_id),)}, lambda: 0)
+        registry.enter(page, {"chat": ring}, (), lambda: 0, {"chat": (GroupFilter(False, internal_id),)})
         page.go_live()
     best = 1.0
     for push_id in range(pages, pages + 30):
