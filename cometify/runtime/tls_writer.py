@@ -19,7 +19,7 @@ from twisted.internet.abstract import FileDescriptor
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from cometify.runtime.sockets import below_proxy
-from cometify.runtime.tcp import EagerServer
+from cometify.runtime.tcp import EagerServer, can_send_now
 
 RECORD = 2**14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -46,7 +46,7 @@ class TLSWriter:
         # Looked up once, because with many connections none of these attributes is in a cache when it is needed.
         self._ssl_write, self._bio_read = _lib.SSL_write, _lib.BIO_read
         self._tls: Any = tls
-        self._low: Any = low
+        self._low = low
         self._send = low.socket.send
 
     def __call__(self, data: bytes) -> int:
@@ -55,7 +55,7 @@ class TLSWriter:
         The TLS transport keeps what the socket does not take, and calls `pauseProducing()` when it keeps too much.
         """
         low, size = self._low, len(data)
-        if not 0 < size <= RECORD or low.dataBuffer or low._tempDataLen or self._tls._appSendBuffer:
+        if not 0 < size <= RECORD or self._tls._appSendBuffer or not can_send_now(low):
             self._tls.write(data)
             return size
         taken = self._ssl_write(self._ssl, data, size)

@@ -79,6 +79,8 @@ class Low(StringTransport):
 
     dataBuffer = b""
     _tempDataLen = 0
+    TLS = _aborting = _writeDisconnecting = False
+    connected = True
     socket = Socket()
 
 
