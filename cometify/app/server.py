@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Generator
 from enum import Enum
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from twisted.application.service import MultiService
 from twisted.internet import defer, task
@@ -153,7 +153,7 @@ class Cometify(MultiService):
         return random.randint(0, self.settings.drain * 1000)
 
     @defer.inlineCallbacks
-    def drain(self) -> Generator["defer.Deferred[None]", Any, None]:
+    def drain(self) -> Generator["defer.Deferred[None]", object, None]:
         """Ask all listeners to reconnect elsewhere and accept nothing more. Fires when all are gone, or after `drain` s."""
         self.push.draining = True
         log.info("Draining: {total} listeners are asked to reconnect elsewhere", total=len(self.membership))

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReadDescriptor
@@ -63,10 +63,10 @@ class SupervisorPipe:
             self._reactor.stop()
             self.orphaned = True
 
-    def doRead(self) -> Any:
+    def doRead(self) -> Failure | None:
         data = os.read(INPUT, 1 << 16)
         if not data:
-            return CONNECTION_DONE
+            return cast("Failure", CONNECTION_DONE)  # Readers return the exception, whatever the interface says.
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             self._apply(line)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 Reader = Callable[[object], Any]
+"""Any, because the value becomes a field of `Settings` or `Account`, each with a type of its own."""
 Network = IPv4Network | IPv6Network
 
 RESERVED = ("latest",)

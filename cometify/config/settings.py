@@ -26,6 +26,8 @@ _SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
 
 Table = dict[str, object]
 """A TOML table."""
+Values = dict[str, Any]
+"""The values of a table, read: fields of `Settings` or `Account`, each with a type of its own."""
 
 
 class SettingsError(Exception):
@@ -90,7 +92,7 @@ def load(path: str | None, overrides: Overrides) -> Settings:
         raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # Names in the file can hold newlines.
 
 
-def _read_options(path: str | None, overrides: Overrides) -> dict[str, Any]:
+def _read_options(path: str | None, overrides: Overrides) -> Values:
     """Read the options that were given. An empty value is an error and never a default."""
     if path == "":
         raise SettingsError("--config: must name a file.")
@@ -104,7 +106,7 @@ def _read_options(path: str | None, overrides: Overrides) -> dict[str, Any]:
     return _read_table(given, _TOP, "--")
 
 
-def _read_all(table: Table, options: Mapping[str, Any]) -> Settings:
+def _read_all(table: Table, options: Values) -> Settings:
     accounts = table.pop("account", None)
     _check_keys(table, _TOP, "")  # Before the accounts, because a misspelled [[accounts]] is an unknown key.
     return _settings(_read_table(table, _TOP, ""), options, _accounts(accounts), made_up=False)
@@ -114,9 +116,7 @@ def _made_up_account() -> Account:
     return Account(str(secrets.randbelow(9 * 10**7) + 10**7), (secrets.token_urlsafe(24),))
 
 
-def _settings(
-    values: Mapping[str, Any], options: Mapping[str, Any], accounts: tuple[Account, ...], *, made_up: bool
-) -> Settings:
+def _settings(values: Values, options: Values, accounts: tuple[Account, ...], *, made_up: bool) -> Settings:
     settings = Settings(accounts=accounts, made_up=made_up, **{**values, **options})
     if settings.redis_wait and settings.redis is None:
         raise SettingsError(
@@ -194,7 +194,7 @@ def _check_keys(table: Table, known: Mapping[str, Reader], where: str) -> None:
         raise SettingsError(f"{where}{name}: there is no such key; the keys are {', '.join(known)}.")
 
 
-def _read_table(table: Table, known: Mapping[str, Reader], where: str) -> dict[str, Any]:
+def _read_table(table: Table, known: Mapping[str, Reader], where: str) -> Values:
     _check_keys(table, known, where)
     values = {}
     for name, value in table.items():

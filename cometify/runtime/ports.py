@@ -3,7 +3,7 @@
 import errno
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet import defer
@@ -12,9 +12,12 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, SettingsError
+
+log = Logger()
 
 ADMIN = "admin"
 """The key of the admin endpoint, which stays open while the server drains."""
@@ -28,6 +31,9 @@ _WHAT_TO_DO = {
     errno.EADDRNOTAVAIL: "This machine has no such address.",
     errno.ENOENT: "The folder must exist: with systemd, RuntimeDirectory= makes it.",
 }
+
+
+T = TypeVar("T")
 
 
 class Ports(Service):
@@ -67,13 +73,17 @@ class Ports(Service):
         closed.addCallback(lambda _results: self._drain())
         return closed.addCallback(lambda _none: self._close(lambda key: key == ADMIN))
 
-    def _close(self, which: Callable[[str], bool]) -> "defer.Deferred[Any]":
-        return defer.DeferredList(
-            [defer.maybeDeferred(port.stopListening) for key, port in self._open if which(key)], consumeErrors=True
-        )
+    def _close(self, which: Callable[[str], bool]) -> "defer.Deferred[list[object]]":
+        """Stop listening on some ports. One that fails is logged, so that the others close and the server drains."""
+        closing = [defer.maybeDeferred(port.stopListening) for key, port in self._open if which(key)]
+        return defer.gatherResults([closed.addErrback(_not_closed) for closed in closing])
 
 
-def _exit_if_failed(listening: "defer.Deferred[Any]", key: str, text: str) -> None:
+def _not_closed(failure: Failure) -> None:
+    log.failure("Closing a listening port failed", failure)
+
+
+def _exit_if_failed(listening: "defer.Deferred[T]", key: str, text: str) -> None:
     """End the process with one line if an endpoint could not listen. Endpoints of sockets tell it at once."""
     failures: list[Failure] = []
     listening.addErrback(failures.append)

@@ -4,10 +4,10 @@ Twisted splits a reactor over a dozen zope interfaces, and no type names several
 the methods that are called here. Twisted's reactors and its `MemoryReactorClock` have them all.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IReadDescriptor
+from twisted.internet.interfaces import IDelayedCall, IProcessProtocol, IReadDescriptor
 
 
 class CallLater(Protocol):
@@ -47,7 +47,14 @@ class Reactor(Clock, Protocol):
         """See IReactorFDSet."""
 
     def spawnProcess(
-        self, processProtocol: Any, executable: str, args: Sequence[str], /, *, env: Any, childFDs: dict[int, int | str]
+        self,
+        processProtocol: IProcessProtocol,
+        executable: str,
+        args: Sequence[str],
+        /,
+        *,
+        env: Mapping[bytes, bytes] | None,
+        childFDs: dict[int, int | str],
     ) -> object:
         """See IReactorProcess."""
 
