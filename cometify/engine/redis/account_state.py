@@ -4,7 +4,6 @@ The theory of operation in `cometify.engine.redis` explains the positions that a
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -14,6 +13,7 @@ from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
+from cometify.engine.redis.scripts import ReadAnswer
 from cometify.interfaces import IAnnounce, ILost
 
 Reach = Callable[[int], Mapping[str, int]]
@@ -161,7 +161,7 @@ class AccountState:
         """Drop pushes that are too old, and the oldest ones while the account keeps too many bytes."""
         self.account_rings.drop(now - RETENTION, self.account.keep_bytes)
 
-    def take_read(self, batch: ReadBatch, names: Iterable[str], answer: list[Any]) -> None:
+    def take_read(self, batch: ReadBatch, names: Iterable[str], answer: ReadAnswer) -> None:
         """Take the answer of `read.lua` for one part of a batch."""
         batch.position = int(answer[0])
         for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):

@@ -1,13 +1,12 @@
 """Running `read.lua`: the kept pushes of some identifiers, or the time of an account alone."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.connection import RedisConnection
-from cometify.engine.redis.scripts import READ
+from cometify.engine.redis.scripts import READ, ReadAnswer
 
 ABOVE_ALL = 2**62
 """A `last_known` that no Redis has heard of. It makes the script begin the memory of the account again."""
@@ -30,7 +29,7 @@ class Reader:
         since: Mapping[str, int],
         *,
         has_caught_up: bool,
-    ) -> Deferred[list[Any]]:
+    ) -> Deferred[ReadAnswer]:
         """Read the pushes of identifiers, each above a position, and publish a watermark with this number.
 
         `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the push
@@ -44,6 +43,6 @@ class Reader:
             self._node, "" if has_caught_up else state.last_known_name, state.last_heard, *arguments,
         )  # fmt: skip
 
-    def tell_time(self, state: AccountState, connection: RedisConnection) -> Deferred[list[Any]]:
+    def tell_time(self, state: AccountState, connection: RedisConnection) -> Deferred[ReadAnswer]:
         """Read nothing: only learn the time of the account, and publish a watermark."""
         return self.read(state, connection, NO_BATCH, {}, has_caught_up=True)

@@ -2,11 +2,13 @@
 
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
 Answer = TypeVar("Answer")
+ReadAnswer: TypeAlias = list[Any]
+"""The answer of `read.lua`: two positions, then a list for each identifier. No type of a list says that."""
 
 
 @attrs.frozen
@@ -25,7 +27,7 @@ def _script(name: str) -> Script[Any]:
 
 # The answers are described at the top of each file.
 APPEND: Script[list[bytes]] = _script("append")
-READ: Script[list[Any]] = _script("read")
+READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOT: Script[None] = _script("free_slot")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")

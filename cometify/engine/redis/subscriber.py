@@ -6,7 +6,7 @@ read lies before it, what is heard lies behind it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -16,12 +16,14 @@ from cometify.core.ring import RingBuffer
 from cometify.engine.redis.account_state import MOST_READ, AccountState, Reach, ReadBatch
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.reader import NO_BATCH, Reader
+from cometify.engine.redis.scripts import ReadAnswer
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
 
 MOST_SUBSCRIBED = 1000
 """Channels in one SUBSCRIBE."""
 
+T = TypeVar("T")
 Rings = Mapping[str, RingBuffer]
 
 
@@ -54,7 +56,7 @@ class Subscriber:
         """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
         return f"{self._prefix}{{{state.account.api_key}}}:{name}".encode()
 
-    def _must(self, answered: Deferred[Any], connection: RedisConnection) -> None:
+    def _must(self, answered: Deferred[T], connection: RedisConnection) -> None:
         """Reset the session if this fails, because the rings would stay incomplete."""
         answered.addErrback(self._session.reset_by, connection)
 
@@ -162,7 +164,7 @@ class Subscriber:
         self._must(answered.addCallback(self._part_read, state, batch, names, commands), commands)
 
     def _part_read(
-        self, answer: list[Any], state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
+        self, answer: ReadAnswer, state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
     ) -> None:
         if state.reading is not batch:
             return
@@ -286,7 +288,7 @@ class Subscriber:
 
 
 def _check_unconfirmed(
-    answer: list[Any], state: AccountState, unconfirmed: Callable[[AccountState, int], None]
+    answer: ReadAnswer, state: AccountState, unconfirmed: Callable[[AccountState, int], None]
 ) -> None:
     watermark, position = int(answer[0]), int(answer[1])
     if watermark < position:

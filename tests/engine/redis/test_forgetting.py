@@ -80,6 +80,7 @@ def test_emptied_redis_with_a_late_clock_is_a_gap_after_a_day(nodes):
     nodes.command("FLUSHALL")
     for world in nodes:
         world.skew = -2 * 86_400_000_000
+    nodes.settle()  # which sets the clock of Redis
     assert first.pushed("chat", "two") < cursor
     frames = first.stream(f"identifiers=chat&position={cursor}").frames()
     assert gaps(frames) == [["chat"]]

@@ -20,7 +20,7 @@ MINUTE = 60.0
 KEY = f"secureKey={secure_key('chat')}"
 ALL = ("a", "b", "c")
 
-# No sum of these is within a millisecond of ten minutes, because Redis forgets no more exactly than that.
+# No sum of these is within a millisecond of ten minutes, because Redis is not more exact than that when it forgets.
 WAITS = [0.000001, 1, 100.01, 299.7, 600.001, 661, 3600]
 
 steps = st.lists(
@@ -318,6 +318,7 @@ def test_positions_grow_in_an_emptied_redis_with_a_late_clock(nodes, notices):
     nodes.command("FLUSHALL")
     for world in nodes:
         world.skew = -100_000_000
+    nodes.settle()  # which sets the clock of Redis
     after = nodes[notices].pushed("chat", "after")
     assert after > before
     nodes.advance(3)

@@ -25,7 +25,7 @@ local function first_above(pushes, since)
     return low
 end
 
--- Whether the push at a position, which the node knows of, was never pushed here. False if that cannot be told any more.
+-- Whether the push at a position, which the node knows of, was never pushed here. False if that can no longer be told.
 local function is_unknown(identifier, position)
     local began = tonumber(redis.call('HGET', NAME, 'began')) or 0
     if position <= clock - 86400 * 1000000 or position <= began then
