@@ -86,8 +86,8 @@ class IEngine(Protocol):
     def stats(self) -> EngineStats:
         """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
 
-    def expire(self) -> None:
-        """Forget what is too old. Called every few seconds; nothing is told wrongly if that is late."""
+    def expire(self) -> bool:
+        """Forget a bounded part of what is too old. Returns whether more is due. Nothing is told wrongly if that is late."""
 
     @property
     def available(self) -> bool:

@@ -144,7 +144,7 @@ class MemoryEngine:
             followed=len(self._followed),
         )
 
-    def expire(self) -> None:
+    def expire(self) -> bool:
         now = self._clock()
         for channel in [channel for channel, until in self._leaving.items() if until <= now]:
             del self._leaving[channel]
@@ -160,6 +160,7 @@ class MemoryEngine:
                 if max(state.floors[identifier][:2]) > time - FLOOR_RETENTION:
                     break
                 del state.floors[identifier]
+        return False
 
 
 def _again(draft: Draft, fingerprint: str, receipt: Receipt) -> Receipt:

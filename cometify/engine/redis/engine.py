@@ -222,9 +222,9 @@ class RedisEngine:
 
     # Forgetting.
 
-    def expire(self) -> None:
+    def expire(self) -> bool:
         self._forget_quiet()
-        self._leave_channels()
+        return self._leave_channels()
 
     def _leave_channels(self) -> bool:
         """Leave channels that nobody has listened to for a minute. Returns whether more are due."""
@@ -232,7 +232,8 @@ class RedisEngine:
         for channel, until in list(islice(self._leaving.items(), SLICE)):
             if until > now:
                 return False
-            if self._subscriber.leave(self._states[channel[0]], channel[1]):
+            state = self._states.get(channel[0])
+            if state is None or self._subscriber.leave(state, channel[1]):
                 del self._leaving[channel]
             else:
                 self.unfollow(channel)  # somebody may be about to join: ask again later

@@ -147,6 +147,7 @@ class RedisSession:
     def _connected(self, connections: list[RedisConnection]) -> None:
         self._connecting = None
         if self.state is State.STOPPED:
+            # Cancelling was taken for the failure of a Sentinel, and the next one was asked.
             for connection in connections:
                 connection.abort("the server goes down")
             return
