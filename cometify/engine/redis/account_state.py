@@ -60,7 +60,7 @@ class AccountState:
     `went_back`: a push came below `last_heard`, which only a Redis with an older state can send. `complete_to`: for each
     ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
     yet, the pushes heard meanwhile. `held`: while a read must come first, the messages heard since, by identifier (""
-    for a watermark), else None. `touched`: the time, in seconds of the reactor, at which the account was last used.
+    for a watermark), else None. `quiet_since`: set to None with each push and each join, see `quiet_for`.
     """
 
     def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
@@ -76,7 +76,7 @@ class AccountState:
         self.held: list[tuple[str, bytes]] | None = None
         self.reading: ReadBatch | None = None
         self.next_batch: ReadBatch | None = None
-        self.touched = 0.0
+        self.quiet_since: float | None = None
         self._announce = announce
         self._lost = lost
         self._emptied = emptied
@@ -87,10 +87,12 @@ class AccountState:
         """The rings that are followed, by identifier."""
         return self.account_rings.rings
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is followed here, or about to be."""
-        return not (self.rings or self.starting) and self.reading is None and self.next_batch is None
+    def quiet_for(self, now: float) -> float:
+        """The seconds since the first call of this that found the account out of use. `now`: seconds of the reactor."""
+        follows = self.rings or self.starting or self.reading is not None or self.next_batch is not None
+        if follows or self.quiet_since is None:
+            self.quiet_since = now
+        return now - self.quiet_since
 
     def join_next_batch(self) -> ReadBatch:
         """The batch that the listeners who come now share."""

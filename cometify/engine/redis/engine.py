@@ -9,7 +9,6 @@ from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 
 from cometify.config.redis_url import RedisURL
-from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_head
@@ -17,6 +16,7 @@ from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import refusals
+from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, Reach, name_of
 from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
 from cometify.engine.redis.first_contact import FirstContact
@@ -89,7 +89,7 @@ class RedisEngine:
         self._first_contact = None
 
     def disconnected(self) -> None:
-        self._subscriber.give_up(_not_followed)
+        self._subscriber.give_up(unavailable.not_followed)
 
     def heard(self, channel: bytes, text: bytes) -> None:
         if text.startswith(b"!"):
@@ -124,7 +124,7 @@ class RedisEngine:
         return commands.run(script, name_of(api_key), *args).addErrback(self._not_done)
 
     def _wait_for_slot(self) -> Deferred[None] | None:
-        return None if self._first_contact is None else self._first_contact.wait(_not_followed)
+        return None if self._first_contact is None else self._first_contact.wait(unavailable.not_followed)
 
     # Pushing.
 
@@ -133,20 +133,22 @@ class RedisEngine:
         if state is None:
             state = self._states[account.api_key] = AccountState(account, self._announce, self._lost, self.slots.report)
         state.account = account
-        state.touched = self._reactor.seconds()
+        state.quiet_since = None
         return state
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         if self._first_contact is not None:
-            return self._first_contact.wait(_nothing_pushed).addCallback(lambda _none: self._append(account, draft))
+            return self._first_contact.wait(unavailable.nothing_pushed).addCallback(
+                lambda _none: self._append(account, draft)
+            )
         return self._append(account, draft)
 
     def _append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         pushes = self._session.pushes
-        if pushes is None or not self.available:
-            return defer.fail(_nothing_pushed())
+        if pushes is None or not self._session.is_ready:
+            return defer.fail(unavailable.nothing_pushed())
         if len(pushes) >= MOST_IN_FLIGHT:
-            return defer.fail(_overloaded())
+            return defer.fail(unavailable.overloaded())
         state = self._state(account)
         name = draft.identifier.folded
         remembers = draft.signature is not None and account.signature_memory > 0
@@ -176,22 +178,24 @@ class RedisEngine:
             return failure
         failure.trap(RedisError)
         if failure.check(NotSentError):
-            return Failure(_nothing_pushed())
+            return Failure(unavailable.nothing_pushed())
         if failure.check(ResponseError):
             # For example this Redis is a replica now, or its memory is full.
             self._session.reset_by(failure)
-        return Failure(_perhaps_pushed())
+        return Failure(unavailable.perhaps_pushed())
 
     # Following.
 
     def follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
         if self._first_contact is not None:
-            return self._first_contact.wait(_not_followed).addCallback(lambda _none: self._follow(account, reach))
+            return self._first_contact.wait(unavailable.not_followed).addCallback(
+                lambda _none: self._follow(account, reach)
+            )
         return self._follow(account, reach)
 
     def _follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
         if not self.available:
-            return defer.fail(_not_followed())
+            return defer.fail(unavailable.not_followed())
         return self._subscriber.follow(self._state(account), reach).addCallback(self._followed, account.api_key)
 
     def _followed(self, rings: Rings, api_key: str) -> Rings:
@@ -251,10 +255,10 @@ class RedisEngine:
         - Positions grow past `highest` even if an emptied Redis has a clock that is behind. After a day it would have to
           be behind by more than a day. A cursor above the head of the account is told a gap then.
         """
-        quiet_since = self._reactor.seconds() - FORGET_AFTER
+        now = self._reactor.seconds()
         for api_key in list(islice(self._states, SLICE)):
             state = self._states.pop(api_key)
-            if state.touched > quiet_since or not state.is_idle:
+            if state.quiet_for(now) < FORGET_AFTER:
                 self._states[api_key] = state  # behind all others, so that the next call looks at those
 
 
@@ -277,25 +281,3 @@ def _read_answer(answer: list[bytes]) -> Receipt:
 def _appended(receipt: Receipt, state: AccountState, name: str) -> Receipt:
     state.knows_of(name, receipt.position)
     return receipt
-
-
-def _nothing_pushed() -> Refused:
-    return Refused(errors.ENGINE_UNAVAILABLE, "Redis does not answer, and nothing was pushed: push again in a moment.")
-
-
-def _perhaps_pushed() -> Refused:
-    return Refused(
-        errors.ENGINE_UNAVAILABLE,
-        "Redis did not answer. It may have been pushed all the same: push it again with the same Idempotency-Key, which "
-        "pushes it once.",
-    )
-
-
-def _overloaded() -> Refused:
-    return Refused(
-        errors.OVERLOADED, "More is pushed than Redis takes, and nothing was pushed: push again in a moment."
-    )
-
-
-def _not_followed() -> Refused:
-    return Refused(errors.ENGINE_UNAVAILABLE, "Redis, where pushes are kept, does not answer: come back in a moment.")

@@ -1,0 +1,30 @@
+"""The refusals of a Redis that does not answer, or not soon enough."""
+
+from cometify.core import errors
+from cometify.core.errors import Refused
+
+
+def nothing_pushed() -> Refused:
+    """The push was not sent to Redis."""
+    return Refused(errors.ENGINE_UNAVAILABLE, "Redis does not answer, and nothing was pushed: push again in a moment.")
+
+
+def perhaps_pushed() -> Refused:
+    """The push was sent, and no answer came."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE,
+        "Redis did not answer. It may have been pushed all the same: push it again with the same Idempotency-Key, which "
+        "pushes it once.",
+    )
+
+
+def overloaded() -> Refused:
+    """Too many pushes wait for an answer of Redis."""
+    return Refused(
+        errors.OVERLOADED, "More is pushed than Redis takes, and nothing was pushed: push again in a moment."
+    )
+
+
+def not_followed() -> Refused:
+    """A listener cannot join."""
+    return Refused(errors.ENGINE_UNAVAILABLE, "Redis, where pushes are kept, does not answer: come back in a moment.")
