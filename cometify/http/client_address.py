@@ -1,4 +1,4 @@
-"""The address that a listener is counted by."""
+"""The address under which a listener is counted."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -11,19 +11,21 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 
 def client_address(exchange: Exchange, trusted: Networks) -> str:
-    """Where a request comes from, as the census counts it."""
+    """The address of the client, as the quota counts it (see `core.client_network`)."""
     host = getattr(exchange.peer, "host", None)
     here = "unix" if host is None else str(host)
     forwarded = exchange.headers("x-forwarded-for")
     return _address_of(_behind_proxies(here, forwarded, trusted) if forwarded else here)
 
 
-_address_of = lru_cache(4096)(address_of)  # reading an address takes as long as half of what else a poll does
+# Parsing an address takes half as long as all the rest of a poll.
+_address_of = lru_cache(4096)(address_of)
 
 
 def _behind_proxies(here: str, forwarded: Iterable[str], trusted: Networks) -> str:
-    """Behind trusted proxies it is the right-most in X-Forwarded-For that is not one of them. A Unix socket can only
-    be a proxy's.
+    """The address behind trusted proxies: the right-most one in X-Forwarded-For that is not theirs.
+
+    The peer of a Unix socket is always trusted, because only a proxy of this machine can be there.
     """
     items = [item.strip() for value in forwarded for item in value.split(",")]
     while items and (here == "unix" or _is_in(here, trusted)):
@@ -44,7 +46,7 @@ def _is_in(host: str, networks: Networks) -> bool:
 
 
 def _host_of(item: str) -> str | None:
-    """An item of X-Forwarded-For without a port; some proxies add one."""
+    """An item of X-Forwarded-For as an address, or None if it is not one. Some proxies add a port, which is dropped."""
     for host in (item, item.rpartition(":")[0].strip("[]"), item.strip("[]")):
         try:
             return str(ip_address(host))

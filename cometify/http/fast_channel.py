@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cometify.http.fast_parser import MOST_HEAD, PlainEndpoint
+from cometify.http.fast_parser import MOST_HEAD
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
 from cometify.http.shared import Shared
 from cometify.http.twisted_channel import TwistedChannel
@@ -149,7 +149,7 @@ class FastChannel:
         """Have twisted.web read the request that begins here. Returns its cost so far."""
         self.expect(None)
         if self._twisted is None:
-            self._twisted = TwistedChannel(self, self._shared.new_channel())
+            self._twisted = TwistedChannel(self, self._shared.new_channel(), self._shared.tree)
         return self._feed(self._twisted, data)
 
     def _feed(self, twisted: TwistedChannel, data: bytes) -> int:
@@ -192,10 +192,6 @@ class FastChannel:
             self.close()
         elif not self._serving:
             self._answered_late()
-
-    def find(self, path: tuple[str, ...]) -> PlainEndpoint:
-        """See `twisted_channel.Owner`."""
-        return self._shared.tree.find(path)
 
     def request_is_whole(self) -> None:
         """See `twisted_channel.Owner`."""

@@ -1,4 +1,4 @@
-"""Ends connections on which nothing happens."""
+"""Closes connections on which nothing happens."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,20 +9,27 @@ log = Logger()
 
 
 class TimesOut(Protocol):
-    """Something that can be quiet for too long. `seen`: when something has happened on it last; `due`: when to look."""
+    """A connection that can be idle for too long.
+
+    `seen`: the time at which something last happened on it. `due`: the second in which it is looked at, 0 if it is not
+    watched.
+    """
 
     seen: float
     due: int
 
     def timeoutConnection(self) -> None:
-        """It was."""
+        """Close the connection: it has been idle for too long."""
 
 
 class IdleTimeout:
-    """To be ticked once a second; `seconds` is a clock that never goes back, `patience` so many seconds of it.
+    """A timer wheel with a slot for each second. To be ticked once a second.
 
-    Whatever happens on a connection only sets its `seen` to `now`, which is as coarse as the ticks; it is looked at when it
-    may have been quiet for long enough. A DelayedCall for each, moved with each request, takes a tenth of a joining.
+    `seconds`: a clock that never goes back. `patience`: the seconds after which a connection is idle for too long.
+
+    Activity on a connection only sets its `seen` to `now`, which is as coarse as the ticks. The connection is looked at in
+    the first second in which it may have been idle for too long, and put into a later slot if it was not. A DelayedCall
+    for each connection, moved with each request, would take a tenth of a join.
     """
 
     def __init__(self, seconds: Callable[[], float], patience: float) -> None:
@@ -33,7 +40,7 @@ class IdleTimeout:
         self._due: dict[int, dict[TimesOut, None]] = {}
 
     def watch(self, connection: TimesOut) -> None:
-        """Begin to count for a connection, or count anew."""
+        """Begin to count for a connection, or begin again."""
         connection.seen = self.now
         if not connection.due:
             self._wait(connection)
@@ -43,13 +50,13 @@ class IdleTimeout:
         self._due.setdefault(connection.due, {})[connection] = None
 
     def forget(self, connection: TimesOut) -> None:
-        """It may be as quiet as it likes."""
+        """Stop counting for a connection."""
         if connection.due:
             self._due.get(connection.due, {}).pop(connection, None)
             connection.due = 0
 
     def tick(self) -> None:
-        """A second has passed, or more of them."""
+        """Look at all connections that are due. A tick that comes late looks at those of several seconds."""
         self.now = self._seconds()
         while self._looked < int(self.now):
             self._looked += 1
@@ -59,12 +66,12 @@ class IdleTimeout:
 
     def _look(self, connection: TimesOut) -> None:
         if not connection.due:
-            return  # forgotten by what another one of this second has done
+            return  # forgotten while another connection of the same slot was closed
         connection.due = 0
         if connection.seen + self._patience > self.now:
             self._wait(connection)
             return
         try:
             connection.timeoutConnection()
-        except Exception:  # noqa: BLE001 - whatever is wrong with one, the others are not to stay for ever
-            log.failure("A quiet connection could not be ended")
+        except Exception:  # noqa: BLE001 - an error with one connection must not keep the others open
+            log.failure("Closing an idle connection failed")

@@ -1,4 +1,4 @@
-"""What is served out of cometify/static: the getting-started page, and the scripts for other people's pages."""
+"""The files of cometify/static: the getting-started page, and the scripts that other people's pages load."""
 
 import gzip
 import re
@@ -18,11 +18,12 @@ POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; "
     b"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-"""The page needs nothing from elsewhere. WebSockets are named for browsers that do not count them to 'self'."""
+"""The Content-Security-Policy of the page, which needs nothing from elsewhere. ws: and wss: are named because not every
+browser counts them to 'self'."""
 
 LATEST = b"public, max-age=300"
 FOREVER = b"public, max-age=31536000, immutable"
-# Pages of any origin load the script, also with integrity="…", which asks for CORS.
+# Pages of any origin load the scripts. With integrity="…" a browser loads them by CORS.
 ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Resource-Policy", b"cross-origin"))
 
 
@@ -32,12 +33,12 @@ STYLE = b"text/css; charset=utf-8"
 
 
 def integrity(name: str) -> str:
-    """What a page writes into `integrity` to be given this very file and no other."""
+    """The value of `integrity` with which a page loads this very file and no other (Subresource Integrity)."""
     return f"sha384-{b64encode(sha384((STATIC / name).read_bytes()).digest()).decode()}"
 
 
 def _page() -> bytes:
-    """The getting-started page, which tells the address and the hashes of this version's scripts."""
+    """The getting-started page, with the version and the hashes of the scripts filled in."""
     page = (STATIC / "page" / "index.html").read_bytes().replace(b"{{version}}", __version__.encode())
     for name in SCRIPTS:
         page = page.replace(f"{{{{integrity {name}}}}}".encode(), integrity(name).encode())
@@ -45,12 +46,12 @@ def _page() -> bytes:
 
 
 _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\d.]+\s*)?(?:,|$)", re.IGNORECASE)
-"""What of Accept-Encoding lets gzip be sent (RFC 9110, section 12.5.3): with q=0 it is refused."""
+"""Matches an Accept-Encoding that allows gzip (RFC 9110, section 12.5.3). An item with q=0 forbids it."""
 
 
 @attrs.frozen
 class _Variant:
-    """A file as it is sent. `encoding`: the headers that tell how."""
+    """A file as it is sent, compressed or not. `encoding`: the headers that say so."""
 
     body: bytes
     etag: str
@@ -58,7 +59,7 @@ class _Variant:
 
 
 class StaticEndpoint(Endpoint):
-    """One file, read at the start, and compressed for all who take it so."""
+    """One file. It is compressed once, when the server starts."""
 
     methods = (b"GET", b"HEAD")
 
@@ -90,7 +91,7 @@ class StaticEndpoint(Endpoint):
 
 
 def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
-    """By path: what is static of the URL tree."""
+    """The endpoints of all files, by their path."""
     page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
 
     def read(name: str) -> bytes:
@@ -118,7 +119,10 @@ def _page_parts() -> dict[tuple[str, ...], StaticEndpoint]:
 
 
 def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], StaticEndpoint]:
-    """The scripts and their source maps. That there is a map is told by a header: in the script it would be weighed."""
+    """The endpoints of the scripts and their source maps.
+
+    A header names the map, because a comment in the script would count as part of its size.
+    """
     endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
     for name in SCRIPTS:
         body, source_map = (STATIC / name).read_bytes(), (STATIC / f"{name}.map").read_bytes()

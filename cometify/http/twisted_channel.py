@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
-from cometify.http.fast_parser import PlainEndpoint
+from cometify.http.fast_parser import Endpoints, PlainEndpoint
 from cometify.runtime.transport import Transport
 
 EMPTY_LINE = b"\r\n\r\n"
@@ -34,9 +34,6 @@ class Owner(Protocol):
     """The connection that is the channel's. See `fast_channel.FastChannel`."""
 
     transport: Transport
-
-    def find(self, path: tuple[str, ...]) -> PlainEndpoint:
-        """The endpoint at a path."""
 
     def request_is_whole(self) -> None:
         """The channel has read a whole request, and is about to have it answered."""
@@ -55,13 +52,14 @@ class Owner(Protocol):
 class TwistedChannel:
     """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet."""
 
-    __slots__ = ("_channel", "_head", "_in_chunks", "_missing", "_owner", "disconnecting", "is_reading")
+    __slots__ = ("_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree", "disconnecting", "is_reading")
 
-    def __init__(self, owner: Owner, channel: HTTPChannel) -> None:
+    def __init__(self, owner: Owner, channel: HTTPChannel, tree: Endpoints) -> None:
         self.disconnecting = False
         self.is_reading = False
         self._owner = owner
         self._channel = channel
+        self._tree = tree
         self._await_request()
         channel.makeConnection(self)
 
@@ -136,7 +134,7 @@ class TwistedChannel:
 
     def find(self, path: tuple[str, ...]) -> PlainEndpoint:
         """The endpoint at a path."""
-        return self._owner.find(path)
+        return self._tree.find(path)
 
     def request_is_whole(self) -> None:
         """The request is read, and is about to be answered."""
