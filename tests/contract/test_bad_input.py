@@ -343,6 +343,23 @@ CASES = [
         None,
     ),
     Case(
+        "a handshake with a subprotocol twice",
+        request_bytes(
+            "GET",
+            f"/{API_KEY}/websocket",
+            None,
+            {
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Protocol": "chat, chat",
+            },
+        ),
+        400,
+        None,
+    ),
+    Case(
         "a handshake of another version",
         request_bytes(
             "GET",

@@ -1,4 +1,4 @@
-"""The short turn of the reactor: what breaks in it costs one connection and no more, and what is due at once comes at once."""
+"""The shorter turn of the reactor: an error costs one connection only, and calls that are due are made in time."""
 
 import socket
 from contextlib import suppress
@@ -16,7 +16,7 @@ from cometify.runtime.tcp import MOST_ACCEPTED, EagerReactor, EagerServer
 
 
 class Careless(Protocol):
-    """Says what it got, and breaks where it is told to."""
+    """Echoes, and raises when it is told to."""
 
     def dataReceived(self, data):
         if data == b"break":
@@ -67,10 +67,10 @@ def turns(reactor, until):
         if until():
             return
         reactor.doIteration(0.01)
-    pytest.fail("it did not come")
+    pytest.fail("not within 1,000 turns")
 
 
-def test_who_breaks_is_cut_off_and_the_others_go_on(reactor, told):
+def test_failed_read_closes_one_connection_only(reactor, told):
     factory = Factory.forProtocol(Careless)
     port = EagerReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
     careless, other = (socket.create_connection(("127.0.0.1", port.getHost().port)) for _ in range(2))
@@ -92,7 +92,7 @@ def test_who_breaks_is_cut_off_and_the_others_go_on(reactor, told):
     assert told == ["broken"]
 
 
-def test_what_is_due_at_once_is_done_in_this_turn_and_what_it_asks_for_in_the_next_without_waiting(reactor):
+def test_due_call_is_made_this_turn_and_its_own_calls_the_next(reactor):
     done = []
 
     def first():
@@ -106,7 +106,7 @@ def test_what_is_due_at_once_is_done_in_this_turn_and_what_it_asks_for_in_the_ne
     assert done == ["first", "second"]
 
 
-def test_what_breaks_when_it_is_due_keeps_nothing_else_from_being_done(reactor, told):
+def test_failed_due_call_does_not_keep_the_others(reactor, told):
     done = []
     reactor.call_soon(0, lambda: 1 // 0)
     reactor.call_soon(0, lambda: done.append("other"))
@@ -115,7 +115,7 @@ def test_what_breaks_when_it_is_due_keeps_nothing_else_from_being_done(reactor, 
     assert len(told) == 1
 
 
-def test_an_answer_that_cannot_be_written_keeps_no_other_back(reactor, told):
+def test_answer_that_cannot_be_written_holds_up_no_other(reactor, told):
     class Broken:
         def write(self, data):
             raise RuntimeError("broken")
@@ -141,7 +141,7 @@ def test_other_reactors_keep_their_turn():
     assert install_direct_poll(reactor) == LoopHooks(reactor.callLater)
 
 
-def test_an_epoll_reactor_that_has_changed_keeps_its_turn_and_that_is_said(lines):
+def test_changed_epoll_reactor_keeps_its_turn_and_is_logged(lines):
     reactor = EPollReactor()
     loop_hooks = reactor.doIteration
     del reactor._selectables
@@ -151,7 +151,7 @@ def test_an_epoll_reactor_that_has_changed_keeps_its_turn_and_that_is_said(lines
 
 
 class Asker(socket.socket):
-    """A peer that has asked, and may have its answer."""
+    """A peer that waits for its answer."""
 
     def __init__(self, port):
         super().__init__()
@@ -167,7 +167,7 @@ class Asker(socket.socket):
 
 
 class Answering(Protocol):
-    """Leaves its answers in the outbox."""
+    """Leaves its answers in the batch, and notes before each how many peers have theirs."""
 
     def dataReceived(self, data):
         self.factory.before.append(sum(asker.answered for asker in self.factory.askers))
@@ -186,9 +186,7 @@ def answering(reactor):
         asker.close()
 
 
-def test_answers_leave_together_when_what_there_is_has_been_read_but_no_later_than_after_so_many_reads(
-    reactor, answering
-):
+def test_answers_of_a_batch_leave_after_at_most_sixteen_reads(reactor, answering):
     for asker in answering.askers:
         asker.send(b"question")
     reactor.doIteration(0)
@@ -196,7 +194,7 @@ def test_answers_leave_together_when_what_there_is_has_been_read_but_no_later_th
     assert all(asker.answered for asker in answering.askers)
 
 
-def test_an_answer_that_was_given_outside_of_a_read_does_not_wait_for_one(reactor, answering):
+def test_answer_outside_of_a_read_does_not_wait_for_one(reactor, answering):
     first, *_others = [reader for reader in reactor.getReaders() if isinstance(reader, EagerServer)]
     reactor.write_batch.put(first, b"answer")
     reactor.doIteration(0)
@@ -207,7 +205,7 @@ def test_an_answer_that_was_given_outside_of_a_read_does_not_wait_for_one(reacto
     assert sum(len(asker.recv(100)) for asker in answering.askers if asker.answered) == len(b"answer") * 2
 
 
-def test_what_is_due_comes_between_many_that_come_at_once_and_each_of_these_has_its_turn(reactor):
+def test_due_calls_come_between_the_reads_of_many_clients(reactor):
     class Counted(Protocol):
         def dataReceived(self, data):
             read.append(data)
@@ -233,7 +231,7 @@ def test_what_is_due_comes_between_many_that_come_at_once_and_each_of_these_has_
     assert max(later - earlier for earlier, later in pairwise(before)) <= AT_ONCE
 
 
-def test_who_is_there_is_read_while_many_wait_to_be_accepted(reactor):
+def test_open_connection_is_read_while_many_wait_for_accept(reactor):
     class Echo(Protocol):
         def dataReceived(self, data):
             read.append(len(reactor.getReaders()))
@@ -244,7 +242,7 @@ def test_who_is_there_is_read_while_many_wait_to_be_accepted(reactor):
     first = socket.create_connection(place)
     before = len(reactor.getReaders())
     turns(reactor, lambda: len(reactor.getReaders()) > before)
-    port.numberAccepts = 10_000  # as it comes to be where thousands have come in each of many turns
+    port.numberAccepts = 10_000  # Twisted raises it to that where thousands connect turn after turn
     others = [socket.create_connection(place) for _ in range(4 * MOST_ACCEPTED)]
     try:
         first.send(b"hello")

@@ -1,4 +1,4 @@
-"""The eager transport gives its peer every byte, in order, whatever is written, when and from where."""
+"""The eager transport gives its peer every byte in order, and its sockets have the options of a listener."""
 
 import hashlib
 import os
@@ -10,12 +10,24 @@ import time
 from typing import ClassVar
 
 import pytest
-from twisted.internet import protocol, task
+from twisted.internet import protocol, task, tcp
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
+from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
-from cometify.runtime.sockets import lowest
-from cometify.runtime.tcp import EagerPort, EagerReactor
+from cometify.runtime.sockets import below_proxy, eager, lowest, set_no_delay, set_up_listener, set_user_timeout
+from cometify.runtime.tcp import (
+    ACKNOWLEDGED_WITHIN,
+    SEND_BUFFER,
+    STALLED_WITHIN,
+    EagerPort,
+    EagerReactor,
+    SharedPort,
+    can_send_now,
+)
 from cometify.runtime.tls_writer import writer_for
 from tests.conftest import make_certificate
 
@@ -28,7 +40,7 @@ class Writer(protocol.Protocol):
     def __init__(self, random, reactor, straight=False):
         self.random = random
         self.reactor = reactor
-        self.straight = straight  # whether what goes to listeners over TLS does
+        self.straight = straight  # write as listeners over TLS do
         self.sent = hashlib.sha256()
         self.size = 0
         self.paused = 0
@@ -46,7 +58,7 @@ class Writer(protocol.Protocol):
         self.paused += 1
 
     def resumeProducing(self):
-        self.put(b"resumed")  # a write from inside the callback that says there is room
+        self.put(b"resumed")  # a write from within the callback that reports room
 
     def stopProducing(self):
         pass
@@ -74,7 +86,7 @@ class Writer(protocol.Protocol):
             self.transport.loseConnection()
 
     def dataReceived(self, data):
-        if self.ticks.running:  # TLS reads on until the peer has said goodbye as well, but takes nothing any more
+        if self.ticks.running:  # a closing TLS transport still reads, but takes no writes
             self.put(data)
 
     def connectionLost(self, reason):
@@ -82,7 +94,7 @@ class Writer(protocol.Protocol):
 
 
 class SlowReader(threading.Thread):
-    """A blocking peer that reads in fits and starts, and sometimes says something."""
+    """A blocking peer that reads unevenly, and sometimes says something."""
 
     def __init__(self, port, random, wrap):
         super().__init__()
@@ -98,7 +110,7 @@ class SlowReader(threading.Thread):
                 self.got.update(data)
                 self.size += len(data)
                 if self.random.random() < 0.02:
-                    time.sleep(0.005)  # so that the server meets a full socket
+                    time.sleep(0.005)  # the server must meet a full socket
                 if self.size < 1_000_000 and self.random.random() < 0.05:
                     peer.sendall(b"ping")
 
@@ -131,7 +143,7 @@ def test_every_byte_arrives_in_order(seed, security, tmp_path):
 
 
 class Counting(protocol.Protocol):
-    """Writes numbers straight, for as long as anybody reads them."""
+    """Writes numbers with a TLSWriter until the connection is lost."""
 
     number = 0
 
@@ -150,7 +162,7 @@ class Counting(protocol.Protocol):
         self.factory.reactor.stop()
 
 
-def test_a_peer_may_ask_for_new_keys_in_between(tmp_path):
+def test_peer_may_ask_for_new_keys(tmp_path):
     make_certificate(tmp_path)
     reactor = EPollReactor()
     factory = protocol.Factory.forProtocol(Counting)
@@ -184,7 +196,7 @@ def test_a_peer_may_ask_for_new_keys_in_between(tmp_path):
 
 
 class Greeter(protocol.Protocol):
-    """Says one thing with each kind of write, and is told what happens when it is no bytes."""
+    """Writes in each way, and keeps the errors of writes that are not bytes."""
 
     errors: ClassVar[list[type]] = []
 
@@ -204,7 +216,7 @@ class Greeter(protocol.Protocol):
         self.factory.reactor.stop()
 
 
-def test_what_is_no_bytes_is_refused_and_nothing_follows_a_close():
+def test_other_types_are_refused_and_nothing_follows_a_close():
     reactor = EPollReactor()
     factory = protocol.Factory.forProtocol(Greeter)
     factory.noisy = False
@@ -225,3 +237,100 @@ def test_what_is_no_bytes_is_refused_and_nothing_follows_a_close():
     reader.join(10)
     assert b"".join(got).startswith(b"one two three")
     assert Greeter.errors == [TypeError, TypeError]
+
+
+class Waiting(protocol.Protocol):
+    """Notes its transport."""
+
+    def connectionMade(self):
+        self.factory.transports.append(self.transport)
+
+
+@pytest.fixture
+def accepted(request):
+    """A transport that the port of `request.param` has accepted from a real socket: "eager", "shared" or "stock"."""
+    kinds = {"eager": EagerPort, "shared": SharedPort, "stock": tcp.Port}
+    reactor = EPollReactor()
+    factory = protocol.Factory.forProtocol(Waiting)
+    factory.noisy = False
+    factory.transports = []
+    port = kinds[request.param](0, factory, 5, "127.0.0.1", reactor)
+    port.startListening()
+    with socket.create_connection(("127.0.0.1", port.getHost().port)):
+        for _ in range(100):
+            if factory.transports:
+                break
+            reactor.doIteration(0.1)
+        yield factory.transports[0]
+    for selectable in {*reactor.removeAll(), *factory.transports}:
+        selectable.connectionLost(Failure(ConnectionDone()))
+    reactor._poller.close()
+
+
+def option(transport, level, name):
+    return transport.socket.getsockopt(level, name)
+
+
+def has_listener_options(transport):
+    # The kernel doubles SO_SNDBUF, for its own bookkeeping (socket(7)).
+    assert option(transport, socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * SEND_BUFFER
+    assert option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == ACKNOWLEDGED_WITHIN
+
+
+@pytest.mark.parametrize("accepted", ["eager", "shared"], indirect=True)
+def test_accepted_sockets_inherit_the_options_of_a_listener(accepted):
+    has_listener_options(accepted)
+
+
+@pytest.mark.parametrize("accepted", ["stock"], indirect=True)
+def test_listener_on_another_transport_sets_its_options(accepted):
+    assert option(accepted, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
+    set_up_listener(accepted)
+    has_listener_options(accepted)
+
+
+@pytest.mark.parametrize("accepted", ["eager", "stock"], indirect=True)
+def test_user_timeout_and_no_delay_are_set_on_the_socket(accepted):
+    set_user_timeout(accepted, STALLED_WITHIN)
+    assert option(accepted, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALLED_WITHIN
+    assert option(accepted, socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
+    set_no_delay(accepted)
+    assert option(accepted, socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+@pytest.mark.parametrize("accepted", ["eager"], indirect=True)
+def test_proxy_wrapper_is_looked_through_and_tls_is_not(accepted, tmp_path):
+    make_certificate(tmp_path)
+    context = DefaultOpenSSLContextFactory(str(tmp_path / "key.pem"), str(tmp_path / "cert.pem"))
+    plain = protocol.Factory.forProtocol(protocol.Protocol)
+    wrappers = {}
+    for name, factory in {
+        "proxy": WrappingFactory(plain),
+        "tls": TLSMemoryBIOFactory(context, False, plain),
+    }.items():
+        factory.noisy = False
+        wrappers[name] = factory.buildProtocol(None)
+        wrappers[name].transport = accepted
+    assert eager(accepted) is accepted
+    assert eager(wrappers["proxy"]) is accepted
+    assert eager(wrappers["tls"]) is None
+    assert lowest(wrappers["tls"]) is accepted
+    wrappers["tls"].transport = wrappers["proxy"]
+    assert lowest(wrappers["tls"]) is accepted
+    assert below_proxy(wrappers["tls"]) is wrappers["tls"]
+
+
+@pytest.mark.parametrize("accepted", ["eager"], indirect=True)
+def test_nothing_may_be_sent_past_a_transport_that_must_decide(accepted):
+    assert can_send_now(accepted)
+    accepted.write(b"x" * 8 * 2**20)
+    assert accepted.unsent > 0
+    assert not can_send_now(accepted)
+
+
+@pytest.mark.parametrize("accepted", ["eager"], indirect=True)
+@pytest.mark.parametrize("end", ["loseConnection", "abortConnection", "loseWriteConnection"])
+def test_nothing_may_be_sent_once_a_connection_is_ending(accepted, end):
+    assert can_send_now(accepted)
+    getattr(accepted, end)()
+    assert not can_send_now(accepted)

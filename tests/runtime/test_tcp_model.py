@@ -1,5 +1,7 @@
-"""The eager transport against a model, over real sockets: what is written comes out, whole and in order, whoever writes
-it and from where, and producers are paused and resumed as IPushProducer and IPullProducer have it.
+"""The eager transport against a model, over real sockets.
+
+Whatever is written arrives whole and in order, from whichever callback it is written. Producers are paused and resumed as
+IPushProducer and IPullProducer say.
 """
 
 import select
@@ -25,11 +27,11 @@ SOCKETS = Sockets()
 
 
 class Transport(RuleBasedStateMachine):
-    """`got`: how much of the stream the peer has read."""
+    """`got`: bytes of the stream that the peer has read."""
 
     @initialize(plan=st.lists(actions, max_size=2), busy=st.integers(0, 8))
     def connect(self, plan, busy):
-        self.busy = busy  # before so much is done nothing ends
+        self.busy = busy  # writes before which nothing is closed
         self.server = Server(plan)
         self.got = 0
         self.ended = self.told_end = self.half_closed = False
@@ -46,7 +48,7 @@ class Transport(RuleBasedStateMachine):
     def may_end(self):
         return self.is_open() and self.busy <= 0
 
-    # What the server does.
+    # Rules of the server.
 
     @precondition(is_open)
     @rule(actions=actions)
@@ -75,7 +77,7 @@ class Transport(RuleBasedStateMachine):
     @rule(streaming=st.booleans(), plan=st.lists(actions | st.lists(sends, max_size=3), max_size=4))
     def register(self, streaming, plan):
         self.busy -= 1
-        if not streaming:  # who is pulled writes something, or is never asked again
+        if not streaming:  # a pull producer that writes nothing is never asked again
             plan = [[("write", 1), *actions] for actions in plan]
         producer = self.server.producer = Producer(self.server, streaming, plan)
         self.transport.registerProducer(producer, streaming)
@@ -91,7 +93,7 @@ class Transport(RuleBasedStateMachine):
     def close_writing(self, wait):
         self.half_closed = True
         self.transport.loseWriteConnection()
-        # Of a producer that waits Twisted asks more first, and looks again only after what that has written.
+        # Twisted first asks a producer that waits for more, and looks again only after that was written.
         asks = self.server.producer and (not self.server.producer.streaming or self.transport.producerPaused)
         if wait and not asks and not self.server.aborted:
             self.wait_for(lambda: self.server.lost or self.ended)
@@ -99,7 +101,7 @@ class Transport(RuleBasedStateMachine):
     @precondition(may_end)
     @rule()
     def close(self):
-        # A socket that is closed over bytes unread resets the connection, and takes along what the peer has not read.
+        # Closing a socket that holds unread bytes resets the connection, and the peer loses its own unread bytes.
         self.wait_for(lambda: self.server.heard == self.said or self.server.aborted)
         self.server.closing = True
         self.transport.loseConnection()
@@ -111,7 +113,7 @@ class Transport(RuleBasedStateMachine):
         self.transport.abortConnection()
         self.server.write(size)
 
-    # What the peer does.
+    # Rules of the peer.
 
     @rule(size=st.sampled_from([1, 500, 5_000, 100_000]))
     def read(self, size):
@@ -146,7 +148,7 @@ class Transport(RuleBasedStateMachine):
             SOCKETS.loop_hooks()
 
     def receive(self, size):
-        """Read at most so much of what is there; whether that was anything."""
+        """Read at most `size` bytes of those that are there. Returns False if there are none."""
         if self.ended:
             return False
         try:
@@ -168,7 +170,7 @@ class Transport(RuleBasedStateMachine):
             self.read_all()
             if condition():
                 return
-            assert time.monotonic() < until, "it did not become so"
+            assert time.monotonic() < until, "not within 5 seconds"
             select.select([SOCKETS.reactor._poller] * turning + [self.client] * (not self.ended), [], [], 0.01)
             if turning:
                 SOCKETS.loop_hooks()
@@ -180,7 +182,7 @@ class Transport(RuleBasedStateMachine):
         if self.is_open() and not server.aborted:
             self.let_all_be_read()
             if server.producer is not None:
-                server.expect(not server.producer.paused, "whoever was paused is resumed once there is room")
+                server.expect(not server.producer.paused, "a paused producer was not resumed though there is room")
                 server.unregister()
             if not server.lost:
                 self.close()
@@ -192,13 +194,13 @@ class Transport(RuleBasedStateMachine):
 
 
 TestTransport = Transport.TestCase
-# Not shrunk: where something does not come, each look at it is a wait.
+# Failures are not shrunk, because each try waits for bytes that do not come.
 TestTransport.settings = settings(
     deadline=None, derandomize=True, max_examples=150, stateful_step_count=30, phases=[Phase.explicit, Phase.generate]
 )
 
 
-def test_what_is_written_after_an_abort_does_not_leave():
+def test_bytes_written_after_an_abort_do_not_leave():
     server = Server([])
     with SOCKETS.connect(server) as client:
         server.transport.abortConnection()
@@ -212,7 +214,7 @@ def test_what_is_written_after_an_abort_does_not_leave():
             client.recv(5)
 
 
-def test_writing_ends_when_a_paused_producer_has_written_the_last():
+def test_half_close_waits_for_a_paused_producer():
     machine = Transport()
     machine.connect([], 0)
     machine.register(True, [[("write", 1_000)]])

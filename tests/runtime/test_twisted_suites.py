@@ -1,8 +1,7 @@
-"""Twisted's own tests of its transports pass over ours, in our turn of the reactor: whoever is promised an
-ITCPTransport gets one.
+"""Twisted's own tests of its transports pass over ours, in our turn of the reactor: ours is an ITCPTransport.
 
-Only modules are run whose tests make connections. Those of twisted.protocols.test.test_tls and
-twisted.web.test.test_http, for one, are all in memory and would prove nothing here.
+Only modules with tests that make connections are run. The tests of twisted.protocols.test.test_tls and
+twisted.web.test.test_http, for example, are all in memory and would prove nothing here.
 """
 
 import json
@@ -24,7 +23,7 @@ SUITES = {
     "twisted.mail.test.test_imap": 300,
     "twisted.test.test_ftp": 200,
 }
-"""How many tests of each must pass at least: a run in which nothing was found or all was skipped proves nothing."""
+"""Tests of each module that must pass at least. A run that finds no tests, or skips all, proves nothing."""
 
 
 def trial(folder, transport, *names):
@@ -42,17 +41,17 @@ def trial(folder, transport, *names):
 
 
 def kinds(told):
-    """What did not simply pass, but for what our turn of the reactor does not have: a logging context for each read."""
+    """The tests that did not simply pass. Without those of the logging context of a read, which our turn does not make."""
     return {test: kind for test, (kind, _why) in told["others"].items() if not test.endswith(".test_logPrefix")}
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_what_passes_over_twisteds_transport_passes_over_the_eager_one(suite, tmp_path):
+def test_twisteds_own_tests_pass_over_the_eager_transport(suite, tmp_path):
     told = trial(tmp_path, "eager", suite)
     assert told["connections"], "no connection was made through the eager transport"
     assert told["at_once"], "nothing was sent at once"
     assert told["passed"] >= SUITES[suite]
-    if kinds(told):  # what does not pass on this machine anyway is not held against the transport
+    if kinds(told):  # some tests pass on no transport of this machine
         stock = trial(tmp_path, "stock", *kinds(told))
         assert stock["connections"] == 0
         assert kinds(told) == kinds(stock), json.dumps(told["others"], indent=1)

@@ -1,7 +1,7 @@
 """Tests of Twisted's own: python -m tests.runtime.trial eager|stock NAME...
 
-They run over our ports and in our turns of the reactor, or over and in Twisted's. A NAME is a module's or a single
-test's. Prints as JSON what became of each test that did not simply pass, and what went through the eager transport.
+"eager" runs them over our ports and in our turns of the reactor, "stock" over and in Twisted's. NAME is the name of a
+module or of a test. Prints as JSON the outcome of each test that did not simply pass, and counts of the eager transport.
 """
 
 import io
@@ -18,11 +18,11 @@ from cometify.runtime.tcp import EagerPort, EagerServer
 
 
 class Counted(EagerServer):
-    """An eager transport of which it can be proved that it was used."""
+    """An eager transport that counts its uses."""
 
     connections = 0
     at_once = 0
-    """Writes of which nothing was left for the reactor to send."""
+    """Writes that left nothing for the reactor to send."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -34,13 +34,13 @@ class Counted(EagerServer):
 
 
 def listen_eagerly():
-    """Whatever listens on TCP in this process has our port: by listenTCP, listenSSL, adoptStreamPort or by hand."""
+    """Make every TCP port of this process ours: by listenTCP, listenSSL, adoptStreamPort or by hand."""
     EagerPort.transport = Counted
     tcp.Port = EagerPort
 
 
 def turn_shortly():
-    """Every epoll reactor in this process has our turn."""
+    """Give every epoll reactor of this process our turn."""
     make = EPollReactor.__init__
 
     def made(self):
@@ -51,9 +51,9 @@ def turn_shortly():
 
 
 def run(names):
-    from twisted.internet.test.reactormixins import ReactorBuilder  # not before the port is in its place
+    from twisted.internet.test.reactormixins import ReactorBuilder  # after the port was replaced
 
-    # Of the tests that are there for each kind of reactor those for the one that serves on Linux.
+    # Tests that exist for each kind of reactor are run for the one that serves on Linux.
     ReactorBuilder._reactors = ["twisted.internet.epollreactor.EPollReactor"]
     suite = TestLoader().loadByNames(names)
     result = TrialRunner(Reporter, stream=io.StringIO(), workingDirectory="trial").run(suite)

@@ -1,4 +1,4 @@
-"""The end that writes, for tests of the eager transport: a server whose reactor the test turns by hand."""
+"""A server for tests of the eager transport. The test turns its reactor by hand."""
 
 import random
 import socket
@@ -13,27 +13,27 @@ from zope.interface import implementer
 from cometify.runtime.tcp import EagerPort
 
 STREAM = random.Random(1).randbytes(8 * 2**20)
-"""What is written is the next piece of this, so that a byte lost, doubled or overtaken is seen at once."""
+"""The bytes that are written, piece after piece. A byte that is lost, doubled or overtaken is seen at once."""
 
 
 class Producer:
-    """Does at each resumeProducing what it was told to do. `streaming`: an IPushProducer, else an IPullProducer."""
+    """Acts by its plan at each resumeProducing. `streaming`: an IPushProducer, else an IPullProducer."""
 
     def __init__(self, peer, streaming, plan):
         self.peer = peer
         self.streaming = streaming
         self.plan = deque(plan)
-        self.inherits = peer.transport.producerPaused  # Twisted resumes also whoever comes after one that was paused
+        self.inherits = peer.transport.producerPaused  # Twisted also resumes the successor of a paused one
         self.registered = self.paused = self.stopped = False
 
     def pauseProducing(self):
-        self.peer.expect(self.streaming, "only who pushes is paused")
+        self.peer.expect(self.streaming, "a pull producer was paused")
         self.peer.expect(not self.stopped, "paused after the end")
         self.paused = True
 
     def resumeProducing(self):
         self.peer.expect(not self.stopped, "resumed after the end")
-        if self.registered:  # who is pulled is asked for the first piece at once, whatever waits
+        if self.registered:  # a pull producer is asked for its first piece at once
             self.peer.expect(self.peer.transport.unsent == 0, "resumed while something waits")
         self.peer.expect(self.paused or self.inherits or not self.streaming, "resumed without a pause")
         self.inherits = self.paused = False
@@ -49,7 +49,7 @@ class Producer:
 
 @implementer(IHalfCloseableProtocol)
 class Server(protocol.Protocol):
-    """The end that writes. `written`: how much of STREAM was taken by the transport."""
+    """The end that writes. `written`: bytes of STREAM that the transport has taken."""
 
     def __init__(self, plan):
         self.plan = deque(plan)
@@ -61,7 +61,7 @@ class Server(protocol.Protocol):
 
     def expect(self, condition, promise):
         if not condition:
-            self.wrong.append(promise)  # an exception would be logged by the reactor, and no more
+            self.wrong.append(promise)  # the reactor would only log an exception
 
     def connectionMade(self):
         self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes
@@ -81,7 +81,7 @@ class Server(protocol.Protocol):
             getattr(self, action)(argument)
 
     def take(self, size):
-        """The next bytes to be written. Those that the transport must drop are not of the stream."""
+        """The next bytes to be written. Bytes that the transport must drop are not taken from the stream."""
         if self.aborted or self.write_ended or self.lost:
             return b"\0" * size
         data = STREAM[self.written : self.written + size]
@@ -95,7 +95,7 @@ class Server(protocol.Protocol):
         self.transport.writeSequence([self.take(size) for size in sizes])
 
     def send(self, size):
-        """As a listener writes: to the socket itself while nothing waits."""
+        """Write as a listener does: to the socket itself while nothing waits."""
         if self.transport.unsent or self.closing or self.aborted or self.write_ended or self.lost or not size:
             return
         producer = self.producer

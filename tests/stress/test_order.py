@@ -269,7 +269,7 @@ NEXT = {
 
 
 @pytest.mark.parametrize("following", NEXT)
-def test_early_request_is_answered_before_one_read_in_the_same_turn(world, following):
+def test_early_request_is_answered_before_one_of_the_same_turn(world, following):
     poll = f"/{API_KEY}/poll?identifiers=chat&listener=0123456789"
     with Slow(world) as peer, Slow(world) as other:
         peer.send(request_bytes("GET", poll))
