@@ -69,7 +69,7 @@ class Cometify(MultiService):
         self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
         self.engine = self._make_engine(clock)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
-        self.heartbeats = HeartbeatWheel(settings.heartbeat)
+        self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)
         self.token_expiry = TokenExpiry(reactor.callLater, wall)
         self.membership = Membership(
             self.engine,

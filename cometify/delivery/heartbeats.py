@@ -1,42 +1,57 @@
-"""What happens because time passes: heartbeats, and the end of listeners that do not read."""
+"""Heartbeats, and the end of listeners that do not read.
 
-from twisted.logger import Logger
+The wheel is a timer wheel: a ring of slots, one for each second of the heartbeat interval. A tick each second moves to
+the next slot, whose listeners are due. Entering and leaving a slot is one operation on a dictionary, whereas a timer for
+each listener would be put into a heap and taken out again.
+
+    heartbeat = 25 s, tick 130: slot 130 % 25 = 5 is due
+
+    slot    0  1  2  3  4 [5] 6 ... 24
+            .  .  A  .  .  B  .      .     B joined at tick 5, 30, 55, 80 or 105
+
+All listeners that join within one second share a slot. After a restart this can be nearly all of them, so a tick only
+hands the slot to `SlicedWork`, which serves it in steps.
+"""
+
+from collections.abc import Callable
+from functools import partial
 
 from cometify.core import errors
 from cometify.core.frames import heartbeat_frame
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.view import View
+from cometify.delivery.slices import Later, SlicedWork
 
 PATIENCE = 60
-"""Seconds in which a listener must read something while something waits for it."""
-
-log = Logger()
+"""Seconds after which a listener is ended that reads nothing while bytes wait for it."""
 
 
 class HeartbeatWheel:
-    """To be ticked once a second.
+    """Call `tick` once a second. `later(seconds, function)` is the reactor's callLater.
 
-    A listener gets its heartbeat `heartbeat` ticks after it joined and every so many from then on: each in its slot,
-    so that the work is spread as the joinings were. A poller stays in its slot between two polls, and is moved when that
-    is due: two operations on a dictionary for each poll were a tenth of it.
+    A listener gets a heartbeat `heartbeat` ticks after it joined, and every `heartbeat` ticks from then on. A poller
+    stays in its slot between two polls. It is moved when the slot is due, because entering and leaving the wheel for
+    each poll cost a tenth of the poll.
     """
 
-    def __init__(self, heartbeat: int) -> None:
+    def __init__(self, heartbeat: int, later: Later) -> None:
         self.heartbeat = heartbeat
+        self.sent_count = 0
+        """The number of heartbeats sent because it was time. Those at the end of a replay are the fan-out's."""
         self._slots: list[dict[Listener, None]] = [{} for _ in range(heartbeat)]
         self._ticks = 0
+        # For each stalled listener the number of bytes that waited for it, and the tick since when it is that number.
         self._stalled: dict[Listener, tuple[int, int]] = {}
-        self.sent_count = 0
-        """How many heartbeats were sent because it was time; those at the end of a replay are the sweep's."""
+        self._work = SlicedWork(later)
 
     @property
     def stalled(self) -> int:
-        """How many listeners do not read what waits for them."""
+        """The number of listeners that do not read the bytes that wait for them."""
         return sum(listener.state is State.STALLED for listener in self._stalled)
 
     def add(self, listener: Listener) -> None:
-        """Begin to count anew for the listener."""
+        """Count the listener's interval from now on."""
         listener.beat_from = self._ticks
         if listener.beat_at < 0:
             self._put(listener)
@@ -45,38 +60,56 @@ class HeartbeatWheel:
         listener.beat_at = listener.beat_from % self.heartbeat
         self._slots[listener.beat_at][listener] = None
 
+    def _move(self, listener: Listener) -> None:
+        """Move a listener to the slot of its `beat_from`."""
+        del self._slots[listener.beat_at][listener]
+        self._put(listener)
+
     def discard(self, listener: Listener) -> None:
-        """The listener is gone."""
+        """Forget a listener that is gone."""
         if listener.beat_at >= 0:
             self._slots[listener.beat_at].pop(listener, None)
             listener.beat_at = -1
         self._stalled.pop(listener, None)
 
     def watch(self, listener: Listener) -> None:
-        """The listener has stalled: it will be looked at until it reads again."""
-        self._stalled[listener] = (0, -1)
+        """Look after a listener that has stalled, until it reads again or `PATIENCE` is over."""
+        self._stalled[listener] = (-1, self._ticks)
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Begin the work of a second. It is done in steps, from the next turn of the event loop on."""
         self._ticks += 1
-        at = self._ticks % self.heartbeat
-        frames: dict[View, tuple[bytes, int]] = {}
-        for listener in list(self._slots[at]):
-            try:
-                self._look(listener, at, frames)
-            except Exception:  # noqa: BLE001 - whatever is wrong with one, the others have theirs
-                log.failure("A listener could not be given its heartbeat")
-                self.discard(listener)
-        self._look_after_stalled()
+        slot = self._slots[self._ticks % self.heartbeat]
+        if slot:
+            self._work.add("Heartbeat", slot, partial(self._begin_step, self._ticks))
+        if self._stalled:
+            check = partial(self._check, self._ticks)
+            self._work.add("Check of a stalled listener", self._stalled, lambda: check)
 
-    def _look(self, listener: Listener, at: int, frames: dict[View, tuple[bytes, int]]) -> None:
-        """See to a listener in the slot that is due. `frames`: the heartbeats that were made for it."""
+    def _begin_step(self, tick: int) -> Callable[[Listener], None]:
+        # The encoded heartbeats are shared within a step only. Those of the tick would be old by the last step, and
+        # would send a listener back to a position that it had left. The position must be that of the moment of sending.
+        frames: dict[View, tuple[bytes, int]] = {}
+        return partial(self._serve, tick, frames)
+
+    def _serve(self, tick: int, frames: dict[View, tuple[bytes, int]], listener: Listener) -> None:
+        """Serve a listener that was in the slot of `tick` at that tick."""
+        if listener.beat_at != tick % self.heartbeat:
+            return  # it is gone or was moved since
+        try:
+            self._beat(tick, frames, listener)
+        except Exception:
+            self.discard(listener)
+            raise
+
+    def _beat(self, tick: int, frames: dict[View, tuple[bytes, int]], listener: Listener) -> None:
         view = listener.view
         if listener.state is State.GONE:
             self.discard(listener)
-        elif listener.beat_from % self.heartbeat != at:  # it has begun anew since it was put here
-            del self._slots[at][listener]
-            self._put(listener)
+        elif (listener.beat_from - tick) % self.heartbeat:
+            self._move(listener)  # its interval began again since it was put here
+        elif listener.beat_from >= tick:
+            return  # its interval began again while the slot waited for this step: it is due in a whole interval
         elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
             if view not in frames:
                 frames[view] = _encoded(view)
@@ -84,29 +117,31 @@ class HeartbeatWheel:
             listener.beat(heartbeat)
             listener.sent_up_to = position
             self.sent_count += 1
-        elif self.heartbeat > 1:  # being brought to the head: there is something on its way
-            del self._slots[at][listener]
-            listener.beat_from += 1
-            self._put(listener)
+        else:
+            # A heartbeat promises everything up to its position, and the listener is still catching up. Make it due at
+            # the next tick.
+            listener.beat_from = self._ticks + 1 - self.heartbeat
+            self._move(listener)
 
-    def _look_after_stalled(self) -> None:
-        for listener, (waited, before) in list(self._stalled.items()):
-            if listener.state is not State.STALLED:
-                self._stalled.pop(listener, None)
-                continue
-            unread = listener.unread()
-            ticks = waited + 1 if unread == before else 0
-            self._stalled[listener] = (ticks, unread)
-            if ticks >= PATIENCE:
-                listener.end(
-                    errors.Refused(
-                        errors.TOO_SLOW,
-                        f"Nothing was read for {PATIENCE} seconds while pushes waited: come back, with the last position.",
-                    )
+    def _check(self, tick: int, listener: Listener) -> None:
+        """End a listener that has read nothing for `PATIENCE` seconds."""
+        if listener.state is not State.STALLED:
+            self._stalled.pop(listener, None)
+            return
+        unread, (before, since) = listener.unread(), self._stalled[listener]
+        if unread != before:
+            self._stalled[listener] = (unread, tick)
+        elif tick - since >= PATIENCE:
+            listener.end(
+                errors.Refused(
+                    errors.TOO_SLOW,
+                    f"Nothing was read for {PATIENCE} seconds while pushes waited. Read faster, and reconnect with the "
+                    "last position.",
                 )
+            )
 
 
 def _encoded(view: View) -> tuple[bytes, int]:
-    """A heartbeat, and its position."""
+    """Encode a heartbeat of this moment. Returns the bytes and the position that they tell."""
     position = max(view.watermark(), view.head)
     return view.encoding.encode(heartbeat_frame(position), position), position

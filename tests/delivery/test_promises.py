@@ -188,7 +188,7 @@ class Promises(RuleBasedStateMachine):
         self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
         self.engine = MemoryEngine(lambda: self.clock, self._announce)
         self.announced: list[Push] = []
-        self.heartbeats = HeartbeatWheel(HEARTBEAT)
+        self.heartbeats = HeartbeatWheel(HEARTBEAT, lambda _seconds, function: self.due.append(function))
         token_expiry = TokenExpiry(Clock().callLater, lambda: START / SECOND)
         self.membership = Membership(
             self.engine,
@@ -426,4 +426,5 @@ def test_a_key_that_comes_later_brings_no_push_from_before_what_was_told(greedy,
         state.let_the_pulse_beat()
         state.sweep_all()
         state.let_the_pulse_beat()
+        state.sweep_all()
     state.teardown()

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from cometify.core import errors
 from cometify.core.listener import Listener
-from cometify.delivery.token_expiry import TokenExpiry
+from cometify.delivery.token_expiry import TOGETHER, TokenExpiry
 
 
 class Ended(Listener):
@@ -19,19 +19,35 @@ class Ended(Listener):
         super().__init__()
         self.world = world
         self.at = None
+        self.is_broken = False
 
     def end(self, refused):
+        if self.is_broken:
+            raise ZeroDivisionError
         assert self.at is None
+        self.world.ended += 1
         assert refused.code is errors.INVALID_TOKEN
         assert refused.retry is None
         self.at = self.world.wall()
 
 
 class World:
+    """A wall clock that can be set. `steps`: how many listeners each call of the reactor has ended."""
+
     def __init__(self):
         self.clock = Clock()
         self.skew = 0.0
-        self.expiry = TokenExpiry(self.clock.callLater, self.wall)
+        self.ended = 0
+        self.steps = []
+        self.expiry = TokenExpiry(self.later, self.wall)
+
+    def later(self, seconds, function):
+        return self.clock.callLater(seconds, self.step, function)
+
+    def step(self, function):
+        before = self.ended
+        function()
+        self.steps.append(self.ended - before)
 
     def wall(self):
         return 1000.0 + self.clock.seconds() + self.skew
@@ -69,6 +85,24 @@ def test_what_was_expected_before_is_void(world):
     world.clock.pump([0.5] * 60)
     assert ends(later, sooner, free, gone) == [1020, 1005, None, None]
     assert not world.clock.getDelayedCalls()
+
+
+def test_five_thousand_expiries_of_one_moment_go_in_steps(world):
+    listeners = [world.listener(1010) for _ in range(5_000)]
+    world.clock.advance(10)
+    assert max(world.steps) == TOGETHER
+    assert sum(world.steps) == 5_000
+    assert ends(*listeners) == [1010] * 5_000
+    assert not world.clock.getDelayedCalls()
+
+
+def test_fault_of_one_end_does_not_keep_the_others(world):
+    listeners = [world.listener(1010) for _ in range(3)]
+    listeners[1].is_broken = True
+    with pytest.raises(ZeroDivisionError):
+        world.clock.advance(10)
+    world.clock.advance(0)
+    assert ends(*listeners) == [1010, None, 1010]
 
 
 @pytest.mark.parametrize(("skew", "at"), [(3600, 4601.5), (-5, 1020)])

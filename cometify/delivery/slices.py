@@ -1,0 +1,83 @@
+"""Work on many listeners, in steps that the event loop can afford."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import attrs
+from twisted.logger import Logger
+
+from cometify.core.listener import Listener
+
+STEP = 64
+"""Listeners in one step. A heartbeat costs about 4 us, so a step takes as long as a slice of the fan-out."""
+
+Later = Callable[[float, Callable[[], None]], object]
+"""The type of a function like the reactor's callLater: seconds, and a function without arguments."""
+
+log = Logger()
+
+
+@attrs.define(eq=False)
+class _Job:
+    """One task, and the listeners that it has not served yet."""
+
+    name: str
+    listeners: Iterator[Listener]
+    begin: Callable[[], Callable[[Listener], None]]
+
+
+class SlicedWork:
+    """Serves many listeners, at most `STEP` of them in one turn of the event loop.
+
+    The passing of time can concern any number of listeners at once: ten thousand that came back within one second are
+    due for a heartbeat within one second. Served in one step, they would stop the server for as long as that takes.
+
+    Jobs are done in the order in which they were added. Nothing is done before the next turn.
+    """
+
+    def __init__(self, later: Later) -> None:
+        self._later = later
+        self._jobs: deque[_Job] = deque()
+        self._is_set = False
+
+    def add(self, name: str, listeners: Iterable[Listener], begin: Callable[[], Callable[[Listener], None]]) -> None:
+        """Serve the listeners in turns to come.
+
+        `begin` is called at the beginning of each step, and returns the function that is called for each listener of
+        the step. A listener can have changed by then, or be gone, so this function must look at its state. An error
+        is logged with the `name` of the task, and the other listeners are served.
+        """
+        # A copy, because listeners join and part between two steps. It takes 5 ns a listener.
+        self._jobs.append(_Job(name, iter(list(listeners)), begin))
+        self._start()
+
+    def _start(self) -> None:
+        if self._jobs and not self._is_set:
+            self._is_set = True
+            self._later(0, self._step)
+
+    def _step(self) -> None:
+        self._is_set = False
+        left = STEP
+        try:
+            while self._jobs and left:
+                job = self._jobs.popleft()
+                left -= self._serve(job, left)
+                if not left:
+                    self._jobs.appendleft(job)  # more of its listeners may be left
+        finally:
+            self._start()
+
+    @staticmethod
+    def _serve(job: _Job, most: int) -> int:
+        """Serve up to `most` listeners of a job. Returns how many there were."""
+        served = 0
+        serve = job.begin()
+        for listener in islice(job.listeners, most):
+            served += 1
+            try:
+                serve(listener)
+            except Exception:  # noqa: BLE001 - a fault with one listener must not keep the others waiting
+                log.failure("{name} failed for a listener", name=job.name)
+        return served

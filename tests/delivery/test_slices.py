@@ -1,0 +1,92 @@
+"""Work on many listeners in steps: none takes longer than its bound, and one fault stops nobody."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import formatEvent, globalLogPublisher
+
+from cometify.core.listener import Listener
+from cometify.delivery.slices import STEP, SlicedWork
+from tests.delivery.loop import Loop
+
+
+@given(st.lists(st.integers(0, 3 * STEP), max_size=4))
+def test_no_step_serves_more_than_its_bound(sizes):
+    loop = Loop()
+    work = SlicedWork(loop.later)
+    served = []
+    jobs = [[Listener() for _ in range(size)] for size in sizes]
+    for number, job in enumerate(jobs):
+        work.add(f"job {number}", job, lambda: served.append)
+    assert served == []
+    while loop.due:
+        assert len(loop.due) == 1
+        before = len(served)
+        loop.turn()
+        assert len(served) - before <= STEP
+    assert served == [listener for job in jobs for listener in job]
+
+
+def test_function_is_made_for_each_step():
+    loop, steps = Loop(), []
+
+    def begin():
+        steps.append([])
+        return steps[-1].append
+
+    SlicedWork(loop.later).add("job", [Listener() for _ in range(2 * STEP + 1)], begin)
+    loop.turns()
+    assert [len(step) for step in steps if step] == [STEP, STEP, 1]
+
+
+def test_work_added_by_the_work_comes_after_it():
+    loop = Loop()
+    work, served = SlicedWork(loop.later), []
+    first, second = Listener(), Listener()
+
+    def serve(listener):
+        served.append(listener)
+        if listener is first:
+            work.add("more", [second], lambda: serve)
+
+    work.add("job", [first], lambda: serve)
+    loop.turns()
+    assert served == [first, second]
+
+
+@pytest.fixture
+def told():
+    told = []
+    globalLogPublisher.addObserver(told.append)
+    yield told
+    globalLogPublisher.removeObserver(told.append)
+
+
+def test_fault_with_one_listener_is_logged_with_its_task(told):
+    loop, served = Loop(), []
+    listeners = [Listener() for _ in range(2 * STEP)]
+
+    def serve(listener):
+        served.append(listener)
+        if listener is listeners[1]:
+            raise ZeroDivisionError
+
+    SlicedWork(loop.later).add("Counting", listeners, lambda: serve)
+    loop.turns()
+    assert served == listeners
+    assert [formatEvent(event) for event in told] == ["Counting failed for a listener"]
+
+
+def test_fault_of_a_step_does_not_stop_the_next_job():
+    loop, served = Loop(), []
+    work = SlicedWork(loop.later)
+
+    def broken():
+        raise ZeroDivisionError
+
+    work.add("broken", [Listener()], broken)
+    work.add("job", [Listener()], lambda: served.append)
+    with pytest.raises(ZeroDivisionError):
+        loop.turns()
+    loop.turns()
+    assert len(served) == 1
