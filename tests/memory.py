@@ -7,8 +7,7 @@ redis-server, whose clock the test moves too.
 import json
 from typing import Any, ClassVar
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import MemoryReactorClock
 
 from cometify.app.server import Cometify
 from cometify.config.redis_url import RedisURL
@@ -20,6 +19,7 @@ from cometify.http.site import Site
 from cometify.runtime.epoll_loop import LoopHooks
 from tests.redis import RedisServer
 from tests.sockets import SocketReactor
+from tests.transports import BufferedTransport, EagerTransport
 from tests.wire import API_KEY, API_SECRET, Answer, client_frame, form, inflated, jwt, request_bytes, secure
 
 START = 1_764_000_000_000_000
@@ -30,19 +30,6 @@ LONGEST_WHILE = 4000
 """Seconds: a day at every second takes too long with a real Redis."""
 
 
-class Transport(StringTransport):
-    """Remembers how it was closed, and closes like a socket: connectionLost comes with loseConnection."""
-
-    aborted = False
-
-    def loseConnection(self) -> None:
-        super().loseConnection()
-
-    def abortConnection(self) -> None:
-        self.aborted = True
-        super().abortConnection()
-
-
 class World:
     """`advance` is how time passes. The engine's clock begins at START, in microseconds, the wall clock (Unix seconds) with
     it: `skew` and `wall_skew` are by how much each has been put forward since. `beside`: be another node of that one's
@@ -51,6 +38,8 @@ class World:
 
     redis: ClassVar[RedisServer | None] = None
     """Where the worlds that are made from now on keep their pushes, each in a database of its own."""
+    eager: ClassVar[bool] = False
+    """Whether the connections of the worlds that are made from now on have the transport of production."""
     made: ClassVar[list["World"]] = []
 
     def __init__(
@@ -90,6 +79,7 @@ class World:
                 world.reactor.close()
         cls.made.clear()
         cls.redis = None
+        cls.eager = False
 
     def _begin(self, accounts: tuple[Account, ...]) -> None:
         """The memory of an account begins in Redis right before the first push."""
@@ -149,11 +139,15 @@ class World:
 
     def settle(self) -> None:
         """Let everything happen that is due now."""
-        for _ in range(20):
-            self.reactor.advance(0)
+        self._turn(20)
         while self.redis is not None and self.reactor.pump():
-            for _ in range(5):
-                self.reactor.advance(0)
+            self._turn(5)
+
+    def _turn(self, times: int) -> None:
+        for _ in range(times):
+            self.reactor.advance(0)
+            for transport in list(self.reactor.writers):
+                transport.turn()
 
     def connect(self, host: str = "10.0.0.1") -> "Wire":
         return Wire(self, host, self.server.http)
@@ -225,27 +219,41 @@ class Wire:
 
     def __init__(self, world: World, host: str, site: Site) -> None:
         self.world = world
-        self.transport = Transport(peerAddress=IPv4Address("TCP", host, 40000))
-        protocol = site.buildProtocol(None)
-        self.transport.protocol = protocol
-        protocol.makeConnection(self.transport)
+        self._protocol = site.buildProtocol(None)
+        self.transport: Any
+        if world.eager:
+            self.transport = EagerTransport(host, self._protocol, world.reactor)
+        else:
+            self.transport = BufferedTransport(host)
+            self.transport.protocol = self._protocol
+        self._protocol.makeConnection(self.transport)
         self.is_websocket = False
         self.compressed = 0  # frames that came so
         self._head: tuple[int, dict[str, str]] | None = None
         self._data = b""
 
     def receive(self, data: bytes) -> None:
-        """The peer sends."""
-        self.transport.protocol.dataReceived(data)
+        """The peer sends. Nobody hears it if the server has closed the connection."""
+        if self.transport.connected:
+            self.transport.protocol.dataReceived(data)
         self.world.settle()
 
     def lose(self) -> None:
         """The peer is gone."""
-        from twisted.internet.error import ConnectionLost
-        from twisted.python.failure import Failure
+        self.transport.lose()
+        self.world.settle()
 
-        self.transport.connected = False
-        self.transport.protocol.connectionLost(Failure(ConnectionLost()))
+    def stop_reading(self) -> None:
+        """The peer reads nothing until `read_again`."""
+        self.transport.stop_reading()
+
+    def read_one_write(self) -> None:
+        """The peer reads the next write, and then nothing until `read_again`."""
+        self.transport.read_one_write()
+
+    def read_again(self) -> None:
+        """The peer reads everything."""
+        self.transport.read_again()
         self.world.settle()
 
     def listen(self, *groups: dict[str, Any], **more: Any) -> None:

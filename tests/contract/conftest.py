@@ -1,6 +1,8 @@
 """Every sentence of the wire contract that can be seen from outside, each a test that is named by the promise.
 
-What is tested on a server in memory is tested with each engine, unless the mark `memory` says why it cannot be.
+Tests of a server in memory run twice, unless the mark `memory` says why they cannot: with the memory engine over the eager
+TCP transport of production, and with Redis over a transport that takes everything, as TLS and Unix sockets do. All four
+combinations would take twice the time, and engines and transports never meet in the code.
 """
 
 from collections.abc import Iterator
@@ -46,8 +48,9 @@ def moved_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServe
 
 @pytest.fixture(autouse=True)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
-    """What the worlds of a test keep their pushes in."""
+    """The engine of the worlds of a test, and with it the transport of their connections."""
     name = getattr(request, "param", "memory")
+    World.eager = name == "memory"
     if name == "redis":
         World.redis = request.getfixturevalue("moved_redis")
     yield name

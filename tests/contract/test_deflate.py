@@ -126,11 +126,10 @@ def test_who_has_fallen_behind_is_told_the_gap_and_gets_what_is_kept():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat", **OFFER)
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     for number in range(5):
         world.pushed("chat", f"{number} {LARGE}")
-    wire.transport.producer.resumeProducing()
-    world.settle()
+    wire.read_again()
     frames = wire.frames()
     assert gaps(frames) == [["chat"]]
     assert [text[0] for text in texts(frames)] == ["2", "3", "4"]

@@ -22,20 +22,9 @@ def joined(world, *groups, **more):
 
 
 def take_one_write(wire):
-    """Have the transport be full after each write, as under TLS to a slow peer. Returns what makes it take everything."""
-    write = wire.transport.write
-
-    def write_and_pause(data):
-        write(data)
-        wire.transport.producer.pauseProducing()
-
-    def resume():
-        wire.transport.write = write
-        wire.transport.producer.resumeProducing()
-        wire.world.settle()
-
-    wire.transport.write = write_and_pause
-    return resume
+    """Have the peer read one write, as a slow peer does. Returns a function that has it read everything."""
+    wire.read_one_write()
+    return wire.read_again
 
 
 # One identifier in several groups.

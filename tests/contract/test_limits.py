@@ -331,11 +331,12 @@ def test_replay_is_bounded_for_each_listener_that_an_address_may_have():
 def test_who_has_not_read_for_60_s_while_something_waits_is_too_slow(world, transport):
     wire = by_query(world, transport, "identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     world.pushed("chat", "waits")
     world.advance(59)
     assert wire.frames() == []
     world.advance(3)
+    wire.read_again()
     frames = wire.frames()
     assert frames[0]["code"] == "too_slow"
     assert frames[0]["retry"] is not None
@@ -345,7 +346,8 @@ def test_who_has_not_read_for_60_s_while_something_waits_is_too_slow(world, tran
 
 def test_it_is_cut_when_it_does_not_read_that_either(world):
     wire = world.websocket("identifiers=chat")
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
+    world.pushed("chat", "waits")
     world.advance(62)
     assert not wire.transport.aborted
     world.advance(11)
@@ -355,13 +357,12 @@ def test_it_is_cut_when_it_does_not_read_that_either(world):
 def test_nothing_is_written_while_it_does_not_read_and_all_when_it_does(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     for number in range(50):
         world.pushed("chat", str(number))
     world.advance(50)
     assert wire.frames() == []
-    wire.transport.producer.resumeProducing()
-    world.settle()
+    wire.read_again()
     assert texts(wire.frames()) == [str(number) for number in range(50)]
     world.advance(100)
     assert "error" not in kinds(wire.frames())
@@ -371,11 +372,10 @@ def test_a_gap_is_told_if_what_it_missed_is_no_longer_kept():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     for number in range(5):
         world.pushed("chat", str(number))
-    wire.transport.producer.resumeProducing()
-    world.settle()
+    wire.read_again()
     frames = wire.frames()
     assert kinds(frames)[:4] == ["gap", "push", "push", "push"]
     assert (gaps(frames), texts(frames)) == ([["chat"]], ["2", "3", "4"])
@@ -385,12 +385,11 @@ def test_no_gap_if_only_pushes_that_it_may_not_see_are_no_longer_kept():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     for number in range(5):
         world.pushed("chat", str(number), secret=1)
     world.pushed("chat", "public")
-    wire.transport.producer.resumeProducing()
-    world.settle()
+    wire.read_again()
     frames = wire.frames()
     assert (gaps(frames), texts(frames)) == ([], ["public"])
 
@@ -407,7 +406,7 @@ def test_who_does_not_read_does_not_hold_up_the_others(world):
 def test_a_ping_of_who_does_not_read_costs_nothing(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     for _ in range(100):
         wire.receive(client_frame(b"x" * 125, opcode=9))
     assert wire.body() == b""
@@ -416,10 +415,9 @@ def test_a_ping_of_who_does_not_read_costs_nothing(world):
 def test_a_listen_of_who_does_not_read_is_answered_when_it_does(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     wire.listen({"identifiers": {"metrics": 0}})
     wire.listen({"identifiers": {"tweets": 0}})
     assert wire.frames() == []
-    wire.transport.producer.resumeProducing()
-    world.settle()
+    wire.read_again()
     assert kinds(wire.frames()) == ["ready", "ready", "heartbeat"]

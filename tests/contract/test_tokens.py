@@ -245,11 +245,10 @@ def test_a_stalled_listener_whose_token_has_expired_gets_no_secret_push_any_more
     wire = waits(world, transport, lasts=10)
     position = world.pushed("chat", "read", secret=1)
     wire.frames()
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     after = world.pushed("chat", "waiting", secret=1)
     world.advance(11)
-    if wire.transport.producer is not None:
-        wire.transport.producer.resumeProducing()
+    wire.read_again()
     world.advance(1)
     told(wire, transport)
     again = by_query(world, transport, f"identifiers=chat&token={world.token('chat')}&position={position}")
@@ -260,7 +259,7 @@ def test_a_stalled_listener_whose_token_has_expired_gets_no_secret_push_any_more
 
 def test_one_that_never_reads_again_is_cut_off(world):
     wire = waits(world, "websocket", lasts=10)
-    wire.transport.producer.pauseProducing()
+    wire.stop_reading()
     world.advance(25)
     assert wire.transport.aborted
 
