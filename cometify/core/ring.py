@@ -1,4 +1,16 @@
-"""What is kept of one identifier, in the order of positions."""
+"""The pushes that are kept of one channel, in the order of their positions.
+
+Pushes come in at the end and are dropped from the front. Three questions are asked whenever a listener joins, about up to
+100 rings at once, so none of them may look at every push:
+
+- Which pushes are above a cursor? The positions are sorted, so `after` finds the first one by bisection.
+- How many bytes are they? See `bytes_after`.
+- What is the highest push_id in a span of positions? See `highest_push_id`.
+
+The last two are answered from blocks. Every 64 pushes that were appended make a block, and its summary is written down
+when its last push comes. A span is some whole blocks and at most 126 pushes at its two ends, and only those pushes are
+looked at one by one.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -8,39 +20,74 @@ from typing import NamedTuple
 from cometify.core.push import Push
 
 Channel = tuple[str, str]
-"""A channel is a key: (API key, identifier in lower case)."""
+"""The key of a channel: (API key, identifier in lower case)."""
+
+BLOCK = 64
+"""The number of pushes in a block."""
+DROPS = 100
+"""The most pushes that are dropped because of one small push. A larger one may displace more: see `most_drops`."""
+SMALLEST_FRAME = 64
+"""No frame of a push has fewer bytes than this."""
+
+
+def most_drops(push: Push) -> int:
+    """The most pushes that may be dropped in the step that keeps `push`.
+
+    Bounds can be crossed by any number of pushes at once: a burst grows old, or an operator lowers a limit. Dropping them
+    all in one step would hold up everything else, so each step drops some of them. The number is more than one, so that
+    the rest shrinks with every push, and it grows with the size of the push, so that the bytes that are kept do not grow.
+    """
+    return DROPS + len(push.frame) // SMALLEST_FRAME
 
 
 class Dropped(NamedTuple):
-    """Which pushes of a channel were dropped, as far as it takes to tell who has lost one: the highest push_id among the
-    public ones, the position of the last of them without a push_id, and the same of the secret ones.
-    """
+    """A summary of the pushes of a channel that were dropped. It tells whether a filter has lost one of them."""
 
-    number: int = -1
-    plain: int = 0
-    secret_number: int = -1
-    secret_plain: int = 0
+    push_id: int = -1
+    """The highest push_id of a public push, or -1."""
+    unnumbered: int = 0
+    """The position of the last public push that has no push_id, or 0."""
+    secret_push_id: int = -1
+    """The highest push_id of a secret push, or -1."""
+    secret_unnumbered: int = 0
+    """The position of the last secret push that has no push_id, or 0."""
 
 
 NOTHING = Dropped()
 
 
+class _Block(NamedTuple):
+    """A summary of `BLOCK` pushes: the highest push_id of a public and of a secret one (or -1), and the bytes of all."""
+
+    push_id: int
+    secret_push_id: int
+    size: int
+
+
+_GONE = Push("", None, False, 0, b"")
+"""Stands in the place of a push that was dropped until the list is cut, so that the push itself is freed at once."""
+
+
 class RingBuffer:
-    """The pushes kept of one channel, and how far back that goes.
+    """The pushes kept of one channel, and how far back they go.
 
-    `floor` and `secret_floor` are the positions of the last public and the last secret push that was dropped, or where
-    the memory begins. Two, because a gap told for a push that somebody may not see would betray it.
+    `floor` and `secret_floor` are the positions of the last public and of the last secret push that was dropped, or the
+    position where the memory begins. There are two, because a gap that is told for a push that somebody may not see would
+    betray the push.
 
-    `since`: from which position on the ring has all that is not below its floors. What is older may be kept elsewhere,
-    and can be prepended. `queued` is the shelf's own.
+    `since`: above this position the ring has every push that is not below its floors. Older pushes may be kept elsewhere
+    (in Redis), and can be prepended.
 
-    `began`: what was dropped up to there, nobody here has seen; above it `dropped` tells. By default that is where the floors
-    are.
+    `began`: this ring has observed every drop above this position; what was dropped at or below it is unknown. Defaults
+    to the higher floor.
+
+    `queued` belongs to `AccountRings`.
     """
 
     __slots__ = (
-        "_positions", "_pushes", "_start", "began", "channel", "floor", "kept_bytes", "number", "plain", "queued",
-        "secret_floor", "secret_number", "secret_plain", "since",
+        "_blocks", "_newest_public", "_positions", "_pushes", "_start", "began", "channel", "dropped_push_id",
+        "dropped_unnumbered", "floor", "kept_bytes", "queued", "secret_dropped_push_id", "secret_dropped_unnumbered",
+        "secret_floor", "since",
     )  # fmt: skip
 
     def __init__(
@@ -57,57 +104,93 @@ class RingBuffer:
         self.secret_floor = secret_floor
         self.since = since
         self.began = max(floor, secret_floor) if began is None else began
-        self.number, self.plain, self.secret_number, self.secret_plain = dropped
+        (
+            self.dropped_push_id,
+            self.dropped_unnumbered,
+            self.secret_dropped_push_id,
+            self.secret_dropped_unnumbered,
+        ) = dropped
         self.queued = -1
         self.kept_bytes = 0
+        # The lists begin with pushes that were dropped already, up to `_start`. Cutting them at each drop would cost
+        # their length each time. They are cut by whole blocks, so that block n is always the pushes from n * BLOCK on.
         self._positions: list[int] = []
         self._pushes: list[Push] = []
-        self._start = 0  # what is before it was dropped: cutting the lists at each drop would cost their length
+        self._blocks: list[_Block] = []
+        self._start = 0
+        self._newest_public = 0
 
     def __len__(self) -> int:
         return len(self._pushes) - self._start
 
     def append(self, push: Push, most_pushes: int, most_bytes: int) -> int:
-        """Keep a push, which must be above all others, and drop the oldest beyond the bounds.
+        """Keep a push, which must be above all others, and drop the oldest pushes beyond the bounds.
 
-        Returns by how many bytes the ring has grown (or shrunk).
+        At most `most_drops(push)` pushes are dropped; the next appends go on. Returns by how many bytes the ring has grown
+        (negative: shrunk).
         """
         before = self.kept_bytes
+        pushes = self._pushes
         self._positions.append(push.position)
-        self._pushes.append(push)
+        pushes.append(push)
         self.kept_bytes += len(push.frame)
-        while len(self._pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
-            self.drop_oldest()
+        if not push.secret:
+            self._newest_public = push.position
+        if not len(pushes) % BLOCK:
+            self._blocks.append(_summary(pushes[-BLOCK:]))
+        if len(pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
+            self._drop_beyond(most_pushes, most_bytes, most_drops(push))
         return self.kept_bytes - before
+
+    def _drop_beyond(self, most_pushes: int, most_bytes: int, most: int) -> None:
+        while most > 0 and (len(self) > most_pushes or self.kept_bytes > most_bytes):
+            self.drop_oldest()
+            most -= 1
+
+    def drop_through(self, position: int, most: int) -> int:
+        """Drop the pushes up to and with `position`, oldest first, and at most `most`. Returns how many were dropped."""
+        end = min(bisect_right(self._positions, position, self._start), self._start + most)
+        count = end - self._start
+        for _ in range(count):
+            self.drop_oldest()
+        return count
 
     def drop_oldest(self) -> int:
         """Drop the oldest push, which raises a floor. Returns how many bytes that freed."""
-        push = self._pushes[self._start]
-        self._start += 1
+        start = self._start
+        push = self._pushes[start]
+        self._pushes[start] = _GONE
+        self._start = start = start + 1
         self.kept_bytes -= len(push.frame)
-        number = push.push_id
+        push_id = push.push_id
         if push.secret:
             self.secret_floor = max(self.secret_floor, push.position)
-            if number is None:
-                self.secret_plain = max(self.secret_plain, push.position)
-            elif number > self.secret_number:
-                self.secret_number = number
+            if push_id is None:
+                self.secret_dropped_unnumbered = max(self.secret_dropped_unnumbered, push.position)
+            elif push_id > self.secret_dropped_push_id:
+                self.secret_dropped_push_id = push_id
         else:
             self.floor = max(self.floor, push.position)
-            if number is None:
-                self.plain = max(self.plain, push.position)
-            elif number > self.number:
-                self.number = number
-        if self._start > 64 and self._start * 2 > len(self._pushes):
-            del self._positions[: self._start], self._pushes[: self._start]
-            self._start = 0
+            if push_id is None:
+                self.dropped_unnumbered = max(self.dropped_unnumbered, push.position)
+            elif push_id > self.dropped_push_id:
+                self.dropped_push_id = push_id
+        if start > BLOCK and start * 2 > len(self._pushes):
+            self._cut()
         return len(push.frame)
 
-    def prepend(self, older: Sequence[Push], since: int, floor: int, secret_floor: int) -> int:
-        """Put before all others what is kept elsewhere between `since` and where the ring begins.
+    def _cut(self) -> None:
+        """Cut what was dropped off the lists, by whole blocks."""
+        blocks = self._start // BLOCK
+        cut = blocks * BLOCK
+        del self._positions[:cut], self._pushes[:cut], self._blocks[:blocks]
+        self._start -= cut
 
-        `floor` and `secret_floor` are those of where it is kept, which may have dropped more than this ring has: what
-        stands here is not lost. Returns by how many bytes the ring has grown.
+    def prepend(self, older: Sequence[Push], since: int, floor: int, secret_floor: int) -> int:
+        """Put pushes before all others that are kept elsewhere, between `since` and where the ring begins.
+
+        `floor` and `secret_floor` are those of where the pushes are kept. More may have been dropped there than here, and
+        what this ring has is not lost. Returns by how many bytes the ring has grown. Takes as long as the ring is.
         """
         floor, secret_floor = min(floor, self.since), min(secret_floor, self.since)
         self.floor = max(self.floor, floor)
@@ -117,17 +200,26 @@ class RingBuffer:
         self._pushes[: self._start] = older
         self._positions[: self._start] = [push.position for push in older]
         self._start = 0
+        ends = range(BLOCK, len(self._pushes) + 1, BLOCK)
+        self._blocks = [_summary(self._pushes[end - BLOCK : end]) for end in ends]
+        public = [push.position for push in older if not push.secret]
+        self._newest_public = max([self._newest_public, *public])
         grown = sum([len(push.frame) for push in older])
         self.kept_bytes += grown
         return grown
 
     @property
     def dropped(self) -> Dropped:
-        """What is known of what was dropped."""
-        return Dropped(self.number, self.plain, self.secret_number, self.secret_plain)
+        """A summary of the pushes that were dropped, for a later ring of the same channel to begin with."""
+        return Dropped(
+            self.dropped_push_id,
+            self.dropped_unnumbered,
+            self.secret_dropped_push_id,
+            self.secret_dropped_unnumbered,
+        )
 
     def lose(self, began: int) -> None:
-        """Everything up to `began` may be lost: the memory elsewhere begins there anew."""
+        """Declare that every push up to `began` may be lost, because the memory elsewhere begins there again."""
         self.began = max(self.began, began)
         self.floor = max(self.floor, began)
         self.secret_floor = max(self.secret_floor, began)
@@ -138,15 +230,17 @@ class RingBuffer:
         return self._positions[self._start] if len(self) else None
 
     def newest(self, secret: bool) -> int:
-        """The position of the last push kept, or up to where all may be lost or are not here; `secret`: a secret one too."""
-        lost = self.lost_since(secret)
-        for push in reversed(self._pushes):
-            if secret or not push.secret:
-                return max(push.position, lost)
-        return max(self.since, lost)
+        """The head: the position of the last push that may be seen (`secret`: secret ones too).
+
+        It is never below a loss, nor below `since`. A head below them would make a listener that joins there be told of a
+        loss that it has not had.
+        """
+        # A push that was dropped raised its floor to its own position, so the last push counts whether or not it is kept.
+        seen = self._positions[-1] if secret and self._positions else self._newest_public
+        return max(seen, self.since, self.lost_since(secret))
 
     def lost_since(self, secret: bool) -> int:
-        """Who has read up to here or further has missed nothing; `secret`: whether it may see secret pushes."""
+        """The lowest cursor that has lost nothing. `secret`: for a listener that may see secret pushes."""
         return max(self.floor, self.secret_floor) if secret else self.floor
 
     def after(self, cursor: int) -> Iterator[Push]:
@@ -159,15 +253,45 @@ class RingBuffer:
         """The pushes kept, newest first. Take them before the ring changes."""
         return islice(reversed(self._pushes), len(self))
 
-    def until(self, cursor: int) -> Iterator[Push]:
-        """The pushes kept up to and with `cursor`, oldest first. Take them before the ring changes."""
-        for index in range(self._start, bisect_right(self._positions, cursor, self._start)):
-            yield self._pushes[index]
-
     def bytes_after(self, cursor: int) -> int:
-        """How many bytes of frames a listener at `cursor` would be sent at most."""
-        if not len(self) or cursor >= self._positions[-1]:
+        """The bytes of the frames above `cursor`: the most that a listener there would be sent."""
+        first = bisect_right(self._positions, cursor, self._start)
+        end = len(self._pushes)
+        if first == end:
             return 0
-        if cursor < self._positions[self._start]:
+        if first == self._start:
             return self.kept_bytes
-        return sum(len(push.frame) for push in self.after(cursor))
+        pushes, blocks = self._span(first, end)
+        return sum([len(push.frame) for push in pushes]) + sum([block.size for block in blocks])
+
+    def highest_push_id(self, after: int, through: int, secret: bool) -> int:
+        """The highest push_id that is kept above `after` and up to and with `through`, or -1.
+
+        `secret`: among secret pushes too.
+        """
+        first = bisect_right(self._positions, after, self._start)
+        end = bisect_right(self._positions, through, first)
+        if first == end:
+            return -1
+        pushes, blocks = self._span(first, end)
+        push_ids = [push.push_id for push in pushes if push.push_id is not None and (secret or not push.secret)]
+        push_ids += [block.push_id for block in blocks]
+        if secret:
+            push_ids += [block.secret_push_id for block in blocks]
+        return max(push_ids, default=-1)
+
+    def _span(self, first: int, end: int) -> tuple[list[Push], list[_Block]]:
+        """The pushes from index `first` to before `end`: those in no whole block, and the whole blocks."""
+        first_block, end_block = -(-first // BLOCK), end // BLOCK
+        if first_block >= end_block:
+            return self._pushes[first:end], []
+        loose = self._pushes[first : first_block * BLOCK] + self._pushes[end_block * BLOCK : end]
+        return loose, self._blocks[first_block:end_block]
+
+
+def _summary(pushes: Sequence[Push]) -> _Block:
+    return _Block(
+        max([push.push_id for push in pushes if push.push_id is not None and not push.secret], default=-1),
+        max([push.push_id for push in pushes if push.push_id is not None and push.secret], default=-1),
+        sum([len(push.frame) for push in pushes]),
+    )

@@ -57,9 +57,9 @@ class Joining:
         plan, before = self.plan, self.listener.backlog or _NO_BACKLOG
         backlog = Backlog(replaying=self.first or not self.listener.encoding.once)
         if not plan.settled:
-            backlog.lost = plan.lost_in(rings) | (before.lost & plan.wants.keys())
+            backlog.lost = plan.lost_in(rings) | (before.lost & plan.filters.keys())
             backlog.unwanted = plan.unwanted_in(rings)
-            backlog.told = {name: told for name, told in before.told.items() if name in plan.wants}
+            backlog.told = {name: told for name, told in before.told.items() if name in plan.filters}
         if self.first:
             backlog.preamble = before.preamble
         return backlog

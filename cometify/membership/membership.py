@@ -217,7 +217,7 @@ class Membership:
         def watermark() -> int:
             return self._engine.watermark(api_key)
 
-        filters = None if joining.plan.settled else joining.plan.wants
+        filters = None if joining.plan.settled else joining.plan.filters
         self._registry.enter(listener, rings, secret, watermark, filters)
         # After the new view is entered: a channel that the listener keeps must not be unfollowed.
         self._unfollow(channel for channel in unused if not self._registry.has(channel))
@@ -239,7 +239,7 @@ class Membership:
             self._unfollow(unused)
 
     def _unfollow_unless_used(self, joining: Joining) -> None:
-        channels = [(joining.account.api_key, name) for name in joining.plan.wants]
+        channels = [(joining.account.api_key, name) for name in joining.plan.filters]
         self._unfollow(channel for channel in channels if not self._registry.has(channel))
 
     def _unfollow(self, channels: Iterable[Channel]) -> None:

@@ -1,9 +1,11 @@
-"""What an ask becomes: the first cursors, the filters, the rights, and what is lost."""
+"""The plan of a join: first cursors, filters, rights and losses."""
 
 import json
 from math import inf
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from cometify.core.account import Account
 from cometify.core.group_filter import GroupFilter
@@ -12,7 +14,7 @@ from cometify.core.listen_request import listen_request_from_frame
 from cometify.core.md5_signature import secure_key
 from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
 from cometify.core.push import Push
-from cometify.core.ring import RingBuffer
+from cometify.core.ring import BLOCK, RingBuffer
 from tests.wire import jwt
 
 ACCOUNT = Account("37282591", ("old secret", "new secret"))
@@ -21,9 +23,9 @@ WALL = 1_764_000_000.0
 
 
 def plan(*groups, joined=None, at=0):
-    ask = listen_request_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
-    rights = [group.right(ACCOUNT, WALL) for group in ask.groups]
-    return make_join_plan(ask, rights, NOW, joined or {}, at)
+    request = listen_request_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
+    rights = [group.right(ACCOUNT, WALL) for group in request.groups]
+    return make_join_plan(request, rights, NOW, joined or {}, at)
 
 
 def key(names, secret="new secret"):
@@ -34,32 +36,32 @@ def token(lasts, *names):
     return jwt({"exp": WALL + lasts, "identifiers": names}, "new secret")
 
 
-def test_plain_names_begin_now():
+def test_plain_group_begins_now():
     made = plan({"identifiers": ["Chat", "metrics"]})
-    assert made.wants == {name: (GroupFilter(False, -1, NOW, NOW),) for name in ("chat", "metrics")}
-    assert (made.positions, made.cursor, made.resumes) == ((NOW,), NOW, False)
+    assert made.filters == {name: (GroupFilter(False, -1, NOW, NOW),) for name in ("chat", "metrics")}
+    assert (made.positions, made.cursor, made.settled) == ((NOW,), NOW, True)
     assert (made.warnings, made.lost, made.stale, made.secret) == ((), frozenset(), (), [])
 
 
-def test_an_internal_id_begins_three_minutes_ago_and_zero_ten():
+def test_internal_id_begins_three_minutes_ago_and_zero_ten():
     made = plan({"identifiers": {"chat": 59}}, {"identifiers": {"metrics": 0}})
-    assert made.wants["chat"] == (GroupFilter(False, 59, NOW - REPLAY_WINDOW, NOW),)
-    assert made.wants["metrics"] == (GroupFilter(False, -1, NOW - RETENTION, NOW - RETENTION),)
+    assert made.filters["chat"] == (GroupFilter(False, 59, NOW - REPLAY_WINDOW, NOW),)
+    assert made.filters["metrics"] == (GroupFilter(False, -1, NOW - RETENTION, NOW - RETENTION),)
     assert made.positions == (NOW - REPLAY_WINDOW, NOW - RETENTION)
     assert made.cursor == NOW - RETENTION
     assert made.since == {"chat": NOW - REPLAY_WINDOW, "metrics": NOW - RETENTION}
     assert made.reach == {"chat": NOW - RETENTION, "metrics": NOW - RETENTION}
 
 
-def test_a_group_begins_with_the_first_of_its_identifiers():
+def test_group_begins_with_the_first_of_its_identifiers():
     assert plan({"identifiers": {"chat": 59, "metrics": 0}}).positions == (NOW - RETENTION,)
 
 
-def test_a_position_is_gone_on_from_and_all_groups_must_have_one_to_resume():
+def test_group_with_a_position_resumes_there():
     resumed = {"identifiers": ["chat"], "position": NOW - 7}
     made = plan(resumed)
-    assert (made.positions, made.resumes, made.lost) == ((NOW - 7,), True, frozenset())
-    assert not plan(resumed, {"identifiers": ["metrics"]}).resumes
+    assert (made.positions, made.settled, made.lost) == ((NOW - 7,), False, frozenset())
+    assert plan(resumed, {"identifiers": ["metrics"]}).positions == (NOW - 7, NOW)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_a_position_is_gone_on_from_and_all_groups_must_have_one_to_resume():
         (0, True, 0),
     ],
 )
-def test_a_position_that_nobody_gave_or_that_is_too_old_is_a_loss(position, lost, begins):
+def test_position_never_given_or_too_old_is_a_loss(position, lost, begins):
     made = plan({"identifiers": ["chat"], "position": position})
     assert made.lost == ({"chat"} if lost else set())
     assert made.lost_in({}) == made.lost
@@ -80,14 +82,14 @@ def test_a_position_that_nobody_gave_or_that_is_too_old_is_a_loss(position, lost
 
 
 @pytest.mark.parametrize("secret", ACCOUNT.api_secrets)
-def test_a_right_secure_key_of_any_live_secret_gives_the_secret_pushes(secret):
+def test_secure_key_of_any_live_secret_gives_secret_pushes(secret):
     made = plan({"identifiers": ["Chat", "metrics"], "secureKey": key("Chat,metrics", secret)})
     assert made.secret == ["chat", "metrics"]
     assert made.warnings == ()
 
 
 @pytest.mark.parametrize("names", ["metrics,Chat", "chat,metrics", "Chat"])
-def test_a_secure_key_over_other_names_is_a_warning_that_names_the_group_and_gives_nothing(names):
+def test_secure_key_over_other_names_is_a_warning(names):
     made = plan({"identifiers": ["Chat", "metrics"], "secureKey": key(names)})
     assert made.secret == []
     (warning,) = made.warnings
@@ -95,20 +97,20 @@ def test_a_secure_key_over_other_names_is_a_warning_that_names_the_group_and_giv
     assert "secret" not in warning.replace("apiSecret", "").replace("secret pushes", "")
 
 
-def test_a_token_gives_the_secret_pushes_of_what_it_names_and_the_others_join_without():
+def test_token_gives_secret_pushes_of_the_names_it_covers():
     made = plan({"identifiers": ["Chat", "metrics"], "token": token(60, "chat", "other")})
-    assert made.wants == {"chat": (GroupFilter(True, -1, NOW, NOW),), "metrics": (GroupFilter(False, -1, NOW, NOW),)}
+    assert made.filters == {"chat": (GroupFilter(True, -1, NOW, NOW),), "metrics": (GroupFilter(False, -1, NOW, NOW),)}
     assert (made.secret, made.warnings, made.until) == (["chat"], (), WALL + 60)
 
 
-def test_a_token_that_names_nothing_of_its_group_is_a_warning_and_never_ends():
+def test_token_that_covers_nothing_is_a_warning_and_never_ends():
     made = plan({"identifiers": ["Chat", "metrics"], "token": token(60, "other")})
     assert (made.secret, made.until) == ([], inf)
     (warning,) = made.warnings
     assert "Chat,metrics" in warning
 
 
-def test_a_right_by_keys_never_ends():
+def test_right_by_secure_key_never_ends():
     assert plan({"identifiers": "chat"}, {"identifiers": "metrics", "secureKey": key("metrics")}).until == inf
 
 
@@ -123,7 +125,7 @@ def test_a_right_by_keys_never_ends():
         ([("chat", 60, "chat"), ("metrics", 30, "metrics")], "metrics", 60),
     ],
 )
-def test_it_ends_when_the_first_identifier_has_its_right_from_no_group_any_more(tokens, keyed, until):
+def test_right_ends_with_the_first_identifier_that_loses_it(tokens, keyed, until):
     groups = [{"identifiers": names.split(","), "token": token(lasts, covered)} for names, lasts, covered in tokens]
     if keyed:
         groups.append({"identifiers": keyed, "secureKey": key(keyed)})
@@ -131,19 +133,19 @@ def test_it_ends_when_the_first_identifier_has_its_right_from_no_group_any_more(
         assert plan(*order).until == (WALL + until if until < inf else inf)
 
 
-def test_an_identifier_in_several_groups_has_what_each_lets_through_once():
+def test_identifier_in_several_groups_has_each_filter_once():
     made = plan(
         {"identifiers": ["chat"]},
         {"identifiers": ["CHAT"], "secureKey": key("CHAT")},
         {"identifiers": ["chat"]},
     )
-    assert made.wants["chat"] == (GroupFilter(False, -1, NOW, NOW), GroupFilter(True, -1, NOW, NOW))
+    assert made.filters["chat"] == (GroupFilter(False, -1, NOW, NOW), GroupFilter(True, -1, NOW, NOW))
     assert made.positions == (NOW, NOW, NOW)
     assert made.secret == ["chat"]
 
 
 def ring(name, *dropped, began=0):
-    """One that has dropped these: positions before now, push_ids (None: none), and whether they were secret."""
+    """A ring that has dropped pushes, each given as (microseconds before now, push_id or None, secret)."""
     made = RingBuffer(("37282591", name), began, began)
     for back, push_id, secret in dropped:
         made.append(Push(name, push_id, secret, NOW - back, b"{}"), 1, 100)
@@ -151,7 +153,7 @@ def ring(name, *dropped, began=0):
     return made
 
 
-def test_no_loss_is_told_of_what_nobody_wants():
+def test_drop_is_no_loss_where_no_group_begins_that_early():
     made = plan(
         {"identifiers": {"chat": 0}},
         {"identifiers": ["chat"], "secureKey": key("chat"), "position": NOW - 5},
@@ -174,47 +176,47 @@ def test_no_loss_is_told_of_what_nobody_wants():
         ([(10, 60, True), (9, 59, False)], (NOW - 9, None)),
     ],
 )
-def test_no_loss_is_told_of_what_was_dropped_if_nobody_wanted_it(dropped, unwanted):
+def test_drop_of_unwanted_push_ids_is_no_loss(dropped, unwanted):
     made = plan({"identifiers": {"chat": 59}, "secureKey": key("chat")})
     since = NOW - REPLAY_WINDOW
     assert made.unwanted_in({"chat": ring("chat", *dropped)}) == {"chat": tuple(floor or since for floor in unwanted)}
 
 
-def test_who_resumes_wants_what_has_no_number_too():
+def test_group_that_resumes_wants_unnumbered_pushes_too():
     made = plan({"identifiers": {"chat": 59}, "position": NOW - 9})
     assert made.unwanted_in({"chat": ring("chat", (5, 59, False))})["chat"][0] == NOW - 5
     assert made.unwanted_in({"chat": ring("chat", (9, None, False), (5, 1, False))})["chat"][0] == NOW - 5
     assert made.unwanted_in({"chat": ring("chat", (6, None, False), (5, 1, False))})["chat"][0] == NOW - 9
 
 
-def test_what_was_dropped_before_all_that_is_known_may_be_anything():
+def test_drop_before_the_ring_began_may_be_anything():
     made = plan({"identifiers": {"chat": 59}})
     since = NOW - REPLAY_WINDOW
     assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since + 1)})["chat"][0] == since
     assert made.unwanted_in({"chat": ring("chat", (9, 1, False), began=since)})["chat"][0] == NOW - 9
 
 
-def test_of_several_groups_each_is_hurt_by_itself():
+def test_each_of_several_groups_is_hurt_by_itself():
     groups = {"identifiers": {"chat": 59}}, {"identifiers": ["chat"]}
     made = plan(*groups)
     assert made.unwanted_in({"chat": ring("chat", (9, 58, False))})["chat"][0] == NOW
     assert made.unwanted_in({"chat": ring("chat", (9, 60, False))})["chat"][0] == NOW - REPLAY_WINDOW
 
 
-def test_who_listens_already_goes_on_from_its_cursor_with_the_right_it_has_now():
+def test_joined_identifier_goes_on_from_its_cursor():
     joined = {"chat": (GroupFilter(True, 59, NOW - REPLAY_WINDOW, NOW), GroupFilter(True))}
     made = plan({"identifiers": {"chat": 0}}, {"identifiers": ["metrics"]}, joined=joined, at=NOW - 9)
-    assert made.wants["chat"] == (GroupFilter(False, 59, NOW - 9, NOW), GroupFilter(False, -1, NOW - 9, NOW - 9))
+    assert made.filters["chat"] == (GroupFilter(False, 59, NOW - 9, NOW), GroupFilter(False, -1, NOW - 9, NOW - 9))
     assert made.positions == (NOW - 9, NOW)
     assert made.stale == ()
     assert made.lost == frozenset()
 
 
-def test_a_listen_sent_over_and_over_does_not_let_the_filters_grow():
+def test_repeated_listen_does_not_let_the_filters_grow():
     group = {"identifiers": {"chat": 59}}
-    wants = plan(group).wants
+    wants = plan(group).filters
     for at in range(NOW - 5, NOW):
-        wants = plan(group, group, joined=wants, at=at).wants
+        wants = plan(group, group, joined=wants, at=at).filters
     assert len(wants["chat"]) == 1
 
 
@@ -223,13 +225,15 @@ def test_a_listen_sent_over_and_over_does_not_let_the_filters_grow():
     [
         (60, False, NOW - REPLAY_WINDOW, False, True),
         (59, False, NOW - REPLAY_WINDOW, False, False),
-        (60, False, NOW - REPLAY_WINDOW + 1, False, False),  # it is replayed
+        (60, False, NOW - REPLAY_WINDOW + 1, False, False),  # It is replayed.
         (None, False, NOW - REPLAY_WINDOW, False, False),
         (60, True, NOW - REPLAY_WINDOW, False, False),
         (60, True, NOW - REPLAY_WINDOW, True, True),
+        (60, False, NOW - RETENTION + 1, False, True),
+        (60, False, NOW - RETENTION, False, False),  # It is due to be dropped, so it must not matter that it is there.
     ],
 )
-def test_a_page_older_than_the_replay_is_told_of_a_kept_push_that_it_missed(push_id, secret, position, keyed, lost):
+def test_stale_page_is_told_of_a_kept_push_that_it_missed(push_id, secret, position, keyed, lost):
     ring = RingBuffer(("37282591", "chat"), 0, 0)
     ring.append(Push("chat", push_id, secret, position, b"x"), 10, 1000)
     group = {"identifiers": {"chat": 59}}
@@ -237,6 +241,52 @@ def test_a_page_older_than_the_replay_is_told_of_a_kept_push_that_it_missed(push
     assert made.lost_in({"chat": ring}) == ({"chat"} if lost else set())
 
 
-def test_with_a_position_or_with_the_internal_id_zero_no_page_is_stale():
+def test_no_page_is_stale_with_a_position_or_internal_id_zero():
     made = plan({"identifiers": {"chat": 59}, "position": NOW - 5}, {"identifiers": {"metrics": 0}})
     assert made.stale == ()
+
+
+def lost_by_looking_at_each(made, rings):
+    lost = set(made.lost)
+    for name, wanted in made.stale:
+        for one in rings[name].after(NOW - RETENTION):
+            missed = one.position <= wanted.since and one.push_id is not None and one.push_id > wanted.above
+            if missed and (wanted.secret or not one.secret):
+                lost.add(name)
+    return lost
+
+
+minutes_ago = st.integers(0, 22).map(lambda half: half * RETENTION // 20)
+kept = st.lists(st.tuples(minutes_ago, st.none() | st.integers(0, 9), st.booleans()), max_size=30)
+
+
+@given(kept, st.sampled_from([1, 1, 8, 40]), st.integers(1, 9), st.booleans(), st.sampled_from([10, 1000]))
+def test_stale_page_is_found_as_by_looking_at_each_push(pushes, times, internal_id, keyed, most_pushes):
+    ring, position = RingBuffer(("37282591", "chat"), 0, 0), 0
+    for back, push_id, secret in sorted(pushes, key=lambda one: -one[0]):
+        for _ in range(times):
+            position = max(position + 1, NOW - back)
+            ring.append(Push("chat", push_id, secret, position, b"x"), most_pushes, 10**6)
+    group = {"identifiers": {"chat": internal_id}}
+    made = plan({**group, "secureKey": key("chat")} if keyed else group)
+    assert made.lost_in({"chat": ring}) == lost_by_looking_at_each(made, {"chat": ring})
+
+
+def test_stale_page_costs_few_looks_at_pushes():
+    """A join may name 100 identifiers, and each can have 1,000 pushes that are older than its replay."""
+    looks = []
+
+    class Counted(list):
+        def __getitem__(self, index):
+            found = super().__getitem__(index)
+            looks.append(len(found) if isinstance(index, slice) else 1)
+            return found
+
+    ring = RingBuffer(("37282591", "chat"), 0, 0)
+    for number in range(1000):
+        ring.append(Push("chat", number, False, NOW - RETENTION + 1 + number, b"x"), 1000, 10**6)
+    ring._pushes = Counted(ring._pushes)
+    made = plan({"identifiers": {"chat": 999}})
+    assert made.lost_in({"chat": ring}) == set()
+    assert ring.bytes_after(NOW - RETENTION + 500) == 500
+    assert 0 < sum(looks) < 4 * BLOCK
