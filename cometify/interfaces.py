@@ -1,6 +1,10 @@
-"""What the layers promise each other, in prose.
+"""The contracts between the layers: engines, shared slots and accounts.
 
-typing.Protocol and not zope.interface: these are ours alone, and mypy then checks every implementation by itself.
+They are `typing.Protocol` classes and not zope.interface, because they are for this package alone, and mypy checks each
+implementation against a Protocol without a declaration.
+
+Units: a position is a number of microseconds of the engine clock (see `cometify.core.position`). An identifier is in lower
+case. Everything is called in the reactor's thread, and nothing may block it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,104 +20,128 @@ from cometify.core.ring import Channel, RingBuffer
 
 
 class IAnnounce(Protocol):
-    """Where an engine reports a push, once, in the order of positions, after its ring has it."""
+    """A function that an engine calls with every push of a followed channel.
+
+    Each push is announced once, in the order of positions over all channels of the account, after its ring has it.
+    """
 
     def __call__(self, ring: RingBuffer, push: Push) -> None: ...
 
 
 class ILost(Protocol):
-    """Where an engine reports that what it had of a channel, up to the ring's floors, is not to be had any more."""
+    """A function that an engine calls when pushes of a followed channel, up to the ring's floors, can no longer be had."""
 
     def __call__(self, ring: RingBuffer) -> None: ...
 
 
 @attrs.frozen
 class EngineStats:
-    """What an engine has now: `pushes` kept, the `bytes` of their frames, and how many channels it follows."""
+    """Figures of an engine at this moment."""
 
     pushes: int
+    """The number of pushes kept in this process."""
     bytes: int
+    """The bytes of their frames."""
     followed: int
+    """The number of channels that are followed."""
 
 
 class IEngine(Protocol):
-    """What keeps pushes, and numbers them: positions grow strictly over all identifiers of an account."""
+    """A store that keeps pushes and numbers them.
+
+    Positions strictly grow over all identifiers of an account, on all nodes together. Different accounts are independent.
+    """
 
     @property
     def slots(self) -> "ISlots | None":
-        """What counts places over all nodes; None if there is only this one."""
+        """The slots that all nodes count together, or None if there is only this node."""
+
+    @property
+    def available(self) -> bool:
+        """Whether pushes are accepted and listeners can join."""
 
     def start(self) -> None:
-        """The server starts."""
+        """Begin to work. Called once, when the server starts."""
 
     def stop(self) -> None:
-        """The server is drained and ends."""
+        """Let go of connections. Called once, when the server has drained."""
 
     def append(self, account: Account, draft: Draft) -> Receipt | Deferred[Receipt]:
-        """Number, keep and announce a push: one step, nothing of it is seen before all of it is done.
+        """Number a push, keep it and announce it.
 
-        An engine that has the push at once says so at once: a Deferred and its callbacks cost as much as the push. Else
-        it fires once the engine has it. Neither waits for listeners. One with a key that was used within ten minutes is
-        not pushed again, and what was told then is told again. Raises, or fails with, `Refused`:
-        idempotency_mismatch, nonce_reused, signature_reused, overloaded (nothing was pushed), engine_unavailable (it may
-        have been pushed all the same: with a key it can be pushed again).
+        Returns a Receipt if the engine has the push at once, because a Deferred and its callbacks cost as much as the push
+        itself. Otherwise the Deferred fires when the engine has the push. Neither waits for listeners.
+
+        A draft whose `key` was used within the last ten minutes is not pushed again: its Receipt is the first one, with
+        `duplicate` set.
+
+        Raises `Refused`, or fails with it. Nothing was pushed with: idempotency_mismatch, nonce_reused, signature_reused,
+        overloaded. With engine_unavailable the draft may have been pushed; with a `key` it can be pushed again safely.
         """
 
     def follow(
         self, account: Account, reach: Callable[[int], Mapping[str, int]]
     ) -> Mapping[str, RingBuffer] | Deferred[Mapping[str, RingBuffer]]:
-        """Have what is kept of some channels, and what will come; at once, where the engine has them at once.
+        """Follow channels: return their rings, complete from the positions asked for, and announce what comes.
 
-        The engine tells `reach` its position; that answers, for each identifier (lower case), from which position on
-        its ring must be complete. An engine that must ask elsewhere does so twice: first with a position that may be
-        lower, to learn what to ask for, then with the one that counts, right before the Deferred fires. Then the rings
-        are complete from there or from their floor on, and every push above the position told is announced. Fails with
-        `Refused` (engine_unavailable).
+        `reach` is called with the engine's position and returns, for each identifier, the position from which on its ring
+        must be complete. An engine that keeps pushes elsewhere calls `reach` twice: first with a position that may be
+        lower, to learn what to read, and then with the position that counts, directly before the Deferred fires.
+
+        Each ring is then complete from the position asked for, or from its floor if that is higher, and every push above
+        the position that `reach` was last called with is announced.
+
+        Returns the rings, by identifier, if the engine has them at once. The Deferred fails with `Refused`
+        (engine_unavailable).
         """
 
     def unfollow(self, channel: Channel) -> None:
-        """Nobody listens on the channel any more. It stays followed for a while: page loads come in bursts."""
+        """Say that nobody listens on a channel here.
+
+        The channel stays followed for `cometify.engine.UNFOLLOW_DELAY`, because page loads come in bursts.
+        """
 
     def follows(self, channel: Channel) -> bool:
-        """Whether the channel costs nothing more to follow."""
+        """Return whether the channel is followed, so that another listener on it costs the engine nothing."""
 
     def watermark(self, api_key: str) -> int:
-        """The time of the account: everything up to it has been announced, and no later push gets it or less."""
+        """Return a position up to which every push of the account was announced. No later push gets it or a lower one."""
 
     def peek(self, channel: Channel) -> RingBuffer | None:
-        """What this process has of a channel now, for who looks into the server; not to be changed, nor to be kept."""
+        """Return what this process has of a channel, for an inspection. Must not be changed, nor kept."""
 
     def stats(self) -> EngineStats:
-        """What there is now, for who watches the server. It may look at every channel, so it is asked at each look only."""
+        """Count what there is, for the metrics. Looks at every channel, so it is called for each scrape only."""
 
     def expire(self) -> bool:
-        """Forget a bounded part of what is too old. Returns whether more is due. Nothing is told wrongly if that is late."""
+        """Forget a bounded part of what is too old.
 
-    @property
-    def available(self) -> bool:
-        """Whether pushes are taken and listeners can join."""
+        Returns whether more may be due. Then it is called again in the next turn of the reactor, else after some seconds.
+        Nothing is told wrongly if that is late: no replay has pushes that it should not have, and no gap is told for them.
+        """
 
 
 class ISlots(Protocol):
-    """The places of an address's listeners, counted over all nodes."""
+    """The slots of an address's listeners, counted over all nodes."""
 
     def watch(self, moved: Callable[[ClientKey, str], None]) -> None:
-        """Have `moved(household, listener)` called when a listener that has a place here takes it at another node."""
+        """Call `moved(client_key, listener)` whenever a listener that has a slot here takes it at another node."""
 
     def name(self, number: int) -> str:
-        """An id for a listener that has none of its own, which no other node gives."""
+        """Return an id for a listener that has none of its own. No other node gives the same one."""
 
     def take(self, client_key: ClientKey, account: Account, listener: str) -> Deferred[None]:
-        """Give a place to a listener, wherever it had one before. Fails with `Refused`: too_many_listeners,
-        engine_unavailable.
+        """Give a slot to a listener id, which gives up the slot that it may have at another node.
+
+        Fails with `Refused`: too_many_listeners, or engine_unavailable.
         """
 
     def leave(self, client_key: ClientKey, listener: str) -> None:
-        """The listener is gone from here."""
+        """Free the slot of a listener that is gone from this node."""
 
 
 class IAccounts(Protocol):
     """The accounts of this server."""
 
     def get(self, api_key: str) -> Account | None:
-        """The account of an API key, or None."""
+        """Return the account of an API key, or None if there is none."""

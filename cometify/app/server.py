@@ -123,9 +123,15 @@ class Cometify(MultiService):
             return "draining"
         return None if self.engine.available else "engine_unavailable"
 
-    def _expire(self) -> None:
-        self.engine.expire()
-        self.quota.expire(self._reactor.seconds())
+    @defer.inlineCallbacks
+    def _expire(self) -> Generator["defer.Deferred[None]", object, None]:
+        """Forget what is too old, one slice in each turn of the reactor, so that nothing else waits for long."""
+        more = True
+        while more:
+            more = self.engine.expire()
+            more = self.quota.expire(self._reactor.seconds()) or more
+            if more:
+                yield task.deferLater(cast("IReactorTime", self._reactor), 0)
 
     def startService(self) -> None:
         super().startService()

@@ -1,9 +1,12 @@
-"""Who listens from which address: the 30 listeners, and what one address may cost.
+"""The quota of one address: the slots of its listeners, and what its joins may cost within a minute.
 
 "There can be a maximum of 30 listeners from the same IP connected at the same time" (the seed).
+
+Slots and minutes end by time, and any number of them can end in the same moment. `expire` forgets a bounded number in each
+call. A slot that has ended is never in the way of its own address, because `take` looks at those first.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 import attrs
@@ -12,30 +15,38 @@ from cometify.core import errors
 from cometify.core.account import Account
 
 ABSENCE = 10.0
-"""Seconds that a poller stays counted between two polls."""
-MINUTE = 60.0
+"""Seconds for which a poller keeps its slot between two polls."""
+CHARGE_WINDOW = 60.0
+"""Seconds within which the joins of an address are added up, from the first one on."""
 NEW_IDENTIFIERS = 100
-"""Identifiers a minute that the node did not follow yet, for each listener that an address may have."""
+"""Identifiers in a window that the node did not follow yet, for each listener that an address may have."""
 REPLAY_BYTES = 64 * 2**20
-"""Bytes of replay a minute, for each listener that an address may have."""
+"""Bytes of replay in a window, for each listener that an address may have."""
+EXPIRE_STEPS = 500
+"""The most slots and windows together that one call of `expire` forgets."""
 
 ClientKey = tuple[str, str]
 """(API key, address)."""
 
 
 def too_many(account: Account) -> errors.Refused:
-    """All places of an address are taken."""
+    """The refusal of a listener whose address has no free slot."""
     return errors.Refused(
         errors.TOO_MANY_LISTENERS,
-        f"{account.listeners_per_ip} listeners are connected from this address already, which is the most for this "
-        "account: close one, or have listeners_per_ip raised. (To the server everybody behind a proxy that is not in its "
-        "trusted_proxies has one address.)",
+        f"{account.listeners_per_ip} listeners are connected from this address, which is the most for this account: close "
+        "one, or raise listeners_per_ip. (Behind a proxy that is not in trusted_proxies, all clients have the proxy's "
+        "address.)",
     )
 
 
 @attrs.define(eq=False)
 class _Slots:
-    """`holders`: for each listener id who holds its place, None while a poller is between two polls."""
+    """The slots of one address.
+
+    `holders`: for each listener id the listener that holds its slot, or None while a poller is between two polls.
+    `until`: for each listener id in such an absence, the second at which the slot is freed; the earliest first, because
+    all absences are equally long.
+    """
 
     holders: dict[str, object | None] = attrs.Factory(dict)
     until: dict[str, float] = attrs.Factory(dict)
@@ -43,58 +54,74 @@ class _Slots:
 
 @attrs.define(eq=False)
 class _Spent:
-    """What an address has cost since `minute` began."""
+    """The cost of an address's joins since `began` (seconds): new identifiers, and bytes of replay."""
 
-    minute: float
+    began: float
     identifiers: int = 0
     replay: int = 0
 
 
 class Quota:
-    """Times are seconds of any clock that never goes back. `freed`: told of each place that nobody has any more."""
+    """The slots and the costs of all addresses on this node.
+
+    Times are seconds of any clock that never goes back. `freed`: called with each slot that no listener has any longer.
+    """
 
     def __init__(self, freed: Callable[[ClientKey, str], None] | None = None) -> None:
         self._freed = freed
         self._slots: dict[ClientKey, _Slots] = {}
+        # Absences in the order in which they end. One whose poller has come back stays here until its time.
         self._absent: deque[tuple[float, ClientKey, str]] = deque()
-        self._spent: dict[ClientKey, _Spent] = {}  # the longest ago that a minute began first
+        # The oldest window first.
+        self._spent: OrderedDict[ClientKey, _Spent] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many places are held or kept."""
+        """The number of slots that are held or kept."""
         return sum(len(slots.holders) for slots in self._slots.values())
 
     def take(self, client_key: ClientKey, account: Account, listener: str, holder: object, now: float) -> object | None:
-        """Give a place to `holder`. Returns who held the place of this listener id until now, if anybody.
+        """Give a slot to `holder`. Returns the former holder of this listener id's slot, if there is one.
 
-        Raises `Refused` (too_many_listeners), which changes nothing for those who have a place.
+        Raises `Refused` (too_many_listeners), which changes nothing for those that have a slot.
         """
-        if self._absent:
-            self._free_absent(now)
         slots = self._slots.get(client_key)
         if slots is None:
+            if not account.listeners_per_ip:
+                raise too_many(account)
             slots = self._slots[client_key] = _Slots()
-        if listener not in slots.holders and len(slots.holders) >= account.listeners_per_ip:
-            if not slots.holders:
-                del self._slots[client_key]
-            raise too_many(account)
+        elif listener not in slots.holders and len(slots.holders) >= account.listeners_per_ip:
+            self._free_ended(client_key, slots, now)
+            if len(slots.holders) >= account.listeners_per_ip:
+                raise too_many(account)
+            self._slots[client_key] = slots
         before = slots.holders.get(listener)
         slots.holders[listener] = holder
         if slots.until:
             slots.until.pop(listener, None)
         return before
 
+    def _free_ended(self, client_key: ClientKey, slots: _Slots, now: float) -> None:
+        """Free the slots of one address whose absence is over, without waiting for `expire` to come to them."""
+        ended = []
+        for listener, until in slots.until.items():
+            if until > now:
+                break
+            ended.append(listener)
+        for listener in ended:
+            self._free(client_key, slots, listener)
+
     def has(self, client_key: ClientKey, listener: str) -> bool:
-        """Whether the listener has a place, be it kept for it."""
+        """Return whether the listener has a slot, held or kept."""
         slots = self._slots.get(client_key)
         return slots is not None and listener in slots.holders
 
     def is_held_by(self, client_key: ClientKey, listener: str, holder: object) -> bool:
-        """Whether `holder` has the place of the listener."""
+        """Return whether `holder` has the slot of the listener id."""
         slots = self._slots.get(client_key)
         return slots is not None and slots.holders.get(listener) is holder
 
     def remove(self, client_key: ClientKey, listener: str) -> object | None:
-        """Free the place of a listener that is elsewhere now. Returns who held it."""
+        """Free the slot of a listener that is on another node now. Returns its holder."""
         slots = self._slots.get(client_key)
         if slots is None or listener not in slots.holders:
             return None
@@ -103,7 +130,7 @@ class Quota:
         return holder
 
     def leave(self, client_key: ClientKey, listener: str, holder: object, keep_until: float | None = None) -> None:
-        """`holder` is gone. Its place is free unless another has it by now, or until `keep_until`."""
+        """Free the slot of `holder`, unless another holder has it by now; at once, or at the second `keep_until`."""
         slots = self._slots.get(client_key)
         if slots is None or slots.holders.get(listener) is not holder:
             return
@@ -114,21 +141,31 @@ class Quota:
             slots.until[listener] = keep_until
             self._absent.append((keep_until, client_key, listener))
 
-    def expire(self, now: float) -> None:
-        """Free the places of pollers that did not come again, and forget the minutes that are over."""
-        for client_key, spent in list(self._spent.items()):
-            if now - spent.minute < MINUTE:
-                break
-            del self._spent[client_key]
-        self._free_absent(now)
+    def expire(self, now: float) -> bool:
+        """Free the slots of pollers that did not come back, and forget the windows that are over.
 
-    def _free_absent(self, now: float) -> None:
-        absent = self._absent
-        while absent and absent[0][0] <= now:
-            until, client_key, listener = absent.popleft()
+        Forgets at most `EXPIRE_STEPS`. Returns whether more may be due; then call it again soon.
+        """
+        return all(self._forget_window(now) or self._free_absent(now) for _step in range(EXPIRE_STEPS))
+
+    def _forget_window(self, now: float) -> bool:
+        """Forget the oldest window if it is over. Returns whether it was."""
+        if self._spent:
+            client_key, spent = next(iter(self._spent.items()))
+            if now - spent.began >= CHARGE_WINDOW:
+                del self._spent[client_key]
+                return True
+        return False
+
+    def _free_absent(self, now: float) -> bool:
+        """End the oldest absence if its time has come. Returns whether it has."""
+        if self._absent and self._absent[0][0] <= now:
+            until, client_key, listener = self._absent.popleft()
             slots = self._slots.get(client_key)
             if slots is not None and slots.until.get(listener) == until:
                 self._free(client_key, slots, listener)
+            return True
+        return False
 
     def _free(self, client_key: ClientKey, slots: _Slots, listener: str) -> None:
         del slots.holders[listener]
@@ -139,26 +176,28 @@ class Quota:
             self._freed(client_key, listener)
 
     def charge(self, client_key: ClientKey, account: Account, identifiers: int, now: float) -> None:
-        """Count the identifiers of a joining that the node did not follow yet.
+        """Count the identifiers of a join that the node did not follow yet.
 
-        The API key is public, so joining is bounded. Raises `Refused` (too_many_listeners) once a minute's worth of
-        them, or of replay, is used up.
+        Joins are bounded because the API key is public. Raises `Refused` (too_many_listeners) when the identifiers of a
+        window are used up, or its replay.
         """
         spent = self._spent.get(client_key)
-        if spent is None or now - spent.minute >= MINUTE:
+        if spent is None or now - spent.began >= CHARGE_WINDOW:
             self._spent.pop(client_key, None)
             spent = self._spent[client_key] = _Spent(now)
         many = account.listeners_per_ip
         if spent.identifiers + identifiers > many * NEW_IDENTIFIERS or spent.replay >= many * REPLAY_BYTES:
+            wait = max(1, round(spent.began + CHARGE_WINDOW - now))
             raise errors.Refused(
                 errors.TOO_MANY_LISTENERS,
-                "This address has asked for too many new identifiers or too much replay within a minute: wait.",
-                retry=max(1, round(spent.minute + MINUTE - now)),
+                "This address has asked for too many new identifiers or too much replay within a minute: wait "
+                f"{wait} seconds.",
+                retry=wait,
             )
         spent.identifiers += identifiers
 
     def replayed(self, client_key: ClientKey, size: int) -> None:
-        """So many bytes will be replayed to a listener that was charged for."""
+        """Count bytes that will be replayed to a listener whose join was charged. Without a window nothing is counted."""
         spent = self._spent.get(client_key)
-        if spent is not None:  # or its minute is over
+        if spent is not None:
             spent.replay += size

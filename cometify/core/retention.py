@@ -1,5 +1,12 @@
-"""The rings of one account in this process, bounded together: in age, and in bytes over all of them."""
+"""The rings of one account in this process, bounded together: in age, and in bytes over all of them.
 
+Any number of pushes can become due at once. A burst grows old within the same second, ten minutes after it came. Dropping
+all of it in one step would hold up everything else for as long as that takes, so `drop` does a bounded number of steps
+and leaves the rest to the next call. Nothing is told wrongly meanwhile, because the pushes that are due but not dropped
+yet are still complete: each replay begins at a position, and no floor has been raised for them.
+"""
+
+from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
 from itertools import count
 
@@ -7,19 +14,31 @@ from cometify.core.account import Account
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 
+MOST_STEPS = 500
+"""The most steps of one call of `drop`. A step drops a push, and takes half a microsecond."""
+
+_NOT_QUEUED = -1
+_REMOVED = -2
+
 
 class AccountRings:
-    """`rings`: by identifier (lower case). `kept_bytes`: of the frames in all rings.
+    """All rings of an account that this process has.
+
+    `rings`: by identifier (lower case). `kept_bytes`: of the frames in all rings. `emptied`: called with each ring whose
+    last push was dropped by `drop`, or as soon as it was put there.
 
     The oldest push over all rings is found by a heap that has each ring once, at the position of its oldest push or
-    below: a ring moves up only when it is looked at, so that a push costs one comparison.
+    below. A ring whose oldest push has changed is moved up only when it comes to the top, so that a push costs one
+    comparison.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
         self.rings: dict[str, RingBuffer] = {}
         self.kept_bytes = 0
+        self._emptied = emptied
         self._oldest: list[tuple[int, int, RingBuffer]] = []
-        self._numbers = count()  # so that no two rings are compared
+        # The second item of an entry: two rings can be at the same position, and rings cannot be compared.
+        self._numbers = count()
 
     def put(self, ring: RingBuffer, push: Push, account: Account) -> None:
         """Keep a push, which is above all others of its ring, within the ring's bounds."""
@@ -38,33 +57,48 @@ class AccountRings:
         if oldest is not None:
             ring.queued = oldest
             heappush(self._oldest, (oldest, next(self._numbers), ring))
+        elif self._emptied is not None:
+            # Its first push is larger than all that a ring may keep.
+            self._emptied(ring)
 
-    def drop(self, oldest: int, most_bytes: int) -> list[RingBuffer]:
-        """Drop what is as old as the position `oldest`, and the oldest while there are more than `most_bytes`.
+    def is_due(self, oldest: int, most_bytes: int) -> bool:
+        """Whether `drop` with the same bounds has something to do."""
+        heap = self._oldest
+        return bool(heap) and (heap[0][0] <= oldest or self.kept_bytes > most_bytes)
 
-        Returns the rings that nothing is left of.
+    def drop(self, oldest: int, most_bytes: int, most: int = MOST_STEPS) -> int:
+        """Drop the pushes that are as old as the position `oldest`, and the oldest while there are too many bytes.
+
+        Does at most `most` steps and returns their number; if it is `most`, more may be due. A step drops a push or
+        moves a ring in the heap.
         """
         heap = self._oldest
-        emptied = []
-        while heap and (heap[0][0] <= oldest or self.kept_bytes > most_bytes):
+        left = most
+        while left > 0 and heap and (heap[0][0] <= oldest or self.kept_bytes > most_bytes):
             position, number, ring = heap[0]
+            left -= 1
             if ring.queued != position:
-                heappop(heap)  # it was prepended to, and stands there by an older push
+                # The ring was removed, or it has an entry for older pushes that were prepended.
+                heappop(heap)
                 continue
             if ring.oldest == position:
-                self.kept_bytes -= ring.drop_oldest()
+                before = ring.kept_bytes
+                # All that is due by age goes at once, whatever other rings have. By bytes the oldest of all goes alone.
+                left -= ring.drop_through(max(position, oldest), left + 1) - 1
+                self.kept_bytes += ring.kept_bytes - before
             following = ring.oldest
             if following is None:
-                ring.queued = -1
+                ring.queued = _NOT_QUEUED
                 heappop(heap)
-                emptied.append(ring)
+                if self._emptied is not None:
+                    self._emptied(ring)
             else:
                 ring.queued = following
                 heapreplace(heap, (following, number, ring))
-        return emptied
+        return most - left
 
     def remove(self, ring: RingBuffer) -> None:
-        """Forget a ring, with what it has."""
+        """Forget a ring, with all that it has."""
         del self.rings[ring.channel[1]]
         self.kept_bytes -= ring.kept_bytes
-        ring.queued = -2
+        ring.queued = _REMOVED

@@ -1,4 +1,4 @@
-"""What was seen within the last minutes: signatures, nonces, and the answers to pushes that may be sent again."""
+"""A mapping that forgets what is ten minutes old: for signatures, nonces, and answers to pushes that may be sent again."""
 
 from collections import deque
 from collections.abc import Hashable
@@ -7,43 +7,63 @@ from typing import Generic, TypeVar
 from cometify.core.position import SECOND
 
 TTL = 10 * 60 * SECOND
-"""How long a signature, a nonce and an Idempotency-Key are remembered, in microseconds."""
+"""The time for which a signature, a nonce and an Idempotency-Key are remembered, in microseconds."""
+MOST_AT_ONCE = 100
+"""The most entries that one call of `get` or `first` forgets."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class TTLMap(Generic[K, V]):
-    """A mapping that forgets. `now` is microseconds of a clock that never goes back."""
+    """Every `now` is in microseconds, of a clock that never goes back.
+
+    Any number of entries can become due at once, ten minutes after a burst. Each call forgets a bounded number of them,
+    so that no call takes long. An entry that is due stays remembered until a call has come to it. That is safe for what
+    the map is used for: a nonce or a signature may be refused, and an answer repeated, a few seconds longer.
+    """
 
     def __init__(self) -> None:
         self._values: dict[K, V] = {}
-        self._keys: deque[K] = deque()  # and when each came: a tuple of the two would be a third of the memory
+        # The keys in the order in which they came, and when each came. In one deque of pairs, the pairs
+        # would be a third of the memory.
+        self._keys: deque[K] = deque()
         self._when: deque[int] = deque()
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._when)
 
     def get(self, key: K, now: int) -> V | None:
-        """What was remembered of the key within ten minutes."""
+        """The value that the key was given within the last ten minutes, or None."""
         when = self._when
-        while when and when[0] <= now - TTL:
-            self._forget_oldest()
+        if when and when[0] <= now - TTL:
+            self.forget(now, MOST_AT_ONCE)
         return self._values.get(key)
 
     def first(self, key: K, value: V, now: int, most: int | None = None) -> V | None:
-        """What was remembered of the key within ten minutes. If nothing, `value` is from now on, and the oldest beyond
-        `most` is forgotten.
-        """
+        """As `get`. If there is none, the key has `value` from now on, and the oldest entries beyond `most` are forgotten."""
         known = self.get(key, now)
         if known is None:
-            while most is not None and len(self._when) >= most:
-                self._forget_oldest()
+            if most is not None and len(self._when) >= most:
+                self._forget_oldest(min(len(self._when) - most + 1, MOST_AT_ONCE))
             self._values[key] = value
             self._keys.append(key)
             self._when.append(now)
         return known
 
-    def _forget_oldest(self) -> None:
-        self._when.popleft()
-        del self._values[self._keys.popleft()]
+    def forget(self, now: int, most: int) -> int:
+        """Forget the entries that are ten minutes old, at most `most` of them. Returns how many were forgotten."""
+        when, due = self._when, now - TTL
+        count = 0
+        while count < most and when and when[0] <= due:
+            self._forget_oldest(1)
+            count += 1
+        if count and not when:
+            # A dict does not give back its memory when its last key is deleted.
+            self._values = {}
+        return count
+
+    def _forget_oldest(self, count: int) -> None:
+        for _ in range(count):
+            self._when.popleft()
+            del self._values[self._keys.popleft()]

@@ -1,1 +1,4 @@
-"""What keeps pushes and numbers them. An engine never heard of listeners."""
+"""Engines keep pushes and number them. An engine never hears of listeners."""
+
+UNFOLLOW_DELAY = 60
+"""Seconds for which a channel stays followed after its last listener has left, because page loads come in bursts."""

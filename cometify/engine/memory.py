@@ -1,8 +1,16 @@
-"""The engine that a server has by itself: pushes are kept in the process, and are gone with it. Read this one first."""
+"""The engine of a server without Redis: pushes are kept in this process and end with it. Read this one first.
 
-from collections.abc import Callable, Mapping, Sequence
+Expiry. Pushes are dropped after ten minutes, signatures, nonces and answers are forgotten after ten minutes, floors after
+a day, and a channel is no longer followed one minute after its last listener left. Any number of these can become due in
+the same moment, so `expire` does a bounded number of steps and returns whether it must be called again. A push and a join
+drop a few pushes too, so that what they see is up to date unless a burst has just grown old.
 
-import attrs
+Until a push that is due is dropped, it is kept like any other. A joiner is not replayed it, because its replay begins at a
+position (`JoinPlan`), and no gap is told for it, because the floor is raised only when the push is dropped.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
 
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
@@ -10,30 +18,95 @@ from cometify.core.identifier import Identifier
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.retention import AccountRings
-from cometify.core.ring import NOTHING, Channel, Dropped, RingBuffer
+from cometify.core.ring import DROPS, NOTHING, Channel, Dropped, RingBuffer, most_drops
 from cometify.core.ttl_map import TTLMap
-from cometify.engine import refusals
+from cometify.engine import UNFOLLOW_DELAY, refusals
 from cometify.interfaces import EngineStats, IAnnounce
 
-LINGER = 60 * SECOND
-"""How long a channel stays followed after its last listener has left, in microseconds."""
+EXPIRE_STEPS = 500
+"""The steps of one call of `expire`, which take about 0.3 ms. A step drops a push, or forgets one thing."""
 
 
-@attrs.define(eq=False)
 class _AccountState:
-    """One account: the last position given or told, and what is kept and remembered of it."""
+    """One account: the last position that was given or told, and all that is kept and remembered of it.
 
-    last: int
-    account_rings: AccountRings = attrs.Factory(AccountRings)
-    # Of channels that have no ring, longest gone first.
-    floors: dict[str, tuple[int, int, Dropped]] = attrs.Factory(dict)
-    signatures: TTLMap[bytes, Identifier] = attrs.Factory(TTLMap)
-    answers: TTLMap[str, tuple[str, Receipt]] = attrs.Factory(TTLMap)
-    nonces: TTLMap[str, bool] = attrs.Factory(TTLMap)
+    `began`: the position where the memory of this process begins. `last`: no position up to it may be given again.
+    """
+
+    __slots__ = (
+        "answers",
+        "api_key",
+        "began",
+        "floors",
+        "followed",
+        "keep_bytes",
+        "last",
+        "nonces",
+        "rings",
+        "signatures",
+    )
+
+    def __init__(self, api_key: str, began: int, last: int) -> None:
+        self.api_key = api_key
+        self.began = began
+        self.last = last
+        self.keep_bytes = 0
+        self.rings = AccountRings(self._emptied)
+        self.followed: set[str] = set()
+        # Of channels that have no ring: public floor, secret floor and what was dropped; the longest without a ring first.
+        self.floors: OrderedDict[str, tuple[int, int, Dropped]] = OrderedDict()
+        self.signatures: TTLMap[bytes, Identifier] = TTLMap()
+        self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
+        self.nonces: TTLMap[str, bool] = TTLMap()
+
+    def ring(self, identifier: str) -> RingBuffer:
+        """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
+        ring = self.rings.rings.get(identifier)
+        if ring is None:
+            floor, secret_floor, dropped = self.floors.pop(identifier, (self.began, self.began, NOTHING))
+            ring = RingBuffer((self.api_key, identifier), floor, secret_floor, began=self.began, dropped=dropped)
+            self.rings.rings[identifier] = ring
+        return ring
+
+    def _emptied(self, ring: RingBuffer) -> None:
+        if ring.channel[1] not in self.followed:
+            self.forget_ring(ring)
+
+    def forget_ring(self, ring: RingBuffer) -> None:
+        """Forget an empty ring that nobody follows, except for its floors if they tell anything."""
+        self.rings.remove(ring)
+        if max(ring.floor, ring.secret_floor) > self.began:
+            self.floors[ring.channel[1]] = (ring.floor, ring.secret_floor, ring.dropped)
+
+    def unfollow(self, identifier: str) -> None:
+        """Keep the ring of an identifier only while there are pushes in it."""
+        self.followed.discard(identifier)
+        ring = self.rings.rings.get(identifier)
+        if ring is not None and not ring:
+            self.forget_ring(ring)
+
+    def expire(self, now: int, most: int) -> int:
+        """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
+        left = most - self.rings.drop(now - RETENTION, self.keep_bytes, most)
+        left -= self.signatures.forget(now, left)
+        left -= self.answers.forget(now, left)
+        left -= self.nonces.forget(now, left)
+        while left > 0 and self.floors:
+            floor, secret_floor, _dropped = next(iter(self.floors.values()))
+            if max(floor, secret_floor) > now - FLOOR_RETENTION:
+                break
+            self.floors.popitem(last=False)
+            left -= 1
+        return most - left
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is kept, remembered or followed."""
+        return not (self.rings.rings or self.floors or self.signatures or self.answers or self.nonces)
 
 
 class MemoryEngine:
-    """See `IEngine`. `clock`: microseconds of Unix time that never jump; `announce`: told of every push, once."""
+    """See `IEngine`. `clock`: Unix time in microseconds that never jumps. `announce`: called with every push, once."""
 
     available = True
     slots = None
@@ -43,19 +116,23 @@ class MemoryEngine:
         self._announce = announce
         self._began = clock()
         self._states: dict[str, _AccountState] = {}
-        self._followed: set[Channel] = set()
-        self._leaving: dict[Channel, int] = {}
+        # No position up to here may be given again, by whichever account.
+        self._last_forgotten = self._began
+        # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
+        self._leaving: OrderedDict[Channel, int] = OrderedDict()
+        # The API keys of the accounts that `expire` has still to visit in its round.
+        self._to_visit: deque[str] = deque()
 
     def start(self) -> None:
-        """There is nothing to reach."""
+        """There is nothing to connect to."""
 
     def stop(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to disconnect from."""
 
     def _state(self, api_key: str) -> _AccountState:
         state = self._states.get(api_key)
         if state is None:
-            state = self._states[api_key] = _AccountState(self._began)
+            state = self._states[api_key] = _AccountState(api_key, self._began, self._last_forgotten)
         return state
 
     def watermark(self, api_key: str) -> int:
@@ -81,86 +158,84 @@ class MemoryEngine:
             state.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
         push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position))
-        account_rings = state.account_rings
-        ring = account_rings.rings.get(folded)
+        rings = state.rings
+        ring = rings.rings.get(folded)
         if ring is None:
-            ring = self._ring(state, (account.api_key, folded))
-        account_rings.put(ring, push, account)
-        emptied = account_rings.drop(position - RETENTION, account.keep_bytes)
-        if emptied:
-            self._forget_emptied(state, emptied)
+            ring = state.ring(folded)
+        rings.put(ring, push, account)
+        state.keep_bytes = account.keep_bytes
+        oldest = position - RETENTION
+        if rings.is_due(oldest, account.keep_bytes):
+            rings.drop(oldest, account.keep_bytes, most_drops(push))
         self._announce(ring, push)
         return Receipt(position)
 
-    def _ring(self, state: _AccountState, channel: Channel) -> RingBuffer:
-        ring = state.account_rings.rings.get(channel[1])
-        if ring is None:
-            floor, secret_floor, dropped = state.floors.pop(channel[1], (self._began, self._began, NOTHING))
-            ring = RingBuffer(channel, floor, secret_floor, began=self._began, dropped=dropped)
-            state.account_rings.rings[channel[1]] = ring
-        return ring
-
-    def _drop(self, state: _AccountState, oldest: int, most_bytes: int) -> None:
-        """Drop what is as old as `oldest`, and the oldest while there is too much of the account."""
-        self._forget_emptied(state, state.account_rings.drop(oldest, most_bytes))
-
-    def _forget_emptied(self, state: _AccountState, rings: Sequence[RingBuffer]) -> None:
-        for ring in rings:
-            if ring.channel not in self._followed:
-                self._forget_ring(state, ring)
-
-    def _forget_ring(self, state: _AccountState, ring: RingBuffer) -> None:
-        """Of an empty ring that nobody follows only the floors are remembered, if they tell anything."""
-        state.account_rings.remove(ring)
-        if max(ring.floor, ring.secret_floor) > self._began:
-            state.floors[ring.channel[1]] = (ring.floor, ring.secret_floor, ring.dropped)
-
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
-        state = self._state(account.api_key)
         now = self.watermark(account.api_key)
-        self._drop(state, now - RETENTION, account.keep_bytes)
+        state = self._state(account.api_key)
+        state.keep_bytes = account.keep_bytes
+        state.rings.drop(now - RETENTION, account.keep_bytes, DROPS)
         rings = {}
         for identifier in reach(now):
-            ring = rings[identifier] = self._ring(state, (account.api_key, identifier))
-            self._followed.add(ring.channel)
+            ring = rings[identifier] = state.ring(identifier)
+            state.followed.add(identifier)
             self._leaving.pop(ring.channel, None)
         return rings
 
     def unfollow(self, channel: Channel) -> None:
-        self._leaving[channel] = self._clock() + LINGER
+        self._leaving[channel] = self._clock() + UNFOLLOW_DELAY * SECOND
+        self._leaving.move_to_end(channel)
 
     def follows(self, channel: Channel) -> bool:
-        return channel in self._followed
+        state = self._states.get(channel[0])
+        return state is not None and channel[1] in state.followed
 
     def peek(self, channel: Channel) -> RingBuffer | None:
         state = self._states.get(channel[0])
-        return None if state is None else state.account_rings.rings.get(channel[1])
+        return None if state is None else state.rings.rings.get(channel[1])
 
     def stats(self) -> EngineStats:
         states = self._states.values()
         return EngineStats(
-            pushes=sum(len(ring) for state in states for ring in state.account_rings.rings.values()),
-            bytes=sum(state.account_rings.kept_bytes for state in states),
-            followed=len(self._followed),
+            pushes=sum(len(ring) for state in states for ring in state.rings.rings.values()),
+            bytes=sum(state.rings.kept_bytes for state in states),
+            followed=sum(len(state.followed) for state in states),
         )
 
     def expire(self) -> bool:
         now = self._clock()
-        for channel in [channel for channel, until in self._leaving.items() if until <= now]:
+        left = EXPIRE_STEPS - self._leave(now)
+        if not self._to_visit:
+            self._to_visit.extend(self._states)
+        while left > 0 and self._to_visit:
+            left -= 1 + self._expire_account(self._to_visit[0], now, left)
+            if left > 0:
+                self._to_visit.popleft()
+        return left <= 0
+
+    def _leave(self, now: int) -> int:
+        """Stop following channels that have had no listener for long enough. Returns how many."""
+        count = 0
+        while count < EXPIRE_STEPS and self._leaving:
+            channel, until = next(iter(self._leaving.items()))
+            if until > now:
+                break
             del self._leaving[channel]
-            self._followed.discard(channel)
-            state = self._state(channel[0])
-            ring = state.account_rings.rings.get(channel[1])
-            if ring is not None and not ring:
-                self._forget_ring(state, ring)
-        for state in self._states.values():
-            time = max(now, state.last)
-            self._drop(state, time - RETENTION, state.account_rings.kept_bytes)
-            for identifier in list(state.floors):
-                if max(state.floors[identifier][:2]) > time - FLOOR_RETENTION:
-                    break
-                del state.floors[identifier]
-        return False
+            state = self._states.get(channel[0])
+            if state is not None:
+                state.unfollow(channel[1])
+            count += 1
+        return count
+
+    def _expire_account(self, api_key: str, now: int, most: int) -> int:
+        state = self._states.get(api_key)
+        if state is None:
+            return 0
+        steps = state.expire(max(now, state.last), most)
+        if state.is_empty:
+            self._last_forgotten = max(self._last_forgotten, state.last)
+            del self._states[api_key]
+        return steps
 
 
 def _again(draft: Draft, fingerprint: str, receipt: Receipt) -> Receipt:

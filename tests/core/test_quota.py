@@ -1,4 +1,4 @@
-"""Thirty listeners from one address, and what one address may cost within a minute."""
+"""The slots of one address, and the cost of its joins within a minute."""
 
 from ipaddress import IPv6Address
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from cometify.core.account import Account
 from cometify.core.client_network import address_of
 from cometify.core.errors import TOO_MANY_LISTENERS, Refused
-from cometify.core.quota import ABSENCE, MINUTE, NEW_IDENTIFIERS, REPLAY_BYTES, Quota
+from cometify.core.quota import ABSENCE, CHARGE_WINDOW, EXPIRE_STEPS, NEW_IDENTIFIERS, REPLAY_BYTES, Quota
 
 HOME = ("37282591", "10.0.0.1")
 ACCOUNT = Account("37282591", ("secret",), listeners_per_ip=2)
@@ -17,14 +17,14 @@ ACCOUNT = Account("37282591", ("secret",), listeners_per_ip=2)
 
 @given(st.ip_addresses(v=4))
 @settings(max_examples=50)
-def test_an_ipv4_address_is_one_address_also_where_it_is_mapped_into_ipv6(address):
+def test_ipv4_mapped_into_ipv6_is_the_same_address(address):
     assert address_of(str(address)) == str(address)
     assert address_of(f"::ffff:{address}") == str(address)
 
 
 @given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1), st.sampled_from(["", "%eth0"]))
 @settings(max_examples=50)
-def test_an_ipv6_network_of_64_bits_is_one_address(address, host, zone):
+def test_ipv6_64_is_one_address(address, host, zone):
     if address.ipv4_mapped is None:
         network = int(address) >> 64 << 64
         neighbour = IPv6Address(network | host)
@@ -32,16 +32,16 @@ def test_an_ipv6_network_of_64_bits_is_one_address(address, host, zone):
         assert neighbour.ipv4_mapped is not None or address_of(str(neighbour)) == address_of(str(address))
 
 
-def test_another_ipv6_network_is_another_address():
+def test_other_ipv6_64_is_another_address():
     assert address_of("2001:db8:0:1::1") != address_of("2001:db8:0:2::1")
 
 
 @pytest.mark.parametrize("host", ["", "/run/cometify.sock", "localhost", "10.0.0.256"])
-def test_what_is_no_address_stands_for_itself(host):
+def test_host_that_is_no_address_stands_for_itself(host):
     assert address_of(host) == host
 
 
-def test_the_thirty_first_listener_of_an_address_is_refused_and_changes_nothing():
+def test_thirty_first_listener_is_refused_and_changes_nothing():
     quota = Quota()
     account = Account("37282591", ("secret",))
     for number in range(30):
@@ -53,7 +53,7 @@ def test_the_thirty_first_listener_of_an_address_is_refused_and_changes_nothing(
     assert len(quota) == 30
 
 
-def test_another_address_and_another_account_have_places_of_their_own():
+def test_address_and_account_have_slots_of_their_own():
     quota = Quota()
     for client_key in [HOME, ("37282591", "10.0.0.2"), ("other", "10.0.0.1")]:
         quota.take(client_key, ACCOUNT, "a", object(), 0)
@@ -61,14 +61,14 @@ def test_another_address_and_another_account_have_places_of_their_own():
     assert len(quota) == 6
 
 
-def test_where_no_listener_is_allowed_nothing_is_kept_of_a_refused_one():
+def test_nothing_is_kept_where_no_listener_is_allowed():
     quota = Quota()
     with pytest.raises(Refused):
         quota.take(HOME, Account("37282591", ("secret",), listeners_per_ip=0), "a", object(), 0)
     assert len(quota) == 0
 
 
-def test_the_same_listener_again_takes_its_own_place_also_when_all_are_taken():
+def test_listener_that_comes_again_takes_its_own_slot_when_full():
     quota = Quota()
     first, second = object(), object()
     quota.take(HOME, ACCOUNT, "a", first, 0)
@@ -77,7 +77,7 @@ def test_the_same_listener_again_takes_its_own_place_also_when_all_are_taken():
     assert len(quota) == 2
 
 
-def test_who_was_replaced_does_not_free_the_place_of_who_came_after():
+def test_replaced_holder_does_not_free_the_slot_of_the_next():
     quota = Quota()
     first, second = object(), object()
     quota.take(HOME, ACCOUNT, "a", first, 0)
@@ -88,7 +88,7 @@ def test_who_was_replaced_does_not_free_the_place_of_who_came_after():
     assert len(quota) == 0
 
 
-def test_leaving_twice_or_from_nowhere_is_nothing():
+def test_leaving_twice_or_from_nowhere_changes_nothing():
     quota = Quota()
     holder = object()
     quota.take(HOME, ACCOUNT, "a", holder, 0)
@@ -99,7 +99,7 @@ def test_leaving_twice_or_from_nowhere_is_nothing():
     assert len(quota) == 1
 
 
-def test_a_poller_keeps_its_place_between_two_polls_and_no_longer():
+def test_poller_keeps_its_slot_between_two_polls_and_no_longer():
     quota = Quota()
     holder = object()
     quota.take(HOME, ACCOUNT, "a", holder, 0)
@@ -113,7 +113,7 @@ def test_a_poller_keeps_its_place_between_two_polls_and_no_longer():
     assert len(quota) == 2
 
 
-def test_a_poller_that_came_again_is_not_freed_by_its_former_absence():
+def test_former_absence_does_not_free_a_poller_that_came_back():
     quota = Quota()
     holder = object()
     quota.take(HOME, ACCOUNT, "a", holder, 0)
@@ -128,7 +128,7 @@ def test_a_poller_that_came_again_is_not_freed_by_its_former_absence():
     assert len(quota) == 0
 
 
-def test_a_poller_that_has_left_for_good_is_not_freed_twice():
+def test_poller_that_left_for_good_is_not_freed_twice():
     quota = Quota()
     holder = object()
     quota.take(HOME, ACCOUNT, "a", holder, 0)
@@ -139,28 +139,28 @@ def test_a_poller_that_has_left_for_good_is_not_freed_twice():
     assert len(quota) == 0
 
 
-def test_new_identifiers_are_bounded_within_a_minute_and_refused_ones_are_not_counted():
+def test_new_identifiers_are_bounded_and_refused_do_not_count():
     quota = Quota()
     most = ACCOUNT.listeners_per_ip * NEW_IDENTIFIERS
     quota.charge(HOME, ACCOUNT, most - 1, 0)
     with pytest.raises(Refused) as refused:
         quota.charge(HOME, ACCOUNT, 2, 20)
     assert refused.value.code is TOO_MANY_LISTENERS
-    assert refused.value.retry == MINUTE - 20
+    assert refused.value.retry == CHARGE_WINDOW - 20
     quota.charge(HOME, ACCOUNT, 1, 20)
     quota.charge(("37282591", "10.0.0.2"), ACCOUNT, most, 20)
-    quota.charge(HOME, ACCOUNT, most, MINUTE)
+    quota.charge(HOME, ACCOUNT, most, CHARGE_WINDOW)
 
 
-def test_one_is_never_told_to_come_back_in_no_time():
+def test_retry_is_at_least_one_second():
     quota = Quota()
     quota.charge(HOME, ACCOUNT, 1, 0)
     with pytest.raises(Refused) as refused:
-        quota.charge(HOME, ACCOUNT, 10**6, MINUTE - 0.1)
+        quota.charge(HOME, ACCOUNT, 10**6, CHARGE_WINDOW - 0.1)
     assert refused.value.retry == 1
 
 
-def test_a_minute_of_replay_used_up_refuses_the_next_joining():
+def test_used_up_replay_refuses_the_next_join():
     quota = Quota()
     quota.charge(HOME, ACCOUNT, 0, 0)
     quota.replayed(HOME, ACCOUNT.listeners_per_ip * REPLAY_BYTES - 1)
@@ -168,25 +168,66 @@ def test_a_minute_of_replay_used_up_refuses_the_next_joining():
     quota.replayed(HOME, 1)
     with pytest.raises(Refused):
         quota.charge(HOME, ACCOUNT, 0, 2)
-    quota.charge(HOME, ACCOUNT, 0, MINUTE)
+    quota.charge(HOME, ACCOUNT, 0, CHARGE_WINDOW)
 
 
-def test_minutes_that_are_over_are_forgotten_and_the_others_not():
+def test_ended_window_is_forgotten_and_the_others_are_not():
     quota = Quota()
     other = ("37282591", "10.0.0.2")
     most = ACCOUNT.listeners_per_ip * NEW_IDENTIFIERS
     quota.charge(HOME, ACCOUNT, most, 0)
     quota.charge(other, ACCOUNT, most, 30)
-    quota.expire(MINUTE)
-    quota.replayed(HOME, 10**12)  # of a minute that is over
-    quota.charge(HOME, ACCOUNT, most, MINUTE)
+    assert quota.expire(CHARGE_WINDOW) is False
+    assert list(quota._spent) == [other]
+    quota.replayed(HOME, 10**12)  # Belongs to a window that is over.
+    quota.charge(HOME, ACCOUNT, most, CHARGE_WINDOW)
     with pytest.raises(Refused):
-        quota.charge(other, ACCOUNT, 1, MINUTE)
-    quota.expire(10 * MINUTE)
-    quota.charge(other, ACCOUNT, most, 10 * MINUTE)
+        quota.charge(other, ACCOUNT, 1, CHARGE_WINDOW)
+    quota.expire(10 * CHARGE_WINDOW)
+    assert not quota._spent
+    quota.charge(other, ACCOUNT, most, 10 * CHARGE_WINDOW)
 
 
-def test_who_is_told_of_freed_places_hears_of_each_once():
+def test_expire_forgets_a_bounded_number_and_says_if_more_are_due():
+    quota = Quota()
+    many = EXPIRE_STEPS * 3 // 4
+    for number in range(many):
+        client_key = ("37282591", f"10.0.{number // 256}.{number % 256}")
+        quota.charge(client_key, ACCOUNT, 1, 0)
+        quota.take(client_key, ACCOUNT, "a", number, 0)
+        quota.leave(client_key, "a", number, keep_until=ABSENCE)
+    assert [quota.expire(ABSENCE - 1), len(quota), len(quota._spent)] == [False, many, many]
+    assert [quota.expire(CHARGE_WINDOW), len(quota) + len(quota._spent)] == [True, 2 * many - EXPIRE_STEPS]
+    assert [quota.expire(CHARGE_WINDOW), len(quota), len(quota._spent)] == [False, 0, 0]
+
+
+def test_ended_absence_is_not_in_the_way_before_it_is_expired():
+    freed = []
+    quota = Quota(lambda client_key, listener: freed.append(listener))
+    for name, until in (("a", ABSENCE), ("b", ABSENCE + 1)):
+        quota.take(HOME, ACCOUNT, name, name, 0)
+        quota.leave(HOME, name, name, keep_until=until)
+    with pytest.raises(Refused):
+        quota.take(HOME, ACCOUNT, "c", object(), ABSENCE - 0.1)
+    assert quota.take(HOME, ACCOUNT, "c", object(), ABSENCE) is None
+    assert (freed, quota.has(HOME, "b"), len(quota)) == (["a"], True, 2)
+    assert quota.expire(ABSENCE) is False
+    assert (freed, len(quota)) == (["a"], 2)
+    quota.leave(HOME, "c", None)
+    assert quota.take(HOME, Account("37282591", ("secret",), listeners_per_ip=2), "d", object(), ABSENCE + 1) is None
+    assert freed == ["a", "b"]
+
+
+def test_all_slots_of_an_address_may_have_ended():
+    quota = Quota()
+    for name in "ab":
+        quota.take(HOME, ACCOUNT, name, name, 0)
+        quota.leave(HOME, name, name, keep_until=ABSENCE)
+    quota.take(HOME, ACCOUNT, "c", "c", ABSENCE)
+    assert (quota.is_held_by(HOME, "c", "c"), len(quota)) == (True, 1)
+
+
+def test_freed_is_called_once_for_each_slot():
     freed, many = [], Account("37282591", ("secret",))
     quota = Quota(lambda client_key, listener: freed.append((client_key, listener)))
     for number, name in enumerate(("gone", "polls", "moved", "stays")):
@@ -201,7 +242,7 @@ def test_who_is_told_of_freed_places_hears_of_each_once():
     assert freed == [(HOME, "gone"), (HOME, "moved"), (HOME, "polls")]
 
 
-def test_a_place_is_had_while_it_is_kept_and_not_after_it_was_removed():
+def test_slot_is_there_while_kept_and_not_after_removal():
     quota = Quota()
     assert not quota.has(HOME, "one")
     assert quota.remove(HOME, "one") is None
@@ -216,7 +257,7 @@ def test_a_place_is_had_while_it_is_kept_and_not_after_it_was_removed():
     assert len(quota) == 0
 
 
-def test_a_place_is_held_by_whoever_took_it_last():
+def test_slot_is_held_by_its_last_taker():
     quota, one, other = Quota(), object(), object()
     assert not quota.is_held_by(HOME, "listener", one)
     quota.take(HOME, ACCOUNT, "listener", one, 0)

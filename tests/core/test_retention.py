@@ -1,11 +1,12 @@
-"""The rings of an account against one plain list of everything that is kept, and a list that was kept elsewhere."""
+"""The rings of an account against one plain list of all that is kept, and a list of what is kept elsewhere."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import example, given, settings
 
 from cometify.core.account import Account
 from cometify.core.push import Push
-from cometify.core.retention import AccountRings
+from cometify.core.retention import MOST_STEPS, AccountRings
 from cometify.core.ring import RingBuffer
 
 NAMES = ("a", "b")
@@ -47,6 +48,7 @@ steps = st.one_of(
     pushes,
     st.tuples(st.just("age"), st.integers(0, 20)),
     st.tuples(st.just("bound"), st.integers(0, 200)),
+    st.tuples(st.just("slice"), st.integers(0, 20), st.integers(0, 200), st.integers(0, 3)),
     st.tuples(st.just("follow"), st.sampled_from(NAMES), st.integers(0, 40)),
     st.tuples(st.just("deepen"), st.sampled_from(NAMES), st.integers(0, 40)),
     st.tuples(st.just("remove"), st.sampled_from(NAMES)),
@@ -54,11 +56,12 @@ steps = st.one_of(
 
 
 class Both:
-    """A shelf and the plain list. What is pushed on a ring that is not followed is kept elsewhere alone, whole."""
+    """The rings and the plain list. A push on a ring that is not followed is kept elsewhere alone, whole."""
 
     def __init__(self, account):
         self.account = account
-        self.account_rings, self.plain = AccountRings(), Plain()
+        self.emptied = []
+        self.account_rings, self.plain = AccountRings(self.emptied.append), Plain()
         self.elsewhere = []
         self.position = BEGAN
 
@@ -79,10 +82,29 @@ class Both:
 
     def _drop(self, oldest, most_bytes):
         before = {name for name in self.account_rings.rings if self.plain.of(name)}
-        emptied = self.account_rings.drop(oldest, most_bytes)
+        self.emptied.clear()
+        assert self.account_rings.drop(oldest, most_bytes) < MOST_STEPS
+        assert not self.account_rings.is_due(oldest, most_bytes)
         self.plain.bound(oldest, most_bytes)
-        assert {ring.channel[1] for ring in emptied} >= {name for name in before if not self.plain.of(name)}
-        assert not any(emptied)
+        assert {ring.channel[1] for ring in self.emptied} >= {name for name in before if not self.plain.of(name)}
+        assert not any(self.emptied)
+
+    def slice(self, back, most_bytes, most):
+        """A part of what is due, in any order as long as it is due; the steps after this one go on from there."""
+        oldest = self.position - back
+        left = {name: list(ring.after(0)) for name, ring in self.account_rings.rings.items()}
+        steps = self.account_rings.drop(oldest, most_bytes, most)
+        gone = [one for name, pushes in left.items() for one in pushes[: len(pushes) - len(self._kept(name))]]
+        assert len(gone) <= steps <= most
+        assert steps == most or not self.account_rings.is_due(oldest, most_bytes)
+        for one in sorted(gone, key=lambda one: (one.position > oldest, one.position)):
+            is_oldest = one is min(self.plain.kept, key=lambda other: other.position)
+            too_much = sum(len(other.frame) for other in self.plain.kept) > most_bytes
+            assert one.position <= oldest or (is_oldest and too_much), "dropped though it was not due"
+            self.plain.drop(one)
+
+    def _kept(self, name):
+        return list(self.account_rings.rings[name].after(0))
 
     def follow(self, name, back):
         """From now on, and from a little before: those are read one by one, as they were pushed."""
@@ -137,7 +159,7 @@ class Both:
     (1000, 10**6),
 )
 @settings(max_examples=150)
-def test_the_oldest_goes_first_whatever_ring_it_is_in_and_however_it_came_there(taken, bounds):
+def test_oldest_goes_first_whatever_ring_has_it(taken, bounds):
     both = Both(Account("1", ("s",), buffer_pushes=bounds[0], buffer_bytes=bounds[1]))
     for what, *arguments in taken:
         getattr(both, what)(*arguments)
@@ -148,7 +170,38 @@ def test_the_oldest_goes_first_whatever_ring_it_is_in_and_however_it_came_there(
             assert [ring.floor, ring.secret_floor] == plain.floors[name]
 
 
-def test_what_a_ring_once_had_does_not_grow_the_heap_without_end():
+def rings_of(count, each):
+    """So many rings of one byte a push, whose pushes come by turns."""
+    account, account_rings = Account("1", ("s",), buffer_pushes=10**6), AccountRings()
+    for number in range(count):
+        account_rings.rings[f"a{number}"] = RingBuffer(("1", f"a{number}"), 0, 0)
+    for position in range(1, count * each + 1):
+        ring = account_rings.rings[f"a{position % count}"]
+        account_rings.put(ring, Push(ring.channel[1], None, False, position, b"x"), account)
+    return account_rings
+
+
+@pytest.mark.parametrize(("oldest", "most_bytes"), [(3000, 10**6), (0, 0)], ids=["old", "too much"])
+@pytest.mark.parametrize("count", [1, 30, 1500])
+def test_burst_is_dropped_in_bounded_steps(count, oldest, most_bytes):
+    account_rings = rings_of(count, 3000 // count)
+    for call in range(3000 // MOST_STEPS):
+        assert account_rings.is_due(oldest, most_bytes)
+        assert account_rings.drop(oldest, most_bytes) == MOST_STEPS
+        assert account_rings.kept_bytes == 3000 - (call + 1) * MOST_STEPS
+    assert not account_rings.is_due(oldest, most_bytes)
+    assert account_rings.drop(oldest, most_bytes) == 0
+
+
+def test_rings_that_were_removed_are_bounded_steps_too():
+    account_rings = rings_of(3000, 1)
+    for ring in list(account_rings.rings.values()):
+        account_rings.remove(ring)
+    assert account_rings.kept_bytes == 0
+    assert [account_rings.drop(3000, 10**6, 2000), account_rings.drop(3000, 10**6, 2000)] == [2000, 1000]
+
+
+def test_removed_rings_do_not_grow_the_heap_without_end():
     account = Account("1", ("s",), buffer_pushes=2)
     account_rings = AccountRings()
     for round_ in range(100):
@@ -160,19 +213,19 @@ def test_what_a_ring_once_had_does_not_grow_the_heap_without_end():
     assert len(account_rings._oldest) <= 2
 
 
-def test_of_several_accounts_each_has_bounds_of_its_own():
-    shelves = [AccountRings(), AccountRings()]
-    for account_rings in shelves:
+def test_each_account_has_bounds_of_its_own():
+    accounts = [AccountRings(), AccountRings()]
+    for account_rings in accounts:
         ring = account_rings.rings["a"] = RingBuffer(("1", "a"), 0, 0)
         for position in range(1, 11):
             account_rings.put(ring, Push("a", None, False, position, b"x" * 10), Account("1", ("s",)))
-    shelves[0].drop(0, 30)
-    assert [account_rings.kept_bytes for account_rings in shelves] == [30, 100]
+    accounts[0].drop(0, 30)
+    assert [account_rings.kept_bytes for account_rings in accounts] == [30, 100]
 
 
-def test_a_push_that_is_more_than_may_be_kept_leaves_nothing_behind():
+def test_push_larger_than_the_bound_leaves_nothing_behind():
     account_rings = AccountRings()
     ring = account_rings.rings["a"] = RingBuffer(("1", "a"), 0, 0)
     account_rings.put(ring, Push("a", None, False, 5, b"x" * 11), Account("1", ("s",), buffer_bytes=10))
     assert (account_rings.kept_bytes, len(ring), ring.floor) == (0, 0, 5)
-    assert account_rings.drop(5, 0) == []
+    assert account_rings.drop(5, 0) == 0

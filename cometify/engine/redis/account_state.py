@@ -12,7 +12,7 @@ from cometify.core.account import Account
 from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
-from cometify.core.ring import RingBuffer
+from cometify.core.ring import RingBuffer, most_drops
 from cometify.engine.redis.scripts import ReadAnswer
 from cometify.interfaces import IAnnounce, ILost
 
@@ -135,7 +135,7 @@ class AccountState:
         self.complete_to[push.identifier] = self.last_heard = push.position
         self.knows_of(push.identifier, push.position)
         self.account_rings.put(ring, push, self.account)
-        self.drop(push.position)
+        self.account_rings.drop(push.position - RETENTION, self.account.keep_bytes, most_drops(push))
         self._announce(ring, push)
 
     def knows_of(self, identifier: str, position: int) -> None:
@@ -162,6 +162,12 @@ class AccountState:
     def drop(self, now: int) -> None:
         """Drop pushes that are too old, and the oldest ones while the account keeps too many bytes."""
         self.account_rings.drop(now - RETENTION, self.account.keep_bytes)
+
+    def expire(self) -> bool:
+        """Drop some of the pushes that are too old by the time of Redis. Returns whether more are."""
+        oldest, most_bytes = self.watermark - RETENTION, self.account.keep_bytes
+        self.account_rings.drop(oldest, most_bytes)
+        return self.account_rings.is_due(oldest, most_bytes)
 
     def take_read(self, batch: ReadBatch, names: Iterable[str], answer: ReadAnswer) -> None:
         """Take the answer of `read.lua` for one part of a batch."""

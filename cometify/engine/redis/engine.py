@@ -15,7 +15,7 @@ from cometify.core.frames import push_head
 from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
-from cometify.engine import refusals
+from cometify.engine import UNFOLLOW_DELAY, refusals
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, Reach, name_of
 from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
@@ -28,8 +28,6 @@ from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.interfaces import EngineStats, IAnnounce, ILost
 from cometify.runtime.reactor import Reactor
 
-LINGER = 60.0
-"""Seconds that a channel stays followed after its last listener has left, because page loads come in bursts."""
 MOST_IN_FLIGHT = 20_000
 """Pushes that wait for an answer of Redis at once. The next one is refused with `overloaded`."""
 FORGET_AFTER = FLOOR_RETENTION / SECOND
@@ -205,7 +203,7 @@ class RedisEngine:
 
     def unfollow(self, channel: Channel) -> None:
         self._leaving.pop(channel, None)  # so that the dict stays in the order of the times
-        self._leaving[channel] = self._reactor.seconds() + LINGER
+        self._leaving[channel] = self._reactor.seconds() + UNFOLLOW_DELAY
 
     def follows(self, channel: Channel) -> bool:
         state = self._states.get(channel[0])
@@ -228,7 +226,8 @@ class RedisEngine:
 
     def expire(self) -> bool:
         self._forget_quiet()
-        return self._leave_channels()
+        more_pushes = any(state.expire() for state in self._states.values())
+        return self._leave_channels() or more_pushes
 
     def _leave_channels(self) -> bool:
         """Leave channels that nobody has listened to for a minute. Returns whether more are due."""

@@ -6,7 +6,8 @@ import weakref
 from cometify.core.account import Account
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
-from cometify.engine.redis.engine import FORGET_AFTER, LINGER, SLICE
+from cometify.engine import UNFOLLOW_DELAY
+from cometify.engine.redis.engine import FORGET_AFTER, SLICE
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
@@ -19,7 +20,7 @@ def state_of(world: World, api_key: str = API_KEY) -> "weakref.ref[object]":
 
 def pass_a_day(nodes: Nodes) -> None:
     """Let more time pass than a quiet account is remembered. The nodes lose Redis meanwhile and find it again."""
-    nodes.advance(LINGER + 15)
+    nodes.advance(UNFOLLOW_DELAY + 15)
     for world in nodes:
         world.reactor.advance(FORGET_AFTER + 1)
     nodes.find()
@@ -31,7 +32,7 @@ def test_quiet_account_is_forgotten_after_a_day(nodes):
     first, _second = nodes
     joined(first.stream("identifiers=chat")).lose()
     first.pushed("chat", "x")
-    nodes.advance(LINGER + 15)  # the channel is left, and the account is seen to be quiet
+    nodes.advance(UNFOLLOW_DELAY + 15)  # the channel is left, and the account is seen to be quiet
     states = [state_of(world) for world in nodes if world.server.engine._states]
     assert states
     for world in nodes:
@@ -113,7 +114,7 @@ def test_channels_are_left_some_in_each_call(nodes):
     engine = first.server.engine
     followed = {name for part in names for name in part}
     assert all(engine.follows((API_KEY, name)) for name in followed)
-    first.reactor.rightNow += LINGER + 1  # without the calls that are due then
+    first.reactor.rightNow += UNFOLLOW_DELAY + 1  # without the calls that are due then
     left = []
     for _ in range(3):
         assert engine.expire() is (len(left) < 2)  # whether more is due
