@@ -1,17 +1,18 @@
 """Tokens: JWTs (RFC 7519, in the compact form of RFC 7515) that give the right to secret pushes for a while.
 
-Only HS256 is understood, and the header must say so: what a token is checked with is decided here and not by the token.
-Nothing that it says is believed before its signature is right. A refusal never repeats any of it.
+PyJWT checks the signature. The rules for the claims are this module's own: see decision 0025. The only algorithm is
+HS256, because the receiver must choose the algorithm and not the token (RFC 8725, section 3.1). Nothing that a token says
+is believed before its signature is verified, and a refusal never repeats any of it.
 """
 
-import hashlib
-import hmac
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
-from typing import Any
+from typing import cast
 
 import attrs
+import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from cometify.core import errors
 from cometify.core.strict_json import read_json
@@ -19,80 +20,124 @@ from cometify.core.strict_json import read_json
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""
 SKEW = 60
-"""Seconds by which the clock of whoever makes tokens may be ahead: so much sooner than `nbf` a token is taken."""
+"""Seconds by which the clock of the issuer may be ahead: a token is accepted that long before its `nbf`."""
 
-_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}\*?|\*")
-_MILLISECONDS = 10**11
-"""From here on a time is in milliseconds by mistake: as seconds it is in the year 5138."""
+_COMPACT_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_NAME_OR_PREFIX = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}\*?|\*")
+_FIRST_MILLISECONDS = 10**11
+"""A number of this size or more is a time in milliseconds by mistake: as seconds it would be in the year 5138."""
+
+
+class _AnySecret(HMACAlgorithm):
+    """HMAC with any secret that the settings allow.
+
+    PyJWT's own class warns of secrets below 32 bytes and refuses those that look like a public key. Both protect servers
+    that choose a key by the token. This server does not, and its operator has chosen the API secret already.
+    """
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """The bytes of a secret."""
+        return key.encode() if isinstance(key, str) else key
+
+    def check_key_length(self, key: bytes) -> str | None:
+        """Accept every length. A text would be printed as a warning, once for each token."""
+        return None
+
+
+# This object knows no algorithm but HS256. PyJWT's `decode` would also check the claims, but by the real clock and
+# without strict JSON, so only its check of the signature is used.
+_verifier = jwt.PyJWS(algorithms=[])
+_verifier.register_algorithm("HS256", _AnySecret(HMACAlgorithm.SHA256))
 
 
 @attrs.frozen
 class Token:
-    """What a token says that is right. `until`: Unix seconds. `names` and `prefixes`: in lower case."""
+    """The rights that a verified token gives.
+
+    `until`: the end of these rights, in Unix seconds. `names` and `prefixes`: identifiers in lower case.
+    """
 
     until: float
     names: frozenset[str]
     prefixes: tuple[str, ...]
 
     def covers(self, folded: str) -> bool:
-        """Whether it gives the right to the secret pushes of an identifier, which is in lower case."""
+        """True if this token gives the right to the secret pushes of an identifier. `folded`: in lower case."""
         return folded in self.names or folded.startswith(self.prefixes)
 
 
-def sign(signed: str, api_secret: str) -> str:
-    """The third part of a token, over its first two and the dot between."""
-    digest = hmac.digest(api_secret.encode(), signed.encode(), hashlib.sha256)
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
 def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
-    """What a token says. `now`: the wall clock, in Unix seconds. Raises `Refused` (invalid_token)."""
-    parts = _FORM.fullmatch(text) if len(text) <= MAX_TOKEN else None
-    if parts is None:
+    """Verify a token and return its rights.
+
+    `now`: the wall clock, in Unix seconds. Raises `Refused` (invalid_token).
+    """
+    if len(text) > MAX_TOKEN or (parts := _COMPACT_FORM.fullmatch(text)) is None:
         raise _refused(
             f"it is not a JWT: three parts in base64url without padding, with dots between, {MAX_TOKEN} characters at most"
         )
-    header = _object(parts[1], "header")
-    if header.get("alg") != "HS256":
-        raise _refused("its header does not say HS256, which is the one algorithm that is taken")
-    if "crit" in header:
-        raise _refused("its header has crit, and no extension is understood")
-    _check_signature(text, parts[3], api_secrets)
-    claims = _object(parts[2], "payload")
-    until = _time(claims, "exp")
+    _check_header(parts[1])
+    claims = _read_object(_verified_payload(text, api_secrets), "payload")
+    until = _read_time(claims, "exp")
     if now >= until:
         raise _refused(
             f"it has expired: its exp is {until:.0f} and this server's clock shows {now:.0f}; make a new one"
         )
-    if "nbf" in claims and now < _time(claims, "nbf") - SKEW:
-        raise _refused(f"it is not valid yet: its nbf is {claims['nbf']:.0f} and this server's clock shows {now:.0f}")
+    if "nbf" in claims and now < (begins := _read_time(claims, "nbf")) - SKEW:
+        raise _refused(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
     return _token(until, claims.get("identifiers"))
 
 
-def _check_signature(text: str, given: str, api_secrets: Iterable[str]) -> None:
-    """All secrets are tried, in constant time."""
-    signed = text.rpartition(".")[0]
-    found = False
-    for secret in api_secrets:
-        found |= hmac.compare_digest(given, sign(signed, secret))
-    if not found:
-        raise _refused("its signature does not match: sign it with HS256 and the account's API secret")
+def _check_header(part: str) -> None:
+    """Refuse a header that PyJWT would understand otherwise than its author, or that asks for more than this server does.
 
-
-def _object(part: str, name: str) -> dict[str, Any]:
+    PyJWT takes the last of two equal names, and another library may take the first. An extension in `crit` must be
+    understood or refused (RFC 7515, section 4.1.11), and no extension is understood here.
+    """
     try:
-        value = read_json(urlsafe_b64decode(part + "=" * (-len(part) % 4)), errors.INVALID_TOKEN)
-    except (errors.Refused, ValueError):  # binascii's is a ValueError
+        data = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        data = b""
+    header = _read_object(data, "header")
+    if header.get("alg") != "HS256":
+        raise _refused("its header must say HS256, which is the only algorithm here")
+    if "crit" in header:
+        raise _refused("its header must not have crit, because no extension is understood here")
+
+
+def _verified_payload(text: str, api_secrets: Iterable[str]) -> bytes:
+    """The payload of a token that one of the secrets has signed. Raises `Refused`.
+
+    Every secret is tried, so that the time does not tell which one fits. PyJWT compares in constant time.
+    """
+    payload: bytes | None = None
+    for secret in api_secrets:
+        try:
+            payload = _verifier.decode(text, secret, ["HS256"])
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidTokenError:
+            # PyJWT's message may repeat a part of the token, so the refusal has a text of its own.
+            raise _refused(
+                "its header, payload or signature is not well-formed (RFC 7515): make it with a JWT library"
+            ) from None
+    if payload is None:
+        raise _refused("its signature does not match: sign it with HS256 and the account's API secret")
+    return payload
+
+
+def _read_object(data: bytes, part: str) -> dict[str, object]:
+    try:
+        value: object = read_json(data, errors.INVALID_TOKEN)
+    except errors.Refused:
         value = None
     if not isinstance(value, dict):
-        raise _refused(f"its {name} is not a JSON object in base64url, with each name once")
-    return value
+        raise _refused(f"its {part} is not a JSON object in base64url, with each name once")
+    return cast("dict[str, object]", value)
 
 
-def _time(claims: dict[str, Any], name: str) -> float:
+def _read_time(claims: dict[str, object], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MILLISECONDS:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FIRST_MILLISECONDS:
         raise _refused(f"its {name} must be a time in Unix seconds (not milliseconds), as a number")
     return value
 
@@ -101,7 +146,7 @@ def _token(until: float, identifiers: object) -> Token:
     if isinstance(identifiers, str):
         identifiers = [identifiers]
     if not isinstance(identifiers, list) or not all(
-        isinstance(name, str) and _NAME.fullmatch(name) for name in identifiers
+        isinstance(name, str) and _NAME_OR_PREFIX.fullmatch(name) for name in identifiers
     ):
         raise _refused("its identifiers must be an array of names, where a trailing * stands for a prefix")
     folded = [name.lower() for name in identifiers]
@@ -112,5 +157,5 @@ def _token(until: float, identifiers: object) -> Token:
     )
 
 
-def _refused(why: str) -> errors.Refused:
-    return errors.Refused(errors.INVALID_TOKEN, f"The token is not taken: {why}.")
+def _refused(reason: str) -> errors.Refused:
+    return errors.Refused(errors.INVALID_TOKEN, f"The token is not accepted: {reason}.")
