@@ -5,7 +5,9 @@ import weakref
 
 from cometify.core.account import Account
 from cometify.core.identifier import Identifier
+from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Draft
+from cometify.core.retention import MOST_STEPS
 from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.redis.engine import FORGET_AFTER, SLICE
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
@@ -125,3 +127,23 @@ def test_channels_are_left_some_in_each_call(nodes):
     nodes.settle()
     assert engine.peek((API_KEY, "name0_0")) is None
     assert kinds(first.stream("identifiers=name0_0").frames()) == ["ready", "heartbeat"]
+
+
+def test_pushes_that_grow_old_together_are_dropped_in_steps(nodes):
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=10_000))
+    engine, account = world.server.engine, world.server.accounts.get(API_KEY)
+    joined(world.stream("identifiers=chat"))
+    count = 3 * MOST_STEPS - 100
+    for number in range(count):
+        engine.append(account, Draft(Identifier.read("chat"), str(number), False, None, None))
+    world.settle()
+    ring = engine.peek((API_KEY, "chat"))
+    assert len(ring) == count
+    world._suspended += RETENTION + SECOND
+    world.reactor.advance(1)  # a beat, whose watermark says that all of them are too old
+    world.settle()
+    left = [len(ring)]
+    for more in (True, False):
+        assert engine.expire() is more
+        left.append(len(ring))
+    assert left == [count - MOST_STEPS, count - 2 * MOST_STEPS, 0]
