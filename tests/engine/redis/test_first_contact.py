@@ -223,7 +223,7 @@ def test_queue_is_bounded():
     assert len(requests.outcomes) == MOST_WAITING + 1
 
 
-def test_queue_that_closes_while_it_is_let_through_refuses_the_rest():
+def test_queue_closed_during_release_refuses_the_rest():
     requests = Requests()
     requests.add(0, requests.queue.close)
     requests.add(1)
