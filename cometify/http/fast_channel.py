@@ -166,6 +166,7 @@ class FastChannel:
     def _go_on(self) -> None:
         """Read what was kept, if nothing stands in the way any longer."""
         if self._early and self._waiting is None and not (self._full or self._serving):
+            self.seen = self._shared.idle.now
             self._serve(self._early)
         self._read_or_pause()
 
@@ -288,9 +289,8 @@ class FastChannel:
 
     def release(self) -> tuple[Transport, bytes]:
         """Give the connection away, with the bytes behind the request that is being answered."""
-        early = self._early
+        early, self._closing = self._early, True
         self._waiting = self._twisted = None
-        self._closing = True
         self._drop_requests()
         self._shared.idle.forget(self)
         self.transport.unregisterProducer()

@@ -245,6 +245,22 @@ def test_waiting_request_is_never_idle(way):
     assert peer.transport.disconnecting
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_peer_that_reads_slowly_is_not_idle(way):
+    peer = Peer()
+    peer.send(WAYS[way])
+    peer.transport.producer.pauseProducing()
+    peer.send(WAYS[way] * AT_ONCE * 5)
+    for _ in range(3):
+        peer.pass_time(IDLE - 5)
+        peer.transport.producer.resumeProducing()  # and as many answers fill the transport again
+        peer.transport.producer.pauseProducing()
+    assert not peer.transport.disconnecting
+    assert len(peer.endpoint.requests) < AT_ONCE * 5
+    peer.pass_time(IDLE + 2)
+    assert peer.transport.disconnecting
+
+
 def test_closing_connection_whose_answer_is_not_read_is_cut():
     peer = Peer()
     peer.send(WAYS["odd"].replace(b"Host: x", b"Host: x\r\nConnection: close"))

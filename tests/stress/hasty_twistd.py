@@ -1,10 +1,11 @@
-"""twistd with a sweep that is interrupted all the time: slices of 0.02 ms, four listeners between two looks at the clock,
-and sockets that take next to nothing. Says at the end how often a write came short.
+"""twistd with a fan-out that is interrupted all the time, and with tiny send buffers.
+
+Its slices take 0.02 ms, and it looks at the clock after every four listeners. Prints at the end how many writes were short.
 """
 
 import socket
 
-SHORT = "writes that came short: "
+SHORT = "short writes: "
 
 
 def run():
