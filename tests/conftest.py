@@ -2,8 +2,6 @@
 
 import os
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ import pytest
 import cometify
 import tests.hypothesis_profiles  # noqa: F401 - the same examples for every test, alone and with others
 from bench.rig.ports import free_ports
+from tests.redis import Redis
 from tests.wire import API_KEY, API_SECRET, Client
 
 TWISTD = [str(Path(sys.executable).parent / "twistd")]
@@ -97,51 +96,6 @@ class Server(Client):
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError
-
-
-class Redis:
-    """A redis-server on a port of its own, whose data is in `folder` and survives it."""
-
-    def __init__(self, folder: Path) -> None:
-        (self.port,) = free_ports(1)
-        self.folder = folder
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> "Redis":
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]
-        with (self.folder / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen(["redis-server", *options], cwd=self.folder, stdout=log, stderr=log)
-        until = time.monotonic() + 10
-        while True:
-            assert self.process.poll() is None, (self.folder / "redis.log").read_text()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
-                connection.sendall(b"PING\r\n")
-                if connection.recv(100) == b"+PONG\r\n":
-                    return self
-            assert time.monotonic() < until, (self.folder / "redis.log").read_text()
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(10)
-
-
-def make_certificate(folder: Path) -> Callable[[socket.socket], socket.socket]:
-    """Make key.pem and cert.pem in the folder. Returns a function that speaks TLS to a peer that has them."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
-         "-subj", "/CN=localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    trust = ssl.create_default_context(cafile=str(folder / "cert.pem"))
-    trust.check_hostname = False
-
-    def tls(plain: socket.socket) -> socket.socket:
-        return trust.wrap_socket(plain, server_hostname="localhost")
-
-    return tls
 
 
 def _toml(value: Any) -> str:

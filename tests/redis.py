@@ -9,9 +9,11 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import hiredis
+
+from bench.rig.ports import free_ports
 
 
 class RedisServer:
@@ -30,7 +32,7 @@ class RedisServer:
         self.clock = MovedClock(folder) if moved else None
         self._connection: RedisConnection | None = None
 
-    def start(self, password: str | None = None) -> "RedisServer":
+    def start(self, password: str | None = None) -> Self:
         options = ["--port", "0", "--unixsocket", self.path, "--dir", str(self.folder), "--logfile", str(self.log)]
         # The threads of jemalloc wait by the wall clock, and would spin while it stands still.
         kept = ["--save", "", "--appendonly", "no", "--jemalloc-bg-thread", "no"]
@@ -82,6 +84,15 @@ class RedisServer:
             self.process.send_signal(how)
             self.process.wait(10)
             self.process = None
+
+
+class Redis(RedisServer):
+    """A redis-server on a TCP port of its own. Its data is in `folder` and survives a restart."""
+
+    def __init__(self, folder: Path) -> None:
+        (self.port,) = free_ports(1)
+        super().__init__(folder, "--port", str(self.port), "--bind", "127.0.0.1", "--appendonly", "yes")
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
 
 class RedisConnection:

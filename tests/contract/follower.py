@@ -1,4 +1,4 @@
-"""Listeners that come back, and publishers that try again, as a page and a back end do: what is promised end to end."""
+"""Listeners that come back and publishers that try again, as pages and back ends do, to test promises end to end."""
 
 import random
 import threading
@@ -13,7 +13,7 @@ from tests.wire import API_KEY, FORM, Client, Closed, form, secure
 
 
 class Follower(threading.Thread):
-    """A listener that comes back until it has `count` pushes. `texts`: what it got, over all its connections."""
+    """A listener that comes back until it has `count` pushes. `texts`: those of all its connections."""
 
     def __init__(self, client: Client, transport: str, name: str, number: int, count: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Follower(threading.Thread):
         while len(self.texts) < self._count and time.monotonic() < self._until:
             with suppress(EOFError, OSError, Closed, ValueError, KeyError):
                 self._connect()
-            time.sleep(0.02)  # what a client does that was cut or refused, only shorter
+            time.sleep(0.02)  # a client that was cut or refused waits longer
 
     def _connect(self) -> None:
         query = self._query + (f"&position={self._position}" if self._position else "")

@@ -1,4 +1,4 @@
-"""What the files here share."""
+"""Listening, pushing, and reading answers, for all files of this folder."""
 
 import json
 from typing import Any

@@ -19,7 +19,7 @@ GOOD = {"identifier": "chat", "text": "bad", "secret": "0", "secure": secure("ch
 
 @attrs.frozen
 class Case:
-    """`data` is sent as it is; `status` and `code` must be the first answer. A status of None: there is no answer, for
+    """`data` is sent as it is; `status` and `code` must be the first answer. A status of None: there is no answer, because
     the request is not whole. `hang_up`: the peer goes after it has sent.
     """
 
@@ -390,7 +390,7 @@ CASES = [
 
 
 class Witness:
-    """A listener on each transport, which gets all that is pushed and nothing else."""
+    """A listener on each transport, which gets every push and nothing else."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -404,7 +404,7 @@ class Witness:
         self.count = 0
 
     def check(self) -> None:
-        """A push comes next, so nothing was pushed before it, and nothing was lost."""
+        """The next frame is this push, so nothing was pushed before it, and nothing was lost."""
         self.count += 1
         self.server.pushed("witness", str(self.count))
         for listener in self.listeners:
@@ -429,7 +429,7 @@ def test_there_are_enough_cases():
 
 
 def first_answer(connection: Connection, hang_up: bool) -> Answer | None:
-    """The first answer behind a 100 Continue; None if the connection ended without one."""
+    """The first answer after a 100 Continue, or None if the connection ended without one."""
     if hang_up:
         import socket
 
@@ -563,7 +563,7 @@ def test_a_frame_that_is_wrong(server, witness, frame, joined):
 
 @pytest.mark.parametrize("size", range(1, 60, 7))
 def test_a_handshake_and_a_frame_that_end_anywhere(server, witness, size):
-    """The peer goes in the middle of what it sends."""
+    """The peer closes in the middle of a request."""
     whole = request_bytes(
         "GET",
         f"/{API_KEY}/websocket",

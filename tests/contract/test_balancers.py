@@ -17,7 +17,8 @@ import pytest
 from bench.rig.ports import free_ports
 from cometify.config.settings import Settings
 from cometify.runtime.supervisor import GRACE
-from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate
+from tests.certificates import make_certificate
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean
 from tests.contract.follower import Visitor, follow_and_push
 from tests.wire import (
     API_KEY,

@@ -16,7 +16,7 @@ NAMES = ("cut_a", "cut_b", "cut_c")
 
 
 class Page:
-    """What a page keeps: one group's cursor, and what its callback got."""
+    """The memory of a page: the cursor of one group, and the texts that its callback got."""
 
     def __init__(self) -> None:
         self.cursor: int | None = None
@@ -51,7 +51,7 @@ class Publisher:
         self.answered = 0
 
     def send(self, count: int) -> None:
-        """Push so many at once; the answers are read later."""
+        """Push so many at once. The answers are read later."""
         data = b""
         for number in range(self.sent, self.sent + count):
             name, text = f"{self.transport}_{NAMES[number % 3]}", str(number)
@@ -97,7 +97,7 @@ class Listening:
         return self.one if self.transport == "poll" else self.one.connection
 
     def read(self) -> None:
-        """A frame, or a whole poll; there is something to come."""
+        """Read a frame, or a whole poll. Something must be on its way."""
         if self.one is None:
             self.connect()
         if self.transport == "poll":
@@ -112,7 +112,7 @@ class Listening:
             self.one = None
 
     def cut(self, random: random.Random) -> None:
-        """Go without a word, perhaps in the middle of what comes."""
+        """Close without a word, perhaps in the middle of a frame."""
         if self.one is None:
             self.connect()
         if random.random() < 0.5:

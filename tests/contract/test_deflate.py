@@ -1,4 +1,4 @@
-"""permessage-deflate: who agrees to it gets the same frames in fewer bytes, and may send its own compressed."""
+"""permessage-deflate: a client that agrees to it gets the same frames in fewer bytes, and may compress its own."""
 
 import json
 import random
@@ -17,7 +17,7 @@ LISTEN = json.dumps({"type": "listen", "groups": [{"identifiers": ["chat"]}]}).e
 
 
 def noise(seed: int, size: int) -> str:
-    """A text that is deflated to half of it and no less, so that what is written stays long."""
+    """Make a text that deflates to half its length and no less, so that writes stay long."""
     return random.Random(seed).randbytes(size // 2).hex()
 
 
@@ -38,7 +38,7 @@ def noise(seed: int, size: int) -> str:
         ("\x80", None),
     ],
 )
-def test_what_is_offered_is_agreed_to_or_not_and_nobody_is_refused_for_it(world, offer, agreed):
+def test_offer_is_agreed_to_or_declined_and_never_refused(world, offer, agreed):
     wire = world.websocket("identifiers=chat", Sec_WebSocket_Extensions=offer)
     status, headers = wire.head
     assert status == 101
@@ -61,14 +61,14 @@ def test_offers_may_come_in_several_headers(world):
     assert wire.head[1]["sec-websocket-extensions"] == AGREED
 
 
-def test_a_refusal_is_told_to_who_has_agreed_too(world):
+def test_refusal_is_told_with_deflate_as_well(world):
     assert refusal(world.websocket("identifiers=1", **OFFER)) == ("invalid_identifier", 4000)
 
 
-# What is pushed.
+# Pushes.
 
 
-def test_frames_are_the_same_with_and_without_it_in_the_same_order(world):
+def test_frames_are_the_same_with_and_without_deflate(world):
     names = ("chat", "metrics")
     keyed = f"identifiers=chat:0,metrics:0&secureKey={secure_key(*names)}"
     queries = ("identifiers=chat:0,metrics:0", keyed, "identifiers=chat:0", "identifiers=metrics,chat")
@@ -102,7 +102,7 @@ def test_one_compressed_frame_serves_all_wherever_they_stand(world):
 
 
 @pytest.mark.parametrize("length", range(215, 235))
-def test_below_a_few_hundred_bytes_nothing_is_compressed_and_above_everything_that_gets_smaller(world, length):
+def test_only_large_pushes_that_get_smaller_are_compressed(world, length):
     wire = world.websocket("identifiers=chat", **OFFER)
     wire.frames()
     world.pushed("chat", "x" * length)
@@ -111,7 +111,7 @@ def test_below_a_few_hundred_bytes_nothing_is_compressed_and_above_everything_th
     assert wire.compressed == (frame < 215), "deflated it is far smaller"
 
 
-def test_what_is_told_besides_pushes_is_not_compressed(world):
+def test_only_pushes_are_compressed(world):
     names = ",".join(f"a_rather_long_identifier_{number}" for number in range(100))
     wire = world.websocket(f"identifiers={names}&secureKey={secure_key(*names.split(','))}", **OFFER)
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
@@ -122,7 +122,7 @@ def test_what_is_told_besides_pushes_is_not_compressed(world):
     assert wire.compressed == 0
 
 
-def test_who_has_fallen_behind_is_told_the_gap_and_gets_what_is_kept():
+def test_listener_behind_gets_the_gap_and_the_kept_pushes():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat", **OFFER)
     wire.frames()
@@ -136,7 +136,7 @@ def test_who_has_fallen_behind_is_told_the_gap_and_gets_what_is_kept():
     assert wire.compressed == 3
 
 
-def test_a_write_that_is_cut_short_in_a_compressed_frame_goes_on_where_it_stopped(server):
+def test_short_write_of_a_compressed_frame_is_continued(server):
     pushed = [f"{number} {noise(number, 60_000)}" for number in range(40)]
     more = {"headers": DEFLATE, "receive_buffer": 4096}
     with server.websocket("identifiers=cut_short", **more) as slow, server.websocket("identifiers=cut_short") as quick:
@@ -148,7 +148,7 @@ def test_a_write_that_is_cut_short_in_a_compressed_frame_goes_on_where_it_stoppe
         assert (slow.compressed, quick.compressed) == (40, 0)
 
 
-# What a listener sends.
+# Frames of the listener.
 
 
 def test_a_listen_frame_may_be_compressed(world):
@@ -224,7 +224,7 @@ def test_a_bomb_is_refused_like_any_frame_that_is_too_long(world):
 
 
 @pytest.mark.memory("with Redis nobody has joined before the breach is seen")
-def test_what_was_whole_before_a_breach_of_the_protocol_is_answered(world):
+def test_whole_frames_before_a_violation_are_answered(world):
     wire = world.websocket()
     wire.receive(client_frame(LISTEN) + client_frame(b"?", opcode=9) + client_frame(LISTEN, opcode=3))
     assert {"type": "(10)", "data": b"?"} in (frames := wire.frames())

@@ -1,4 +1,4 @@
-"""How things end and change: streams after a while, SIGTERM's draining, SIGHUP's accounts. Time is the tests' own."""
+"""Ends and changes: streams after a while, draining by SIGTERM, accounts by SIGHUP. The tests move the time."""
 
 import pytest
 from twisted.logger import capturedLogs
@@ -28,7 +28,7 @@ from tests.wire import form, request_bytes, secure, secure_key
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx"])
-def test_a_peer_that_is_idle_for_too_long_is_closed_and_its_address_is_written_nowhere(world, begun):
+def test_idle_connection_is_closed_and_its_address_not_logged(world, begun):
     with capturedLogs() as events:
         wire = world.connect("192.0.2.7")
         wire.receive(begun)
@@ -51,7 +51,7 @@ def test_a_stream_ends_after_10_minutes(world, transport):
 
 
 @pytest.mark.parametrize(("heartbeat", "offset"), [(25, 0.5), (300, 0.5), (7, 0.0), (300, 0.0), (240, 0.0)])
-def test_after_10_minutes_whenever_it_began_and_whatever_the_heartbeat(heartbeat, offset):
+def test_stream_ends_after_10_minutes_with_any_heartbeat(heartbeat, offset):
     world = World(heartbeat=heartbeat)
     world.reactor.advance(offset)
     wire = by_query(world, "stream", "identifiers=chat")
@@ -60,7 +60,7 @@ def test_after_10_minutes_whenever_it_began_and_whatever_the_heartbeat(heartbeat
 
 
 @pytest.mark.parametrize("transport", ["stream", "events"])
-def test_a_stream_ends_after_1_mib_and_the_listener_goes_on_from_there(world, transport):
+def test_stream_ends_after_1_mib_and_can_be_resumed(world, transport):
     wire = by_query(world, transport, "identifiers=chat")
     seen, size = [], 0
     position = None
@@ -149,7 +149,7 @@ def test_delays_are_spread_over_the_drain():
     assert max(delays) <= 100_000
 
 
-def test_what_was_pushed_before_the_drain_is_sent_before_the_reconnect_or_after_resuming(world):
+def test_pushes_before_a_drain_are_not_lost(world):
     wire = world.websocket("identifiers=chat")
     position = wire.frames()[-1]["position"]
     world.pushed("chat", "last")
@@ -159,7 +159,7 @@ def test_what_was_pushed_before_the_drain_is_sent_before_the_reconnect_or_after_
     assert frames[0]["position"] > position
 
 
-def test_a_websocket_that_has_not_said_what_it_listens_to_is_sent_away_too(world):
+def test_silent_websocket_is_sent_away_by_a_drain(world):
     wire = world.websocket()
     assert wire.head[0] == 101
     drain(world)
@@ -231,7 +231,7 @@ def test_an_account_comes(world):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_removed_account_is_told_at_once_and_the_others_notice_nothing(transport):
+def test_removed_account_ends_its_listeners_and_no_others(transport):
     world = World(account(API_SECRET), account("s", key="other"))
     query = f"identifiers=chat&position={world.clock()}"
     gone, stays = by_query(world, transport, query), by_query(world, transport, query, key="other")
@@ -280,7 +280,7 @@ def test_a_revoked_secret_is_told_by_a_new_ready(transport):
         assert texts(wire.frames()) == ["y"]
 
 
-def test_who_has_the_secret_that_stays_notices_nothing():
+def test_listener_with_the_secret_that_stays_is_told_nothing():
     world = World(account("new", "old"))
     keyed = world.websocket(f"identifiers=chat&secureKey={secure_key('chat', secret='new')}")
     plain = world.websocket("identifiers=chat")
@@ -332,7 +332,7 @@ def test_a_secret_that_came_is_known_to_a_later_listen():
     assert wire.frames()[0]["secret"] == ["chat"]
 
 
-def test_an_account_that_went_takes_no_first_listen_any_more():
+def test_silent_websocket_of_a_removed_account_cannot_listen():
     world = World(account(API_SECRET))
     wire = world.websocket()
     assert wire.head[0] == 101
@@ -362,7 +362,7 @@ def test_kept_pushes_stay_when_an_account_changes(world):
 
 
 @pytest.mark.memory("with Redis it has not joined by then, and joins with the secrets as they are")
-def test_a_listener_behind_in_a_replay_gets_all_of_it_when_a_secret_changes():
+def test_changed_secret_interrupts_no_replay():
     world = World(account("new", "old"))
 
     def push(text):

@@ -1,4 +1,4 @@
-"""Section 4: errors. And the headers of what is not one."""
+"""Section 4: errors, and the headers of all answers."""
 
 import pytest
 
@@ -102,7 +102,7 @@ def test_a_websocket_url_without_a_handshake_is_told(world):
 
 
 @pytest.mark.parametrize("transport", HTTP)
-def test_responses_are_not_cached_not_transformed_not_buffered_and_readable_by_any_page(world, transport):
+def test_responses_have_headers_for_proxies_and_for_any_page(world, transport):
     for query in ("identifiers=chat", "identifiers=1", ""):
         _status, headers, _wire = ask(world, "GET", f"/{API_KEY}/{transport}?{query}", Origin="https://www.example.org")
         assert headers["cache-control"] == "no-store, no-transform"
@@ -118,7 +118,7 @@ def test_an_unknown_keys_refusal_can_be_read_by_any_page(world, transport):
 
 @pytest.mark.parametrize("transport", ["stream", "poll"])
 @pytest.mark.parametrize("size", [16 * 1024 + 1, 512 * 1024 + 1])
-def test_a_listen_frame_that_is_too_long_is_told_so_that_a_page_can_read_it(world, transport, size):
+def test_too_long_listen_frame_is_refused_readably_for_pages(world, transport, size):
     wire = world.request("POST", f"/{API_KEY}/{transport}", b" " * size, Origin="https://www.example.org")
     headers = wire.head[1]
     assert refusal(wire) == ("body_too_large", 413)
@@ -172,7 +172,7 @@ def test_pages_of_other_origins_may_not(transport, origin):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_who_is_no_page_has_no_origin(transport):
+def test_request_without_origin_is_allowed(transport):
     assert kinds(by_query(picky(), transport, "identifiers=chat").frames())[0] == "ready"
 
 
@@ -212,7 +212,7 @@ def test_a_peers_close_is_answered(world):
     assert world.push("chat", "x").json["listeners"] == 0
 
 
-def test_a_connection_is_closed_when_the_peer_has_answered_the_close(world):
+def test_connection_closes_once_the_peer_answers_the_close(world):
     from tests.wire import client_frame
 
     wire = world.websocket("identifiers=1")
@@ -242,7 +242,7 @@ def test_a_refusal_that_may_be_tried_again_says_when(transport):
 @pytest.mark.parametrize("transport", HTTP)
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
 def test_a_refusal_says_its_length_and_is_not_chunked_too(transport, version):
-    """Both at once would be read as chunks that are none (RFC 9112, section 6.3)."""
+    """A client would read a body without chunks as chunks if both headers were there (RFC 9112, section 6.3)."""
     world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1))
     world.websocket("identifiers=chat")
     wire = world.connect()

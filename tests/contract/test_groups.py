@@ -36,14 +36,14 @@ def test_an_identifier_in_several_groups_is_sent_once(world):
     assert texts(wire.frames()) == ["x"]
 
 
-def test_it_is_sent_if_one_of_the_groups_lets_it_through(world):
+def test_push_is_sent_if_one_group_lets_it_through(world):
     wire = joined(world, {"identifiers": {"chat": 10}}, {"identifiers": {"chat": 5}})
     for push_id in (5, 6, 11, None):
         world.pushed("chat", str(push_id), push_id=push_id)
     assert texts(wire.frames()) == ["6", "11", "None"]
 
 
-def test_a_secret_one_if_one_of_the_groups_has_the_key_and_lets_it_through(world):
+def test_secret_push_is_sent_if_one_group_with_the_key_wants_it(world):
     keyed = {"identifiers": {"chat": 10}, "secureKey": secure_key("chat")}
     wire = joined(world, keyed, {"identifiers": ["chat"]})
     for push_id in (5, 11, None):
@@ -75,7 +75,7 @@ def test_a_later_listen_replaces_the_whole_set(world):
     assert texts(wire.frames()) == ["new"]
 
 
-def test_who_was_joined_goes_on(world):
+def test_identifier_that_stays_goes_on_in_a_later_listen(world):
     wire = joined(world, CHAT)
     world.pushed("chat", "one")
     wire.listen(CHAT, METRICS)
@@ -84,7 +84,7 @@ def test_who_was_joined_goes_on(world):
     assert texts(wire.frames()) == ["one", "two", "three"]
 
 
-def test_position_and_internal_id_beside_who_was_joined_are_not_looked_at(world):
+def test_later_listen_ignores_position_of_joined_identifier(world):
     world.pushed("chat", "old", push_id=1)
     wire = joined(world, CHAT)
     wire.listen({"identifiers": {"chat": 0}})
@@ -98,7 +98,7 @@ def test_position_and_internal_id_beside_who_was_joined_are_not_looked_at(world)
     assert texts(wire.frames()) == ["new"]
 
 
-def test_an_internal_id_stays_what_it_was_at_joining(world):
+def test_later_listen_does_not_change_an_internal_id(world):
     wire = joined(world, {"identifiers": {"chat": 5}})
     wire.listen({"identifiers": {"chat": 0}}, METRICS)
     wire.frames()
@@ -107,7 +107,7 @@ def test_an_internal_id_stays_what_it_was_at_joining(world):
     assert texts(wire.frames()) == ["six"]
 
 
-def test_what_is_new_joins_with_its_replay(world):
+def test_new_identifier_of_a_later_listen_is_replayed(world):
     world.pushed("metrics", "old", push_id=5)
     world.pushed("tweets", "older", push_id=5)
     at = world.pushed("comments", "seen")
@@ -125,7 +125,7 @@ def test_what_is_new_joins_with_its_replay(world):
     assert texts(frames) == ["live", "old", "older", "unseen"]
 
 
-def test_what_is_gone_ends_and_joins_anew_later(world):
+def test_identifier_left_out_ends_and_can_join_again(world):
     wire = joined(world, CHAT, METRICS)
     wire.listen(METRICS)
     world.pushed("chat", "missed")
@@ -166,7 +166,7 @@ def test_the_key_of_a_later_listen_is_looked_at(world):
 
 @pytest.mark.parametrize("other", [False, True])
 def test_a_key_that_comes_later_opens_nothing_from_before(world, other):
-    """The listener goes on from where the server is, whether or not something else was pushed meanwhile."""
+    """The listener goes on from the position of the server, also when something else was pushed meanwhile."""
     wire = joined(world, CHAT)
     world.pushed("chat", "a secret", secret=1)
     if other:
@@ -178,7 +178,7 @@ def test_a_key_that_comes_later_opens_nothing_from_before(world, other):
 
 
 @pytest.mark.memory("with Redis a listen is answered before the next is looked at")
-def test_a_gap_for_lost_secret_pushes_that_a_key_that_comes_later_opens():
+def test_later_key_is_told_the_gap_of_lost_secret_pushes():
     """The second listen comes before the replay of the first, in which only public pushes were wanted from there on."""
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=1))
     first = world.pushed("chat", "public")
@@ -196,7 +196,7 @@ def test_a_gap_for_lost_secret_pushes_that_a_key_that_comes_later_opens():
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
 
 
-def test_a_gap_told_without_the_key_is_none_of_the_secret_pushes_that_a_key_opens_later():
+def test_gap_told_without_key_does_not_cover_secret_pushes():
     """The second listen comes within the replay of the first, which is still before the lost secret push."""
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=40))
     start = world.clock()
@@ -242,7 +242,7 @@ def test_a_later_ready_does_not_set_the_cursor_back(world):
     assert ready["positions"][1] == world.clock()
 
 
-def test_heartbeats_count_anew_from_a_later_listen(world):
+def test_heartbeats_count_again_from_a_later_listen(world):
     wire = joined(world, CHAT)
     world.advance(10)
     wire.listen(CHAT, METRICS)
@@ -254,7 +254,7 @@ def test_heartbeats_count_anew_from_a_later_listen(world):
 
 
 def test_the_same_listen_again_and_again_costs_no_more(world):
-    """Two groups that hold one identifier; the set stays what it is."""
+    """Two groups hold one identifier, and the set does not change."""
     groups = [{"identifiers": {"chat": 5}}, {"identifiers": {"chat": 6}}]
     wire = joined(world, *groups)
     wire.listen(*groups)
@@ -289,7 +289,7 @@ def test_a_wrong_later_listen_ends_the_connection(world):
     assert wire.frames() == []
 
 
-def test_pushes_in_a_replay_that_is_interrupted_by_a_listen_come_once(world):
+def test_replay_interrupted_by_a_listen_brings_pushes_once(world):
     for number in range(40):
         world.pushed("chat", f"{number}-" + "x" * 5000)
     chat, metrics = {"identifiers": {"chat": 0}}, {"identifiers": {"metrics": 0}}
@@ -316,7 +316,7 @@ def test_a_group_that_joins_later_replays_on_its_own_first(world):
     assert texts(wire.frames()) == ["one", "old", "two"]
 
 
-def test_a_later_listen_resumes_only_what_is_new(world):
+def test_later_listen_resumes_only_new_identifiers(world):
     start = world.clock()
     world.advance(1)
     world.pushed("chat", "c1")

@@ -1,4 +1,4 @@
-"""Section 5 and the listener id: who counts as one, the 30, what joining may cost, and peers that do not read."""
+"""Section 5: listener ids, the 30 listeners of an address, the bounds of joining, and peers that do not read."""
 
 import json
 from ipaddress import ip_network
@@ -233,10 +233,10 @@ def test_several_headers_are_one_list():
     assert refusal(world.stream("identifiers=chat", host="192.0.2.1")) == ("too_many_listeners", 429)
 
 
-# What joining may cost.
+# The bounds of joining.
 
 
-def test_a_websocket_says_what_it_listens_to_within_10_s(world):
+def test_silent_websocket_is_ended_after_10_s(world):
     wire = world.websocket()
     world.advance(9)
     assert wire.frames() == []
@@ -246,7 +246,7 @@ def test_a_websocket_says_what_it_listens_to_within_10_s(world):
     assert code in ("missing_parameter", "invalid_body")
 
 
-def test_who_listens_in_time_stays(world):
+def test_websocket_that_listens_in_time_stays(world):
     wire = world.websocket()
     world.advance(9)
     wire.listen({"identifiers": "chat"})
@@ -280,7 +280,7 @@ def many(prefix: str, count: int = 100) -> dict:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "stream", "poll"])
-def test_new_identifiers_are_bounded_for_each_listener_that_an_address_may_have(transport):
+def test_new_identifiers_of_an_address_are_bounded(transport):
     world = limited(2)
     wire = by_frame(world, "websocket", many("a"))
     wire.listen(many("b"))
@@ -302,7 +302,7 @@ def test_new_identifiers_are_bounded_for_each_listener_that_an_address_may_have(
     assert is_in(by_frame(world, transport, {"identifiers": "one_more_still"}))
 
 
-def test_replay_is_bounded_for_each_listener_that_an_address_may_have():
+def test_replay_bytes_of_an_address_are_bounded():
     world = limited(1)
     for number in range(60):
         world.pushed("chat", f"{number:05}" + "x" * 65_000)
@@ -328,7 +328,7 @@ def test_replay_is_bounded_for_each_listener_that_an_address_may_have():
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_who_has_not_read_for_60_s_while_something_waits_is_too_slow(world, transport):
+def test_listener_that_reads_nothing_for_60_s_is_too_slow(world, transport):
     wire = by_query(world, transport, "identifiers=chat")
     wire.frames()
     wire.stop_reading()
@@ -344,7 +344,7 @@ def test_who_has_not_read_for_60_s_while_something_waits_is_too_slow(world, tran
         assert frames[1]["code"] == 4103
 
 
-def test_it_is_cut_when_it_does_not_read_that_either(world):
+def test_listener_that_does_not_read_its_end_is_cut(world):
     wire = world.websocket("identifiers=chat")
     wire.stop_reading()
     world.pushed("chat", "waits")
@@ -354,7 +354,7 @@ def test_it_is_cut_when_it_does_not_read_that_either(world):
     assert wire.transport.aborted
 
 
-def test_nothing_is_written_while_it_does_not_read_and_all_when_it_does(world):
+def test_stalled_listener_gets_everything_once_it_reads(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
     wire.stop_reading()
@@ -368,7 +368,7 @@ def test_nothing_is_written_while_it_does_not_read_and_all_when_it_does(world):
     assert "error" not in kinds(wire.frames())
 
 
-def test_a_gap_is_told_if_what_it_missed_is_no_longer_kept():
+def test_stalled_listener_is_told_a_gap_of_dropped_pushes():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat")
     wire.frames()
@@ -381,7 +381,7 @@ def test_a_gap_is_told_if_what_it_missed_is_no_longer_kept():
     assert (gaps(frames), texts(frames)) == ([["chat"]], ["2", "3", "4"])
 
 
-def test_no_gap_if_only_pushes_that_it_may_not_see_are_no_longer_kept():
+def test_lost_pushes_that_it_may_not_see_are_no_gap():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3))
     wire = world.websocket("identifiers=chat")
     wire.frames()
@@ -394,7 +394,7 @@ def test_no_gap_if_only_pushes_that_it_may_not_see_are_no_longer_kept():
     assert (gaps(frames), texts(frames)) == ([], ["public"])
 
 
-def test_who_does_not_read_does_not_hold_up_the_others(world):
+def test_stalled_listener_does_not_hold_up_the_others(world):
     slow, quick = world.websocket("identifiers=chat"), world.websocket("identifiers=chat")
     slow.frames(), quick.frames()
     slow.transport.producer.pauseProducing()
@@ -403,7 +403,7 @@ def test_who_does_not_read_does_not_hold_up_the_others(world):
     assert texts(slow.frames()) == []
 
 
-def test_a_ping_of_who_does_not_read_costs_nothing(world):
+def test_stalled_listener_gets_no_pong(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
     wire.stop_reading()
@@ -412,7 +412,7 @@ def test_a_ping_of_who_does_not_read_costs_nothing(world):
     assert wire.body() == b""
 
 
-def test_a_listen_of_who_does_not_read_is_answered_when_it_does(world):
+def test_stalled_listener_listens_again_once_it_reads(world):
     wire = world.websocket("identifiers=chat")
     wire.frames()
     wire.stop_reading()

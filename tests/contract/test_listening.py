@@ -1,4 +1,4 @@
-"""Section 3: how a listener joins, by query and by frame, and what its groups let through."""
+"""Section 3: joining by query and by frame, and the pushes that groups let through."""
 
 import json
 
@@ -26,7 +26,7 @@ FRAMED = ("websocket", "stream", "poll")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_ready_is_the_first_frame_and_a_heartbeat_ends_the_empty_replay(world, transport):
+def test_ready_comes_first_and_a_heartbeat_ends_the_replay(world, transport):
     ready, heartbeat = by_query(world, transport, "identifiers=chat").frames()[:2]
     head = world.clock()
     assert ready == {"type": "ready", "heartbeat": 25, "secret": [], "warnings": [], "positions": [head]}
@@ -35,7 +35,7 @@ def test_ready_is_the_first_frame_and_a_heartbeat_ends_the_empty_replay(world, t
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_a_push_reaches_who_listens(world, transport):
+def test_push_reaches_its_listeners(world, transport):
     wire = by_query(world, transport, "identifiers=chat")
     wire.frames()
     position = world.pushed("chat", "Hello", push_id=7)
@@ -88,7 +88,7 @@ def test_waiting_polls_get_the_same_bytes(world):
     assert first.endswith(b"}\n")
 
 
-def test_a_poll_with_a_long_heartbeat_is_not_cut_by_an_idle_timeout():
+def test_waiting_poll_is_not_cut_by_the_idle_timeout():
     world = World(heartbeat=300)
     wire = world.poll(f"identifiers=chat&position={world.clock()}")
     world.advance(299)
@@ -98,7 +98,7 @@ def test_a_poll_with_a_long_heartbeat_is_not_cut_by_an_idle_timeout():
     assert kinds(wire.frames()) == ["heartbeat"]
 
 
-def test_a_stream_is_lines_of_json_and_an_event_stream_data_and_id(world):
+def test_streams_have_lines_and_event_streams_data_and_id(world):
     stream, events = world.stream("identifiers=chat"), by_query(world, "events", "identifiers=chat")
     position = world.pushed("chat", "x")
     assert stream.head[1]["content-type"] == "application/x-ndjson"
@@ -158,7 +158,7 @@ def test_an_absolute_form_target_listens_too(world, transport):
     assert kinds(wire.frames())[:2] == ["ready", "heartbeat"]
 
 
-def test_what_a_websocket_sends_behind_its_handshake_is_read(world):
+def test_frames_right_behind_a_handshake_are_read(world):
     wire = world.connect()
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
                "Sec-WebSocket-Version": "13"}  # fmt: skip
@@ -168,7 +168,7 @@ def test_what_a_websocket_sends_behind_its_handshake_is_read(world):
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
 
 
-def test_what_is_sent_behind_a_stream_means_nothing(world):
+def test_bytes_sent_behind_a_stream_request_mean_nothing(world):
     wire = world.connect()
     wire.receive(request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat") + b"GET / HTTP/1.1\r\n\r\n")
     wire.receive(b"more")
@@ -239,11 +239,11 @@ def test_a_listen_of_16_kib_is_taken(world):
             assert refusal(wire) == ("body_too_large", 413)
 
 
-# Asking.
+# Requests to listen.
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_an_empty_parameter_is_as_one_left_out(world, transport):
+def test_empty_parameter_means_the_same_as_none(world, transport):
     wire = by_query(world, transport, "identifiers=chat&secureKey=&token=&position=&listener=")
     assert kinds(wire.frames())[:2] == ["ready", "heartbeat"]
 
@@ -383,7 +383,7 @@ def test_an_unknown_api_key_is_not_authorized(world, transport):
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_secret_pushes_reach_only_who_has_a_right_key(world, transport):
+def test_secret_pushes_reach_only_listeners_with_the_key(world, transport):
     right = by_query(world, transport, f"identifiers=chat&secureKey={secure_key('chat')}")
     wrong = by_query(world, transport, f"identifiers=chat&secureKey={secure_key('other')}")
     plain = by_query(world, transport, "identifiers=chat")
@@ -399,7 +399,7 @@ def test_secret_pushes_reach_only_who_has_a_right_key(world, transport):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_secret_pushes_are_replayed_only_to_who_has_a_right_key(world, transport):
+def test_secret_pushes_are_replayed_only_with_the_key(world, transport):
     world.pushed("chat", "a secret", secret=1)
     world.pushed("chat", "public")
     assert texts(by_query(world, transport, "identifiers=chat:0").frames()) == ["public"]
@@ -407,7 +407,7 @@ def test_secret_pushes_are_replayed_only_to_who_has_a_right_key(world, transport
     assert texts(by_query(world, transport, f"identifiers=chat:0&secureKey={key}").frames()) == ["a secret", "public"]
 
 
-def test_the_key_signs_the_names_exactly_as_sent_in_the_order_sent_without_ids(world):
+def test_secure_key_signs_names_as_sent_without_internal_ids(world):
     def secrets(query: str) -> list[str]:
         return world.websocket(query).frames()[0]["secret"]
 
@@ -430,7 +430,7 @@ def test_a_key_is_the_groups_own(world):
 
 @pytest.mark.parametrize("transport", OPEN)
 def test_a_push_that_it_may_not_see_leaves_no_trace(world, transport):
-    """Byte for byte what one gets on whose identifiers nothing is pushed."""
+    """It gets the same bytes as a listener for whom nothing is pushed."""
     query = "identifiers=chat,metrics:5"
     wire = by_query(world, transport, query.replace("chat", "chat:0"))
     quiet = by_query(world, transport, query.replace("chat", "quiet:0").replace("metrics", "silent"))
@@ -452,7 +452,7 @@ def test_a_push_below_the_internal_id_leaves_no_trace(world):
         assert wire.body() == quiet.body()
 
 
-def test_a_waiting_poll_is_not_answered_for_a_push_that_it_may_not_see(world):
+def test_push_that_a_poll_may_not_see_does_not_answer_it(world):
     head = world.clock()
     poll, filtered = world.poll(f"identifiers=chat&position={head}"), world.poll(f"identifiers=chat:5&position={head}")
     world.pushed("chat", "a secret", secret=1)
@@ -467,7 +467,7 @@ def test_a_waiting_poll_is_not_answered_for_a_push_that_it_may_not_see(world):
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_pushes_come_in_the_order_of_their_positions_over_all_identifiers(world, transport):
+def test_pushes_of_all_identifiers_come_in_order_of_position(world, transport):
     wire = by_query(world, transport, "identifiers=c,a,b")
     wire.frames()
     for number in range(12):

@@ -11,7 +11,8 @@ import pytest
 from bench.rig.ports import free_ports
 from cometify.config.settings import SettingsError, load
 from cometify.runtime.ports import endpoint_of
-from tests.conftest import Server, assert_clean, make_certificate
+from tests.certificates import make_certificate
+from tests.conftest import Server, assert_clean
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.wire import FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure, secure_key
 

@@ -1,4 +1,4 @@
-"""Tokens: the right to secret pushes for a while, on every transport. Time is the tests' own, the wall clock's too."""
+"""Tokens: a right to secret pushes that expires, on every transport. The tests move the time, the wall clock too."""
 
 import time
 
@@ -26,7 +26,7 @@ from tests.memory import World
 from tests.wire import Closed, form, jwt, request_bytes, secure, secure_key
 
 REFUSED = {"websocket": ("invalid_token", 4001)}
-"""As `refusal` has it, by transport; the others all answer 403."""
+"""The second value of `refusal` by transport. All other transports answer 403."""
 
 
 def refused_as(transport):
@@ -45,7 +45,7 @@ def told(wire, transport):
 
 
 def waits(world, transport, names="chat", **more):
-    """Listen with a token for `names`, from now on; a poll waits."""
+    """Listen with a token for `names`, from now on. A poll waits."""
     token = world.token(*names.split(","), **more)
     wire = by_query(world, transport, f"identifiers={names}&token={token}&position={world.clock()}")
     if transport != "poll":
@@ -57,7 +57,7 @@ def waits(world, transport, names="chat", **more):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_token_lets_through_secret_pushes_of_what_it_names_live_and_in_replay(world, transport):
+def test_token_lets_secret_pushes_through_live_and_in_replay(world, transport):
     for name in ("chat", "room_7", "news"):
         world.pushed(name, f"secret {name}", secret=1)
         world.pushed(name, f"public {name}")
@@ -91,7 +91,7 @@ def test_a_frame_has_a_token_for_each_group(world, transport):
     assert not any(group.get("token", "-") in warning for group in groups)
 
 
-def test_a_poll_whose_token_names_nothing_of_its_group_is_told_each_time(world):
+def test_poll_with_a_useless_token_is_warned_each_time(world):
     wire = by_query(world, "poll", f"identifiers=chat&token={world.token('other')}&position={world.clock()}")
     world.pushed("chat", "x")
     assert kinds(wire.frames()) == ["ready", "push", "heartbeat"]
@@ -147,7 +147,7 @@ def test_a_wrong_token_in_a_later_listen_ends_the_websocket(world):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_at_exp_the_connection_ends_and_a_new_token_with_the_old_cursor_loses_nothing(world, transport):
+def test_new_token_after_exp_resumes_without_loss(world, transport):
     position = world.clock()
     wire = waits(world, transport, lasts=20.5)
     world.advance(20)
@@ -155,7 +155,7 @@ def test_at_exp_the_connection_ends_and_a_new_token_with_the_old_cursor_loses_no
         position = world.pushed("chat", "before", secret=1)
         assert texts(wire.frames()) == ["before"]
     assert world.push("chat", "seen" if transport != "poll" else "", secret=0).json["listeners"] == 1
-    if transport == "poll":  # which is answered, and comes again
+    if transport == "poll":
         frames = wire.frames()
         assert texts(frames) == [""]
         position = frames[-1]["position"]
@@ -184,7 +184,7 @@ def test_a_token_that_gives_nothing_ends_nothing(transport):
 
 
 @pytest.mark.parametrize("transport", ["websocket", "stream", "poll"])
-def test_of_several_groups_the_first_token_that_is_needed_ends_the_listener(transport):
+def test_first_needed_token_to_expire_ends_the_listener(transport):
     world = World(heartbeat=200)
 
     def listening(*tokens):
@@ -208,7 +208,7 @@ def test_of_several_groups_the_first_token_that_is_needed_ends_the_listener(tran
     told(other, transport)
 
 
-def test_a_later_listen_with_a_new_token_makes_the_old_expiry_void(world):
+def test_later_listen_with_a_new_token_replaces_the_expiry(world):
     wire = waits(world, "websocket", lasts=10)
     wire.listen({"identifiers": ["chat"], "token": world.token("chat", lasts=20)})
     assert wire.frames()[0]["secret"] == ["chat"]
@@ -241,7 +241,7 @@ def test_a_sooner_expiry_by_a_later_listen_holds(world):
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_a_stalled_listener_whose_token_has_expired_gets_no_secret_push_any_more(world, transport):
+def test_stalled_listener_gets_no_secret_push_after_exp(world, transport):
     wire = waits(world, transport, lasts=10)
     position = world.pushed("chat", "read", secret=1)
     wire.frames()
@@ -312,7 +312,7 @@ def test_a_servers_own_clock_decides_and_its_log_has_no_token(server):
 
 
 def same_answer(wire, other):
-    """What both were answered, or None if neither was."""
+    """The answer that both got, or None if neither got one."""
     assert wire.answered == other.answered
     if not wire.answered:
         return None
@@ -328,7 +328,7 @@ def poll(position, token):
 
 
 class Company:
-    """A poller that is always there, with a token that lasts: what others are owed is known when they come again."""
+    """A poller that is always there, with a token that lasts, so that the view of the others is never forgotten."""
 
     def __init__(self, world):
         self.world = world
@@ -340,14 +340,14 @@ class Company:
         self.wire.receive(poll(self.position, self.world.token("chat", lasts=10**6)))
 
     def push(self, text, secret):
-        """Push, and have it answered to itself."""
+        """Push, and read its own answer."""
         answer = self.world.push("chat", text, secret)
         self.position = self.wire.answer().frames[-1]["position"]
         self.come_again()
         return answer
 
 
-def test_a_poller_that_comes_again_is_refused_once_its_token_has_expired():
+def test_poll_that_comes_again_is_refused_after_exp():
     world = World(heartbeat=200)
     token = world.token("chat", lasts=30)
     wire, company = world.connect(), Company(world)
@@ -363,7 +363,7 @@ def test_a_poller_that_comes_again_is_refused_once_its_token_has_expired():
     world.advance(16)
     answer = wire.answer()
     assert (answer.status, answer.json["code"]) == (403, "invalid_token")
-    wire.receive(poll(position, token))  # as it asked before
+    wire.receive(poll(position, token))  # the same request as before
     assert wire.answer().json["code"] == "invalid_token"
     company.push("four", 1)
     wire.receive(poll(position, token))
@@ -383,7 +383,7 @@ def test_a_poller_that_comes_again_is_refused_once_its_token_has_expired():
         max_size=14,
     )
 )
-def test_polls_on_one_connection_are_answered_as_polls_on_connections_of_their_own(steps):
+def test_polls_of_one_and_of_many_connections_are_equal(steps):
     same, apart = World(heartbeat=1000), World(heartbeat=1000)
     wire, one, position, token = same.connect(), None, same.clock(), same.token("chat", lasts=12)
     companies = [Company(world) for world in (same, apart)]
@@ -418,7 +418,7 @@ def change(world, *secrets):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_revoked_secret_ends_the_right_of_its_tokens_by_a_new_ready(transport):
+def test_revoked_secret_ends_the_right_by_a_new_ready(transport):
     world = World(Account(API_KEY, ("new", "old")), heartbeat=200)
     wire, other = waits(world, transport, secret="old", lasts=10), waits(world, transport, secret="new", lasts=10)
     change(world, "new")
@@ -433,13 +433,13 @@ def test_a_revoked_secret_ends_the_right_of_its_tokens_by_a_new_ready(transport)
         assert texts(wire.frames()) == ["public"]
         assert texts(other.frames()) == ["hush", "public"]
         world.advance(11)
-        assert wire.frames() == []  # there is no right that could end
+        assert wire.frames() == []  # no right ends
     else:
         world.advance(11)
     told(other, transport)
 
 
-def test_a_secret_that_comes_back_gives_its_tokens_their_right_again_until_they_expire():
+def test_restored_secret_gives_its_tokens_their_right_again():
     world = World(Account(API_KEY, ("new", "old")), heartbeat=200)
     wire = waits(world, "websocket", secret="old", lasts=30)
     change(world, "new")

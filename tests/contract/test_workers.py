@@ -17,7 +17,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from bench.rig.ports import free_ports
-from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean, make_certificate
+from tests.certificates import make_certificate
+from tests.conftest import PYTHONPATH, TWISTD, Redis, Server, assert_clean
 from tests.contract.follower import follow_and_push
 from tests.wire import API_KEY, FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure
 

@@ -15,16 +15,12 @@ from cometify.core.integer import MAX_ID
 from cometify.core.md5_signature import secure
 from cometify.core.push import MAX_TEXT, Draft, bind
 from cometify.core.strict_json import read_json
+from tests.samples import JSON, refusal
 
 KEY = "37282591"
 SECRET = "dj28DNam!!nx72*"
 ACCOUNT = Account(KEY, (SECRET,))
 ROTATING = Account(KEY, ("new", SECRET))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 OURS = ("identifier", "text", "secret", "push_id", "secure")
 
 
@@ -32,12 +28,6 @@ def signed(text="Hello", identifier="chat", **changes):
     """The fields of a good push, and what is changed in them; None leaves one out."""
     fields = {"text": text, "secret": "0", "secure": secure(KEY, SECRET, identifier, text), **changes}
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def refusal(call, *arguments):
-    with pytest.raises(errors.Refused) as caught:
-        call(*arguments)
-    return caught.value
 
 
 def refused_push(fields, path="chat", account=ACCOUNT, api_key=KEY):

@@ -1,18 +1,15 @@
 """The table of codes, and what carries a row of it."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from cometify.core import errors
+from tests.samples import vectors
 
-VECTORS = Path(__file__).resolve().parents[2] / "protocol" / "vectors"
 TABLE = [code for code in vars(errors).values() if isinstance(code, errors.Code)]
 
 
 def test_the_published_table_is_the_whole_table():
-    published = json.loads((VECTORS / "codes.json").read_text())
+    published = vectors("codes")
     assert published == [
         {"name": code.name, "status": code.status, "close": code.close, "retry": code.retry} for code in TABLE
     ]

@@ -10,17 +10,12 @@ from cometify.core.group import NO_RIGHT, Group, Right
 from cometify.core.identifier import names_from_query
 from cometify.core.listen_request import ListenRequest, listen_request_from_query
 from cometify.core.md5_signature import secure_key
+from tests.samples import refusal
 from tests.wire import jwt
 
 ACCOUNT = Account("1", ("c1h89chHaka9s1",))
 RIGHT = "d6d02dbf813a87619a1ab325878942b0"
 WALL = 1_764_000_000.0
-
-
-def refusal(call, *arguments):
-    with pytest.raises(errors.Refused) as caught:
-        call(*arguments)
-    return caught.value
 
 
 def names_of(group, account=ACCOUNT):

@@ -14,6 +14,7 @@ from cometify.core.hmac_signature import SignedRequest, check_signed_request
 from cometify.core.identifier import Identifier
 from cometify.core.md5_signature import secure
 from cometify.core.push import Draft
+from tests.samples import refusal
 from tests.wire import seal as sign
 
 KEY, SECRET = "37282591", "dj28DNam!!nx72*"
@@ -27,12 +28,6 @@ def sealed(at=NOW, nonce=NONCE, secret=SECRET):
     return SignedRequest(
         b"POST", PATH.encode(), BODY, headers["Cometify-Timestamp"], nonce, headers["Cometify-Signature"]
     )
-
-
-def refusal(call, *arguments):
-    with pytest.raises(errors.Refused) as caught:
-        call(*arguments)
-    return caught.value
 
 
 @pytest.mark.parametrize("secret", ["new", SECRET])

@@ -1,8 +1,6 @@
 """Identifiers and the lists of them."""
 
-import json
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -10,19 +8,12 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.identifier import MAX_IDENTIFIERS, Identifier, Names, names_from_json, names_from_query
+from tests.samples import refusal, vectors
 
-VECTORS = json.loads(
-    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "identifiers.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("identifiers")
 LETTERS = string.ascii_letters
 REST = LETTERS + string.digits + "_"
 IDENTIFIERS = st.builds(str.__add__, st.sampled_from(LETTERS), st.text(REST, max_size=59))
-
-
-def refusal(call, *arguments):
-    with pytest.raises(errors.Refused) as caught:
-        call(*arguments)
-    return caught.value
 
 
 @pytest.mark.parametrize("text", VECTORS["valid"])

@@ -12,27 +12,17 @@ from cometify.core.group import NO_RIGHT, Group
 from cometify.core.identifier import names_from_query
 from cometify.core.integer import MAX_EXACT
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame, listen_request_from_query
+from tests.samples import JSON, refusal
 
 ACCOUNT = Account("1", ("c1h89chHaka9s1",))
 RIGHT = "d6d02dbf813a87619a1ab325878942b0"
 NOW = 1_764_000_000_000_000
 WALL = 1_764_000_000.0
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 MEMBERS = ("identifiers", "secureKey", "token", "position")
 
 
 def listen(*groups, **more):
     return json.dumps({"type": "listen", "groups": groups, **more}).encode()
-
-
-def refusal(call, *arguments):
-    with pytest.raises(errors.Refused) as caught:
-        call(*arguments)
-    return caught.value
 
 
 # By query

@@ -1,18 +1,14 @@
 """The seed's two formulas."""
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cometify.core.hmac_signature import SignedRequest, hmac_hex
 from cometify.core.md5_signature import md5hex, same, secure, secure_key
+from tests.samples import vectors
 
-VECTORS = json.loads(
-    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "signatures.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("signatures")
 DIGEST = "d6d02dbf813a87619a1ab325878942b0"
 OTHER = "149f26540f697a97e886e2527466c6e8"
 

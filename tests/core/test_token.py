@@ -2,7 +2,6 @@
 
 import base64
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,20 +9,14 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.token import MAX_TOKEN, read_token
+from tests.samples import JSON, vectors
 from tests.wire import API_SECRET, jwt, jwt_signed
 
-VECTORS = json.loads(
-    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "tokens.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("tokens")
 NOW = 1_764_000_000
 GOOD = jwt({"exp": NOW + 600, "identifiers": ["chat"]})
 BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 NAMES = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,8}", fullmatch=True)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 
 
 def refusal(text, secrets=(API_SECRET,), now=NOW):

@@ -1,17 +1,15 @@
 """Every frame of the contract byte for byte, and the forms in which transports carry it: what the browser's tests read too."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from cometify.core import encodings, errors, frames
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
+from tests.samples import vectors
 
-VECTORS = json.loads(
-    (Path(__file__).resolve().parents[2] / "protocol" / "vectors" / "frames.json").read_text(encoding="utf-8")
-)
+VECTORS = vectors("frames")
 
 
 def frame_of(kind, given):

@@ -16,7 +16,8 @@ import pytest
 from bench.rig.ports import free_ports
 from cometify.core.account import Account
 from cometify.runtime.gc_pauses import LONG, FreezeSurvivors
-from tests.conftest import Server, assert_clean, make_certificate
+from tests.certificates import make_certificate
+from tests.conftest import Server, assert_clean
 from tests.memory import World
 from tests.wire import API_KEY, API_SECRET, Connection
 

@@ -29,7 +29,7 @@ from cometify.runtime.tcp import (
     can_send_now,
 )
 from cometify.runtime.tls_writer import writer_for
-from tests.conftest import make_certificate
+from tests.certificates import make_certificate
 
 WRITES = 250
 

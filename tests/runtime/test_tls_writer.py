@@ -15,7 +15,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
 from cometify.runtime.tcp import EagerReactor
 from cometify.runtime.tls_writer import TLSWriter, writer_for
-from tests.conftest import make_certificate
+from tests.certificates import make_certificate
 
 SIZES = (1, 500, 512, 513, 1024, 2000, 2048, 5000, 16_384, 20_000)
 END = b"<the end>\n"

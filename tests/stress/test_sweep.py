@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.conftest import Server, assert_clean, free_ports, make_certificate
+from tests.certificates import make_certificate
+from tests.conftest import Server, assert_clean, free_ports
 from tests.stress.hasty_twistd import SHORT
 from tests.stress.reader import CHANNELS, END, Reader
 from tests.wire import API_KEY, FORM, Connection, form, request_bytes, secure

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.rig.ports import free_ports
+from tests.certificates import make_key_pair
 from tests.conftest import PYTHONPATH, Server, assert_clean
 from tests.redis import RedisConnection, RedisServer
 from tests.wire import Connection, eventually, form, request_bytes, secure
@@ -23,11 +24,7 @@ QUOTED = "guest%3A%40"
 def certificate(folder: Path, name: str) -> list[str]:
     """Make a self-signed certificate for localhost. Returns the options of redis-server for it."""
     key, cert = folder / f"{name}.key", folder / f"{name}.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    make_key_pair(key, cert)
     return ["--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert)]
 
 
