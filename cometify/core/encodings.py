@@ -8,16 +8,16 @@ import attrs
 from cometify.core.push import Push
 
 WORTH_DEFLATING = 300
-"""Bytes of a push's frame from which on it is deflated: about 10 us, once, take a third off it. Below, its packet's
-headers outweigh what could be saved."""
+"""Bytes of a frame from which on a push is deflated. That takes about 10 us, once, and saves a third. The headers of the
+packet are larger than the savings in a smaller frame."""
 FAST = 1
-"""zlib's level. The default, 6, takes another 3 % off and two to three times as long, in which nothing else is done."""
+"""The level for zlib. Its default, 6, saves another 3 % and takes two to three times as long."""
 FINAL, DEFLATED, TEXT = 0x80, 0x40, 1
-"""Of the first byte of a WebSocket frame: FIN, RSV1 as RFC 7692 uses it, and an opcode."""
+"""Parts of the first byte of a WebSocket frame: FIN, RSV1 (RFC 7692, section 6: compressed), and the opcode of text."""
 
 
 def websocket_frame(first: int, payload: bytes) -> bytes:
-    """An unmasked frame (RFC 6455, section 5.2). `first`: its first byte, the flags and the opcode."""
+    """Encode an unmasked frame (RFC 6455, section 5.2). `first`: its first byte, with the flags and the opcode."""
     length = len(payload)
     if length < 126:
         return b"%c%c%b" % (first, length, payload)
@@ -31,15 +31,15 @@ def _as_websocket(frame: bytes, _position: int | None) -> bytes:
 
 
 def deflate(data: bytes) -> bytes:
-    """What a compressed message carries (RFC 7692, section 7.2.1), with nothing taken over from any other."""
-    # A window no larger than the data: setting up zlib's largest takes longer than deflating a small frame.
+    """Compress a message (RFC 7692, section 7.2.1) without a context of earlier messages."""
+    # The window is no larger than the data, because zlib's largest takes longer to set up than a small frame to deflate.
     window = min(max(len(data).bit_length(), 9), zlib.MAX_WBITS)
     deflater = zlib.compressobj(FAST, zlib.DEFLATED, -window)
     return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
 def _deflated(frame: bytes) -> bytes:
-    """The frame as a compressed message; empty if it gets no smaller."""
+    """Encode the frame as a compressed message. Empty if that is not smaller."""
     data = deflate(frame)
     return websocket_frame(FINAL | DEFLATED | TEXT, data) if len(data) < len(frame) else b""
 
@@ -49,14 +49,17 @@ def _as_line(frame: bytes, _position: int | None) -> bytes:
 
 
 def _as_event(frame: bytes, position: int | None) -> bytes:
-    """A block of an event stream; the browser sends the last `id` back as Last-Event-ID."""
+    """Encode a block of an event stream (WHATWG HTML, 9.2.6). Browsers send the last `id` back as Last-Event-ID."""
     if position is None:
         return b"data: %b\n\n" % frame
     return b"data: %b\nid: %d\n\n" % (frame, position)
 
 
 def _in_chunks(plain: Callable[[bytes, int | None], bytes]) -> Callable[[bytes, int | None], bytes]:
-    """Each frame a chunk of its own (RFC 9112, section 7.1), so that a write cut short ends with a whole one."""
+    """Make each frame a chunk of its own (RFC 9112, section 7.1).
+
+    The rest of a frame that was cut short then ends its chunk, and any other bytes may follow.
+    """
 
     def encode(frame: bytes, position: int | None) -> bytes:
         data = plain(frame, position)
@@ -67,8 +70,10 @@ def _in_chunks(plain: Callable[[bytes, int | None], bytes]) -> Callable[[bytes, 
 
 @attrs.frozen(eq=False)
 class Encoding:
-    """How a transport carries a frame. `once`: the answer ends with the first write, so a heartbeat closes it.
-    `chunked`: each frame is a chunk of HTTP's. `deflates`: large pushes go deflated.
+    """The form in which a transport carries frames. `encode(frame, position)` gives the bytes.
+
+    `once`: the response ends with the first write, so a heartbeat belongs at its end. `chunked`: each frame is a chunk of
+    HTTP/1.1. `deflates`: large pushes are deflated.
     """
 
     name: str
@@ -78,8 +83,9 @@ class Encoding:
     deflates: bool = False
 
     def encode_push(self, push: Push) -> bytes:
-        """A push. It is deflated once in its life at most, whoever gets it, from whatever cursor; the other frames are
-        small, or told to one listener alone, and never are.
+        """Encode a push. It is deflated once at most, for all listeners together.
+
+        Other frames are never deflated, because they are small or belong to one listener alone.
         """
         if self.deflates and len(push.frame) >= WORTH_DEFLATING:
             if push.deflated is None:

@@ -1,4 +1,4 @@
-"""Frames to bytes: the JSON once for each, then the form in which each transport carries it."""
+"""The JSON of each frame that the server sends. `encodings` has the forms in which transports carry it."""
 
 import json
 from collections.abc import Sequence
@@ -17,12 +17,15 @@ def _encode(value: object) -> bytes:
 
 
 def push_frame(draft: "Draft", position: int) -> bytes:
-    """One push. Written by hand, for it is made for each: json.dumps of the whole takes twice as long."""
+    """Write the frame of a push.
+
+    By hand, because json.dumps takes twice as long, and each push needs one.
+    """
     return b"%b%d}" % (push_head(draft), position)
 
 
 def push_head(draft: "Draft") -> bytes:
-    """The frame of a push up to the digits of its position; with those and a brace it is whole."""
+    """Write the frame of a push up to the digits of its position. With these and a brace it is whole."""
     push_id = "null" if draft.push_id is None else write_integer(draft.push_id)
     return (
         f'{{"type":"push","identifier":"{draft.identifier.folded}","push_id":{push_id},'
@@ -31,8 +34,12 @@ def push_head(draft: "Draft") -> bytes:
 
 
 def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], positions: Sequence[int]) -> bytes:
-    """The answer to a listen. `heartbeat`: seconds. `positions`: each group's first cursor, in the order asked."""
-    # Nearly all lists are empty or numbers, which json.dumps takes four times as long to write.
+    """Write the answer to a `listen`.
+
+    `heartbeat`: seconds. `secret`: the identifiers whose secret pushes will come. `positions`: the first cursor of each
+    group, in the order asked.
+    """
+    # Nearly all lists are empty or have only numbers. json.dumps takes four times as long for these.
     names = _encode(secret) if secret else b"[]"
     told = _encode(warnings) if warnings else b"[]"
     cursors = ",".join(map(str, positions)).encode()
@@ -42,20 +49,20 @@ def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], 
 
 
 def heartbeat_frame(position: int) -> bytes:
-    """Everything up to `position` has been sent, and no later push gets it or less."""
+    """Write a heartbeat: everything up to `position` was sent, and every later push gets a higher one."""
     return b'{"type":"heartbeat","position":%d}' % position
 
 
 def gap_frame(identifiers: Sequence[str]) -> bytes:
-    """Pushes of these identifiers may be lost to the listener."""
+    """Write a gap: pushes of these identifiers may be lost to the listener."""
     return _encode({"type": "gap", "identifiers": identifiers})
 
 
 def error_frame(refused: "Refused") -> bytes:
-    """The last frame of a connection. `retry` is in seconds, or null: do not come back unchanged."""
+    """Write the last frame of a connection. `retry` is in seconds, or null for "do not come back unchanged"."""
     return _encode({"type": "error", "code": refused.code.name, "detail": refused.detail, "retry": refused.retry})
 
 
 def reconnect_frame(after: int) -> bytes:
-    """The server goes down: come back after so many milliseconds."""
+    """Write a reconnect: the server goes down, and the listener must come back after so many milliseconds."""
     return b'{"type":"reconnect","after":%d}' % after

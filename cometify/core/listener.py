@@ -1,47 +1,97 @@
-"""A listener: one cursor over what is kept, on whatever transport.
+"""A listener: one cursor over the pushes that are kept, on any transport.
 
-                 joins          owes nothing more        a write was cut short       writable again
-    (new)     -> BEHIND
-    BEHIND                      -> LIVE                  -> STALLED
-    LIVE         a push that it does not want, or a gap:
-                 -> BEHIND                               -> STALLED
-    STALLED                                                                          -> BEHIND
+Theory of operation
+===================
 
-and GONE from any, for good. LIVE is being in the view's `live`: the sweep writes to all of those alike. BEHIND is
-being brought to the head by itself. A STALLED listener costs nothing until its transport has room again.
+No listener has a queue. The ring buffer of a channel keeps the newest pushes in the order of their positions, and it is
+the queue of all listeners of the channel. A listener has a cursor in it:
+
+    position    a time in microseconds that the engine gave to a push; strictly growing over an account
+    cursor      the listener has everything up to here that it gets
+    head        of a view: the position of the newest push that its listeners may see
+    floor       of a ring: the position of the newest *public* push that was dropped. `secret_floor`: the same for secret
+    watermark   of an account: every push up to here was announced. It grows with time, also when nothing is pushed
+
+Replay is being behind the head, live is being at the head. There is no other difference between a listener that joins
+with an old position, one that was slow, and one that came back after its connection was cut: each gets the pushes between
+its cursor and the head, and then goes live. A listener costs the same memory, however far it is behind.
+
+A listener whose cursor is below a floor may have lost a push. It must be told so by a `gap` frame before it gets anything
+newer. It must be told once, and not at all if it can have lost nothing that it would have got.
+
+Besides its cursor a listener that is not live has a *backlog*: bytes that come before the next push (`preamble`: the head
+of the response, the `ready` frame), identifiers whose loss is known already (`lost`), and whether a heartbeat must end the
+replay (`replaying`). It is dropped when the listener goes live, because nothing is owed to a live listener.
+
+Below, positions grow to the right, `c` is the cursor, and the capital letters are states (see `listener_state`).
+
+(a) Join, replay, live
+----------------------
+A page asks for "chat" from position 100. Its view has the head 120, and the watermark is 125.
+
+    kept                 90         110   120         130
+    joins                     c=100                               BEHIND, backlog: preamble = ready, replaying
+    catches up                            c=120                   one write: ready, 110, 120, heartbeat 125
+    nothing is owed                       c=120                   LIVE, no backlog, sent_up_to = 125
+    130 is pushed                                     c=130       by the pass over all live listeners of its view
+
+The heartbeat told 125, above the cursor, because the watermark proves that nothing lies between. `sent_up_to` remembers
+this: if the page asks for something else now, it goes on from 125, and not from 120. That matters for a listener without
+a key: a secret push at 122 is invisible to its view. If it comes with a key later it must not get 122, because it was told
+that it had everything up to 125.
+
+(b) A slow reader
+-----------------
+The ring keeps three pushes here. The socket takes 140 and the first three bytes of 150, and then nothing.
+
+    kept                 130  140  150
+    a pass writes                  c=150                          STALLED, the transport holds the rest of 150
+    160 to 190 come                     floor=160  170  180  190  dropped: 130 to 160
+    has room again                 c=150                          BEHIND, c is below the floor
+    catches up                                          c=190     one write: gap, 170, 180, 190
+    nothing is owed                                     c=190     LIVE
+
+150 counts as sent when its first byte was sent, because the rest of its frame must follow whatever happens. So it is no
+loss that 150 was dropped since. 160 is a loss, and the gap tells it. `told` keeps the floors that the gap was told for:
+if the socket takes only a part of the gap's frame, the cursor stays at 150, and the gap is not told again.
+
+If nothing had been dropped, the same listener would have got 160 to 190 and no gap. `STALLED` itself loses nothing.
+
+(c) A cut connection that resumes while pushes were dropped
+-----------------------------------------------------------
+Two pages, A without a key and B with one, come back with position 200. Meanwhile a secret push at 205 and public ones
+at 210 and 220 came, and the ring had room for two.
+
+    dropped              180          205               floor=180 (public), secret_floor=205
+    kept                                    210  220
+    A comes back               c=200                    above the floor: nothing is lost, A gets 210, 220
+    B comes back               c=200                    below the secret floor: B gets gap, 210, 220
+
+With one floor for both kinds of pushes A would be told a gap as well. A gap without a public push that is missing would
+tell A that a secret push had been there, and when. So each kind has its floor, and a view compares the cursor only with
+those of pushes that it may see. For the same reason `told` is 0 for secret pushes as long as the listener may not see
+them: should it come with a key later, their loss is told then.
+
+Losses that are none
+--------------------
+A page that joins with the internal id 7 wants only pushes with a higher push_id. If only pushes up to 5 were dropped it
+has lost nothing, although its first cursor is below the floor. The ring remembers the highest push_id that was dropped.
+The join plan computes `unwanted` from it: up to there a drop is no loss to this listener.
+
+The ring can know this only of drops that it has observed. `began` (of the ring) is the position above which it has
+observed every drop. After a restart, or on a node that begins to follow a channel, `began` is where the memory begins, and
+everything up to there counts as a possible loss.
 """
 
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable
 
-import attrs
-
+from cometify.core.backlog import Backlog
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
-from cometify.core.frames import gap_frame
 from cometify.core.group_filter import Filters, GroupFilter
 from cometify.core.listener_state import Event, State, next_state
 from cometify.core.push import Push
 from cometify.core.view import Span, View
-
-_NOTHING: Mapping[str, tuple[int, int]] = {}
-
-
-@attrs.define(eq=False)
-class Backlog:
-    """What a listener that is not live has besides its cursor.
-
-    `preamble`: bytes that come before anything else. `lost`: identifiers whose loss is to be told. For each identifier
-    `unwanted` has up to where public and secret pushes are not wanted, so that their loss is none, and `told` up to where
-    their loss was told. Two, because who asks again has been told what it was told, but may want more than it did.
-    `replaying`: a heartbeat ends it.
-    """
-
-    preamble: bytes = b""
-    lost: AbstractSet[str] = frozenset()
-    unwanted: Mapping[str, tuple[int, int]] = _NOTHING
-    told: Mapping[str, tuple[int, int]] = _NOTHING
-    replaying: bool = False
 
 
 def not_live(_data: bytes) -> int | None:
@@ -50,10 +100,14 @@ def not_live(_data: bytes) -> int | None:
 
 
 class Listener:
-    """What all transports share; they bring the writing.
+    """The part that all transports share. A transport adds the writing.
 
-    `send` writes what it can at once and returns the number of bytes, or raises OSError; while the listener is not
-    live it is `not_live`.
+    `cursor` and `sent_up_to`: see "Theory of operation". `filters`: None if the listener wants everything that its view
+    may see. `backlog`: None if there are no duties besides the cursor.
+
+    `send` is for the fan-out's pass alone. It writes as many bytes as it can at once and returns their number, or raises
+    OSError. It is one of four functions: `not_live`; the socket's own `send`; a `TLSWriter`; or the listener's `offer`, for
+    transports that must look at each write (a poll ends with it, a stream counts its bytes).
     """
 
     __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")
@@ -63,53 +117,56 @@ class Listener:
     def __init__(self) -> None:
         self.state = State.BEHIND
         self.cursor = 0
-        self.sent_up_to = 0  # up to where it had all when it went live, or had a heartbeat
+        self.sent_up_to = 0
         self.view: View | None = None
         self.filters: Filters | None = None
         self.backlog: Backlog | None = None
-        self.beat_at = -1  # the pulse's own, as beat_from is
+        # The heartbeat wheel's own: the slot (-1: in none), and the tick that the interval is counted from.
+        self.beat_at = -1
         self.beat_from = 0
         self.send: Callable[[bytes], int | None] = not_live
 
     def offer(self, data: bytes) -> int:
-        """Write what can be written at once; how many bytes that was. Never raises."""
+        """Write as many bytes as can be written at once. Returns their number. Never raises."""
         raise NotImplementedError
 
     def hold(self, rest: bytes) -> None:
-        """Keep `rest` and write it as soon as possible; `fan_out.catch_up` when that is done."""
+        """Keep `rest`, write it as soon as possible, and have the listener catch up when that is done."""
         raise NotImplementedError
 
     def unread(self) -> int:
-        """How many bytes wait for it in the process and the kernel: while that stays, it reads nothing."""
+        """Return how many bytes wait for the peer in the process and the kernel. It reads nothing while that stays."""
         raise NotImplementedError
 
     def beat(self, heartbeat: bytes) -> None:
-        """Write a heartbeat, in the listener's form. It is live and at the head."""
+        """Write an encoded heartbeat. The listener is live and at the head."""
         raise NotImplementedError
 
     def wake(self) -> None:
-        """It became live: set `send`."""
-        raise NotImplementedError
+        """Set `send`, because the listener became live. A transport may name a function that does less than `offer`."""
+        self.send = self.offer
 
     def end(self, refused: Refused) -> None:
-        """Tell why, and end the connection."""
+        """Tell the reason in an error frame and end the connection."""
         raise NotImplementedError
 
     def drain(self, after: int) -> None:
-        """Tell to come back after so many milliseconds, and end the connection."""
+        """Tell the listener to reconnect after so many milliseconds, and end the connection."""
         raise NotImplementedError
 
     def preface(self, data: bytes) -> None:
-        """Have `data` come before whatever comes next, which it does not bring about."""
+        """Prepend `data` to the next write. Does not cause a write."""
         raise NotImplementedError
 
+    # Filters.
+
     def wants(self, push: Push) -> bool:
-        """Whether one of its groups lets the push through. Its view may see it, and no filter is: all of that."""
-        return self.filters is None or any(want(push) for want in self.filters[push.identifier])
+        """Return True if one of its groups lets the push through. The view may see the push."""
+        return self.filters is None or any(lets(push) for lets in self.filters[push.identifier])
 
     @staticmethod
     def unfiltered(secret: bool) -> GroupFilter:
-        """What a listener without filters wants of an identifier."""
+        """Return the filter of an identifier that is as good as none."""
         return GroupFilter(secret)
 
     @property
@@ -117,18 +174,30 @@ class Listener:
         """Whether one of its groups filters by an internal id."""
         return any(group.above >= 0 for groups in (self.filters or {}).values() for group in groups)
 
+    def _wants_all(self, view: View) -> bool:
+        """Return True if no filter makes a difference from the cursor on."""
+        cursor, filters = self.cursor, self.filters
+        if filters is None or cursor >= view.head:
+            return True
+        return all(
+            any(group.lets_all(secret, cursor) for group in filters[ring.channel[1]]) for ring, secret in view.sources
+        )
+
+    # The next write of a listener that is behind.
+
     def owed(self) -> Span:
-        """The next write of one that is behind."""
+        """Return the bytes of the next write, with the gap and the preamble that come before the pushes."""
         view = self.view
         assert view is not None
         backlog = self.backlog
         if backlog is None and self.filters is None:
+            # The span of the view serves all listeners at this cursor. None means that a gap must be told first.
             span = view.span(self.cursor)
             if span is not None:
                 return span
         if backlog is None:
             backlog = self.backlog = Backlog()
-        gap = self._gap(view, backlog)
+        gap = backlog.take_gap(view, self.cursor)
         preamble = backlog.preamble + gap
         if self._wants_all(view):
             span = view.replay(self.cursor, preamble, backlog.replaying)
@@ -137,41 +206,11 @@ class Listener:
         span.gap = bool(gap)
         return span
 
-    def _wants_all(self, view: View) -> bool:
-        """Whether no filter makes a difference from its cursor on."""
-        cursor, filters = self.cursor, self.filters
-        if filters is None or cursor >= view.head:
-            return True
-        return all(
-            any(want.lets_all(secret, cursor) for want in filters[ring.channel[1]]) for ring, secret in view.sources
-        )
-
-    def _gap(self, view: View, backlog: Backlog) -> bytes:
-        told = backlog.told
-        lost = backlog.lost
-        for ring, secret in view.sources:
-            if ring.lost_since(secret) <= self.cursor:
-                continue
-            name = ring.channel[1]
-            public_told, secret_told = told.get(name, (0, 0))
-            unwanted, secret_unwanted = backlog.unwanted.get(name, (0, 0))
-            if ring.floor > max(self.cursor, unwanted, public_told) or (
-                secret and ring.secret_floor > max(self.cursor, secret_unwanted, secret_told)
-            ):
-                lost = lost | {name}
-                # Who may see no secret pushes is told nothing of those, should it be let to see them later.
-                told = {
-                    **told,
-                    name: (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told)),
-                }
-        if not lost:
-            return b""
-        backlog.lost, backlog.told = frozenset(), told
-        names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
-        return view.encoding.encode(gap_frame(names), None) if names else b""
-
     def took(self, span: Span, sent: int) -> bytes:
-        """`sent` bytes of `span` were written. Returns what must be held for it."""
+        """Move the cursor, because `sent` bytes of `span` were written. Returns the bytes that must be held.
+
+        These are the rest of the frame that was begun, or of the preamble. All others are still in the rings.
+        """
         rest = b""
         if sent == span.size:
             self.cursor = span.cursor
@@ -185,8 +224,8 @@ class Listener:
         return rest
 
     @property
-    def owes_nothing(self) -> bool:
-        """Whether it has all that it gets."""
+    def has_everything(self) -> bool:
+        """Whether the listener has every push that it gets, and there is no duty besides."""
         assert self.view is not None
         backlog = self.backlog
         return self.cursor >= self.view.head and (
@@ -195,8 +234,10 @@ class Listener:
 
     @property
     def reached(self) -> int:
-        """Up to where it has all that it gets: the cursor, or above it what its view may not see."""
+        """The position up to which the listener has everything. It can be above the cursor: see "Theory of operation"."""
         return max(self.cursor, self.sent_up_to)
+
+    # States.
 
     def transition(self, event: Event) -> None:
         """Take the state that `event` leads to. No other code assigns `state`.
@@ -212,7 +253,10 @@ class Listener:
             self.send = not_live
 
     def go_live(self, event: Event = Event.REACHED_HEAD) -> None:
-        """It is at the head: from here on the past makes no difference, and one cursor serves for all."""
+        """Join the passes of the view. Nothing is owed to the listener.
+
+        Its past makes no difference from here on: the backlog goes, and the filters forget the positions in them.
+        """
         view = self.view
         assert view is not None
         self.transition(event)
@@ -225,10 +269,11 @@ class Listener:
         self.wake()
 
     def _settle(self, view: View) -> None:
+        """Forget the positions in the filters, and the filters themselves if they keep nothing out."""
         assert self.filters is not None
-        settled = {name: tuple([want.settled for want in wants]) for name, wants in self.filters.items()}
+        settled = {name: tuple([group.settled for group in groups]) for name, groups in self.filters.items()}
         seen = {ring.channel[1]: secret for ring, secret in view.sources}
-        if all(any(w.above < 0 and w.secret == seen[name] for w in wants) for name, wants in settled.items()):
-            self.filters = None
+        if all(any(one.above < 0 and one.secret == seen[name] for one in groups) for name, groups in settled.items()):
+            self.filters = None  # the index of the view has no entry of such a listener
         else:
             self.filters = settled

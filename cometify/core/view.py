@@ -1,7 +1,7 @@
-"""All who are owed the same bytes: the same rings, the same right to secret pushes, the same form.
+"""A view: all listeners that are owed the same bytes.
 
-What they are owed is joined once for all who stand at the same cursor. The ring is the queue: a listener that is
-behind has nothing but a lower cursor.
+They listen to the same rings with the same right to secret pushes, and their transports use the same encoding. The bytes
+from a cursor to the head are therefore encoded once for all listeners that stand at this cursor: they are a *span*.
 """
 
 from bisect import bisect_left
@@ -23,25 +23,28 @@ if TYPE_CHECKING:
     from cometify.core.listener import Listener
 
 SPAN = 64 * 1024
-"""The most bytes in one write, or one frame where that is more."""
+"""Bytes in one write at most. A single frame can be larger."""
 SCAN = 1_000
-"""The most pushes looked at for one write, so that a long replay of which little is wanted stays a slice."""
+"""Pushes looked at for one write at most. A filter can let little through of a long replay, which must not take long."""
 SPANS = 32
-"""How many spans are remembered at once: stragglers stand at cursors of their own."""
+"""Spans remembered at once. Listeners that catch up stand at cursors of their own, so their number has no bound."""
 
 Source = tuple[RingBuffer, bool]
-"""A ring, and whether its secret pushes are seen."""
+"""A ring, and whether the view sees its secret pushes."""
 ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
-"""What makes two listeners owed the same bytes."""
+"""The key of a view. Listeners with the same key are owed the same bytes."""
 
 
 @attrs.define(eq=False)
 class Span:
-    """Bytes for one write that begins at some cursor.
+    """The bytes for one write that begins at some cursor.
 
-    `cursor` is where it leads. `preamble`: so many bytes at its beginning are told once. `ends`: behind those, (offset,
-    cursor) at the end of each push. `heartbeat`: the offset of the heartbeat at its end, if it has one, and `told` what
-    that tells. `gap`: whether the greeting tells a gap.
+        data   |  preamble  |  push  |  push  |  heartbeat  |
+        size   0         preamble  ends[0] ends[1]         size       (the offsets in `ends` count from `preamble`)
+
+    `cursor`: the position that the write leads to. `preamble`: the number of bytes that come before the pushes and belong to
+    one listener alone. `ends`: (offset, position) at the end of each push. `heartbeat`: the offset of the heartbeat at the
+    end, or None, and `told` the position in it. `gap`: True if the preamble has a gap frame.
     """
 
     data: bytes
@@ -54,14 +57,14 @@ class Span:
     gap: bool = False
 
     def begun(self, sent: int) -> int:
-        """How many of its pushes a write has begun that took `sent` bytes; `cut` has the rest of the last one kept."""
+        """Count the pushes that a write of `sent` bytes has begun. `cut` tells the rest of the last one."""
         sent -= self.preamble
         return min(bisect_left(self.ends, sent, key=itemgetter(0)) + 1, len(self.ends)) if sent > 0 else 0
 
     def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
-        """Where a write stopped that began at `cursor` and took `sent` bytes, less than all.
+        """Find where a write stopped that began at `cursor` and took `sent` bytes, less than all.
 
-        Returns the cursor and what must be kept for the listener: no more than the rest of the frame that was begun.
+        Returns the new cursor, and the bytes that must be held for the listener: the rest of the frame that was begun.
         """
         if sent < self.preamble:
             return cursor, self.data[sent : self.preamble]
@@ -75,30 +78,19 @@ class Span:
 
 
 class View:
-    """`live` are the listeners that nothing holds back, `filtered` those with a filter of their own.
+    """`head` is the position of the newest push that the view may see.
 
-    `head` is the position of the last push that the view may see. `watermark` gives the position for a heartbeat, which may
-    be lower than that of a push that came since.
+    `live`: the listeners at the head. `filtered`: those of all states with an internal id. `members` counts all of them.
+    `watermark()` gives the position for a heartbeat. It can be below that of a push that was just announced.
+
+    The attributes from `pass_members` on belong to the fan-out: the listeners of the pass that is under way, the index of
+    the next one, whether another pass must follow, whether the view is in the queue, and the times since when the oldest
+    push of this pass, and of the next one, has waited.
     """
 
     __slots__ = (
-        "again",
-        "at",
-        "awake",
-        "before",
-        "encoding",
-        "filtered",
-        "head",
-        "key",
-        "latest",
-        "live",
-        "members",
-        "next_since",
-        "pass_members",
-        "since",
-        "sources",
-        "spans",
-        "watermark",
+        "before", "encoding", "filtered", "head", "is_queued", "key", "latest", "live", "members", "needs_pass",
+        "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "watermark",
     )  # fmt: skip
 
     def __init__(self, key: ViewKey, sources: tuple[Source, ...], head: int, watermark: Callable[[], int]) -> None:
@@ -111,19 +103,18 @@ class View:
         self.live: dict[Listener, None] = {}
         self.filtered = FilterIndex()
         self.latest: Push | None = None
-        self.before = head  # the head before the latest push
+        self.before = head
+        """The head before the latest push."""
         self.spans: dict[int, Span | None] = {}
-        # The sweep's own: who is visited in this round, from `at` on, whether there must be another, and the times from
-        # which on the oldest push of this and of that one has waited.
         self.pass_members: list[Listener] = []
-        self.at = 0
-        self.again = False
-        self.awake = False
-        self.since = 0.0
+        self.pass_at = 0
+        self.needs_pass = False
+        self.is_queued = False
+        self.pass_since = 0.0
         self.next_since = 0.0
 
     def advance(self, push: Push) -> list["Listener"]:
-        """A push came that the view may see. Returns the live listeners that do not want it."""
+        """Raise the head to a push that the view may see. Returns the live listeners that do not want it."""
         self.before, self.latest = self.head, push
         self.head = max(self.head, push.position)
         self.spans = {}
@@ -141,7 +132,10 @@ class View:
         self.spans = {}
 
     def span(self, cursor: int) -> Span | None:
-        """What all at `cursor` are owed next; None if they must be told a gap first, which is each one's own affair."""
+        """Return the next write for every listener at `cursor`.
+
+        None if something may be lost above the cursor: each listener must then be told its own gap.
+        """
         if cursor in self.spans:
             return self.spans[cursor]
         span = None
@@ -158,7 +152,10 @@ class View:
     def join(
         self, cursor: int, preamble: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
     ) -> Span:
-        """Frames to bytes, up to `SPAN`: the greeting, the pushes that are wanted, a heartbeat where one belongs."""
+        """Encode a write: the preamble, the pushes above `cursor` that are wanted, and a heartbeat if one must follow.
+
+        A heartbeat follows only if the write leads to the head. None for `wants` lets all pushes through.
+        """
         encode = self.encoding.encode_push
         parts: list[bytes] = []
         size, ends = 0, []
@@ -179,7 +176,10 @@ class View:
         return Span(b"".join([preamble, *parts]), len(preamble) + size, cursor, ends, len(preamble))
 
     def _latest_alone(self, cursor: int) -> Span | None:
-        """What `join` gives, if the latest push is all that is owed: 3 us less where one is pushed at a time."""
+        """Return the same as `join` if the latest push is all that is owed, else None.
+
+        This is so if pushes come one at a time, and saves 3 us of each.
+        """
         push = self.latest
         if push is None or not self.before <= cursor < push.position == self.head:
             return None
@@ -188,13 +188,15 @@ class View:
         return self._told(Span(data, size, self.head, ((size, self.head),)), b"", False)
 
     def replay(self, cursor: int, preamble: bytes, replaying: bool) -> Span:
-        """As `join`, for a listener that wants all there is: what was joined for one serves the many that come back at
-        once, from the same cursor or from another with the same pushes above it.
+        """Return the same as `join`, for a listener that wants everything.
+
+        Many listeners come back at once, from the same cursor or from one with the same pushes above it. They share the
+        pushes of one span, and have only the preamble of their own.
         """
-        if cursor >= self.head:  # as most are who join: they want what is still to come
+        if cursor >= self.head:  # most listeners join for future pushes only
             return self._told(Span(b"", 0, cursor, ()), preamble, replaying)
         shared = self.span(self._before_next(cursor))
-        if shared is None:  # what is missing there was told to this one
+        if shared is None:  # the gap is in this listener's preamble
             return self.join(cursor, preamble, None, replaying)
         if shared.cursor < self.head:
             size = len(preamble)
@@ -202,12 +204,12 @@ class View:
         return self._told(shared, preamble, replaying)
 
     def _before_next(self, cursor: int) -> int:
-        """The highest cursor from which on the same is owed as from this one."""
+        """Return the highest cursor with the same pushes above it."""
         following = [push for ring, secret in self.sources for push in islice(_visible(ring, secret, cursor), 1)]
         return min([push.position for push in following], default=self.head + 1) - 1
 
     def _told(self, span: Span, preamble: bytes, replaying: bool) -> Span:
-        """A span that leads to the head, with what comes before it, and the heartbeat behind it where one belongs."""
+        """Put a preamble before a span that leads to the head, and a heartbeat behind it if one must follow."""
         size = len(preamble) + span.size
         if not (preamble or replaying or self.encoding.once):
             return span
@@ -223,7 +225,7 @@ class View:
 
 
 def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:
-    """What is kept above `cursor` in the order of positions, over several rings, secret ones only where seen."""
+    """Iterate over the kept pushes above `cursor` that the view may see, in the order of positions over all rings."""
     rings = [_visible(ring, secret, cursor) for ring, secret in sources]
     return rings[0] if len(rings) == 1 else merge(*rings, key=attrgetter("position"))
 

@@ -1,8 +1,54 @@
-"""Brings listeners from their cursors to the head, in slices.
+"""The fan-out: it writes new pushes to all listeners that are owed them, in slices.
 
-Two ways, one after the other in each slice: the rounds, in which a view's live listeners are all written to alike,
-and the listeners that are behind by themselves (they join, catch up, or have a filter that a push fell into), a span
-at a time. Both write what `View` joins; a write that comes short leaves the listener to its transport.
+Theory of operation
+===================
+
+A push is put into the ring of its channel by the engine. The registry then calls `wake` for each view of the channel.
+That takes no longer for ten thousand listeners than for one, because nothing is written yet. The writing is done later,
+in one of two ways:
+
+- A *pass* goes through the live listeners of a view. All of them are at the head, so they are owed the same bytes: the
+  view encodes these once, as a span, and the pass sends the span to one socket after the other. This is the hot loop.
+- *Catching up* is for listeners that are behind by themselves, because they join, or were cut short, or have a filter
+  that the last push fell into, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until
+  nothing is owed to it. Then it goes live.
+
+Slices
+------
+A slice is the work of one turn of the event loop: first passes, then catching up, each until its time is over. Between
+two slices the event loop reads from sockets and accepts connections, so that a push to 50,000 listeners does not stop
+the server for 200 ms. A slice is 0.25 ms long at first. While no push comes between two slices they grow to 1 ms, because
+each turn has a cost of its own.
+
+    turn:    read, read | slice | read     | slice  | read        | slice
+                          pass A: 1-64       65-128    push 2       129-190
+                                                       comes
+
+Answers go first
+----------------
+`wake` never writes: it asks for a slice in the next turn. So the publisher's response leaves before the first delivery,
+however many listeners there are. And pushes that are read in one turn are all in the ring when the slice begins: each
+listener gets them in one write instead of several.
+
+Late listeners get the pushes that came meanwhile
+-------------------------------------------------
+A pass over many listeners takes many slices, and pushes come in between. The head is therefore read again for each
+chunk of listeners, and a span leads from the listener's cursor to the head of that moment:
+
+    cursor of 1-128     ------> 1                        push 1 came, the pass began
+    head                          2                      push 2 came when 128 were served
+    cursor of 129-190   --------> 2                      these get 1 and 2 in one write
+    next pass           1-128 ----> 2                    `needs_pass` was set by push 2. 129-190 are at the head
+
+Under load the pass thus becomes longer, but each write carries more, and the number of writes does not grow.
+
+Short writes
+------------
+`send` returns how many bytes the socket took. Fewer than the span has means that the peer reads too slowly. The rest of
+the frame that was begun must follow, so the transport holds it. All other bytes of the span are forgotten: the cursor is
+set to the push that was begun, and everything above it is still in the ring. The listener is STALLED, takes no part in
+passes, and costs nothing. When its socket has room again, it catches up from its cursor. So a slow listener costs one
+frame of memory, however much is pushed, and the ring is the queue of everybody.
 """
 
 import time
@@ -13,32 +59,30 @@ from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.view import Span, View
+from cometify.delivery.slices import Later
 
 SLICE = 0.000_25
-"""Seconds of one slice. Between two slices the reactor reads, so that many pushes go out in one write under load:
-with 2 ms a sixth of the deliveries were reached, with 0.05 ms latencies doubled."""
+"""Seconds of a slice after a push. 2 ms cut the deliveries under load to a sixth, because the event loop read too seldom
+and fewer pushes went out in one write. 0.05 ms doubled the latency."""
 LONGEST = 0.001
-"""Seconds to which slices grow while no push comes between them: a turn of the reactor for each 32 listeners is a
-twentieth of what they cost."""
+"""Seconds to which slices grow while no push comes. At 0.25 ms the turns take a twentieth of the time of the deliveries."""
 CHUNK = 32
 """Listeners between two looks at the clock."""
 
 
 class FanOut:
-    """`later(seconds, function)` is the reactor's callLater; `clock` counts seconds.
+    """`later(seconds, function)` is the reactor's callLater. `clock` counts seconds.
 
-    `deliveries`: how many times a push was written to a listener, or given to its transport. `gaps`: how many gaps were
-    told. `lag`: for each round, how long its oldest push had waited when all of the view's live listeners had it.
+    `deliveries`: the number of times that a push was written to a listener, or given to its transport. `gaps`: the number
+    of gaps that were told. `lag`: for each pass the seconds that its oldest push had waited when the pass was over.
     """
 
-    def __init__(
-        self, later: Callable[[float, Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, later: Later, clock: Callable[[], float] = time.perf_counter) -> None:
         self._later = later
         self._clock = clock
-        self._awake: deque[View] = deque()
+        self._queue: deque[View] = deque()
         self._behind: deque[Listener] = deque()
-        self._set = False
+        self._is_set = False
         self._length = SLICE
         self._is_news = False
         self.deliveries = 0
@@ -46,34 +90,44 @@ class FanOut:
         self.lag = Histogram()
 
     def wake(self, view: View) -> None:
-        """There is something new for the view."""
+        """Have a pass over the live listeners of a view, because its head has moved."""
         self._is_news = True
-        if view.again:
-            return  # a round is to begin anyway, and will be of those who are live by then
+        if view.needs_pass:
+            return  # the pass has not begun yet, and will be over those who are live by then
         if view.live:
-            view.again, view.next_since = True, self._clock()
-            if not view.awake:
-                view.awake = True
-                self._awake.append(view)
+            view.needs_pass, view.next_since = True, self._clock()
+            if not view.is_queued:
+                view.is_queued = True
+                self._queue.append(view)
         self._start()
 
     def catch_up(self, listener: Listener) -> None:
-        """Bring a listener that is behind to the head."""
+        """Bring a listener that is BEHIND to the head."""
         self._behind.append(listener)
         self._start()
 
+    def deliver(self, listener: Listener, span: Span) -> int:
+        """Write a span to one listener. Returns how many of its bytes were taken."""
+        sent = listener.offer(span.data) if span.size else 0
+        self._count(span.begun(sent))
+        self.gaps += span.gap
+        return sent
+
+    def _count(self, deliveries: int) -> None:
+        self.deliveries += deliveries
+
     def _start(self) -> None:
-        # Never at once: the publisher's answer goes first, and pushes that came together go out together.
-        if not self._set and (self._awake or self._behind):
-            self._set = True
+        # Never at once: see "Answers go first".
+        if not self._is_set and (self._queue or self._behind):
+            self._is_set = True
             self._later(0, self._slice)
 
     def _slice(self) -> None:
         self._length = SLICE if self._is_news else min(self._length * 2, LONGEST)
         self._is_news = False
-        self._set = False
+        self._is_set = False
         try:
-            if self._awake:
+            if self._queue:
                 self._run_passes(self._clock() + self._length)
             if self._behind:
                 self._catch_up_some(self._clock() + SLICE)
@@ -81,37 +135,43 @@ class FanOut:
             self._start()
 
     def _run_passes(self, end: float) -> None:
-        while self._awake:
-            view = self._awake[0]
+        while self._queue:
+            view = self._queue[0]
             if not self._run_pass(view, end):
-                self._awake.rotate(-1)
+                self._queue.rotate(-1)  # the next slice goes on with another view, if one waits
                 return
-            view.awake = False
+            view.is_queued = False
             view.pass_members = []
             view.spans = {}
-            self._awake.popleft()
+            self._queue.popleft()
             if self._clock() >= end:
                 return
 
-    def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, for each call would cost
-        """Whether all of the view's live listeners are at the head. This is what a delivery costs."""
+    def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, because a call for each listener costs
+        """Go on with the pass of a view. Returns True if all of its live listeners are at the head.
+
+        One turn of the inner loop is what a delivery costs, besides the system's send().
+        """
         while True:
-            if view.at >= len(view.pass_members):
-                if not view.again:
+            if view.pass_at >= len(view.pass_members):
+                if not view.needs_pass:
                     return True
-                view.again, view.since = False, view.next_since
+                view.needs_pass, view.pass_since = False, view.next_since
                 view.pass_members = list(view.live)
-                view.at = 0
-            part = view.pass_members[view.at : view.at + CHUNK]
-            view.at += len(part)  # not CHUNK: who is appended after a last, shorter part would be jumped over
-            head, last, span = view.head, -1, None  # the head anew for each part: late ones get what came meanwhile
-            # Counting each would be a tenth of this loop. So `deliveries` is what it will be if all from here on get
-            # this span's `pushes`, and who gets other than that is put right.
+                view.pass_at = 0
+            part = view.pass_members[view.pass_at : view.pass_at + CHUNK]
+            # Not by CHUNK: the last part can be shorter, and a listener that is appended behind it would be left out.
+            view.pass_at += len(part)
+            # The head of this moment: see "Late listeners get the pushes that came meanwhile".
+            head, last, span = view.head, -1, None
+            # To count each delivery by itself would be a tenth of this loop. So at each new span the count assumes that
+            # all listeners from here to the end of the part get its `pushes`, and each branch in which one does not
+            # corrects the count.
             deliveries = pushes = 0
             for listener in part:
                 if listener.view is not view:
                     deliveries -= pushes
-                    continue  # it has asked for something else since the round began, or may see less
+                    continue  # since the pass began it has asked for something else, or has a new right
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:
@@ -121,45 +181,50 @@ class FanOut:
                     last = cursor
                     if span is None:
                         deliveries -= pushes
-                        self._fall_behind(listener)
+                        self._diverge(listener)
                         last = -1
                         continue
                     data, size, to = span.data, span.size, span.cursor
                     deliveries += (len(span.ends) - pushes) * (len(part) - part.index(listener))
                     pushes = len(span.ends)
                     if to < head:
-                        view.again = True
+                        view.needs_pass = True  # one write does not hold everything
                 try:
                     sent = listener.send(data)
-                except OSError:  # EAGAIN; a real error is met again by the reactor, which ends the connection
+                except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
                     sent = 0
                 if sent == size:
                     listener.cursor = to
-                elif sent is None:
+                elif sent is None:  # it is no longer live
                     deliveries -= pushes
                 else:
                     deliveries += span.begun(sent) - pushes  # type: ignore[union-attr]
-                    self._short(listener, span, sent)  # type: ignore[arg-type]
-            self.deliveries += deliveries
+                    self._cut_short(listener, span, sent)  # type: ignore[arg-type]
+            self._count(deliveries)
             now = self._clock()
-            if view.at >= len(view.pass_members):
-                self.lag.observe(now - view.since)
+            if view.pass_at >= len(view.pass_members):
+                self.lag.observe(now - view.pass_since)
             if now >= end:
                 return False
 
-    def _fall_behind(self, listener: Listener) -> None:
-        if listener.state is State.LIVE:
+    def _diverge(self, listener: Listener) -> None:
+        """Take a listener out of the passes, because it must be told a gap of its own."""
+        if listener.state is State.LIVE:  # it can have stalled since the pass began
             listener.transition(Event.DIVERGED)
             self.catch_up(listener)
 
-    def _short(self, listener: Listener, span: Span, sent: int) -> None:
-        """A write was cut short: the transport has the rest of one frame, and the ring everything else."""
+    @staticmethod
+    def _cut_short(listener: Listener, span: Span, sent: int) -> None:
+        """Leave a listener to its transport, which took only `sent` bytes. See "Short writes"."""
         rest = listener.took(span, sent)
         listener.transition(Event.BLOCKED)
         listener.hold(rest)
 
     def _catch_up_some(self, end: float) -> None:
-        """Each a span, then the next, and from the front again: who is far behind does not hold up the others."""
+        """Write one span to each listener that is behind, and then begin again with the first.
+
+        So a listener that is far behind does not hold up the others.
+        """
         behind = self._behind
         for _ in range(len(behind)):
             listener = behind.popleft()
@@ -169,19 +234,18 @@ class FanOut:
                 return
 
     def _advance(self, listener: Listener) -> None:
+        """Write the next span to a listener that is behind. It goes live if nothing is owed to it after that."""
         span = listener.owed()
-        sent = listener.offer(span.data) if span.size else 0
-        self.deliveries += span.begun(sent)
-        self.gaps += span.gap
+        sent = self.deliver(listener, span)
         if listener.state is State.GONE:
-            return  # it ended with this write, as a poll does
+            return  # a poll ends with its first write
         if sent < span.size:
-            self._short(listener, span, sent)
+            self._cut_short(listener, span, sent)
             return
         listener.took(span, sent)
         if listener.state is not State.BEHIND:
-            return  # the transport has taken it, and wants no more for now
-        if listener.owes_nothing:
+            return  # the transport has taken everything, and has no room for more
+        if listener.has_everything:
             listener.go_live()
         else:
             self._behind.append(listener)

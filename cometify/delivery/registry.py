@@ -1,6 +1,6 @@
-"""Who listens here: join, part, and the views in which all are who are owed the same bytes.
+"""The listeners of this node, and the views that they are in.
 
-It never heard of engines: it is told of pushes, and tells `wake` which view has something new and `catch_up` which
+The registry knows no engine. It is told of pushes, and tells `wake` which view has a new push, and `catch_up` which
 listener must be brought to the head by itself.
 """
 
@@ -27,7 +27,7 @@ class Registry:
         self._of_channel: dict[Channel, dict[View, bool]] = {}
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
-        """A push came: the views that may see it advance."""
+        """Advance the views that may see a push, and have it written to their listeners."""
         for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
             if push.secret and not secret:
                 continue
@@ -46,19 +46,19 @@ class Registry:
             self._wake(view)
 
     def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
-        """What is listened to here, and in which views."""
+        """Iterate over the channels that are listened to here, with the views of each and their right to secret pushes."""
         return self._of_channel.items()
 
     def views(self, channel: Channel) -> Mapping[View, bool]:
-        """The views of a channel, and whether they see its secret pushes."""
+        """Return the views of a channel, and whether each sees its secret pushes."""
         return self._of_channel.get(channel, _NOBODY)
 
     def has(self, channel: Channel) -> bool:
-        """Whether anybody listens on the channel here."""
+        """Return True if a listener listens to the channel here."""
         return channel in self._of_channel
 
     def count(self, channel: Channel, secret: bool, push_id: int | None, position: int) -> int:
-        """How many of the listeners joined here a push may reach."""
+        """Count the listeners of this node that a push may reach."""
         many = 0
         for view, seen in self._of_channel.get(channel, _NOBODY).items():
             if seen or not secret:
@@ -68,7 +68,7 @@ class Registry:
         return many
 
     def listeners(self) -> Counter[str]:
-        """How many listeners there are on each transport, by its name."""
+        """Count the listeners of each transport, by its name."""
         found: Counter[str] = Counter()
         for view in self._views.values():
             found[view.encoding.name] += view.members
@@ -102,7 +102,7 @@ class Registry:
             view.filtered.add(listener, filters)
 
     def view(self, key: ViewKey) -> View | None:
-        """The view of this key, if anybody is in it."""
+        """Return the view of a key, or None if no listener is in it."""
         return self._views.get(key)
 
     def enter_view(self, listener: Listener, view: View) -> None:

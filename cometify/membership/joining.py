@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from cometify.core.account import Account
+from cometify.core.backlog import Backlog
 from cometify.core.frames import ready_frame
 from cometify.core.group import Right
 from cometify.core.group_filter import Filters
 from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
-from cometify.core.listener import Backlog, Listener
+from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.quota import ClientKey
 from cometify.core.ring import RingBuffer

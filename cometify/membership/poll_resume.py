@@ -116,5 +116,4 @@ class PollResumer:
         self._slots.replayed(client_key, owed.size)
         self._slots.hold(listener, ticket.slot)
         self._joined[listener.encoding.name] += 1
-        self._fan_out.deliveries += len(owed.ends)
-        listener.offer(owed.data)
+        self._fan_out.deliver(listener, owed)

@@ -1,11 +1,16 @@
-"""A listener that has a connection of its own: a WebSocket, a stream, an event stream.
+"""A listener that has a connection of its own: a WebSocket, a stream, or an event stream.
 
-It takes the connection over from twisted.web, and is both the transport's protocol and its streaming producer.
+It takes the connection over from the HTTP server. It is then the protocol of the transport, which tells it about bytes
+and about the end, and also its streaming producer, which is told when the transport has no room and when it has again.
+
+Bytes go to the peer in one of two ways:
+
+- On TCP, `offer` sends to the socket itself. The socket may take a part. The fan-out then gives the rest of the frame
+  that was begun to `hold`, and everything else stays in the ring. So the transport keeps one frame at most.
+- On TLS and on Unix sockets the transport takes everything, and calls `pauseProducing` when it keeps too much.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
@@ -16,101 +21,107 @@ from cometify.core.frames import error_frame, reconnect_frame
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.runtime import sockets, tcp, tls_writer
+from cometify.runtime.transport import Transport
 from cometify.transports.context import Context
 
 LINGER = 10
-"""Seconds for what was written last to be read, before the connection is cut."""
+"""Seconds in which the peer can read the last frame before the connection is cut."""
 
 
 @implementer(IPushProducer)
 class Connection(Listener):
-    """`eager` is the transport when bytes may go straight to its socket, else None."""
+    """`transport`: None before the connection is taken over, and after it is lost.
 
-    __slots__ = ("context", "eager", "transport")
+    `eager`: the same transport if bytes may go straight to its socket, else None. `direct`: writes to the peer with the
+    least in between, as `send` does. None for a transport that offers no such way, for instance a Unix socket.
+    """
+
+    __slots__ = ("context", "direct", "eager", "transport")
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
-        self.transport: Any = None
+        self.transport: Transport | None = None
         self.eager: tcp.EagerServer | None = None
+        self.direct: Callable[[bytes], int] | None = None
 
     # The transport's protocol.
 
-    def makeConnection(self, transport: Any) -> None:
-        """The connection is ours."""
+    def makeConnection(self, transport: Transport) -> None:
+        """Take the connection over."""
         self.transport = transport
         self.eager = sockets.eager(transport)
+        self.direct = tls_writer.writer_for(transport) if self.eager is None else self.eager.socket.send
         sockets.set_up_listener(transport)
         transport.registerProducer(self, True)
         if self.eager is not None and self.eager.unsent:
-            self.hold(b"")  # the answers to requests before this one go first
+            self.hold(b"")  # the answers to earlier requests go first
 
     def dataReceived(self, data: bytes) -> None:
-        """Whatever the peer sends on a stream means nothing."""
+        """Ignore bytes of the peer. They mean nothing on a stream."""
 
     def connectionLost(self, _reason: Failure) -> None:
-        """The peer is gone."""
-        self.transport = self.eager = None
+        """Leave, because the connection is closed."""
+        self.transport = self.eager = self.direct = None
         self.context.closing.discard(self)
         self.context.membership.part(self)
 
-    # The transport's producer: it says when there is room.
+    # The transport's producer.
 
     def pauseProducing(self) -> None:
-        """The transport holds as much as it may."""
+        """Stop writing, because the transport keeps as much as it may."""
         self._stall()
 
     def resumeProducing(self) -> None:
-        """The transport holds nothing any more."""
+        """Go on, because the transport keeps nothing any longer."""
         if self.state is State.STALLED:
+            assert self.transport is not None
             sockets.set_user_timeout(self.transport, tcp.ACKNOWLEDGED_WITHIN)
             self.transition(Event.WRITABLE)
-            if self.view is not None:  # else it catches up once it has joined
+            if self.view is not None:  # otherwise the fan-out hears of it when it joins
                 self.context.fan_out.catch_up(self)
 
     def stopProducing(self) -> None:
-        """The connection is lost, which connectionLost tells as well."""
+        """Do nothing: `connectionLost` says the same."""
 
-    # What the sweep and the pulse ask of a listener.
+    # The listener.
 
     def offer(self, data: bytes) -> int:
-        if self.eager is None:
-            # TLS and Unix sockets take everything, and say by pauseProducing when it is enough.
+        if self.direct is None:
+            assert self.transport is not None
             self.transport.write(data)
             return len(data)
         try:
-            return self.eager.socket.send(data)
-        except OSError:  # EAGAIN; a real error is met again by the reactor, which ends the connection
+            return self.direct(data)
+        except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
             return 0
+
+    def wake(self) -> None:
+        self.send = self.direct or self.offer
 
     def hold(self, rest: bytes) -> None:
         self._stall()
         if self.eager is not None:
             self.eager.call_when_writable(rest, self)
 
-    def wake(self) -> None:
-        self.send = self.straight()
-
-    def straight(self) -> Callable[[bytes], int]:
-        """What writes with the least in between. It may raise OSError, as `send` may."""
-        if self.eager is not None:
-            return self.eager.socket.send
-        return tls_writer.writer_for(self.transport) or partial(Connection.offer, self)
-
     def beat(self, heartbeat: bytes) -> None:
         self.put(heartbeat)
 
     def unread(self) -> int:
+        assert self.transport is not None
         return sockets.unread(self.transport)
 
     def put(self, data: bytes) -> None:
-        """Write something that is not owed from a ring; behind what the transport holds already."""
+        """Write bytes that come from no ring. They go behind the bytes that the transport keeps already."""
+        assert self.transport is not None
         self.transport.write(data)
         if self.eager is not None and self.eager.unsent and self.state is not State.STALLED:
             self.hold(b"")
 
     def _stall(self) -> None:
-        if self.state is not State.GONE:  # it may be STALLED already: the sweep sets that, and knows neither of these
+        # The fan-out can have set STALLED already, but it knows neither the wheel nor the socket's options.
+        if self.state is not State.GONE:
+            assert self.transport is not None
             self.transition(Event.BLOCKED)
             self.context.heartbeats.watch(self)
             sockets.set_user_timeout(self.transport, tcp.STALLED_WITHIN)
@@ -118,7 +129,8 @@ class Connection(Listener):
     # The end.
 
     def end(self, refused: Refused) -> None:
-        if self.transport is not None and self.state is not State.GONE:  # else its request is refused, or nobody told
+        # Before the connection is taken over its HTTP request is refused, and counted there.
+        if self.transport is not None and self.state is not State.GONE:
             self.context.membership.count_end(self, refused.code)
         self.close(self.encoding.encode(error_frame(refused), None), refused.code.close)
 
@@ -126,26 +138,30 @@ class Connection(Listener):
         self.close(self.encoding.encode(reconnect_frame(after), None), 4200)
 
     def close(self, last: bytes, code: int) -> None:
-        """Write the last frame and what ends the transport's protocol, and let it be read."""
+        """Write the last frame and the end of the transport's protocol, and leave the peer some time to read them.
+
+        `last`: an encoded frame, or nothing. `code`: the close code of a WebSocket.
+        """
         if self.state is State.GONE:
             return
         if self.transport is None:
             self.context.membership.part(self)
             return
-        unsaid = b"" if self.backlog is None else self.backlog.preamble
+        preamble = b"" if self.backlog is None else self.backlog.preamble
         self.context.membership.part(self)
         self.context.closing.add(self)
         self.transport.unregisterProducer()
-        self.transport.write(unsaid + last + self.farewell(code))
+        self.transport.write(preamble + last + self.farewell(code))
         self.hang_up()
         self.context.later(LINGER, self._cut)
 
     def farewell(self, code: int) -> bytes:
-        """What ends the transport's protocol after the last frame."""
+        """Return the bytes that end the transport's protocol after the last frame."""
         raise NotImplementedError
 
     def hang_up(self) -> None:
-        """Close once everything is written."""
+        """Close the connection once everything is written."""
+        assert self.transport is not None
         self.transport.loseConnection()
 
     def _cut(self) -> None:

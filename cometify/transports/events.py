@@ -1,4 +1,4 @@
-"""GET /{apiKey}/events: the same as an event stream (WHATWG HTML, server-sent events), for EventSource and curl -N."""
+"""GET /{apiKey}/events: an event stream (WHATWG HTML, section 9.2), for EventSource and `curl -N`."""
 
 from cometify.core.encodings import EVENTS, EVENTS_UNCHUNKED
 from cometify.core.errors import Refused
@@ -10,7 +10,7 @@ from cometify.transports.stream import StreamListener
 
 
 class EventsEndpoint(OpenEndpoint):
-    """The browser comes back by itself, with the `id` of the last frame that had one."""
+    """Blocks of an event stream. The browser comes back by itself, with the `id` of the last frame that had one."""
 
     methods = (b"GET",)
     content_type = b"text/event-stream"
@@ -25,6 +25,6 @@ class EventsEndpoint(OpenEndpoint):
         if refused.retry is None:
             refuse(request, refused)
             return
-        # EventSource gives up for good at any other status.
+        # A refusal that may be tried again is a 200, because EventSource gives up for good at any other status.
         frame = EVENTS_UNCHUNKED.encode(error_frame(refused), None)
         request.answer(200, self.content_type, b"retry: %d\n%b" % (refused.retry * 1000, frame))

@@ -5,10 +5,11 @@ from twisted.web.http import datetimeToString
 
 from cometify.core import errors
 from cometify.core.account import Account
+from cometify.core.backlog import Backlog
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame, listen_request_from_query
-from cometify.core.listener import Backlog, Listener
+from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange, Headers

@@ -57,9 +57,6 @@ class PollListener(Listener):
         """Whether each answer begins with a warning about the request."""
         return bool(self._preface)
 
-    def wake(self) -> None:
-        self.send = self.offer
-
     def beat(self, heartbeat: bytes) -> None:
         self.offer(heartbeat)
 

@@ -1,25 +1,32 @@
-"""GET or POST /{apiKey}/stream: one answer that stays open, a frame a line."""
+"""GET or POST /{apiKey}/stream: one response that stays open, with a frame on each line.
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+The server ends a response after ten minutes or 1 MiB, and the listener asks again with its last position. Some proxies
+cut responses that never end, and some browsers keep the whole of a response in memory.
+"""
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from cometify.core.encodings import STREAM, STREAM_UNCHUNKED, Encoding
+from cometify.core.listener import Listener
 from cometify.core.listener_state import State
+from cometify.runtime.transport import Transport
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import OpenEndpoint
 
 LONGEST = 600
-"""Seconds after which an answer ends, for the listener to ask again: proxies and browsers like none that never ends."""
+"""Seconds after which a response ends."""
 LARGEST = 2**20
-"""Bytes after which an answer ends: a browser may keep all of it."""
+"""Bytes after which a response ends, with the frame that reaches them."""
 
 
 class StreamListener(Connection):
-    """An answer that stays open for a while. `left`: bytes that it may still have."""
+    """A response that stays open for a while. `left`: the bytes that it may still have.
+
+    Its `send` is `offer`, where a WebSocket's is the socket's: each write must be counted. Counting here costs 60 ns of a
+    stream's write, and nothing of a WebSocket's.
+    """
 
     __slots__ = ("_longest", "encoding", "left")
 
@@ -27,47 +34,38 @@ class StreamListener(Connection):
         super().__init__(context)
         self.encoding = encoding
         self.left = LARGEST
-        self._longest: Any = None
+        self._longest: IDelayedCall | None = None
 
-    def makeConnection(self, transport: Any) -> None:
+    def makeConnection(self, transport: Transport) -> None:
         super().makeConnection(transport)
         self._longest = self.context.later(LONGEST, self._end_in_order)
 
     def connectionLost(self, reason: Failure) -> None:
-        if self._longest.active():
+        if self._longest is not None and self._longest.active():
             self._longest.cancel()
         super().connectionLost(reason)
 
     def offer(self, data: bytes) -> int:
-        sent = super().offer(data)
-        self._count(sent)
-        return sent
-
-    def hold(self, rest: bytes) -> None:
-        self._count(len(rest))
-        super().hold(rest)
-
-    def _count(self, size: int) -> None:
-        self.left -= size
-        if self.left <= 0 and self.state is not State.GONE:
-            # Not at once: the rest of a frame that was begun must be held first. What is owed next is asked for again.
-            self.context.later(0, self._end_in_order)
-
-    def wake(self) -> None:
-        self.send = partial(self._write_by, self.straight()) if self.eager is None else self._write
-
-    def _write(self, data: bytes) -> int:
-        """As `offer`, in as little time as counting can take, and without remembering what sends: that is 80 bytes."""
-        sent: int = self.eager.socket.send(data)  # type: ignore[union-attr]
+        sent = Connection.offer(self, data)
         self.left -= sent
         if self.left <= 0:
-            self._count(0)
+            self._end_soon()
         return sent
 
-    def _write_by(self, straight: Callable[[bytes], int], data: bytes) -> int:
-        sent = straight(data)
-        self._count(sent)
-        return sent
+    def wake(self) -> None:
+        Listener.wake(self)
+
+    def hold(self, rest: bytes) -> None:
+        self.left -= len(rest)
+        if self.left <= 0:
+            self._end_soon()
+        super().hold(rest)
+
+    def _end_soon(self) -> None:
+        # Not at once, because the fan-out must first give the rest of a begun frame to `hold`. The pushes that do not
+        # fit any longer are asked for by the next request, with the last position.
+        if self.state is not State.GONE:
+            self.context.later(0, self._end_in_order)
 
     def _end_in_order(self) -> None:
         if self.state is not State.GONE:

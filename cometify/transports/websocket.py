@@ -75,6 +75,7 @@ class WebSocketListener(Connection):
     def expect_listen(self) -> None:
         """Wait for the first `listen` frame, because the query named no identifiers."""
         if self.backlog is not None:
+            assert self.transport is not None
             self.transport.write(self.backlog.preamble)
             self.backlog = None
         self._silence = self.context.later(SILENCE, self._silent)
@@ -191,6 +192,7 @@ class WebSocketListener(Connection):
                 )
             )
         elif self._closing:
+            assert self.transport is not None
             self.transport.loseConnection()
         else:
             self.close(b"", violation.code)
@@ -212,6 +214,7 @@ class WebSocketListener(Connection):
 
     def _closed(self, data: bytes) -> None:
         """Deal with the peer's close frame, which answers ours or must be answered."""
+        assert self.transport is not None
         if self._closing:
             self.transport.loseConnection()
             return

@@ -16,9 +16,9 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.logger import Logger
 
 from cometify.core import errors
+from cometify.core.backlog import Backlog
 from cometify.core.errors import Refused
 from cometify.core.listen_request import listen_request_from_query
-from cometify.core.listener import Backlog
 from cometify.http.client_address import client_address
 from cometify.http.exchange import Exchange
 from cometify.http.response_head import head_lines

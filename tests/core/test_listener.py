@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from cometify.core.backlog import Backlog
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import GroupFilter
-from cometify.core.listener import Backlog, Listener, not_live
+from cometify.core.listener import Listener, not_live
 from cometify.core.listener_state import State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -62,7 +63,6 @@ def gap(*names):
         ("hold", (b"x",)),
         ("unread", ()),
         ("beat", (b"x",)),
-        ("wake", ()),
         ("end", (Refused(DRAINING, "later"),)),
         ("drain", (1,)),
         ("preface", (b"x",)),
@@ -163,14 +163,14 @@ def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
 
 def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
     listener = Peer(view)
-    assert listener.owes_nothing
+    assert listener.has_everything
     for backlog in (Backlog(preamble=b"x"), Backlog(lost={"chat"}), Backlog(replaying=True)):
         listener.backlog = backlog
-        assert not listener.owes_nothing
+        assert not listener.has_everything
     listener.backlog = Backlog()
-    assert listener.owes_nothing
+    assert listener.has_everything
     add(view, 1)
-    assert not listener.owes_nothing
+    assert not listener.has_everything
 
 
 @pytest.mark.parametrize(("beyond", "replaying"), [(0, True), (1, False)])
@@ -226,4 +226,4 @@ def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
     assert (listener.cursor, listener.backlog) == (1, None)
     assert frames(listener.owed()) == [{"position": 2}]
     assert listener.took(listener.owed(), listener.owed().size) == b""
-    assert listener.owes_nothing
+    assert listener.has_everything

@@ -4,10 +4,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from cometify.core.backlog import Backlog
 from cometify.core.encodings import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.frames import heartbeat_frame
 from cometify.core.group_filter import GroupFilter
-from cometify.core.listener import Backlog, Listener
+from cometify.core.listener import Listener
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SCAN, SPAN, SPANS, View
@@ -99,7 +100,7 @@ def test_wherever_a_write_stops_all_is_sent_once(encoding, made, secret, preambl
         assert again.cursor == whole.cursor
     listener = behind()
     assert listener.took(listener.owed(), whole.size) == b""
-    assert listener.owes_nothing
+    assert listener.has_everything
     assert listener.owed().size == 0
 
 

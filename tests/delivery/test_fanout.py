@@ -6,10 +6,11 @@ from collections import deque
 
 import pytest
 
+from cometify.core.backlog import Backlog
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.group_filter import GroupFilter
 from cometify.core.histogram import BOUNDS
-from cometify.core.listener import Backlog, Listener
+from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -312,7 +313,7 @@ def test_no_span_stays_remembered_once_a_round_is_over(world):
     world.push()
     world.all()
     assert peer.view.spans == {}
-    assert (peer.view.pass_members, peer.view.awake) == ([], False)
+    assert (peer.view.pass_members, peer.view.is_queued) == ([], False)
 
 
 def test_more_than_one_write_holds_goes_in_several_rounds(world):

@@ -1,0 +1,59 @@
+"""The duties towards a listener besides its cursor, and the gap among them. `listener` explains the terms."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+import attrs
+
+from cometify.core.frames import gap_frame
+from cometify.core.view import View
+
+_NOTHING: Mapping[str, tuple[int, int]] = {}
+
+
+@attrs.define(eq=False)
+class Backlog:
+    """The duties towards a listener that is not live, besides its cursor.
+
+    `preamble`: bytes that come before anything else. `lost`: identifiers whose loss must be told. `replaying`: a heartbeat
+    must end the replay.
+
+    `unwanted` and `told` have two positions for each identifier, one for public and one for secret pushes. A loss at or
+    below `unwanted` is not told, because no group wanted those pushes. A loss at or below `told` was told already. Both are
+    needed: a second `listen` keeps what was told, but may want more.
+    """
+
+    preamble: bytes = b""
+    lost: AbstractSet[str] = frozenset()
+    unwanted: Mapping[str, tuple[int, int]] = _NOTHING
+    told: Mapping[str, tuple[int, int]] = _NOTHING
+    replaying: bool = False
+
+    def take_gap(self, view: View, cursor: int) -> bytes:
+        """Return an encoded gap frame for the losses above `cursor` that were not told yet, or nothing.
+
+        They count as told from now on.
+        """
+        told = self.told
+        lost = self.lost
+        for ring, secret in view.sources:
+            if ring.lost_since(secret) <= cursor:
+                continue
+            name = ring.channel[1]
+            public_told, secret_told = told.get(name, (0, 0))
+            unwanted, secret_unwanted = self.unwanted.get(name, (0, 0))
+            if ring.floor > max(cursor, unwanted, public_told) or (
+                secret and ring.secret_floor > max(cursor, secret_unwanted, secret_told)
+            ):
+                lost = lost | {name}
+                # A listener that may see no secret pushes was told nothing of those. If it may see them later, their loss
+                # must still be told.
+                told = {
+                    **told,
+                    name: (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told)),
+                }
+        if not lost:
+            return b""
+        self.lost, self.told = frozenset(), told
+        names = [ring.channel[1] for ring, _secret in view.sources if ring.channel[1] in lost]
+        return view.encoding.encode(gap_frame(names), None) if names else b""
