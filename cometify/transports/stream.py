@@ -43,6 +43,8 @@ class StreamListener(Connection):
     def connectionLost(self, reason: Failure) -> None:
         if self._longest is not None and self._longest.active():
             self._longest.cancel()
+        # A call that has come refers to its listener still, and the two would be a reference cycle.
+        self._longest = None
         super().connectionLost(reason)
 
     def offer(self, data: bytes) -> int:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -161,19 +161,15 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_refusals_leave_no_cycles_behind(said):
-    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1))
-    world.stream("identifiers=chat")
-    wires = [world.connect() for _ in range(MANY)]  # they stay open, so that only the refusals can leave something
+@contextmanager
+def nothing_left():
+    """Assert that of each type fewer than `MANY` objects are left that only a collection can free."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     gc.garbage.clear()
     try:
-        for wire in wires:
-            wire.receive(REFUSED[said])
-            assert wire.head[0] >= 400 or b"error" in wire.body()
+        yield
         gc.collect()
         left = Counter(type(one).__qualname__ for one in gc.garbage)
     finally:
@@ -181,3 +177,33 @@ def test_refusals_leave_no_cycles_behind(said):
         gc.garbage.clear()
         gc.enable()
     assert max(left.values(), default=0) < MANY, left
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_refusals_leave_no_cycles_behind(said):
+    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1))
+    world.stream("identifiers=chat")
+    wires = [world.connect() for _ in range(MANY)]  # they stay open, so that only the refusals can leave something
+    with nothing_left():
+        for wire in wires:
+            wire.receive(REFUSED[said])
+            assert wire.head[0] >= 400 or b"error" in wire.body()
+
+
+@pytest.mark.parametrize("target", ["stream?identifiers=chat", "events?identifiers=chat", "websocket"])
+def test_ends_that_time_brings_leave_no_cycles_behind(target):
+    """Streams end after ten minutes, and WebSockets that never listen after ten seconds."""
+    World.eager = True  # the other transport of the tests keeps its protocol, which is a cycle of its own
+    try:
+        world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1000))
+        wires = [world.connect() for _ in range(MANY)]
+        for wire in wires:
+            wire.receive(get(target, *(HANDSHAKE if target == "websocket" else ())))
+        with nothing_left():
+            world.advance(650)
+            for wire in wires:
+                wire.lose()
+            world.advance(20)
+            assert len(world.server.membership) == 0
+    finally:
+        World.end_all()

@@ -14,7 +14,7 @@ from cometify.engine.memory import MemoryEngine
 from tests.contract.support import API_KEY, API_SECRET, code_of, gaps, kinds, texts
 from tests.engine.redis.nodes import half_joined, joined
 from tests.memory import World
-from tests.wire import request_bytes, secure_key
+from tests.wire import jwt, request_bytes, secure_key
 
 MINUTE = 60.0
 KEY = f"secureKey={secure_key('chat')}"
@@ -415,6 +415,18 @@ def test_listener_ended_while_joining_is_told_why(nodes, transport, turns):
     assert "not_authorized" in removed
     assert "replaced" in replaced
     assert "draining" in drained or '"reconnect"' in drained
+
+
+@pytest.mark.parametrize("transport", ["stream", "events", "poll"])
+def test_token_revoked_while_joining_leaves_no_slot(nodes, transport):
+    world = nodes[0]
+    settings = world.server.settings
+    token = jwt({"exp": world.wall() + 600, "identifiers": ["chat"]})
+    wire = half_joined(world, transport, f"identifiers=chat&token={token}", 1)
+    world.server.change_accounts(type(settings)((Account(API_KEY, ("another",)),)))
+    world.settle()
+    assert b"invalid_token" in wire.body()
+    assert len(world.server.membership) == 0
 
 
 UPGRADE = {
