@@ -12,7 +12,6 @@ from twisted.application.service import MultiService
 from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from cometify.admin.inspector import InspectEndpoint, Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
@@ -31,6 +30,7 @@ from cometify.http.site import Site
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.epoll_loop import LoopHooks
+from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.context import Context
@@ -170,29 +170,6 @@ class Cometify(MultiService):
             still_busy = self.membership.is_sending_away or self._context.closing or self.push.under_way
             if not still_busy or self._reactor.seconds() >= until:
                 return
-
-
-class PeriodicTask:
-    """A function that is called every `seconds`. A call that fails is logged with the task's name, and others follow."""
-
-    def __init__(self, name: str, seconds: float, function: Callable[[], object], reactor: Reactor) -> None:
-        self._name = name
-        self._seconds = seconds
-        self._call = task.LoopingCall(function)
-        self._call.clock = cast("IReactorTime", reactor)
-
-    def start(self) -> None:
-        """Call the function for the first time in `seconds`."""
-        self._call.start(self._seconds, now=False).addErrback(self._failed)
-
-    def _failed(self, failure: Failure) -> None:
-        log.failure("Periodic task {name} failed", failure, name=self._name)
-        self.start()
-
-    def stop(self) -> None:
-        """Call the function no more."""
-        if self._call.running:
-            self._call.stop()
 
 
 def log_impossible_transitions() -> None:

@@ -1,4 +1,4 @@
-"""Event-loop lag: how late a one-second timer fires. Every listener waits as long as the longest step of the reactor."""
+"""Event-loop lag: how late a one-second timer fires. A long step of the reactor delays every listener by as much."""
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall

@@ -1,11 +1,10 @@
 """The session with Redis: its connections, reconnecting, and noticing that Redis does not answer any longer."""
 
 import random
-from typing import Protocol, cast
+from typing import Protocol
 
-from twisted.internet import task
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -14,6 +13,7 @@ from cometify.engine.redis import session_state
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.session_state import Event, State
+from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 
 log = Logger()
@@ -72,8 +72,8 @@ class RedisSession:
         self._retry: IDelayedCall | None = None
         self._connecting: Deferred[list[RedisConnection]] | None = None
         self._tasks = [
-            ("publishing a beat to Redis", task.LoopingCall(self._beat), BEAT),
-            ("checking that Redis answers", task.LoopingCall(self._check), CHECK_EVERY),
+            PeriodicTask("publishing a beat to Redis", BEAT, self._beat, reactor),
+            PeriodicTask("checking that Redis answers", CHECK_EVERY, self._check, reactor),
         ]
 
     @property
@@ -88,28 +88,16 @@ class RedisSession:
     def start(self) -> None:
         """Connect to Redis, and again whenever the session is lost."""
         self._transition(Event.STARTED)
-        for name, call, seconds in self._tasks:
-            call.clock = cast("IReactorTime", self._reactor)  # of which a LoopingCall uses what a Reactor has
-            self._keep(name, call, seconds)
+        for periodic in self._tasks:
+            periodic.start()
         self._connect()
-
-    @staticmethod
-    def _keep(name: str, call: task.LoopingCall, seconds: float) -> None:
-        """Run a periodic task, and go on with it after a failure."""
-
-        def failed(failure: Failure) -> None:
-            log.failure("Periodic task {name} failed", failure, name=name)
-            RedisSession._keep(name, call, seconds)
-
-        call.start(seconds, now=False).addErrback(failed)
 
     def stop(self) -> None:
         """Close the connections. Everything that waits for an answer fails."""
         was_connected = self.commands is not None
         self._transition(Event.STOPPED)
-        for _name, call, _seconds in self._tasks:
-            if call.running:
-                call.stop()
+        for periodic in self._tasks:
+            periodic.stop()
         if self._retry is not None and self._retry.active():
             self._retry.cancel()
         if self._connecting is not None:
