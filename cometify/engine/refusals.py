@@ -1,40 +1,40 @@
-"""What both engines refuse, in the same words."""
+"""Refusals of both engines, in the same words."""
 
 from cometify.core import errors
 from cometify.core.errors import Refused
 
 
 def signature_reused(spelled: str) -> Refused:
-    """The same signature was accepted for another identifier, which was `spelled` so."""
+    """Refuse a signature that was accepted for another identifier. `spelled`: the spelling of that identifier."""
     return Refused(
         errors.SIGNATURE_REUSED,
-        f"The same secure was accepted for {spelled} within ten minutes, and does not tell the two apart "
-        "(identifier and text are signed without a separator). Spell one identifier in another case, which changes "
-        "its signature, or sign with HMAC.",
+        f"This secure was accepted for {spelled} in the last ten minutes and fits this push as well, because identifier and "
+        "text are signed without a separator. Spell one identifier in another case, which changes its signature, or sign "
+        "with HMAC.",
     )
 
 
 def nonce_reused() -> Refused:
-    """A push was accepted with the same nonce."""
+    """Refuse a request whose nonce was used before."""
     return Refused(
         errors.NONCE_REUSED,
-        "A request with this Cometify-Nonce was accepted within ten minutes, and nothing was pushed now: make a new one at "
-        "random for each request, or send an Idempotency-Key too if the same request is to be sent again.",
+        "A request with this Cometify-Nonce was accepted in the last ten minutes, so nothing was pushed now. Make a new random "
+        "nonce for each request. Send an Idempotency-Key as well to repeat the same request.",
     )
 
 
 def idempotency_mismatch() -> Refused:
-    """The same Idempotency-Key came with another push."""
+    """Refuse an Idempotency-Key that belongs to another push."""
     return Refused(
         errors.IDEMPOTENCY_MISMATCH,
-        "This Idempotency-Key was used within ten minutes for another identifier, text, secret or push_id: make a new key "
-        "for each push, and send the same one only to push the same thing again.",
+        "This Idempotency-Key was used in the last ten minutes for another identifier, text, secret or push_id. Make a new key "
+        "for each push, and send the same key only to repeat the same push.",
     )
 
 
 def replicas_away() -> Refused:
-    """So many pushes wait for replicas that no more are taken."""
+    """Refuse a push because too many others wait for replicas."""
     return Refused(
         errors.OVERLOADED,
-        "Too many pushes wait for the replicas of Redis, which do not answer, and nothing was pushed: push again in a moment.",
+        "Too many pushes wait for the replicas of Redis, which do not answer. Nothing was pushed: push again in a moment.",
     )

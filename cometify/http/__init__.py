@@ -27,7 +27,7 @@ takes one request after the other:
 
 1. It looks for the end of the head. Without one the bytes wait, if they may become a plain request.
 2. `fast_parser` reads the head. If it is plain, the rest of the body is waited for, and the endpoint gets a `FastRequest`.
-3. If it is not plain, `TwistedChannel` gets the bytes. This is a stock HTTPChannel and the transport that we give it. The
+3. If it is not plain, `ChannelTransport` gets the bytes. This is a stock HTTPChannel and the transport that we give it. The
    channel gets the bytes of this one request and nothing behind it. It makes a `twisted_request.Request`, and the
    endpoint gets that.
 4. Bytes behind the request wait until it is answered, whichever way it was read. Above 16 KiB of them the peer is no

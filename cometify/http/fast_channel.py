@@ -8,10 +8,10 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.http.channel_transport import ChannelTransport
 from cometify.http.fast_parser import MOST_HEAD
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
 from cometify.http.shared import Shared
-from cometify.http.twisted_channel import TwistedChannel
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.transport import Transport
@@ -43,9 +43,9 @@ class FastChannel:
         self._shared = shared
         self._peer: IAddress | None = None
         # Made for the first request that is not plain.
-        self._twisted: TwistedChannel | None = None
+        self._twisted: ChannelTransport | None = None
         # Anything but None while a request is being answered, by whichever way it was read.
-        self._waiting: FastRequest | TwistedChannel | None = None
+        self._waiting: FastRequest | ChannelTransport | None = None
         # Bytes that were received and not read yet: while a request is being answered, while the peer does not read, and
         # between two steps of many requests.
         self._early = b""
@@ -149,10 +149,10 @@ class FastChannel:
         """Have twisted.web read the request that begins here. Returns its cost so far."""
         self.expect(None)
         if self._twisted is None:
-            self._twisted = TwistedChannel(self, self._shared.new_channel(), self._shared.tree)
+            self._twisted = ChannelTransport(self, self._shared.new_channel(), self._shared.tree)
         return self._feed(self._twisted, data)
 
-    def _feed(self, twisted: TwistedChannel, data: bytes) -> int:
+    def _feed(self, twisted: ChannelTransport, data: bytes) -> int:
         """Give twisted.web the bytes of its request. Returns their cost."""
         size = twisted.size_of_part(data)
         self._early = data[size:]
@@ -195,11 +195,11 @@ class FastChannel:
             self._answered_late()
 
     def request_is_whole(self) -> None:
-        """See `twisted_channel.Owner`."""
+        """See `channel_transport.Owner`."""
         self._waiting = self._twisted
 
     def request_is_done(self) -> None:
-        """See `twisted_channel.Owner`."""
+        """See `channel_transport.Owner`."""
         self._waiting = None
         if not (self._serving or self._closing):
             self._answered_late()

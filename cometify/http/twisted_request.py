@@ -12,25 +12,26 @@ from twisted.web.server import Request as WebRequest
 
 from cometify.core import errors
 from cometify.core.errors import Refused
+from cometify.http.channel_transport import ChannelTransport
 from cometify.http.exchange import Headers, ServeAgain, decoded_query, problem_document
 from cometify.http.response_head import PHRASES, response_head
-from cometify.http.twisted_channel import TwistedChannel
 from cometify.runtime.transport import Transport
 
 MAX_BODY = 512 * 1024
 """Bytes of a request's body."""
-DISCARDED = 8 * 2**20
-"""Bytes of a body that are read and dropped because it is too large: only then its sender reads the answer."""
+MOST_DISCARDED = 8 * 2**20
+"""Bytes of a too large body that are read and dropped, because many clients read no answer before they have sent
+everything. With more, the connection is closed."""
 
 
 class Request(WebRequest):
     """A request whose body is bounded and left unparsed, and whose target may be in absolute form. See `Exchange`.
 
-    twisted.web would parse forms leniently. The contract refuses forms that twisted.web overlooks.
+    twisted.web would parse forms leniently. The contract refuses malformed forms that twisted.web would accept.
     """
 
     content: BytesIO | None
-    transport: TwistedChannel
+    transport: ChannelTransport
     segments: tuple[str, ...]
     fixed: Headers = ()
     gone = False
@@ -44,7 +45,7 @@ class Request(WebRequest):
     # Called by twisted.web.
 
     def gotLength(self, length: int | None) -> None:
-        """The head is read. `length`: bytes of the body, or None if it comes in chunks."""
+        """Called once the head has been read. `length`: bytes of the body, or None if it comes in chunks."""
         self.content = BytesIO()
         path = _origin_form(self.transport.target).partition(b"?")[0]
         self.transport.expect_body(length)
@@ -59,7 +60,7 @@ class Request(WebRequest):
         """A piece of the body."""
         if self._refused:
             self._discarded += len(data)
-            if self._discarded > DISCARDED:
+            if self._discarded > MOST_DISCARDED:
                 self.transport.loseConnection()
             return
         content = self._content()
@@ -90,7 +91,7 @@ class Request(WebRequest):
         self.transport.write(head + body)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """The body is read."""
+        """Called once the body has been read."""
         if self._refused:
             self.transport.loseConnection()
             return
@@ -98,7 +99,7 @@ class Request(WebRequest):
         super().requestReceived(command, _origin_form(path), version)
 
     def finish(self) -> None:
-        """The answer is written."""
+        """Called once the answer has been written."""
         super().finish()
         self.transport.request_is_done()
 

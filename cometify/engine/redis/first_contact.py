@@ -38,45 +38,46 @@ class FirstContact:
         """Wait for Redis. Fails with `refusal()` if it does not come in time, or if too many wait already."""
         if self._is_closed or len(self._queue) >= MOST_WAITING:
             return defer.fail(refusal())
-        goes_on: Deferred[None] = Deferred()
-        self._queue.append((self._clock.seconds() + WAIT_SECONDS, goes_on, refusal))
+        served: Deferred[None] = Deferred()
+        self._queue.append((self._clock.seconds() + WAIT_SECONDS, served, refusal))
         if self._timer is None:
-            self._timer = self._clock.callLater(WAIT_SECONDS, self._next)
-        return goes_on
+            self._timer = self._clock.callLater(WAIT_SECONDS, self._serve_some)
+        return served
 
     def redis_is_there(self) -> None:
         """Let the requests go on, in the order in which they came. Those that come meanwhile queue behind them."""
         self._is_there = True
         self._cancel()
-        self._next()
+        self._serve_some()
 
     def close(self) -> None:
         """Refuse the requests that wait, because the node stops."""
         self._is_closed = True
         self._cancel()
         queue, self._queue = self._queue, deque()
-        for _until, goes_on, refusal in queue:
-            goes_on.errback(refusal())
+        for _until, served, refusal in queue:
+            served.errback(refusal())
 
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _next(self) -> None:
+    def _serve_some(self) -> None:
         """Let some requests go on, or refuse some whose time is over, and come back for the others."""
         self._timer = None
         for _ in range(SLICE):
             if not self._queue or not (self._is_there or self._queue[0][0] <= self._clock.seconds()):
                 break
-            _until, goes_on, refusal = self._queue.popleft()
+            _until, served, refusal = self._queue.popleft()
             if self._is_there:
-                goes_on.callback(None)
+                served.callback(None)
             else:
-                goes_on.errback(refusal())
-        self._cancel()  # a request above may have queued again, and started a timer that is too late for the others
+                served.errback(refusal())
+        # A request served in the loop may have called `wait` again. Its timer would be too late for those still queued.
+        self._cancel()
         if self._queue:
             delay = 0 if self._is_there else max(0.0, self._queue[0][0] - self._clock.seconds())
-            self._timer = self._clock.callLater(delay, self._next)
+            self._timer = self._clock.callLater(delay, self._serve_some)
         elif self._is_there and not self._is_closed:
             self._over()

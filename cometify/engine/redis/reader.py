@@ -1,4 +1,4 @@
-"""Running `read.lua`: the kept pushes of some identifiers, or the time of an account alone."""
+"""Runs `read.lua`: reads the kept pushes of some identifiers, or the position of an account alone."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from cometify.engine.redis.scripts import READ, ReadAnswer
 ABOVE_ALL = 2**62
 """A `last_known` that no Redis has heard of. It makes the script begin the memory of the account again."""
 NO_BATCH = 0
-"""The number of a watermark that is no seam. Batches are numbered from 1 on."""
+"""The number of a watermark that is not a seam. Batches are numbered from 1 on."""
 
 
 class Reader:
@@ -32,8 +32,8 @@ class Reader:
     ) -> Deferred[ReadAnswer]:
         """Read the pushes of identifiers, each above a position, and publish a watermark with this number.
 
-        `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the push
-        at `last_known` itself, which a Redis that has gone back in time lacks.
+        `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the
+        very push at `last_known`, which a Redis that has gone back in time lacks.
         """
         last_known = ABOVE_ALL if state.went_back else state.last_known
         arguments = [part for name, position in since.items() for part in (name, position)]
@@ -43,6 +43,6 @@ class Reader:
             self._node, "" if has_caught_up else state.last_known_name, state.last_heard, *arguments,
         )  # fmt: skip
 
-    def tell_time(self, state: AccountState, connection: RedisConnection) -> Deferred[ReadAnswer]:
-        """Read nothing: only learn the time of the account, and publish a watermark."""
+    def ask_position(self, state: AccountState, connection: RedisConnection) -> Deferred[ReadAnswer]:
+        """Read no pushes. Learn the position of the account, and publish a watermark."""
         return self.read(state, connection, NO_BATCH, {}, has_caught_up=True)

@@ -8,12 +8,15 @@ import attrs
 
 Answer = TypeVar("Answer")
 ReadAnswer: TypeAlias = list[Any]
-"""The answer of `read.lua`: two positions, then a list for each identifier. No type of a list says that."""
+"""The answer of `read.lua`: two positions, then a list for each identifier. A list type cannot express this."""
 
 
 @attrs.frozen
 class Script(Generic[Answer]):
-    """`source`: the Lua code. `digest`: the name by which a Redis that has run it once knows it. `Answer`: its type."""
+    """`source`: the Lua code. `digest`: its SHA-1, by which Redis finds a script that it has run before.
+
+    `Answer`: the type of its answer.
+    """
 
     source: bytes
     digest: bytes
@@ -25,7 +28,7 @@ def _script(name: str) -> Script[Any]:
     return Script(source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
-# The answers are described at the top of each file.
+# The head of each file in lua/ describes its answer.
 APPEND: Script[list[bytes]] = _script("append")
 READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")

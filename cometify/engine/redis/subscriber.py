@@ -122,7 +122,7 @@ class Subscriber:
             self._subscribe(state, batch, state.watermark, commands)
         else:
             # The account was not followed until now, so that this node does not know its time.
-            answered = self._reader.tell_time(state, commands)
+            answered = self._reader.ask_position(state, commands)
             self._must(
                 answered.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands)), commands
             )
@@ -191,7 +191,7 @@ class Subscriber:
         self._must(commands.execute(b"PUBLISH", self._own, b"beat"), commands)
         for state in self._states.values():
             if state.rings and state.reading is None:
-                answered = self._reader.tell_time(state, commands)
+                answered = self._reader.ask_position(state, commands)
                 self._must(answered.addCallback(_check_unconfirmed, state, unconfirmed), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:

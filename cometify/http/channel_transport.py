@@ -1,8 +1,8 @@
-"""twisted.web's HTTPChannel as it is, and the transport that it is given.
+"""The transport that a stock HTTPChannel of twisted.web is given.
 
-The channel is never given more than one request, and nothing behind that request. So whatever the peer has pipelined
-stays with the connection: it decides when the next request is read and by which parser, and it can give itself away with
-every byte that is not the request's own. Neither needs anything of the channel that is not public.
+The channel gets one request at a time, and nothing behind that request. The bytes that the peer has pipelined stay with
+the connection. So the connection decides when the next request is read and by which parser, and it can be handed to a
+listener together with all unread bytes. Both work with the channel's public methods alone.
 
 **The end of a request is known without reading it.** By RFC 9112 (sections 6 and 7.1) there are three cases:
 
@@ -39,7 +39,7 @@ class Owner(Protocol):
         """The channel has read a whole request, and is about to have it answered."""
 
     def request_is_done(self) -> None:
-        """The answer to that request is written."""
+        """Called once the answer to that request has been written."""
 
     def close(self) -> None:
         """Close the connection once everything is written."""
@@ -49,7 +49,7 @@ class Owner(Protocol):
 
 
 @implementer(ITransport, IConsumer, IPushProducer)
-class TwistedChannel:
+class ChannelTransport:
     """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet."""
 
     __slots__ = ("_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree", "disconnecting", "is_reading")
@@ -64,7 +64,7 @@ class TwistedChannel:
         channel.makeConnection(self)
 
     def _await_request(self) -> None:
-        # The head so far; in a body in chunks only the last bytes, because an empty line may begin in them.
+        # The bytes of the head so far. In a chunked body: the last three bytes, where an empty line may have begun.
         self._head = bytearray()
         self._missing = 0
         self._in_chunks = False
@@ -94,7 +94,7 @@ class TwistedChannel:
         self._channel.dataReceived(part)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Tell the channel, and the request that it is reading or having answered."""
+        """Tell the channel, and the request that it is reading or answering."""
         self._channel.connectionLost(reason)
         self._forget_channel()
 
@@ -122,12 +122,12 @@ class TwistedChannel:
 
     @property
     def target(self) -> bytes:
-        """The target in the request line. To be asked for before `expect_body`."""
+        """The target in the request line. Valid until `expect_body`, which clears the head."""
         line = bytes(self._head).removeprefix(b"\r\n").partition(b"\r\n")[0]
         return line.split(b" ")[1]
 
     def expect_body(self, length: int | None) -> None:
-        """The head is read. `length`: bytes of the body, or None if the body comes in chunks."""
+        """Called once the head has been read. `length`: bytes of the body, or None if the body comes in chunks."""
         self._head.clear()
         self._in_chunks = length is None
         self._missing = length or 0
@@ -137,13 +137,13 @@ class TwistedChannel:
         return self._tree.find(path)
 
     def request_is_whole(self) -> None:
-        """The request is read, and is about to be answered."""
+        """Called once the whole request has been read, right before it is answered."""
         self.is_reading = False
         self._await_request()
         self._owner.request_is_whole()
 
     def request_is_done(self) -> None:
-        """The answer is written."""
+        """Called once the answer has been written."""
         self._owner.request_is_done()
 
     def release(self) -> tuple[Transport, bytes]:
@@ -170,8 +170,8 @@ class TwistedChannel:
     def getHost(self) -> IAddress:
         return self._owner.transport.getHost()
 
-    # The channel is its transport's only producer, and asks its transport to be one as well. Both is decided by the
-    # connection, which calls `pause` and `resume` above, and gives the channel nothing while that has a request.
+    # The channel registers as a producer, and it pauses and resumes its transport. The connection decides about both
+    # directions instead: it calls `pause` and `resume` above, and passes nothing on while a request is being answered.
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Do nothing."""
