@@ -1,1 +1,1 @@
-"""What operators ask, on loopback by default."""
+"""Health, metrics and the inspector, for the operator. The endpoint is on loopback by default."""

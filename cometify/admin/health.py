@@ -1,25 +1,31 @@
-"""/health/live and /health/ready, for whoever restarts the process and whoever sends it work."""
+"""/health/live, for a program that restarts the process, and /health/ready, for one that sends work to it."""
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 from twisted.internet import defer
 
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
 
+WhyNot = Callable[[], "str | defer.Deferred[str | None] | None"]
+"""Returns the reason why a server is not healthy, None if it is, now or later."""
+
 
 class HealthEndpoint(Endpoint):
-    """200 while `healthy()` gives None, else 503 with the reason that it gives, now or by a Deferred."""
+    """Answers 200 if `why_not` returns None, else 503 with the reason that it returns. The result may be a Deferred."""
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(self, healthy: Callable[[], Any]) -> None:
-        self._healthy = healthy
+    def __init__(self, why_not: WhyNot) -> None:
+        self._why_not = why_not
 
     def serve(self, request: Exchange) -> None:
-        defer.maybeDeferred(self._healthy).addCallback(_answer, request).addErrback(self.failed, request)
+        # maybeDeferred takes either result, but its type names only one at a time.
+        why_not = cast("Callable[[], defer.Deferred[str | None]]", self._why_not)
+        asked = defer.maybeDeferred(why_not)
+        asked.addCallback(_answer, request).addErrback(self.failed, request)
 
 
 def _answer(reason: str | None, request: Exchange) -> None:

@@ -1,10 +1,7 @@
-"""The URL tree of the admin endpoint, which is for whoever runs the server and nobody else."""
+"""The URL tree of the admin endpoint, which is for the operator of the server and nobody else."""
 
-from collections.abc import Callable
-from typing import Any
-
-from cometify.admin.health import HealthEndpoint
-from cometify.admin.inspector import page_endpoints
+from cometify.admin.health import HealthEndpoint, WhyNot
+from cometify.admin.inspector_page import page_endpoints
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
@@ -22,11 +19,12 @@ class _Nowhere(Endpoint):
 
 
 class AdminRoot(Tree):
-    """`ready`: why no work should be sent here, or None, now or by a Deferred. `metrics` and `inspect`: what is at
-    these paths.
+    """All paths of the admin endpoint.
+
+    `ready`: returns the reason why no work should be sent here. `metrics`, `inspect`: the endpoints at these paths.
     """
 
-    def __init__(self, ready: Callable[[], Any], metrics: Endpoint, inspect: Endpoint) -> None:
+    def __init__(self, ready: WhyNot, metrics: Endpoint, inspect: Endpoint) -> None:
         super().__init__()
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
             **dict(page_endpoints()),

@@ -13,7 +13,8 @@ from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from cometify.admin.inspector import InspectEndpoint, Inspector
+from cometify.admin.inspect_endpoint import InspectEndpoint
+from cometify.admin.inspector import Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
 from cometify.config.accounts import Accounts
