@@ -11,7 +11,8 @@ from twisted.application.service import MultiService
 from twisted.logger import Logger
 
 from cometify.admin.urls import AdminRoot
-from cometify.admin.workers import Workers, WorkersInspect, WorkersMetrics
+from cometify.admin.worker_client import WorkerClient
+from cometify.admin.workers import WorkersInspect, WorkersMetrics
 from cometify.app import banner
 from cometify.app.options import Options
 from cometify.app.reload import reload_on_hangup, warn_of_doubts
@@ -53,7 +54,7 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     `up`: called when the first worker serves.
     """
     supervisor = Supervisor(settings, reactor, up)
-    workers = Workers(reactor, supervisor)
+    workers = WorkerClient(reactor, supervisor)
     admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers)), reactor)
     Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
