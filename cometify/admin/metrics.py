@@ -1,7 +1,7 @@
-"""/metrics, for Prometheus: the figures of one server, read where they lie at the moment they are asked for.
+"""/metrics on the admin endpoint: the figures of one server in Prometheus' text format.
 
-The parts of the server count in plain numbers of their own, so that counting costs next to nothing where pushes pass.
-No label holds an API key, an identifier or anything else that a stranger can choose.
+The parts of the server count in plain integers, because that costs least where pushes pass (decision 0012). The figures are
+read when a scrape asks for them. No label holds an API key, an identifier or anything else that a stranger can choose.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ from cometify.transports.push import PushEndpoint
 
 OPENMETRICS = "application/openmetrics-text"
 
-# These are there from the start: Prometheus sees no increase in what appears with its first value.
+# These labels are exposed from the start with a value of 0. Prometheus sees no increase in a series that begins with 1.
 _TRANSPORTS = [encoding.name for encoding in (encodings.WEBSOCKET, encodings.STREAM, encodings.EVENTS, encodings.POLL)]
 _PUSH_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.ENGINE_UNAVAILABLE)]
 _JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
@@ -36,7 +36,7 @@ _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NO
 
 @attrs.frozen(eq=False)
 class Figures(Collector):
-    """All that a server tells of itself."""
+    """Collects the figures of one server."""
 
     engine: IEngine
     registry: Registry
@@ -47,67 +47,67 @@ class Figures(Collector):
     reactor_lag: ReactorLag
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("build_info", "Which Cometify this is; always 1.", {__version__: 1}, "version")
+        yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
         yield from self._of_pushes()
         yield from self._of_listeners()
-        yield from self._of_the_sweep()
+        yield from self._of_the_fan_out()
 
     def _of_pushes(self) -> Iterator[Metric]:
         push, stats = self.push, self.engine.stats()
-        yield _counter("pushes_accepted", "Pushes that were accepted.", push.accepted)
+        yield _counter("pushes_accepted", "Accepted pushes.", push.accepted)
         yield _counter(
-            "pushes_refused", "Pushes that were refused, by the code told.", _all(_PUSH_CODES, push.refused), "code"
+            "pushes_refused", "Refused pushes, by the code of the answer.", _all(_PUSH_CODES, push.refused), "code"
         )
         yield _gauge("kept_pushes", "Pushes kept for replay.", stats.pushes)
-        yield _gauge("kept_bytes", "Bytes of the pushes kept for replay.", stats.bytes)
+        yield _gauge("kept_bytes", "Bytes of the kept pushes.", stats.bytes)
         yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stats.followed)
 
     def _of_listeners(self) -> Iterator[Metric]:
         membership = self.membership
+        yield _gauge("listeners", "Joined listeners.", _all(_TRANSPORTS, self.registry.listeners()), "transport")
         yield _gauge(
-            "listeners", "Listeners that have joined.", _all(_TRANSPORTS, self.registry.listeners()), "transport"
-        )
-        yield _gauge(
-            "listeners_stalled", "Listeners for whom something waits that they do not read.", self.heartbeats.stalled
+            "listeners_stalled",
+            "Listeners that do not read although something waits for them.",
+            self.heartbeats.stalled,
         )
         yield _counter(
             "listeners_joined",
-            "Listeners that joined; a poll joins each time.",
+            "Joins. Each poll is one.",
             _all(_TRANSPORTS, membership.joined),
             "transport",
         )
         yield _counter(
             "listeners_refused",
-            "Listeners that asked to join and were refused, by the code told.",
+            "Listeners that asked to join and were refused, by the code that they were told.",
             _all(_JOIN_CODES, membership.refused),
             "code",
         )
         yield _counter(
             "listeners_ended",
-            "Listeners that had joined and were sent away, by the code told (too_slow: one that did not read).",
+            "Connected listeners that the server sent away, by the code that they were told.",
             _all(_END_CODES, membership.ended),
             "code",
         )
 
-    def _of_the_sweep(self) -> Iterator[Metric]:
+    def _of_the_fan_out(self) -> Iterator[Metric]:
         fan_out = self.fan_out
         yield _counter(
             "deliveries",
-            "Pushes written to listeners, each counted once for each listener, replay included.",
+            "Pushes that were written to listeners, counted once for each listener. Replay counts too.",
             fan_out.deliveries,
         )
+        yield _counter("gaps", "Gaps that listeners were told.", fan_out.gaps)
         yield _counter(
-            "gaps", "Gaps told to listeners: something that they asked for may be lost to them.", fan_out.gaps
-        )
-        yield _counter(
-            "heartbeats", "Heartbeats sent because it was time, not to end a replay.", self.heartbeats.sent_count
+            "heartbeats",
+            "Heartbeats that were sent because they were due. Those at the end of a replay are not counted.",
+            self.heartbeats.sent_count,
         )
         yield _histogram(
             "delivery_lag_seconds",
-            "How long the oldest push of a round had waited when all live listeners of the same pushes had it.",
+            "Time that the oldest push of a pass waited until it was written to all live listeners that are owed the same.",
             fan_out.lag,
         )
-        yield _histogram("reactor_lag_seconds", "How late a timer ran that is due once a second.", self.reactor_lag.lag)
+        yield _histogram("reactor_lag_seconds", "Lateness of a timer that is due once a second.", self.reactor_lag.lag)
 
 
 def _all(names: Iterable[str], figures: Mapping[str, int]) -> Mapping[str, int]:
@@ -144,12 +144,12 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
 
 
 class MetricsEndpoint(Endpoint):
-    """Prometheus' text format, or OpenMetrics where that is asked for."""
+    """/metrics of a server that is one process: Prometheus' text format, or OpenMetrics if `Accept` names it."""
 
     methods = (b"GET", b"HEAD")
 
     def __init__(self, figures: Figures) -> None:
-        # One of its own, for the library's is global, and a process may have several servers.
+        # The library's own registry is global, and a process may have several servers.
         self._registry = CollectorRegistry()
         self._registry.register(figures)
         ProcessCollector(registry=self._registry)
@@ -160,8 +160,8 @@ class MetricsEndpoint(Endpoint):
 
 
 def answer_figures(request: Exchange, figures: Collector) -> None:
-    """Answer with figures, in the format that is asked for."""
-    # Only the name is handed on: the library fails at versions that are no numbers, and gives them back.
+    """Answer with figures, in the format that the request accepts."""
+    # The library gets the name of the format alone. It fails at a version that is not a number, and repeats any other.
     accepts = OPENMETRICS in (request.header("accept") or "")
     encode, content_type = choose_encoder(OPENMETRICS if accepts else "")
     request.answer(200, content_type.encode(), encode(figures))
