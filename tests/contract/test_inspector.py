@@ -1,4 +1,4 @@
-"""The inspector on the admin endpoint: what it tells of listeners and pushes, and what it never tells."""
+"""The inspector on the admin endpoint: its view of listeners and pushes, without any secret."""
 
 import json
 
@@ -19,7 +19,7 @@ def inspect(world, query=""):
     return process
 
 
-def test_the_identifiers_that_are_listened_to_the_most_are_listed(world):
+def test_identifiers_with_the_most_listeners_are_listed(world):
     world.websocket("identifiers=chat"), world.stream("identifiers=chat,news"), world.stream("identifiers=chat:59")
     position = world.pushed("chat", "x" * 100)
     process = inspect(world)
@@ -32,7 +32,7 @@ def test_the_identifiers_that_are_listened_to_the_most_are_listed(world):
     assert news == {**news, "identifier": "news", "listeners": 1, "kept": 0, "bytes": 0, "last": None}
 
 
-def test_no_more_than_a_hundred_are_listed():
+def test_at_most_a_hundred_identifiers_are_listed():
     world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1000))
     for number in range(3):
         names = ",".join(f"n{number}_{index}" for index in range(40))
@@ -43,7 +43,7 @@ def test_no_more_than_a_hundred_are_listed():
     assert process["identifiers"][0] == {**process["identifiers"][0], "identifier": "n2_39", "listeners": 2}
 
 
-def test_one_identifier_is_shown_with_who_listens_and_what_is_kept(world):
+def test_one_identifier_shows_its_listeners_and_kept_pushes(world):
     world.stream("identifiers=chat:59")
     world.stream("identifiers=Chat")
     world.stream(f"identifiers=chat&secureKey={secure_key('chat')}")
@@ -62,7 +62,7 @@ def test_one_identifier_is_shown_with_who_listens_and_what_is_kept(world):
     told = [(push["position"], push["push_id"], push["secret"]) for push in process["pushes"]]
     assert told == list(
         zip(positions[::-1], [None, "9223372036854775807", "60"], [True, False, False], strict=True)
-    )  # a browser would round what is not a string
+    )  # A push_id is a string, because a browser would round the number.
     assert (process["kept"], process["last"]) == (3, positions[-1])
 
 
@@ -75,14 +75,14 @@ def test_the_last_twenty_pushes_are_shown(world):
 
 
 @pytest.mark.memory("with Redis a node has nothing of what nobody listens to")
-def test_what_is_kept_is_shown_though_nobody_listens(world):
+def test_kept_pushes_are_shown_without_listeners(world):
     world.pushed("chat", "x")
     process = inspect(world, f"account={API_KEY}&identifier=chat")
     assert (process["listeners"], process["kept"]) == ([], 1)
     assert inspect(world)["identifiers"] == []
 
 
-def test_of_what_nobody_has_heard_there_is_nothing(world):
+def test_unknown_identifier_or_account_shows_nothing(world):
     for account in (API_KEY, "nobody"):
         process = inspect(world, f"account={account}&identifier=chat")
         assert (process["listeners"], process["kept"], process["pushes"]) == ([], None, [])
@@ -97,7 +97,7 @@ def test_of_what_nobody_has_heard_there_is_nothing(world):
         ("account=%ff&identifier=chat", "invalid_parameter"),
     ],
 )
-def test_a_question_that_is_none_is_refused(world, query, code):
+def test_wrong_query_is_refused(world, query, code):
     assert code_of(world.admin("GET", f"/inspect?{query}")) == code
 
 
@@ -115,13 +115,13 @@ def test_a_question_that_is_none_is_refused(world, query, code):
         ("localhost.", 403),
     ],
 )
-def test_it_is_asked_by_names_that_no_stranger_can_have(world, host, status):
+def test_host_that_a_stranger_can_have_is_refused(world, host, status):
     answer = world.admin("GET", "/inspect", Host=host)
     assert answer.status == status
     assert answer.status == 200 or code_of(answer) == "origin_not_allowed"
 
 
-def test_no_text_no_key_and_no_address_is_told(world):
+def test_inspector_tells_no_text_key_or_address(world):
     world.stream(f"identifiers=chat&secureKey={secure_key('chat')}&listener=0123456789abcdef", host="192.0.2.7")
     world.pushed("chat", "a text that is nobody's business", secret=1)
     for query in ("", f"account={API_KEY}&identifier=chat"):
@@ -130,7 +130,7 @@ def test_no_text_no_key_and_no_address_is_told(world):
             assert hidden not in told
 
 
-def test_the_page_is_there_and_nothing_of_it_on_the_public_endpoint(world):
+def test_page_is_on_the_admin_endpoint_only(world):
     page = world.admin("GET", "/")
     assert page.status == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]

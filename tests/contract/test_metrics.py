@@ -70,14 +70,14 @@ def since(world):
 # The format.
 
 
-def test_it_is_prometheus_text_that_nobody_keeps(world):
+def test_default_is_prometheus_text_that_no_cache_keeps(world):
     answer = world.admin("GET", "/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     assert read(answer.body.decode())[("cometify_build_info", __version__)] == 1
 
 
-def test_openmetrics_comes_where_it_is_asked_for(world):
+def test_openmetrics_is_sent_if_accept_names_it(world):
     prometheus = (
         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
         "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
@@ -92,13 +92,13 @@ def test_openmetrics_comes_where_it_is_asked_for(world):
 @pytest.mark.parametrize(
     "accept", ["*/*", "", "text/plain;version=1.0.0", "text/plain;version=x", "image/png", ";;,=,", "\xff"]
 )
-def test_whatever_else_is_accepted_plain_text_comes(world, accept):
+def test_any_other_accept_gets_plain_text(world, accept):
     answer = world.admin("GET", "/metrics", Accept=accept)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
 
 
 @pytest.mark.parametrize("version", ["x", "1.x", "2.0.0", "1.0.0é"])
-def test_a_version_that_is_none_of_openmetrics_is_answered_with_the_one_that_there_is(world, version):
+def test_unknown_openmetrics_version_gets_version_1(world, version):
     answer = world.admin("GET", "/metrics", Accept=f"application/openmetrics-text;version={version}")
     assert answer.headers["content-type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -112,7 +112,7 @@ def test_head_is_get_without_a_body(world):
     assert wire.body() == b""
 
 
-def test_nothing_else_is_at_the_path(world):
+def test_only_get_and_head_of_the_exact_path_are_served(world):
     refused = world.admin("POST", "/metrics")
     assert (code_of(refused), refused.headers["allow"]) == ("method_not_allowed", "GET, HEAD")
     for path in ("/metrics/", "/metrics/x", "/Metrics"):
@@ -128,7 +128,7 @@ def test_strangers_have_no_metrics(world):
 # The names.
 
 
-def test_names_units_kinds_and_helps_are_as_prometheus_has_them(world):
+def test_names_units_kinds_and_helps_follow_promtool(world):
     """The rules of `promtool check metrics`."""
     labels = {"transport", "code", "version", "le"}
     seen = set()
@@ -151,7 +151,7 @@ def test_names_units_kinds_and_helps_are_as_prometheus_has_them(world):
     assert len(seen) > 15
 
 
-def test_the_table_in_the_docs_has_each_figure_and_no_other(world):
+def test_docs_list_exactly_the_exposed_figures(world):
     before, _, after = DOCS.read_text().partition("## Several workers")  # whose own test is with them
     text = before + after.partition("## Alerts")[2]
     listed = re.findall(r"^\| `(cometify_\w+)", text, re.MULTILINE)
@@ -167,7 +167,7 @@ def test_the_table_in_the_docs_has_each_figure_and_no_other(world):
     }
 
 
-def test_what_alerts_are_about_is_there_before_it_happens(world):
+def test_series_of_alerts_exist_from_the_start_with_zero(world):
     found = figures(world)
     for key in (
         ("cometify_listeners_ended_total", "too_slow"),
@@ -179,7 +179,7 @@ def test_what_alerts_are_about_is_there_before_it_happens(world):
         assert found[key] == 0
 
 
-def test_nothing_that_is_secret_or_of_a_strangers_choice_is_told():
+def test_metrics_tell_no_secret_and_no_choice_of_a_stranger():
     account = Account(API_KEY, (API_SECRET,), listeners_per_ip=2)
     world = World(account)
     key = secure_key("Guestbook")
@@ -199,7 +199,7 @@ def test_nothing_that_is_secret_or_of_a_strangers_choice_is_told():
     assert [word for word in hidden if word.lower() in text] == []
 
 
-def test_two_servers_of_one_process_count_apart():
+def test_two_servers_in_one_process_count_separately():
     one, two = World(), World()
     one.pushed("chat", "x")
     assert figures(one)["cometify_pushes_accepted_total"] == 1
@@ -209,7 +209,7 @@ def test_two_servers_of_one_process_count_apart():
 # Pushes.
 
 
-def test_pushes_are_counted_as_accepted_or_by_what_they_were_refused_for(world, since):
+def test_pushes_are_counted_as_accepted_or_by_code(world, since):
     world.pushed("chat", "one")
     world.pushed("chat", "two", secret=1)
     world.push("chat", "x", key="unknown")
@@ -231,7 +231,7 @@ def test_pushes_are_counted_as_accepted_or_by_what_they_were_refused_for(world, 
 
 
 @pytest.mark.memory("with Redis a node keeps what is listened to on it, and from the joining on")
-def test_what_is_kept_is_told_as_long_as_it_is_kept():
+def test_kept_pushes_and_bytes_are_exposed_until_they_expire():
     world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3), Account("2", ("s",)))
     listener = world.stream("identifiers=chat&secureKey=" + secure_key("chat"))
     for number in range(5):
@@ -265,7 +265,7 @@ def listening(world):
     return {transport: found["cometify_listeners", transport] for transport in TRANSPORTS}
 
 
-def test_listeners_are_counted_by_transport_while_they_are_joined(world, since):
+def test_joined_listeners_are_counted_by_transport(world, since):
     at = world.pushed("chat", "x")
     wires = [by_query(world, "websocket", "identifiers=chat") for _ in range(4)]
     wires += [by_query(world, "stream", "identifiers=chat") for _ in range(3)]
@@ -285,14 +285,14 @@ def test_listeners_are_counted_by_transport_while_they_are_joined(world, since):
     assert since("cometify_listeners_joined_total") == joined
 
 
-def test_a_later_listen_is_no_other_joining(world, since):
+def test_later_listen_frame_is_not_another_join(world, since):
     wire = by_frame(world, "websocket", {"identifiers": ["chat"]})
     wire.listen({"identifiers": ["chat", "tweets"]})
     assert kinds(wire.frames()).count("ready") == 2
     assert since("cometify_listeners_joined_total") == {("cometify_listeners_joined_total", "websocket"): 1}
 
 
-def test_a_websocket_that_has_not_said_what_it_listens_to_is_no_listener(world, since):
+def test_websocket_without_listen_frame_is_not_a_listener(world, since):
     world.websocket()
     assert listening(world)["websocket"] == 0
     world.advance(11)
@@ -302,7 +302,7 @@ def test_a_websocket_that_has_not_said_what_it_listens_to_is_no_listener(world, 
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_who_may_not_join_is_counted_once_by_what_was_told(transport):
+def test_refused_joins_are_counted_once_by_code(transport):
     world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1, origins=("https://www.example.org",)))
     world.websocket("identifiers=chat")
     since = Since(world)
@@ -316,7 +316,7 @@ def test_who_may_not_join_is_counted_once_by_what_was_told(transport):
     }
 
 
-def test_requests_that_are_no_listeners_are_counted_too(world, since):
+def test_requests_refused_before_joining_are_counted_too(world, since):
     world.request("GET", f"/{API_KEY}/websocket?identifiers=chat").answer()
     world.request("PUT", f"/{API_KEY}/stream?identifiers=chat").answer()
     world.request("POST", f"/{API_KEY}/poll", b"x" * 20_000).answer()
@@ -327,7 +327,7 @@ def test_requests_that_are_no_listeners_are_counted_too(world, since):
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_who_had_joined_and_is_sent_away_is_counted_by_what_was_told(world, transport):
+def test_ended_listeners_are_counted_by_code(world, transport):
     since = Since(world)
     query = f"identifiers=chat&position={world.clock()}"
     by_query(world, transport, query + "&listener=abcdef01")
@@ -339,7 +339,7 @@ def test_who_had_joined_and_is_sent_away_is_counted_by_what_was_told(world, tran
     }
 
 
-def test_a_refused_later_listen_ends_a_listener(world, since):
+def test_refused_later_listen_counts_as_an_end(world, since):
     wire = by_frame(world, "websocket", {"identifiers": ["chat"]})
     wire.listen({"identifiers": []})
     assert since("cometify_listeners_refused_total", "cometify_listeners_ended_total") == {
@@ -348,7 +348,7 @@ def test_a_refused_later_listen_ends_a_listener(world, since):
 
 
 @pytest.mark.parametrize("transport", OPEN)
-def test_who_does_not_read_is_stalled_until_it_reads_or_is_ended_as_too_slow(world, transport):
+def test_listener_is_stalled_until_it_reads_or_ends_as_too_slow(world, transport):
     since = Since(world)
     one, two = (by_query(world, transport, "identifiers=chat") for _ in range(2))
     for wire in (one, two):
@@ -366,7 +366,7 @@ def test_who_does_not_read_is_stalled_until_it_reads_or_is_ended_as_too_slow(wor
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_deliveries_and_gaps_are_what_listeners_of_all_kinds_have_got(seed):
+def test_deliveries_and_gaps_match_what_listeners_received(seed):
     chance = random.Random(seed)
     world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1000, buffer_pushes=20))
     before = figures(world)
@@ -404,7 +404,7 @@ def test_deliveries_and_gaps_are_what_listeners_of_all_kinds_have_got(seed):
         assert found[f"cometify_{name}_total"] - before[f"cometify_{name}_total"] == got[kind]
 
 
-def test_heartbeats_are_counted_where_time_has_brought_them(world, since):
+def test_due_heartbeats_are_counted(world, since):
     wires = [by_query(world, transport, "identifiers=chat") for transport in OPEN]
     for wire in wires:
         assert kinds(wire.frames()) == ["ready", "heartbeat"]
@@ -414,7 +414,7 @@ def test_heartbeats_are_counted_where_time_has_brought_them(world, since):
     assert since("cometify_heartbeats_total", "cometify_deliveries_total") == {"cometify_heartbeats_total": sent_count}
 
 
-def test_the_lag_is_told_once_for_all_who_get_the_same(world, since):
+def test_lag_is_observed_once_for_listeners_owed_the_same(world, since):
     count, total = "cometify_delivery_lag_seconds_count", "cometify_delivery_lag_seconds_sum"
     for _ in range(12):
         by_query(world, "websocket", "identifiers=chat")
@@ -426,7 +426,7 @@ def test_the_lag_is_told_once_for_all_who_get_the_same(world, since):
     assert 0 < grown[total] < 10
 
 
-def test_a_reactor_that_is_held_up_is_told(world, since):
+def test_delayed_reactor_shows_in_reactor_lag(world, since):
     world.reactor.advance(1)
     world.reactor.advance(3.2)
     assert since("cometify_reactor_lag_seconds_bucket") == {
@@ -436,7 +436,7 @@ def test_a_reactor_that_is_held_up_is_told(world, since):
     }  # fmt: skip
 
 
-def test_a_server_that_has_stopped_has_no_timer_left(world):
+def test_stopped_server_has_no_timer_left(world):
     world.server.stopService()
     world.settle()
     assert world.reactor.getDelayedCalls() == []
@@ -445,7 +445,7 @@ def test_a_server_that_has_stopped_has_no_timer_left(world):
 # A server as users run it.
 
 
-def test_a_real_server_tells_of_its_process_and_of_a_listener_that_does_not_read(make_server):
+def test_real_server_exposes_its_process_and_a_stalled_listener(make_server):
     server = make_server()
 
     def look():
