@@ -14,6 +14,9 @@ from cometify.core.listener_state import State
 from cometify.core.quota import ClientKey
 from cometify.core.ring import RingBuffer
 
+Rings = Mapping[str, RingBuffer]
+"""The ring of each identifier (lower case)."""
+
 
 class Joining:
     """A listener, its request, and the plan that both make.
@@ -49,7 +52,7 @@ class Joining:
         self.plan = make_join_plan(self.request, self.rights, now, *_subscription(self.listener, now))
         return self.plan.reach
 
-    def backlog(self, rings: Mapping[str, RingBuffer]) -> Backlog:
+    def backlog(self, rings: Rings) -> Backlog:
         """The backlog of the listener once it has joined.
 
         A listener that listens again keeps `told` for the identifiers that it still wants: a gap is reported once. It

@@ -39,13 +39,11 @@ changed, the slot is no longer kept, the token has expired, the position is too 
 filters by an internal id, or it is owed a gap.
 """
 
-from __future__ import annotations  # those of functions within functions are made at each call
-
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from twisted.internet import defer
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
@@ -54,22 +52,18 @@ from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.quota import Quota
-from cometify.core.ring import Channel, RingBuffer
+from cometify.core.ring import Channel
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.membership import refusals
-from cometify.membership.joining import Joining
+from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
 from cometify.membership.sliced_pass import SlicedPass
 from cometify.membership.slots import Slot, SlotTable
 from cometify.runtime.epoll_loop import CallSoon
-
-log = Logger()
-
-Rings = Mapping[str, RingBuffer]
 
 
 class Membership:
@@ -207,16 +201,13 @@ class Membership:
 
     def _change_view(self, joining: Joining, rings: Rings, secret: list[str]) -> None:
         """Move the listener from the view that it is in, if any, to the one in which it is owed what it wants now."""
-        listener, api_key = joining.listener, joining.account.api_key
+        listener = joining.listener
         unused: Iterable[Channel] = ()
         if listener.view is None:
             self.joined[listener.encoding.name] += 1
         else:
             unused = self._registry.part(listener, Event.RELISTENED)
-
-        def watermark() -> int:
-            return self._engine.watermark(api_key)
-
+        watermark = partial(self._engine.watermark, joining.account.api_key)
         filters = None if joining.plan.settled else joining.plan.filters
         self._registry.enter(listener, rings, secret, watermark, filters)
         # After the new view is entered: a channel that the listener keeps must not be unfollowed.

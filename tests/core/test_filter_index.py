@@ -5,7 +5,6 @@ import time
 import hypothesis.strategies as st
 from hypothesis import given
 
-from cometify.core.encodings import WEBSOCKET
 from cometify.core.filter_index import FilterIndex
 from cometify.core.group_filter import GroupFilter
 from cometify.core.integer import MAX_ID
@@ -14,6 +13,7 @@ from cometify.core.listener_state import State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.delivery.registry import Registry
+from tests.fakes import Peer
 
 NAMES = ("chat", "metrics", "tweets")
 NOW = 1_000
@@ -75,19 +75,12 @@ def test_index_is_empty_after_all_have_left(joined):
     assert not index._by_kind
 
 
-class Page(Listener):
-    encoding = WEBSOCKET
-
-    def wake(self):
-        self.send = len
-
-
 def seconds_for_a_push(pages):
     """Measure a push that all pages want, but for one whose internal id is the highest there is."""
     registry = Registry(lambda _view: None, lambda _listener: None)
     ring = RingBuffer(("37282591", "chat"), 0, 0)
     for internal_id in [*range(pages), MAX_ID]:
-        page = Page()
+        page = Peer()
         registry.enter(page, {"chat": ring}, (), lambda: 0, {"chat": (GroupFilter(False, internal_id),)})
         page.go_live()
     best = 1.0

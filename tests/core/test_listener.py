@@ -14,23 +14,9 @@ from cometify.core.listener_state import State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import View
+from tests.fakes import Peer
 
 SEES_ALL = (("chat", True), ("metrics", False))
-
-
-class Peer(Listener):
-    encoding = STREAM_UNCHUNKED
-
-    def __init__(self, view=None, filters=None, cursor=0):
-        super().__init__()
-        self.view = view
-        self.filters = filters
-        self.cursor = cursor
-        if view is not None and filters is not None:
-            view.filtered.add(self, filters)
-
-    def wake(self):
-        self.send = len
 
 
 @pytest.fixture

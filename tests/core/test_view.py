@@ -8,10 +8,10 @@ from cometify.core.backlog import Backlog
 from cometify.core.encodings import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.frames import heartbeat_frame
 from cometify.core.group_filter import GroupFilter
-from cometify.core.listener import Listener
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SCAN, SPAN, SPANS, View
+from tests.fakes import Peer
 
 MARK = 10**6
 
@@ -33,21 +33,6 @@ def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most
 
 def encoded(view, pushes):
     return b"".join(view.encoding.encode_push(push) for push in pushes)
-
-
-class Peer(Listener):
-    encoding = WEBSOCKET
-
-    def __init__(self, view, wants=None):
-        super().__init__()
-        self.view = view
-        self.filters = wants
-        view.members += 1
-        if wants is not None:
-            view.filtered.add(self, wants)
-
-    def wake(self):
-        self.send = len
 
 
 pushes = st.lists(
