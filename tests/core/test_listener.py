@@ -10,7 +10,7 @@ from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import GroupFilter
 from cometify.core.listener import Listener, not_live
-from cometify.core.listener_state import State
+from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import View
@@ -213,3 +213,76 @@ def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
     assert frames(listener.owed()) == [{"position": 2}]
     assert listener.took(listener.owed(), listener.owed().size) == b""
     assert listener.has_everything
+
+
+# The timelines of "Theory of operation" in core/listener.py, with their numbers.
+
+
+def timeline(kept, head, watermark, secret=True, floors=(0, 0)):
+    """A view of "chat" with pushes at the positions `kept`. A negative one is secret."""
+    ring = RingBuffer(("37282591", "chat"), *floors)
+    view = View((STREAM_UNCHUNKED, ()), ((ring, secret),), 0, lambda: watermark)
+    for position in kept:
+        push_at(view, position)
+    assert view.head == head
+    return view
+
+
+def push_at(view, position, most=1000):
+    return add(view, abs(position), secret=position < 0, most=most)
+
+
+def told(span):
+    return [frame if isinstance(frame, str) else frame.get("position", frame.get("type")) for frame in frames(span)]
+
+
+def test_timeline_a_join_replay_live():
+    view = timeline([90, 110, 120], head=120, watermark=125)
+    listener = Peer(view, cursor=100)
+    listener.backlog = Backlog(preamble=b'"ready"\n', replaying=True)
+    span = listener.owed()
+    assert told(span) == ["ready", 110, 120, 125]
+    assert listener.took(span, span.size) == b""
+    assert (listener.cursor, listener.has_everything) == (120, True)
+    listener.go_live()
+    assert (listener.state, listener.backlog, listener.cursor) == (State.LIVE, None, 120)
+    assert listener.sent_up_to == listener.reached == 125
+    push_at(view, 130)
+    span = view.span(listener.cursor)
+    assert (told(span), span.cursor) == ([130], 130)
+
+
+def test_timeline_b_slow_reader():
+    view = timeline([130], head=130, watermark=130)
+    listener = Peer(view, cursor=130)
+    listener.go_live()
+    for position in (140, 150):
+        push_at(view, position, most=3)
+    span = view.span(listener.cursor)
+    assert listener.took(span, span.ends[0][0] + 3) == span.data[span.ends[0][0] + 3 :]
+    listener.transition(Event.BLOCKED)
+    assert (listener.state, listener.cursor) == (State.STALLED, 150)
+    for position in (160, 170, 180, 190):
+        push_at(view, position, most=3)
+    assert view.sources[0][0].floor == 160
+    listener.transition(Event.WRITABLE)
+    span = listener.owed()
+    assert told(span) == ["gap", 170, 180, 190]
+    assert listener.took(span, 3) == span.data[3 : span.preamble]
+    assert (listener.cursor, listener.backlog.told) == (150, {"chat": (160, 0)})
+    span = listener.owed()
+    assert told(span) == [170, 180, 190]
+    listener.took(span, span.size)
+    listener.go_live()
+    assert (listener.state, listener.cursor) == (State.LIVE, 190)
+
+
+@pytest.mark.parametrize(("secret", "expected"), [(False, [210, 220]), (True, ["gap", 210, 220])])
+def test_timeline_c_gap_betrays_no_secret_push(secret, expected):
+    view = timeline([180, -205], head=205 if secret else 180, watermark=220, secret=secret)
+    for position in (210, 220):
+        push_at(view, position, most=2)
+    ring = view.sources[0][0]
+    assert (ring.floor, ring.secret_floor) == (180, 205)
+    listener = Peer(view, cursor=200)
+    assert told(listener.owed()) == expected
