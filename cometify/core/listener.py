@@ -171,7 +171,7 @@ class Listener:
 
     @property
     def has_internal_id(self) -> bool:
-        """Whether one of its groups filters by an internal id."""
+        """True if one of its groups filters by an internal id."""
         return any(group.above >= 0 for groups in (self.filters or {}).values() for group in groups)
 
     def _wants_all(self, view: View) -> bool:
@@ -225,7 +225,7 @@ class Listener:
 
     @property
     def has_everything(self) -> bool:
-        """Whether the listener has every push that it gets, and there is no duty besides."""
+        """True if the listener has every push that it gets, and there is no duty besides."""
         assert self.view is not None
         backlog = self.backlog
         return self.cursor >= self.view.head and (

@@ -18,8 +18,8 @@
 listener is at the head and that a pass of the fan-out writes to all live listeners of the view alike. A `STALLED`
 listener costs nothing until its transport has room. `GONE` is the end, except for a poll that comes again.
 
-A pair that is not in the table is a fault of this program. `on_impossible` decides what happens then: it raises by
-default, so that tests fail, and the server replaces it with a function that logs.
+A pair that is not in the table is a fault of this program. It calls `on_impossible`, which raises by default, so that
+tests fail. The server replaces it with a function that logs.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ from enum import Enum, auto
 
 
 class State(Enum):
-    """Where a listener stands. See the table above."""
+    """The state of a listener. See the table above."""
 
     BEHIND = auto()
     LIVE = auto()

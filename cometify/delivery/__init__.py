@@ -1,1 +1,1 @@
-"""Brings pushes from the rings to the sockets, and runs what time brings: heartbeats and the expiry of tokens."""
+"""Brings pushes from the rings to the sockets, and serves the passing of time: heartbeats and the expiry of tokens."""

@@ -20,9 +20,9 @@ two slices the event loop reads from sockets and accepts connections, so that a 
 the server for 200 ms. A slice is 0.25 ms long at first. While no push comes between two slices they grow to 1 ms, because
 each turn has a cost of its own.
 
-    turn:    read, read | slice | read     | slice  | read        | slice
-                          pass A: 1-64       65-128    push 2       129-190
-                                                       comes
+    turn       1                 2                 3                           4
+    reads      push 1 of A       -                 push 2 of A, push 1 of B    -
+    slice      A: 1 to 64        A: 65 to 192      A: 193 to 256               B: 1 to 64
 
 Answers go first
 ----------------
@@ -35,10 +35,11 @@ Late listeners get the pushes that came meanwhile
 A pass over many listeners takes many slices, and pushes come in between. The head is therefore read again for each
 chunk of listeners, and a span leads from the listener's cursor to the head of that moment:
 
-    cursor of 1-128     ------> 1                        push 1 came, the pass began
-    head                          2                      push 2 came when 128 were served
-    cursor of 129-190   --------> 2                      these get 1 and 2 in one write
-    next pass           1-128 ----> 2                    `needs_pass` was set by push 2. 129-190 are at the head
+    push 1 comes        the pass begins
+    listeners 1-128     write 1          cursor at push 1
+    push 2 comes        the head moves, and sets `needs_pass`
+    listeners 129-190   write 1 and 2    cursor at push 2, in one write
+    next pass           listeners 1-128 write 2. The others are at the head, and are skipped
 
 Under load the pass thus becomes longer, but each write carries more, and the number of writes does not grow.
 
@@ -150,7 +151,7 @@ class FanOut:
     def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, because a call for each listener costs
         """Go on with the pass of a view. Returns True if all of its live listeners are at the head.
 
-        One turn of the inner loop is what a delivery costs, besides the system's send().
+        A delivery costs one turn of the inner loop, besides the system's send().
         """
         while True:
             if view.pass_at >= len(view.pass_members):

@@ -57,7 +57,7 @@ class Registry:
         """Return True if a listener listens to the channel here."""
         return channel in self._of_channel
 
-    def count(self, channel: Channel, secret: bool, push_id: int | None, position: int) -> int:
+    def count(self, channel: Channel, secret: bool, push_id: int | None) -> int:
         """Count the listeners of this node that a push may reach."""
         many = 0
         for view, seen in self._of_channel.get(channel, _NOBODY).items():

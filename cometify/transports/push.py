@@ -128,7 +128,7 @@ class PushEndpoint(Endpoint):
 
     def _count(self, api_key: str, draft: Draft, position: int) -> int:
         """How many of the listeners joined here the push may reach."""
-        return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id, position)
+        return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id)
 
 
 _LATEST = 2**63

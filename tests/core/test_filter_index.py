@@ -1,4 +1,4 @@
-"""The index of listeners by internal id, beside the naive way, and what it costs."""
+"""The index of listeners by internal id, beside the naive way, and its cost."""
 
 import time
 
@@ -87,7 +87,7 @@ def seconds_for_a_push(pages):
     for push_id in range(pages, pages + 30):
         push = Push("chat", push_id, False, push_id, b"{}")
         begin = time.process_time()
-        assert registry.count(("37282591", "chat"), False, push_id, push_id) == pages
+        assert registry.count(("37282591", "chat"), False, push_id) == pages
         registry.announce(ring, push)
         best = min(best, time.process_time() - begin)
         assert page.state is State.BEHIND

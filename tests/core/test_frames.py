@@ -1,4 +1,4 @@
-"""Frames, and the forms in which they go."""
+"""Frames, and their encodings for each transport."""
 
 import json
 import zlib
@@ -24,7 +24,7 @@ def pushed(text="Hello", push_id=None, position=1):
 
 
 def websocket_payload(data):
-    """What an unmasked final text frame holds, and what comes after it."""
+    """Read an unmasked final text frame. Returns its payload and the bytes behind it."""
     stream = BytesIO(data)
     first, length = stream.read(2)
     assert first == 0x81
@@ -38,7 +38,7 @@ def websocket_payload(data):
 
 
 def chunk(data):
-    """What one chunk of HTTP holds."""
+    """Read one chunk of HTTP."""
     size, _, rest = data.partition(b"\r\n")
     length = int(size, 16)
     assert rest[length:] == b"\r\n"
@@ -46,7 +46,7 @@ def chunk(data):
 
 
 def event(data):
-    """The fields of one block of an event stream, read as a browser reads them: CR, LF and CRLF end a line."""
+    """Read the fields of one block of an event stream as a browser does: CR, LF and CRLF end a line."""
     assert data.endswith(b"\n\n")
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     assert lines[-2:] == [b"", b""]
@@ -57,7 +57,7 @@ def event(data):
 @given(TEXTS, st.none() | st.integers(0, MAX_ID), st.integers(0, MAX_EXACT))
 @example(NASTY, MAX_ID, MAX_EXACT)
 @example("", None, 0)
-def test_a_push_is_json_that_gives_any_text_back(text, push_id, position):
+def test_push_is_json_that_gives_any_text_back(text, push_id, position):
     frame = pushed(text, push_id, position)
     value = json.loads(frame)
     expected = str(push_id) if push_id is not None and push_id > MAX_EXACT else push_id
@@ -69,7 +69,7 @@ def test_a_push_is_json_that_gives_any_text_back(text, push_id, position):
 @given(TEXTS, st.none() | st.integers(0, MAX_EXACT))
 @example(NASTY, 1)
 @example(NASTY * 1000, None)
-def test_every_form_carries_the_same_bytes_whole(text, position):
+def test_every_encoding_carries_the_same_bytes(text, position):
     frame = pushed(text)
     assert not {b"\n", b"\r", b"\0"} & {frame[at : at + 1] for at in range(len(frame))}
     assert websocket_payload(encodings.WEBSOCKET.encode(frame, position)) == (frame, b"")
@@ -94,11 +94,11 @@ def test_every_form_carries_the_same_bytes_whole(text, position):
         (65_536, b"\x81\x7f\0\0\0\0\0\x01\0\0"),
     ],
 )
-def test_a_websocket_frame_has_the_shortest_length_that_fits(length, head):
+def test_websocket_frame_has_the_shortest_length_that_fits(length, head):
     assert encodings.WEBSOCKET.encode(b"x" * length, 1) == head + b"x" * length
 
 
-def test_ready_says_what_was_accepted():
+def test_ready_has_everything_that_was_accepted():
     frame = frames.ready_frame(25, ["chat"], ["Grüße"], [1764000000000000, 0])
     assert (
         frame
@@ -108,26 +108,26 @@ def test_ready_says_what_was_accepted():
     )
 
 
-def test_a_heartbeat_says_how_far_everything_was_sent():
+def test_heartbeat_has_the_position():
     assert frames.heartbeat_frame(1764000000000000) == b'{"type":"heartbeat","position":1764000000000000}'
 
 
-def test_a_gap_names_its_identifiers():
+def test_gap_names_its_identifiers():
     assert frames.gap_frame(["chat", "metrics"]) == b'{"type":"gap","identifiers":["chat","metrics"]}'
 
 
-def test_reconnect_says_when():
+def test_reconnect_has_the_milliseconds():
     assert frames.reconnect_frame(1500) == b'{"type":"reconnect","after":1500}'
 
 
 @pytest.mark.parametrize("code", [errors.NOT_AUTHORIZED, errors.DRAINING], ids=lambda code: code.name)
-def test_an_error_says_what_to_do_and_whether_to_come_back(code):
+def test_error_has_its_detail_and_when_to_come_back(code):
     frame = frames.error_frame(errors.Refused(code, 'Say "please" ü.'))
     assert json.loads(frame) == {"type": "error", "code": code.name, "detail": 'Say "please" ü.', "retry": code.retry}
     assert list(json.loads(frame)) == ["type", "code", "detail", "retry"]
 
 
-def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_chunked():
+def test_encodings_have_the_properties_of_their_transport():
     forms = (
         encodings.WEBSOCKET,
         encodings.WEBSOCKET_DEFLATED,
@@ -152,7 +152,7 @@ def test_only_a_poll_ends_with_its_first_write_and_only_http_that_stays_open_is_
 
 
 def inflated(data):
-    """What one compressed text message says, as a browser reads it."""
+    """Read one compressed text message as a browser does."""
     assert data[0] == 0xC1
     payload, rest = websocket_payload(b"\x81" + data[1:])
     assert rest == b""
@@ -165,12 +165,12 @@ def a_push(text):
 
 
 @given(st.binary(max_size=3000) | st.text(max_size=3000).map(str.encode), st.integers(1, 40))
-def test_whatever_is_deflated_is_inflated_to_the_same(data, times):
+def test_deflated_data_is_inflated_to_the_same(data, times):
     sent = encodings.deflate(data * times)
     assert zlib.decompressobj(-15).decompress(sent + b"\0\0\xff\xff") == data * times
 
 
-def test_a_push_is_deflated_from_where_that_is_worth_it():
+def test_push_is_deflated_from_its_size_on():
     below = a_push("x" * (encodings.WORTH_DEFLATING - len(pushed("")) - 1))
     above = a_push("x" * (encodings.WORTH_DEFLATING - len(pushed(""))))
     encoding = encodings.WEBSOCKET_DEFLATED
@@ -181,14 +181,14 @@ def test_a_push_is_deflated_from_where_that_is_worth_it():
     assert websocket_payload(encodings.WEBSOCKET.encode_push(above)) == (above.frame, b"")
 
 
-def test_a_push_that_gets_no_smaller_goes_as_it_is_and_is_not_tried_again():
+def test_push_that_gets_no_smaller_is_not_tried_again():
     noise = Push("chat", None, False, 1, Random(7).randbytes(5000))
     encoding = encodings.WEBSOCKET_DEFLATED
     assert encoding.encode_push(noise) == encodings.WEBSOCKET.encode_push(noise)
     assert noise.deflated == b"", "nothing is kept of it"
 
 
-def test_a_push_is_deflated_once_in_its_life():
+def test_push_is_deflated_once():
     push = a_push("again " * 100)
     encoding = encodings.WEBSOCKET_DEFLATED
     assert push.deflated is None
@@ -198,13 +198,13 @@ def test_a_push_is_deflated_once_in_its_life():
     assert encoding.encode_push(push) is encoding.encode_push(push)
 
 
-def test_what_is_told_to_one_listener_is_not_deflated():
+def test_frame_for_one_listener_is_not_deflated():
     frame = frames.ready_frame(25, ["chat"] * 100, [], [1] * 100)
     assert len(frame) > encodings.WORTH_DEFLATING
     assert encodings.WEBSOCKET_DEFLATED.encode(frame, 1) == encodings.WEBSOCKET.encode(frame, 1)
 
 
-def test_two_pushes_are_two_though_they_say_the_same():
+def test_equal_pushes_are_two():
     assert Push("chat", 1, secret=False, position=1, frame=b"{}") != Push(
         "chat", 1, secret=False, position=1, frame=b"{}"
     )

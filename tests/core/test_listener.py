@@ -1,4 +1,4 @@
-"""One cursor, what a listener has besides it, and the states."""
+"""The cursor of a listener, its backlog, and the way to the head."""
 
 import json
 
@@ -54,19 +54,19 @@ def gap(*names):
         ("preface", (b"x",)),
     ],
 )
-def test_the_writing_must_be_brought_by_a_transport(method, arguments):
+def test_transport_must_add_the_writing(method, arguments):
     with pytest.raises(NotImplementedError):
         getattr(Listener(), method)(*arguments)
 
 
-def test_who_is_not_live_is_not_written_to_by_the_sweep():
+def test_listener_that_is_not_live_has_the_placeholder():
     listener = Listener()
     assert listener.state is State.BEHIND
     assert listener.send is not_live
     assert not_live(b"x") is None
 
 
-def test_without_filters_everything_is_wanted_and_one_group_that_lets_through_is_enough():
+def test_one_group_that_lets_a_push_through_is_enough():
     push = Push("chat", 5, True, 10, b"x")
     assert Peer().wants(push)
     assert Peer(filters={"chat": (GroupFilter(False), GroupFilter(True, 4))}).wants(push)
@@ -83,19 +83,19 @@ def test_listener_knows_whether_a_group_has_an_internal_id():
     ).has_internal_id
 
 
-def test_who_is_simply_behind_shares_the_span_of_its_view(view):
+def test_listener_behind_shares_the_span_of_its_view(view):
     add(view, 1)
     assert Peer(view).owed() is Peer(view).owed() is view.span(0)
 
 
-def test_a_filter_keeps_out_what_it_does_not_let_through(view):
+def test_filter_keeps_pushes_out_of_the_next_write(view):
     for push_id in (1, 2, 3):
         add(view, push_id, push_id=push_id)
     listener = Peer(view, {"chat": (GroupFilter(True, 1),), "metrics": (GroupFilter(False),)})
     assert frames(listener.owed()) == [{"position": 2}, {"position": 3}]
 
 
-def test_a_loss_is_told_once_and_before_what_is_left(view):
+def test_loss_is_told_once_and_before_newer_pushes(view):
     add(view, 1)
     add(view, 2, most=1)
     listener = Peer(view)
@@ -108,14 +108,14 @@ def test_a_loss_is_told_once_and_before_what_is_left(view):
 
 
 @pytest.mark.parametrize(("number", "names"), [(0, ["chat"]), (1, [])])
-def test_the_loss_of_a_secret_push_is_told_only_to_those_who_may_see_it(view, number, names):
+def test_loss_of_a_secret_push_needs_a_key(view, number, names):
     add(view, 1, number=number, secret=True)
     add(view, 2, number=number, most=1)
     expected = [gap(*names)] if names else []
     assert frames(Peer(view).owed()) == [*expected, {"position": 2}]
 
 
-def test_a_loss_up_to_where_it_is_told_already_is_not_told_again(view):
+def test_loss_that_was_told_is_not_told_again(view):
     add(view, 1)
     add(view, 2, secret=True, most=1)
     add(view, 3, most=1)
@@ -126,7 +126,7 @@ def test_a_loss_up_to_where_it_is_told_already_is_not_told_again(view):
         assert listener.backlog.told == {"chat": (1, 2)}
 
 
-def test_no_loss_is_told_of_what_is_not_wanted(view):
+def test_loss_of_unwanted_pushes_is_not_told(view):
     add(view, 1)
     add(view, 2, secret=True, most=1)
     add(view, 3, most=1)
@@ -137,7 +137,7 @@ def test_no_loss_is_told_of_what_is_not_wanted(view):
         assert listener.backlog.told == ({"chat": (1, 2)} if is_told else {})
 
 
-def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
+def test_loss_of_the_plan_is_in_one_gap_after_the_preamble(view):
     add(view, 1)
     add(view, 2, most=1)
     listener = Peer(view)
@@ -147,7 +147,7 @@ def test_a_loss_known_from_the_plan_is_told_after_the_greeting_in_one_gap(view):
     assert listener.backlog.lost == set()
 
 
-def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
+def test_duties_of_the_backlog_keep_a_listener_from_the_head(view):
     listener = Peer(view)
     assert listener.has_everything
     for backlog in (Backlog(preamble=b"x"), Backlog(lost={"chat"}), Backlog(replaying=True)):
@@ -160,7 +160,7 @@ def test_what_is_owed_besides_the_pushes_keeps_a_listener_from_being_even(view):
 
 
 @pytest.mark.parametrize(("beyond", "replaying"), [(0, True), (1, False)])
-def test_a_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
+def test_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
     add(view, 1)
     listener = Peer(view)
     listener.backlog = Backlog(replaying=True)
@@ -170,7 +170,7 @@ def test_a_replay_is_over_once_its_heartbeat_is_begun(view, beyond, replaying):
     assert rest == (span.data[span.heartbeat + 1 :] if beyond else b"")
 
 
-def test_at_the_head_the_past_makes_no_difference(view):
+def test_positions_in_filters_are_forgotten_at_the_head(view):
     add(view, 1)
     listener = Peer(
         view, {"chat": (GroupFilter(True, -1, 1, 1),), "metrics": (GroupFilter(False, -1, 5), GroupFilter(False, 3))}
@@ -189,21 +189,21 @@ def test_at_the_head_the_past_makes_no_difference(view):
         {"chat": (GroupFilter(False, -1, 1, 1), GroupFilter(True, 3)), "metrics": (GroupFilter(False),)},
     ],
 )
-def test_a_filter_that_still_filters_is_kept_without_its_past(view, filters):
+def test_filter_by_internal_id_is_kept_at_the_head(view, filters):
     listener = Peer(view, filters)
     listener.go_live()
     assert listener.filters == {name: tuple(want.settled for want in wants) for name, wants in filters.items()}
     assert len(view.filtered) == 1
 
 
-def test_without_filters_going_live_has_nothing_to_settle(view):
+def test_listener_without_filters_goes_live(view):
     listener = Peer(view)
     listener.go_live()
     assert listener.filters is None
     assert listener in view.live
 
 
-def test_who_is_simply_behind_goes_on_after_the_frame_that_was_begun(view):
+def test_cut_write_goes_on_after_the_begun_frame(view):
     add(view, 1)
     add(view, 2)
     listener = Peer(view)

@@ -1,4 +1,4 @@
-"""Every frame of the contract byte for byte, and the forms in which transports carry it: what the browser's tests read too."""
+"""Every frame of the contract byte for byte, and its encodings. The client's tests read the same vectors."""
 
 import json
 
@@ -29,12 +29,12 @@ def frame_of(kind, given):
     return makers[kind](**given)
 
 
-def test_the_vectors_have_every_type_of_frame():
+def test_vectors_have_every_type_of_frame():
     assert {row["type"] for row in VECTORS["frames"]} == {"push", "ready", "heartbeat", "gap", "error", "reconnect"}
 
 
 @pytest.mark.parametrize("row", VECTORS["frames"], ids=lambda row: row["type"])
-def test_a_frame_is_what_its_vector_says(row):
+def test_frame_is_that_of_its_vector(row):
     assert frame_of(row["type"], row["given"]).decode() == row["json"]
 
 
@@ -49,10 +49,10 @@ def test_a_frame_is_what_its_vector_says(row):
         (encodings.EVENTS, "event_chunked"),
     ],
 )
-def test_a_form_carries_a_frame_as_its_vector_says(row, encoding, name):
+def test_http_encoding_is_that_of_its_vector(row, encoding, name):
     assert encoding.encode(row["json"].encode(), row["position"]).decode() == row[name]
 
 
 @pytest.mark.parametrize("row", VECTORS["forms"], ids=lambda row: json.loads(row["json"])["type"])
-def test_a_websocket_carries_a_frame_as_its_vector_says(row):
+def test_websocket_encoding_is_that_of_its_vector(row):
     assert encodings.WEBSOCKET.encode(row["json"].encode(), row["position"]).hex() == row["websocket"]

@@ -1,4 +1,4 @@
-"""What is owed from a cursor on, joined once for all; and a write that may stop at any byte of it."""
+"""Spans: the bytes from a cursor to the head, shared by all listeners there, and writes that stop at any byte."""
 
 import hypothesis.strategies as st
 import pytest
@@ -57,7 +57,7 @@ pushes = st.lists(
     st.integers(0, 6),
 )
 @settings(max_examples=50)
-def test_wherever_a_write_stops_all_is_sent_once(encoding, made, secret, preamble, replaying, above, cursor):
+def test_everything_is_sent_once_wherever_a_write_stops(encoding, made, secret, preamble, replaying, above, cursor):
     view = make_view(encoding, secret)
     position = 0
     for step, text, hidden, push_id, number in made:
@@ -89,7 +89,7 @@ def test_wherever_a_write_stops_all_is_sent_once(encoding, made, secret, preambl
     assert listener.owed().size == 0
 
 
-def test_who_comes_back_from_cursors_with_the_same_pushes_above_is_sent_what_was_joined_once():
+def test_cursors_with_the_same_pushes_above_share_a_span():
     view = make_view(secret=(True, False))
     add(view, 10, number=1)
     seen = add(view, 20)
@@ -106,7 +106,7 @@ def test_who_comes_back_from_cursors_with_the_same_pushes_above_is_sent_what_was
     assert {span.cursor for span in returned} == {view.head}
 
 
-def test_pollers_who_come_back_are_sent_what_was_joined_once_behind_what_each_is_told_by_itself():
+def test_pollers_share_a_span_behind_their_own_preambles():
     view = make_view(POLL)
     seen = add(view, 20)
     returned = []
@@ -121,7 +121,7 @@ def test_pollers_who_come_back_are_sent_what_was_joined_once_behind_what_each_is
     assert len(view.spans) == 1
 
 
-def test_several_rings_are_merged_in_the_order_of_positions_without_what_is_not_seen():
+def test_rings_are_merged_in_order_without_unseen_pushes():
     view = make_view(secret=(True, False, True))
     made = [
         add(view, position, number=position % 3, secret=position % 2 == 0, text=b"%d" % position)
@@ -134,7 +134,7 @@ def test_several_rings_are_merged_in_the_order_of_positions_without_what_is_not_
     assert view.span(7).data == encoded(view, [push for push in seen if push.position > 7])
 
 
-def test_all_who_stand_at_one_cursor_share_the_bytes_until_a_push_comes():
+def test_listeners_at_one_cursor_share_bytes_until_a_push():
     view = make_view()
     add(view, 1)
     span = view.span(0)
@@ -150,7 +150,7 @@ def test_all_who_stand_at_one_cursor_share_the_bytes_until_a_push_comes():
     st.integers(0, 20),
     st.sampled_from([1, 10**6]),
 )
-def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(encoding, made, secret, cursor, most):
+def test_span_has_the_pushes_above_its_cursor_of_the_moment(encoding, made, secret, cursor, most):
     view = make_view(encoding, secret)
     position = 0
     for step, text, hidden, push_id, number in made:
@@ -164,7 +164,7 @@ def test_the_span_from_a_cursor_is_what_there_is_above_it_at_each_moment(encodin
         )
 
 
-def test_the_spans_remembered_stay_bounded():
+def test_remembered_spans_stay_bounded():
     view = make_view()
     for position in range(1, 3 * SPANS):
         add(view, position)
@@ -174,7 +174,7 @@ def test_the_spans_remembered_stay_bounded():
     assert view.span(0).data == view.join(0).data
 
 
-def test_a_span_is_no_longer_than_a_write_and_the_next_goes_on_where_it_ends():
+def test_next_span_goes_on_where_a_full_write_ends():
     view = make_view()
     made = [add(view, position, text=b"x" * (SPAN // 3)) for position in range(1, 8)]
     cursor, data = 0, b""
@@ -187,7 +187,7 @@ def test_a_span_is_no_longer_than_a_write_and_the_next_goes_on_where_it_ends():
 
 
 @pytest.mark.parametrize("preamble", [b"", b"ready"])
-def test_a_frame_longer_than_a_write_goes_by_itself(preamble):
+def test_frame_longer_than_a_write_goes_by_itself(preamble):
     view = make_view()
     long = [add(view, 1, text=b"x" * 2 * SPAN), add(view, 2, text=b"y" * 2 * SPAN)]
     span = view.join(0, preamble)
@@ -196,7 +196,7 @@ def test_a_frame_longer_than_a_write_goes_by_itself(preamble):
     assert view.join(1).data == encoded(view, long[1:])
 
 
-def test_a_long_replay_of_which_nothing_is_wanted_stays_a_slice():
+def test_long_replay_that_is_filtered_out_stays_a_slice():
     view = make_view()
     for position in range(1, SCAN + 11):
         add(view, position)
@@ -207,7 +207,7 @@ def test_a_long_replay_of_which_nothing_is_wanted_stays_a_slice():
     assert second.heartbeat == 0
 
 
-def test_a_replay_ends_with_a_heartbeat():
+def test_replay_ends_with_a_heartbeat():
     view = make_view()
     push = add(view, 1)
     span = view.join(0, replaying=True)
@@ -216,7 +216,7 @@ def test_a_replay_ends_with_a_heartbeat():
     assert view.join(0).heartbeat is None
 
 
-def test_a_poll_is_ended_by_a_heartbeat_if_there_is_anything_to_tell():
+def test_poll_with_pushes_ends_with_a_heartbeat():
     view = make_view(POLL)
     assert view.join(0).data == b""
     add(view, 1)
@@ -224,7 +224,7 @@ def test_a_poll_is_ended_by_a_heartbeat_if_there_is_anything_to_tell():
 
 
 @pytest.mark.parametrize("secret", [False, True])
-def test_who_has_missed_something_has_no_share_in_the_span(secret):
+def test_listener_with_a_loss_has_no_share_in_the_span(secret):
     view = make_view(secret=(True,))
     add(view, 1, secret=secret)
     add(view, 2, most=1)
@@ -233,14 +233,14 @@ def test_who_has_missed_something_has_no_share_in_the_span(secret):
     assert view.span(1) is not None
 
 
-def test_a_lost_push_that_one_may_not_see_is_no_loss():
+def test_dropped_push_that_is_not_seen_is_no_loss():
     view = make_view(secret=(False,))
     add(view, 1, secret=True)
     add(view, 2, most=1)
     assert view.span(0) is not None
 
 
-def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
+def test_advance_returns_the_live_unwilling_listeners():
     view = make_view()
     strict = Peer(view, {"name0": (GroupFilter(True, 5),)})
     lenient = Peer(view, {"name0": (GroupFilter(True, 3),)})
@@ -259,7 +259,7 @@ def test_only_the_live_listeners_that_do_not_want_a_push_are_told_apart():
     assert behind.backlog is None
 
 
-def test_of_a_write_that_took_everything_nothing_is_held():
+def test_full_write_holds_nothing():
     view = make_view()
     assert view.join(7).cut(0, 7) == (7, b"")
     add(view, 1)

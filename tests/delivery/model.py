@@ -1,6 +1,6 @@
-"""The naive model: every push ever made in a list, and what section 3 of the contract says that a listener gets of it.
+"""The naive model: a list of every push ever made, and section 3 of the contract, read word by word.
 
-Nothing here is of the server's own code, and nothing is fast.
+It shares no code with the server, and nothing in it is fast.
 """
 
 import json
@@ -51,11 +51,11 @@ class Made:
 
 @attrs.frozen
 class Moment:
-    """What was so when something was written: the time of the account, and the floors (public, secret)."""
+    """The time of the account and the floors (public, secret) at the moment of a write."""
 
     now: int
     made: int
-    """How many pushes there were."""
+    """The number of pushes so far."""
     floors: dict[str, tuple[int, int]]
 
 
@@ -87,7 +87,7 @@ class Kept:
         self.expire()
 
     def expire(self, *, bound: bool = True) -> None:
-        """Ten minutes, and (`bound`) what may be kept in all."""
+        """Drop pushes that are ten minutes old, and (`bound`) those beyond the bytes that the account may keep."""
         kept = [push for push in self.pushes if push.kept]
         while kept and (
             kept[0].position <= self.now - TEN_MINUTES
@@ -124,7 +124,7 @@ class Asked:
 
 @attrs.frozen
 class Share:
-    """What one group lets through of one identifier: a line of the contract's table."""
+    """The pushes of one identifier that one group lets through: a row of the contract's table."""
 
     above: int
     since: int
@@ -132,7 +132,7 @@ class Share:
     secret: bool
 
     def lets(self, push: Made) -> bool:
-        """As it will be for every later push."""
+        """Return True if a later push like this one would come."""
         if push.secret and not self.secret:
             return False
         return push.push_id is None or push.push_id > self.above
@@ -157,7 +157,7 @@ def share_on_joining(internal_id: int | None, position: int | None, right: bool,
 
 @attrs.define(eq=False)
 class Listen:
-    """One `listen` of a listener. `at`: where the server was with it by then (None: it is the first)."""
+    """One `listen` of a listener. `at`: the position that the server had reached with it (None: it is the first)."""
 
     groups: tuple[Asked, ...]
     moment: Moment
@@ -167,17 +167,17 @@ class Listen:
     lost: set[str]
     has_ready: bool
     at_once: bool
-    """Whether it is answered even if there is nothing to tell."""
+    """True if it is answered even if there is nothing to tell."""
     spared: dict[str, tuple[int, int]]
-    """Up to where nothing public, and nothing secret, was dropped that it could have wanted."""
+    """The positions up to which no public, and no secret push was dropped that it could have wanted."""
     until: int | None = None
-    """Up to where this listen has its effect: where the server was when the next one came."""
+    """The position at which the next `listen` replaced this one."""
 
     def secret(self, name: str) -> bool:
         return any(share.secret for share in self.shares[name])
 
     def since(self, name: str) -> tuple[int, int]:
-        """After which position a public, and a secret push of the identifier can be missing."""
+        """Return the positions above which a public, and a secret push of the identifier can be missing."""
         shares, (public, secret) = self.shares[name], self.spared[name]
         return (
             max(public, min(share.since for share in shares)),
@@ -191,7 +191,7 @@ class Listen:
 
 
 def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int | None, *, poll: bool) -> Listen:
-    """What is promised from now on. The engine has just dropped what is older than ten minutes."""
+    """Return the promise from now on. The engine has just dropped the pushes older than ten minutes."""
     moment = kept.moment()
     joined = {} if before is None else before.shares
     shares: dict[str, list[Share]] = {}
@@ -226,8 +226,10 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
 
 
 def spared_of(kept: Kept, name: str, shares: Sequence[Share]) -> tuple[int, int]:
-    """The floors, but below the first of the shares that wants something like what was dropped, whenever that was: what is
-    not like it is lost to others.
+    """Return the floors (public, secret), or lower positions if a share wants pushes like those that were dropped.
+
+    A drop that no share wants is no loss. If a share wants pushes like a dropped one, everything above its first cursor
+    counts, whenever the drop was.
     """
     dropped = [push for push in kept.pushes if push.identifier == name and not push.kept]
     spared = []
@@ -251,7 +253,7 @@ def spared_of(kept: Kept, name: str, shares: Sequence[Share]) -> tuple[int, int]
 
 @attrs.frozen
 class Frame:
-    """A frame as it came. `end`: its end in the stream; `moment`: when it was written."""
+    """A frame as it came. `end`: its end in the stream. `moment`: that of its write."""
 
     json: bytes
     end: int
@@ -260,7 +262,7 @@ class Frame:
 
 
 def carried(encoding: str, data: bytes, position: int | None) -> bytes:
-    """A frame in the form of a transport, told by the standards and not by the server's code."""
+    """Encode a frame for a transport by the standards, without the server's code."""
     plain, _, chunked = encoding.partition("+")
     if plain == "websocket":
         length = len(data)
@@ -279,7 +281,7 @@ def carried(encoding: str, data: bytes, position: int | None) -> bytes:
 
 
 def frames_of(encoding: str, stream: bytes, starts: Sequence[int], moments: Sequence[Moment]) -> list[Frame]:
-    """Read a whole stream. It must be made of whole frames, and of exactly their bytes."""
+    """Read a whole stream. It must consist of whole frames, and of exactly their bytes."""
     frames = []
     at = 0
     while at < len(stream):
@@ -314,14 +316,14 @@ def _payload(encoding: str, stream: bytes, at: int) -> bytes:
 
 @attrs.frozen
 class _Gap:
-    """A gap that was told of an identifier: above `reached` and up to the floors (public, secret) something was lost."""
+    """A gap of an identifier: pushes above `reached` and up to the floors (public, secret) were lost."""
 
     reached: int
     floors: tuple[int, int]
 
 
 class Audit:
-    """Holds what one listener got to what it was promised. `ended`: up to where a listener that has parted got everything."""
+    """Compares the frames that one listener got with the promise."""
 
     def __init__(
         self, kept: Kept, listens: Sequence[Listen], frames: Sequence[Frame], heartbeat: int, *, poll: bool
@@ -337,7 +339,11 @@ class Audit:
         self._last: dict[str, int] = {}
 
     def check(self, ended: int | None, *, settled: bool) -> None:
-        """`settled`: it is at the head now, so that nothing is missing any more."""
+        """Raise AssertionError if a promise was broken.
+
+        `settled`: the listener is at the head, so nothing may be missing. `ended`: the position up to which a listener that
+        has parted must have everything.
+        """
         assert self.listens
         if not self.frames:
             if settled:
@@ -353,7 +359,7 @@ class Audit:
             for known in (self._gaps, self._last):
                 for name in known.keys() - listen.before.keys():
                     del known[name]
-            # What is asked for again after it was gone is replayed as if it were new.
+            # An identifier that was given up and is asked for again is replayed as if it were new.
             self._got = {position for position in self._got if self._by_position[position].identifier in listen.before}
             last = number == len(parts) - 1
             pending = self._check_part(listen, begin, end, pending, followed=not last)
@@ -373,7 +379,7 @@ class Audit:
             assert any(frame.value["type"] == "heartbeat" for frame in self.frames[begin:end]), "no end of the replay"
 
     def _parts(self) -> list[tuple[Listen, int, int]]:
-        """What belongs to which listen: each begins with its ready, but for a poll that gets none."""
+        """Divide the frames among the listens. Each begins with its ready, except for a poll that gets none."""
         if not self.listens[0].has_ready:
             assert len(self.listens) == 1
             assert all(frame.value["type"] != "ready" for frame in self.frames)
@@ -385,9 +391,12 @@ class Audit:
         return [(listen, begin, end) for listen, begin, end in zip(self.listens, begins, ends, strict=False)]
 
     def _check_part(self, listen: Listen, begin: int, end: int, pending: set[str], *, followed: bool) -> set[str]:
-        """Frame by frame. Returns what must be told as lost after the next ready, for this one was not written alone."""
+        """Check the frames of a listen one by one.
+
+        Returns the identifiers whose loss must be told after the next ready, because both answers were in one write.
+        """
         self._reached = 0
-        self._told = 0  # by a heartbeat
+        self._told = 0  # the position of the last heartbeat
         self._nothing_up_to(listen.moment.now, listen.moment)
         must = listen.lost | (pending & listen.before.keys())
         first = begin
@@ -396,7 +405,7 @@ class Audit:
             first += 1
         gap = first < end and self.frames[first].value["type"] == "gap"
         if first == end and followed:
-            pending = must  # two answers in one write: the gap comes after the second
+            pending = must  # two answers are in one write, and the gap comes after the second
         else:
             pending = set()
             if first < end or listen.has_ready:
@@ -438,7 +447,7 @@ class Audit:
 
     def _check_first_gap(self, listen: Listen, first: Frame, gap: Frame | None, must: set[str]) -> None:
         told = set() if gap is None else set(gap.value["identifiers"])
-        # Who waits for a first answer has passed by what it does not want, and by what was dropped of that.
+        # A poll that waits for its first answer has passed pushes that it does not want, and drops of such pushes.
         moment = first.moment if listen.at_once else listen.moment
         for name in listen.shares:
             if name in must or self._can_have_lost(listen, name, moment):
@@ -472,7 +481,7 @@ class Audit:
         for name in names:
             assert name in must or self._can_have_lost(listen, name, frame.moment), f"nothing of {name} can be lost"
             public, secret = frame.moment.floors[name]
-            # To who may see no secret pushes it tells nothing of those, should it be let to see them later.
+            # A gap for a listener without a key tells nothing about secret pushes, should the listener get a key later.
             self._gaps.setdefault(name, []).append(_Gap(self._reached, (public, secret if listen.secret(name) else 0)))
 
     def _check_heartbeat(self, listen: Listen, index: int, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""The sweep slice by slice, with a reactor, a clock and connections that do as the test says."""
+"""The fan-out slice by slice. The test makes the turns, moves the clock, and says how many bytes a connection takes."""
 
 import json
 import random
@@ -22,7 +22,7 @@ CHANNEL = ("37282591", "chat")
 
 
 class Peer(Listener):
-    """`takes`: how many bytes the next writes take, or what they raise; after that everything."""
+    """`takes`: the bytes that the next writes take, or the errors that they raise. Later writes take everything."""
 
     encoding = STREAM_UNCHUNKED
 
@@ -56,7 +56,7 @@ class Peer(Listener):
 
 
 class World:
-    """A registry and a sweep on one ring. `haste`: seconds that pass at each look at the clock."""
+    """A registry and a fan-out on one ring. `haste`: seconds that pass at each look at the clock."""
 
     def __init__(self):
         self.due = []
@@ -110,7 +110,7 @@ class World:
             if not self.due:
                 return
             self.slice()
-        raise AssertionError("the sweep does not come to rest")
+        raise AssertionError("the fan-out does not come to rest")
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def world():
     return World()
 
 
-def test_nothing_is_written_before_the_publisher_has_its_answer(world):
+def test_publisher_is_answered_before_the_first_delivery(world):
     (peer,) = world.live(1)
     world.push()
     world.push()
@@ -130,7 +130,7 @@ def test_nothing_is_written_before_the_publisher_has_its_answer(world):
     assert world.due == []
 
 
-def test_where_nobody_is_live_a_push_sets_nothing_going(world):
+def test_push_without_live_listeners_sets_no_slice(world):
     (peer,) = world.live(1)
     peer.transition(Event.BLOCKED)
     world.push()
@@ -139,12 +139,12 @@ def test_where_nobody_is_live_a_push_sets_nothing_going(world):
 
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5])
 @pytest.mark.parametrize("more", [1, CHUNK, CHUNK + 1])
-def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, count, more):
+def test_listener_appended_behind_a_short_part_is_served(world, count, more):
     peers = world.live(count)
     world.haste = LONGEST
     world.push()
     for _ in range(-(-count // CHUNK)):
-        world.slice()  # a part in each; the round is not over before the clock was looked at
+        world.slice()  # one part in each, and the pass is not over before the next look at the clock
     late = [Peer() for _ in range(more)]
     view = peers[0].view
     for peer in late:
@@ -158,7 +158,7 @@ def test_who_is_appended_after_a_last_shorter_part_is_not_jumped_over(world, cou
     assert all(peer.positions == [1] for peer in peers + late)
 
 
-def test_who_goes_live_while_a_round_goes_on_has_every_push_once(world):
+def test_listener_that_goes_live_during_a_pass_gets_all_once(world):
     peers = world.live(CHUNK + 3)
     world.haste = LONGEST
     world.push()
@@ -170,7 +170,7 @@ def test_who_goes_live_while_a_round_goes_on_has_every_push_once(world):
     assert all(peer.positions == [1, 2] for peer in peers + late)
 
 
-def test_a_push_that_comes_during_a_round_reaches_those_already_visited_in_a_next_and_the_others_in_this(world):
+def test_push_during_a_pass_reaches_the_unserved_in_one_write(world):
     peers = world.live(CHUNK + 8)
     world.haste = LONGEST
     world.push()
@@ -182,7 +182,7 @@ def test_a_push_that_comes_during_a_round_reaches_those_already_visited_in_a_nex
     assert [len(peer.writes) for peer in peers] == [2] * CHUNK + [1] * 8
 
 
-def test_a_push_made_by_a_write_of_the_round_is_seen_by_the_round(world):
+def test_push_made_by_a_write_is_seen_by_the_pass(world):
     first, second = world.live(2)
     write = first.send
 
@@ -197,7 +197,7 @@ def test_a_push_made_by_a_write_of_the_round_is_seen_by_the_round(world):
     assert first.positions == second.positions == [1, 2]
 
 
-def test_a_view_whose_round_is_long_does_not_hold_up_another(world):
+def test_long_pass_does_not_hold_up_another_view(world):
     other = World()
     other.due, other.fan_out = world.due, world.fan_out
     other.registry = Registry(world.fan_out.wake, world.fan_out.catch_up)
@@ -226,7 +226,7 @@ def test_two_views_are_both_brought_to_the_head(world, haste):
     assert all(peer.positions == [1] for peer in peers)
 
 
-def test_an_error_of_a_write_is_no_bytes_and_stops_nobody_else(world):
+def test_error_of_a_write_stalls_that_listener_alone(world):
     peers = world.live(3)
     peers[1].takes.append(BlockingIOError())
     world.push()
@@ -240,7 +240,7 @@ def test_an_error_of_a_write_is_no_bytes_and_stops_nobody_else(world):
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_of_a_short_write_only_the_rest_of_the_begun_frame_is_kept(world, live):
+def test_short_write_keeps_only_the_rest_of_its_frame(world, live):
     (peer,) = world.live(1) if live else world.join(1)
     for _ in range(3):
         world.push()
@@ -258,7 +258,7 @@ def test_of_a_short_write_only_the_rest_of_the_begun_frame_is_kept(world, live):
     assert peer.state is State.LIVE
 
 
-def test_a_write_that_ends_with_a_frame_keeps_nothing(world):
+def test_write_that_ends_with_a_frame_keeps_nothing(world):
     (peer,) = world.live(1)
     world.push()
     world.push()
@@ -267,7 +267,7 @@ def test_a_write_that_ends_with_a_frame_keeps_nothing(world):
     assert (peer.held, peer.cursor) == ([b""], 1)
 
 
-def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(world):
+def test_listener_that_parts_or_stalls_in_a_pass_is_skipped(world):
     peers = world.live(CHUNK + 2)
     world.haste = LONGEST
     world.push()
@@ -282,7 +282,7 @@ def test_who_has_parted_or_stalled_in_the_middle_of_a_round_is_not_written_to(wo
     assert peers[-2].positions == [1]
 
 
-def test_who_has_parted_while_it_was_behind_is_left_alone(world):
+def test_listener_that_parts_while_behind_is_skipped(world):
     first, second = world.join(2, cursor=0)
     world.push()
     world.registry.part(first)
@@ -291,7 +291,7 @@ def test_who_has_parted_while_it_was_behind_is_left_alone(world):
     assert second.positions == [1]
 
 
-def test_stragglers_at_cursors_of_their_own_keep_the_spans_bounded(world):
+def test_many_cursors_keep_the_spans_bounded(world):
     for _ in range(3 * SPANS):
         world.push()
     stay = world.live(1)[0]
@@ -308,7 +308,7 @@ def test_stragglers_at_cursors_of_their_own_keep_the_spans_bounded(world):
     assert all(peer.positions == list(range(cursor + 1, 3 * SPANS + 1)) for cursor, peer in enumerate(peers))
 
 
-def test_no_span_stays_remembered_once_a_round_is_over(world):
+def test_spans_are_forgotten_after_a_pass(world):
     (peer,) = world.live(1)
     world.push()
     world.all()
@@ -316,7 +316,7 @@ def test_no_span_stays_remembered_once_a_round_is_over(world):
     assert (peer.view.pass_members, peer.view.is_queued) == ([], False)
 
 
-def test_more_than_one_write_holds_goes_in_several_rounds(world):
+def test_more_than_one_write_takes_several_passes(world):
     peers = world.live(3)
     for _ in range(5):
         world.push("x" * (SPAN // 2))
@@ -327,7 +327,7 @@ def test_more_than_one_write_holds_goes_in_several_rounds(world):
         assert peer.state is State.LIVE
 
 
-def test_a_push_dropped_before_the_round_came_is_told_as_a_gap_to_each_by_itself(world):
+def test_push_dropped_before_its_pass_is_a_gap(world):
     peers = world.live(2)
     world.push()
     world.push(most=1)
@@ -340,7 +340,7 @@ def test_a_push_dropped_before_the_round_came_is_told_as_a_gap_to_each_by_itself
         assert peer.state is State.LIVE
 
 
-def test_a_push_that_a_filter_keeps_out_is_kept_out_of_that_listener_alone(world):
+def test_filter_keeps_a_push_from_its_listener_alone(world):
     (strict,) = world.join(wants=GroupFilter(False, 5))
     (plain,) = world.join()
     world.all()
@@ -352,7 +352,7 @@ def test_a_push_that_a_filter_keeps_out_is_kept_out_of_that_listener_alone(world
     assert strict.state is plain.state is State.LIVE
 
 
-def test_those_behind_take_turns_a_span_at_a_time(world):
+def test_listeners_behind_take_turns_by_spans(world):
     for _ in range(4):
         world.push("x" * (SPAN - 100))
     far, near = *world.join(cursor=0), *world.join(cursor=3)
@@ -364,7 +364,7 @@ def test_those_behind_take_turns_a_span_at_a_time(world):
     assert far.positions == [1, 2, 3, 4]
 
 
-def test_a_transport_that_took_all_but_wants_no_more_is_let_alone(world):
+def test_transport_that_takes_all_and_pauses_is_stalled(world):
     (peer,) = world.join()
     world.push()
 
@@ -379,7 +379,7 @@ def test_a_transport_that_took_all_but_wants_no_more_is_let_alone(world):
     assert (peer.state, peer.cursor, peer.held) == (State.STALLED, 1, [])
 
 
-def test_a_listener_that_ends_with_its_first_write_is_done(world):
+def test_listener_that_ends_with_its_first_write_is_gone(world):
     (peer,) = world.join()
     world.push()
 
@@ -394,7 +394,7 @@ def test_a_listener_that_ends_with_its_first_write_is_done(world):
     assert (peer.state, peer.held) == (State.GONE, [])
 
 
-def test_a_greeting_comes_once_also_where_the_write_is_cut_within(world):
+def test_cut_preamble_is_not_sent_twice(world):
     (peer,) = world.join()
     peer.backlog = Backlog(preamble=b'{"position":0}\n')
     peer.takes.append(3)
@@ -406,7 +406,7 @@ def test_a_greeting_comes_once_also_where_the_write_is_cut_within(world):
     assert peer.positions == [0, 1]
 
 
-def test_an_error_in_one_slice_does_not_end_the_sweep(world):
+def test_error_in_one_slice_does_not_end_the_fan_out(world):
     broken, well = world.join(2)
     world.push()
     broken.takes.append(ZeroDivisionError())
@@ -416,7 +416,7 @@ def test_an_error_in_one_slice_does_not_end_the_sweep(world):
     assert well.positions == [1]
 
 
-def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_stalled(world):
+def test_stalled_listener_with_a_loss_stays_stalled(world):
     peers = world.live(CHUNK + 1)
     world.haste = LONGEST
     world.push()
@@ -428,7 +428,7 @@ def test_who_has_stalled_in_the_middle_of_a_round_and_then_lost_something_stays_
     assert all(peer.positions == [1, 2] for peer in peers[:-1])
 
 
-def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_what_it_had(world):
+def test_new_listen_during_a_pass_ends_the_old_pushes(world):
     other = RingBuffer((CHANNEL[0], "metrics"), 0, 0)
 
     def listen_to_the_other(peer):
@@ -446,12 +446,12 @@ def test_who_asks_for_something_else_in_the_middle_of_a_round_gets_no_more_of_wh
     world.registry.part(changes, Event.RELISTENED)
     listen_to_the_other(changes)
     world.all()
-    assert changes.state is State.LIVE, "it went live while the round was not at its place yet"
+    assert changes.state is State.LIVE, "it went live before the pass reached it"
     assert changes.writes == []
     assert all(peer.positions == [1] for peer in peers[:-1])
 
 
-def test_slices_grow_while_no_push_comes_between_them_and_begin_small_with_each(world):
+def test_slices_grow_until_the_next_push(world):
     peers = world.live(40 * CHUNK)
 
     def parts():
@@ -467,7 +467,7 @@ def test_slices_grow_while_no_push_comes_between_them_and_begin_small_with_each(
 
 
 def disturb(world, peers, chance):
-    """Some writes to come are cut anywhere, some listeners stall or read again, and seldom one parts."""
+    """Cut some of the next writes anywhere, let some listeners stall or read again, and seldom let one part."""
     world.haste = chance.choice([0.0, SLICE / 2, LONGEST])
     for peer in chance.sample(peers, 3):
         peer.takes.extend(chance.choices([0, 1, 30, 50], k=chance.randrange(3)))
@@ -486,7 +486,7 @@ def written(peers):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_deliveries_are_counted_to_the_push_after_every_slice(world, seed):
+def test_deliveries_are_exact_after_every_slice(world, seed):
     chance = random.Random(seed)
     peers = world.live(3 * CHUNK + 7)
     for _ in range(60):
@@ -505,7 +505,7 @@ def lags(world):
     return {bound: count for bound, count in zip([*BOUNDS, None], world.fan_out.lag.counts, strict=True) if count}
 
 
-def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
+def test_lag_is_that_of_the_oldest_push_once_a_pass(world):
     world.live(2 * CHUNK)
     world.push()
     world.time += 0.3
@@ -516,7 +516,7 @@ def test_the_lag_is_told_once_a_round_and_is_that_of_the_oldest_push(world):
     assert world.fan_out.lag.total == pytest.approx(0.4)
 
 
-def test_a_push_that_came_during_a_round_has_waited_since_then_and_not_since_the_first(world):
+def test_lag_of_a_push_during_a_pass_begins_with_it(world):
     world.live(2 * CHUNK)
     world.push()
     world.time += 2.0
@@ -529,7 +529,7 @@ def test_a_push_that_came_during_a_round_has_waited_since_then_and_not_since_the
     assert lags(world) == {0.05: 1, 2.5: 1}
 
 
-def test_a_push_that_came_between_the_end_of_a_round_and_its_next_slice_has_a_round_of_its_own(world):
+def test_push_at_the_end_of_a_pass_has_a_pass_of_its_own(world):
     world.live(1)
     world.push()
     world.time += 2.0
@@ -542,7 +542,7 @@ def test_a_push_that_came_between_the_end_of_a_round_and_its_next_slice_has_a_ro
     assert lags(world) == {0.05: 1, 2.5: 1}
 
 
-def test_what_does_not_go_into_one_write_has_waited_until_the_last_of_it_went(world):
+def test_lag_of_several_writes_ends_with_the_last(world):
     world.live(1)
     for _ in range(3):
         world.push("x" * (SPAN // 2))
@@ -553,7 +553,7 @@ def test_what_does_not_go_into_one_write_has_waited_until_the_last_of_it_went(wo
     assert lags(world) == {0.25: 1, 0.5: 1, 1.0: 1}
 
 
-def test_a_push_that_came_meanwhile_does_not_hide_what_did_not_go_into_one_write(world):
+def test_new_push_does_not_hide_the_lag_of_the_rest(world):
     world.live(2 * CHUNK)
     for _ in range(2):
         world.push("x" * (SPAN // 2))
@@ -566,7 +566,7 @@ def test_a_push_that_came_meanwhile_does_not_hide_what_did_not_go_into_one_write
     assert lags(world) == {2.5: 2}
 
 
-def test_where_nobody_is_live_no_lag_is_told(world):
+def test_no_lag_is_observed_without_live_listeners(world):
     (peer,) = world.live(1)
     peer.transition(Event.BLOCKED)
     world.push()
@@ -576,7 +576,7 @@ def test_where_nobody_is_live_no_lag_is_told(world):
     assert world.fan_out.deliveries == 1
 
 
-# A loss that is told while all are at the head.
+# A loss that is told while all listeners are at the head.
 
 
 def kinds(peer):
@@ -589,7 +589,7 @@ def lose(world, began):
     world.registry.lost(world.ring)
 
 
-def test_who_is_at_the_head_when_what_there_was_is_lost_is_told_it_once_and_goes_on(world):
+def test_loss_at_the_head_is_told_once(world):
     world.push()
     peers = world.live(2)
     lose(world, 50)
@@ -606,7 +606,7 @@ def test_who_is_at_the_head_when_what_there_was_is_lost_is_told_it_once_and_goes
     assert [kinds(peer) for peer in peers] == [["gap", 51, 52, "gap", 101]] * 2
 
 
-def test_a_loss_comes_before_the_pushes_that_come_with_it(world):
+def test_loss_is_told_before_newer_pushes(world):
     (peer,) = world.live(1)
     lose(world, 50)
     world.push()
@@ -614,7 +614,7 @@ def test_a_loss_comes_before_the_pushes_that_come_with_it(world):
     assert kinds(peer) == ["gap", 51]
 
 
-def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
+def test_stalled_listener_is_told_a_loss_when_it_reads(world):
     (peer,) = world.live(1)
     peer.takes.append(0)
     world.push()
@@ -628,7 +628,7 @@ def test_who_does_not_read_when_it_is_lost_is_told_when_it_does(world):
     assert kinds(peer) == ["gap", 1]
 
 
-def test_who_has_read_further_than_what_is_lost_is_told_nothing(world):
+def test_loss_below_the_cursor_is_not_told(world):
     for _ in range(20):
         world.push()
     (peer,) = world.live(1)
@@ -639,7 +639,7 @@ def test_who_has_read_further_than_what_is_lost_is_told_nothing(world):
     assert kinds(peer) == [21]
 
 
-def test_who_joins_after_a_loss_is_told_it_once_although_there_is_more_from_before(world):
+def test_loss_is_told_once_to_a_listener_that_joins_later(world):
     world.push()
     lose(world, 50)
     (peer,) = world.join(cursor=0)
@@ -649,7 +649,7 @@ def test_who_joins_after_a_loss_is_told_it_once_although_there_is_more_from_befo
     assert kinds(peer) == ["gap", 1, 51]
 
 
-def test_who_listens_to_something_else_is_told_nothing(world):
+def test_loss_of_another_channel_is_not_told(world):
     (peer,) = world.live(1)
     other = RingBuffer(("37282591", "other"), 0, 0)
     other.lose(50)
@@ -659,7 +659,7 @@ def test_who_listens_to_something_else_is_told_nothing(world):
 
 
 @pytest.mark.parametrize(("secret", "told"), [(False, []), (True, ["gap"])])
-def test_the_loss_of_secret_pushes_alone_is_told_to_those_who_may_see_them(world, secret, told):
+def test_loss_of_secret_pushes_is_told_to_those_with_a_key(world, secret, told):
     world.position = 10
     (peer,) = world.join(wants=GroupFilter(secret))
     world.all()

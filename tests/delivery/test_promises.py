@@ -1,7 +1,7 @@
-"""Ring, view, listener, registry and sweep together, against a model that keeps every push ever made in a list.
+"""Ring, view, listener, registry and fan-out together, against a model that keeps every push ever made in a list.
 
 Listeners of all kinds join, part and ask again; pushes come; buffers overrun; time passes; writes come short at any byte.
-At the end every listener is held to what section 3 of the contract promises it, byte for byte.
+At the end the bytes of every listener are compared with the promises of section 3 of the contract.
 """
 
 import json
@@ -70,7 +70,7 @@ bounds = st.tuples(
     st.sampled_from([100, 400, 40_000, 4 * 2**20]),
     st.sampled_from([300, 1500, 100_000, 256 * 2**20]),
 )
-# Where a group resumes: at no position, at the position of a push (the how many-th last) or next to it, or elsewhere.
+# The position where a group resumes: none, that of a push (counted from the last) or one beside it, or another.
 positions = st.one_of(
     st.none(), st.tuples(st.integers(0, 6), st.integers(-1, 1)), st.sampled_from(["now", "future", "zero", "began"])
 )
@@ -85,14 +85,14 @@ groups = st.lists(
     min_size=1,
     max_size=3,
 )
-# How many bytes the next writes take; after that a write takes everything.
+# The bytes that the next writes take. Later writes take everything.
 takes = st.lists(st.none() | st.sampled_from([0, 1]) | st.integers(0, 400) | st.integers(0, 70_000), max_size=4)
 
 
 class Peer(Listener):
     """A listener whose connection takes as many bytes as the test says.
 
-    `greedy`: as under TLS, it takes everything, and says afterwards that it is enough.
+    `greedy`: it takes everything and pauses afterwards, as a TLS transport does.
     """
 
     def __init__(self, promises: "Promises", encoding: str, takes: list[int | None], greedy: bool) -> None:
@@ -221,7 +221,7 @@ class Promises(RuleBasedStateMachine):
             keep_bytes=most_in_all,
         )
         self.kept = Kept(START, most_pushes, most_bytes, most_in_all, FOLDED)
-        if older:  # past everything that is told because the memory begins only now
+        if older:  # long enough that no gap comes from the beginning of the memory
             self._pass(3600 * SECOND)
 
     def _pass(self, microseconds: int) -> None:
@@ -243,10 +243,10 @@ class Promises(RuleBasedStateMachine):
             receipt = self.engine.append(self.account, draft)
             push = self.announced[-1]
             assert receipt == Receipt(push.position)
-            made = Made(spelled.lower(), text, secret, push_id, push.position)
+            made = Made(spelled.lower(), text, secret, push_id)
             self.kept.make(made)
             assert push.frame == made.frame
-            reached = self.registry.count((API_KEY, made.identifier), secret, push_id, push.position)
+            reached = self.registry.count((API_KEY, made.identifier), secret, push_id)
             assert reached == sum(
                 any(share.lets(made) for share in peer.listens[-1].shares.get(made.identifier, ()))
                 for peer in self.joined
@@ -338,7 +338,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(slices=st.sampled_from([1, 1, 2, 5]), haste=st.sampled_from([0.0, SLICE / 2, LONGEST]))
     @precondition(lambda self: self.due)
-    def sweep_a_slice(self, slices: int, haste: float) -> None:
+    def run_some_slices(self, slices: int, haste: float) -> None:
         self.haste = haste
         for _ in range(slices):
             if self.due:
@@ -346,7 +346,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule()
     @precondition(lambda self: self.due)
-    def sweep_all(self) -> None:
+    def run_all_slices(self) -> None:
         while self.due:
             self.due.popleft()()
 
@@ -364,7 +364,7 @@ class Promises(RuleBasedStateMachine):
     )
     @precondition(lambda self: self.kept.pushes)
     def let_a_push_grow_old(self, last: int, seconds: int, beside: int, expire: bool) -> None:
-        """As old as matters, or a microsecond less or more."""
+        """Let a push reach an age that matters, or a microsecond less or more."""
         made = self.kept.pushes
         self._pass(max(0, made[-1 - last % len(made)].position + seconds * SECOND + beside - self.clock))
         if expire:
@@ -375,7 +375,7 @@ class Promises(RuleBasedStateMachine):
         self.kept.expire(bound=False)
 
     @rule()
-    def let_the_pulse_beat(self) -> None:
+    def let_the_wheel_tick(self) -> None:
         self.heartbeats.tick()
 
     def teardown(self) -> None:
@@ -383,10 +383,10 @@ class Promises(RuleBasedStateMachine):
             return
         for peer in self.joined:
             peer.resume([])
-        self.sweep_all()
+        self.run_all_slices()
         for name in FOLDED:  # one more each, so that it shows whether all stand where they should
             self.push([(name, ("last", 1), False, None)])
-            self.sweep_all()
+            self.run_all_slices()
         told: Counter[str] = Counter()
         for peer in self.peers:
             settled = peer.state is not State.GONE
@@ -403,8 +403,8 @@ class Promises(RuleBasedStateMachine):
 
 
 TestPromises = Promises.TestCase
-# Shrinking takes minutes here. So that a red test is told at once, the short profile leaves it out: HYPOTHESIS_PROFILE=shrink
-# finds the same failure and makes it small.
+# Shrinking takes minutes here. The short profile leaves it out, so that a failure is reported at once.
+# HYPOTHESIS_PROFILE=shrink finds the same failure and makes it small.
 _PHASES = set(Phase) - ({Phase.shrink, Phase.explain} if settings.get_current_profile_name() == "short" else set())
 TestPromises.settings = settings(
     settings.default, max_examples=settings.default.max_examples * 7 // 10, stateful_step_count=40, phases=_PHASES
@@ -413,18 +413,18 @@ TestPromises.settings = settings(
 
 @pytest.mark.parametrize("greedy", [False, True])
 @pytest.mark.parametrize("secret", [False, True])
-def test_a_key_that_comes_later_brings_no_push_from_before_what_was_told(greedy, secret):
-    """What Promises found: who stands at the head of a view that sees no secret pushes stands below what it was told."""
+def test_later_key_brings_no_push_below_a_told_position(greedy, secret):
+    """At the head of a view without secret pushes the cursor is below the position that a heartbeat told."""
     state = Promises()
     state.begin(bounds=(1, 100, 300), older=False)
     state.join("websocket", groups=[([0], False, None, "none", None)], takes=[None, None, 0], greedy=greedy)
     state.push([("chat", ("", 1), each, None) for each in (False, False, secret, True)])
-    state.sweep_all()
+    state.run_all_slices()
     for key in ("none", "right"):
         state.ask_again(number=0, groups=[([0], False, None, key, None)])
-        state.let_the_pulse_beat()
-        state.let_the_pulse_beat()
-        state.sweep_all()
-        state.let_the_pulse_beat()
-        state.sweep_all()
+        state.let_the_wheel_tick()
+        state.let_the_wheel_tick()
+        state.run_all_slices()
+        state.let_the_wheel_tick()
+        state.run_all_slices()
     state.teardown()

@@ -25,7 +25,7 @@ def read(wire):
 
 
 def texts(data):
-    """How many of the pushes are in a response."""
+    """Count the pushes in a response."""
     return data.count(TEXT.encode())
 
 

@@ -1,4 +1,4 @@
-"""When listeners whose token has expired are ended, by a wall clock that can be set."""
+"""The end of listeners whose token has expired, by a wall clock that can be set."""
 
 from math import inf
 
@@ -13,7 +13,7 @@ from cometify.delivery.token_expiry import TOGETHER, TokenExpiry
 
 
 class Ended(Listener):
-    """Knows when it was ended."""
+    """A listener that writes down the time of its end."""
 
     def __init__(self, world):
         super().__init__()
@@ -67,7 +67,7 @@ def world():
     return World()
 
 
-def test_each_ends_at_its_time(world):
+def test_each_listener_ends_at_its_time(world):
     late, soon, never, sent_up_to = (world.listener(until) for until in (1070.5, 1002.25, inf, 999.0))
     world.clock.advance(0)
     assert ends(late, soon, never, sent_up_to) == [None, None, None, 1000.0]
@@ -76,7 +76,7 @@ def test_each_ends_at_its_time(world):
     assert not world.clock.getDelayedCalls()
 
 
-def test_what_was_expected_before_is_void(world):
+def test_later_time_replaces_the_earlier_one(world):
     later, sooner, free, gone = (world.listener(1010) for _ in range(4))
     world.expiry.expect(later, 1020)
     world.expiry.expect(sooner, 1005)
@@ -106,7 +106,7 @@ def test_fault_of_one_end_does_not_keep_the_others(world):
 
 
 @pytest.mark.parametrize(("skew", "at"), [(3600, 4601.5), (-5, 1020)])
-def test_a_wall_clock_that_is_set_is_followed_within_a_second(world, skew, at):
+def test_wall_clock_that_is_set_is_followed_in_a_second(world, skew, at):
     listener = world.listener(1020)
     world.clock.pump([0.5] * 2)
     world.skew = skew
@@ -114,7 +114,7 @@ def test_a_wall_clock_that_is_set_is_followed_within_a_second(world, skew, at):
     assert listener.at == pytest.approx(at, abs=1)
 
 
-def test_who_comes_again_and_again_with_one_token_leaves_nothing_behind(world):
+def test_poller_with_one_token_leaves_nothing_behind(world):
     stays = world.listener(5000)
     for _ in range(10_000):
         world.expiry.discard(world.listener(4000))
@@ -129,7 +129,7 @@ def test_who_comes_again_and_again_with_one_token_leaves_nothing_behind(world):
         max_size=30,
     )
 )
-def test_each_ends_at_what_was_said_last(steps):
+def test_each_listener_ends_at_the_last_time_given(steps):
     world = World()
     listeners = [Ended(world) for _ in range(4)]
     expected = [inf] * 4

@@ -29,7 +29,7 @@ def run():
 
     Connection.hold = count
     reactor.addSystemEventTrigger("after", "shutdown", lambda: print(SHORT + str(len(short))))
-    from tests import covered_twistd  # noqa: F401 - which runs
+    from tests import covered_twistd  # noqa: F401 - the import runs it
 
 
 if __name__ == "__main__":

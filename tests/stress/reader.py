@@ -1,4 +1,4 @@
-"""Listeners with a temper, which write down every frame that they get, to the byte."""
+"""Listeners that read quickly, slowly or not at all, and write down every frame to the byte."""
 
 import json
 import random
@@ -20,9 +20,7 @@ def push_frame(position, channel, push_id, text):
 
 
 class Reader(threading.Thread):
-    """`begin`: a position before all pushes of the test. `got`: the frames, in order; `spans`: what they must be made of,
-    as (channels, after which position each).
-    """
+    """`begin`: a position before all pushes of the test. `got`: (position, channel, text) of each push, in order."""
 
     def __init__(self, server, seed, begin):
         super().__init__(daemon=True)
@@ -50,7 +48,7 @@ class Reader(threading.Thread):
         try:
             while not self.has_all:
                 self.listen()
-        except Exception as error:  # noqa: BLE001 - told by the test, which a thread's traceback would not fail
+        except Exception as error:  # noqa: BLE001 - the test looks at it, because an error in a thread fails no test
             self.error = error
 
     @property
@@ -76,7 +74,7 @@ class Reader(threading.Thread):
         return query if self.cursor is None else query + f"&position={self.cursor}"
 
     def connection(self):
-        """The port, and how to connect to it. Small segments: see `Connection`."""
+        """Return the port, and the options of the connection. Small segments: see `Connection`."""
         more = {"timeout": 30.0, "segment": 1_400}
         if self.temper != "quick":
             more["receive_buffer"] = 4096
@@ -148,7 +146,7 @@ class Reader(threading.Thread):
         return data.removeprefix(b"data: ")
 
     def take(self, data):
-        """A frame, whole. What is no push is looked at here."""
+        """Take a whole frame. Frames of all types are checked here, and pushes are written down."""
         frame = json.loads(data)
         if frame["type"] == "push":
             assert data == push_frame(frame["position"], frame["identifier"], frame["push_id"], frame["text"])
@@ -179,10 +177,10 @@ class Reader(threading.Thread):
             listener.send(b"\x03\xe8", opcode=8)
             with suppress(Closed):
                 while True:
-                    self.take(self.payload(listener))  # until the close frame is answered, nothing is lost
+                    self.take(self.payload(listener))  # nothing is lost before the close frame is answered
 
     def ask_again(self, listener):
-        """Give up one identifier, in the midst of all: from the next ready on nothing of it may come."""
+        """Give up one identifier while pushes come. From the next ready on none of it may come."""
         gone = self.channels.pop()
         group = {"identifiers": self.channels}
         if self.right:

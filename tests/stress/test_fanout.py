@@ -1,5 +1,5 @@
 """A server under everything at once: listeners of all kinds join, part, reset, stall and come back while pushes of all
-sizes pour in, and nearly all of it happens in the middle of a sweep. Each gets exactly its pushes, in order, to the byte.
+sizes come in, and nearly all of it happens in the middle of a pass. Each gets exactly its pushes, in order, to the byte.
 """
 
 import random
@@ -35,7 +35,7 @@ class HastyServer(Server):
 
 
 class Publisher(threading.Thread):
-    """Pushes over one connection, and writes down what the server has acknowledged."""
+    """Pushes over one connection, and writes down the pushes that the server has acknowledged."""
 
     def __init__(self, server, seed):
         super().__init__(daemon=True)
