@@ -98,7 +98,7 @@ class PushEndpoint(Endpoint):
         """Push, once for each `key`. See `IEngine.append`."""
         draft.key = key
         if key is not None:
-            draft.listeners = self._count(account.api_key, draft, _LATEST)  # the engine remembers what is answered
+            draft.listeners = self._count(account.api_key, draft)  # the engine remembers what is answered
         return self._engine.append(account, draft)
 
     def append_later(self, account: Account, draft: Draft, key: str | None) -> "defer.Deferred[Receipt]":
@@ -118,7 +118,7 @@ class PushEndpoint(Endpoint):
             listeners, more = receipt.listeners, ',"duplicate":true'
         else:
             self.accepted += 1
-            listeners = self._count(api_key, draft, receipt.position) if draft.key is None else draft.listeners
+            listeners = self._count(api_key, draft) if draft.key is None else draft.listeners
             more = ""
         push_id = "null" if draft.push_id is None else write_integer(draft.push_id)
         return (
@@ -126,13 +126,9 @@ class PushEndpoint(Endpoint):
             f'"position":{receipt.position},"listeners":{listeners}{more}}}'
         )
 
-    def _count(self, api_key: str, draft: Draft, position: int) -> int:
+    def _count(self, api_key: str, draft: Draft) -> int:
         """How many of the listeners joined here the push may reach."""
         return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id)
-
-
-_LATEST = 2**63
-"""Above every position: who has joined wants what comes next."""
 
 
 class BatchEndpoint(Endpoint):

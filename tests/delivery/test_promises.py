@@ -243,7 +243,7 @@ class Promises(RuleBasedStateMachine):
             receipt = self.engine.append(self.account, draft)
             push = self.announced[-1]
             assert receipt == Receipt(push.position)
-            made = Made(spelled.lower(), text, secret, push_id)
+            made = Made(spelled.lower(), text, secret, push_id, push.position)
             self.kept.make(made)
             assert push.frame == made.frame
             reached = self.registry.count((API_KEY, made.identifier), secret, push_id)
