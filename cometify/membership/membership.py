@@ -292,7 +292,7 @@ class Membership:
 
     @property
     def is_sending_away(self) -> bool:
-        """Whether `drain` has not reached all listeners yet."""
+        """True until `drain` has reached all listeners."""
         return self._drain_pass.is_running
 
     def _send_away(self, listener: Listener) -> None:

@@ -92,7 +92,7 @@ class SlotTable:
         return self._shared.take(slot.client_key, slot.account, slot.listener)
 
     def is_kept(self, slot: Slot) -> bool:
-        """Whether a slot that a poller has left still counts as its own, on all nodes if there are several."""
+        """Return True if a slot that a poller has left still counts as its own, on all nodes if there are several."""
         return self._shared is None or self._quota.has(slot.client_key, slot.listener)
 
     def hold(self, listener: Listener, slot: Slot) -> None:

@@ -54,7 +54,7 @@ class PollListener(Listener):
 
     @property
     def is_warned(self) -> bool:
-        """Whether each answer begins with a warning about the request."""
+        """True if each answer begins with a warning about the request."""
         return bool(self._preface)
 
     def beat(self, heartbeat: bytes) -> None:
