@@ -32,7 +32,7 @@ def _as_websocket(frame: bytes, _position: int | None) -> bytes:
 
 def deflate(data: bytes) -> bytes:
     """Compress a message (RFC 7692, section 7.2.1) without a context of earlier messages."""
-    # The window is no larger than the data, because zlib's largest takes longer to set up than a small frame to deflate.
+    # The window is no larger than the data, because setting up zlib's largest takes longer than deflating a small frame.
     window = min(max(len(data).bit_length(), 9), zlib.MAX_WBITS)
     deflater = zlib.compressobj(FAST, zlib.DEFLATED, -window)
     return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -58,7 +58,7 @@ def _as_event(frame: bytes, position: int | None) -> bytes:
 def _in_chunks(plain: Callable[[bytes, int | None], bytes]) -> Callable[[bytes, int | None], bytes]:
     """Make each frame a chunk of its own (RFC 9112, section 7.1).
 
-    The rest of a frame that was cut short then ends its chunk, and any other bytes may follow.
+    So the held rest of a frame that was cut short completes its chunk, and anything may come next.
     """
 
     def encode(frame: bytes, position: int | None) -> bytes:

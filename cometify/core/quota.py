@@ -19,9 +19,9 @@ ABSENCE = 10.0
 CHARGE_WINDOW = 60.0
 """Seconds within which the joins of an address are added up, from the first one on."""
 NEW_IDENTIFIERS = 100
-"""Identifiers in a window that the node did not follow yet, for each listener that an address may have."""
+"""New identifiers in a window, times `listeners_per_ip`. New means that the node did not follow the identifier yet."""
 REPLAY_BYTES = 64 * 2**20
-"""Bytes of replay in a window, for each listener that an address may have."""
+"""Bytes of replay in a window, times `listeners_per_ip`."""
 EXPIRE_STEPS = 500
 """The most slots and windows together that one call of `expire` forgets."""
 
@@ -93,7 +93,7 @@ class Quota:
             self._free_ended(client_key, slots, now)
             if len(slots.holders) >= account.listeners_per_ip:
                 raise too_many(account)
-            self._slots[client_key] = slots
+            self._slots[client_key] = slots  # `_free_ended` deletes an entry that it has emptied.
         before = slots.holders.get(listener)
         slots.holders[listener] = holder
         if slots.until:
@@ -178,8 +178,8 @@ class Quota:
     def charge(self, client_key: ClientKey, account: Account, identifiers: int, now: float) -> None:
         """Count the identifiers of a join that the node did not follow yet.
 
-        Joins are bounded because the API key is public. Raises `Refused` (too_many_listeners) when the identifiers of a
-        window are used up, or its replay.
+        Joins are bounded because the API key is public. Raises `Refused` (too_many_listeners) when the new
+        identifiers or the replay bytes of a window are used up.
         """
         spent = self._spent.get(client_key)
         if spent is None or now - spent.began >= CHARGE_WINDOW:

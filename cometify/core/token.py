@@ -73,7 +73,7 @@ def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
     """
     if len(text) > MAX_TOKEN or (parts := _COMPACT_FORM.fullmatch(text)) is None:
         raise _refused(
-            f"it is not a JWT: three parts in base64url without padding, with dots between, {MAX_TOKEN} characters at most"
+            f"it is not a JWT. A JWT has three parts in base64url, joined by dots, and here at most {MAX_TOKEN} characters"
         )
     _check_header(parts[1])
     claims = _read_object(_verified_payload(text, api_secrets), "payload")
@@ -88,7 +88,7 @@ def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
 
 
 def _check_header(part: str) -> None:
-    """Refuse a header that PyJWT would understand otherwise than its author, or that asks for more than this server does.
+    """Refuse a header that PyJWT might read differently from what its author meant, or that needs an extension.
 
     PyJWT takes the last of two equal names, and another library may take the first. An extension in `crit` must be
     understood or refused (RFC 7515, section 4.1.11), and no extension is understood here.
@@ -99,7 +99,7 @@ def _check_header(part: str) -> None:
         data = b""
     header = _read_object(data, "header")
     if header.get("alg") != "HS256":
-        raise _refused("its header must say HS256, which is the only algorithm here")
+        raise _refused('its header must have "alg": "HS256", which is the only algorithm here')
     if "crit" in header:
         raise _refused("its header must not have crit, because no extension is understood here")
 
@@ -131,7 +131,7 @@ def _read_object(data: bytes, part: str) -> dict[str, object]:
     except errors.Refused:
         value = None
     if not isinstance(value, dict):
-        raise _refused(f"its {part} is not a JSON object in base64url, with each name once")
+        raise _refused(f"its {part} must be a JSON object in base64url without repeated names")
     return cast("dict[str, object]", value)
 
 
@@ -148,7 +148,7 @@ def _token(until: float, identifiers: object) -> Token:
     if not isinstance(identifiers, list) or not all(
         isinstance(name, str) and _NAME_OR_PREFIX.fullmatch(name) for name in identifiers
     ):
-        raise _refused("its identifiers must be an array of names, where a trailing * stands for a prefix")
+        raise _refused("its identifiers must be a name or an array of names, where a trailing * stands for a prefix")
     folded = [name.lower() for name in identifiers]
     return Token(
         until,

@@ -21,8 +21,7 @@ Rings = Mapping[str, RingBuffer]
 class Joining:
     """A listener, its request, and the plan that both make.
 
-    `first`: the listener always gets a `ready` frame. A poll that resumes gets none, because its answer would then be
-    written at once.
+    `first` is False only for a poll that resumes. It gets no `ready` frame, because that would answer it at once.
     """
 
     __slots__ = ("account", "client_key", "first", "listener", "plan", "request", "rights")
@@ -43,13 +42,13 @@ class Joining:
         account = self.account
         self.rights = [group.right(account, now) for group in self.request.groups]
 
-    def reach(self, now: int) -> Mapping[str, int]:
-        """Make the plan as of position `now`. Returns the position from which each ring must be complete.
+    def reach(self, position: int) -> Mapping[str, int]:
+        """Make the plan as of a position of the engine. Returns the position from which each ring must be complete.
 
         The engine calls this, because only the engine knows the position at which the rings are complete. It may call
         twice: the last plan counts.
         """
-        self.plan = make_join_plan(self.request, self.rights, now, *_subscription(self.listener, now))
+        self.plan = make_join_plan(self.request, self.rights, position, *_subscription(self.listener, position))
         return self.plan.reach
 
     def backlog(self, rings: Rings) -> Backlog:
@@ -78,15 +77,15 @@ class Joining:
 _NO_BACKLOG = Backlog()
 
 
-def _subscription(listener: Listener, now: int) -> tuple[Filters, int]:
-    """The filters that a listener has until now, and the position up to which it was served by them.
+def _subscription(listener: Listener, position: int) -> tuple[Filters, int]:
+    """The filters before this joining, and the position that the listener has reached with them.
 
-    A live listener at the head has everything up to `now`, although its cursor is only the position of the last push.
+    A live listener at the head has everything up to `position`, although its cursor is only the position of the last push.
     """
     view = listener.view
     if view is None:
         return {}, 0
-    at = now if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
+    at = position if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
     if listener.filters is not None:
         return listener.filters, at
     return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at

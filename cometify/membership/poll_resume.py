@@ -24,7 +24,7 @@ from cometify.membership.slots import Slot, SlotTable
 
 @attrs.define(eq=False)
 class ResumeTicket:
-    """Lets a poller wait again without joining. `view`: the listeners that are owed the same as it was."""
+    """Lets a poller wait again without joining. `view`: the view that the poller was in."""
 
     account: Account
     slot: Slot
@@ -32,7 +32,7 @@ class ResumeTicket:
 
 
 class PollResumer:
-    """`joined` counts the joinings by transport. A poll that comes again counts as one each time."""
+    """`joined` counts the joinings by transport. Each poll counts, also one that comes again."""
 
     def __init__(
         self,
@@ -66,8 +66,9 @@ class PollResumer:
     def resume(self, listener: Listener, ticket: ResumeTicket, positions: Sequence[int]) -> bool:
         """Serve a listener that was answered and comes again from `positions`. Returns False if it must join.
 
-        It waits if nothing is owed to it. Otherwise it gets the bytes that others get who come again from there. Nearly
-        all polls come this way, which takes a tenth of the time of a joining. Raises `Refused`.
+        It waits if nothing is owed to it. Otherwise it gets the view's span from that position, which it shares with all
+        who come again from there. Nearly all polls come this way. It takes a tenth of the time of a joining. Raises
+        `Refused`.
         """
         # A view that all listeners have left is forgotten. There may be a new one of the same key by now.
         view: View | None = ticket.view
@@ -82,12 +83,13 @@ class PollResumer:
         if last > now or position <= now - RETENTION:
             return False
         if not self._slots.is_kept(ticket.slot):
-            return False  # all nodes must count it again
+            return False  # Its slot was freed meanwhile. It must join, so that all nodes count it again.
         if position < view.head:
             owed = view.span(position) if position == last else None
             if owed is None:
                 return False
-            if owed.size:  # otherwise this view may not see the pushes since then
+            # An empty span means that the head moved without a push of this view, for example because a ring was lost.
+            if owed.size:
                 self._give(listener, ticket, owed)
                 return True
         return self._wait(listener, ticket, view)
@@ -95,13 +97,13 @@ class PollResumer:
     def _wait(self, listener: Listener, ticket: ResumeTicket, view: View) -> bool:
         """Put a listener that is owed nothing into its view. Returns False if it must join."""
         self._slots.hold(listener, ticket.slot)
-        if (
-            not view.members
-        ):  # the listener that held the slot until now was the last one in the view, so it is forgotten
+        # The listener that held the slot until now can have been the last one in the view, which is forgotten then.
+        if not view.members:
             self._slots.give_up(listener, comes_again=True)
             return False
         self._joined[listener.encoding.name] += 1
-        listener.filters = listener.backlog = None  # both are still there if it was answered before it was live
+        # Both are left over from the last poll if that was answered while it was behind.
+        listener.filters = listener.backlog = None
         self._registry.enter_view(listener, view)
         self._heartbeats.add(listener)
         if ticket.slot.until != inf:
