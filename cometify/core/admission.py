@@ -1,203 +1,174 @@
-"""A form and an account become a draft, or are refused. The order of the checks is part of the interface.
+"""Admission: the parameters of a push become a draft, or are refused.
 
-Encodings and NULs are looked at before the signature: an MD5 length extension always holds NULs, so it never gets as
-far. An unknown API key and a wrong signature get one answer, after the same work.
+The order of the checks is part of the wire contract:
+
+1. `identifier`, against the path;
+2. `text`: its encoding, U+0000 and its length;
+3. `secret` and `push_id`;
+4. the sender, by a verifier that the caller passes.
+
+The text comes before the sender because the padding of an MD5 length extension always holds NULs: a forgery of that kind
+is refused before its signature is looked at. (A caller that knows the sender by the whole request checks that before it
+reads parameters at all; its verifier has only the nonce to note.)
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from cometify.core import errors, md5_signature
-from cometify.core.account import STRANGER, Account
+from cometify.core.errors import (
+    IDENTIFIER_MISMATCH,
+    INVALID_BODY,
+    INVALID_PARAMETER,
+    INVALID_TEXT,
+    MISSING_PARAMETER,
+    TEXT_TOO_LONG,
+    Code,
+    Refused,
+)
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.push import MAX_TEXT, Draft
-from cometify.core.strict_json import read_json
 
-PARAMETERS = ("identifier", "text", "secret", "push_id", "secure")
-_NAMES = {name.encode(): name for name in PARAMETERS}
+Parameters = Mapping[str, object]
+"""The parameters of one push by name, as the body spells them: strings from a form, any JSON values from JSON."""
+
+PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
+    b"identifier": ("identifier", INVALID_PARAMETER),
+    b"text": ("text", INVALID_TEXT),
+    b"secret": ("secret", INVALID_PARAMETER),
+    b"push_id": ("push_id", INVALID_PARAMETER),
+    b"secure": ("secure", INVALID_PARAMETER),
+}
+"""The parameters of a push by their names in a form, each with the code of the refusal if its value is not UTF-8."""
+
 MAX_BATCH = 100
-"""Pushes in one request."""
-MAX_KEY = 128
-"""Characters of an Idempotency-Key."""
+"""The most pushes in one request."""
+MAX_IDEMPOTENCY_KEY = 128
+"""The most characters of an Idempotency-Key."""
+
+Verifier = Callable[[Draft, Parameters], None]
+"""Check the sender of a draft, and note on the draft what the engine must remember: its signature or its nonce.
+
+Raises `Refused`.
+"""
 
 
-def fields_from_pairs(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, object]:
-    """The parameters out of the decoded pairs of a form, in any order; names that are not ours are passed over.
+def admit(parameters: Parameters, path_identifier: str | None, verify: Verifier) -> Draft:
+    """Return the draft of one push, checked except for what only the engine knows.
 
-    Raises `Refused`: repeated_parameter, invalid_text, invalid_parameter.
+    `path_identifier`: the identifier in the URL, None if the URL names none (in a batch). Raises `Refused`:
+    missing_parameter, invalid_parameter, invalid_identifier, identifier_mismatch, invalid_text, text_too_long, or a
+    refusal of `verify`.
     """
-    fields: dict[str, object] = {}
-    for raw, value in pairs:
-        name = _NAMES.get(raw)
-        if name is None:
-            continue
-        if name in fields:
-            raise errors.Refused(errors.REPEATED_PARAMETER, f"{name} is given more than once: send it once.")
-        try:
-            fields[name] = value.decode()
-        except UnicodeDecodeError:
-            code = errors.INVALID_TEXT if name == "text" else errors.INVALID_PARAMETER
-            raise errors.Refused(
-                code, f"{name} is not valid UTF-8: encode it as UTF-8 before it is urlencoded."
-            ) from None
-    return fields
-
-
-def fields_from_json(body: bytes) -> dict[str, object]:
-    """The parameters out of a JSON object. Raises `Refused`: invalid_body, repeated_parameter."""
-    value = read_json(body, errors.REPEATED_PARAMETER)
-    if not isinstance(value, dict):
-        raise errors.Refused(
-            errors.INVALID_BODY, 'The body must be a JSON object, e.g. {"text":"Hello","secret":0,...}.'
-        )
-    return value
-
-
-def admit(account: Account | None, api_key: str, path_identifier: str, fields: Mapping[str, object]) -> Draft:
-    """Check one push, all but what only the engine knows. `account` is None if there is none of this API key.
-
-    Raises `Refused`.
-    """
-    draft = _draft(_read_identifier(path_identifier, fields), fields)
-    given = fields.get("secure")
-    if given is None:
-        raise _missing("secure")
-    if not isinstance(given, str):
-        raise errors.Refused(errors.INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
-    draft.signature = _check_secure(account, api_key, draft.identifier, draft.text, given)
-    return draft
-
-
-def admit_sealed(path_identifier: str, fields: Mapping[str, object], nonce: str) -> Draft:
-    """Check one push whose request was signed with HMAC, and found right: `secure` is not looked at. Raises `Refused`."""
-    draft = _draft(_read_identifier(path_identifier, fields), fields)
-    draft.nonce = nonce
-    return draft
-
-
-def admit_batch(body: bytes, nonce: str) -> list[Draft]:
-    """Check all pushes of a batch, which was signed with HMAC, and found right. Raises `Refused`, which says for which."""
-    batch = read_json(body, errors.REPEATED_PARAMETER)
-    if not isinstance(batch, list):
-        raise errors.Refused(
-            errors.INVALID_BODY,
-            'The body must be a JSON array, e.g. [{"identifier":"chat","text":"Hello","secret":0}].',
-        )
-    if len(batch) > MAX_BATCH:
-        raise errors.Refused(errors.INVALID_BODY, f"A batch has at most {MAX_BATCH} pushes, {len(batch)} were sent.")
-    drafts = [_draft_of_batch(number, fields) for number, fields in enumerate(batch, 1)]
-    if drafts:
-        drafts[0].nonce = nonce
-    return drafts
-
-
-def _draft_of_batch(number: int, fields: object) -> Draft:
-    try:
-        if not isinstance(fields, dict):
-            raise errors.Refused(errors.INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
-        identifier = fields.get("identifier")
-        if identifier is None:
-            raise _missing("identifier")
-        return _draft(Identifier.read(identifier), fields)
-    except errors.Refused as refused:
-        raise errors.Refused(
-            refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}"
-        ) from None
-
-
-def _read_identifier(path_identifier: str, fields: Mapping[str, object]) -> Identifier:
-    """As the parameter spells it, which is what is signed, or else the path."""
-    in_path = Identifier.read(path_identifier)
-    named = fields.get("identifier", path_identifier)
-    if named == path_identifier:
-        return in_path
-    identifier = Identifier.read(named)
-    if identifier != in_path:
-        raise errors.Refused(
-            errors.IDENTIFIER_MISMATCH,
-            f"The URL names {in_path.spelled} and the parameter identifier names {identifier.spelled}: "
-            "send the same in both, or leave the parameter out.",
-        )
-    return identifier
-
-
-def _draft(identifier: Identifier, fields: Mapping[str, object]) -> Draft:
-    text = _read_text(fields)
-    secret = _read_secret(fields)
-    push_id = fields.get("push_id")
+    identifier = _read_identifier(path_identifier, parameters)
+    text = _read_text(parameters)
+    secret = _read_secret(parameters)
+    push_id = parameters.get("push_id")
     if push_id is not None:
         push_id = read_integer(push_id, "push_id", MAX_ID)
-    return Draft(identifier, text, secret, push_id, None)
+    draft = Draft(identifier, text, secret, push_id, None)
+    verify(draft, parameters)
+    return draft
 
 
-def read_key(value: str | None) -> str | None:
-    """The Idempotency-Key of a push, None if it has none. Raises `Refused` (invalid_parameter)."""
-    if value is None or (1 <= len(value) <= MAX_KEY and value.isascii() and value.isprintable()):
-        return value
-    raise errors.Refused(
-        errors.INVALID_PARAMETER, f"Idempotency-Key must be 1 to {MAX_KEY} printable ASCII characters, made at random."
-    )
+def admit_batch(pushes: Sequence[object], verify: Verifier) -> list[Draft]:
+    """Return the drafts of a batch, in its order. All are checked before any is pushed.
+
+    `verify` is called for the first alone, because it notes the nonce of the whole request. Raises `Refused`; the detail
+    names the push by its number, from 1.
+    """
+    if len(pushes) > MAX_BATCH:
+        raise Refused(
+            INVALID_BODY, f"The batch has {len(pushes)} pushes, the most is {MAX_BATCH}: send several batches."
+        )
+    return [
+        _admit_numbered(number, parameters, verify if number == 1 else _covered_by_the_request)
+        for number, parameters in enumerate(pushes, 1)
+    ]
 
 
-def _missing(name: str) -> errors.Refused:
-    return errors.Refused(errors.MISSING_PARAMETER, f"{name} is missing: {_WHAT[name]}.")
+def _admit_numbered(number: int, parameters: object, verify: Verifier) -> Draft:
+    try:
+        if not isinstance(parameters, dict):
+            raise Refused(INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
+        return admit(parameters, None, verify)
+    except Refused as refused:
+        raise Refused(refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}") from None
 
 
-_WHAT = {
-    "identifier": "say in each push of a batch which it is for",
-    "text": "send what is to be pushed (it may be empty)",
-    "secret": "send 0 (anyone may hear it) or 1 (only listeners with a secureKey or token)",
-    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), or sign the request with HMAC",
-}
+def _covered_by_the_request(draft: Draft, parameters: Parameters) -> None:
+    """Accept a push because the signature of its whole batch was right."""
 
 
-def _read_text(fields: Mapping[str, object]) -> str:
-    text = fields.get("text")
+def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Identifier:
+    """Return the identifier as it was signed: as the parameter spells it, or as the path does if there is none."""
+    if path_identifier is None:
+        identifier = parameters.get("identifier")
+        if identifier is None:
+            raise missing("identifier")
+        return Identifier.read(identifier)
+    in_path = Identifier.read(path_identifier)
+    named = parameters.get("identifier", path_identifier)
+    if named == path_identifier:
+        return in_path
+    in_body = Identifier.read(named)
+    if in_body != in_path:
+        raise Refused(
+            IDENTIFIER_MISMATCH,
+            f"The URL names {in_path.spelled} and the parameter identifier names {in_body.spelled}: "
+            "send the same in both, or leave the parameter out.",
+        )
+    return in_body
+
+
+def _read_text(parameters: Parameters) -> str:
+    text = parameters.get("text")
     if text is None:
-        raise _missing("text")
+        raise missing("text")
     if not isinstance(text, str):
-        raise errors.Refused(errors.INVALID_PARAMETER, "text must be a string.")
+        raise Refused(INVALID_PARAMETER, "text must be a string.")
     try:
         size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
-        raise errors.Refused(errors.INVALID_TEXT, "text holds a lone surrogate, which no UTF-8 has.") from None
+        raise Refused(INVALID_TEXT, "text holds a lone surrogate, which UTF-8 cannot encode: remove it.") from None
     if "\0" in text:
-        raise errors.Refused(errors.INVALID_TEXT, "text holds U+0000: remove the NUL characters.")
+        raise Refused(INVALID_TEXT, "text holds U+0000: remove the NUL characters.")
     if size > MAX_TEXT:
-        raise errors.Refused(
-            errors.TEXT_TOO_LONG,
-            f"text is {size} bytes of UTF-8, the most is {MAX_TEXT}: push a reference to it instead.",
+        raise Refused(
+            TEXT_TOO_LONG, f"text is {size} bytes of UTF-8, the most is {MAX_TEXT}: push a reference to it instead."
         )
     return text
 
 
-def _read_secret(fields: Mapping[str, object]) -> bool:
-    secret = fields.get("secret")
+def _read_secret(parameters: Parameters) -> bool:
+    secret = parameters.get("secret")
     if secret == "0":  # noqa: S105 - a flag
         return False
     if secret is None:
-        raise _missing("secret")
-    if isinstance(secret, bool) or secret not in ("0", "1", 0, 1) or isinstance(secret, float):
-        raise errors.Refused(errors.INVALID_PARAMETER, "secret must be 0 or 1.")
+        raise missing("secret")
+    # True == 1 == 1.0 in Python, but neither JSON's true nor its 1.0 is the number 1 here.
+    if isinstance(secret, bool | float) or secret not in ("0", "1", 0, 1):
+        raise Refused(INVALID_PARAMETER, "secret must be 0 or 1.")
     return secret in ("1", 1)
 
 
-def _check_secure(account: Account | None, api_key: str, identifier: Identifier, text: str, given: str) -> bytes:
-    """The digest of the accepted signature.
+def check_idempotency_key(key: str) -> str:
+    """Return the Idempotency-Key if it is well-formed. Raises `Refused` (invalid_parameter)."""
+    if 1 <= len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable():
+        return key
+    raise Refused(
+        INVALID_PARAMETER,
+        f"Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters: make it at random.",
+    )
 
-    Always two secrets are tried before it is refused, so that the time tells nothing. Who has signed with the first,
-    as nearly all do, knows that there is an account: what the second would cost is a tenth of a push.
-    """
-    secrets = (account or STRANGER).api_secrets
-    spelled = identifier.spelled
-    is_signed = md5_signature.same(
-        given, (md5_signature.secure(api_key, secrets[0], spelled, text),)
-    ) or md5_signature.same(given, (md5_signature.secure(api_key, secrets[-1], spelled, text),))
-    if not is_signed or account is None or account.signatures != "any":
-        raise errors.Refused(
-            errors.NOT_AUTHORIZED,
-            "The API key is unknown or secure does not match: it is md5hex(apiKey + md5hex(apiSecret) + identifier + text), "
-            "over exactly the identifier and text that are sent, before they are urlencoded. An account with signatures = "
-            '"v2" takes requests signed with HMAC only.',
-        )
-    return bytes.fromhex(given)
+
+_WAYS_TO_GIVE = {
+    "identifier": "name the identifier in each push of a batch",
+    "text": "send the text to push (it may be empty)",
+    "secret": "send 0 (anyone may get the push) or 1 (only listeners with a secureKey or token)",
+    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), or sign the request with HMAC",
+}
+
+
+def missing(name: str) -> Refused:
+    """Make the refusal of a push that lacks a required parameter."""
+    return Refused(MISSING_PARAMETER, f"{name} is missing: {_WAYS_TO_GIVE[name]}.")

@@ -1,4 +1,4 @@
-"""Requests signed with HMAC-SHA256: the whole of what is sent, where `secure` signs identifier and text alone."""
+"""Requests signed with HMAC-SHA256: a signature over the whole request, where `secure` covers identifier and text alone."""
 
 import hashlib
 import hmac
@@ -6,20 +6,23 @@ import re
 
 import attrs
 
-from cometify.core import errors, md5_signature
 from cometify.core.account import STRANGER, Account
+from cometify.core.admission import Parameters
+from cometify.core.errors import INVALID_PARAMETER, NOT_AUTHORIZED, Refused
+from cometify.core.md5_signature import same
+from cometify.core.push import Draft
 
-MOST_OFF = 300
-"""Seconds that a timestamp may be off the wall clock. Twice that is as long as nonces are remembered."""
-TIMESTAMP, NONCE, SIGNATURE = "Cometify-Timestamp", "Cometify-Nonce", "Cometify-Signature"
+MAX_CLOCK_DIFFERENCE = 300
+"""Seconds by which a timestamp may differ from the wall clock. A nonce is remembered for twice as long."""
+TIMESTAMP_HEADER, NONCE_HEADER, SIGNATURE_HEADER = "Cometify-Timestamp", "Cometify-Nonce", "Cometify-Signature"
 
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
-_NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_TIMESTAMP_PATTERN = re.compile(r"[0-9]{1,12}")
+_NONCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 @attrs.frozen
 class SignedRequest:
-    """The three headers as sent, and what of the request they sign: `path` as sent, without the query; `body` whole."""
+    """The signed parts of a request and its three headers, all exactly as sent. `path`: without the query."""
 
     method: bytes
     path: bytes
@@ -28,58 +31,50 @@ class SignedRequest:
     nonce: str
     signature: str = attrs.field(repr=False)
 
-
-def hmac_hex(api_secret: str, signed_request: SignedRequest) -> str:
-    """What signs a request: the hex of HMAC-SHA256(apiSecret, "v2", method, path, timestamp, nonce, sha256hex(body))."""
-    return _hmac_hex(api_secret, _signed(signed_request))
-
-
-def _hmac_hex(api_secret: str, signed: bytes) -> str:
-    return hmac.digest(api_secret.encode(), signed, hashlib.sha256).hex()
-
-
-def _signed(signed_request: SignedRequest) -> bytes:
-    """Six lines, the last without an end."""
-    digest = hashlib.sha256(signed_request.body).hexdigest()
-    return b"\n".join(
-        [
-            b"v2",
-            signed_request.method,
-            signed_request.path,
-            signed_request.timestamp.encode(),
-            signed_request.nonce.encode(),
-            digest.encode(),
-        ]
-    )
-
-
-def check_signed_request(account: Account | None, signed_request: SignedRequest, now: float) -> None:
-    """Check a signature and its time. `account` is None if there is none of this API key; `now`: the wall clock, in seconds.
-
-    Raises `Refused`: invalid_parameter, not_authorized.
-    """
-    if not _TIMESTAMP.fullmatch(signed_request.timestamp):
-        raise errors.Refused(errors.INVALID_PARAMETER, f"{TIMESTAMP} must be Unix seconds, in digits only.")
-    if not _NONCE.fullmatch(signed_request.nonce):
-        raise errors.Refused(
-            errors.INVALID_PARAMETER,
-            f"{NONCE} must be 16 to 64 of A-Z, a-z, 0-9, _ and -, made at random for each request.",
+    @property
+    def signed_bytes(self) -> bytes:
+        """The bytes that the signature covers: six lines, the last without a line end."""
+        digest = hashlib.sha256(self.body).hexdigest()
+        return b"\n".join(
+            [b"v2", self.method, self.path, self.timestamp.encode(), self.nonce.encode(), digest.encode()]
         )
-    # Always two secrets are tried, so that the time tells nothing.
+
+
+def check_signed_request(account: Account | None, signed_request: SignedRequest, now: float) -> Account:
+    """Return the account whose signature a request has, if it was made within `MAX_CLOCK_DIFFERENCE` of now.
+
+    `account`: None if no account has this API key. `now`: the wall clock, in Unix seconds. Raises `Refused`:
+    invalid_parameter, not_authorized.
+    """
+    if not _TIMESTAMP_PATTERN.fullmatch(signed_request.timestamp):
+        raise Refused(INVALID_PARAMETER, f"{TIMESTAMP_HEADER} must be Unix seconds, in digits only.")
+    if not _NONCE_PATTERN.fullmatch(signed_request.nonce):
+        raise Refused(
+            INVALID_PARAMETER,
+            f"{NONCE_HEADER} must be 16 to 64 of A-Z, a-z, 0-9, _ and -: make a new one at random for each request.",
+        )
+    # Two secrets are always tried, those of an unknown API key being made up, so that the time tells nothing.
     secrets = (account or STRANGER).api_secrets
-    signed = _signed(signed_request)
-    expected = [_hmac_hex(secret, signed) for secret in (secrets[0], secrets[-1])]
-    if not md5_signature.same(signed_request.signature, expected) or account is None:
-        raise errors.Refused(
-            errors.NOT_AUTHORIZED,
-            f"The API key is unknown or {SIGNATURE} does not match: it is the hex of HMAC-SHA256(apiSecret, "
+    signed = signed_request.signed_bytes
+    expected = [hmac.digest(secret.encode(), signed, hashlib.sha256).hex() for secret in (secrets[0], secrets[-1])]
+    if not same(signed_request.signature, expected) or account is None:
+        raise Refused(
+            NOT_AUTHORIZED,
+            f"The API key is unknown or {SIGNATURE_HEADER} does not match: it is the hex of HMAC-SHA256(apiSecret, "
             r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + sha256hex(body)), over the path '
             "without the query and the bytes of the body exactly as they are sent.",
         )
-    off = int(signed_request.timestamp) - now
-    if not -MOST_OFF < off <= MOST_OFF:  # a nonce is forgotten in the moment in which the last of both ends
-        raise errors.Refused(
-            errors.NOT_AUTHORIZED,
-            f"{TIMESTAMP} is {abs(off):.0f} seconds {'ahead of' if off > 0 else 'behind'} this server's clock, the most is "
-            f"{MOST_OFF}: set the clocks, and make it anew for each request.",
+    ahead = int(signed_request.timestamp) - now
+    # The lower bound is excluded: at that moment the engine forgets the nonce, so that a replay would get through.
+    if not -MAX_CLOCK_DIFFERENCE < ahead <= MAX_CLOCK_DIFFERENCE:
+        raise Refused(
+            NOT_AUTHORIZED,
+            f"{TIMESTAMP_HEADER} is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this server's clock, "
+            f"the most is {MAX_CLOCK_DIFFERENCE}: set the clocks, and sign each request with the present time.",
         )
+    return account
+
+
+def note_nonce(nonce: str, draft: Draft, _parameters: Parameters) -> None:
+    """Note the nonce of a checked request on its draft. See `admission.Verifier`. The parameter `secure` is ignored."""
+    draft.nonce = nonce

@@ -1,7 +1,8 @@
-"""The seed's two MD5 formulas. Every comparison takes the same time whatever is compared.
+"""The seed's two MD5 signatures: `secure`, which signs a push, and `secureKey`, which signs a list to listen to.
 
-MD5 is what the seed promises its users; what it is weak at is met elsewhere: NUL bytes in a text are refused before
-a signature is looked at (length extension), and an accepted signature is remembered (the missing separator).
+Every comparison takes the same time, whatever is compared. MD5 is what the seed promises its users. Its weaknesses are met
+elsewhere: a text with NUL bytes is refused before its signature is looked at (length extension), and an accepted
+signature is remembered with its identifier (the formula has no separator between identifier and text).
 """
 
 import hashlib
@@ -9,33 +10,75 @@ import hmac
 from collections.abc import Iterable
 from functools import lru_cache
 
+from cometify.core.account import STRANGER, Account
+from cometify.core.admission import Parameters, missing
+from cometify.core.errors import INVALID_PARAMETER, NOT_AUTHORIZED, Refused
+from cometify.core.push import Draft
+
 
 def md5hex(text: str) -> str:
-    """The hex MD5 of the UTF-8 of `text`."""
+    """Return the hex MD5 of the UTF-8 of `text`."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def secure(api_key: str, api_secret: str, identifier: str, text: str) -> str:
-    """What signs a push: md5hex([API key] + md5hex([API secret]) + [identifier] + [text]), identifier as sent."""
-    return md5hex(_secure_prefix(api_key, api_secret) + identifier + text)
+    """Return the signature of a push: md5hex([API key] + md5hex([API secret]) + [identifier] + [text]) (the seed).
+
+    `identifier`: as it was sent, because its case is signed.
+    """
+    return md5hex(api_key + _digest_of_secret(api_secret) + identifier + text)
 
 
-@lru_cache(1024)
-def _secure_prefix(api_key: str, api_secret: str) -> str:
-    return api_key + md5hex(api_secret)
+# Remembered by the secret alone, so that an API key that nobody has costs no more than one that exists.
+_digest_of_secret = lru_cache(1024)(md5hex)
 
 
 def secure_key(api_key: str, api_secret: str, names: str) -> str:
-    """What lets a listener have secret pushes: md5hex([API key] + [API secret] + md5hex([identifiers, comma separated]))."""
+    """Return the key to the secret pushes of a list: md5hex([API key] + [API secret] + md5hex([identifiers])) (the seed).
+
+    `names`: the identifiers as they were sent, comma separated.
+    """
     return md5hex(api_key + api_secret + md5hex(names))
 
 
 def same(given: str, expected: Iterable[str]) -> bool:
-    """Whether `given` is one of the hex digests `expected`; all are compared, in constant time. Case is not looked at."""
+    """Return True if `given` is one of the hex digests `expected`, in upper or lower case.
+
+    All of them are compared, each in constant time.
+    """
     if not given.isascii():
-        return False  # no digest is, and compare_digest takes no such strings
+        return False  # compare_digest takes no such string, and no hex digest is one
     sent = given.lower()
     found = False
     for digest in expected:
         found |= hmac.compare_digest(sent, digest)
     return found
+
+
+def verify_secure(account: Account | None, api_key: str, draft: Draft, parameters: Parameters) -> None:
+    """Check the parameter `secure` of a push, and note the signature on the draft. See `admission.Verifier`.
+
+    `account`: None if no account has this API key. Raises `Refused`: missing_parameter, invalid_parameter,
+    not_authorized.
+    """
+    given = parameters.get("secure")
+    if given is None:
+        raise missing("secure")
+    if not isinstance(given, str):
+        raise Refused(INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
+    # An unknown API key costs the same work as a wrong signature: two secrets are always tried before a refusal, and a
+    # stranger's are made up. A right signature stops at the first secret, because it proves that the account exists;
+    # the second would cost a tenth of a push.
+    secrets = (account or STRANGER).api_secrets
+    spelled, text = draft.identifier.spelled, draft.text
+    is_signed = same(given, (secure(api_key, secrets[0], spelled, text),)) or same(
+        given, (secure(api_key, secrets[-1], spelled, text),)
+    )
+    if not is_signed or account is None or account.signatures != "any":
+        raise Refused(
+            NOT_AUTHORIZED,
+            "The API key is unknown or secure does not match: it is md5hex(apiKey + md5hex(apiSecret) + identifier + text), "
+            "over exactly the identifier and text that are sent, before they are urlencoded. An account with signatures = "
+            '"v2" takes requests signed with HMAC only.',
+        )
+    draft.signature = bytes.fromhex(given)

@@ -6,10 +6,11 @@ from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
 from cometify.http.static_files import static_endpoints
 from cometify.runtime.reactor import Reactor
+from cometify.transports.batch import BatchEndpoint
 from cometify.transports.context import Context
 from cometify.transports.events import EventsEndpoint
 from cometify.transports.poll import PollEndpoint
-from cometify.transports.push import BatchEndpoint, PushEndpoint
+from cometify.transports.push import PushEndpoint
 from cometify.transports.stream import StreamEndpoint
 from cometify.transports.websocket_handshake import WebSocketEndpoint
 

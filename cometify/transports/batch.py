@@ -1,0 +1,87 @@
+"""POST /{apiKey}/push: a JSON array of pushes in one request, which must be signed with HMAC."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred, succeed
+from twisted.python.failure import Failure
+
+from cometify.core.account import Account
+from cometify.core.admission import admit_batch
+from cometify.core.errors import ENGINE_UNAVAILABLE, OVERLOADED, Code, Refused
+from cometify.core.push import Draft, Receipt, bind
+from cometify.http.bodies import read_json_array
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint
+from cometify.transports.push import PushEndpoint, draining
+from cometify.transports.push_headers import read_idempotency_key
+
+
+class BatchEndpoint(Endpoint):
+    """Takes batches. `single`: the endpoint that gives pushes to the engine and counts them."""
+
+    methods = (b"POST",)
+    max_body = 8 * 2**20
+    allows_fast_path = True
+
+    def __init__(self, single: PushEndpoint) -> None:
+        self._single = single
+
+    def count_refusal(self, code: Code) -> None:
+        self._single.count_refusal(code)
+
+    def serve(self, request: Exchange) -> None:
+        if self._single.draining:
+            raise draining()
+        # The signature comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
+        account, note_nonce = self._single.check_signature(request)
+        drafts = admit_batch(read_json_array(request.header("content-type"), request.body()), note_nonce)
+        appended = self._append(account, drafts, read_idempotency_key(request))
+        self._single.answer_later(appended.addCallback(self._pushed, request, drafts), request)
+
+    def _append(self, account: Account, drafts: Sequence[Draft], key: str | None) -> Deferred[list[Receipt]]:
+        """Give the drafts to the engine, in their order.
+
+        The first goes alone, because it has the nonce: if that is refused, nothing is pushed.
+        """
+        if not drafts:
+            return succeed([])
+        # Each push gets a key of its own, which no client can send, so that a batch cut in half can be completed.
+        keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
+        if key is not None:
+            bind(drafts)
+        first = self._append_one(account, drafts[0], keys[0])
+        return first.addCallback(self._append_others, account, drafts[1:], keys[1:])
+
+    def _append_others(
+        self, first: Receipt, account: Account, drafts: Sequence[Draft], keys: Sequence[str | None]
+    ) -> Deferred[list[Receipt]]:
+        others = [self._append_one(account, draft, key) for draft, key in zip(drafts, keys, strict=True)]
+        return gatherResults([succeed(first), *others], consumeErrors=True).addErrback(_first_error)
+
+    def _append_one(self, account: Account, draft: Draft, key: str | None) -> Deferred[Receipt]:
+        # maybeDeferred waits for a Deferred that the call returns, but its type does not say so.
+        return cast("Deferred[Receipt]", maybeDeferred(self._single.append, account, draft, key))
+
+    def _pushed(self, receipts: Sequence[Receipt], request: Exchange, drafts: Sequence[Draft]) -> None:
+        api_key = request.segments[0]
+        answers = [
+            self._single.receipt_json(receipt, api_key, draft) for receipt, draft in zip(receipts, drafts, strict=True)
+        ]
+        request.answer(200, b"application/json", f"[{','.join(answers)}]\n".encode())
+
+
+def _first_error(failure: Failure) -> Failure:
+    """Return the failure of the append that failed first, out of the FirstError that gatherResults wraps it in."""
+    assert isinstance(failure.value, FirstError)
+    first: Failure = failure.value.subFailure
+    if isinstance(first.value, Refused) and first.value.code in (OVERLOADED, ENGINE_UNAVAILABLE):
+        # These promise that nothing of this push was pushed, or leave it open. The first push of the batch was pushed.
+        return Failure(
+            Refused(
+                ENGINE_UNAVAILABLE,
+                "Redis did not take the whole batch, and a part of the batch was pushed: send it again with the same "
+                "Idempotency-Key, which pushes each once. Without a key that part is pushed twice.",
+            )
+        )
+    return first

@@ -1,0 +1,67 @@
+"""JSON that two parsers could read in two ways is refused."""
+
+import json
+
+import pytest
+from hypothesis import given
+
+from cometify.core import errors
+from cometify.core.strict_json import read_json
+from tests.samples import JSON
+
+
+def refusal(body, repeated=errors.REPEATED_PARAMETER):
+    with pytest.raises(errors.Refused) as caught:
+        read_json(body, repeated)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"text":}',
+        b'{"text":"\xff"}',
+        b"\xef\xbb\xbf{}",
+        b"\xff\xfe{\x00}\x00",
+        b'{"push_id":NaN}',
+        b'{"push_id":Infinity}',
+        b'{"push_id":-Infinity}',
+        b'{"text":"\n"}',
+        b"{} {}",
+        b"[" * 100000,
+        b'{"a":' * 100000,
+        b'{"push_id":' + b"9" * 10000 + b"}",
+    ],
+    ids=lambda body: ascii(body[:20]),
+)
+def test_invalid_json_is_refused(body):
+    assert refusal(body).code is errors.INVALID_BODY
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"secret":0,"text":"a","text":"a"}', '"text"'),
+        (b'{"more":{"a":1,"a":2}}', '"a"'),
+        (b'[{"text":1,"te\\u0078t":1}]', '"text"'),
+        (b'{"\\ud800":1,"\\ud800":1}', "A name"),
+        (b'{"%b":1,"%b":1}' % (b"x" * 99, b"x" * 99), f'"{"x" * 60}"'),
+    ],
+)
+@pytest.mark.parametrize("code", [errors.REPEATED_PARAMETER, errors.INVALID_TOKEN])
+def test_repeated_name_is_refused_with_the_callers_code(body, name, code):
+    refused = refusal(body, code)
+    assert refused.code is code
+    assert refused.detail == f"{name} stands twice in one JSON object: send it once."
+
+
+@given(JSON)
+def test_json_is_read_as_it_was_written(value):
+    try:
+        written = json.dumps(value, allow_nan=False)
+    except ValueError:
+        assert refusal(json.dumps(value).encode()).code is errors.INVALID_BODY
+    else:
+        assert read_json(written.encode(), errors.REPEATED_PARAMETER) == value
