@@ -58,7 +58,7 @@ class IEngine(Protocol):
 
     @property
     def available(self) -> bool:
-        """Whether pushes are accepted and listeners can join."""
+        """True if pushes are accepted and listeners can join."""
 
     def start(self) -> None:
         """Begin to work. Called once, when the server starts."""

@@ -6,13 +6,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture.providers import HypothesisProvider
 from hypothesis.internal.constants_ast import Constants
 
-# Hypothesis draws constants that it finds in the source of whatever is imported: with them the examples of a test hang on
-# which other tests are run beside it, and on where the package is imported from, and it passes alone and fails with the
-# others. There is no setting for it, so what it has found is always nothing; test_examples.py tells when this has no effect
-# any more. Constants that matter are named in the strategies.
+# Hypothesis draws constants that it finds in the source of all imported modules. With them, the examples of a test depend on
+# the tests that run beside it and on the place of the package, so that a test can pass alone and fail with the others. There
+# is no setting to turn that off, so the set of found constants is replaced by an empty one. test_examples.py fails when this
+# no longer has an effect. Constants that matter are named in the strategies.
 HypothesisProvider._local_constants = Constants()
 
-# The same examples each time, so that a red test is told to who made the change; the long run looks further each time.
+# The short runs draw the same examples each time, so that a test turns red at the change that broke it. The long run draws new
+# ones each time.
 settings.register_profile("short", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("shrink", settings.get_profile("short"))
 settings.register_profile(

@@ -1,4 +1,4 @@
-"""An account and all its limits, each with its unit."""
+"""An account and its limits, each with its unit."""
 
 import attrs
 
@@ -10,20 +10,20 @@ class Account:
     api_key: str
     api_secrets: tuple[str, ...] = attrs.field(repr=False)
     listeners_per_ip: int = 30
-    """Listeners at once from one address: "a maximum of 30 listeners from the same IP" (the seed)."""
+    """The most listeners at once from one address: "a maximum of 30 listeners from the same IP" (the seed)."""
     buffer_pushes: int = 1_000
-    """Pushes kept for one identifier."""
+    """The most pushes kept for one identifier, public and secret together."""
     buffer_bytes: int = 4 * 2**20
-    """Bytes kept for one identifier."""
+    """The most bytes of frames kept for one identifier."""
     keep_bytes: int = 256 * 2**20
-    """Bytes kept for the account in all, the oldest going first."""
+    """The most bytes of frames kept for the whole account; the oldest pushes are dropped first."""
     signature_memory: int = 1_000_000
-    """Signatures remembered at once; 0 turns the memory off."""
+    """The most signatures remembered at once; 0: none are."""
     origins: tuple[str, ...] | None = None
     """The web origins whose pages may listen; None: any."""
     signatures: str = "any"
-    """How pushes are signed: "v2" (with HMAC, nothing else), or "any" (with `secure` too)."""
+    """The signatures that are accepted: "v2" (HMAC alone) or "any" (`secure` too)."""
 
 
 STRANGER = Account("", ("nobody's secret", "nobody's other secret"))
-"""Signs for API keys that do not exist, so that their refusal costs what a wrong signature costs."""
+"""Stands in for API keys that do not exist, so that refusing one takes as long as refusing a wrong signature."""

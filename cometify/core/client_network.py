@@ -4,7 +4,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
 def address_of(host: str) -> str:
-    """What counts as one address: an IPv4 address, an IPv6 /64; what is neither (a Unix socket) stands for itself."""
+    """Return the network that counts as one client.
+
+    That is an IPv4 address (also where it is mapped into IPv6), or an IPv6 /64, because one household gets a whole /64.
+    Any other text, such as the path of a Unix socket, is returned as it is.
+    """
     try:
         address: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
     except ValueError:

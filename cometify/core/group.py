@@ -12,10 +12,12 @@ from cometify.core.token import read_token
 
 @attrs.frozen
 class Right:
-    """Of which identifiers (lower case) a group has the secret pushes, and until when (Unix seconds; inf: for good)."""
+    """The right of a group to secret pushes."""
 
     names: frozenset[str]
+    """The identifiers (lower case) whose secret pushes it gets."""
     until: float = inf
+    """The end of the right, in Unix seconds; inf: it does not end."""
 
 
 NO_RIGHT = Right(frozenset())
@@ -23,27 +25,31 @@ NO_RIGHT = Right(frozenset())
 
 @attrs.frozen
 class Group:
-    """Identifiers, the key that was made for exactly this list or a token, and where to resume (a position, or None)."""
+    """The unit of joining: a list of identifiers, and at most one of the two proofs of a right."""
 
     names: Names
     secure_key: str | None = attrs.field(default=None, repr=False)
+    """The secureKey, which signs exactly this list as it was spelled."""
     position: int | None = None
+    """The position to resume at."""
     token: str | None = attrs.field(default=None, repr=False)
+    """A JWT that names identifiers or prefixes."""
 
     @property
     def is_keyed(self) -> bool:
-        """Whether it asks for secret pushes."""
+        """True if the group asks for secret pushes."""
         return self.secure_key is not None or self.token is not None
 
     @property
     def begins_now(self) -> bool:
-        """Whether it asks for nothing but what is still to come."""
+        """True if the group asks for future pushes only."""
         return self.position is None and self.names.internal_ids is None
 
     def right(self, account: Account, now: float) -> Right:
-        """Its right to secret pushes. `now`: the wall clock, in Unix seconds.
+        """Check the proof of the right to secret pushes. `now`: the wall clock, in Unix seconds.
 
-        A wrong secureKey gives none. Raises `Refused` (invalid_token) for a wrong token or one that has expired.
+        A wrong secureKey gives no right, and does not cost the public pushes. Raises `Refused` (invalid_token) for a wrong
+        or expired token, because its owner can fetch a new one.
         """
         if self.token is not None:
             token = read_token(self.token, account.api_secrets, now)
@@ -57,7 +63,7 @@ class Group:
         return Right(frozenset([one.folded for one in self.names.identifiers]))
 
     def right_left(self, account: Account, now: float) -> Right:
-        """The right of one that has joined already: a token that is not right any more gives none."""
+        """Return the right of a group that has joined already. A token that is no longer valid gives none."""
         try:
             return self.right(account, now)
         except errors.Refused:

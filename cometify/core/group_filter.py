@@ -1,4 +1,16 @@
-"""The pushes of one identifier that one group lets through."""
+"""Filters: the pushes of one identifier that one group lets through.
+
+The filter of a group depends on how it has joined (the contract, section 3):
+
+    joined                 `since`          `above`   `unnumbered_since`
+    plain                  now              -1        now
+    with internal id N     3 minutes ago    N         now
+    with internal id 0     10 minutes ago   -1        10 minutes ago
+    resumed at position P  P                N or -1   P
+
+`above` stays at the head, so that a late push with a push_id above N still arrives. The other two no longer matter there,
+because every later push is above them.
+"""
 
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
@@ -11,19 +23,19 @@ from cometify.core.push import Push
 
 @attrs.frozen
 class GroupFilter:
-    """What one group lets through of one identifier.
-
-    `secret`: secret pushes too. `above`: only push_ids higher than this. `since`: only positions higher than this.
-    `unnumbered_since`: pushes without a push_id only above this position.
-    """
+    """A predicate on pushes of one identifier."""
 
     secret: bool
+    """True if secret pushes pass too."""
     above: int = -1
+    """Only push_ids above this pass."""
     since: int = 0
+    """Only positions above this pass."""
     unnumbered_since: int = 0
+    """Pushes without a push_id pass only above this position, which is not below `since`."""
 
     def __call__(self, push: Push) -> bool:
-        """Whether the group gets the push: it may, and it wants it."""
+        """Return whether the group gets the push: whether it may see the push, and wants it."""
         if push.position <= self.since or (push.secret and not self.secret):
             return False
         if push.push_id is None:
@@ -31,21 +43,21 @@ class GroupFilter:
         return push.push_id > self.above
 
     def lets_all(self, secret: bool, cursor: int) -> bool:
-        """Whether it lets through all public pushes (`secret`: and all secret ones) above `cursor`."""
+        """Return whether all public pushes above `cursor` pass, and (`secret`) all secret ones."""
         return self.above < 0 and self.secret == secret and self.since <= cursor and self.unnumbered_since <= cursor
 
     @property
     def settled(self) -> "GroupFilter":
-        """What remains at the head, which is above every position that was ever told."""
+        """The same filter for a listener at the head: every later push is above its positions, so they no longer matter."""
         return GroupFilter(self.secret, self.above)
 
     def going_on(self, right: bool, cursor: int) -> "GroupFilter":
-        """The same for one that is joined already, with the right that it has now: nothing up to `cursor` again."""
+        """The same filter for a listener that goes on from `cursor`, with the right that it has now."""
         return GroupFilter(right, self.above, max(self.since, cursor), max(self.unnumbered_since, cursor))
 
 
 def filter_on_joining(internal_id: int | None, position: int | None, right: bool, now: int) -> GroupFilter:
-    """The first cursor (`since`) and the filter of the table in the contract's section 3, `now` a position."""
+    """Make the filter of a group that joins, by the table above. `now`: the engine's position."""
     if position is not None:
         return GroupFilter(right, internal_id or -1, position, position)
     if internal_id is None:
@@ -56,11 +68,11 @@ def filter_on_joining(internal_id: int | None, position: int | None, right: bool
 
 
 Filters = Mapping[str, tuple[GroupFilter, ...]]
-"""For each identifier (lower case) what the groups that hold it let through: one is enough."""
+"""For each identifier (lower case) the filters of the groups that hold it. A push is sent if it passes one of them."""
 
 _IS_SECRET = attrgetter("secret")
 
 
-def sees_secret(wants: Iterable[GroupFilter]) -> bool:
-    """Whether one of the groups lets secret pushes through."""
-    return any(map(_IS_SECRET, wants))
+def sees_secret(filters: Iterable[GroupFilter]) -> bool:
+    """Return whether secret pushes pass one of the filters."""
+    return any(map(_IS_SECRET, filters))

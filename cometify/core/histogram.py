@@ -1,13 +1,16 @@
-"""How long things took, counted by bounds: what Prometheus calls a histogram, as plain numbers."""
+"""A histogram of durations, as Prometheus has it, in plain numbers."""
 
 from bisect import bisect_left
 
 BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds: from the slice of a sweep to what nobody should ever wait."""
+"""The upper bounds of the buckets, in seconds: from a slice of the fan-out to longer than anybody should wait."""
 
 
 class Histogram:
-    """`counts`: how many values were up to each of `BOUNDS` and above the one before, then those above all."""
+    """`counts`: the number of values in each bucket; the last bucket is for values above all `BOUNDS`.
+
+    A bucket has the values up to its bound and above the bound before. `total`: the sum of all values, in seconds.
+    """
 
     __slots__ = ("counts", "total")
 
@@ -16,6 +19,6 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one value."""
+        """Count one value, in seconds."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds

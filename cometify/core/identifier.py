@@ -1,4 +1,4 @@
-"""Identifiers, and the three forms in which a list of them is asked for."""
+"""Identifiers, and lists of them in the three forms that a request can have: query, array, object."""
 
 import re
 from functools import lru_cache
@@ -9,19 +9,19 @@ from cometify.core import errors
 from cometify.core.integer import MAX_ID, read_integer
 
 MAX_IDENTIFIERS = 100
-"""The most identifiers that one listener may name, over all its groups."""
+"""The most identifiers of one listener, over all its groups."""
 
-LONGEST = 60
-"""Characters."""
+MAX_LENGTH = 60
+"""The most characters of an identifier."""
 _FORM = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}")
 
 
 @attrs.frozen
 class Identifier:
-    """The channel that browsers listen on and the server pushes to.
+    """The name of a channel. Two spellings of one identifier are equal.
 
-    `spelled` is what was sent, and what signatures are made of; `folded` is what is routed by. "An identifier is
-    NOT case sensitive" (the seed): two spellings of one identifier are equal.
+    "An identifier is NOT case sensitive" (the seed). `spelled`: as sent, for signatures. `folded`: in lower case, for
+    routing.
     """
 
     spelled: str = attrs.field(eq=False)
@@ -29,9 +29,9 @@ class Identifier:
 
     @classmethod
     def read(cls, value: object) -> "Identifier":
-        """Raises `Refused` (invalid_identifier) for anything that is not an identifier."""
-        # What is longer is not remembered, or strangers would fill the memory with it.
-        identifier = _read(value) if isinstance(value, str) and len(value) <= LONGEST else None
+        """Read an identifier. Raises `Refused` (invalid_identifier) for anything else, of any type."""
+        # A longer text must not reach the cache, or strangers could fill the memory with it.
+        identifier = _read(value) if isinstance(value, str) and len(value) <= MAX_LENGTH else None
         if identifier is None:
             raise errors.Refused(
                 errors.INVALID_IDENTIFIER,
@@ -42,13 +42,13 @@ class Identifier:
 
 @lru_cache(4096)
 def _read(spelled: str) -> Identifier | None:
-    # The same few come with every push, and comparing what is the same object takes no time.
+    # The same few identifiers come with every push, and one object compares with itself in no time.
     return Identifier(spelled, spelled.lower()) if _FORM.fullmatch(spelled) else None
 
 
 @attrs.frozen
 class Names:
-    """One list of identifiers as it was asked for: in the order sent, all plain or all with an internal id."""
+    """A list of identifiers in the order sent, either all plain or all with an internal id."""
 
     identifiers: tuple[Identifier, ...]
     internal_ids: tuple[int, ...] | None = None
@@ -59,19 +59,23 @@ class Names:
 
     @property
     def spelled(self) -> str:
-        """The names, comma separated, as a secureKey signs them: exactly as sent, without ids."""
+        """The names as a secureKey signs them: exactly as sent, comma separated, without internal ids."""
         return ",".join([identifier.spelled for identifier in self.identifiers])
 
 
 def names_from_query(text: str) -> Names:
-    """Read `chat,metrics` (plain) or `chat:59,metrics:0` (each with an internal id). Raises `Refused`."""
-    return _read_names(text) if len(text) > _REMEMBERED else _read_names_again(text)
+    """Read `chat,metrics` (plain) or `chat:59,metrics:0` (each with an internal id).
+
+    Raises `Refused`: missing_parameter, invalid_parameter, invalid_identifier.
+    """
+    return _read_names_cached(text) if len(text) <= _MAX_CACHED else _read_names(text)
 
 
 def _read_names(text: str) -> Names:
     if not text:
         raise errors.Refused(
-            errors.MISSING_PARAMETER, "identifiers is missing: name what to listen to, e.g. identifiers=chat,metrics"
+            errors.MISSING_PARAMETER,
+            "identifiers is missing: name the identifiers to listen to, e.g. identifiers=chat,metrics",
         )
     pairs = [item.partition(":") for item in text.split(",")]
     with_ids = [pair for pair in pairs if pair[1]]
@@ -80,18 +84,21 @@ def _read_names(text: str) -> Names:
     if len(with_ids) != len(pairs):
         raise errors.Refused(
             errors.INVALID_PARAMETER,
-            "identifiers: give every one an internal id (chat:59,metrics:0) or none; put the others in a group of their own.",
+            "identifiers: give all of them an internal id (chat:59,metrics:0) or none; use a second group for the others.",
         )
     return _checked([pair[0] for pair in pairs], [pair[2] for pair in pairs])
 
 
-_REMEMBERED = 200
-"""Characters of a list that is remembered: nearly all pages of a site ask for the same few."""
-_read_names_again = lru_cache(1024)(_read_names)
+_MAX_CACHED = 200
+"""The most characters of a list that is cached. Nearly all pages of a site ask for the same few short lists."""
+_read_names_cached = lru_cache(1024)(_read_names)
 
 
 def names_from_json(value: object) -> Names:
-    """Read a string, an array of strings, or an object of identifier to internal id. Raises `Refused`."""
+    """Read the JSON of a list: a string, an array of strings, or an object of identifier to internal id.
+
+    Raises `Refused`: missing_parameter, invalid_parameter, invalid_identifier.
+    """
     if isinstance(value, str):
         return _checked([value], None)
     if isinstance(value, list):
@@ -112,13 +119,13 @@ def _checked(names: list[object] | list[str], internal_ids: list[object] | list[
     if not 1 <= len(names) <= MAX_IDENTIFIERS:
         raise errors.Refused(
             errors.INVALID_PARAMETER,
-            f"identifiers: 1 to {MAX_IDENTIFIERS} can be listened to at once, {len(names)} were given.",
+            f"identifiers: name 1 to {MAX_IDENTIFIERS}; {len(names)} were given.",
         )
     identifiers = tuple([Identifier.read(name) for name in names])
     if len({identifier.folded for identifier in identifiers}) != len(identifiers):
         raise errors.Refused(
             errors.INVALID_PARAMETER,
-            f"identifiers: {_twice(identifiers)} stands twice in one group (spelling does not tell them apart).",
+            f"identifiers: {_repeated(identifiers)} is given twice in one group: name it once (its case makes no difference).",
         )
     if internal_ids is None:
         return Names(identifiers)
@@ -133,13 +140,13 @@ def _checked(names: list[object] | list[str], internal_ids: list[object] | list[
     )
 
 
-def _twice(identifiers: tuple[Identifier, ...]) -> str:
+def _repeated(identifiers: tuple[Identifier, ...]) -> str:
     seen: set[str] = set()
     return next(one.spelled for one in identifiers if one.folded in seen or seen.add(one.folded))  # type: ignore[func-returns-value]
 
 
 def _shown(value: object) -> str:
-    """What was sent, short enough for an error and in quotes; nothing of what is no string."""
+    """Show a value in an error: quoted and shortened if it is a string, and nothing of it otherwise."""
     if not isinstance(value, str):
-        return "What was sent"
+        return "The value"
     return repr(value if len(value) <= 64 else value[:61] + "...")

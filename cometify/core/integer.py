@@ -1,17 +1,17 @@
-"""Integers on the wire: push_id, internal ids and positions."""
+"""Integers on the wire: push_ids, internal ids and positions."""
 
 from cometify.core import errors
 
 MAX_ID = 2**63 - 1
 """The highest push_id and internal id."""
 MAX_EXACT = 2**53 - 1
-"""The highest integer that a browser does not round; above it JSON carries a decimal string."""
+"""The highest integer that browsers do not round. Above it, JSON has a decimal string."""
 
 
 def read_integer(value: object, name: str, highest: int) -> int:
-    """The integer that `value` stands for: decimal digits as a string, or a JSON number up to 2^53-1.
+    """Read an integer from 0 to `highest`: a string of decimal digits, or a JSON number up to 2^53-1.
 
-    Raises `Refused` (invalid_parameter), naming the parameter.
+    Raises `Refused` (invalid_parameter), which names the parameter `name`.
     """
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19:
         number = int(value)
@@ -26,11 +26,11 @@ def read_integer(value: object, name: str, highest: int) -> int:
         number = highest + 1
     if number > highest:
         raise errors.Refused(
-            errors.INVALID_PARAMETER, f"{name} must be an integer from 0 to {highest}, in digits only."
+            errors.INVALID_PARAMETER, f"{name} must be an integer from 0 to {highest}: write it in digits only."
         )
     return number
 
 
 def write_integer(number: int) -> str:
-    """The JSON of an id: a number, or a decimal string where a browser would round a number."""
+    """Return the JSON of an integer: a number, or a decimal string where a browser would round the number."""
     return str(number) if number <= MAX_EXACT else f'"{number}"'

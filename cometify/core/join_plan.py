@@ -37,9 +37,9 @@ class JoinPlan:
     The page may have been cached for longer than the replay reaches back. Then it has missed pushes without a gap.
     """
     until: float
-    """When the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf)."""
+    """The time at which the first of the identifiers loses the right to its secret pushes (Unix seconds, or inf)."""
     settled: bool = False
-    """Whether every group begins now. Then there is nothing to filter and nothing can be lost."""
+    """True if every group begins now. Then there is nothing to filter and nothing can be lost."""
 
     @property
     def cursor(self) -> int:
@@ -190,7 +190,7 @@ def _warnings(request: ListenRequest, rights: Sequence[Right]) -> tuple[str, ...
 
 
 def _first_loss(rights: Iterable[Right]) -> float:
-    """When the first identifier loses its right. Each has its right from the group that has it longest."""
+    """The time at which the first identifier loses its right. Each has its right from the group that has it longest."""
     longest: dict[str, float] = {}
     for right in rights:
         for name in right.names:

@@ -1,4 +1,4 @@
-"""A push before and after the engine has it."""
+"""A push, before and after the engine has it."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -13,59 +13,63 @@ MAX_TEXT = 65_536
 
 @attrs.define
 class Draft:
-    """An accepted push that has no position yet.
-
-    `signature` is what was signed with, to be remembered; None: nothing is. `key`: its Idempotency-Key, if it has one;
-    then `listeners` is what the answer will say, and will say again. `nonce`: of the request that it came with, which is to
-    be the only one with it; of a batch only the first draft has it. `batch`: which batch it is the first of, if that has
-    an Idempotency-Key.
-    """
+    """A push that was accepted and has no position yet."""
 
     identifier: Identifier
     text: str
     secret: bool
     push_id: int | None
     signature: bytes | None
+    """The signature to remember, or None if it need not be remembered."""
     key: str | None = None
+    """The Idempotency-Key."""
     listeners: int = 0
+    """With a key: the number of listeners that the answer names, and names again when the push is repeated."""
     nonce: str | None = None
+    """The Cometify-Nonce of the request, which no other request may have. In a batch only the first draft has it."""
     batch: str = ""
+    """A hash of the batch that this draft is the first of, if the batch has an Idempotency-Key."""
 
     @property
     def fingerprint(self) -> str:
-        """What must be the same when it is pushed again with the same Idempotency-Key."""
+        """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
         return sha256(whole.encode()).hexdigest()
 
 
 def bind(drafts: Sequence[Draft]) -> None:
-    """Have the key of a batch be for this batch alone. With that of another, which begins alike, the first would pass for
-    one that was pushed, and its nonce, which is that of all of them, would not be looked at.
+    """Bind the Idempotency-Key of a batch to the whole batch.
+
+    The key is kept with the first draft. Without this, a batch could be sent with the key of another batch that begins
+    with the same push. The first draft would pass as already pushed, so that the nonce, which the first draft carries for
+    the whole batch, would not be checked.
     """
     drafts[0].batch = sha256("".join([draft.fingerprint for draft in drafts]).encode()).hexdigest()
 
 
-@attrs.define  # not frozen: making one that is takes three times as long, and there is one for each push
+# Not frozen: making a frozen instance takes three times as long, and there is one for each push.
+@attrs.define
 class Receipt:
-    """The engine has the push. `duplicate`: it has had it before, and `listeners` is what was answered then."""
+    """The engine's answer: it has the push."""
 
     position: int
     duplicate: bool = False
+    """True if it had the push before, because its Idempotency-Key was used already."""
     listeners: int = 0
+    """Of a duplicate: the number of listeners that the first answer named."""
 
 
 @attrs.define(eq=False)
 class Push:
-    """A push with its place in the order of the account.
-
-    `position`: microseconds, strictly growing over all identifiers of the account. `frame`: its JSON as bytes, made
-    once for all who get it. `deflated`: its compressed WebSocket frame, made when it is asked for first; empty if that
-    would be no smaller.
-    """
+    """A push with its place in the order of the account."""
 
     identifier: str
+    """The identifier in lower case."""
     push_id: int | None
     secret: bool
     position: int
+    """Microseconds, strictly growing over all identifiers of the account."""
     frame: bytes
+    """The JSON of the push frame, made once for all listeners."""
     deflated: bytes | None = None
+    """The compressed WebSocket frame, or empty if that would be no smaller; None until it is needed first."""

@@ -61,12 +61,12 @@ class AccountRings:
             # Its first push is larger than all that a ring may keep.
             self._emptied(ring)
 
-    def is_due(self, oldest: int, most_bytes: int) -> bool:
-        """Whether `drop` with the same bounds has something to do."""
+    def is_due(self, oldest: int, most_bytes: float) -> bool:
+        """True if `drop` with the same bounds has something to do."""
         heap = self._oldest
         return bool(heap) and (heap[0][0] <= oldest or self.kept_bytes > most_bytes)
 
-    def drop(self, oldest: int, most_bytes: int, most: int = MOST_STEPS) -> int:
+    def drop(self, oldest: int, most_bytes: float, most: int = MOST_STEPS) -> int:
         """Drop the pushes that are as old as the position `oldest`, and the oldest while there are too many bytes.
 
         Does at most `most` steps and returns their number; if it is `most`, more may be due. A step drops a push or

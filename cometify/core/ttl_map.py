@@ -41,7 +41,7 @@ class TTLMap(Generic[K, V]):
         return self._values.get(key)
 
     def first(self, key: K, value: V, now: int, most: int | None = None) -> V | None:
-        """As `get`. If there is none, the key has `value` from now on, and the oldest entries beyond `most` are forgotten."""
+        """Like `get`. A key without a value has `value` from now on, and the oldest entries beyond `most` are forgotten."""
         known = self.get(key, now)
         if known is None:
             if most is not None and len(self._when) >= most:

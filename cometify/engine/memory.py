@@ -11,6 +11,7 @@ position (`JoinPlan`), and no gap is told for it, because the floor is raised on
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from math import inf
 
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
@@ -31,15 +32,16 @@ class _AccountState:
     """One account: the last position that was given or told, and all that is kept and remembered of it.
 
     `began`: the position where the memory of this process begins. `last`: no position up to it may be given again.
+    `excess_of`: the account may keep more bytes than this until `expire` has dropped the excess; inf when it has.
     """
 
     __slots__ = (
         "answers",
         "api_key",
         "began",
+        "excess_of",
         "floors",
         "followed",
-        "keep_bytes",
         "last",
         "nonces",
         "rings",
@@ -50,7 +52,7 @@ class _AccountState:
         self.api_key = api_key
         self.began = began
         self.last = last
-        self.keep_bytes = 0
+        self.excess_of: float = inf
         self.rings = AccountRings(self._emptied)
         self.followed: set[str] = set()
         # Of channels that have no ring: public floor, secret floor and what was dropped; the longest without a ring first.
@@ -87,7 +89,9 @@ class _AccountState:
 
     def expire(self, now: int, most: int) -> int:
         """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
-        left = most - self.rings.drop(now - RETENTION, self.keep_bytes, most)
+        left = most - self.rings.drop(now - RETENTION, self.excess_of, most)
+        if left > 0:
+            self.excess_of = inf
         left -= self.signatures.forget(now, left)
         left -= self.answers.forget(now, left)
         left -= self.nonces.forget(now, left)
@@ -101,7 +105,7 @@ class _AccountState:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is kept, remembered or followed."""
+        """True if nothing is kept, remembered or followed."""
         return not (self.rings.rings or self.floors or self.signatures or self.answers or self.nonces)
 
 
@@ -163,17 +167,16 @@ class MemoryEngine:
         if ring is None:
             ring = state.ring(folded)
         rings.put(ring, push, account)
-        state.keep_bytes = account.keep_bytes
         oldest = position - RETENTION
         if rings.is_due(oldest, account.keep_bytes):
             rings.drop(oldest, account.keep_bytes, most_drops(push))
+            state.excess_of = account.keep_bytes
         self._announce(ring, push)
         return Receipt(position)
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
         now = self.watermark(account.api_key)
         state = self._state(account.api_key)
-        state.keep_bytes = account.keep_bytes
         state.rings.drop(now - RETENTION, account.keep_bytes, DROPS)
         rings = {}
         for identifier in reach(now):

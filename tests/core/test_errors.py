@@ -1,4 +1,4 @@
-"""The table of codes, and what carries a row of it."""
+"""The table of error codes, and the exception that carries a row of it."""
 
 import pytest
 
@@ -8,32 +8,32 @@ from tests.samples import vectors
 TABLE = [code for code in vars(errors).values() if isinstance(code, errors.Code)]
 
 
-def test_the_published_table_is_the_whole_table():
+def test_published_table_is_the_whole_table():
     published = vectors("codes")
     assert published == [
         {"name": code.name, "status": code.status, "close": code.close, "retry": code.retry} for code in TABLE
     ]
 
 
-def test_no_name_stands_twice_and_each_is_the_name_of_its_constant():
+def test_names_are_unique_and_those_of_the_constants():
     assert len({code.name for code in TABLE}) == len(TABLE)
     assert all(getattr(errors, code.name.upper()) is code for code in TABLE)
 
 
 @pytest.mark.parametrize("code", TABLE, ids=lambda code: code.name)
-def test_the_hundred_of_the_close_code_tells_whether_to_come_back(code):
+def test_hundred_of_the_close_code_agrees_with_retry(code):
     assert code.close // 100 in {40, 41, 42}
     assert (code.retry is None) == (code.close // 100 == 40)
 
 
 @pytest.mark.parametrize("code", TABLE, ids=lambda code: code.name)
-def test_statuses_are_those_of_errors_and_only_429_and_503_say_come_back(code):
+def test_only_429_and_503_have_a_retry(code):
     assert 400 <= code.status <= 599
     assert (code.retry is not None) == (code.status in {429, 503})
     assert code.title
 
 
-def test_a_refusal_takes_its_retry_from_the_table():
+def test_refusal_takes_its_retry_from_the_table():
     refused = errors.Refused(errors.TOO_MANY_LISTENERS, "Close one.")
     assert (refused.code, refused.detail, refused.retry, refused.allow) == (
         errors.TOO_MANY_LISTENERS,
@@ -45,9 +45,9 @@ def test_a_refusal_takes_its_retry_from_the_table():
 
 
 @pytest.mark.parametrize("retry", [0, 7])
-def test_a_refusal_may_say_its_own_retry_zero_too(retry):
+def test_refusal_may_have_its_own_retry_even_zero(retry):
     assert errors.Refused(errors.DRAINING, "", retry=retry).retry == retry
 
 
-def test_a_refusal_may_name_the_methods_that_would_do():
+def test_refusal_may_name_the_allowed_methods():
     assert errors.Refused(errors.METHOD_NOT_ALLOWED, "", allow="GET, POST").allow == "GET, POST"

@@ -1,4 +1,4 @@
-"""A red test must be red again when it is run alone, and a green one green when another test is added."""
+"""The examples of Hypothesis are the same whichever tests run beside a test, so that it fails alone as it does among others."""
 
 import importlib
 import sys
@@ -21,7 +21,7 @@ def drawn() -> list[int | str]:
     return examples
 
 
-def test_the_examples_do_not_depend_on_what_else_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_do_not_depend_on_other_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = drawn()
     (tmp_path / "imported_beside.py").write_text("NUMBER = 271_828_182_845\nTEXT = 'some text of its own'\n")
     monkeypatch.syspath_prepend(tmp_path)

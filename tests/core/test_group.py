@@ -22,19 +22,19 @@ def names_of(group, account=ACCOUNT):
     return group.right(account, WALL).names
 
 
-def test_a_key_gives_the_right_to_exactly_its_list_for_good():
+def test_secure_key_gives_the_right_to_exactly_its_list():
     assert Group(names_from_query("metrics,tweets"), RIGHT).right(ACCOUNT, WALL) == Right({"metrics", "tweets"}, inf)
     assert names_of(Group(names_from_query("metrics:1,tweets:0"), RIGHT.upper())) == {"metrics", "tweets"}
     for other in ("tweets,metrics", "metrics", "Metrics,tweets", "metrics,tweets,chat"):
         assert Group(names_from_query(other), RIGHT).right(ACCOUNT, WALL) == NO_RIGHT
 
 
-def test_no_key_gives_no_right():
+def test_group_without_a_key_has_no_right():
     assert Group(names_from_query("metrics,tweets")).right(ACCOUNT, WALL) == NO_RIGHT
     assert Group(names_from_query("metrics,tweets"), "").right(ACCOUNT, WALL) == NO_RIGHT
 
 
-def test_a_key_of_either_live_secret_gives_the_right_and_one_of_a_revoked_secret_none():
+def test_key_of_a_live_secret_counts_and_of_a_revoked_one_not():
     group = Group(names_from_query("chat"), secure_key("1", "old", "chat"))
     assert names_of(group, Account("1", ("new", "old"))) == {"chat"}
     assert names_of(group, Account("1", ("old", "new"))) == {"chat"}
@@ -46,21 +46,21 @@ def tokened(names, *covered, secret="c1h89chHaka9s1", lasts=60):
     return listen_request_from_query({"identifiers": [names], "token": [token]}).groups[0]
 
 
-def test_a_token_gives_the_right_to_each_identifier_that_it_names_until_it_expires():
+def test_token_gives_the_right_to_its_names_until_it_expires():
     group = tokened("Metrics:1,tweets:0,room_7:1", "METRICS", "Room_*", "other")
     assert group.right(ACCOUNT, WALL) == Right({"metrics", "room_7"}, WALL + 60)
     assert tokened("tweets", "metrics").right(ACCOUNT, WALL) == NO_RIGHT
 
 
 @pytest.mark.parametrize("wrong", [{"secret": "another"}, {"lasts": 0}])
-def test_a_wrong_token_is_refused_and_to_one_who_has_joined_it_gives_no_right(wrong):
+def test_wrong_token_is_refused_or_gives_no_right_once_joined(wrong):
     group = tokened("metrics", "metrics", **wrong)
     assert refusal(group.right, ACCOUNT, WALL).code is errors.INVALID_TOKEN
     assert group.right_left(ACCOUNT, WALL) == NO_RIGHT
     assert tokened("metrics", "metrics").right_left(ACCOUNT, WALL).names == {"metrics"}
 
 
-def test_a_group_shows_neither_its_key_nor_its_token():
+def test_repr_shows_neither_key_nor_token():
     assert RIGHT not in repr(Group(names_from_query("chat"), RIGHT))
     group = tokened("chat", "chat")
     assert group.token

@@ -28,7 +28,7 @@ def push(push_id=None, position=NOW + 1, *, secret=False):
     ],
 )
 @pytest.mark.parametrize("right", [False, True])
-def test_joining_wants_what_the_table_says(internal_id, position, wants, right):
+def test_filter_on_joining_is_that_of_the_table(internal_id, position, wants, right):
     found = filter_on_joining(internal_id, position, right, NOW)
     assert (found.secret, found.above, found.since, found.unnumbered_since) == (
         right,
@@ -38,14 +38,14 @@ def test_joining_wants_what_the_table_says(internal_id, position, wants, right):
     )
 
 
-def test_a_plain_group_gets_what_comes_and_nothing_that_was():
+def test_plain_group_gets_future_pushes_only():
     wants = filter_on_joining(None, None, False, NOW)
     assert not wants(push(1, NOW))
     assert wants(push(0))
     assert wants(push(None))
 
 
-def test_an_internal_id_gets_higher_ids_of_three_minutes_and_what_has_none_only_live():
+def test_internal_id_gets_three_minutes_of_higher_push_ids():
     wants = filter_on_joining(59, None, False, NOW)
     assert wants(push(60, NOW - REPLAY_WINDOW + 1))
     assert not wants(push(60, NOW - REPLAY_WINDOW))
@@ -55,14 +55,14 @@ def test_an_internal_id_gets_higher_ids_of_three_minutes_and_what_has_none_only_
     assert wants(push(None))
 
 
-def test_internal_id_zero_gets_all_that_is_kept():
+def test_internal_id_zero_gets_ten_minutes_of_everything():
     wants = filter_on_joining(0, None, False, NOW)
     for push_id in (None, 0, 1):
         assert wants(push(push_id, NOW - RETENTION + 1))
         assert not wants(push(push_id, NOW - RETENTION))
 
 
-def test_resuming_gets_everything_after_the_position_that_its_id_lets_through():
+def test_resuming_gets_later_pushes_that_its_id_lets_through():
     wants = filter_on_joining(59, 7, False, NOW)
     assert wants(push(None, 8))
     assert wants(push(60, 8))
@@ -78,11 +78,11 @@ def test_secret_pushes_need_the_right(right):
     assert wants(push(1))
 
 
-def test_at_the_head_only_the_right_and_the_internal_id_remain():
+def test_right_and_internal_id_remain_at_the_head():
     assert filter_on_joining(59, None, True, NOW).settled == GroupFilter(True, 59)
 
 
-def test_going_on_repeats_nothing_up_to_the_cursor_and_takes_the_right_it_has_now():
+def test_going_on_repeats_nothing_and_takes_the_new_right():
     wants = filter_on_joining(59, None, True, NOW)
     assert wants.going_on(False, NOW - 5) == GroupFilter(False, 59, NOW - 5, NOW)
     assert wants.going_on(True, NOW + 5) == GroupFilter(True, 59, NOW + 5, NOW + 5)
@@ -95,6 +95,6 @@ def test_going_on_repeats_nothing_up_to_the_cursor_and_takes_the_right_it_has_no
     st.none() | st.integers(0, 5),
     st.integers(NOW + 6, NOW + 9),
 )
-def test_what_is_settled_lets_the_same_through_above_the_head(internal_id, position, push_id, later):
+def test_settled_filter_is_the_same_above_the_head(internal_id, position, push_id, later):
     wants = filter_on_joining(internal_id, position, True, NOW)
     assert wants(push(push_id, later)) == wants.settled(push(push_id, later))

@@ -17,13 +17,13 @@ IDENTIFIERS = st.builds(str.__add__, st.sampled_from(LETTERS), st.text(REST, max
 
 
 @pytest.mark.parametrize("text", VECTORS["valid"])
-def test_valid_identifiers_keep_their_spelling_and_are_routed_in_lower_case(text):
+def test_valid_identifier_keeps_spelling_and_folds_case(text):
     one = Identifier.read(text)
     assert (one.spelled, one.folded) == (text, text.lower())
 
 
 @pytest.mark.parametrize("value", [*VECTORS["invalid"], None, 1, True, b"chat", ["chat"], {"chat": 1}])
-def test_anything_else_is_refused(value):
+def test_invalid_identifier_is_refused(value):
     assert refusal(Identifier.read, value).code is errors.INVALID_IDENTIFIER
 
 
@@ -31,7 +31,7 @@ def test_anything_else_is_refused(value):
 @example("chat\n")
 @example("a" * 60 + "\n")
 @example("\ud800")
-def test_an_identifier_is_one_from_its_first_character_to_its_last(text):
+def test_identifier_is_matched_to_its_last_character(text):
     good = 1 <= len(text) <= 60 and text[0] in LETTERS and all(character in REST for character in text)
     if good:
         assert Identifier.read(text).spelled == text
@@ -41,21 +41,21 @@ def test_an_identifier_is_one_from_its_first_character_to_its_last(text):
         assert refused.detail.isprintable()
 
 
-def test_spelling_does_not_tell_identifiers_apart():
+def test_spellings_of_one_identifier_are_equal():
     assert Identifier.read("Chat") == Identifier.read("cHAT")
     assert hash(Identifier.read("Chat")) == hash(Identifier.read("cHAT"))
     assert Identifier.read("chat") != Identifier.read("chat2")
 
 
-def test_a_refusal_shows_what_was_sent_but_not_all_of_it():
+def test_refusal_shows_the_beginning_of_the_value():
     assert "'a-b'" in refusal(Identifier.read, "a-b").detail
     assert f"'{'-' * 64}'" in refusal(Identifier.read, "-" * 64).detail
     assert f"'{'-' * 61}...'" in refusal(Identifier.read, "-" * 65).detail
-    assert refusal(Identifier.read, {"private": 1}).detail.startswith("What was sent is not an identifier")
+    assert refusal(Identifier.read, {"private": 1}).detail.startswith("The value is not an identifier")
 
 
 @pytest.mark.parametrize("vector", VECTORS["lists"], ids=lambda vector: vector["query"])
-def test_a_query_is_a_list_in_the_order_sent(vector):
+def test_query_is_a_list_in_the_order_sent(vector):
     names = names_from_query(vector["query"])
     assert [one.spelled for one in names.identifiers] == vector["identifiers"]
     assert names.spelled == ",".join(vector["identifiers"])
@@ -64,7 +64,7 @@ def test_a_query_is_a_list_in_the_order_sent(vector):
 
 
 @pytest.mark.parametrize("vector", VECTORS["refused_lists"], ids=lambda vector: ascii(vector["query"]))
-def test_a_list_in_no_form_is_refused(vector):
+def test_invalid_list_is_refused(vector):
     assert refusal(names_from_query, vector["query"]).code.name == vector["code"]
 
 
@@ -99,16 +99,16 @@ def test_json_has_three_forms(value, spelled, internal_ids):
         ({"chat": 1.5}, errors.INVALID_PARAMETER),
     ],
 )
-def test_json_in_no_form_is_refused(value, code):
+def test_invalid_json_list_is_refused(value, code):
     assert refusal(names_from_json, value).code is code
 
 
-def test_a_refusal_names_the_identifier_that_stands_twice_and_the_one_whose_id_is_wrong():
-    assert "CHAT stands twice" in refusal(names_from_query, "chat,a,CHAT,a").detail
+def test_refusal_names_the_identifier_at_fault():
+    assert "CHAT is given twice" in refusal(names_from_query, "chat,a,CHAT,a").detail
     assert "internal id of metrics" in refusal(names_from_query, "chat:1,metrics:x").detail
 
 
-def test_a_hundred_may_be_listened_to_and_no_more():
+def test_hundred_identifiers_are_allowed_and_no_more():
     many = [f"a{number}" for number in range(MAX_IDENTIFIERS + 1)]
     assert len(names_from_json(many[:-1]).identifiers) == 100
     assert len(names_from_query(",".join(many[:-1])).identifiers) == 100
@@ -117,7 +117,7 @@ def test_a_hundred_may_be_listened_to_and_no_more():
 
 
 @given(st.lists(IDENTIFIERS, min_size=1, max_size=10, unique_by=str.lower))
-def test_a_query_and_an_array_ask_for_the_same(texts):
+def test_query_and_array_give_the_same_list(texts):
     names = names_from_query(",".join(texts))
     assert names == names_from_json(texts)
     assert names.spelled == ",".join(texts)

@@ -19,7 +19,7 @@ def refusal(value, highest=MAX_ID):
 
 
 @given(st.integers(0, MAX_ID))
-def test_what_is_written_is_read_again_and_no_browser_rounds_it(number):
+def test_written_integer_is_read_back_and_never_rounded(number):
     value = json.loads(write_integer(number))
     assert read_integer(value, "push_id", MAX_ID) == number
     assert isinstance(value, str) == (number > MAX_EXACT)
@@ -29,7 +29,7 @@ def test_what_is_written_is_read_again_and_no_browser_rounds_it(number):
     ("number", "written"),
     [(0, "0"), (MAX_EXACT, "9007199254740991"), (MAX_EXACT + 1, '"9007199254740992"'), (MAX_ID, f'"{MAX_ID}"')],
 )
-def test_above_the_highest_exact_integer_a_string_is_written(number, written):
+def test_integer_above_the_exact_ones_is_written_as_string(number, written):
     assert write_integer(number) == written
 
 
@@ -74,17 +74,17 @@ def test_digits_and_exact_numbers_are_read(value, number):
         2**70,
     ],
 )
-def test_anything_else_is_refused_with_the_range(value):
+def test_other_value_is_refused_with_the_range(value):
     assert f"from 0 to {MAX_ID}" in refusal(value)
 
 
 @pytest.mark.parametrize("value", [MAX_EXACT + 1, MAX_ID])
-def test_a_number_that_a_browser_has_rounded_is_refused_with_what_to_write(value):
+def test_rounded_number_is_refused_with_the_form_to_write(value):
     assert "string of digits" in refusal(value)
 
 
 @pytest.mark.parametrize("value", [MAX_EXACT + 1, str(MAX_EXACT + 1)])
-def test_the_highest_is_the_highest_in_either_form(value):
+def test_highest_is_the_highest_in_either_form(value):
     assert f"from 0 to {MAX_EXACT}" in refusal(value, MAX_EXACT)
 
 

@@ -28,8 +28,8 @@ def listen(*groups, **more):
 # By query
 
 
-def test_a_query_is_one_group():
-    ask = listen_request_from_query(
+def test_query_is_one_group():
+    request = listen_request_from_query(
         {
             "identifiers": ["chat:59,metrics:0"],
             "secureKey": [RIGHT],
@@ -38,10 +38,10 @@ def test_a_query_is_one_group():
             "utm": ["1", "2"],
         }
     )
-    assert ask == ListenRequest((Group(names_from_query("chat:59,metrics:0"), RIGHT, 7),), "9f2c51d07ab34e18")
+    assert request == ListenRequest((Group(names_from_query("chat:59,metrics:0"), RIGHT, 7),), "9f2c51d07ab34e18")
 
 
-def test_all_but_the_identifiers_may_be_left_out_or_empty():
+def test_all_but_identifiers_may_be_missing_or_empty():
     expected = ListenRequest((Group(names_from_query("chat")),))
     assert listen_request_from_query({"identifiers": ["chat"]}) == expected
     empty = {"identifiers": ["chat"], "secureKey": [""], "token": [""], "position": [""], "listener": [""]}
@@ -49,12 +49,12 @@ def test_all_but_the_identifiers_may_be_left_out_or_empty():
 
 
 @pytest.mark.parametrize("parameters", [{}, {"identifiers": []}, {"identifiers": [""]}])
-def test_a_query_without_identifiers_is_refused(parameters):
+def test_query_without_identifiers_is_refused(parameters):
     assert refusal(listen_request_from_query, parameters).code is errors.MISSING_PARAMETER
 
 
 @pytest.mark.parametrize("name", [*MEMBERS, "listener"])
-def test_a_parameter_given_twice_is_refused(name):
+def test_repeated_parameter_is_refused(name):
     refused = refusal(listen_request_from_query, {"identifiers": ["chat"], name: ["chat", "chat"]})
     assert refused.code is errors.REPEATED_PARAMETER
     assert name in refused.detail
@@ -74,19 +74,19 @@ def test_last_event_id_wins_over_position():
     ),
     st.none() | st.text(),
 )
-def test_any_query_is_an_ask_or_refused(parameters, resume):
+def test_any_query_is_a_request_or_refused(parameters, resume):
     try:
-        ask = listen_request_from_query(parameters, resume)
+        request = listen_request_from_query(parameters, resume)
     except errors.Refused:
         return
-    assert len(ask.groups) == 1
+    assert len(request.groups) == 1
 
 
 # By frame
 
 
-def test_a_frame_has_its_groups_in_order():
-    ask = listen_request_from_frame(
+def test_frame_has_its_groups_in_order():
+    request = listen_request_from_frame(
         listen(
             {"identifiers": ["guestbook", "comments"], "secureKey": RIGHT, "position": NOW},
             {"identifiers": {"metrics": 59, "tweets": 100}, "more": 1},
@@ -95,8 +95,8 @@ def test_a_frame_has_its_groups_in_order():
             more=[],
         )
     )
-    assert ask.listener == "9f2c51d07ab34e18"
-    assert ask.groups == (
+    assert request.listener == "9f2c51d07ab34e18"
+    assert request.groups == (
         Group(names_from_query("guestbook,comments"), RIGHT, NOW),
         Group(names_from_query("metrics:59,tweets:100")),
         Group(names_from_query("chat")),
@@ -104,12 +104,12 @@ def test_a_frame_has_its_groups_in_order():
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{}", b"\xff", b'{"type":"push","groups":[]}', b'{"type":[]}'])
-def test_what_is_no_listen_frame_is_refused(data):
+def test_other_message_than_a_listen_frame_is_refused(data):
     assert refusal(listen_request_from_frame, data).code is errors.INVALID_BODY
 
 
 @pytest.mark.parametrize("data", [b'{"type":"listen"}', b'{"type":"listen","groups":null}'])
-def test_a_frame_without_groups_is_refused(data):
+def test_frame_without_groups_is_refused(data):
     assert refusal(listen_request_from_frame, data).code is errors.MISSING_PARAMETER
 
 
@@ -119,7 +119,7 @@ def test_groups_are_an_array_of_objects(groups):
     assert refusal(listen_request_from_frame, data).code is errors.INVALID_PARAMETER
 
 
-def test_an_identifier_that_stands_twice_in_an_object_is_refused():
+def test_identifier_twice_in_an_object_is_refused():
     data = b'{"type":"listen","groups":[{"identifiers":{"chat":1,"chat":2}}]}'
     assert refusal(listen_request_from_frame, data).code is errors.INVALID_PARAMETER
 
@@ -139,11 +139,11 @@ def test_an_identifier_that_stands_twice_in_an_object_is_refused():
         ({"identifiers": "chat", "position": str(MAX_EXACT + 1)}, errors.INVALID_PARAMETER),
     ],
 )
-def test_a_group_in_no_form_is_refused(group, code):
+def test_invalid_group_is_refused(group, code):
     assert refusal(listen_request_from_frame, listen(group)).code is code
 
 
-def test_a_hundred_identifiers_over_all_groups_and_no_more():
+def test_hundred_identifiers_over_all_groups_and_no_more():
     many = [f"a{number}" for number in range(60)]
     assert len(listen_request_from_frame(listen({"identifiers": many}, {"identifiers": many[:40]})).groups) == 2
     refused = refusal(listen_request_from_frame, listen({"identifiers": many}, {"identifiers": many[:41]}))
@@ -152,7 +152,7 @@ def test_a_hundred_identifiers_over_all_groups_and_no_more():
 
 
 @pytest.mark.parametrize("listener", ["a" * 8, "A-_9" * 16, "--------"])
-def test_a_listener_has_an_id_of_its_own(listener):
+def test_listener_id_is_read(listener):
     assert listen_request_from_frame(listen({"identifiers": "chat"}, listener=listener)).listener == listener
     assert listen_request_from_query({"identifiers": ["chat"], "listener": [listener]}).listener == listener
 
@@ -160,7 +160,7 @@ def test_a_listener_has_an_id_of_its_own(listener):
 @pytest.mark.parametrize(
     "listener", ["", "a" * 7, "a" * 65, "a" * 8 + "\n", "ä" * 8, "a b c d e", 12345678, [], ["a"] * 8]
 )
-def test_an_id_in_no_form_is_refused(listener):
+def test_invalid_listener_id_is_refused(listener):
     assert (
         refusal(listen_request_from_frame, listen({"identifiers": "chat"}, listener=listener)).code
         is errors.INVALID_PARAMETER
@@ -168,12 +168,12 @@ def test_an_id_in_no_form_is_refused(listener):
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_message_is_an_ask_or_refused(data):
+def test_any_message_is_a_request_or_refused(data):
     try:
-        ask = listen_request_from_frame(data)
+        request = listen_request_from_frame(data)
     except errors.Refused:
         return
-    assert ask.groups
+    assert request.groups
 
 
 @given(
@@ -182,12 +182,12 @@ def test_any_message_is_an_ask_or_refused(data):
 )
 @example([{"identifiers": "\ud800"}], None)
 @example([{"identifiers": "chat", "secureKey": "\ud800"}], None)
-def test_any_listen_frame_is_an_ask_or_refused(groups, listener):
+def test_any_listen_frame_is_a_request_or_refused(groups, listener):
     try:
-        ask = listen_request_from_frame(listen(*groups, listener=listener))
+        request = listen_request_from_frame(listen(*groups, listener=listener))
     except errors.Refused as refused:
         assert refused.detail.encode()  # noqa: PT017
         return
-    assert len(ask.groups) == len(groups)
-    for group in ask.groups:
+    assert len(request.groups) == len(groups)
+    for group in request.groups:
         assert group.right_left(ACCOUNT, WALL) == NO_RIGHT

@@ -188,7 +188,7 @@ def test_ended_window_is_forgotten_and_the_others_are_not():
     quota.charge(other, ACCOUNT, most, 10 * CHARGE_WINDOW)
 
 
-def test_expire_forgets_a_bounded_number_and_says_if_more_are_due():
+def test_expire_is_bounded_and_tells_whether_more_are_due():
     quota = Quota()
     many = EXPIRE_STEPS * 3 // 4
     for number in range(many):

@@ -171,7 +171,7 @@ def test_oldest_goes_first_whatever_ring_has_it(taken, bounds):
 
 
 def rings_of(count, each):
-    """So many rings of one byte a push, whose pushes come by turns."""
+    """Rings whose pushes have one byte each and come by turns."""
     account, account_rings = Account("1", ("s",), buffer_pushes=10**6), AccountRings()
     for number in range(count):
         account_rings.rings[f"a{number}"] = RingBuffer(("1", f"a{number}"), 0, 0)
