@@ -93,6 +93,15 @@ def test_lowered_limit_of_an_account_is_reached_in_slices():
     assert size // 5 < engine.stats().bytes <= size // 4
 
 
+def test_raised_limit_of_an_account_counts_at_once():
+    engine = Engine()
+    for keep_bytes in (1000, 10**6):
+        for _ in range(100):
+            engine.push(account=Account("1", ("s",), buffer_pushes=10**6, keep_bytes=keep_bytes))
+        engine.expire_all()
+    assert engine.pushes > 100
+
+
 def test_signatures_nonces_and_answers_expire_in_bounded_slices():
     engine = Engine()
     for number in range(1000):
@@ -125,8 +134,8 @@ def test_slices_visit_every_account():
     assert engine.pushes == 0
 
 
-def test_server_goes_on_with_the_next_slice_at_once():
-    world = World()
+def test_server_goes_on_with_one_slice_in_each_turn():
+    world, between = World(), []
     account = world.server.accounts.get("37282591")
     for number in range(6 * EXPIRE_STEPS):
         world.server.engine.append(account, Draft(Identifier.read(f"name{number % 9}"), "x", False, None, None))
@@ -134,7 +143,12 @@ def test_server_goes_on_with_the_next_slice_at_once():
     kept = world.server.engine.stats().pushes
     assert kept == 6 * EXPIRE_STEPS
     world.skew += 60 * SECOND
+    # A probe right behind each call that is due: the second slice must come after it, because it is a call of its own.
+    for call in list(world.reactor.getDelayedCalls()):
+        delay = call.getTime() - world.reactor.seconds()
+        world.reactor.callLater(delay, lambda: between.append(world.server.engine.stats().pushes))
     world.reactor.advance(5)
+    assert 5 * EXPIRE_STEPS <= min(kept for kept in between if kept) < 6 * EXPIRE_STEPS
     assert world.server.engine.stats().pushes == 0
 
 
@@ -298,6 +312,7 @@ def test_second_leaving_of_a_channel_counts():
 )
 def test_positions_grow_though_accounts_are_forgotten(steps, passing):
     engine, told = Engine(), {"1": BEGAN, "2": BEGAN}
+    engine.now += 5
     for what, api_key, times in steps:
         account = Account(api_key, ("s",))
         if what == "push":
@@ -318,6 +333,7 @@ def test_positions_grow_though_accounts_are_forgotten(steps, passing):
 def test_forgotten_account_gives_no_position_twice():
     """The clock may stand still between a watermark that was told and the next push."""
     engine = Engine()
+    engine.now += 5
     told = engine.watermark("1")
     engine.expire_all()
     assert engine._states == {}
