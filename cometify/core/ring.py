@@ -18,12 +18,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from cometify.core.push import Push
+from cometify.core.ring_block import BLOCK, Block, summarise
 
 Channel = tuple[str, str]
 """The key of a channel: (API key, identifier in lower case)."""
 
-BLOCK = 64
-"""The number of pushes in a block."""
 DROPS = 100
 """The most pushes that are dropped because of one small push. A larger one may displace more: see `most_drops`."""
 SMALLEST_FRAME = 64
@@ -54,19 +53,6 @@ class Dropped(NamedTuple):
 
 
 NOTHING = Dropped()
-
-
-class _Block(NamedTuple):
-    """A summary of `BLOCK` pushes."""
-
-    push_id: int
-    """The highest push_id of a public push, or -1."""
-    secret_push_id: int
-    """The highest push_id of a secret push, or -1."""
-    newest_public: int
-    """The position of the last public push, or 0."""
-    size: int
-    """The bytes of all frames."""
 
 
 _GONE = Push("", None, False, 0, b"")
@@ -121,7 +107,7 @@ class RingBuffer:
         # their length each time. They are cut by whole blocks, so that block n is always the pushes from n * BLOCK on.
         self._positions: list[int] = []
         self._pushes: list[Push] = []
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         self._start = 0
 
     def __len__(self) -> int:
@@ -140,7 +126,7 @@ class RingBuffer:
         self.kept_bytes += len(push.frame)
         count = len(pushes)
         if not count % BLOCK:
-            self._blocks.append(_summary(pushes[-BLOCK:]))
+            self._blocks.append(summarise(pushes[-BLOCK:]))
         if count - self._start > most_pushes or self.kept_bytes > most_bytes:
             self.drop_oldest()
             # A full ring drops one push for each that comes. Only the rare case that one is not enough pays for a loop.
@@ -207,7 +193,7 @@ class RingBuffer:
         self._positions[: self._start] = [push.position for push in older]
         self._start = 0
         ends = range(BLOCK, len(self._pushes) + 1, BLOCK)
-        self._blocks = [_summary(self._pushes[end - BLOCK : end]) for end in ends]
+        self._blocks = [summarise(self._pushes[end - BLOCK : end]) for end in ends]
         grown = sum([len(push.frame) for push in older])
         self.kept_bytes += grown
         return grown
@@ -291,27 +277,10 @@ class RingBuffer:
             push_ids += [block.secret_push_id for block in blocks]
         return max(push_ids, default=-1)
 
-    def _span(self, first: int, end: int) -> tuple[list[Push], list[_Block]]:
+    def _span(self, first: int, end: int) -> tuple[list[Push], list[Block]]:
         """The pushes from index `first` to before `end`: those in no whole block, and the whole blocks."""
         first_block, end_block = -(-first // BLOCK), end // BLOCK
         if first_block >= end_block:
             return self._pushes[first:end], []
         loose = self._pushes[first : first_block * BLOCK] + self._pushes[end_block * BLOCK : end]
         return loose, self._blocks[first_block:end_block]
-
-
-def _summary(pushes: Sequence[Push]) -> _Block:
-    public_id = secret_id = -1
-    newest_public = size = 0
-    # One loop: this is done for every push once, and three comprehensions take twice as long.
-    for push in pushes:
-        size += len(push.frame)
-        push_id = push.push_id
-        if push.secret:
-            if push_id is not None and push_id > secret_id:
-                secret_id = push_id
-        else:
-            newest_public = push.position
-            if push_id is not None and push_id > public_id:
-                public_id = push_id
-    return _Block(public_id, secret_id, newest_public, size)

@@ -14,7 +14,8 @@ from cometify.core.listen_request import listen_request_from_frame
 from cometify.core.md5_signature import secure_key
 from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
 from cometify.core.push import Push
-from cometify.core.ring import BLOCK, RingBuffer
+from cometify.core.ring import RingBuffer
+from cometify.core.ring_block import BLOCK
 from tests.wire import jwt
 
 ACCOUNT = Account("37282591", ("old secret", "new secret"))

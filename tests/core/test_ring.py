@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 
 from cometify.core.push import Push
-from cometify.core.ring import BLOCK, DROPS, SMALLEST_FRAME, Dropped, RingBuffer, most_drops
+from cometify.core.ring import DROPS, SMALLEST_FRAME, Dropped, RingBuffer, most_drops
+from cometify.core.ring_block import BLOCK
 
 CHANNEL = ("37282591", "chat")
 
