@@ -15,7 +15,7 @@ KEY = "7c1f2b04"
 
 def push(world: World, identifier="chat", text="x", key: str | bytes | None = KEY, account=API_KEY, version="HTTP/1.1",
          path: str | None = None, more: tuple[bytes, ...] = (), **changes: str) -> Answer:  # fmt: skip
-    """Push with a key, which may be any bytes. `more`: further header lines."""
+    """Push with an Idempotency-Key, of any bytes. `more`: further header lines."""
     values = {"text": text, "secret": "0", "secure": secure(identifier, text, account), "identifier": identifier}
     request = request_bytes(
         "POST", f"/{account}/push/{path or identifier}", form({**values, **changes}), {"Content-Type": FORM}, version
@@ -35,7 +35,7 @@ def listener(world: World, query: str = "identifiers=chat"):
     return wire
 
 
-def test_the_same_key_gives_the_first_answer_again_and_pushes_nothing(world):
+def test_same_key_repeats_the_first_answer_and_pushes_nothing(world):
     wire = listener(world)
     first = push(world, push_id="7")
     assert first.status == 200
@@ -50,7 +50,7 @@ def test_the_same_key_gives_the_first_answer_again_and_pushes_nothing(world):
     assert texts(world.poll("identifiers=chat:0").frames()) == ["x"]
 
 
-def test_listeners_is_what_was_counted_the_first_time(world):
+def test_listeners_is_the_count_of_the_first_push(world):
     listener(world)
     assert push(world).json["listeners"] == 1
     listener(world)
@@ -58,7 +58,7 @@ def test_listeners_is_what_was_counted_the_first_time(world):
     assert push(world, key="another").json["listeners"] == 2
 
 
-def test_listeners_counts_as_it_does_without_a_key(world):
+def test_listeners_are_counted_as_without_a_key(world):
     listener(world, "identifiers=chat:5")
     listener(world)
     assert [push(world, key=key, push_id="5").json["listeners"] for key in (None, "one")] == [1, 1]
@@ -66,7 +66,7 @@ def test_listeners_counts_as_it_does_without_a_key(world):
     assert [push(world, key=key, secret="1").json["listeners"] for key in (None, "three")] == [0, 0]
 
 
-def test_another_key_pushes_again_and_no_key_does_too(world):
+def test_another_key_or_none_pushes_again(world):
     wire = listener(world)
     for key in ("one", "two", "One", None, None):
         assert push(world, key=key).json.get("duplicate") is None
@@ -84,7 +84,7 @@ def test_another_key_pushes_again_and_no_key_does_too(world):
         {"push_id": "07", "text": "y"},
     ],
 )
-def test_the_same_key_with_another_push_is_refused(world, changes):
+def test_same_key_with_another_push_is_refused(world, changes):
     wire = listener(world, "identifiers=chat,chats")
     assert push(world, push_id="7").status == 200
     answer = push(world, **{"push_id": "7", **changes})
@@ -94,7 +94,7 @@ def test_the_same_key_with_another_push_is_refused(world, changes):
     assert push(world, push_id="7").json["duplicate"] is True, "what was refused has changed nothing"
 
 
-def test_without_a_push_id_is_another_push_than_with_one(world):
+def test_push_without_push_id_differs_from_push_id_0(world):
     assert push(world).status == 200
     assert code_of(push(world, push_id="0")) == "idempotency_mismatch"
 
@@ -104,7 +104,7 @@ def test_identifiers_are_compared_without_case(world):
     assert push(world, "cHAT", path="CHAT").json == {**first.json, "duplicate": True}
 
 
-def test_the_same_push_in_another_body_is_the_same_push(world):
+def test_same_push_in_another_body_is_the_same_push(world):
     first = push(world, push_id="7")
     body = json.dumps({**fields("chat", "x"), "push_id": 7, "secret": 0}).encode()
     wire = world.request(
@@ -114,12 +114,12 @@ def test_the_same_push_in_another_body_is_the_same_push(world):
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-def test_on_every_way_that_a_request_is_read(world, version):
+def test_key_works_on_the_fast_path_and_in_twisted_web(world, version):
     assert "duplicate" not in push(world, key=version, version=version).json
     assert push(world, key=version, version=version).json["duplicate"] is True
 
 
-def test_the_signature_is_looked_at_first(world):
+def test_signature_is_checked_before_the_key(world):
     wrong = secure("chat", "something else")
     assert code_of(push(world, secure=wrong)) == "not_authorized"
     assert "duplicate" not in push(world).json, "who may not push remembers no key"
@@ -128,21 +128,21 @@ def test_the_signature_is_looked_at_first(world):
     assert code_of(push(world, key="", secure=wrong)) == "not_authorized"
 
 
-def test_the_key_is_looked_at_before_the_signature_memory(world):
+def test_key_is_checked_before_the_signature_memory(world):
     assert push(world, "room1", "10").status == 200
     assert push(world, "room1", "10").json["duplicate"] is True
     assert code_of(push(world, "room11", "0")) == "idempotency_mismatch"
     assert code_of(push(world, "room11", "0", key="another")) == "signature_reused"
 
 
-def test_a_push_that_was_refused_has_used_no_key(world):
+def test_refused_push_does_not_use_its_key(world):
     assert push(world, "room1", "10", key="first").status == 200
     for _ in range(2):
         assert code_of(push(world, "room11", "0")) == "signature_reused"
     assert "duplicate" not in push(world, "Room11", "0").json
 
 
-def test_ten_minutes_are_ten_minutes(world):
+def test_key_is_remembered_for_ten_minutes(world):
     wire = listener(world)
     first = push(world)
     world.advance(10 * MINUTE - 1, step=20)
@@ -155,7 +155,7 @@ def test_ten_minutes_are_ten_minutes(world):
     assert texts(wire.frames()) == ["x", "y"]
 
 
-def test_being_asked_again_makes_ten_minutes_no_longer(world):
+def test_repeating_a_push_does_not_extend_the_ten_minutes(world):
     push(world)
     world.advance(6 * MINUTE, step=20)
     assert push(world).json["duplicate"] is True
@@ -164,7 +164,7 @@ def test_being_asked_again_makes_ten_minutes_no_longer(world):
 
 
 @pytest.mark.parametrize("key", ["k", "~" * 128, "a b", '"quoted"', "{hash}:*?[tag]", "7", "007"])
-def test_a_key_is_1_to_128_printable_characters(world, key):
+def test_key_is_1_to_128_printable_characters(world, key):
     assert "duplicate" not in push(world, key=key).json
     assert push(world, key=key).json["duplicate"] is True
     assert "duplicate" not in push(world, key=key[:-1] + "-").json
@@ -172,7 +172,7 @@ def test_a_key_is_1_to_128_printable_characters(world, key):
 
 @pytest.mark.parametrize("key", [b"", b"k" * 129, "é".encode(), b"\xe9", b"a\tb", b"\x7f", b"a\x01b"])
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
-def test_any_other_is_refused_and_nothing_is_pushed(world, key, version):
+def test_any_other_key_is_refused_and_pushes_nothing(world, key, version):
     wire = listener(world)
     answer = push(world, key=key, version=version)
     assert (answer.status, code_of(answer)) == (400, "invalid_parameter")
@@ -182,13 +182,13 @@ def test_any_other_is_refused_and_nothing_is_pushed(world, key, version):
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
 @pytest.mark.parametrize("second", [KEY, "another"])
-def test_a_key_that_is_given_twice_is_refused(world, second, version):
+def test_key_given_twice_is_refused(world, second, version):
     answer = push(world, more=(f"idempotency-key: {second}".encode(),), version=version)
     assert (answer.status, code_of(answer)) == (400, "repeated_parameter")
     assert "idempotency-key" in answer.json["detail"].lower()
 
 
-def test_keys_are_each_accounts_own():
+def test_keys_are_remembered_for_each_account():
     world = World(Account("1", (API_SECRET,)), Account("2", (API_SECRET,)))
     for account in ("1", "2"):
         assert "duplicate" not in push(world, text=account, account=account).json
@@ -196,7 +196,7 @@ def test_keys_are_each_accounts_own():
         assert push(world, text=account, account=account).json["duplicate"] is True
 
 
-def test_it_is_counted_as_one_push(world):
+def test_repeated_push_is_counted_once(world):
     for _ in range(3):
         push(world)
     push(world, text="y")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cometify.core.account import Account
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -41,13 +42,11 @@ def heard(world: World, query: str = "identifiers=chat"):
 # The seed's three vectors.
 
 
-def test_secure_is_made_as_the_seed_makes_it():
+def test_secure_is_made_as_in_the_seed():
     assert secure("visitors", "284 people", "1", "c1h89chHaka9s1") == "149f26540f697a97e886e2527466c6e8"
 
 
 def test_the_seeds_secure_is_accepted():
-    from cometify.core.account import Account
-
     world = World(Account("1", ("c1h89chHaka9s1",)))
     body = form({"text": "284 people", "secret": "0", "secure": "149f26540f697a97e886e2527466c6e8"})
     assert post(world, "/1/push/visitors", body).status == 200
@@ -61,8 +60,6 @@ def test_the_seeds_secure_is_accepted():
     ],
 )
 def test_the_seeds_secure_keys_are_accepted(key, api_secret, names, expected):
-    from cometify.core.account import Account
-
     world = World(Account(key, (api_secret,)))
     assert secure_key(*names.split(","), key=key, secret=api_secret) == expected
     ready, _heartbeat = world.websocket(f"identifiers={names}&secureKey={expected}", key=key).frames()
@@ -73,7 +70,7 @@ def test_the_seeds_secure_keys_are_accepted(key, api_secret, names, expected):
 # Bodies.
 
 
-def test_a_form_is_pushed(world):
+def test_form_is_pushed(world):
     wire = heard(world)
     values = fields("chat", "Grüße & = + % ☃ 😀", push_id="7")
     assert post(world, PATH, form(values)).status == 200
@@ -82,7 +79,7 @@ def test_a_form_is_pushed(world):
     assert list(frame) == ["type", "identifier", "push_id", "text", "position"]
 
 
-def test_a_multipart_form_is_pushed(world):
+def test_multipart_form_is_pushed(world):
     wire = heard(world)
     text = "Grüße\r\n--front ☃"
     body, kind = multipart({"secret": "0", "text": text, "push_id": "7", "secure": secure("chat", text)})
@@ -92,7 +89,7 @@ def test_a_multipart_form_is_pushed(world):
 
 
 @pytest.mark.parametrize("number", [str, int])
-def test_json_is_pushed_and_its_numbers_may_be_numbers(world, number):
+def test_json_is_pushed_with_numbers_as_numbers(world, number):
     wire = heard(world, f"identifiers=chat&secureKey={secure_key('chat')}")
     text = "Grüße ☃ 😀 \u2028 \x85"
     values = {"text": text, "secret": number(1), "push_id": number(7), "secure": secure("chat", text)}
@@ -101,21 +98,21 @@ def test_json_is_pushed_and_its_numbers_may_be_numbers(world, number):
     assert (frame["text"], frame["push_id"]) == (text, 7)
 
 
-def test_a_content_type_is_compared_without_case(world):
+def test_content_type_is_compared_without_case(world):
     assert (
         post(world, PATH, form(fields("chat", "x")), "Application/X-WWW-Form-URLencoded; charset=UTF-8").status == 200
     )
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "https"])
-def test_an_absolute_form_target_works_like_the_origin_form(world, scheme):
+def test_absolute_form_target_works_like_the_origin_form(world, scheme):
     wire = heard(world)
     answer = post(world, f"{scheme}://cometify.org{PATH}", form(fields("chat", "x")))
     assert answer.status == 200
     assert texts(wire.frames()) == ["x"]
 
 
-def test_a_body_of_512_kib_is_read(world):
+def test_body_of_512_kib_is_read(world):
     values = form(fields("chat", "x"))
     body = values + b"&padding=" + b"x" * (512 * 1024 - len(values) - 9)
     assert len(body) == 512 * 1024
@@ -123,7 +120,7 @@ def test_a_body_of_512_kib_is_read(world):
     assert code_of(post(world, PATH, body + b"x")) == "body_too_large"
 
 
-def test_a_body_that_is_too_large_is_told_from_the_headers_before_it_is_read(world):
+def test_too_large_body_is_refused_before_it_is_read(world):
     wire = world.connect()
     wire.receive(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {512 * 1024 + 1}\r\n\r\n".encode())
     assert (wire.head[0], code_of(wire.answer())) == (413, "body_too_large")
@@ -139,39 +136,39 @@ def test_identifiers_are_not_case_sensitive(world):
     assert (frame["identifier"], frame["text"]) == ("chat", "x")
 
 
-def test_the_identifier_may_be_left_out_and_the_paths_spelling_is_signed(world):
+def test_signature_covers_the_path_without_a_parameter(world):
     values = fields("Chat", "x")
     del values["identifier"]
     assert push_fields(world, "Chat", values).status == 200
     assert code_of(push_fields(world, "chat", values)) == "not_authorized"
 
 
-def test_the_signature_is_over_the_parameter_as_sent(world):
+def test_signature_covers_the_parameter_as_sent(world):
     assert push_fields(world, "chat", fields("CHAT", "x")).status == 200
     assert code_of(push_fields(world, "chat", fields("CHAT", "x", identifier="chat"))) == "not_authorized"
     assert code_of(push_fields(world, "CHAT", fields("chat", "y", identifier="CHAT"))) == "not_authorized"
 
 
-def test_another_identifier_than_in_the_path_is_refused(world):
+def test_identifier_other_than_in_the_path_is_refused(world):
     assert code_of(push_fields(world, "chat", fields("chat1", "x"))) == "identifier_mismatch"
 
 
 @pytest.mark.parametrize("identifier", ["a", "Z9_", "x" * 60, "latest", "push"])
-def test_identifiers_of_1_to_60_are_taken(world, identifier):
+def test_identifiers_of_1_to_60_characters_are_accepted(world, identifier):
     assert push_fields(world, identifier, fields(identifier, "x")).status == 200
 
 
 # Text.
 
 
-def test_a_text_may_be_empty(world):
+def test_text_may_be_empty(world):
     wire = heard(world)
     assert push_fields(world, "chat", fields("chat", "")).status == 200
     assert texts(wire.frames()) == [""]
 
 
 @pytest.mark.parametrize("character", ["x", "ü", "😀", "\x01"])
-def test_a_text_has_at_most_65536_bytes_of_utf8(world, character):
+def test_text_has_at_most_65536_bytes_of_utf8(world, character):
     wire = heard(world)
     text = character * (65_536 // len(character.encode()))
     assert push_fields(world, "chat", fields("chat", text)).status == 200
@@ -181,12 +178,12 @@ def test_a_text_has_at_most_65536_bytes_of_utf8(world, character):
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"a\0b"])
-def test_invalid_utf8_and_nul_are_refused_before_the_signature_is_looked_at(world, bad):
+def test_bad_text_is_refused_before_the_signature(world, bad):
     assert code_of(push_fields(world, "chat", fields("chat", "", text=bad))) == "invalid_text"
 
 
 @pytest.mark.parametrize("bad", ['"a\\u0000b"', '"\\ud800"'])
-def test_json_cannot_smuggle_them_in(world, bad):
+def test_bad_text_in_json_is_refused_too(world, bad):
     body = b'{"text":%b,"secret":0,"secure":"wrong"}' % bad.encode()
     assert code_of(post(world, PATH, body, "application/json")) == "invalid_text"
 
@@ -195,7 +192,7 @@ def test_json_cannot_smuggle_them_in(world, bad):
 
 
 @pytest.mark.parametrize("name", ["text", "secret", "secure"])
-def test_what_is_required_is_named_when_it_is_missing(world, name):
+def test_refusal_names_the_missing_parameter(world, name):
     values = fields("chat", "x")
     del values[name]
     answer = push_fields(world, "chat", values)
@@ -204,20 +201,20 @@ def test_what_is_required_is_named_when_it_is_missing(world, name):
 
 
 @pytest.mark.parametrize("name", ["identifier", "text", "secret", "push_id", "secure"])
-def test_a_repeated_parameter_is_refused(world, name):
+def test_repeated_parameter_is_refused(world, name):
     body = form(fields("chat", "x", push_id="1"))
     again = form({name: fields("chat", "x", push_id="1")[name]})
     answer = post(world, PATH, body + b"&" + again)
     assert (answer.status, code_of(answer)) == (400, "repeated_parameter")
 
 
-def test_a_repeated_part_is_refused(world):
+def test_repeated_part_is_refused(world):
     body, kind = multipart({"text": "x", "secret": "0", "secure": secure("chat", "x")})
     again, _kind = multipart({"secret": "0"})
     assert code_of(post(world, PATH, body.removesuffix(b"--frontier--\r\n") + again, kind)) == "repeated_parameter"
 
 
-def test_a_name_that_stands_twice_in_json_is_refused(world):
+def test_name_repeated_in_json_is_refused(world):
     body = json.dumps(fields("chat", "x"))[:-1] + ', "secret": "1"}'
     assert code_of(post(world, PATH, body.encode(), "application/json")) == "repeated_parameter"
 
@@ -236,28 +233,28 @@ def test_secret_in_json_is_0_or_1(world, value):
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**53 - 1])
-def test_a_push_id_is_a_number_up_to_2_to_the_53(world, number):
+def test_push_id_below_2_to_the_53_is_a_number(world, number):
     wire = heard(world)
     assert push_fields(world, "chat", fields("chat", "x", push_id=str(number))).json["push_id"] == number
     assert wire.frames()[0]["push_id"] == number
 
 
 @pytest.mark.parametrize("number", [2**53, 2**63 - 1])
-def test_above_that_it_is_a_decimal_string(world, number):
+def test_higher_push_id_is_a_decimal_string(world, number):
     wire = heard(world)
     assert push_fields(world, "chat", fields("chat", "x", push_id=str(number))).json["push_id"] == str(number)
     assert wire.frames()[0]["push_id"] == str(number)
 
 
 @pytest.mark.parametrize("value", [str(2**63), "-1", "", "7.0", "1e3", "+7", " 7", "0x7", "\u0667", "null"])
-def test_a_push_id_is_an_integer_from_0_to_2_to_the_63(world, value):
+def test_push_id_is_an_integer_from_0_to_2_to_the_63(world, value):
     answer = push_fields(world, "chat", fields("chat", "x", push_id=value))
     assert (answer.status, code_of(answer)) == (400, "invalid_parameter")
     assert "push_id" in answer.json["detail"]
 
 
 @pytest.mark.parametrize("value", [2**53, 2**63, -1, 7.5, True, [7], {"7": 7}])
-def test_a_push_id_in_json_too(world, value):
+def test_push_id_in_json_follows_the_same_rules(world, value):
     body = json.dumps({**fields("chat", "x"), "push_id": value}).encode()
     assert code_of(post(world, PATH, body, "application/json")) == "invalid_parameter"
 
@@ -265,7 +262,7 @@ def test_a_push_id_in_json_too(world, value):
 # The signature.
 
 
-def test_a_wrong_secure_and_an_unknown_api_key_get_the_same_answer(world):
+def test_wrong_secure_and_unknown_key_get_the_same_answer(world):
     wrong = push_fields(world, "chat", fields("chat", "x", secure=secure("chat", "y")))
     unknown = post(world, "/99/push/chat", form(fields("chat", "x", secure=secure("chat", "x", "99"))))
     assert wrong.status == unknown.status == 403
@@ -273,14 +270,12 @@ def test_a_wrong_secure_and_an_unknown_api_key_get_the_same_answer(world):
     assert code_of(wrong) == "not_authorized"
 
 
-def test_a_signature_for_another_text_secret_or_key_is_refused(world):
+def test_signature_for_another_push_is_refused(world):
     for wrong in (secure("chat", "x", "1"), secure("chat", "x", secret="other"), "", "0" * 32, "z" * 32, "é"):
         assert code_of(push_fields(world, "chat", fields("chat", "x", secure=wrong))) == "not_authorized"
 
 
 def test_both_secrets_are_live_while_one_is_being_replaced():
-    from cometify.core.account import Account
-
     world = World(Account(API_KEY, ("new", "old")))
     for secret in ("new", "old"):
         assert push_fields(world, "chat", fields("chat", "x", secure=secure("chat", "x", secret=secret))).status == 200
@@ -291,7 +286,7 @@ def test_both_secrets_are_live_while_one_is_being_replaced():
 # The answer.
 
 
-def test_the_answers_fields(world):
+def test_answer_tells_identifier_id_position_and_listeners(world):
     answer = push_fields(world, "chat", fields("Chat", "x", push_id="7"))
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -304,7 +299,7 @@ def test_pushing_carries_no_cors_headers(world):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_listeners_counts_those_that_the_push_may_reach(world):
+def test_listeners_counts_whom_the_push_may_reach(world):
     key = secure_key("chat")
     world.websocket("identifiers=chat")
     world.stream("identifiers=chat,metrics")
@@ -322,7 +317,7 @@ def test_listeners_counts_those_that_the_push_may_reach(world):
     assert world.push("nobody", "six").json["listeners"] == 0
 
 
-def test_listeners_counts_one_in_several_groups_once(world):
+def test_listener_in_several_groups_counts_once(world):
     wire = world.websocket()
     wire.listen({"identifiers": {"chat": 100}, "secureKey": secure_key("chat")}, {"identifiers": ["chat"]})
     assert world.push("chat", "a", push_id=50).json["listeners"] == 1
@@ -331,7 +326,7 @@ def test_listeners_counts_one_in_several_groups_once(world):
     assert texts(wire.frames()) == ["a", "c"]
 
 
-def test_listeners_does_not_count_who_is_gone(world):
+def test_listener_that_is_gone_does_not_count(world):
     wire = world.websocket("identifiers=chat")
     wire.lose()
     assert world.push("chat", "x").json["listeners"] == 0
@@ -340,7 +335,7 @@ def test_listeners_does_not_count_who_is_gone(world):
 # Positions.
 
 
-def test_positions_are_the_engine_clock_and_strictly_grow_over_all_identifiers(world):
+def test_positions_follow_the_engine_clock_and_strictly_grow(world):
     first = world.pushed("chat", "a")
     assert first == world.clock() == START + 3600 * SECOND
     assert world.pushed("metrics", "b") == first + 1
@@ -359,7 +354,7 @@ def test_positions_grow_even_if_the_clock_does_not(world):
 # The boundary trap.
 
 
-def test_one_signature_is_not_taken_for_two_identifiers(world):
+def test_one_signature_is_accepted_for_one_identifier(world):
     signature = secure("visitors", "284 people")
     assert push_fields(world, "visitors", fields("visitors", "284 people")).status == 200
     answer = push_fields(world, "visitor", fields("visitor", "s284 people"))
@@ -369,12 +364,12 @@ def test_one_signature_is_not_taken_for_two_identifiers(world):
     assert "case" in answer.json["detail"]
 
 
-def test_the_same_push_may_come_again(world):
+def test_same_push_may_come_again(world):
     assert world.push("chat", "x").status == world.push("chat", "x").status == 200
     assert push_fields(world, "CHAT", fields("chat", "x")).status == 200
 
 
-def test_another_spelling_gets_around_it(world):
+def test_other_spelling_has_another_signature(world):
     assert world.push("room1", "10").status == 200
     assert world.push("room11", "0").status == 403
     assert world.push("Room11", "0").status == 200
@@ -386,7 +381,7 @@ def test_upper_case_hex_is_the_same_signature(world):
     assert push_fields(world, "room11", fields("room11", "0", secure=upper)).status == 403
 
 
-def test_a_signature_is_remembered_for_ten_minutes(world):
+def test_signature_is_remembered_for_ten_minutes(world):
     world.push("room1", "10")
     world.advance(599, step=20)
     assert world.push("room11", "0").status == 403
@@ -394,21 +389,17 @@ def test_a_signature_is_remembered_for_ten_minutes(world):
     assert world.push("room11", "0").status == 200
 
 
-def test_a_refused_signature_is_not_remembered(world):
+def test_signature_of_a_refused_push_is_not_remembered(world):
     assert push_fields(world, "room1", fields("room1", "10", secret="2")).status == 400
     assert world.push("room11", "0").status == 200
 
 
 def test_signature_memory_0_turns_it_off():
-    from cometify.core.account import Account
-
     world = World(Account(API_KEY, (API_SECRET,), signature_memory=0))
     assert world.push("room1", "10").status == world.push("room11", "0").status == 200
 
 
-def test_signature_memory_bounds_it():
-    from cometify.core.account import Account
-
+def test_signature_memory_bounds_the_memory():
     world = World(Account(API_KEY, (API_SECRET,), signature_memory=2))
     for text in ("10", "20", "30"):
         assert world.push("room1", text).status == 200
@@ -416,17 +407,13 @@ def test_signature_memory_bounds_it():
     assert [code_of(push_fields(world, "room", fields("room", "130")))] == ["signature_reused"]
 
 
-def test_signatures_are_each_accounts_own():
-    from cometify.core.account import Account
-
+def test_signatures_are_remembered_for_each_account():
     world = World(Account("1", ("s",)), Account("12", ("s",)))
     assert post(world, "/1/push/chat", form(fields("chat", "x", secure=secure("chat", "x", "1", "s")))).status == 200
     assert post(world, "/12/push/chats", form(fields("chats", "", secure=secure("chats", "", "12", "s")))).status == 200
 
 
 def test_accounts_do_not_hear_each_other():
-    from cometify.core.account import Account
-
     world = World(Account("1", ("s",)), Account("2", ("s",)))
     wire = world.websocket("identifiers=chat", key="2")
     wire.frames()
@@ -439,7 +426,7 @@ def test_accounts_do_not_hear_each_other():
 # Publishers.
 
 
-def test_a_publisher_that_closes_without_reading_has_pushed(world):
+def test_publisher_that_closes_without_reading_has_pushed(world):
     wire = heard(world)
     publisher = world.connect()
     body = form(fields("chat", "x"))
@@ -450,7 +437,7 @@ def test_a_publisher_that_closes_without_reading_has_pushed(world):
     assert texts(wire.frames()) == ["x"]
 
 
-def test_a_push_in_many_small_pieces_arrives(world):
+def test_push_in_many_small_pieces_arrives(world):
     wire = heard(world)
     publisher = world.connect()
     for byte in request_bytes("POST", PATH, form(fields("chat", "x")), {"Content-Type": FORM}):
@@ -468,7 +455,7 @@ def test_many_pushes_on_one_connection_arrive_in_order(world):
     assert texts(wire.frames()) == [str(n) for n in range(20)]
 
 
-def test_a_body_in_chunks_is_read(world):
+def test_chunked_body_is_read(world):
     wire = heard(world)
     body = form(fields("chat", "x"))
     publisher = world.connect()
@@ -488,7 +475,7 @@ def test_http_1_0_publishes_too(world):
     assert texts(wire.frames()) == ["x"]
 
 
-def test_a_text_is_given_as_it_was_sent(world):
+def test_text_arrives_as_it_was_sent(world):
     wires = [by_query(world, transport, "identifiers=chat") for transport in ("websocket", "stream", "events")]
     for wire in wires:
         wire.frames()
@@ -498,5 +485,5 @@ def test_a_text_is_given_as_it_was_sent(world):
         assert texts(wire.frames()) == [text]
 
 
-def test_md5_is_over_utf8():
+def test_md5_covers_the_utf8():
     assert secure("chat", "é") == md5hex(API_KEY + md5hex(API_SECRET) + "chaté")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.token import MAX_TOKEN, read_token
+from tests.c_calls import counted_c_calls
 from tests.samples import JSON, vectors
 from tests.wire import API_SECRET, jwt, jwt_signed
 
@@ -104,6 +106,14 @@ def test_any_api_secret_verifies_tokens_without_a_warning(secret):
     """PyJWT itself warns of the first one, and refuses the others as keys that must not be secrets."""
     token = jwt({"exp": NOW + 5, "identifiers": ["chat"]}, secret)
     assert read_token(token, [secret], NOW).covers("chat")
+
+
+@pytest.mark.parametrize("signer", ["new", "old", "revoked"])
+def test_every_secret_is_compared_in_constant_time(signer):
+    token = jwt({"exp": NOW + 5, "identifiers": ["chat"]}, signer)
+    with counted_c_calls() as calls, suppress(errors.Refused):
+        read_token(token, ["new", "old"], NOW)
+    assert calls["compare_digest"] == 2
 
 
 def test_signature_has_only_one_spelling():
