@@ -79,7 +79,7 @@ class Answer:
 class Connection:
     """A connection with a deadline on everything. `port`: of TCP, or the path of a Unix socket. `preamble` is sent
     first, then `wrap` makes TLS of the socket. `segment`: bytes of TCP's; with loopback's 65,483 a whole segment fits
-    into the smallest send buffer, and a small receive buffer that was full takes no more for a while. `source`: the
+    into the smallest send buffer, and a small receive buffer that was full accepts nothing for a while. `source`: the
     peer's own address.
     """
 

@@ -32,7 +32,7 @@ def _as_websocket(frame: bytes, _position: int | None) -> bytes:
 
 def deflate(data: bytes) -> bytes:
     """Compress a message (RFC 7692, section 7.2.1) without a context of earlier messages."""
-    # The window is no larger than the data, because setting up zlib's largest takes longer than deflating a small frame.
+    # The window is not larger than the data, because setting up zlib's largest takes longer than deflating a small frame.
     window = min(max(len(data).bit_length(), 9), zlib.MAX_WBITS)
     deflater = zlib.compressobj(FAST, zlib.DEFLATED, -window)
     return (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -83,7 +83,7 @@ class Encoding:
     deflates: bool = False
 
     def encode_push(self, push: Push) -> bytes:
-        """Encode a push. It is deflated once at most, for all listeners together.
+        """Encode a push. All listeners together cost at most one deflation.
 
         Other frames are never deflated, because they are small or belong to one listener alone.
         """

@@ -49,9 +49,7 @@ class _Buckets:
         bucket[listener] = None
 
     def discard(self, threshold: int, listener: "Listener") -> None:
-        bucket = self.at.get(threshold)
-        if bucket is None:
-            return
+        bucket = self.at[threshold]
         bucket.pop(listener, None)
         if not bucket:
             del self.at[threshold]

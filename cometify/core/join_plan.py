@@ -57,9 +57,9 @@ class JoinPlan:
         return {**self.since, **{name: min(self.since[name], _kept_from(wanted)) for name, wanted in self.stale}}
 
     def unwanted_in(self, rings: Mapping[str, RingBuffer]) -> dict[str, tuple[int, int]]:
-        """For each identifier the positions (public, secret) up to which a dropped push is no loss.
+        """For each identifier the positions (public, secret) up to which a dropped push costs the listener nothing.
 
-        A drop is no loss if no group asked for anything that old, or if none of the dropped pushes passes a group's filter.
+        A drop costs nothing if no group asked for anything that old, or if none of the dropped pushes passes a group's filter.
         """
         return {name: _unwanted(filters, rings[name]) for name, filters in self.filters.items()}
 

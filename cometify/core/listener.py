@@ -76,7 +76,7 @@ Losses that are none
 --------------------
 A page that joins with the internal id 7 wants only pushes with a higher push_id. If only pushes up to 5 were dropped it
 has lost nothing, although its first cursor is below the floor. The ring remembers the highest push_id that was dropped.
-The join plan computes `unwanted` from it: up to there a drop is no loss to this listener.
+The join plan computes `unwanted` from it: up to there a drop costs this listener nothing.
 
 The ring can know this only of drops that it has observed. `began` (of the ring) is the position above which it has
 observed every drop. After a restart, or on a node that begins to follow a channel, `began` is where the memory begins, and

@@ -30,7 +30,7 @@ export interface Ladder {
   isTooLongBelow(now: number): boolean;
 }
 
-/** `transports` is read anew each time, because it may change until the listener starts. */
+/** `transports` is read again each time, because it may change until the listener starts. */
 export function createLadder(transports: Way[]): Ladder {
   let rung = 0;
   /** The time at which the first transport was left. */

@@ -1,4 +1,4 @@
-"""Listening, pushing, and reading answers, for all files of this folder."""
+"""Listening, pushing, and reading answers for all files of this folder."""
 
 import json
 from typing import Any

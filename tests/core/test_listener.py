@@ -286,3 +286,10 @@ def test_timeline_c_gap_betrays_no_secret_push(secret, expected):
     assert (ring.floor, ring.secret_floor) == (180, 205)
     listener = Peer(view, cursor=200)
     assert told(listener.owed()) == expected
+
+
+def test_listener_that_goes_live_is_sent_to_by_its_offer():
+    listener = Listener()
+    assert listener.send is not_live
+    listener.wake()
+    assert listener.send == listener.offer

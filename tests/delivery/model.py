@@ -228,7 +228,7 @@ def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int
 def spared_of(kept: Kept, name: str, shares: Sequence[Share]) -> tuple[int, int]:
     """Return the floors (public, secret), or lower positions if a share wants pushes like those that were dropped.
 
-    A drop that no share wants is no loss. If a share wants pushes like a dropped one, everything above its first cursor
+    A drop that no share wants costs nothing. If a share wants pushes like a dropped one, everything above its first cursor
     counts, whenever the drop was.
     """
     dropped = [push for push in kept.pushes if push.identifier == name and not push.kept]

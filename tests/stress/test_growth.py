@@ -9,7 +9,7 @@ CONNECTIONS = 1500
 # for every second one, is above this bound.
 OBJECTS = 500
 # Resident memory moves by up to half a megabyte, because freed memory is not always given back. This bound is for memory
-# that is no Python object: a buffer of two kilobytes kept for each connection is above it.
+# outside of Python objects: a buffer of two kilobytes kept for each connection is above it.
 BYTES = 2_500_000
 # A leak grows in every cycle. A busy machine that has not come to rest yet grows in one.
 TRIES = 3

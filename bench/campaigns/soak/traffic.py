@@ -108,7 +108,7 @@ class Traffic:
             writer.write(wire.frame(struct.pack("!H", 1000), wire.CLOSE))
 
     def _send_message(self, writer: asyncio.StreamWriter) -> None:
-        """Send one of three messages: another `listen`, a ping, or a text that is no JSON."""
+        """Send one of three messages: another `listen`, a ping, or a text that is not JSON."""
         groups = [{"identifiers": [self._random.choice(self._names)]}]
         listen = json.dumps({"type": "listen", "groups": groups}).encode()
         writer.write(
