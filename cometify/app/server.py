@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from enum import Enum
-from functools import partial
 from typing import cast
 
 from twisted.application.service import MultiService
@@ -19,14 +18,13 @@ from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
 from cometify.config.accounts import Accounts
 from cometify.config.settings import Settings
-from cometify.core import listener_state
+from cometify.core import state_table
 from cometify.core.quota import Quota
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
-from cometify.engine.redis import session_state
 from cometify.http.site import Site
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
@@ -175,15 +173,14 @@ class Cometify(MultiService):
 
 def log_impossible_transitions() -> None:
     """Log impossible transitions instead of raising: a fault of one listener or session must not end other things."""
-    listener_state.on_impossible = partial(_log_impossible, "Listener")
-    session_state.on_impossible = partial(_log_impossible, "Session with Redis")
+    state_table.on_impossible = _log_impossible
 
 
-def _log_impossible(name: str, state: Enum, event: Enum) -> None:
+def _log_impossible(subject: str, state: Enum, event: Enum) -> None:
     log.error(
-        "{name}: {event} cannot happen in state {state}. The state stays. Please report this.\n"
+        "{subject}: {event} cannot happen in state {state}. The state stays. Please report this.\n"
         "Traceback (most recent call last):\n{stack}",
-        name=name,
+        subject=subject,
         event=event.name,
         state=state.name,
         stack="".join(traceback.format_stack()),

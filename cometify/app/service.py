@@ -1,4 +1,4 @@
-"""What twistd runs: a server with its ports, or a supervisor with several workers."""
+"""The service that twistd runs: a server with its ports, or a supervisor with several workers."""
 
 import signal
 import time

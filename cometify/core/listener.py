@@ -89,8 +89,9 @@ from cometify.core.backlog import Backlog
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
 from cometify.core.group_filter import Filters, GroupFilter
-from cometify.core.listener_state import Event, State, next_state
+from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
+from cometify.core.state_table import next_state
 from cometify.core.view import Span, View
 
 
@@ -243,10 +244,10 @@ class Listener:
         """Take the state that `event` leads to. No other code assigns `state`.
 
         A listener that stops being live leaves the passes of its view. `go_live` is the way into them. An event that
-        the state does not allow calls `listener_state.on_impossible` and changes nothing.
+        the state does not allow calls `state_table.on_impossible` and changes nothing.
         """
         before = self.state
-        self.state = next_state(before, event)
+        self.state = next_state("Listener", TRANSITIONS, before, event)
         if before is State.LIVE and self.state is not State.LIVE:
             assert self.view is not None
             self.view.live.pop(self, None)

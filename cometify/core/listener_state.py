@@ -18,11 +18,10 @@
 listener is at the head and that a pass of the fan-out writes to all live listeners of the view alike. A `STALLED`
 listener costs nothing until its transport has room. `GONE` is the end, except for a poll that comes again.
 
-A pair that is not in the table is a fault of this program. It calls `on_impossible`, which raises by default, so that
-tests fail. The server replaces it with a function that logs.
+A pair that is not in the table is a fault of this program: see `core/state_table.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum, auto
 
 
@@ -69,25 +68,3 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (State.GONE, Event.ENDED): State.GONE,
 }
 """The table as data. A pair that is missing is impossible."""
-
-
-class ImpossibleTransitionError(Exception):
-    """An event came that the state does not allow."""
-
-
-def refuse(state: State, event: Event) -> None:
-    """Raise `ImpossibleTransitionError`. The default of `on_impossible`."""
-    raise ImpossibleTransitionError(f"{event.name} cannot happen to a listener that is {state.name}")
-
-
-on_impossible: Callable[[State, Event], None] = refuse
-"""Called for a pair that is not in the table. If it returns, the state stays as it was."""
-
-
-def next_state(state: State, event: Event) -> State:
-    """Look up the state after `event`. Calls `on_impossible` for a pair that is not in the table."""
-    after = TRANSITIONS.get((state, event))
-    if after is None:
-        on_impossible(state, event)
-        return state
-    return after

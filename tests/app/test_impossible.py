@@ -3,16 +3,14 @@
 from twisted.logger import formatEvent, globalLogPublisher
 
 from cometify.app.server import log_impossible_transitions
-from cometify.core import listener_state
+from cometify.core import state_table
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
-from cometify.engine.redis import session_state
 
 
 def test_impossible_transition_is_logged_with_its_stack(monkeypatch):
     told = []
-    for module in (listener_state, session_state):
-        monkeypatch.setattr(module, "on_impossible", module.on_impossible)  # put back after the test
+    monkeypatch.setattr(state_table, "on_impossible", state_table.on_impossible)  # put back after the test
     log_impossible_transitions()
     globalLogPublisher.addObserver(told.append)
     try:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import cometify
-from cometify.core import listener_state
+from cometify.core import listener_state, state_table
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.listener import Listener, not_live
-from cometify.core.listener_state import TRANSITIONS, Event, ImpossibleTransitionError, State
+from cometify.core.listener_state import TRANSITIONS, Event, State
+from cometify.core.state_table import ImpossibleTransitionError
 from cometify.core.view import View
 
 PACKAGE = Path(cometify.__file__).parent
@@ -78,7 +79,7 @@ def test_listener_that_stops_being_live_leaves_its_view(event):
 
 def test_hook_that_returns_leaves_the_state(monkeypatch):
     told = []
-    monkeypatch.setattr(listener_state, "on_impossible", lambda *pair: told.append(pair))
+    monkeypatch.setattr(state_table, "on_impossible", lambda _subject, *pair: told.append(pair))
     listener = listener_in(State.GONE)
     listener.transition(Event.WRITABLE)
     assert listener.state is State.GONE

@@ -9,10 +9,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.redis_url import RedisURL
-from cometify.engine.redis import session_state
+from cometify.core.state_table import next_state
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
-from cometify.engine.redis.session_state import Event, State
+from cometify.engine.redis.session_state import TRANSITIONS, Event, State
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 
@@ -83,7 +83,7 @@ class RedisSession:
 
     def _transition(self, event: Event) -> None:
         """Move to the next state. No other place assigns `state`."""
-        self.state = session_state.next_state(self.state, event)
+        self.state = next_state("Session with Redis", TRANSITIONS, self.state, event)
 
     def start(self) -> None:
         """Connect to Redis, and again whenever the session is lost."""

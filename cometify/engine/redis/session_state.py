@@ -14,11 +14,10 @@
 Pushes are taken and listeners join in READY only. `CATCHING_UP` ends when every account that this node follows has
 been read from where the node had heard it to: see the theory of operation in `cometify.engine.redis`.
 
-A pair that is not in the table is a fault of this program. `on_impossible` decides what happens then. It raises by
-default, so that tests fail. The server replaces it with a function that logs.
+A pair that is not in the table is a fault of this program: see `core/state_table.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum, auto
 
 
@@ -55,25 +54,3 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     **{(state, Event.STOPPED): State.STOPPED for state in State},
 }
 """The table as data. A pair that is missing is impossible."""
-
-
-class ImpossibleTransitionError(Exception):
-    """An event came that the state does not allow."""
-
-
-def refuse(state: State, event: Event) -> None:
-    """Raise `ImpossibleTransitionError`. The default of `on_impossible`."""
-    raise ImpossibleTransitionError(f"{event.name} cannot happen to a session that is {state.name}")
-
-
-on_impossible: Callable[[State, Event], None] = refuse
-"""Called for a pair that is not in the table. If it returns, the state stays as it was."""
-
-
-def next_state(state: State, event: Event) -> State:
-    """Look up the state after `event`. Calls `on_impossible` for a pair that is not in the table."""
-    after = TRANSITIONS.get((state, event))
-    if after is None:
-        on_impossible(state, event)
-        return state
-    return after
