@@ -72,7 +72,7 @@ def read_redis_url(text: object) -> RedisURL:
 
 
 def _has_cut_password(url: SplitResult) -> bool:
-    """Whether a password contains / ? or #.
+    """True if a password contains / ? or #.
 
     To a parser these end the host. The rest of the password would then be taken for a path, and told in an error.
     """

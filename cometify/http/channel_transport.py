@@ -72,7 +72,7 @@ class ChannelTransport:
     # Called by the connection.
 
     def size_of_part(self, data: bytes) -> int:
-        """How many of these bytes the channel may be given now: those up to the end of its request, at most."""
+        """Count the bytes that the channel may be given now: at most those up to the end of its request."""
         if self._missing:
             return min(self._missing, len(data))
         kept = self._head[-3:]

@@ -115,12 +115,12 @@ class AccountState:
         return int(began), int(before), _push(identifier, position, secret, push_id, head)
 
     def must_read(self, name: str, since: int) -> bool:
-        """Whether the ring of an identifier is missing, or does not go back to `since`."""
+        """True if the ring of an identifier is missing, or does not go back to `since`."""
         ring = self.rings.get(name)
         return ring is None or since < ring.since
 
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
-        """Whether there is a hole before this push, or the push is older than what was heard.
+        """True if there is a hole before this push, or the push is older than what was heard.
 
         In the second case Redis has gone back in time. That is remembered in `went_back`, because reading from where
         the node had heard to would pass over the push.

@@ -78,7 +78,7 @@ class RedisSession:
 
     @property
     def is_ready(self) -> bool:
-        """Whether pushes are taken and listeners can join."""
+        """True while pushes are taken and listeners can join."""
         return self.state is State.READY
 
     def _transition(self, event: Event) -> None:
