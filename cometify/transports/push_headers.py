@@ -1,5 +1,7 @@
 """The headers of a push: the signature of the whole request, and its Idempotency-Key."""
 
+from collections.abc import Sequence
+
 from cometify.core.admission import check_idempotency_key
 from cometify.core.errors import MISSING_PARAMETER, REPEATED_PARAMETER, Refused
 from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest
@@ -14,18 +16,24 @@ _SIGNATURE_HEADERS = (TIMESTAMP_HEADER.lower(), NONCE_HEADER.lower(), SIGNATURE)
 def read_signed_request(request: Exchange) -> SignedRequest:
     """Return the parts of a request that its HMAC signature covers. Raises `Refused`: missing_, repeated_parameter."""
     found = [request.headers(name) for name in _SIGNATURE_HEADERS]
-    path, body = request.sent_path, request.body()
-    for name, values in zip((TIMESTAMP_HEADER, NONCE_HEADER, SIGNATURE_HEADER), found, strict=True):
-        if not values:
-            raise Refused(
-                MISSING_PARAMETER,
-                f"The header {name} is missing: a request signed with HMAC has {TIMESTAMP_HEADER}, {NONCE_HEADER} and "
-                f"{SIGNATURE_HEADER}.",
-            )
-        if len(values) > 1:
-            raise _repeated(name)
-    (timestamp,), (nonce,), (signature,) = found
-    return SignedRequest(request.method, path, body, timestamp, nonce, signature)
+    try:
+        (timestamp,), (nonce,), (signature,) = found
+    except ValueError:
+        raise _not_given_once(found) from None
+    return SignedRequest(request.method, request.sent_path, request.body(), timestamp, nonce, signature)
+
+
+def _not_given_once(found: Sequence[Sequence[str]]) -> Refused:
+    """Make the refusal of a request that lacks or repeats one of the three headers, for the first such header."""
+    names = (TIMESTAMP_HEADER, NONCE_HEADER, SIGNATURE_HEADER)
+    name, values = next(pair for pair in zip(names, found, strict=True) if len(pair[1]) != 1)
+    if values:
+        return _repeated(name)
+    return Refused(
+        MISSING_PARAMETER,
+        f"The header {name} is missing: a request signed with HMAC has {TIMESTAMP_HEADER}, {NONCE_HEADER} and "
+        f"{SIGNATURE_HEADER}.",
+    )
 
 
 def read_idempotency_key(request: Exchange) -> str | None:
