@@ -109,7 +109,9 @@ def _read_options(path: str | None, overrides: Overrides) -> Values:
 def _read_all(table: Table, options: Values) -> Settings:
     accounts = table.pop("account", None)
     _check_keys(table, _TOP, "")  # Before the accounts, because a misspelled [[accounts]] is an unknown key.
-    return _settings(_read_table(table, _TOP, ""), options, _accounts(accounts), made_up=False)
+    # A value that an option overrides is not read, so that an option can rescue a wrong file.
+    rest = {name: value for name, value in table.items() if name not in options}
+    return _settings(_read_table(rest, _TOP, ""), options, _accounts(accounts), made_up=False)
 
 
 def _made_up_account() -> Account:

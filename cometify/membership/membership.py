@@ -30,7 +30,8 @@ The joining ends in `_followed`, which finds the listener gone and drops the rin
 **Accounts that change.** A reload (SIGHUP) may remove an account or change its secrets. `accounts_changed` goes through all
 listeners in slices: listeners of a removed account are ended, and a listener whose right to secret pushes is another one
 now joins again in place, which tells it by a `ready` frame. A joining that waits meanwhile was checked against the old
-account. Its slot is updated at once, so `_followed` sees the difference and checks the rights again.
+account. Its slot is updated when its slice comes, so `_followed` sees the difference and checks the rights again. A new
+`listen` frame brings the account of its own time, which is never older than the slot's.
 
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),

@@ -75,7 +75,8 @@ class SlotTable:
         keyed = request if request.is_keyed else None
         slot = self._slots.get(listener)
         if slot is not None:
-            slot.keyed = keyed
+            # A reload reaches listeners in slices. The account of this request can be newer than the slot's until then.
+            slot.account, slot.keyed = account, keyed
             return None
         name = request.listener or self._name(next(self._nameless))
         slot = Slot(account, client_key, name, request.listener is not None, keyed)

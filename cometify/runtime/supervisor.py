@@ -60,9 +60,11 @@ class WorkerProcess(ProcessProtocol):
         self._out = self._err = b""
 
     def send(self, line: bytes) -> None:
-        """Write a line to the standard input of the process."""
+        """Write a line to the standard input of the process. Does nothing if the process is ending."""
         if self.pid is not None:
-            self.transport.writeToChild(0, line)
+            # Twisted raises KeyError once the pipe is closed, which is before the end of the process is known.
+            with suppress(KeyError):
+                self.transport.writeToChild(0, line)
 
     def end(self) -> None:
         """Tell the process to drain and to exit."""

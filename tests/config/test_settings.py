@@ -261,6 +261,10 @@ def test_wrong_option_is_refused_by_its_name(words, reason, file, tmp_path, monk
     assert str(ended.value).startswith(f"cometify: {reason}")
 
 
+def test_option_rescues_a_wrong_value_of_the_file(read):
+    assert read("heartbeat = 5\nhttp = []\n" + ACCOUNT, http=("tcp:4",)).http == ("tcp:4",)
+
+
 def test_option_for_workers_is_read_as_a_number(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cometify.toml").write_text(REDIS + ACCOUNT)
@@ -350,6 +354,7 @@ def test_wrong_account_value_is_refused_by_number_and_key(refuse, line, reason):
         ('api_key = "a/b"', "api_key: must be a string of 1 to 64"),
         (f'api_key = "{"a" * 65}"', "api_key: must be a string of 1 to 64"),
         ('api_key = "latest"', 'api_key: "latest" is a path of the server itself;'),
+        ('api_key = "page"', 'api_key: "page" is a path of the server itself;'),
     ],
 )
 def test_account_needs_a_key_and_a_secret(refuse, lines, reason):

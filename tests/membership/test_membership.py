@@ -130,6 +130,28 @@ def test_changed_secret_is_looked_at_in_steps(world, turns):
     assert {wire.frames()[0]["type"] for wire in wires} == {"ready"}
 
 
+@pytest.mark.parametrize(("secret", "sees"), [("another", ["chat"]), (API_SECRET, [])])
+def test_listen_before_its_slice_is_judged_by_the_new_secret(world, turns, secret, sees):
+    *_, last = joined(world, turns)
+    world.server.change_accounts(Settings((Account(API_KEY, ("another",), listeners_per_ip=1000),)))
+    group = {"identifiers": ["chat"], "secureKey": secure_key("chat", secret=secret)}
+    last.transport.protocol.dataReceived(last.listen_frame(group))
+    turns.settle()
+    readies = [frame for frame in last.frames() if frame["type"] == "ready"]
+    assert [ready["secret"] for ready in readies] == [sees]
+    assert [bool(ready["warnings"]) for ready in readies] == [not sees]
+
+
+def test_token_of_the_new_secret_counts_before_its_slice(world, turns):
+    *_, last = joined(world, turns)
+    world.server.change_accounts(Settings((Account(API_KEY, ("another",), listeners_per_ip=1000),)))
+    last.transport.protocol.dataReceived(
+        last.listen_frame({"identifiers": ["chat"], "token": world.token("chat", secret="another")})
+    )
+    turns.settle()
+    assert [frame["secret"] for frame in last.frames() if frame["type"] == "ready"] == [["chat"]]
+
+
 def test_second_change_of_accounts_replaces_the_first(world, turns):
     wires = joined(world, turns)
     world.server.change_accounts(Settings((OTHER,)))
