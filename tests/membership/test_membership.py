@@ -30,9 +30,12 @@ class Turns:
             call()
 
     def settle(self):
-        for _ in range(20):
+        """Turn until nothing is due. The fan-out writes in slices of real time, so a slow machine needs many turns."""
+        for _ in range(1000):
+            if not self.due:
+                return
             self.turn()
-        assert not self.due
+        raise AssertionError("something is always due")
 
 
 @pytest.fixture
