@@ -24,10 +24,10 @@ export const VERSION = /__version__ = "(.+)"/.exec(
  * up by a string, such as the type of an input.
  */
 const INNER = `
-  answer asked askedAt current feed forNow frame generation group hasBegun heardAt isExhausted
-  isFruitful isGap isPatient isReady isShared isTooLongBelow isUnreachable joined lose network
-  openedAt prove question renewAt rung source spelling startAt startOver step succeed
-  transition unanswered ways
+  answer asked askedAt current deadline effects endAnswer expectFirstFrame feed forNow frame
+  generation group hasBegun heardAt isDue isExhausted isFruitful isGap isPatient isReady isShared
+  isTooLongBelow isUnreachable joined live lose network openedAt postpone prove question renewAt
+  rest rung source spelling startAt startOver step succeed transition unanswered ways
 `;
 
 const MINIFIED = {

@@ -3,7 +3,7 @@
  * or one poll.
  */
 import type { Group } from './group';
-import { HEARTBEAT_SUSPECT } from './timing';
+import { EMPTY_ANSWER, HEARTBEAT_SUSPECT } from './timing';
 
 export interface Connection {
   /** The groups of the last `listen`. */
@@ -36,6 +36,12 @@ export function createConnection(asked: Group[], isPatient: boolean, now: number
 /** The next sign of life is late, though not so late that the connection is given up by itself. */
 export function isSuspect(connection: Connection, heartbeat: number, now: number): boolean {
   return connection.hasBegun && now - connection.heardAt > heartbeat + HEARTBEAT_SUSPECT;
+}
+
+/** Its answer may end now: the server accepted the listener, and brought something or kept it waiting. */
+export function hasServed(connection: Connection, now: number): boolean {
+  const { hasBegun, isPatient, isFruitful, openedAt } = connection;
+  return (hasBegun || isPatient) && (isFruitful || now - openedAt >= EMPTY_ANSWER);
 }
 
 /**

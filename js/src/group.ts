@@ -38,6 +38,11 @@ export interface Group extends Asked {
   joined?: boolean;
 }
 
+/** True if a group has yet to be given its first cursor. */
+export function isAnyJoining(groups: Group[]): boolean {
+  return groups.some((group) => group.position === undefined);
+}
+
 /** The frame that joins all groups at once, each where it left off. */
 export function listenFrame(listener: string, groups: Group[]): string {
   return JSON.stringify({

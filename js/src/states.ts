@@ -27,8 +27,9 @@
  *  1. This module holds the rule: which event leads from which state to which. The rule is data, so
  *     that a reader can check it line by line. An event that the table does not list for the current
  *     state is a bug in the client. It is refused: the state stays what it was.
- *  2. `machine.ts` turns inputs (a frame, a timer, a page that wakes) into events and effects. It
- *     never writes the state; it calls `transition` and reads the answer.
+ *  2. `machine.ts` reacts to inputs (a frame, a timer, a page that wakes), and `attempts.ts` turns
+ *     the reactions into events and effects. It never writes the state; it calls `transition` and
+ *     reads the answer.
  *  3. `run.ts` and `listener.ts` carry the effects out, and show the state to the page.
  *
  * Several inputs are normal in a state where they change nothing, such as a timer that fires late.

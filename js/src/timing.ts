@@ -1,4 +1,4 @@
-/** Every duration (in milliseconds) and every count by which the machine decides. */
+/** Every duration (in milliseconds) and every count by which the machine and its attempts decide. */
 
 /** A transport without a first frame by then is blocked, or buffered by something on the way. */
 export const FIRST_FRAME_TIMEOUT = 5_000;
