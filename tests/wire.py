@@ -43,13 +43,19 @@ def jwt_signed(signed: str, secret: str = API_SECRET) -> str:
 
 
 def seal(
-    path: str, body: bytes, timestamp: float | str, nonce: str, secret: str = API_SECRET, method: str = "POST"
+    path: str, body: bytes, timestamp: float | str, nonce: str, secret: str = API_SECRET, kind: str = "", key: str = ""
 ) -> dict[str, str]:
-    """The headers of a request that is signed with HMAC."""
+    """The headers of a POST that is signed with HMAC. `kind`, `key`: its Content-Type and Idempotency-Key, empty: none."""
     stamp = timestamp if isinstance(timestamp, str) else str(int(timestamp))
-    signed = "\n".join(["v2", method, path, stamp, nonce, hashlib.sha256(body).hexdigest()])
+    signed = "\n".join(["v2", "POST", path, stamp, nonce, kind, key, hashlib.sha256(body).hexdigest()])
     digest = hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
-    return {"Cometify-Timestamp": stamp, "Cometify-Nonce": nonce, "Cometify-Signature": digest}
+    sent = {"Content-Type": kind, "Idempotency-Key": key}
+    return {
+        "Cometify-Timestamp": stamp,
+        "Cometify-Nonce": nonce,
+        "Cometify-Signature": digest,
+        **{name: value for name, value in sent.items() if value},
+    }
 
 
 def _base64url(data: bytes) -> str:

@@ -22,10 +22,16 @@ _NONCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 @attrs.frozen
 class SignedRequest:
-    """The signed parts of a request and its three headers, all exactly as sent. `path`: without the query."""
+    """The signed parts of a request and its three headers, all exactly as sent. `path`: without the query.
+
+    The content type is signed because it says what the bytes of the body mean. The Idempotency-Key is signed because it
+    can turn a push into a repetition of another one. Each is empty if the request does not have it.
+    """
 
     method: bytes
     path: bytes
+    content_type: str
+    idempotency_key: str
     body: bytes = attrs.field(repr=False)
     timestamp: str
     nonce: str
@@ -33,11 +39,10 @@ class SignedRequest:
 
     @property
     def signed_bytes(self) -> bytes:
-        """The bytes that the signature covers: six lines, the last without a line end."""
+        """The bytes that the signature covers: eight lines, the last without a line end."""
         digest = hashlib.sha256(self.body).hexdigest()
-        return b"\n".join(
-            [b"v2", self.method, self.path, self.timestamp.encode(), self.nonce.encode(), digest.encode()]
-        )
+        headers = f"{self.timestamp}\n{self.nonce}\n{self.content_type}\n{self.idempotency_key}\n{digest}"
+        return b"v2\n%b\n%b\n%b" % (self.method, self.path, headers.encode())
 
 
 def check_signed_request(account: Account | None, signed_request: SignedRequest, now: float) -> Account:
@@ -61,8 +66,10 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
         raise Refused(
             NOT_AUTHORIZED,
             f"The API key is unknown or {SIGNATURE_HEADER} does not match: it is the hex of HMAC-SHA256(apiSecret, "
-            r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + sha256hex(body)), over the path '
-            "without the query and the bytes of the body exactly as they are sent.",
+            r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + contentType + "\n" + '
+            r'idempotencyKey + "\n" + sha256hex(body)). Sign eight lines: the path without the query, the headers '
+            "Content-Type and Idempotency-Key (an empty line for one that is not sent) and the bytes of the body, all "
+            "exactly as they are sent.",
         )
     ahead = int(signed_request.timestamp) - now
     # The lower bound is excluded: at that moment the engine forgets the nonce, so that a replay would get through.

@@ -14,13 +14,20 @@ _SIGNATURE_HEADERS = (TIMESTAMP_HEADER.lower(), NONCE_HEADER.lower(), SIGNATURE)
 
 
 def read_signed_request(request: Exchange) -> SignedRequest:
-    """Return the parts of a request that its HMAC signature covers. Raises `Refused`: missing_, repeated_parameter."""
+    """Return the parts of a request that its HMAC signature covers. Raises `Refused`: missing_, repeated_parameter.
+
+    A second Content-Type is refused, because only one of them could be the signed one.
+    """
     found = [request.headers(name) for name in _SIGNATURE_HEADERS]
     try:
         (timestamp,), (nonce,), (signature,) = found
     except ValueError:
         raise _not_given_once(found) from None
-    return SignedRequest(request.method, request.sent_path, request.body(), timestamp, nonce, signature)
+    content_type = _only_value(request, "Content-Type") or ""
+    key = _only_value(request, "Idempotency-Key") or ""
+    return SignedRequest(
+        request.method, request.sent_path, content_type, key, request.body(), timestamp, nonce, signature
+    )
 
 
 def _not_given_once(found: Sequence[Sequence[str]]) -> Refused:
@@ -38,12 +45,16 @@ def _not_given_once(found: Sequence[Sequence[str]]) -> Refused:
 
 def read_idempotency_key(request: Exchange) -> str | None:
     """Return the Idempotency-Key of a request, None if it has none. Raises `Refused`: repeated_, invalid_parameter."""
-    values = request.headers(IDEMPOTENCY_KEY)
-    if not values:
-        return None
+    value = _only_value(request, "Idempotency-Key")
+    return None if value is None else check_idempotency_key(value)
+
+
+def _only_value(request: Exchange, name: str) -> str | None:
+    """Return the value of a header, None if the request does not have it. Raises `Refused`: repeated_parameter."""
+    values = request.headers(name.lower())
     if len(values) > 1:
-        raise _repeated("Idempotency-Key")
-    return check_idempotency_key(values[0])
+        raise _repeated(name)
+    return values[0] if values else None
 
 
 def _repeated(name: str) -> Refused:

@@ -10,15 +10,18 @@ const secret = 0; // 1: only for listeners with the right secureKey or token
 
 const path = `/${apiKey}/push/${identifier}`;
 const body = JSON.stringify({ text, secret });
+const contentType = 'application/json';
+const idempotencyKey = randomUUID(); // keep it to send the same push again
 const timestamp = String(Math.floor(Date.now() / 1000));
 const nonce = randomUUID();
 const sha256hex = createHash('sha256').update(body).digest('hex');
-const signed = ['v2', 'POST', path, timestamp, nonce, sha256hex].join('\n');
+const signed = ['v2', 'POST', path, timestamp, nonce, contentType, idempotencyKey, sha256hex].join('\n');
 
 const answer = await fetch(host + path, {
   method: 'POST',
   headers: {
-    'Content-Type': 'application/json',
+    'Content-Type': contentType,
+    'Idempotency-Key': idempotencyKey,
     'Cometify-Timestamp': timestamp,
     'Cometify-Nonce': nonce,
     'Cometify-Signature': createHmac('sha256', apiSecret).update(signed).digest('hex'),

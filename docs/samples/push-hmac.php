@@ -10,15 +10,19 @@ $secret = 0; // 1: only for listeners with the right secureKey or token
 
 $path = "/$apiKey/push/$identifier";
 $body = json_encode(['text' => $text, 'secret' => $secret]);
+$contentType = 'application/json';
+$idempotencyKey = bin2hex(random_bytes(16)); // keep it to send the same push again
 $timestamp = (string) time();
 $nonce = bin2hex(random_bytes(16));
-$signed = implode("\n", ['v2', 'POST', $path, $timestamp, $nonce, hash('sha256', $body)]);
+$sha256hex = hash('sha256', $body);
+$signed = implode("\n", ['v2', 'POST', $path, $timestamp, $nonce, $contentType, $idempotencyKey, $sha256hex]);
 
 $answer = fopen($host . $path, 'r', false, stream_context_create([
     'http' => [
         'method' => 'POST',
         'header' => [
-            'Content-Type: application/json',
+            "Content-Type: $contentType",
+            "Idempotency-Key: $idempotencyKey",
             "Cometify-Timestamp: $timestamp",
             "Cometify-Nonce: $nonce",
             'Cometify-Signature: ' . hash_hmac('sha256', $signed, $apiSecret),

@@ -17,12 +17,16 @@ secret = 0  # 1: only for listeners with the right secureKey or token
 
 path = f"/{api_key}/push/{identifier}"
 body = json.dumps({"text": text, "secret": secret}).encode()
+content_type = "application/json"
+idempotency_key = secrets.token_hex(16)  # keep it to send the same push again
 timestamp = str(int(time.time()))
 nonce = secrets.token_hex(16)
-signed = "\n".join(["v2", "POST", path, timestamp, nonce, hashlib.sha256(body).hexdigest()])
+sha256hex = hashlib.sha256(body).hexdigest()
+signed = "\n".join(["v2", "POST", path, timestamp, nonce, content_type, idempotency_key, sha256hex])
 
 request = urllib.request.Request(host + path, body, {
-    "Content-Type": "application/json",
+    "Content-Type": content_type,
+    "Idempotency-Key": idempotency_key,
     "Cometify-Timestamp": timestamp,
     "Cometify-Nonce": nonce,
     "Cometify-Signature": hmac.digest(api_secret.encode(), signed.encode(), "sha256").hex(),

@@ -20,16 +20,14 @@ JSON = "application/json"
 nonces = (f"nonce-{number:032}" for number in count())
 
 
-def send_signed(world, path, body, *, target=None, kind=JSON, off=0, nonce=None, secret=API_SECRET, more=None):
+def send_signed(world, path, body, *, target=None, kind=JSON, key="", off=0, nonce=None, secret=API_SECRET, more=None):
     """Sign and send a request.
 
-    `target`: the target to send, if it differs from the signed `path`. `more`: further headers; None leaves one out.
+    `target`: the target to send, if it differs from the signed `path`. `more`: further headers, which are not signed;
+    None leaves one out.
     """
-    headers = (
-        signature_headers(path, body, world.wall() + off, nonce or next(nonces), secret)
-        | {"Content-Type": kind}
-        | (more or {})
-    )
+    signed = signature_headers(path, body, world.wall() + off, nonce or next(nonces), secret, kind or "", key)
+    headers = signed | (more or {})
     return send(world, target or path, body, {name: value for name, value in headers.items() if value is not None})
 
 
@@ -134,12 +132,149 @@ def test_signature_is_checked_before_the_body_is_parsed(world):
 
 def test_every_parameter_is_signed(world):
     body = push_json("Hello", push_id=7)
-    headers = signature_headers(PATH, body, world.wall(), next(nonces)) | {"Content-Type": JSON}
+    headers = signature_headers(PATH, body, world.wall(), next(nonces), kind=JSON)
     for changed in (body.replace(b'"secret": 0', b'"secret": 1'), body.replace(b"7", b"8"), body + b" "):
         assert changed != body
         wire = world.connect()
         wire.receive(request_bytes("POST", PATH, changed, headers))
         assert code_of(wire.answer()) == "not_authorized"
+
+
+# What a request means.
+
+
+def listener(world):
+    """A listener without a key, which no secret push may reach."""
+    wire = world.stream("identifiers=chat")
+    wire.frames()
+    return wire
+
+
+@pytest.mark.parametrize("way", [{}, ODD])
+@pytest.mark.parametrize("kind", [FORM, "multipart/form-data; boundary=b", "", JSON + "; charset=utf-8", "text/plain"])
+def test_exchanged_content_type_is_refused(world, way, kind):
+    wire = listener(world)
+    body = json.dumps({"text": "hello&text=FORGED&secret=0&x=", "secret": 1}).encode()
+    headers = signature_headers(PATH, body, world.wall(), next(nonces), kind=JSON) | way
+    assert code_of(send(world, PATH, body, headers | {"Content-Type": kind})) == "not_authorized"
+    without = {name: value for name, value in headers.items() if name != "Content-Type"}
+    assert code_of(send(world, PATH, body, without)) == "not_authorized"
+    assert send(world, PATH, body, headers).status == 200
+    assert texts(wire.frames()) == []
+
+
+def multipart(boundary, **parts):
+    return "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in parts.items()
+    ) + (f"--{boundary}--\r\n")
+
+
+def test_exchanged_multipart_boundary_is_refused(world):
+    wire = listener(world)
+    body = multipart("outer", text=multipart("inner", text="FORGED", secret="0"), secret="1").encode()
+    headers = signature_headers(PATH, body, world.wall(), next(nonces), kind="multipart/form-data; boundary=outer")
+    forged = headers | {"Content-Type": "multipart/form-data; boundary=inner"}
+    assert code_of(send(world, PATH, body, forged)) == "not_authorized"
+    assert send(world, PATH, body, headers).status == 200
+    assert texts(wire.frames()) == []
+
+
+@pytest.mark.parametrize("way", [{}, ODD])
+def test_added_idempotency_key_is_refused(world, way):
+    wire = listener(world)
+    for path, body in ((PATH, push_json("same")), (BATCH, batch("chat", text="same"))):
+        for _ in range(2):
+            headers = signature_headers(path, body, world.wall(), next(nonces), kind=JSON) | way
+            assert code_of(send(world, path, body, headers | {"Idempotency-Key": "added"})) == "not_authorized"
+            answer = send(world, path, body, headers).json
+            assert "duplicate" not in (answer[0] if path == BATCH else answer)
+    assert texts(wire.frames()) == ["same"] * 4
+
+
+@pytest.mark.parametrize("sent", [None, "another"])
+def test_removed_or_exchanged_idempotency_key_is_refused(world, sent):
+    wire = listener(world)
+    assert (
+        code_of(send_signed(world, PATH, push_json(), key="signed", more={"Idempotency-Key": sent})) == "not_authorized"
+    )
+    assert texts(wire.frames()) == []
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Idempotency-Key"])
+def test_second_header_beside_a_signed_one_is_refused(world, name):
+    wire = listener(world)
+    body = push_json()
+    headers = signature_headers(PATH, body, world.wall(), next(nonces), kind=JSON, key="key")
+    for other in (FORM, headers[name]):
+        request = request_bytes("POST", PATH, body, {name + " ": other, **headers, name.lower() + " ": other})
+        sent = world.connect()
+        sent.receive(request.replace(b" : ", b": "))
+        assert code_of(sent.answer()) == "repeated_parameter"
+    assert texts(wire.frames()) == []
+
+
+def test_line_break_in_a_header_moves_no_signed_line(world):
+    wire = listener(world)
+    body = push_json()
+    headers = signature_headers(PATH, body, world.wall(), next(nonces), kind=f"{JSON}\nkey")
+    for kind in (f"{JSON}\nkey", f"{JSON}\r\n key"):
+        more = {"Content-Type": kind, "Idempotency-Key": ""}
+        sent = world.connect()
+        sent.receive(request_bytes("POST", PATH, body, headers | more))
+        assert sent.head[0] in (400, 403)
+    assert texts(wire.frames()) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Content-Encoding": "gzip"},
+        {"Content-Language": "de"},
+        {"Content-Range": "bytes 0-1/2"},
+        {"X-HTTP-Method-Override": "GET"},
+        {"Host": "elsewhere.example"},
+    ],
+)
+def test_unsigned_header_changes_nothing(world, more):
+    wire = listener(world)
+    assert (
+        send_signed(world, PATH, push_json(), target=PATH + "?text=FORGED&secret=1&identifier=other", more=more).json[
+            "identifier"
+        ]
+        == "chat"
+    )
+    assert texts(wire.frames()) == ["Hello"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [(push_json(), 200), (push_json("FORGED"), 403)])
+def test_signature_covers_the_body_without_its_chunks(world, sent, status):
+    wire = listener(world)
+    headers = signature_headers(PATH, push_json(), world.wall(), next(nonces), kind=JSON)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in sent)
+    trailer = b"0\r\nContent-Type: " + FORM.encode() + b"\r\n\r\n"
+    request = world.connect()
+    request.receive(request_bytes("POST", PATH, None, headers | {"Transfer-Encoding": "chunked"}) + chunks + trailer)
+    assert request.answer().status == status
+    assert texts(wire.frames()) == (["Hello"] if status == 200 else [])
+
+
+def test_request_without_its_signature_pushes_nothing(world):
+    wire = listener(world)
+    body = push_json(secure=secure("chat", "other"))
+    for path, sent, code in (
+        (PATH, push_json(), "missing_parameter"),
+        (PATH, body, "not_authorized"),
+        (BATCH, batch("chat"), "missing_parameter"),
+    ):
+        assert code_of(send_signed(world, path, sent, more={"Cometify-Signature": None})) == code
+    assert texts(wire.frames()) == []
+
+
+def test_refusal_of_a_signature_names_the_signed_lines(world):
+    detail = send_signed(world, PATH, push_json(), secret="another").json["detail"]
+    for line in ("v2", "METHOD", "path", "timestamp", "nonce", "contentType", "idempotencyKey", "sha256hex(body)"):
+        assert line in detail
 
 
 def test_hmac_is_not_subject_to_the_boundary_trap(world):
@@ -163,7 +298,7 @@ def test_nonce_is_accepted_once(world):
 
 def test_request_cannot_be_replayed_within_its_time(world):
     nonce, body = next(nonces), push_json()
-    headers = signature_headers(PATH, body, world.wall() + 300, nonce) | {"Content-Type": JSON}
+    headers = signature_headers(PATH, body, world.wall() + 300, nonce, kind=JSON)
 
     def send():
         wire = world.connect()
@@ -215,10 +350,7 @@ def test_both_live_secrets_sign_requests():
 def test_request_with_a_key_can_be_repeated_as_it_was(world):
     wire = world.stream("identifiers=chat,news")
     for path, body in ((PATH, push_json("one")), (BATCH, batch("chat", "news"))):
-        headers = signature_headers(path, body, world.wall(), next(nonces)) | {
-            "Content-Type": JSON,
-            "Idempotency-Key": "key of " + path,
-        }
+        headers = signature_headers(path, body, world.wall(), next(nonces), kind=JSON, key="key of " + path)
         first, again = (send(world, path, body, headers).json for _ in range(2))
         told = again if path == BATCH else [again]
         assert [answer.pop("duplicate") for answer in told] == [True] * len(told)
@@ -227,33 +359,30 @@ def test_request_with_a_key_can_be_repeated_as_it_was(world):
 
 
 def test_key_is_checked_after_the_signature(world):
-    more = {"Idempotency-Key": "key"}
-    assert send_signed(world, PATH, push_json("one"), more=more).status == 200
-    assert code_of(send_signed(world, PATH, push_json("one"), more=more, secret="another")) == "not_authorized"
-    assert code_of(send_signed(world, PATH, push_json("two"), more=more)) == "idempotency_mismatch"
-    assert send_signed(world, PATH, push_json("one"), more=more).json["duplicate"]
+    assert send_signed(world, PATH, push_json("one"), key="key").status == 200
+    assert code_of(send_signed(world, PATH, push_json("one"), key="key", secret="another")) == "not_authorized"
+    assert code_of(send_signed(world, PATH, push_json("two"), key="key")) == "idempotency_mismatch"
+    assert send_signed(world, PATH, push_json("one"), key="key").json["duplicate"]
 
 
 def test_key_of_a_batch_is_for_that_batch_alone(world):
     wire = world.stream("identifiers=a,b,c,d")
-    more = {"Idempotency-Key": "key"}
-    assert send_signed(world, f"/{API_KEY}/push/d", push_json("single"), more=more).status == 200
-    assert send_signed(world, BATCH, batch("a", "b"), more=more).status == 200
+    assert send_signed(world, f"/{API_KEY}/push/d", push_json("single"), key="key").status == 200
+    assert send_signed(world, BATCH, batch("a", "b"), key="key").status == 200
     for other in (batch("a", "b", "c"), batch("a"), batch("b", "a"), batch("a", "b", text="other")):
-        assert code_of(send_signed(world, BATCH, other, more=more)) == "idempotency_mismatch"
-    again = send_signed(world, BATCH, batch("a", "b"), more=more).json
+        assert code_of(send_signed(world, BATCH, other, key="key")) == "idempotency_mismatch"
+    again = send_signed(world, BATCH, batch("a", "b"), key="key").json
     assert [answer["duplicate"] for answer in again] == [True, True]
     assert texts(wire.frames()) == ["single", "to a", "to b"]
 
 
 def test_key_of_a_similar_batch_does_not_bypass_the_nonce(world):
     wire = world.stream("identifiers=a,pay")
-    key = {"Idempotency-Key": "key"}
-    assert send_signed(world, BATCH, batch("a"), more=key).status == 200
-    headers = signature_headers(BATCH, batch("a", "pay"), world.wall(), next(nonces)) | {"Content-Type": JSON}
-    assert send(world, BATCH, batch("a", "pay"), headers).status == 200
-    assert code_of(send(world, BATCH, batch("a", "pay"), headers)) == "nonce_reused"
-    assert code_of(send(world, BATCH, batch("a", "pay"), headers | key)) == "idempotency_mismatch"
+    assert send_signed(world, BATCH, batch("a"), key="key").status == 200
+    nonce = next(nonces)
+    assert send_signed(world, BATCH, batch("a", "pay"), nonce=nonce).status == 200
+    assert code_of(send_signed(world, BATCH, batch("a", "pay"), nonce=nonce)) == "nonce_reused"
+    assert code_of(send_signed(world, BATCH, batch("a", "pay"), nonce=nonce, key="key")) == "idempotency_mismatch"
     assert texts(wire.frames()) == ["to a", "to a", "to pay"]
 
 
@@ -371,9 +500,8 @@ def test_timestamp_is_compared_with_the_real_clock(server):
             (f"/{API_KEY}/push/sealed", push_json("one")),
             (BATCH, batch("batched", "sealed", text="two")),
         ):
-            headers = {"Content-Type": JSON}
-            stale = signature_headers(path, body, time.time() - 302, next(nonces))
-            assert server.request("POST", path, body, headers=headers | stale).status == 403
-            fresh = signature_headers(path, body, time.time(), next(nonces))
-            assert server.request("POST", path, body, headers=headers | fresh).status == 200
+            stale = signature_headers(path, body, time.time() - 302, next(nonces), kind=JSON)
+            assert server.request("POST", path, body, headers=stale).status == 403
+            fresh = signature_headers(path, body, time.time(), next(nonces), kind=JSON)
+            assert server.request("POST", path, body, headers=fresh).status == 200
         assert stream.texts(3) == ["one", "two", "two"]

@@ -20,13 +20,13 @@ ACCOUNT = Account(KEY, (SECRET,))
 NOW = 1_764_000_000.5
 VECTORS = vectors("signatures")["v2"]
 PATH, BODY, NONCE = "/37282591/push/chat", b"text=Hello&secret=0", "0123456789abcdef"
+KIND, IDEMPOTENCY_KEY = "application/x-www-form-urlencoded", "order-1704"
 
 
 def signed(at=NOW, nonce=NONCE, secret=SECRET):
-    headers = signature_headers(PATH, BODY, at, nonce, secret)
-    return SignedRequest(
-        b"POST", PATH.encode(), BODY, headers["Cometify-Timestamp"], nonce, headers["Cometify-Signature"]
-    )
+    headers = signature_headers(PATH, BODY, at, nonce, secret, KIND, IDEMPOTENCY_KEY)
+    timestamp, signature = headers["Cometify-Timestamp"], headers["Cometify-Signature"]
+    return SignedRequest(b"POST", PATH.encode(), KIND, IDEMPOTENCY_KEY, BODY, timestamp, nonce, signature)
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["signature"][:8])
@@ -34,6 +34,8 @@ def test_published_signatures_are_accepted(vector):
     request = SignedRequest(
         vector["method"].encode(),
         vector["path"].encode(),
+        vector["content_type"],
+        vector["idempotency_key"],
         vector["body"].encode(),
         vector["timestamp"],
         vector["nonce"],
@@ -58,6 +60,12 @@ def test_either_live_secret_signs_a_request_in_either_case(secret):
         {"path": b"/37282591/push/Chat"},
         {"path": b"/37282591/push/chat?x"},
         {"body": BODY + b"&push_id=1"},
+        {"content_type": ""},
+        {"content_type": KIND.title()},
+        {"content_type": KIND + " "},
+        {"idempotency_key": ""},
+        {"idempotency_key": "order-1705"},
+        {"content_type": IDEMPOTENCY_KEY, "idempotency_key": KIND},
         {"timestamp": "1764000001"},
         {"timestamp": "01764000000"},
         {"nonce": NONCE + "0"},

@@ -28,7 +28,7 @@ def send_without_redis(world: World, *requests: bytes) -> Wire:
 def send_batch(world: World, *, key: str) -> Wire:
     path = f"/{API_KEY}/push"
     body = json.dumps([{"identifier": "chat", "text": "x", "secret": 0}] * BATCH).encode()
-    headers = seal(path, body, world.wall(), next(nonces)) | {"Idempotency-Key": key}
+    headers = seal(path, body, world.wall(), next(nonces), key=key)
     return send_without_redis(world, request_bytes("POST", path, body, headers))
 
 
