@@ -140,6 +140,20 @@ no more than 10,000 pushes gather on the list.
 A replica can be promoted that has the list as it was before the pushes were taken off. Then the list holds pushes that this
 node has heard already. The node sends `last_heard` with each read, and the script publishes the list up to there at once.
 
+Errors of one account
+---------------------
+Not every error reply says that Redis is away. One that is about the keys of one account, such as WRONGTYPE, must not reset
+the session, because all other accounts would be refused too. `error_replies.py` is the table of which is which. Then
+
+- a push or a join of that account is refused, and the log says why;
+- a beat that fails leaves the account without its watermark, while its pushes are still heard;
+- an account that cannot be read when the node catches up is **set aside**. The session becomes ready without it. What is
+  published for it is dropped, and with each beat the node tries again to read it from `last_heard` on. That is a refill
+  of one account.
+
+A script that fails undoes nothing. It may have kept a push without publishing it. Once the key is mended, the next push on
+that identifier names it as the one before, and the node has not heard it: the account is refilled alone.
+
 The first contact
 -----------------
 A node opens its ports before it has reached Redis. Requests that come before wait up to 3 s (`FirstContact`). Later, when

@@ -9,6 +9,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.errors import Refused
 from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
@@ -43,6 +44,21 @@ class ReadBatch:
     left: list[list[str]] = attrs.Factory(list)
     is_read: bool = False
     position: int = 0
+
+    def ask(self, now: int) -> None:
+        """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam."""
+        for reach, _followed in self.followers:
+            for name, since in reach(now).items():
+                self.since[name] = max(0, min(since, self.since.get(name, since)))
+
+    def split(self, names: list[str]) -> None:
+        """Make parts of the identifiers to be read. There is at least one, because the last one's watermark is the seam."""
+        self.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
+
+    def refuse(self, refusal: Callable[[], Refused]) -> None:
+        """Refuse the joins."""
+        for _reach, followed in self.followers:
+            followed.errback(refusal())
 
 
 def name_of(api_key: str) -> bytes:
@@ -108,6 +124,19 @@ class AccountState:
         self.starting.clear()
         self.reading = ReadBatch(self._number, dict.fromkeys(self.rings, self.last_heard))
         return self.reading
+
+    def give_up(self, refusal: Callable[[], Refused]) -> None:
+        """Refuse the joins that wait, and drop what was being read, because the session is lost."""
+        batches = [batch for batch in (self.reading, self.next_batch) if batch is not None]
+        self.reading = self.next_batch = self.held = None
+        self.starting.clear()
+        for batch in batches:
+            batch.refuse(refusal)
+
+    def set_aside(self, refusal: Callable[[], Refused]) -> None:
+        """Give up, and hold back what is heard from now on, because Redis cannot read the account."""
+        self.give_up(refusal)
+        self.held = []
 
     def parse(self, identifier: str, text: bytes) -> tuple[int, int, Push]:
         """Read a published push: where the memory of the account begins, the position of the push before it, the push."""
@@ -203,6 +232,22 @@ class AccountState:
         older = [push for push in entries if push.position <= ring.since]
         self.account_rings.prepend(ring, older, batch.since[name], batch.floors[name])
 
+    def stop_starting(self, batch: ReadBatch) -> list[str]:
+        """Forget what was heard of the identifiers that a batch began with, because it cannot be read. Returns them."""
+        names = [name for name in batch.since if name in self.starting]
+        for name in names:
+            del self.starting[name]
+        return names
+
+    def heard_before_seam(self, batch: ReadBatch) -> list[Push] | None:
+        """Take the pushes that lie before the seam of a batch from the held messages. None if it was not heard yet."""
+        held = self.held or []
+        seam = next((at for at, (name, text) in enumerate(held) if not name and _number(text) == batch.number), None)
+        if seam is None:
+            return None
+        self.held = held[seam:]
+        return [self.parse(name, text)[2] for name, text in held[:seam] if name in self.rings]
+
     def resume(self, batch: ReadBatch, heard: Iterable[Push]) -> None:
         """After a lost session: take what was read and what was heard since, over all rings in one order."""
         self.went_back = False
@@ -231,3 +276,7 @@ class AccountState:
 def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head: bytes) -> Push:
     number = None if push_id == b"-" else int(push_id)
     return Push(identifier, number, secret == b"1", int(position), b"%b%b}" % (head, position))
+
+
+def _number(watermark: bytes) -> int:
+    return int(watermark.split(b" ", 1)[0])

@@ -6,7 +6,7 @@ from itertools import islice
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from txredisapi import RedisError, ResponseError
+from txredisapi import ResponseError
 
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
@@ -15,13 +15,14 @@ from cometify.core.frames import push_head
 from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
-from cometify.engine import UNFOLLOW_DELAY, refusals
+from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, Reach, name_of
 from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.replica_wait import ReplicaWait
-from cometify.engine.redis.scripts import APPEND, Script
+from cometify.engine.redis.scripts import APPEND, Script, read_receipt
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
@@ -54,7 +55,10 @@ class RedisEngine:
         self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
         self._leaving: dict[Channel, float] = {}
-        self._subscriber = Subscriber(self._session, node, prefix, self._states, reactor.callLater, self._caught_up)
+        self._account_errors = AccountErrors(reactor.seconds)
+        self._subscriber = Subscriber(
+            self._session, node, prefix, self._states, reactor.callLater, self._caught_up, self._account_errors
+        )
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
         self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:")
         self._reported_at = 0.0
@@ -119,7 +123,8 @@ class RedisEngine:
         commands = self._session.commands
         if commands is None or not self.available:
             return None
-        return commands.run(script, name_of(api_key), *args).addErrback(self._not_done)
+        answered = commands.run(script, name_of(api_key), *args)
+        return answered.addErrback(self._slot_failed, api_key, script.name)
 
     def _wait_for_slot(self) -> Deferred[None] | None:
         return None if self._first_contact is None else self._first_contact.wait(unavailable.not_followed)
@@ -161,26 +166,39 @@ class RedisEngine:
             draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
             draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
         )  # fmt: skip
-        appended = answered.addCallback(_read_answer)
+        appended = answered.addCallback(read_receipt)
         if self._replica_wait.replicas:
             appended.addCallback(self._confirm, pushes, state)
-        return appended.addCallbacks(_appended, self._not_done, (state, name))
+        return appended.addCallbacks(_appended, self._not_appended, (state, name), errbackArgs=(account.api_key,))
 
     def _confirm(self, receipt: Receipt, pushes: RedisConnection, state: AccountState) -> Deferred[Receipt]:
         confirmed = self._replica_wait.confirm(pushes, state.name, receipt.position)
         return confirmed.addCallback(lambda _none: receipt)
 
-    def _not_done(self, failure: Failure) -> Failure:
-        """Errback of a script: turn txredisapi's error into a refusal."""
+    def _not_appended(self, failure: Failure, api_key: str) -> Failure:
+        """Errback of a push: turn an error into a refusal."""
         if failure.check(Refused):
             return failure
-        failure.trap(RedisError)
         if failure.check(NotSentError):
             return Failure(unavailable.nothing_pushed())
-        if failure.check(ResponseError):
-            # For example this Redis is a replica now, or its memory is full.
-            self._session.reset_by(failure)
+        if self._is_of_account(failure, api_key, APPEND.name):
+            return Failure(unavailable.push_failed())
         return Failure(unavailable.perhaps_pushed())
+
+    def _slot_failed(self, failure: Failure, api_key: str, command: str) -> Failure:
+        """Errback of a script about a slot: turn an error into a refusal."""
+        if self._is_of_account(failure, api_key, command):
+            return Failure(unavailable.account_not_followed())
+        return Failure(unavailable.not_followed())
+
+    def _is_of_account(self, failure: Failure, api_key: str, command: str) -> bool:
+        """True if an error is one account's, which is logged. If it is about Redis as a whole, the session is reset."""
+        if is_of_one_account(failure):
+            self._account_errors.log(failure, api_key, command)
+            return True
+        if failure.check(ResponseError):
+            self._session.reset_by(failure)
+        return False
 
     # Following.
 
@@ -259,22 +277,6 @@ class RedisEngine:
             state = self._states.pop(api_key)
             if state.quiet_for(now) < FORGET_AFTER:
                 self._states[api_key] = state  # behind all others, so that the next call looks at those
-
-
-def _read_answer(answer: list[bytes]) -> Receipt:
-    """The receipt that `append.lua` answers. Raises `Refused`."""
-    kind = answer[0]
-    if kind == b"ok":
-        return Receipt(int(answer[1]))
-    if kind == b"again":
-        return Receipt(int(answer[1]), True, int(answer[2]))
-    if kind == b"mismatch":
-        raise refusals.idempotency_mismatch()
-    if kind == b"nonce":
-        raise refusals.nonce_reused()
-    if kind == b"behind":
-        raise refusals.replicas_away()
-    raise refusals.signature_reused(answer[1].decode())
 
 
 def _appended(receipt: Receipt, state: AccountState, name: str) -> Receipt:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from twisted.internet.defer import Deferred
 
 from cometify.engine.redis.account_state import AccountState
-from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.connection import RedisConnection, Reply
 from cometify.engine.redis.scripts import READ, ReadAnswer
 
 ABOVE_ALL = 2**62
@@ -46,3 +46,7 @@ class Reader:
     def ask_position(self, state: AccountState, connection: RedisConnection) -> Deferred[ReadAnswer]:
         """Read no pushes. Learn the position of the account, and publish a watermark."""
         return self.read(state, connection, NO_BATCH, {}, has_caught_up=True)
+
+    def beat(self, connection: RedisConnection) -> Deferred[Reply]:
+        """Publish a message that tells nothing to this node."""
+        return connection.execute(b"PUBLISH", self._channel, b"beat")

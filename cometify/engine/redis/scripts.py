@@ -6,6 +6,9 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from cometify.core.push import Receipt
+from cometify.engine import refusals
+
 Answer = TypeVar("Answer")
 ReadAnswer: TypeAlias = list[Any]
 """The answer of `read.lua`: two positions, then a list for each identifier. A list type cannot express this."""
@@ -13,11 +16,13 @@ ReadAnswer: TypeAlias = list[Any]
 
 @attrs.frozen
 class Script(Generic[Answer]):
-    """`source`: the Lua code. `digest`: its SHA-1, by which Redis finds a script that it has run before.
+    """`name`: that of its file, without .lua. `source`: the Lua code.
 
-    `Answer`: the type of its answer.
+    `digest`: the SHA-1 of the source, by which Redis finds a script that it has run before. `Answer`: the type of its
+    answer.
     """
 
+    name: str
     source: bytes
     digest: bytes
 
@@ -25,7 +30,7 @@ class Script(Generic[Answer]):
 def _script(name: str) -> Script[Any]:
     folder = files(__package__) / "lua"
     source = b"\n".join([(folder / part).read_bytes() for part in ("common.lua", f"{name}.lua")])
-    return Script(source, sha1(source, usedforsecurity=False).hexdigest().encode())
+    return Script(name, source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
 # The head of each file in lua/ describes its answer.
@@ -34,3 +39,19 @@ READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOT: Script[None] = _script("free_slot")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
+
+
+def read_receipt(answer: list[bytes]) -> Receipt:
+    """The receipt that `append.lua` answers. Raises `Refused`."""
+    kind = answer[0]
+    if kind == b"ok":
+        return Receipt(int(answer[1]))
+    if kind == b"again":
+        return Receipt(int(answer[1]), True, int(answer[2]))
+    if kind == b"mismatch":
+        raise refusals.idempotency_mismatch()
+    if kind == b"nonce":
+        raise refusals.nonce_reused()
+    if kind == b"behind":
+        raise refusals.replicas_away()
+    raise refusals.signature_reused(answer[1].decode())

@@ -1,7 +1,7 @@
 """The session with Redis: its connections, reconnecting, and noticing that Redis does not answer any longer."""
 
 import random
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -12,11 +12,13 @@ from cometify.config.redis_url import RedisURL
 from cometify.core.state_table import next_state
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
+from cometify.engine.redis.error_replies import in_words
 from cometify.engine.redis.session_state import TRANSITIONS, Event, State
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 
 log = Logger()
+T = TypeVar("T")
 
 ANSWER_WITHIN = 1.5
 """Seconds within which Redis must answer a command. A publisher then has its 503 within two seconds."""
@@ -187,7 +189,11 @@ class RedisSession:
             return
         if not isinstance(failure.value, Exception) or failure.check(AssertionError, KeyError, TypeError, ValueError):
             log.failure("An answer of Redis could not be used; connecting again", failure)
-        self.reset(failure.getErrorMessage())
+        self.reset(in_words(failure))
+
+    def must(self, answered: Deferred[T], connection: RedisConnection) -> None:
+        """Reset the session if this fails, because the rings would stay incomplete. `connection`: see `reset_by`."""
+        answered.addErrback(self.reset_by, connection)
 
     def _heard(self, channel: bytes, text: bytes) -> None:
         self._heard_at = self._reactor.seconds()

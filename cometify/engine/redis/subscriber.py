@@ -6,31 +6,33 @@ read lies before it, what is heard lies behind it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
-from cometify.engine.redis.account_state import MOST_READ, AccountState, Reach, ReadBatch
+from cometify.engine.redis import unavailable
+from cometify.engine.redis.account_state import AccountState, Reach, ReadBatch
+from cometify.engine.redis.beat import Beat
+from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.reader import NO_BATCH, Reader
-from cometify.engine.redis.scripts import ReadAnswer
+from cometify.engine.redis.scripts import READ, ReadAnswer
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
 
-MOST_SUBSCRIBED = 1000
-"""Channels in one SUBSCRIBE."""
-
-T = TypeVar("T")
 Rings = Mapping[str, RingBuffer]
 
 
 class Subscriber:
     """`node`: the name of this node. `prefix`: the beginning of the names of all channels. `states`: all accounts.
 
-    `caught_up()`: called when, after connecting, the rings of all accounts are complete.
+    `caught_up()`: called when, after connecting, the rings of all accounts are complete, except those of accounts that
+    Redis cannot read. Such an account is **set aside**: its listeners stay connected and get nothing, nobody joins, and
+    it is read again with each beat. `account_errors`: logs why.
     """
 
     def __init__(
@@ -41,24 +43,42 @@ class Subscriber:
         states: Mapping[str, AccountState],
         call_later: CallLater,
         caught_up: Callable[[], None],
+        account_errors: AccountErrors,
     ) -> None:
         self._session = session
-        self._prefix = prefix
-        self._own = f"{prefix}node:{node}".encode()
-        self._reader = Reader(node, self._own)
+        self._channels = Channels(node, prefix)
+        self._reader = Reader(node, self._channels.own)
+        self._beat = Beat(session, self._reader, account_errors)
         self._states = states
         self._call_later = call_later
         self._caught_up = caught_up
-        self._channels: dict[bytes, tuple[AccountState, str]] = {}
-        self._unread: set[AccountState] = set()  # accounts that have not caught up since the session began
+        self._account_errors = account_errors
+        self._unread: set[AccountState] = set()  # accounts that are catching up, after connecting or after an error
+        self._set_aside: set[AccountState] = set()
+        self.channel = self._channels.name
 
-    def channel(self, state: AccountState, name: str) -> bytes:
-        """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
-        return f"{self._prefix}{{{state.account.api_key}}}:{name}".encode()
+    def _not_read(self, failure: Failure, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
+        """Errback: refuse the joins of a batch if the error is the account's. Any other error goes on."""
+        if commands is not self._session.commands or not is_of_one_account(failure):
+            failure.raiseException()
+        self._account_errors.log(failure, state.account.api_key, READ.name)
+        if state.reading is not batch:
+            return
+        if state in self._unread:
+            self._unread.discard(state)
+            self._set_aside.add(state)
+            state.set_aside(unavailable.account_not_followed)
+            self._tell_caught_up()
+        else:
+            state.reading = None
+            self._unsubscribe(state, state.stop_starting(batch))
+            batch.refuse(unavailable.account_not_followed)
+            self._release(state)
+            self._begin_next(state)
 
-    def _must(self, answered: Deferred[T], connection: RedisConnection) -> None:
-        """Reset the session if this fails, because the rings would stay incomplete."""
-        answered.addErrback(self._session.reset_by, connection)
+    def _tell_caught_up(self) -> None:
+        if not self._unread and self._session.commands is not None and not self._session.is_ready:
+            self._caught_up()
 
     # After a lost session.
 
@@ -69,42 +89,30 @@ class Subscriber:
         assert subscription is not None
         # An account without rings is read for its `last_known`, so that an emptied Redis is noticed for it too.
         self._unread = {state for state in self._states.values() if state.rings or state.last_known}
+        self._set_aside.clear()
         batches = {state: state.begin_again() for state in self._unread}
-        channels = [self._own, *self._channels]
-        subscribed = defer.gatherResults(
-            [
-                subscription.subscribe(channels[at : at + MOST_SUBSCRIBED])
-                for at in range(0, len(channels), MOST_SUBSCRIBED)
-            ],
-            consumeErrors=True,
-        )
-        self._must(subscribed.addCallback(self._read_again, batches, commands), commands)
+        subscribed = defer.gatherResults(list(map(subscription.subscribe, self._channels.all())), consumeErrors=True)
+        self._session.must(subscribed.addCallback(self._read_again, batches, commands), commands)
 
     def _read_again(self, _none: object, batches: Mapping[AccountState, ReadBatch], commands: RedisConnection) -> None:
         if commands is not self._session.commands:
             return
         for state, batch in batches.items():
             self._read(state, batch, commands)
-        if not batches:
-            self._caught_up()
+        self._tell_caught_up()
 
     def give_up(self, refusal: Callable[[], Refused]) -> None:
         """The session is lost: refuse the joins that wait, and drop what was being read."""
         for state in self._states.values():
-            batches = [batch for batch in (state.reading, state.next_batch) if batch is not None]
-            state.reading = state.next_batch = None
-            state.held = None
-            for name in state.starting:
-                del self._channels[self.channel(state, name)]
-            state.starting.clear()
-            for batch in batches:
-                for _reach, followed in batch.followers:
-                    followed.errback(refusal())
+            self._channels.remove(state, state.starting)
+            state.give_up(refusal)
 
     # Joining.
 
     def follow(self, state: AccountState, reach: Reach) -> Deferred[Rings]:
         """See `IEngine.follow`. Joins of one turn of the reactor share a batch; so do joins that come during a read."""
+        if state in self._set_aside or state in self._unread:
+            return defer.fail(unavailable.account_not_followed())
         batch = state.join_next_batch()
         followed: Deferred[Rings] = Deferred()
         batch.followers.append((reach, followed))
@@ -122,37 +130,32 @@ class Subscriber:
             self._subscribe(state, batch, state.watermark, commands)
         else:
             # The account was not followed until now, so that this node does not know its time.
-            answered = self._reader.ask_position(state, commands)
-            self._must(
-                answered.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands)), commands
-            )
+            asked = self._reader.ask_position(state, commands)
+            answered = asked.addCallback(lambda answer: self._subscribe(state, batch, int(answer[0]), commands))
+            self._session.must(answered.addErrback(self._not_read, state, batch, commands), commands)
 
     def _subscribe(self, state: AccountState, batch: ReadBatch, now: int, commands: RedisConnection) -> None:
         """Subscribe first, then read, so that no push falls between. `now`: about the position of the seam to come."""
         if state.reading is not batch or self._session.subscription is None:
             return
-        for reach, _followed in batch.followers:
-            for name, since in reach(now).items():
-                batch.since[name] = max(0, min(since, batch.since.get(name, since)))
+        batch.ask(now)
         new = [name for name in batch.since if name not in state.rings]
         for name in new:
             state.starting[name] = []
-            self._channels[self.channel(state, name)] = state, name
         if not new:
             self._read(state, batch, commands)
             return
-        subscribed = self._session.subscription.subscribe([self.channel(state, name) for name in new])
-        self._must(subscribed.addCallback(lambda _none: self._read(state, batch, commands)), commands)
+        subscribed = self._session.subscription.subscribe(self._channels.add(state, new))
+        self._session.must(subscribed.addCallback(lambda _none: self._read(state, batch, commands)), commands)
 
     # Reading.
 
     def _read(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
-        """Read a batch, part by part. There is always one part at least, because its watermark is the seam."""
         if state.reading is not batch:
             return
         must_read_all = state in self._unread
         names = [name for name, since in batch.since.items() if must_read_all or state.must_read(name, since)]
-        batch.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
+        batch.split(names)
         self._read_next(state, batch, commands)
 
     def _read_next(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
@@ -161,7 +164,8 @@ class Subscriber:
         number = NO_BATCH if batch.left else batch.number
         since = {name: batch.since[name] for name in names}
         answered = self._reader.read(state, commands, number, since, has_caught_up=state not in self._unread)
-        self._must(answered.addCallback(self._part_read, state, batch, names, commands), commands)
+        taken = answered.addCallback(self._part_read, state, batch, names, commands)
+        self._session.must(taken.addErrback(self._not_read, state, batch, commands), commands)
 
     def _part_read(
         self, answer: ReadAnswer, state: AccountState, batch: ReadBatch, names: list[str], commands: RedisConnection
@@ -181,34 +185,36 @@ class Subscriber:
     # Hearing.
 
     def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
-        """Publish a watermark to this node for every followed account.
-
-        The bare beat proves that the subscription works even if no account is followed. `unconfirmed(state, position)`:
-        called for an account in which pushes up to `position` wait for replicas.
-        """
+        """Publish a watermark to this node for every followed account, and try again to read those set aside."""
         commands = self._session.commands
         assert commands is not None
-        self._must(commands.execute(b"PUBLISH", self._own, b"beat"), commands)
-        for state in self._states.values():
-            if state.rings and state.reading is None:
-                answered = self._reader.ask_position(state, commands)
-                self._must(answered.addCallback(_check_unconfirmed, state, unconfirmed), commands)
+        states = [state for state in self._states.values() if state.rings and state.reading is None]
+        self._beat.publish([state for state in states if state not in self._set_aside], unconfirmed)
+        for state in list(self._set_aside):
+            self._set_aside.discard(state)
+            if self._states.get(state.account.api_key) is state:  # else it was quiet for a day and is forgotten
+                self._catch_up(state, commands)
+
+    def _catch_up(self, state: AccountState, commands: RedisConnection) -> None:
+        """Read one account from `last_heard` on, so that nothing that was heard since then is needed."""
+        self._unread.add(state)
+        self._read(state, state.begin_again(), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:
         """Handle a message of the subscription."""
-        found = self._channels.get(channel)
+        found = self._channels.find(channel)
         if found is not None:
             state, name = found
             if state.held is None:
                 self._heard_push(state, name, text)
-            else:
+            elif state not in self._set_aside:
                 state.held.append((name, text))
-        elif channel == self._own and text != b"beat":
+        elif channel == self._channels.own and text != b"beat":
             api_key, text = text.split(b" ", 1)
             state = self._states[api_key.decode()]
             if state.held is None:
                 self._heard_watermark(state, text)
-            else:
+            elif state not in self._set_aside:
                 state.held.append(("", text))
                 if state in self._unread and state.reading is not None:
                     self._resume(state, state.reading)
@@ -219,10 +225,13 @@ class Subscriber:
             state.starting[name].append(push)
             return
         state.began_at(began)
-        if state.has_missed(name, before, push):
-            self._session.reset("a push was missed")
-        else:
+        if not state.has_missed(name, before, push):
             state.take(push)
+        elif push.position > state.last_heard and state.reading is None and self._session.commands is not None:
+            # A script that failed had kept a push and not published it. The session is in order.
+            self._catch_up(state, self._session.commands)
+        else:
+            self._session.reset("a push was missed")
 
     def _heard_watermark(self, state: AccountState, text: bytes) -> None:
         number, began, position = map(int, text.split(b" "))
@@ -247,17 +256,14 @@ class Subscriber:
 
     def _resume(self, state: AccountState, batch: ReadBatch) -> None:
         """Go on with an account after a lost session, once its answer and its seam are both there."""
-        held = state.held or []
-        seam = next((at for at, (name, text) in enumerate(held) if not name and _number(text) == batch.number), None)
-        if seam is None or not batch.is_read:
+        if not batch.is_read or (heard := state.heard_before_seam(batch)) is None:
             return
-        state.held = held[seam:]
-        state.resume(batch, [state.parse(name, text)[2] for name, text in held[:seam] if name in state.rings])
+        state.resume(batch, heard)
         state.reading = None
         self._unread.discard(state)
         self._release(state)
-        if not self._unread and self._session.commands is not None:
-            self._caught_up()
+        self._tell_caught_up()
+        self._begin_next(state)
 
     def _release(self, state: AccountState) -> None:
         """Handle the messages that were held back during a read."""
@@ -280,20 +286,10 @@ class Subscriber:
             return False
         if name in state.rings:
             state.forget(name)
-            channel = self.channel(state, name)
-            del self._channels[channel]
-            if self._session.subscription is not None:
-                self._session.subscription.unsubscribe([channel])
+            self._unsubscribe(state, [name])
         return True
 
-
-def _check_unconfirmed(
-    answer: ReadAnswer, state: AccountState, unconfirmed: Callable[[AccountState, int], None]
-) -> None:
-    watermark, position = int(answer[0]), int(answer[1])
-    if watermark < position:
-        unconfirmed(state, position)
-
-
-def _number(watermark: bytes) -> int:
-    return int(watermark.split(b" ", 1)[0])
+    def _unsubscribe(self, state: AccountState, names: list[str]) -> None:
+        channels = self._channels.remove(state, names)
+        if channels and self._session.subscription is not None:
+            self._session.subscription.unsubscribe(channels)

@@ -1,4 +1,4 @@
-"""The refusals of a Redis that does not answer, or not soon enough."""
+"""The refusals of a Redis that does not answer, or not soon enough, or that cannot use the keys of one account."""
 
 from cometify.core import errors
 from cometify.core.errors import Refused
@@ -28,3 +28,20 @@ def overloaded() -> Refused:
 def not_followed() -> Refused:
     """A listener cannot join."""
     return Refused(errors.ENGINE_UNAVAILABLE, "Redis, where pushes are kept, does not answer: come back in a moment.")
+
+
+def push_failed() -> Refused:
+    """Redis ran into an error in the keys of the account. A script that fails undoes nothing, so a part may be done."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE,
+        "Redis cannot use the keys of this account, and the push has not reached the listeners: the operator finds the "
+        "reason in the server's log.",
+    )
+
+
+def account_not_followed() -> Refused:
+    """A listener cannot join, because Redis ran into an error in the keys of its account."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE,
+        "Redis cannot use the keys of this account: the operator finds the reason in the server's log. Come back later.",
+    )

@@ -1,0 +1,46 @@
+"""The channels of Redis that a node is subscribed to: its own, and one for each identifier that it follows."""
+
+from collections.abc import Iterable, Iterator
+
+from cometify.engine.redis.account_state import AccountState
+
+MOST_SUBSCRIBED = 1000
+"""Channels in one SUBSCRIBE."""
+
+
+class Channels:
+    """`node`: the name of this node. `prefix`: the beginning of the names of all channels.
+
+    `own`: the node's own channel, on which watermarks are published.
+    """
+
+    def __init__(self, node: str, prefix: str) -> None:
+        self._prefix = prefix
+        self.own = f"{prefix}node:{node}".encode()
+        self._followed: dict[bytes, tuple[AccountState, str]] = {}
+
+    def name(self, state: AccountState, identifier: str) -> bytes:
+        """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
+        return f"{self._prefix}{{{state.account.api_key}}}:{identifier}".encode()
+
+    def find(self, channel: bytes) -> tuple[AccountState, str] | None:
+        """The account and the identifier of a channel, or None if it is not followed."""
+        return self._followed.get(channel)
+
+    def add(self, state: AccountState, identifiers: Iterable[str]) -> list[bytes]:
+        """Follow identifiers. Returns the names of their channels."""
+        named = {self.name(state, identifier): (state, identifier) for identifier in identifiers}
+        self._followed.update(named)
+        return list(named)
+
+    def remove(self, state: AccountState, identifiers: Iterable[str]) -> list[bytes]:
+        """Stop following identifiers. Returns the names of their channels."""
+        names = [self.name(state, identifier) for identifier in identifiers]
+        for name in names:
+            del self._followed[name]
+        return names
+
+    def all(self) -> Iterator[list[bytes]]:
+        """The names of all channels, in lists that one SUBSCRIBE takes."""
+        names = [self.own, *self._followed]
+        return (names[at : at + MOST_SUBSCRIBED] for at in range(0, len(names), MOST_SUBSCRIBED))
