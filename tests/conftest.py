@@ -32,6 +32,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """The allocator gives free memory back, so that the memory of a process is the memory that the server holds."""
 
+START_WITHIN = 60.0
+"""Seconds after which a start of processes counts as failed. Not a promise, because a busy machine takes longer."""
+
 
 class Server(Client):
     """A `twistd cometify` process. `twistd`: the command that starts it."""
@@ -67,7 +70,7 @@ class Server(Client):
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH, **FRUGAL},
             )
-        until = time.monotonic() + 20
+        until = time.monotonic() + START_WITHIN
         while True:
             assert self.process.poll() is None, self.log.read_text()
             with suppress(OSError):

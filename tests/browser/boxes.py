@@ -83,7 +83,7 @@ class Turning(NoWebSocket):
 
 
 class KillingWebSocket(Proxy):
-    """Accepts each WebSocket, and kills it after 300 ms. All else passes."""
+    """Accepts each WebSocket, and kills it 300 ms after its first frame from the server. All else passes."""
 
     killed = 0
 
@@ -91,8 +91,18 @@ class KillingWebSocket(Proxy):
         if not asks_for_websocket(client):
             self.pass_on(client, server)
             return
+        answer = b""
+        while not answer.partition(b"\r\n\r\n")[2]:
+            for one in select([client, server], [], [])[0]:
+                data = one.recv(65536)
+                if not data:
+                    return
+                (server if one is client else client).sendall(data)
+                if one is server:
+                    answer += data
         self.pass_on(client, server, 0.3)
-        self.killed += 1
+        with self._lock:
+            self.killed += 1
 
 
 class Impatient(Proxy):

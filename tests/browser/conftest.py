@@ -12,6 +12,7 @@ from tests.browser.firefox import Firefox
 from tests.browser.site import Site
 from tests.browser.visitor import Visitor
 from tests.browser.webkit import WebKit
+from tests.lag import SchedulingLag
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +93,10 @@ def site() -> Iterator[Site]:
     site = Site()
     yield site
     site.close()
+
+
+@pytest.fixture
+def lag() -> Iterator[SchedulingLag]:
+    """The lag of the machine during the test, which promises in seconds are held with."""
+    with SchedulingLag() as lag:
+        yield lag

@@ -1,5 +1,5 @@
 """Bad networks: each middle box stands between the page and the server for everything, the page's script too. Each test says
-within how many seconds from its start a page has its push.
+within how many seconds from its start a page has its push, on a machine without lag.
 """
 
 import time
@@ -16,6 +16,7 @@ from tests.browser.engine import ENGINES, HEARTBEAT, Tab
 from tests.browser.site import Site, journal_page, listens
 from tests.browser.visitor import TRANSPORTS
 from tests.conftest import Server
+from tests.lag import SchedulingLag
 from tests.wire import eventually
 
 
@@ -86,7 +87,12 @@ NETWORKS = {
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 def test_page_gets_its_pushes_through(
-    make_server: Callable[..., Server], site: Site, everywhere: Everywhere, tmp_path: Path, network: Network
+    make_server: Callable[..., Server],
+    site: Site,
+    everywhere: Everywhere,
+    tmp_path: Path,
+    lag: SchedulingLag,
+    network: Network,
 ):
     server = make_server(heartbeat=HEARTBEAT)
     server.pushed("net", "early")
@@ -94,12 +100,12 @@ def test_page_gets_its_pushes_through(
         tabs = everywhere(site.add(journal_page(box.port, listens({"net": 0}), before=network.before)))
         for engine, tab in tabs.items():
             tab.until("journals.page.got.length >= 1", show="journals")
-            assert seconds_to_first(tab) < network.bound(engine), engine
+            assert seconds_to_first(tab) < network.bound(engine) + lag.seconds, engine
         pushed = time.monotonic()
         server.pushed("net", "live")
         for engine, tab in tabs.items():
             tab.until("journals.page.got.length >= 2", show="journals")
-            assert time.monotonic() - pushed < held(engine) + 1, engine
+            assert time.monotonic() - pushed < held(engine) + 1 + lag.seconds, engine
             assert tab.evaluate("journals.page.got") == [["net", "early"], ["net", "live"]], engine
             assert transports_tried(tab) == network.tried, engine
             # The server's memory is younger than the ten minutes that were asked for: that is told, and once.
@@ -109,7 +115,7 @@ def test_page_gets_its_pushes_through(
 
 
 def test_page_leaves_a_websocket_that_is_killed_early(
-    make_server: Callable[..., Server], site: Site, everywhere: Everywhere
+    make_server: Callable[..., Server], site: Site, everywhere: Everywhere, lag: SchedulingLag
 ):
     server = make_server(heartbeat=HEARTBEAT)
     with KillingWebSocket(server.port) as box:
@@ -130,16 +136,17 @@ def test_page_leaves_a_websocket_that_is_killed_early(
             assert transports_tried(tab) == ["websocket", "stream"], engine
             states = tab.evaluate("journals.page.states")
             settled = next(at for state, transport, at in states if state == "connected" and transport != "websocket")
-            assert (settled - states[0][2]) / 1000 < 5, engine
+            assert (settled - states[0][2]) / 1000 < 5 + lag.seconds, engine
         assert box.killed >= 3 * len(tabs)
 
 
 def test_page_survives_connections_cut_at_10_seconds(
-    make_server: Callable[..., Server], site: Site, everywhere: Everywhere
+    make_server: Callable[..., Server], site: Site, everywhere: Everywhere, lag: SchedulingLag
 ):
     server = make_server(heartbeat=HEARTBEAT)
     with Impatient(server.port, 10) as box:
         statements = [listens("cut", transport, transports=[transport]) for transport in TRANSPORTS]
+        began = time.monotonic()
         tabs = everywhere(site.add(journal_page(box.port, *statements, chance=0.5)))
         for tab in tabs.values():
             tab.until("connected()", show="journals")
@@ -153,15 +160,18 @@ def test_page_survives_connections_cut_at_10_seconds(
         for engine, tab in tabs.items():
             for transport in TRANSPORTS:
                 tab.until(f"journals.{transport}.got.length >= {count}", show=f"journals.{transport}")
-                assert time.monotonic() - pushed < held(engine) + 2, (engine, transport)
+                assert time.monotonic() - pushed < held(engine) + 2 + lag.seconds, (engine, transport)
                 assert tab.evaluate(f"journals.{transport}.got") == [["cut", str(n)] for n in range(count)]
                 assert tab.evaluate(f"journals.{transport}.gaps") == []
             cuts = "journals.{}.states.filter(([state]) => state === 'waiting').length"
-            assert tab.evaluate(cuts.format("websocket")) == 1, engine
-            assert tab.evaluate(cuts.format("stream")) == 1, engine
+            for transport in ("websocket", "stream"):
+                # One cut, unless the machine is so slow that 20 seconds have passed.
+                assert 1 <= tab.evaluate(cuts.format(transport)) <= (time.monotonic() - began) // 10, engine
 
 
-def test_page_recovers_from_four_bad_gateways(make_server: Callable[..., Server], site: Site, everywhere: Everywhere):
+def test_page_recovers_from_four_bad_gateways(
+    make_server: Callable[..., Server], site: Site, everywhere: Everywhere, lag: SchedulingLag
+):
     server = make_server(heartbeat=HEARTBEAT)
     server.pushed("gateway", "early")
     with ExitStack() as stack:
@@ -174,7 +184,7 @@ def test_page_recovers_from_four_bad_gateways(make_server: Callable[..., Server]
         }
         for engine, tab in everywhere(urls).items():
             tab.until("journals.page.got.length >= 1", show="journals")
-            assert seconds_to_first(tab) < held(engine) + 4, engine
+            assert seconds_to_first(tab) < held(engine) + 4 + lag.seconds, engine
             assert tab.evaluate("journals.page.errors") == ["unreachable"], engine
         assert [box.left for box in boxes.values()] == [0, 0, 0]
 
