@@ -1,7 +1,9 @@
 """The readers of request bodies: forms, multipart forms and JSON."""
 
+import contextlib
 import json
-from urllib.parse import urlencode
+import time
+from urllib.parse import unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.admission import PARAMETERS
+from cometify.core.push import MAX_TEXT
 from cometify.http import bodies
 from cometify.http.bodies import FORM, JSON, MULTIPART, read_json_array, read_parameters
 
@@ -94,13 +97,84 @@ def test_shortcut_for_unencoded_forms_changes_nothing(body):
     """`_unencoded_form` may give names that nobody wants; of the wanted ones it gives what the long way gives."""
     quick = bodies._unencoded_form(body)
     if quick is not None:
-        slow = bodies._wanted(bodies._form_pairs(body), PARAMETERS)
+        slow = bodies._read_form(body, PARAMETERS)
         assert {name: value for name, value in quick.items() if name in NAMES} == slow
 
 
 def test_shortcut_is_taken_for_a_push_with_nothing_encoded():
     body = b"identifier=chat&text=Hello&secret=0&secure=0123456789abcdef0123456789abcdef"
     assert bodies._unencoded_form(body) == read(body)
+
+
+HALF_MIB = 512 * 1024
+LONGEST = 5e-3
+"""Seconds of the processor that reading one body of a stranger may take."""
+
+
+def seconds_of(read_it):
+    """Return the least time of three runs, so that other work on this machine does not count."""
+    times = []
+    for _ in range(3):
+        began = time.process_time()
+        read_it()
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("size", [HALF_MIB, bodies.MOST_ENCODED])
+@pytest.mark.parametrize("before", [b"", b"text=", b"+=&text="])
+@pytest.mark.parametrize("unit", [b"%", b"&", b"a&", b"a=&", b"text=&", b"%41", b"%zz", b"+", b"=", b"%41%"])
+def test_no_form_of_a_stranger_takes_long(unit, before, size):
+    body = (before + unit * size)[:size]
+
+    def read_or_refuse():
+        with contextlib.suppress(errors.Refused):
+            read(body)
+
+    assert seconds_of(read_or_refuse) < LONGEST
+
+
+def test_form_of_64_fields_is_read_and_one_more_is_refused():
+    fields = b"&a=b" * (bodies.MOST_FIELDS - 1)
+    for text, expected in ((b"text=%41", "A"), (b"text=A", "A")):
+        assert read(text + fields)["text"] == expected
+        refused = refusal(text + fields + b"&")
+        assert refused.code is errors.INVALID_BODY
+        assert str(bodies.MOST_FIELDS) in refused.detail
+
+
+@pytest.mark.parametrize("text", ["\0" * MAX_TEXT, "\xfc=\n\r+%" * (MAX_TEXT // 7), "%" * MAX_TEXT])
+def test_longest_text_may_have_each_byte_encoded(text):
+    body = b"text=" + "".join([f"%{byte:02x}" for byte in text.encode()]).encode()
+    assert read(body) == {"text": text}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_value_longer_than_any_text_is_refused_undecoded(name):
+    refused = refusal(name.encode() + b"=" + b"%41" * MAX_TEXT + b"%41")
+    assert refused.code is (errors.TEXT_TOO_LONG if name == "text" else errors.INVALID_PARAMETER)
+    assert refused.detail.startswith(f"{name} has ")
+
+
+ESCAPED = st.sampled_from([b"%41", b"%e4", b"%3D", b"=", b"+", b"a", b"\n", b"\r", b"\r\n", b"%0A", b"_", b"\xff"])
+
+
+@given(st.lists(ESCAPED, max_size=20).map(b"".join))
+def test_decoder_of_long_values_gives_what_the_other_gives(value):
+    assert bodies._decoded_strictly(value) == unquote_to_bytes(value)
+
+
+@given(st.lists(ESCAPED, max_size=8).map(b"".join), st.sampled_from([b"%", b"%%", b"%4", b"%zz", b"%\n", b"%\r"]))
+def test_decoder_of_long_values_refuses_a_percent_sign_alone(before, broken):
+    for value in (before + broken, broken + b"z" + before):
+        assert bodies._decoded_strictly(value) is None
+
+
+def test_long_text_with_percent_signs_that_encode_nothing_is_refused():
+    assert read(b"text=" + b"%zz" * bodies.MOST_BROKEN) == {"text": "%zz" * bodies.MOST_BROKEN}
+    refused = refusal(b"text=" + b"%zz" * (bodies.MOST_BROKEN + 1))
+    assert refused.code is errors.INVALID_TEXT
+    assert "%25" in refused.detail
 
 
 # Multipart.
@@ -116,6 +190,16 @@ def test_multipart_follows_the_same_rules_as_a_form():
     assert refusal(body, content_type).code is errors.REPEATED_PARAMETER
     body, content_type = multipart((b"text", b"\xff"))
     assert refusal(body, content_type).code is errors.INVALID_TEXT
+
+
+def test_multipart_of_64_parts_is_read_and_one_more_is_refused():
+    fields = [(b"more", b"")] * (bodies.MOST_FIELDS - 1)
+    body, content_type = multipart((b"text", b"a"), *fields)
+    assert read(body, content_type) == {"text": "a"}
+    body, content_type = multipart((b"text", b"a"), *fields, (b"more", b""))
+    refused = refusal(body, content_type)
+    assert refused.code is errors.INVALID_BODY
+    assert str(bodies.MOST_FIELDS) in refused.detail
 
 
 def test_incomplete_multipart_is_refused():
