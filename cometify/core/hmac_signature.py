@@ -51,6 +51,30 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
     `account`: None if no account has this API key. `now`: the wall clock, in Unix seconds. Raises `Refused`:
     invalid_parameter, not_authorized.
     """
+    _check_format(signed_request)
+    # Two secrets are always tried, those of an unknown API key being made up, so that the time tells nothing.
+    secrets = (account or STRANGER).api_secrets
+    signed = signed_request.signed_bytes
+    expected = [hmac.digest(secret.encode(), signed, hashlib.sha256).hex() for secret in (secrets[0], secrets[-1])]
+    if not same(signed_request.signature, expected) or account is None:
+        raise _not_authorized()
+    _check_timestamp(signed_request, now)
+    return account
+
+
+def check_signed_head(account: Account | None, signed_request: SignedRequest, now: float) -> None:
+    """Refuse a request that cannot be accepted, whatever its body is. To be asked before a long body is read.
+
+    The body of `signed_request` and its signature are not looked at. The timestamp comes first, so that an unknown API key
+    and a known one get the same answer to a wrong one. Otherwise see `check_signed_request`.
+    """
+    _check_format(signed_request)
+    _check_timestamp(signed_request, now)
+    if account is None:
+        raise _not_authorized()
+
+
+def _check_format(signed_request: SignedRequest) -> None:
     if not _TIMESTAMP_PATTERN.fullmatch(signed_request.timestamp):
         raise Refused(INVALID_PARAMETER, f"{TIMESTAMP_HEADER} must be Unix seconds, in digits only.")
     if not _NONCE_PATTERN.fullmatch(signed_request.nonce):
@@ -58,19 +82,9 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
             INVALID_PARAMETER,
             f"{NONCE_HEADER} must be 16 to 64 of A-Z, a-z, 0-9, _ and -: make a new one at random for each request.",
         )
-    # Two secrets are always tried, those of an unknown API key being made up, so that the time tells nothing.
-    secrets = (account or STRANGER).api_secrets
-    signed = signed_request.signed_bytes
-    expected = [hmac.digest(secret.encode(), signed, hashlib.sha256).hex() for secret in (secrets[0], secrets[-1])]
-    if not same(signed_request.signature, expected) or account is None:
-        raise Refused(
-            NOT_AUTHORIZED,
-            f"The API key is unknown or {SIGNATURE_HEADER} does not match: it is the hex of HMAC-SHA256(apiSecret, "
-            r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + contentType + "\n" + '
-            r'idempotencyKey + "\n" + sha256hex(body)). Sign eight lines: the path without the query, the headers '
-            "Content-Type and Idempotency-Key (an empty line for one that is not sent) and the bytes of the body, all "
-            "exactly as they are sent.",
-        )
+
+
+def _check_timestamp(signed_request: SignedRequest, now: float) -> None:
     ahead = int(signed_request.timestamp) - now
     # The lower bound is excluded: at that moment the engine forgets the nonce, so that a replay would get through.
     if not -MAX_CLOCK_DIFFERENCE < ahead <= MAX_CLOCK_DIFFERENCE:
@@ -79,7 +93,17 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
             f"{TIMESTAMP_HEADER} is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this server's clock, "
             f"the most is {MAX_CLOCK_DIFFERENCE}: set the clocks, and sign each request with the present time.",
         )
-    return account
+
+
+def _not_authorized() -> Refused:
+    return Refused(
+        NOT_AUTHORIZED,
+        f"The API key is unknown or {SIGNATURE_HEADER} does not match: it is the hex of HMAC-SHA256(apiSecret, "
+        r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + contentType + "\n" + '
+        r'idempotencyKey + "\n" + sha256hex(body)). Sign eight lines: the path without the query, the headers '
+        "Content-Type and Idempotency-Key (an empty line for one that is not sent) and the bytes of the body, all "
+        "exactly as they are sent.",
+    )
 
 
 def note_nonce(nonce: str, draft: Draft, _parameters: Parameters) -> None:

@@ -121,10 +121,11 @@ class ChannelTransport:
     # Called by the request. See `twisted_request`.
 
     @property
-    def target(self) -> bytes:
-        """The target in the request line. Valid until `expect_body`, which clears the head."""
+    def request_line(self) -> tuple[bytes, bytes, bytes]:
+        """The method, the target and the version. Valid until `expect_body`, which clears the head."""
         line = bytes(self._head).removeprefix(b"\r\n").partition(b"\r\n")[0]
-        return line.split(b" ")[1]
+        method, target, version = line.split(b" ")  # twisted.web has refused any other line
+        return method, target, version
 
     def expect_body(self, length: int | None) -> None:
         """Called once the head has been read. `length`: bytes of the body, or None if the body comes in chunks."""

@@ -15,9 +15,13 @@ from cometify.core.errors import Refused
 from cometify.http.response_head import Headers
 from cometify.runtime.transport import Transport
 
-__all__ = ["NO_STORE", "Exchange", "Headers", "ServeAgain", "decoded_query", "problem_document", "refuse"]
+__all__ = [
+    "NO_STORE", "PROBLEM", "Exchange", "Headers", "ServeAgain", "decoded_query", "problem_document", "refusal_headers",
+    "refuse",
+]  # fmt: skip
 
 NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
+PROBLEM = b"application/problem+json"
 
 
 class Exchange(Protocol):
@@ -82,6 +86,11 @@ ServeAgain = Callable[[Sequence[int]], bool]
 
 def refuse(exchange: Exchange, refused: Refused) -> None:
     """Answer with a problem document (RFC 9457)."""
+    exchange.answer(refused.code.status, PROBLEM, problem_document(refused), refusal_headers(refused))
+
+
+def refusal_headers(refused: Refused) -> Headers:
+    """The headers that the answer to a refused request has beside those of its body."""
     more = []
     if refused.retry is not None:
         more.append((b"Retry-After", b"%d" % refused.retry))
@@ -89,7 +98,7 @@ def refuse(exchange: Exchange, refused: Refused) -> None:
         more.append((b"Allow", refused.allow.encode()))
     if refused.code is errors.UPGRADE_REQUIRED:
         more.append((b"Upgrade", b"websocket"))
-    exchange.answer(refused.code.status, b"application/problem+json", problem_document(refused), tuple(more))
+    return tuple(more)
 
 
 def problem_document(refused: Refused) -> bytes:

@@ -39,6 +39,12 @@ class PlainEndpoint(Protocol):
     def is_plain(self, headers: Mapping[str, str]) -> bool:
         """True if a request with these headers may take the fast path."""
 
+    def body_limit(self, request: Exchange) -> int:
+        """The bytes that the body of a request may have."""
+
+    def too_large(self, request: Exchange) -> errors.Refused:
+        """Make the refusal of a longer body."""
+
     def headers(self, request: Exchange) -> Headers:
         """The headers of every answer."""
 

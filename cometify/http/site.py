@@ -81,6 +81,14 @@ class Endpoint:
         """True if a request with these headers, by their names in lower case, may take the fast path."""
         return "upgrade" not in headers
 
+    def body_limit(self, request: Exchange) -> int:
+        """The bytes that the body of this request may have. Called once its head is read, unless the request is plain."""
+        return self.max_body
+
+    def too_large(self, request: Exchange) -> Refused:
+        """Make the refusal of a request whose body is longer than `body_limit`."""
+        return Refused(errors.BODY_TOO_LARGE, f"The body is longer than {self.max_body} bytes, which is the most here.")
+
     def headers(self, request: Exchange) -> Headers:
         """The headers that every answer has. Called once the request's head is read, before its body is."""
         return NO_STORE
@@ -88,17 +96,19 @@ class Endpoint:
     def render(self, request: Exchange) -> None:
         """Answer. A refusal is answered with its problem document."""
         try:
-            if request.method not in self.methods:
-                allowed = b", ".join(self.methods).decode()
-                raise Refused(  # noqa: TRY301
-                    errors.METHOD_NOT_ALLOWED, f"Use {allowed} here.", allow=allowed
-                )
+            self.check_method(request)
             self.serve(request)
         except Refused as refused:
             self.count_refusal(refused.code)
             self.refuse(request, refused)
         except Exception:  # noqa: BLE001 - the peer must have an answer, whatever was raised
             self.failed(Failure(), request)
+
+    def check_method(self, request: Exchange) -> None:
+        """Raise `Refused` for a method that this endpoint does not take."""
+        if request.method not in self.methods:
+            allowed = b", ".join(self.methods).decode()
+            raise Refused(errors.METHOD_NOT_ALLOWED, f"Use {allowed} here.", allow=allowed)
 
     def serve(self, request: Exchange) -> None:
         """Answer now or later. May raise `Refused`."""

@@ -10,10 +10,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as WebRequest
 
-from cometify.core import errors
-from cometify.core.errors import Refused
 from cometify.http.channel_transport import ChannelTransport
-from cometify.http.exchange import Headers, ServeAgain, decoded_query, problem_document
+from cometify.http.exchange import PROBLEM, Headers, ServeAgain, decoded_query, problem_document, refusal_headers
 from cometify.http.response_head import PHRASES, response_head
 from cometify.runtime.transport import Transport
 
@@ -47,12 +45,14 @@ class Request(WebRequest):
     def gotLength(self, length: int | None) -> None:
         """Called once the head has been read. `length`: bytes of the body, or None if it comes in chunks."""
         self.content = BytesIO()
-        path = _origin_form(self.transport.target).partition(b"?")[0]
+        self.method, target, _version = self.transport.request_line
+        self.uri = _origin_form(target)
         self.transport.expect_body(length)
-        self.segments = tuple([unquote_to_bytes(part).decode("utf-8", "replace") for part in path[1:].split(b"/")])
+        segments = self.sent_path[1:].split(b"/")
+        self.segments = tuple([unquote_to_bytes(part).decode("utf-8", "replace") for part in segments])
         endpoint = self.transport.find(self.segments)
         self.fixed = endpoint.headers(self)
-        self._limit = endpoint.max_body
+        self._limit = endpoint.body_limit(self)
         if length is not None and length > self._limit:
             self._refuse_body()
 
@@ -73,19 +73,19 @@ class Request(WebRequest):
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
-        self.transport.find(self.segments).count_refusal(errors.BODY_TOO_LARGE)
-        refused = Refused(
-            errors.BODY_TOO_LARGE, f"The body is longer than {self._limit} bytes, which is the most here."
-        )
+        endpoint = self.transport.find(self.segments)
+        refused = endpoint.too_large(self)
+        endpoint.count_refusal(refused.code)
         body = problem_document(refused)
         head = response_head(
-            413,
+            refused.code.status,
             (
                 (b"Date", datetimeToString()),
-                (b"Content-Type", b"application/problem+json"),
+                (b"Content-Type", PROBLEM),
                 (b"Content-Length", b"%d" % len(body)),
                 (b"Connection", b"close"),
                 *self.fixed,
+                *refusal_headers(refused),
             ),
         )
         self.transport.write(head + body)

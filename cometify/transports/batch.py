@@ -16,6 +16,9 @@ from cometify.http.site import Endpoint
 from cometify.transports.push import PushEndpoint, draining
 from cometify.transports.push_headers import read_idempotency_key
 
+UNPROVEN_BODY = 64 * 1024
+"""Bytes of a batch that are taken from anybody. More are kept only for a request that may be signed by its account."""
+
 
 class BatchEndpoint(Endpoint):
     """Takes batches. `single`: the endpoint that gives pushes to the engine and counts them."""
@@ -29,6 +32,21 @@ class BatchEndpoint(Endpoint):
 
     def count_refusal(self, code: Code) -> None:
         self._single.count_refusal(code)
+
+    def body_limit(self, request: Exchange) -> int:
+        return self.max_body if self._doubt(request) is None else UNPROVEN_BODY
+
+    def too_large(self, request: Exchange) -> Refused:
+        return self._doubt(request) or super().too_large(request)
+
+    def _doubt(self, request: Exchange) -> Refused | None:
+        """Return the refusal of a batch whose head tells that it cannot be genuine, or None if it may be."""
+        try:
+            self.check_method(request)
+            self._single.check_head(request)
+        except Refused as refused:
+            return refused
+        return None
 
     def serve(self, request: Exchange) -> None:
         if self._single.draining:

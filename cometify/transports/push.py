@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 from cometify.core.account import Account
 from cometify.core.admission import PARAMETERS, Verifier, admit
 from cometify.core.errors import DRAINING, Code, Refused
-from cometify.core.hmac_signature import check_signed_request, note_nonce
+from cometify.core.hmac_signature import check_signed_head, check_signed_request, note_nonce
 from cometify.core.integer import write_integer
 from cometify.core.md5_signature import verify_secure
 from cometify.core.push import Draft, Receipt
@@ -93,6 +93,10 @@ class PushEndpoint(Endpoint):
         signed_request = read_signed_request(request)
         account = check_signed_request(self._accounts.get(request.segments[0]), signed_request, self._wall())
         return account, partial(note_nonce, signed_request.nonce)
+
+    def check_head(self, request: Exchange) -> None:
+        """Refuse a request that must be signed, if its head alone tells that it cannot be. Raises `Refused`."""
+        check_signed_head(self._accounts.get(request.segments[0]), read_signed_request(request), self._wall())
 
     def append(self, account: Account, draft: Draft, key: str | None) -> Receipt | Deferred[Receipt]:
         """Give a draft to the engine, with its Idempotency-Key if there is one. See `IEngine.append`."""

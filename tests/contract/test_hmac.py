@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from cometify.core.account import Account
+from cometify.transports.batch import UNPROVEN_BODY
 from tests.contract.support import API_KEY, API_SECRET, FORM, code_of, fields, form, positions, push_fields, texts
 from tests.memory import World
 from tests.wire import request_bytes, secure
@@ -434,9 +435,80 @@ def test_batch_of_more_than_8_mib_is_too_large(world):
     body = b"[" + b" " * (8 * 2**20 - 2) + b"]"
     assert send_signed(world, BATCH, body).status == 200
     wire = world.connect()
-    headers = {"Content-Type": JSON, "Content-Length": str(8 * 2**20 + 1)}
+    headers = signed_head(world) | {"Content-Length": str(8 * 2**20 + 1)}
     wire.receive(request_bytes("POST", BATCH, None, headers))
     assert code_of(wire.answer()) == "body_too_large"
+
+
+WHOLE = batch("chat", text="x" * 60_000) + b" " * 8_000_000
+"""A batch near the most, for which no request may be more than 64 KiB without a reason."""
+
+
+def signed_head(world, *, key=API_KEY, **changes):
+    """The headers of a batch that may be signed, as far as anybody can tell before its body is there."""
+    headers = signature_headers(f"/{key}/push", b"", world.wall(), next(nonces)) | {"Content-Type": JSON} | changes
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+@pytest.mark.parametrize("framing", ["counted", "chunked"])
+@pytest.mark.parametrize(
+    ("key", "changes", "code"),
+    [
+        (API_KEY, {"Cometify-Signature": None}, "missing_parameter"),
+        (API_KEY, {"Cometify-Timestamp": "1764000000"}, "not_authorized"),
+        ("unknown", {"Cometify-Timestamp": "1764000000"}, "not_authorized"),
+        (API_KEY, {"Cometify-Timestamp": "now"}, "invalid_parameter"),
+        (API_KEY, {"Cometify-Nonce": "short"}, "invalid_parameter"),
+        ("unknown", {}, "not_authorized"),
+    ],
+)
+def test_long_batch_that_cannot_be_genuine_is_refused_unread(world, key, changes, code, framing):
+    wire = world.connect()
+    headers = signed_head(world, key=key, **changes)
+    if framing == "counted":
+        head = request_bytes("POST", f"/{key}/push", None, headers | {"Content-Length": str(UNPROVEN_BODY + 1)})
+        wire.receive(head)
+    else:
+        wire.receive(request_bytes("POST", f"/{key}/push", None, headers | {"Transfer-Encoding": "chunked"}))
+        wire.receive(b"%x\r\n%b\r\n" % (UNPROVEN_BODY, b" " * UNPROVEN_BODY))
+        assert not wire.answered
+        wire.receive(b"1\r\n \r\n")
+    answer = wire.answer()
+    assert code_of(answer) == code
+    assert answer.headers["connection"] == "close"
+    assert world.server.push.refused[code] == 1
+
+
+def test_unknown_key_and_wrong_signature_of_a_long_batch_get_one_answer(world):
+    wrong = send(world, BATCH, WHOLE, signed_head(world))
+    unknown = send(world, "/unknown/push", WHOLE, signed_head(world, key="unknown"))
+    assert (wrong.status, wrong.body) == (unknown.status, unknown.body)
+
+
+@pytest.mark.parametrize("off", [-3600, 3600])
+def test_wrong_time_of_a_long_batch_is_told_to_known_and_unknown_keys(world, off):
+    answers = [
+        send(
+            world,
+            f"/{key}/push",
+            WHOLE,
+            signed_head(world, key=key) | {"Cometify-Timestamp": f"{world.wall() + off:.0f}"},
+        )
+        for key in (API_KEY, "unknown")
+    ]
+    assert answers[0].body == answers[1].body
+    assert "3600 seconds" in answers[0].json["detail"]
+
+
+def test_long_body_of_another_method_is_refused_unread(world):
+    wire = world.connect()
+    wire.receive(request_bytes("PUT", BATCH, None, signed_head(world) | {"Content-Length": str(UNPROVEN_BODY + 1)}))
+    answer = wire.answer()
+    assert (code_of(answer), answer.headers["allow"]) == ("method_not_allowed", "POST")
+
+
+def test_long_batch_that_is_signed_is_taken(world):
+    assert len(send_signed(world, BATCH, WHOLE).json) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.admission import admit
-from cometify.core.hmac_signature import SignedRequest, check_signed_request, note_nonce
+from cometify.core.hmac_signature import SignedRequest, check_signed_head, check_signed_request, note_nonce
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from tests.c_calls import counted_c_calls
@@ -79,6 +79,18 @@ def test_wrong_signature_and_unknown_key_get_one_answer(changes):
     unknown = refusal(check_signed_request, None, signed(), NOW)
     assert wrong.code is unknown.code is errors.NOT_AUTHORIZED
     assert wrong.detail == unknown.detail
+
+
+def test_head_of_a_request_is_judged_without_body_and_signature():
+    head = attrs.evolve(signed(), body=b"", signature="0" * 64)
+    check_signed_head(ACCOUNT, head, NOW)
+    assert (
+        refusal(check_signed_head, None, head, NOW).detail == refusal(check_signed_request, ACCOUNT, head, NOW).detail
+    )
+    assert refusal(check_signed_head, ACCOUNT, attrs.evolve(head, nonce=""), NOW).code is errors.INVALID_PARAMETER
+    late = [refusal(check_signed_head, account, head, NOW + 301).detail for account in (ACCOUNT, None)]
+    assert late[0] == late[1]
+    assert "behind" in late[0]
 
 
 def test_revoked_secrets_and_strangers_cannot_sign():
