@@ -76,7 +76,8 @@ class IEngine(Protocol):
         `duplicate` set.
 
         Raises `Refused`, or fails with it. Nothing was pushed with: idempotency_mismatch, nonce_reused, signature_reused,
-        overloaded. With engine_unavailable the draft may have been pushed; with a `key` it can be pushed again safely.
+        too_many_pushes, overloaded. With engine_unavailable the draft may have been pushed; with a `key` it can be pushed
+        again safely.
         """
 
     def follow(

@@ -29,7 +29,10 @@ OPENMETRICS = "application/openmetrics-text"
 
 # These labels are exposed from the start with a value of 0. Prometheus sees no increase in a series that begins with 1.
 _TRANSPORTS = [encoding.name for encoding in (encodings.WEBSOCKET, encodings.STREAM, encodings.EVENTS, encodings.POLL)]
-_PUSH_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.ENGINE_UNAVAILABLE)]
+_PUSH_CODES = [
+    code.name
+    for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.TOO_MANY_PUSHES, errors.ENGINE_UNAVAILABLE)
+]
 _JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
 

@@ -227,6 +227,8 @@ def _account(table: Table, where: str) -> Account:
     one = values.pop("api_secret", None)
     if one is not None:
         values["api_secrets"] = (one,)
+    if "push_burst" in values and "pushes_per_second" not in values:
+        raise SettingsError(f"{where}push_burst: bounds nothing without pushes_per_second; set both, or leave it out.")
     return Account(**values)
 
 
@@ -247,6 +249,8 @@ _ACCOUNT: dict[str, Reader] = {
     "api_secret": readers.secret,
     "api_secrets": readers.secrets,
     "listeners_per_ip": readers.whole_number(1),
+    "pushes_per_second": readers.whole_number(1, 1_000_000),
+    "push_burst": readers.whole_number(1, 1_000_000),
     "buffer_pushes": readers.whole_number(1),
     # JSON can make the longest text six times as long. A smaller buffer could not keep one such push.
     "buffer_bytes": readers.whole_number(512 * 1024),

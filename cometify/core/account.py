@@ -2,6 +2,9 @@
 
 import attrs
 
+DEFAULT_BURST = 100
+"""The least that `push_burst` is by default: the most pushes of a batch."""
+
 
 @attrs.frozen
 class Account:
@@ -23,6 +26,15 @@ class Account:
     """The web origins whose pages may listen; None: any."""
     signatures: str = "any"
     """The signatures that are accepted: "v2" (HMAC alone) or "any" (`secure` too)."""
+    pushes_per_second: int | None = None
+    """The most pushes a second, over all nodes; None: as many as the server can take."""
+    push_burst: int | None = None
+    """The most pushes at once, after a time with fewer; None: see `burst`."""
+
+    @property
+    def burst(self) -> int:
+        """The most pushes at once, if `pushes_per_second` bounds them. By default a whole batch fits."""
+        return self.push_burst or max(self.pushes_per_second or 0, DEFAULT_BURST)
 
 
 STRANGER = Account("", ("nobody's secret", "nobody's other secret"))

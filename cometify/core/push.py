@@ -27,6 +27,8 @@ class Draft:
     """With a key: the number of listeners that the answer names, and names again when the push is repeated."""
     nonce: str | None = None
     """The Cometify-Nonce of the request, which no other request may have. In a batch only the first draft has it."""
+    cost: int = 1
+    """The pushes that this one counts for in `pushes_per_second`. The first of a batch counts for all of it."""
     batch: str = ""
     """A hash of the batch that this draft is the first of, if the batch has an Idempotency-Key."""
 

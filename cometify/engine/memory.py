@@ -16,6 +16,7 @@ from math import inf
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
+from cometify.core.leaky_bucket import LeakyBucket
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.retention import AccountRings
@@ -39,6 +40,7 @@ class _AccountState:
         "answers",
         "api_key",
         "began",
+        "bucket",
         "excess_of",
         "floors",
         "followed",
@@ -60,6 +62,7 @@ class _AccountState:
         self.signatures: TTLMap[bytes, Identifier] = TTLMap()
         self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
         self.nonces: TTLMap[str, bool] = TTLMap()
+        self.bucket = LeakyBucket()
 
     def ring(self, identifier: str) -> RingBuffer:
         """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
@@ -103,10 +106,10 @@ class _AccountState:
             left -= 1
         return most - left
 
-    @property
-    def is_empty(self) -> bool:
-        """True if nothing is kept, remembered or followed."""
-        return not (self.rings.rings or self.floors or self.signatures or self.answers or self.nonces)
+    def is_empty(self, now: int) -> bool:
+        """Return whether nothing is kept, remembered or followed."""
+        remembered = self.floors or self.signatures or self.answers or self.nonces
+        return not (self.rings.rings or remembered) and self.bucket.is_empty(now)
 
 
 class MemoryEngine:
@@ -147,16 +150,19 @@ class MemoryEngine:
     def append(self, account: Account, draft: Draft) -> Receipt:
         state = self._states.get(account.api_key) or self._state(account.api_key)
         now = max(self._clock(), state.last)
-        if draft.key is not None:
-            answered = state.answers.get(draft.key, now)
-            if answered is not None:
-                return _again(draft, *answered)
+        if draft.key is not None and (answered := state.answers.get(draft.key, now)) is not None:
+            return _again(draft, *answered)
+        limited = account.pushes_per_second is not None and draft.cost > 0
+        if limited:
+            self._check_rate(state, account, draft)
         if draft.nonce is not None and state.nonces.first(draft.nonce, True, now):
             raise refusals.nonce_reused()
         if draft.signature is not None and account.signature_memory:
             used_for = state.signatures.first(draft.signature, draft.identifier, now, account.signature_memory)
             if used_for is not None and used_for != draft.identifier:
                 raise refusals.signature_reused(used_for.spelled)
+        if limited:
+            state.bucket.put(draft.cost)
         state.last = position = max(now, state.last + 1)
         if draft.key is not None:
             state.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
@@ -173,6 +179,16 @@ class MemoryEngine:
             state.excess_of = account.keep_bytes
         self._announce(ring, push)
         return Receipt(position)
+
+    def _check_rate(self, state: _AccountState, account: Account, draft: Draft) -> None:
+        """Check that the account may push now. Raises `Refused` (too_many_pushes).
+
+        The draft is charged only when nothing else refuses it, because a captured request could use up the rate otherwise.
+        """
+        assert account.pushes_per_second is not None
+        wait = state.bucket.wait(draft.cost, account.pushes_per_second, account.burst, self._clock())
+        if wait:
+            raise refusals.too_many_pushes(account, wait)
 
     def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
         now = self.watermark(account.api_key)
@@ -235,7 +251,7 @@ class MemoryEngine:
         if state is None:
             return 0
         steps = state.expire(max(now, state.last), most)
-        if state.is_empty:
+        if state.is_empty(now):
             self._last_forgotten = max(self._last_forgotten, state.last)
             del self._states[api_key]
         return steps

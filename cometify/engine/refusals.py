@@ -1,7 +1,9 @@
 """Refusals of both engines, in the same words."""
 
 from cometify.core import errors
+from cometify.core.account import Account
 from cometify.core.errors import Refused
+from cometify.core.position import SECOND
 
 
 def signature_reused(spelled: str) -> Refused:
@@ -29,6 +31,17 @@ def idempotency_mismatch() -> Refused:
         errors.IDEMPOTENCY_MISMATCH,
         "This Idempotency-Key was used in the last ten minutes for another identifier, text, secret or push_id. Make a new key "
         "for each push, and send the same key only to repeat the same push.",
+    )
+
+
+def too_many_pushes(account: Account, wait: int) -> Refused:
+    """Refuse a push, or a whole batch, above `pushes_per_second`. `wait`: microseconds until there is room for it."""
+    seconds = max(1, -(-wait // SECOND))
+    return Refused(
+        errors.TOO_MANY_PUSHES,
+        f"This account may push {account.pushes_per_second} times a second, and {account.burst} times at once. Nothing was "
+        f"pushed: push again in {seconds} s, or raise pushes_per_second or push_burst of the account.",
+        retry=seconds,
     )
 
 

@@ -8,7 +8,7 @@ from twisted.python.failure import Failure
 
 from cometify.core.account import Account
 from cometify.core.admission import admit_batch
-from cometify.core.errors import ENGINE_UNAVAILABLE, OVERLOADED, Code, Refused
+from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Code, Refused
 from cometify.core.push import Draft, Receipt, bind
 from cometify.http.bodies import read_json_array
 from cometify.http.exchange import Exchange
@@ -54,16 +54,20 @@ class BatchEndpoint(Endpoint):
         # The signature comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
         account, note_nonce = self._single.check_signature(request)
         drafts = admit_batch(read_json_array(request.header("content-type"), request.body()), note_nonce)
+        _check_burst(account, len(drafts))
         appended = self._append(account, drafts, read_idempotency_key(request))
         self._single.answer_later(appended.addCallback(self._pushed, request, drafts), request)
 
     def _append(self, account: Account, drafts: Sequence[Draft], key: str | None) -> Deferred[list[Receipt]]:
         """Give the drafts to the engine, in their order.
 
-        The first goes alone, because it has the nonce: if that is refused, nothing is pushed.
+        The first goes alone, because it has the nonce and counts for the whole batch: if it is refused, nothing is pushed.
         """
         if not drafts:
             return succeed([])
+        for draft in drafts:
+            draft.cost = 0
+        drafts[0].cost = len(drafts)
         # Each push gets a key of its own, which no client can send, so that a batch cut in half can be completed.
         keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
         if key is not None:
@@ -87,6 +91,16 @@ class BatchEndpoint(Endpoint):
             self._single.receipt_json(receipt, api_key, draft) for receipt, draft in zip(receipts, drafts, strict=True)
         ]
         request.answer(200, b"application/json", f"[{','.join(answers)}]\n".encode())
+
+
+def _check_burst(account: Account, count: int) -> None:
+    """Check that a batch can be pushed at all. Raises `Refused`: invalid_body, because waiting would not help."""
+    if account.pushes_per_second is not None and count > account.burst:
+        raise Refused(
+            INVALID_BODY,
+            f"This batch has {count} pushes, and the account may push {account.burst} at once: send smaller batches, or raise "
+            "push_burst of the account.",
+        )
 
 
 def _first_error(failure: Failure) -> Failure:

@@ -59,6 +59,7 @@ def test_every_setting_can_be_set(read):
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
         'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
+        "pushes_per_second = 7\npush_burst = 9\n"
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -66,7 +67,7 @@ def test_every_setting_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2"),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -278,7 +279,8 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-            'keep_bytes = 524288\nsignature_memory = 0\norigins = ["https://www.example.org"]\n' + ACCOUNT
+            'keep_bytes = 524288\npushes_per_second = 7\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
+            + ACCOUNT
         ),
     ):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
@@ -324,6 +326,9 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ("listeners_per_ip = 0", "listeners_per_ip: must be a whole number of at least 1."),
         ('listeners_per_ip = "5"', "listeners_per_ip: must be a whole number of at least 1."),
         (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number of at least 1."),
+        ("pushes_per_second = 0", "pushes_per_second: must be a whole number from 1 to 1000000."),
+        ("pushes_per_second = 9\npush_burst = 0", "push_burst: must be a whole number from 1 to 1000000."),
+        ("push_burst = 9", "push_burst: bounds nothing without pushes_per_second; set both, or leave it out."),
         ("buffer_pushes = 0", "buffer_pushes: must be a whole number of at least 1."),
         ("buffer_bytes = 524287", "buffer_bytes: must be a whole number of at least 524288."),
         ("keep_bytes = 524287", "keep_bytes: must be a whole number of at least 524288."),

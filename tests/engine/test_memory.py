@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometify.core.account import Account
+from cometify.core.errors import Refused
 from cometify.core.identifier import Identifier
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft
@@ -349,3 +350,22 @@ def test_answer_is_given_again_within_ten_minutes_only():
     engine.now = first.position + TTL
     assert engine.push(key="key").position > first.position
     assert json.dumps(engine.announced) == json.dumps([first.position, engine.now])
+
+
+# The limit of pushes a second
+
+
+def test_quiet_limited_account_is_forgotten_when_its_bucket_is_empty():
+    """Not before: whoever is forgotten could push a whole burst again."""
+    slow = Account("1", ("s",), pushes_per_second=1, push_burst=100_000)
+    engine = Engine()
+    for _ in range(100_000):
+        engine.push(account=slow)
+    engine.now += FLOOR_RETENTION + 1 * SECOND
+    engine.expire_all()
+    assert len(engine._states) == 1
+    with pytest.raises(Refused):
+        engine.push(account=slow, cost=FLOOR_RETENTION // SECOND + 2)
+    engine.now += 100_000 * SECOND
+    engine.expire_all()
+    assert not engine._states

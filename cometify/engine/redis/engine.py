@@ -165,8 +165,9 @@ class RedisEngine:
             account.signature_memory,
             draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
             draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
+            account.pushes_per_second or 0, account.burst, draft.cost,
         )  # fmt: skip
-        appended = answered.addCallback(read_receipt)
+        appended = answered.addCallback(read_receipt, account)
         if self._replica_wait.replicas:
             appended.addCallback(self._confirm, pushes, state)
         return appended.addCallbacks(_appended, self._not_appended, (state, name), errbackArgs=(account.api_key,))

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from cometify.core.account import Account
 from cometify.core.push import Receipt
 from cometify.engine import refusals
 
@@ -41,7 +42,7 @@ FREE_SLOT: Script[None] = _script("free_slot")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
 
 
-def read_receipt(answer: list[bytes]) -> Receipt:
+def read_receipt(answer: list[bytes], account: Account) -> Receipt:
     """The receipt that `append.lua` answers. Raises `Refused`."""
     kind = answer[0]
     if kind == b"ok":
@@ -50,6 +51,8 @@ def read_receipt(answer: list[bytes]) -> Receipt:
         return Receipt(int(answer[1]), True, int(answer[2]))
     if kind == b"mismatch":
         raise refusals.idempotency_mismatch()
+    if kind == b"wait":
+        raise refusals.too_many_pushes(account, int(answer[1]))
     if kind == b"nonce":
         raise refusals.nonce_reused()
     if kind == b"behind":

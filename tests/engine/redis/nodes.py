@@ -12,7 +12,8 @@ class Nodes:
     """`first`, and more nodes beside it: `count` in all. `World.redis` must be set while they are made."""
 
     def __init__(self, first: World, count: int, **settings: Any) -> None:
-        self.worlds = [first, *(World(beside=first, **settings) for _ in range(count - 1))]
+        accounts = first.server.settings.accounts
+        self.worlds = [first, *(World(*accounts, beside=first, **settings) for _ in range(count - 1))]
         assert World.redis is not None
         self.redis = RedisConnection(World.redis.path)
         self.command("SELECT", first.database)

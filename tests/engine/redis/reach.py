@@ -24,7 +24,7 @@ async def reach(url: str) -> tuple[str, str, str]:
     heard: Any = defer.Deferred()
     connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
     await connections[1].subscribe([b"channel"])
-    arguments = ["chat", b"head:", 0, "-", 0, 0, 10, 1000, 1000, "channel", "", "chat", 0, "", "", 0, "", ""]
+    arguments = ["chat", b"head:", 0, "-", 0, 0, 10, 1000, 1000, "channel", "", "chat", 0, "", "", 0, "", "", 0, 0, 1]
     answer = await connections[0].run(APPEND, b"cometify:{1}", *arguments)
     channel, _text = await heard
     for connection in connections:

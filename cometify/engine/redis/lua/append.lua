@@ -5,6 +5,7 @@
 --   {'again', position, listeners}      the same Idempotency-Key was used for the same push: the answer given then
 --   {'mismatch'}                        the same Idempotency-Key was used for another push
 --   {'behind'}                          too many pushes wait for replicas
+--   {'wait', microseconds}              the account has pushed too much, and may push again after that time
 --   {'nonce'}                           the nonce was used before
 --   {'reused', identifier}              the signature was accepted for another identifier, spelled like this
 
@@ -16,6 +17,8 @@ local channel = ARGV[10]
 local signature, spelled, signature_memory = ARGV[11], ARGV[12], tonumber(ARGV[13])
 local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17]
 local waits_for_replicas = ARGV[18] == '1'
+-- The limit of the account, 0 if it has none, and the pushes that this one counts for: 0 for a later one of a batch.
+local pushes_per_second, push_burst, cost = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
 
 -- Was it pushed before? This comes first, so that a request can be sent again exactly as it was.
 if key ~= '' then
@@ -36,6 +39,19 @@ end
 -- The replicas do not answer. The list must not grow beyond what one script can publish.
 if waits_for_replicas and redis.call('LLEN', NAME .. ':unsaid') >= MOST_UNCONFIRMED then
     return {'behind'}
+end
+
+-- May the account push now? This is the leaky bucket of core/leaky_bucket.py. The push is charged only when nothing else
+-- refuses it, because a captured request could use up the rate otherwise.
+local level
+if pushes_per_second > 0 and cost > 0 then
+    local bucket = redis.call('HMGET', NAME, 'level', 'leaked')
+    local past = math.max(0, clock - (tonumber(bucket[2]) or 0))
+    level = math.max(0, (tonumber(bucket[1]) or 0) - past * pushes_per_second) + cost * 1000000
+    local too_high = level - push_burst * 1000000
+    if too_high > 0 then
+        return {'wait', digits(math.ceil(too_high / pushes_per_second))}
+    end
 end
 
 if nonce ~= '' and not redis.call('SET', NAME .. ':once:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
@@ -68,6 +84,10 @@ if signature ~= '' then
     elseif used_for:lower() ~= identifier then
         return {'reused', used_for}
     end
+end
+
+if level then
+    redis.call('HSET', NAME, 'level', digits(level), 'leaked', digits(clock))
 end
 
 -- Number it.

@@ -7,6 +7,7 @@
 --                          began: the beginning of the memory; what was pushed up to there may be lost
 --                          bytes: the bytes of the frames of all kept pushes
 --                          renewed: when the keys' times to live were last renewed
+--                          level, leaked: the account's leaky bucket in millionths of a push, and when it last leaked
 --                          again: written only so that a WAIT has a write before it
 --   NAME:oldest    zset    the identifiers that have kept pushes, by the position of their oldest push
 --   NAME:p:IDENT   list    the kept pushes of an identifier, oldest first: "POSITION SECRET PUSH_ID HEAD"

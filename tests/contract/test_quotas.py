@@ -1,0 +1,186 @@
+"""Section 8: the quotas of an account, pushes a second and listeners in all."""
+
+import json
+from itertools import count
+
+import attrs
+import pytest
+
+from cometify.core.account import Account
+from tests.contract.support import API_KEY, API_SECRET, FORM, SECOND, code_of, fields, form, texts
+from tests.memory import World
+from tests.wire import request_bytes, seal
+
+nonces = (f"test-of-quotas-{number:06}" for number in count())
+
+
+def limited(rate: int = 2, burst: int | None = 3, **more) -> World:
+    return World(Account(API_KEY, (API_SECRET,), pushes_per_second=rate, push_burst=burst, **more))
+
+
+def pass_exactly(world: World, microseconds: int) -> None:
+    world.skew += microseconds
+    world.settle()  # which tells Redis the time
+
+
+def push_with_key(world: World, key: str):
+    wire = world.request(
+        "POST", f"/{API_KEY}/push/chat", form(fields("chat", "x")), Content_Type=FORM, Idempotency_Key=key
+    )
+    return wire.answer()
+
+
+def batch(world: World, size: int, nonce: str | None = None):
+    path = f"/{API_KEY}/push"
+    body = json.dumps([{"identifier": "chat", "text": f"{number}", "secret": 0} for number in range(size)]).encode()
+    sealed = seal(path, body, world.wall(), nonce or next(nonces))
+    wire = world.connect()
+    wire.receive(request_bytes("POST", path, body, sealed))
+    return wire.answer()
+
+
+def assert_refused(answer, seconds: int) -> None:
+    assert (answer.status, code_of(answer)) == (429, "too_many_pushes")
+    assert int(answer.headers["retry-after"]) == seconds
+    assert "Nothing was pushed" in answer.json["detail"]
+    assert "pushes_per_second" in answer.json["detail"]
+
+
+# Pushes a second.
+
+
+def test_push_above_the_burst_is_refused_and_reaches_nobody():
+    world = limited()
+    wire = world.stream("identifiers=chat")
+    assert [world.push("chat", f"{number}").status for number in range(3)] == [200] * 3
+    assert_refused(world.push("chat", "3"), 1)
+    assert texts(wire.frames()) == ["0", "1", "2"]
+    assert texts(world.stream("identifiers=chat:0").frames()) == ["0", "1", "2"]
+
+
+def test_refused_push_is_taken_once_there_is_room():
+    world = limited(rate=2, burst=3)
+    while world.push("chat", "x").status == 200:
+        pass
+    pass_exactly(world, SECOND // 2 - 1)
+    assert world.push("chat", "x").status == 429
+    pass_exactly(world, 1)
+    assert world.push("chat", "x").status == 200
+    assert world.push("chat", "x").status == 429
+    pass_exactly(world, 3600 * SECOND)
+    assert [world.push("chat", "x").status for _ in range(4)] == [200] * 3 + [429], "an hour of quiet is one burst"
+
+
+def test_retry_after_names_the_second_at_which_there_is_room():
+    world = limited(rate=1, burst=100)
+    assert batch(world, 100).status == 200
+    assert_refused(batch(world, 7), 7)
+    world.advance(6)
+    assert_refused(batch(world, 7), 1)
+    world.advance(1)
+    assert batch(world, 7).status == 200
+
+
+def test_account_without_the_setting_is_not_limited(world):
+    assert {world.push("chat", "x").status for _ in range(300)} == {200}
+
+
+def test_burst_is_by_default_a_second_and_at_least_a_batch():
+    assert Account("1", ("s",), pushes_per_second=7).burst == 100
+    assert Account("1", ("s",), pushes_per_second=700).burst == 700
+    world = limited(rate=1, burst=None)
+    assert batch(world, 100).status == 200
+    assert world.push("chat", "x").status == 429
+
+
+def test_limit_of_one_account_is_not_anothers():
+    world = World(
+        Account("1", (API_SECRET,), pushes_per_second=1, push_burst=1),
+        Account("2", (API_SECRET,), pushes_per_second=1, push_burst=1),
+    )
+    assert [world.push("chat", "x", key=key).status for key in ("1", "1", "2", "2")] == [200, 429, 200, 429]
+
+
+def test_repeat_of_an_accepted_push_costs_nothing():
+    world = limited(rate=1, burst=2)
+    first = push_with_key(world, "key")
+    for _ in range(5):
+        assert push_with_key(world, "key").json == {**first.json, "duplicate": True}
+    assert world.push("chat", "y").status == 200
+    assert world.push("chat", "y").status == 429
+    assert push_with_key(world, "key").json == {**first.json, "duplicate": True}, "also when there is no room"
+
+
+def test_refused_push_does_not_use_its_key_and_nonce():
+    world = limited(rate=1, burst=1)
+    assert world.push("chat", "x").status == 200
+    path, body = f"/{API_KEY}/push/chat", form({"text": "sealed", "secret": "0"})
+    headers = seal(path, body, world.wall(), next(nonces), kind=FORM, key="key")
+    sealed = request_bytes("POST", path, body, headers)
+
+    def send():
+        wire = world.connect()
+        wire.receive(sealed)
+        return wire.answer()
+
+    assert_refused(send(), 1)
+    world.advance(1)
+    answer = send()
+    assert answer.status == 200, answer
+    assert "duplicate" not in answer.json
+
+
+def test_push_that_is_refused_otherwise_costs_nothing():
+    world = limited(rate=1, burst=2)
+    nonce = next(nonces)
+    assert batch(world, 1, nonce).status == 200
+    for _ in range(3):
+        assert code_of(batch(world, 1, nonce)) == "nonce_reused"
+    assert world.push("chat", "x").status == 200
+    assert world.push("chat", "x").status == 429
+
+
+def test_batch_costs_all_its_pushes_and_is_refused_whole():
+    world = limited(rate=1, burst=5)
+    wire = world.stream("identifiers=chat")
+    assert batch(world, 3).status == 200
+    assert_refused(batch(world, 3), 1)
+    assert len(texts(wire.frames())) == 3
+    assert batch(world, 2).status == 200
+    assert_refused(batch(world, 1), 1)
+    assert len(texts(wire.frames())) == 2
+
+
+def test_repeat_of_an_accepted_batch_costs_nothing():
+    world = limited(rate=1, burst=5)
+    path = f"/{API_KEY}/push"
+    body = json.dumps([{"identifier": "chat", "text": f"{number}", "secret": 0} for number in range(5)]).encode()
+    sealed = request_bytes("POST", path, body, seal(path, body, world.wall(), next(nonces), key="key"))
+
+    def send():
+        wire = world.connect()
+        wire.receive(sealed)
+        return wire.answer()
+
+    first = send()
+    assert first.status == 200, first
+    assert send().json == [{**one, "duplicate": True} for one in first.json]
+
+
+def test_batch_above_the_burst_is_told_to_be_smaller():
+    world = limited(rate=1000, burst=5)
+    answer = batch(world, 6)
+    assert (answer.status, code_of(answer)) == (400, "invalid_body")
+    assert "retry-after" not in answer.headers, "waiting does not help"
+    assert "push_burst" in answer.json["detail"]
+    assert batch(world, 5).status == 200
+
+
+@pytest.mark.parametrize("changes", [{"pushes_per_second": None, "push_burst": None}, {"push_burst": 50}])
+def test_reload_changes_the_limit_at_once(changes):
+    world = limited(rate=1, burst=1)
+    assert [world.push("chat", "x").status for _ in range(2)] == [200, 429]
+    (account,) = world.server.settings.accounts
+    settings = attrs.evolve(world.server.settings, accounts=(attrs.evolve(account, **changes),))
+    world.server.change_accounts(settings)
+    assert world.push("chat", "x").status == 200
