@@ -22,6 +22,7 @@ from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
 from cometify.runtime.ports import Ports, public_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
@@ -66,7 +67,8 @@ def makeService(options: Options) -> MultiService:
     from twisted.internet import reactor as chosen  # noqa: PLC0415 - Importing it chooses a reactor, and only here it may.
 
     log_impossible_transitions()
-    reactor = cast("Reactor", chosen)
+    reactor = cast("PluggableReactor", chosen)
+    look_up_in_own_threads(reactor)
     # Twisted's timers follow the wall clock. A jump of an hour would fire them all, or none.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     settings = options.settings

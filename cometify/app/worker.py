@@ -26,6 +26,7 @@ from cometify.config.settings import Settings, SettingsError, read_table
 from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
 from cometify.runtime.ports import Ports
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.tcp import SharedPort
@@ -117,7 +118,8 @@ def main() -> int:
     from twisted.internet import reactor as chosen  # noqa: PLC0415 - See service.makeService.
 
     log_impossible_transitions()
-    reactor = cast("Reactor", chosen)
+    reactor = cast("PluggableReactor", chosen)
+    look_up_in_own_threads(reactor)
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     # Log lines are written at once and not by the reactor, because the last lines of a process matter most. They go to a
     # copy of the descriptor, because twistd's log replaces sys.stdout and makes an event of whatever is printed.
