@@ -4,24 +4,19 @@ import json
 from collections.abc import Iterable, Mapping
 
 from cometify.admin.inspector import Inspector
-from cometify.admin.own_host import check_host
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.core.identifier import Identifier
 from cometify.core.ring import Channel
-from cometify.http.exchange import NO_STORE, Exchange, Headers
+from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
-
-NO_SNIFF: Headers = (*NO_STORE, (b"X-Content-Type-Options", b"nosniff"))
-"""The headers of every answer. A browser must not guess another type for it."""
 
 
 def read_channel(request: Exchange) -> Channel | None:
     """The identifier that a request names, or None if it asks for the overview.
 
-    Raises `Refused` for a wrong query, and for a host that is not the operator's (`check_host`).
+    Raises `Refused` for a wrong query.
     """
-    check_host(request)
     query = request.query()
     account, identifier = [query.get(name, [""])[-1] for name in ("account", "identifier")]
     if not account and not identifier:

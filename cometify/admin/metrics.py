@@ -18,7 +18,7 @@ from cometify.core.histogram import BOUNDS, Histogram
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
-from cometify.http.exchange import Exchange
+from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
@@ -157,6 +157,9 @@ class MetricsEndpoint(Endpoint):
         self._registry.register(figures)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
+
+    def headers(self, request: Exchange) -> Headers:
+        return NO_SNIFF
 
     def serve(self, request: Exchange) -> None:
         answer_figures(request, self._registry)

@@ -4,21 +4,41 @@ The admin endpoint asks for no password, because only its operator reaches it. A
 browser could reach it too: the page's own host name is made to resolve to 127.0.0.1 while the page is open, and the browser
 then takes the admin endpoint for the page's own server. Such a request still has the stranger's name in `Host`, and a
 stranger can only have a name with a dot.
+
+/health is not guarded, see `AdminRoot`.
 """
 
 import re
 
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.http.exchange import Exchange
+from cometify.http.exchange import Exchange, Headers
+from cometify.http.site import Endpoint
 
 _OWN_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+|[^.:\[\]]+)(:[0-9]+)?|")
 """An IP address, localhost, a name without a dot, or nothing."""
+_PORT = re.compile(r":[0-9]+$")
 
 
-def check_host(request: Exchange) -> None:
-    """Raises `Refused` (origin_not_allowed) for a host by whose name a stranger's page could ask."""
-    if _OWN_HOST.fullmatch(request.header("host") or "") is None:
-        raise Refused(
-            errors.ORIGIN_NOT_ALLOWED, "Ask by an IP address, by localhost, or by a name without a dot, such as node1."
-        )
+class OwnHost(Endpoint):
+    """Answers as another endpoint does, if the request names a host that is the operator's.
+
+    `hosts`: names with a dot that are the operator's too, in lower case.
+    """
+
+    def __init__(self, endpoint: Endpoint, hosts: frozenset[str]) -> None:
+        self._endpoint = endpoint
+        self._hosts = hosts
+        self.methods = endpoint.methods
+
+    def headers(self, request: Exchange) -> Headers:
+        return self._endpoint.headers(request)
+
+    def serve(self, request: Exchange) -> None:
+        host = request.header("host") or ""
+        if _OWN_HOST.fullmatch(host) is None and _PORT.sub("", host).lower() not in self._hosts:
+            raise Refused(
+                errors.ORIGIN_NOT_ALLOWED,
+                "Ask by an IP address, by localhost, by a name without a dot, or by a name that the setting admin_hosts has.",
+            )
+        self._endpoint.serve(request)

@@ -1,7 +1,10 @@
 """The URL tree of the admin endpoint, which is for the operator of the server and nobody else."""
 
+from collections.abc import Iterable
+
 from cometify.admin.health import HealthEndpoint, WhyNot
 from cometify.admin.inspector_page import page_endpoints
+from cometify.admin.own_host import OwnHost
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
@@ -21,19 +24,23 @@ class _Nowhere(Endpoint):
 class AdminRoot(Tree):
     """All paths of the admin endpoint.
 
+    /health answers under every host name, because load balancers send names of their own. Its answers hold a status and one
+    of four reasons, so that a page of a stranger learns nothing else. All other paths answer under the operator's hosts.
+
     `ready`: returns the reason why no work should be sent here. `metrics`, `inspect`: the endpoints at these paths.
+    `hosts`: see the setting `admin_hosts`.
     """
 
-    def __init__(self, ready: WhyNot, metrics: Endpoint, inspect: Endpoint) -> None:
+    def __init__(self, ready: WhyNot, metrics: Endpoint, inspect: Endpoint, hosts: Iterable[str]) -> None:
         super().__init__()
+        own = frozenset(map(str.lower, hosts))
+        endpoints = {**dict(page_endpoints()), ("inspect",): inspect, ("metrics",): metrics}
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
-            **dict(page_endpoints()),
-            ("inspect",): inspect,
-            ("metrics",): metrics,
+            **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},
             ("health", "live"): HealthEndpoint(lambda: None),
             ("health", "ready"): HealthEndpoint(ready),
         }
-        self._nowhere = _Nowhere()
+        self._nowhere = OwnHost(_Nowhere(), own)
 
     def find(self, path: tuple[str, ...]) -> Endpoint:
         return self._endpoints.get(path, self._nowhere)

@@ -14,12 +14,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from cometify.admin.inspect_endpoint import NO_SNIFF, answer_inspected, read_channel
+from cometify.admin.inspect_endpoint import answer_inspected, read_channel
 from cometify.admin.metrics import answer_figures
 from cometify.admin.worker_client import Answer, WorkerClient
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.http.exchange import Exchange, Headers
+from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
 from cometify.runtime.supervisor import WorkerProcess
 
@@ -72,6 +72,9 @@ class WorkersMetrics(Endpoint):
 
     def __init__(self, workers: WorkerClient) -> None:
         self._workers = workers
+
+    def headers(self, request: Exchange) -> Headers:
+        return NO_SNIFF
 
     def serve(self, request: Exchange) -> None:
         asked = self._workers.ask(b"/metrics")

@@ -98,7 +98,9 @@ class Cometify(MultiService):
             self.engine, self.registry, self.fan_out, self.heartbeats, self.membership, self.push, self.reactor_lag
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
-        self.admin = Site(AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures), inspect), reactor)
+        self.admin = Site(
+            AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures), inspect, settings.admin_hosts), reactor
+        )
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),

@@ -56,7 +56,8 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     """
     supervisor = Supervisor(settings, reactor, up)
     workers = WorkerClient(reactor, supervisor)
-    admin = Site(AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers)), reactor)
+    root = AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers), settings.admin_hosts)
+    admin = Site(root, reactor)
     Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
     return supervisor

@@ -21,6 +21,7 @@ MAKE_SECRET = "make one with: openssl rand -base64 24"  # noqa: S105 - advice
 
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _NO_LIMIT = 2**62
 
 
@@ -74,6 +75,15 @@ def api_key(value: object) -> str:
     if value in RESERVED:
         raise ValueError(f'"{value}" is a path of the server itself; choose another key')
     return value
+
+
+def host_names(value: object) -> tuple[str, ...]:
+    """Read an array of host names, without ports."""
+    read = texts(0)(value)
+    for name in read:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(f'"{name}" is not a host name: write it without a port, for example "node1.example.org"')
+    return read
 
 
 def networks(value: object) -> tuple[Network, ...]:

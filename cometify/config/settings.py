@@ -45,6 +45,8 @@ class Settings:
     """Endpoints for WebSocket alone."""
     admin: str = "tcp:8082:interface=127.0.0.1"
     """The endpoint for health checks, metrics and the inspector."""
+    admin_hosts: tuple[str, ...] = ()
+    """Host names with a dot under which the admin endpoint answers."""
     trusted_proxies: tuple[Network, ...] = ()
     """Proxies whose X-Forwarded-For is believed."""
     redis: RedisURL | None = None
@@ -236,6 +238,7 @@ _TOP: dict[str, Reader] = {
     "http": readers.texts(1),
     "websocket": readers.texts(0),
     "admin": readers.text,
+    "admin_hosts": readers.host_names,
     "trusted_proxies": readers.networks,
     "redis": read_redis_url,
     "redis_wait": readers.whole_number(0, 100),

@@ -16,11 +16,13 @@ from cometify.http.response_head import Headers
 from cometify.runtime.transport import Transport
 
 __all__ = [
-    "NO_STORE", "PROBLEM", "Exchange", "Headers", "ServeAgain", "decoded_query", "problem_document", "refusal_headers",
-    "refuse",
+    "NO_SNIFF", "NO_STORE", "PROBLEM", "Exchange", "Headers", "ServeAgain", "decoded_query", "problem_document",
+    "refusal_headers", "refuse",
 ]  # fmt: skip
 
 NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
+NO_SNIFF: Headers = (*NO_STORE, (b"X-Content-Type-Options", b"nosniff"))
+"""Headers of an answer for which a browser must not guess another type."""
 PROBLEM = b"application/problem+json"
 
 

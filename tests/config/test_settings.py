@@ -56,7 +56,7 @@ def test_account_alone_gets_defaults_for_the_rest(read):
 def test_every_setting_can_be_set(read):
     settings = read(
         'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
-        'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\n'
+        'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\nadmin_hosts = ["node1.example.org"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
         'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
         "pushes_per_second = 7\npush_burst = 9\n"
@@ -64,6 +64,7 @@ def test_every_setting_can_be_set(read):
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
     assert (settings.websocket, settings.admin, settings.heartbeat, settings.drain) == ((), "tcp:9", 300, 0)
+    assert settings.admin_hosts == ("node1.example.org",)
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
@@ -278,6 +279,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
         read(
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
+            'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
             + ACCOUNT
@@ -301,6 +303,8 @@ def test_redis_is_read_as_a_url(read):
         ('websocket = [""]', "websocket: must be a string that is not empty."),
         ('admin = ""', "admin: must be a string that is not empty."),
         ("admin = 8082", "admin: must be a string that is not empty."),
+        ('admin_hosts = "node1"', "admin_hosts: must be an array of 0 to 1000 strings."),
+        ('admin_hosts = ["node1:8082"]', 'admin_hosts: "node1:8082" is not a host name: write it without a port'),
         (
             'trusted_proxies = "10.0.0.1"',
             "trusted_proxies: must be an array of addresses or networks (must be an array",

@@ -1,0 +1,43 @@
+"""The host names under which the admin endpoint answers, because of DNS rebinding."""
+
+import pytest
+
+from tests.contract.support import code_of
+from tests.memory import World
+
+GUARDED = ["/", "/inspector.js", "/inspector.css", "/inspect", "/metrics", "/nowhere"]
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8082", "localhost:8082", "LOCALHOST", "node1:8082", "[::1]:8082", "10.0.0.11", ""]
+)
+def test_hosts_that_no_stranger_can_have_are_answered(world, path, host):
+    assert world.admin("GET", path, Host=host).status == (404 if path == "/nowhere" else 200)
+
+
+@pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.parametrize("host", ["rebound.example:8082", "127.0.0.1.rebound.example", "localhost.", "a.b:x"])
+def test_hosts_that_a_stranger_can_have_are_refused(world, path, host):
+    answer = world.admin("GET", path, Host=host)
+    assert (answer.status, code_of(answer)) == (403, "origin_not_allowed")
+    assert b"cometify_" not in answer.body
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/inspect", "/"])
+def test_names_of_the_setting_are_answered(path):
+    world = World(admin_hosts=("node1.example.org", "Node2.Example.Org"))
+    for host in ("node1.example.org:8082", "NODE1.example.org", "node2.example.org", "localhost"):
+        assert world.admin("GET", path, Host=host).status == 200
+    for host in ("node3.example.org", "node1.example.org.rebound.example", "xnode1.example.org"):
+        assert world.admin("GET", path, Host=host).status == 403
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_answers_under_every_host(world, path):
+    assert world.admin("GET", path, Host="balancer.example").json == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/inspect", "/"])
+def test_browser_guesses_no_other_type(world, path):
+    assert world.admin("GET", path).headers["x-content-type-options"] == "nosniff"
