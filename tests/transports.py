@@ -59,6 +59,9 @@ class BufferedTransport(StringTransport):
         if self._pauses:
             self.producer.pauseProducing()
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Nothing is delayed. TLS asks for it."""
+
     def abortConnection(self) -> None:
         self.aborted = True
         super().abortConnection()

@@ -33,6 +33,7 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.context import Context
+from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
 
@@ -89,7 +90,7 @@ class Cometify(MultiService):
             reactor.callLater,
             reactor.seconds,
         )
-        self.push = PushEndpoint(self.engine, self.registry, self.accounts, wall)
+        self.push = PushEndpoint(self.engine, self.registry, Publishers(self.accounts, settings.trusted_proxies, wall))
         self.http = Site(Root(self.push, context, reactor), reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
         self.reactor_lag = ReactorLag(reactor)

@@ -106,7 +106,9 @@ def origins(value: object) -> tuple[str, ...]:
 
 
 def signatures(value: object) -> str:
-    """Read how pushes must be signed."""
-    if value not in ("any", "v2"):
-        raise ValueError('must be "any", or "v2" to require that pushes are signed with HMAC')
+    """Read how publishers must prove who they are."""
+    if value not in ("any", "strong", "v2"):
+        raise ValueError(
+            'must be "any", "strong" to refuse the MD5 signature secure, or "v2" to require that pushes are signed with HMAC'
+        )
     return str(value)

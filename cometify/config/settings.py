@@ -48,7 +48,7 @@ class Settings:
     admin_hosts: tuple[str, ...] = ()
     """Host names with a dot under which the admin endpoint answers."""
     trusted_proxies: tuple[Network, ...] = ()
-    """Proxies whose X-Forwarded-For is believed."""
+    """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     redis: RedisURL | None = None
     """The Redis that keeps the pushes and makes several nodes one service. None: pushes are kept in memory."""
     redis_wait: int = 0

@@ -25,7 +25,8 @@ class Account:
     origins: tuple[str, ...] | None = None
     """The web origins whose pages may listen; None: any."""
     signatures: str = "any"
-    """The signatures that are accepted: "v2" (HMAC alone) or "any" (`secure` too)."""
+    """The proofs of a publisher that are accepted: "v2" (HMAC alone), "strong" (the API secret itself too), or "any" (`secure`
+    too)."""
     pushes_per_second: int | None = None
     """The most pushes a second, over all nodes; None: as many as the server can take."""
     push_burst: int | None = None

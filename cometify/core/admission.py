@@ -5,7 +5,8 @@ The order of the checks is part of the wire contract:
 1. `identifier`, against the path;
 2. `text`: its encoding, U+0000 and its length;
 3. `secret` and `push_id`;
-4. the sender, by a verifier that the caller passes.
+4. the sender, by a verifier that the caller passes;
+5. the Idempotency-Key.
 
 The text comes before the sender because the padding of an MD5 length extension always holds NULs: a forgery of that kind
 is refused before its signature is looked at. (A caller that knows the sender by the whole request checks that before it
@@ -26,7 +27,7 @@ from cometify.core.errors import (
 )
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
-from cometify.core.push import MAX_TEXT, Draft
+from cometify.core.push import MAX_TEXT, Draft, bind
 
 Parameters = Mapping[str, object]
 """The parameters of one push by name, as the body spells them: strings from a form, any JSON values from JSON."""
@@ -52,7 +53,9 @@ Raises `Refused`.
 """
 
 
-def admit(parameters: Parameters, path_identifier: str | None, verify: Verifier) -> Draft:
+def admit(
+    parameters: Parameters, path_identifier: str | None, verify: Verifier, idempotency_key: str | None = None
+) -> Draft:
     """Return the draft of one push, checked except for what only the engine knows.
 
     `path_identifier`: the identifier in the URL, None if the URL names none (in a batch). Raises `Refused`:
@@ -67,23 +70,31 @@ def admit(parameters: Parameters, path_identifier: str | None, verify: Verifier)
         push_id = read_integer(push_id, "push_id", MAX_ID)
     draft = Draft(identifier, text, secret, push_id, None)
     verify(draft, parameters)
+    if idempotency_key is not None:
+        draft.key = _checked_key(idempotency_key)
     return draft
 
 
-def admit_batch(pushes: Sequence[object], verify: Verifier) -> list[Draft]:
+def admit_batch(pushes: Sequence[object], verify: Verifier, idempotency_key: str | None = None) -> list[Draft]:
     """Return the drafts of a batch, in its order. All are checked before any is pushed.
 
-    `verify` is called for the first alone, because it notes the nonce of the whole request. Raises `Refused`; the detail
+    `verify` is called for the first alone, because it notes the nonce of the whole request. The first also counts for the
+    whole batch, so that nothing is pushed if the engine refuses it. Raises `Refused`; the detail
     names the push by its number, from 1.
     """
     if len(pushes) > MAX_BATCH:
         raise Refused(
             INVALID_BODY, f"The batch has {len(pushes)} pushes, the most is {MAX_BATCH}: send several batches."
         )
-    return [
-        _admit_numbered(number, parameters, verify if number == 1 else _covered_by_the_request)
+    drafts = [
+        _admit_numbered(number, parameters, verify if number == 1 else checked_already)
         for number, parameters in enumerate(pushes, 1)
     ]
+    for number, draft in enumerate(drafts):
+        draft.cost = 0 if number else len(drafts)
+    if idempotency_key is not None:
+        bind(drafts, _checked_key(idempotency_key))
+    return drafts
 
 
 def _admit_numbered(number: int, parameters: object, verify: Verifier) -> Draft:
@@ -95,8 +106,8 @@ def _admit_numbered(number: int, parameters: object, verify: Verifier) -> Draft:
         raise Refused(refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}") from None
 
 
-def _covered_by_the_request(draft: Draft, parameters: Parameters) -> None:
-    """Accept a push because the signature of its whole batch was right."""
+def checked_already(draft: Draft, parameters: Parameters) -> None:
+    """Accept a push, because its sender was checked by the whole request. See `Verifier`."""
 
 
 def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Identifier:
@@ -151,7 +162,7 @@ def _read_secret(parameters: Parameters) -> bool:
     return secret in ("1", 1)
 
 
-def check_idempotency_key(key: str) -> str:
+def _checked_key(key: str) -> str:
     """Return the Idempotency-Key if it is well-formed. Raises `Refused` (invalid_parameter)."""
     if 1 <= len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable():
         return key
@@ -165,7 +176,8 @@ _WAYS_TO_GIVE = {
     "identifier": "name the identifier in each push of a batch",
     "text": "send the text to push (it may be empty)",
     "secret": "send 0 (anyone may get the push) or 1 (only listeners with a secureKey or token)",
-    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), or sign the request with HMAC",
+    "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), sign the request with HMAC, "
+    "or send Authorization: Bearer {apiSecret} over TLS",
 }
 
 

@@ -39,14 +39,19 @@ class Draft:
         return sha256(whole.encode()).hexdigest()
 
 
-def bind(drafts: Sequence[Draft]) -> None:
+def bind(drafts: Sequence[Draft], key: str) -> None:
     """Bind the Idempotency-Key of a batch to the whole batch.
 
-    The key is kept with the first draft. Without this, a batch could be sent with the key of another batch that begins
-    with the same push. The first draft would pass as already pushed, so that the nonce, which the first draft carries for
-    the whole batch, would not be checked.
+    Each draft gets a key of its own, which no client can send, so that a batch cut in half can be completed.
+
+    The hash of the batch is kept with the first draft. Without it, a batch could be sent with the key of another batch that
+    begins with the same push. The first draft would pass as already pushed, so that the nonce, which the first draft
+    carries for the whole batch, would not be checked.
     """
-    drafts[0].batch = sha256("".join([draft.fingerprint for draft in drafts]).encode()).hexdigest()
+    if drafts:
+        drafts[0].batch = sha256("".join([draft.fingerprint for draft in drafts]).encode()).hexdigest()
+    for index, draft in enumerate(drafts):
+        draft.key = f"{key}\n{index}"
 
 
 # Not frozen: making a frozen instance takes three times as long, and there is one for each push.

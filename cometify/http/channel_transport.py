@@ -24,6 +24,7 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from cometify.http.fast_parser import Endpoints, PlainEndpoint
+from cometify.runtime.sockets import Hop, hop_of
 from cometify.runtime.transport import Transport
 
 EMPTY_LINE = b"\r\n\r\n"
@@ -126,6 +127,11 @@ class ChannelTransport:
         line = bytes(self._head).removeprefix(b"\r\n").partition(b"\r\n")[0]
         method, target, version = line.split(b" ")  # twisted.web has refused any other line
         return method, target, version
+
+    @property
+    def hop(self) -> Hop:
+        """The connection below."""
+        return hop_of(self._owner.transport)
 
     def expect_body(self, length: int | None) -> None:
         """Called once the head has been read. `length`: bytes of the body, or None if the body comes in chunks."""

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IAddress
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.response_head import Headers
+from cometify.runtime.sockets import Hop
 from cometify.runtime.transport import Transport
 
 __all__ = [
@@ -41,6 +42,10 @@ class Exchange(Protocol):
     @property
     def peer(self) -> IAddress:
         """The other end of the connection. Behind the PROXY protocol it is the client that the proxy names."""
+
+    @property
+    def hop(self) -> Hop:
+        """The connection that the request came by, which is a proxy's if there is one."""
 
     @property
     def is_http_1_1(self) -> bool:

@@ -11,11 +11,14 @@ from cometify.http.exchange import ServeAgain, decoded_query
 from cometify.http.fast_parser import Head
 from cometify.http.fast_response import whole_response
 from cometify.http.response_head import Headers
+from cometify.runtime.sockets import Hop, hop_of
 from cometify.runtime.transport import Transport
 
 
 class FastConnection(Protocol):
     """The connection of a plain request, as the request uses it. See `fast_channel.FastChannel`."""
+
+    transport: Transport
 
     def peer(self) -> IAddress:
         """The other end of the connection."""
@@ -49,6 +52,10 @@ class FastRequest:
     @property
     def peer(self) -> IAddress:
         return self._connection.peer()
+
+    @property
+    def hop(self) -> Hop:
+        return hop_of(self._connection.transport)
 
     @property
     def is_http_1_1(self) -> bool:

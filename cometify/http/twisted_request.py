@@ -13,6 +13,7 @@ from twisted.web.server import Request as WebRequest
 from cometify.http.channel_transport import ChannelTransport
 from cometify.http.exchange import PROBLEM, Headers, ServeAgain, decoded_query, problem_document, refusal_headers
 from cometify.http.response_head import PHRASES, response_head
+from cometify.runtime.sockets import Hop
 from cometify.runtime.transport import Transport
 
 MAX_BODY = 512 * 1024
@@ -113,6 +114,10 @@ class Request(WebRequest):
     @property
     def peer(self) -> IAddress:
         return cast("IAddress", self.client)
+
+    @property
+    def hop(self) -> Hop:
+        return self.transport.hop
 
     @property
     def is_http_1_1(self) -> bool:

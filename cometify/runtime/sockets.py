@@ -7,12 +7,32 @@ import termios
 from contextlib import suppress
 from typing import Any, cast
 
-from twisted.internet.interfaces import ITCPTransport
+import attrs
+from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from cometify.runtime.tcp import LISTENER_OPTIONS, EagerServer
 from cometify.runtime.transport import StreamProtocol, Transport
+
+
+@attrs.frozen
+class Hop:
+    """The connection that a request came by, below the PROXY protocol.
+
+    `peer`: the other end of the socket, which is the proxy if there is one. `is_encrypted`: the connection is TLS.
+    `is_proxied`: the PROXY protocol is spoken on it.
+    """
+
+    peer: IAddress
+    is_encrypted: bool
+    is_proxied: bool
+
+
+def hop_of(transport: Transport) -> Hop:
+    """Describe a connection by its transport."""
+    below = below_proxy(transport)
+    return Hop(below.getPeer(), isinstance(below, TLSMemoryBIOProtocol), below is not transport)
 
 
 def lowest(transport: Any) -> Any:

@@ -1,4 +1,7 @@
-"""POST /{apiKey}/push: a JSON array of pushes in one request, which must be signed with HMAC."""
+"""POST /{apiKey}/push: a JSON array of pushes in one request. `secure` cannot sign it: see `publishers`.
+
+A batch goes down through the rooms once, by the stations of a single push (see `push`).
+"""
 
 from collections.abc import Sequence
 from typing import cast
@@ -9,7 +12,7 @@ from twisted.python.failure import Failure
 from cometify.core.account import Account
 from cometify.core.admission import admit_batch
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Code, Refused
-from cometify.core.push import Draft, Receipt, bind
+from cometify.core.push import Draft, Receipt
 from cometify.http.bodies import read_json_array
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
@@ -43,7 +46,7 @@ class BatchEndpoint(Endpoint):
         """Return the refusal of a batch whose head tells that it cannot be genuine, or None if it may be."""
         try:
             self.check_method(request)
-            self._single.check_head(request)
+            self._single.publishers.check_head_of_batch(request)
         except Refused as refused:
             return refused
         return None
@@ -51,39 +54,30 @@ class BatchEndpoint(Endpoint):
     def serve(self, request: Exchange) -> None:
         if self._single.draining:
             raise draining()
-        # The signature comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
-        account, note_nonce = self._single.check_signature(request)
-        drafts = admit_batch(read_json_array(request.header("content-type"), request.body()), note_nonce)
+        # The publisher comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
+        account, verify = self._single.publishers.of_batch(request)
+        pushes = read_json_array(request.header("content-type"), request.body())
+        drafts = admit_batch(pushes, verify, read_idempotency_key(request))
         _check_burst(account, len(drafts))
-        appended = self._append(account, drafts, read_idempotency_key(request))
+        appended = self._append(account, drafts)
         self._single.answer_later(appended.addCallback(self._pushed, request, drafts), request)
 
-    def _append(self, account: Account, drafts: Sequence[Draft], key: str | None) -> Deferred[list[Receipt]]:
+    def _append(self, account: Account, drafts: Sequence[Draft]) -> Deferred[list[Receipt]]:
         """Give the drafts to the engine, in their order.
 
         The first goes alone, because it has the nonce and counts for the whole batch: if it is refused, nothing is pushed.
         """
         if not drafts:
             return succeed([])
-        for draft in drafts:
-            draft.cost = 0
-        drafts[0].cost = len(drafts)
-        # Each push gets a key of its own, which no client can send, so that a batch cut in half can be completed.
-        keys = [None if key is None else f"{key}\n{index}" for index in range(len(drafts))]
-        if key is not None:
-            bind(drafts)
-        first = self._append_one(account, drafts[0], keys[0])
-        return first.addCallback(self._append_others, account, drafts[1:], keys[1:])
+        return self._append_one(account, drafts[0]).addCallback(self._append_others, account, drafts[1:])
 
-    def _append_others(
-        self, first: Receipt, account: Account, drafts: Sequence[Draft], keys: Sequence[str | None]
-    ) -> Deferred[list[Receipt]]:
-        others = [self._append_one(account, draft, key) for draft, key in zip(drafts, keys, strict=True)]
+    def _append_others(self, first: Receipt, account: Account, drafts: Sequence[Draft]) -> Deferred[list[Receipt]]:
+        others = [self._append_one(account, draft) for draft in drafts]
         return gatherResults([succeed(first), *others], consumeErrors=True).addErrback(_first_error)
 
-    def _append_one(self, account: Account, draft: Draft, key: str | None) -> Deferred[Receipt]:
+    def _append_one(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         # maybeDeferred waits for a Deferred that the call returns, but its type does not say so.
-        return cast("Deferred[Receipt]", maybeDeferred(self._single.append, account, draft, key))
+        return cast("Deferred[Receipt]", maybeDeferred(self._single.append, account, draft))
 
     def _pushed(self, receipts: Sequence[Receipt], request: Exchange, drafts: Sequence[Draft]) -> None:
         api_key = request.segments[0]

@@ -3,35 +3,31 @@
 A push goes down through the rooms once. Its stations:
 
 1. `http`: the fast path (or twisted.web) reads the request and finds this endpoint.
-2. `http/bodies`: the bytes of the body become a mapping.
-3. `core/admission`: the mapping becomes a draft, or is refused. The last check is the signature (`core/md5_signature`).
-4. `engine`: the draft gets its position, goes into its ring, and is announced to `delivery/registry`.
-5. Back up here, once: the receipt becomes the answer, and `http` writes it.
-
-A request signed with HMAC is checked between 1 and 2 (`core/hmac_signature`), because that signature covers the body's
-bytes: nothing is parsed for a stranger.
+2. `publishers`: the head becomes an account and a verifier. A signature over the whole request, or an API secret, is
+   checked here, so that nothing is parsed for a stranger.
+3. `http/bodies`: the bytes of the body become a mapping.
+4. `core/admission`: the mapping becomes a draft, or is refused. The last check is the verifier, which knows `secure`.
+5. `engine`: the draft gets its position, goes into its ring, and is announced to `delivery/registry`.
+6. Back up here, once: the receipt becomes the answer, and `http` writes it.
 """
 
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.admission import PARAMETERS, Verifier, admit
+from cometify.core.admission import PARAMETERS, admit
 from cometify.core.errors import DRAINING, Code, Refused
-from cometify.core.hmac_signature import check_signed_head, check_signed_request, note_nonce
 from cometify.core.integer import write_integer
-from cometify.core.md5_signature import verify_secure
 from cometify.core.push import Draft, Receipt
 from cometify.delivery.registry import Registry
 from cometify.http.bodies import read_parameters
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
-from cometify.interfaces import IAccounts, IEngine
-from cometify.transports.push_headers import IDEMPOTENCY_KEY, SIGNATURE, read_idempotency_key, read_signed_request
+from cometify.interfaces import IEngine
+from cometify.transports.publishers import Publishers
+from cometify.transports.push_headers import IDEMPOTENCY_KEY, read_idempotency_key
 
 T = TypeVar("T")
 
@@ -48,11 +44,10 @@ class PushEndpoint(Endpoint):
     allows_fast_path = True
     draining = False
 
-    def __init__(self, engine: IEngine, registry: Registry, accounts: IAccounts, wall: Callable[[], float]) -> None:
+    def __init__(self, engine: IEngine, registry: Registry, publishers: Publishers) -> None:
         self._engine = engine
         self._registry = registry
-        self._accounts = accounts
-        self._wall = wall
+        self.publishers = publishers
         self.accepted = 0
         self.under_way = 0
         self.refused: Counter[str] = Counter()
@@ -63,21 +58,13 @@ class PushEndpoint(Endpoint):
     def serve(self, request: Exchange) -> None:
         if self.draining:
             raise draining()
-        api_key, _push, path_identifier = request.segments
+        account, verify = self.publishers.of_push(request)
         header = request.header
-        if header(SIGNATURE) is None:
-            parameters = read_parameters(header("content-type"), request.body(), PARAMETERS)
-            account = self._accounts.get(api_key)
-            verify: Verifier = partial(verify_secure, account, api_key)
-        else:
-            account, verify = self.check_signature(request)
-            parameters = read_parameters(header("content-type"), request.body(), PARAMETERS)
-        draft = admit(parameters, path_identifier, verify)
-        assert account is not None  # an unknown API key was refused with the signature
-        if header(IDEMPOTENCY_KEY) is None:
-            appended = self._engine.append(account, draft)
-        else:
-            appended = self.append(account, draft, read_idempotency_key(request))
+        parameters = read_parameters(header("content-type"), request.body(), PARAMETERS)
+        key = None if header(IDEMPOTENCY_KEY) is None else read_idempotency_key(request)
+        draft = admit(parameters, request.segments[2], verify, key)
+        assert account is not None  # the verifier has refused an unknown API key
+        appended = self._engine.append(account, draft) if key is None else self.append(account, draft)
         # The only place that tells an engine that answers at once from one that answers later. A helper for both would
         # cost 2.5 % of a push to the engine in memory.
         if isinstance(appended, Receipt):
@@ -85,23 +72,9 @@ class PushEndpoint(Endpoint):
         else:
             self.answer_later(appended.addCallback(self._pushed, request, draft), request)
 
-    def check_signature(self, request: Exchange) -> tuple[Account, Verifier]:
-        """Check a request that must be signed with HMAC. Raises `Refused`.
-
-        Returns its account, and the verifier that notes its nonce on its draft.
-        """
-        signed_request = read_signed_request(request)
-        account = check_signed_request(self._accounts.get(request.segments[0]), signed_request, self._wall())
-        return account, partial(note_nonce, signed_request.nonce)
-
-    def check_head(self, request: Exchange) -> None:
-        """Refuse a request that must be signed, if its head alone tells that it cannot be. Raises `Refused`."""
-        check_signed_head(self._accounts.get(request.segments[0]), read_signed_request(request), self._wall())
-
-    def append(self, account: Account, draft: Draft, key: str | None) -> Receipt | Deferred[Receipt]:
-        """Give a draft to the engine, with its Idempotency-Key if there is one. See `IEngine.append`."""
-        if key is not None:
-            draft.key = key
+    def append(self, account: Account, draft: Draft) -> Receipt | Deferred[Receipt]:
+        """Give a draft to the engine. See `IEngine.append`."""
+        if draft.key is not None:
             # The engine remembers the answer with the key, so the count must be made before.
             draft.listeners = self._count(account.api_key, draft)
         return self._engine.append(account, draft)

@@ -1,15 +1,14 @@
-"""The headers of a push: the signature of the whole request, and its Idempotency-Key."""
+"""The headers of a push: the signature of the whole request, or the API secret, and the Idempotency-Key."""
 
 from collections.abc import Sequence
 
-from cometify.core.admission import check_idempotency_key
 from cometify.core.errors import MISSING_PARAMETER, REPEATED_PARAMETER, Refused
 from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest
 from cometify.http.exchange import Exchange
 
 SIGNATURE = SIGNATURE_HEADER.lower()
 """The header that tells a push signed with HMAC from one signed with `secure`, as `Exchange.header` takes names."""
-IDEMPOTENCY_KEY = "idempotency-key"
+AUTHORIZATION, IDEMPOTENCY_KEY = "authorization", "idempotency-key"
 _SIGNATURE_HEADERS = (TIMESTAMP_HEADER.lower(), NONCE_HEADER.lower(), SIGNATURE)
 
 
@@ -43,10 +42,21 @@ def _not_given_once(found: Sequence[Sequence[str]]) -> Refused:
     )
 
 
+def read_bearer(request: Exchange) -> str | None:
+    """Return the API secret that a request holds, None if it holds none. Raises `Refused`: repeated_parameter.
+
+    Other schemes than Bearer are passed over, because they may be meant for a proxy.
+    """
+    scheme, _, credentials = (request.header(AUTHORIZATION) or "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    _only_value(request, "Authorization")
+    return credentials.strip()
+
+
 def read_idempotency_key(request: Exchange) -> str | None:
-    """Return the Idempotency-Key of a request, None if it has none. Raises `Refused`: repeated_, invalid_parameter."""
-    value = _only_value(request, "Idempotency-Key")
-    return None if value is None else check_idempotency_key(value)
+    """Return the Idempotency-Key of a request, None if it has none. Raises `Refused`: repeated_parameter."""
+    return _only_value(request, "Idempotency-Key")
 
 
 def _only_value(request: Exchange, name: str) -> str | None:

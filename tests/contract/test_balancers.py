@@ -23,6 +23,7 @@ from tests.contract.follower import Visitor, follow_and_push
 from tests.lag import SchedulingLag
 from tests.wire import (
     API_KEY,
+    API_SECRET,
     DEFLATE,
     FORM,
     Client,
@@ -260,6 +261,16 @@ def test_visitor_cannot_choose_the_counted_address(balanced):
         assert listen("127.0.0.5").status == 429
         assert listen("127.0.0.5", {"X-Forwarded-For": "192.0.2.7"}).status == 429
         assert listen("127.0.0.6").status == 200
+
+
+@pytest.mark.parametrize("claim", [{}, {"X-Forwarded-Proto": "https"}, {"X-Forwarded-For": "127.0.0.1"}])
+def test_api_secret_is_taken_from_publishers_with_tls(balanced, claim):
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {API_SECRET}", **claim}
+    request = request_bytes("POST", f"/{API_KEY}/push/bearer", b'{"text":"x","secret":0}', headers)
+    with Connection(balanced.port) as in_clear, Connection(balanced.tls_port, wrap=balanced.tls) as over_tls:
+        for publisher, status in ((in_clear, 403), (over_tls, 200)):
+            publisher.send(request)
+            assert publisher.answer().status == status
 
 
 # Nodes that die.

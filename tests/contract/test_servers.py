@@ -82,6 +82,31 @@ def test_everything_works_on_every_kind_of_endpoint(endpoints, kind):
             assert listener.texts(1) == ["x" * 60_000]
 
 
+@pytest.mark.parametrize(
+    ("kind", "told", "status"),
+    [
+        ("tcp", {}, 200),
+        ("ssl", {}, 200),
+        ("unix", {}, 200),
+        ("unix", {"X-Forwarded-Proto": "https"}, 200),
+        ("unix", {"X-Forwarded-Proto": "http"}, 403),
+        ("unix", {"X-Forwarded-For": "192.0.2.7"}, 403),
+        ("haproxy", {}, 403),
+        ("haproxy", {"X-Forwarded-Proto": "http"}, 403),
+        ("haproxy", {"X-Forwarded-Proto": "https"}, 200),
+    ],
+)
+def test_endpoint_takes_the_api_secret_if_nobody_can_read_it(endpoints, kind, told, status):
+    port, more = endpoints.where[kind]
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {API_SECRET}", **told}
+    with Connection(port, **more) as publisher:
+        for odd in ({}, {"Proxy-Connection": "keep-alive"}):
+            body = b'{"text":"x","secret":0}'
+            publisher.send(request_bytes("POST", f"/{API_KEY}/push/bearer", body, headers | odd))
+            assert publisher.answer().status == status
+    assert API_SECRET not in endpoints.log.read_text()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_replay_arrives_whole_on_every_endpoint(endpoints, kind):
     name = "replay_" + kind

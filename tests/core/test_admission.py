@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.admission import MAX_BATCH, admit, admit_batch, check_idempotency_key
+from cometify.core.admission import MAX_BATCH, admit, admit_batch, checked_already
 from cometify.core.hmac_signature import note_nonce
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
@@ -20,6 +20,7 @@ KEY = "37282591"
 SECRET = "dj28DNam!!nx72*"
 NONCE = "0123456789abcdef"
 ACCOUNT = Account(KEY, (SECRET,))
+BATCHED = {"identifier": "chat", "text": "x", "secret": 0}
 ROTATING = Account(KEY, ("new", SECRET))
 NAMES = ("identifier", "text", "secret", "push_id", "secure")
 
@@ -210,9 +211,9 @@ def test_batch_is_drafts_in_order_and_the_first_has_the_nonce():
         {"identifier": "chat", "text": "one", "secret": 0},
     )
     assert drafts == [
-        Draft(Identifier("Chat", "chat"), "one", False, None, None, nonce=NONCE),
-        Draft(Identifier("metrics", "metrics"), "", True, 7, None),
-        Draft(Identifier("chat", "chat"), "one", False, None, None),
+        Draft(Identifier("Chat", "chat"), "one", False, None, None, nonce=NONCE, cost=3),
+        Draft(Identifier("metrics", "metrics"), "", True, 7, None, cost=0),
+        Draft(Identifier("chat", "chat"), "one", False, None, None, cost=0),
     ]
     assert admitted_batch() == []
 
@@ -257,15 +258,28 @@ def test_any_json_array_is_a_batch_or_refused(pushes):
 
 @pytest.mark.parametrize("key", ["k", "~" * 128, 'with spaces and "quotes"'])
 def test_idempotency_key_is_1_to_128_printable_characters(key):
-    assert check_idempotency_key(key) == key
+    assert admit(signed(), "chat", checked_already, key).key == key
+    assert [draft.key for draft in admit_batch([BATCHED, BATCHED], checked_already, key)] == [f"{key}\n0", f"{key}\n1"]
+    assert admit_batch([], checked_already, key) == []
 
 
 @pytest.mark.parametrize("key", ["", "k" * 129, "\xe9", "\t", "k\n", "\x7f", "\u2028"])
 def test_other_idempotency_keys_are_refused(key):
-    with pytest.raises(errors.Refused) as refused:
-        check_idempotency_key(key)
-    assert refused.value.code is errors.INVALID_PARAMETER
-    assert "Idempotency-Key" in refused.value.detail
+    for refused in (
+        refusal(admit, signed(), "chat", checked_already, key),
+        refusal(admit_batch, [BATCHED], checked_already, key),
+        refusal(admit_batch, [], checked_already, key),
+    ):
+        assert refused.code is errors.INVALID_PARAMETER
+        assert "Idempotency-Key" in refused.detail
+
+
+def test_idempotency_key_is_checked_after_the_sender():
+    def refuse(_draft, _parameters):
+        raise errors.Refused(errors.NOT_AUTHORIZED, "a stranger")
+
+    assert refusal(admit, signed(), "chat", refuse, "").code is errors.NOT_AUTHORIZED
+    assert refusal(admit_batch, [BATCHED], refuse, "").code is errors.NOT_AUTHORIZED
 
 
 def draft(identifier="chat", text="Hello", *, secret=False, push_id=None, **more):
@@ -301,7 +315,7 @@ def test_fingerprint_of_the_first_push_covers_its_batch(batches):
     drafts = [[draft(text=text) for text in texts] for texts in batches]
     alone = drafts[0][0].fingerprint
     for one in drafts:
-        bind(one)
+        bind(one, "key")
     first, other = (one[0].fingerprint for one in drafts)
     assert (first == other) == (batches[0] == batches[1])
     assert alone not in {first, other}

@@ -1,0 +1,36 @@
+"""The API secret itself as the proof of a publisher: `Authorization: Bearer {apiSecret}`.
+
+Nothing is signed, so whoever reads such a request has the secret. The transports take one only if it crossed no network
+without encryption (`http.clear_text`).
+"""
+
+import hmac
+from hashlib import sha256
+
+from cometify.core.account import STRANGER, Account
+from cometify.core.errors import NOT_AUTHORIZED, Refused
+
+
+def check_bearer(account: Account | None, given: str) -> Account:
+    """Return the account if `given` is one of its API secrets, and it takes them.
+
+    `account`: None if no account has this API key. Raises `Refused`: not_authorized.
+    """
+    # Digests are compared, because a comparison of the secrets would tell their length by its time. Two secrets are
+    # always compared, those of an unknown API key being made up, so that the time tells nothing else either.
+    secrets = (account or STRANGER).api_secrets
+    digest = _digest(given)
+    is_secret = False
+    for secret in (secrets[0], secrets[-1]):
+        is_secret |= hmac.compare_digest(digest, _digest(secret))
+    if not is_secret or account is None or account.signatures == "v2":
+        raise Refused(
+            NOT_AUTHORIZED,
+            "The API key is unknown or Authorization does not hold its API secret: send Authorization: Bearer {apiSecret}. "
+            'An account with signatures = "v2" takes requests signed with HMAC only.',
+        )
+    return account
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode()).digest()

@@ -1,0 +1,97 @@
+"""The publisher of a request: its account, and the verifier of its drafts.
+
+A publisher proves itself in one of three ways. The first that a request has is judged alone: if it is wrong, a right one
+beside it does not help.
+
+1. `Cometify-Signature`: HMAC over the request.
+2. `Authorization: Bearer {apiSecret}`, if the request crossed no network without encryption.
+3. The parameter `secure`. It is in the body, so its verifier is called when the body has become a draft.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from cometify.core.account import Account
+from cometify.core.admission import Verifier, checked_already
+from cometify.core.bearer import check_bearer
+from cometify.core.errors import MISSING_PARAMETER, NOT_AUTHORIZED, Refused
+from cometify.core.hmac_signature import (
+    NONCE_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    check_signed_head,
+    check_signed_request,
+    note_nonce,
+)
+from cometify.core.md5_signature import verify_secure
+from cometify.http.clear_text import came_in_clear
+from cometify.http.client_address import Networks
+from cometify.http.exchange import Exchange
+from cometify.interfaces import IAccounts
+from cometify.transports.push_headers import AUTHORIZATION, SIGNATURE, read_bearer, read_signed_request
+
+
+class Publishers:
+    """Finds the publisher of a request.
+
+    `trusted`: the proxies whose X-Forwarded-Proto is believed. `wall`: the wall clock, in Unix seconds.
+    """
+
+    def __init__(self, accounts: IAccounts, trusted: Networks, wall: Callable[[], float]) -> None:
+        self._accounts = accounts
+        self._trusted = trusted
+        self._wall = wall
+
+    def of_push(self, request: Exchange) -> tuple[Account | None, Verifier]:
+        """Find the publisher of a single push. Raises `Refused`.
+
+        The account is None if no account has this API key. The verifier refuses that then.
+        """
+        header = request.header
+        if header(SIGNATURE) is not None or header(AUTHORIZATION) is not None:
+            publisher = self._by_the_head(request)
+            if publisher is not None:
+                return publisher
+        api_key = request.segments[0]
+        account = self._accounts.get(api_key)
+        return account, partial(verify_secure, account, api_key)
+
+    def of_batch(self, request: Exchange) -> tuple[Account, Verifier]:
+        """Find the publisher of a batch, which `secure` cannot sign. Raises `Refused`."""
+        publisher = self._by_the_head(request)
+        if publisher is None:
+            raise Refused(
+                MISSING_PARAMETER,
+                f"A batch needs the headers {TIMESTAMP_HEADER}, {NONCE_HEADER} and {SIGNATURE_HEADER}, which sign it with "
+                "HMAC, or Authorization: Bearer {apiSecret} over TLS.",
+            )
+        return publisher
+
+    def check_head_of_batch(self, request: Exchange) -> None:
+        """Refuse a batch whose head tells that it cannot be genuine, before a long body is read. Raises `Refused`."""
+        if request.header(SIGNATURE) is None:
+            self.of_batch(request)
+        else:
+            check_signed_head(self._accounts.get(request.segments[0]), read_signed_request(request), self._wall())
+
+    def _by_the_head(self, request: Exchange) -> tuple[Account, Verifier] | None:
+        """Find the publisher that the headers prove, before anything is parsed for a stranger. None: they prove none."""
+        if request.header(SIGNATURE) is not None:
+            signed_request = read_signed_request(request)
+            account = check_signed_request(self._accounts.get(request.segments[0]), signed_request, self._wall())
+            return account, partial(note_nonce, signed_request.nonce)
+        api_secret = read_bearer(request)
+        if api_secret is None:
+            return None
+        if came_in_clear(request, self._trusted):
+            raise _sent_in_clear()
+        return check_bearer(self._accounts.get(request.segments[0]), api_secret), checked_already
+
+
+def _sent_in_clear() -> Refused:
+    return Refused(
+        NOT_AUTHORIZED,
+        "An API secret is not taken from a request that may have crossed a network without TLS, because others can read it "
+        "there. If it did, replace the secret. Send it by HTTPS, from the server's own machine or through a Unix socket, or "
+        "sign with HMAC. A proxy must be in trusted_proxies, and set X-Forwarded-Proto to https for a client that used TLS.",
+    )
