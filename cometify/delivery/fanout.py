@@ -60,7 +60,7 @@ from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.view import Span, View
-from cometify.delivery.slices import Later
+from cometify.runtime.epoll_loop import CallSoon
 
 SLICE = 0.000_25
 """Seconds of a slice after a push. 2 ms cut the deliveries under load to a sixth, because the event loop read too seldom
@@ -72,14 +72,14 @@ CHUNK = 32
 
 
 class FanOut:
-    """`later(seconds, function)` is the reactor's callLater. `clock` counts seconds.
+    """`call_soon(0, function)` makes a call in the next turn. `clock` counts seconds.
 
     `deliveries`: the number of times that a push was written to a listener, or given to its transport. `gaps`: the number
     of gaps that were told. `lag`: for each pass the seconds that its oldest push had waited when the pass was over.
     """
 
-    def __init__(self, later: Later, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._later = later
+    def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._call_soon = call_soon
         self._clock = clock
         self._queue: deque[View] = deque()
         self._behind: deque[Listener] = deque()
@@ -121,7 +121,7 @@ class FanOut:
         # Never at once: see "Answers go first".
         if not self._is_set and (self._queue or self._behind):
             self._is_set = True
-            self._later(0, self._slice)
+            self._call_soon(0, self._slice)
 
     def _slice(self) -> None:
         self._length = SLICE if self._is_news else min(self._length * 2, LONGEST)

@@ -21,21 +21,22 @@ from cometify.core.frames import heartbeat_frame
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.view import View
-from cometify.delivery.slices import Later, SlicedWork
+from cometify.delivery.slices import SlicedWork
+from cometify.runtime.epoll_loop import CallSoon
 
 PATIENCE = 60
 """Seconds after which a listener is ended that reads nothing while bytes wait for it."""
 
 
 class HeartbeatWheel:
-    """Call `tick` once a second. `later(seconds, function)` is the reactor's callLater.
+    """Call `tick` once a second. `call_soon(0, function)` makes a call in the next turn.
 
     A listener gets a heartbeat `heartbeat` ticks after it joined, and every `heartbeat` ticks from then on. A poller
     stays in its slot between two polls. It is moved when the slot is due, because entering and leaving the wheel for
     each poll cost a tenth of the poll.
     """
 
-    def __init__(self, heartbeat: int, later: Later) -> None:
+    def __init__(self, heartbeat: int, call_soon: CallSoon) -> None:
         self.heartbeat = heartbeat
         self.sent_count = 0
         """The number of heartbeats sent because it was time. Those at the end of a replay are the fan-out's."""
@@ -43,7 +44,7 @@ class HeartbeatWheel:
         self._ticks = 0
         # For each stalled listener the number of bytes that waited for it, and the tick since when it is that number.
         self._stalled: dict[Listener, tuple[int, int]] = {}
-        self._work = SlicedWork(later)
+        self._work = SlicedWork(call_soon)
 
     @property
     def stalled(self) -> int:

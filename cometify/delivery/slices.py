@@ -8,12 +8,10 @@ import attrs
 from twisted.logger import Logger
 
 from cometify.core.listener import Listener
+from cometify.runtime.epoll_loop import CallSoon
 
-STEP = 64
-"""Listeners in one step. A heartbeat costs about 4 us, so a step takes as long as a slice of the fan-out."""
-
-Later = Callable[[float, Callable[[], None]], object]
-"""The type of a function like the reactor's callLater: seconds, and a function without arguments."""
+STEP = 32
+"""Listeners in one step. To end one takes about 30 us, so a step takes about a millisecond at most."""
 
 log = Logger()
 
@@ -22,7 +20,7 @@ log = Logger()
 class _Job:
     """One task, and the listeners that it has not served yet."""
 
-    name: str
+    task: str
     listeners: Iterator[Listener]
     begin: Callable[[], Callable[[Listener], None]]
 
@@ -30,32 +28,38 @@ class _Job:
 class SlicedWork:
     """Serves many listeners, at most `STEP` of them in one turn of the event loop.
 
-    The passing of time can concern any number of listeners at once: ten thousand that came back within one second are
-    due for a heartbeat within one second. Served in one step, they would stop the server for as long as that takes.
+    The passing of time, a reload or the end of the server can concern any number of listeners at once. To end 70,000
+    listeners in one step would take two seconds, in which no push is delivered and no request answered.
 
-    Jobs are done in the order in which they were added. Nothing is done before the next turn.
+    Jobs are done in the order in which they were added. Nothing is done before the next turn. `call_soon(0, function)`
+    makes a call in the next turn.
     """
 
-    def __init__(self, later: Later) -> None:
-        self._later = later
+    def __init__(self, call_soon: CallSoon) -> None:
+        self._call_soon = call_soon
         self._jobs: deque[_Job] = deque()
         self._is_set = False
 
-    def add(self, name: str, listeners: Iterable[Listener], begin: Callable[[], Callable[[Listener], None]]) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """True until every listener of every job was served."""
+        return bool(self._jobs)
+
+    def add(self, task: str, listeners: Iterable[Listener], begin: Callable[[], Callable[[Listener], None]]) -> None:
         """Serve the listeners in turns to come.
 
         `begin` is called at the beginning of each step, and returns the function that is called for each listener of
         the step. A listener can have changed by then, or be gone, so this function must look at its state. An error
-        is logged with the `name` of the task, and the other listeners are served.
+        is logged with the name of the `task`, and the other listeners are served.
         """
         # A copy, because listeners join and part between two steps. It takes 5 ns a listener.
-        self._jobs.append(_Job(name, iter(list(listeners)), begin))
+        self._jobs.append(_Job(task, iter(list(listeners)), begin))
         self._start()
 
     def _start(self) -> None:
         if self._jobs and not self._is_set:
             self._is_set = True
-            self._later(0, self._step)
+            self._call_soon(0, self._step)
 
     def _step(self) -> None:
         self._is_set = False
@@ -79,5 +83,7 @@ class SlicedWork:
             try:
                 serve(listener)
             except Exception:  # noqa: BLE001 - a fault with one listener must not keep the others waiting
-                log.failure("{name} failed for a listener", name=job.name)
+                log.failure(
+                    "{task} failed for a listener on {transport}", task=job.task, transport=listener.encoding.name
+                )
         return served

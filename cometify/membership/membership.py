@@ -27,11 +27,10 @@ gaps that it was told of are not reported again (`Joining.backlog`). It never le
 **Leaving while joining.** A peer may go while step 3 or 4 waits. `part` then marks the listener as gone and frees its slot.
 The joining ends in `_followed`, which finds the listener gone and drops the rings that nobody else listens to.
 
-**Accounts that change.** A reload (SIGHUP) may remove an account or change its secrets. `accounts_changed` goes through all
-listeners in slices: listeners of a removed account are ended, and a listener whose right to secret pushes is another one
-now joins again in place, which tells it by a `ready` frame. A joining that waits meanwhile was checked against the old
-account. Its slot is updated when its slice comes, so `_followed` sees the difference and checks the rights again. A new
-`listen` frame brings the account of its own time, which is never older than the slot's.
+**Accounts that change.** A reload (SIGHUP) may remove an account or change its secrets. `AccountChanges` goes through all
+listeners in slices (account_changes.py). A joining that waits meanwhile was checked against the old account. Its slot is
+updated when its slice comes, so `_followed` sees the difference and checks the rights again. A new `listen` frame brings
+the account of its own time, which is never older than the slot's.
 
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),
@@ -57,12 +56,13 @@ from cometify.core.ring import Channel
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
+from cometify.delivery.slices import SlicedWork
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.membership import refusals
+from cometify.membership.account_changes import AccountChanges
 from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
-from cometify.membership.sliced_pass import SlicedPass
 from cometify.membership.slots import Slot, SlotTable
 from cometify.runtime.epoll_loop import CallSoon
 
@@ -93,9 +93,8 @@ class Membership:
         self._token_expiry = expiry
         self._slots = SlotTable(quota, engine.slots, seconds)
         self._after: Callable[[], int]
-        self._drain_pass = SlicedPass("Draining", call_soon, self._send_away)
-        self._accounts: IAccounts
-        self._accounts_pass = SlicedPass("The change of accounts", call_soon, self._check_account)
+        self._work = SlicedWork(call_soon)
+        self._account_changes = AccountChanges(self._slots, self._work, self._follow, expiry.wall)
         self.draining = False
         self.joined: Counter[str] = Counter()
         self.poll_resumer = PollResumer(engine, registry, fan_out, heartbeats, expiry, self._slots, self.joined)
@@ -241,43 +240,8 @@ class Membership:
     # Accounts that change.
 
     def accounts_changed(self, accounts: IAccounts) -> None:
-        """Look at the account of every listener, in slices.
-
-        Listeners of removed accounts are ended. A listener whose right to secret pushes has changed gets a new `ready`.
-        A second change during the slices of the first begins again with all listeners.
-        """
-        self._accounts = accounts
-        self._accounts_pass.start(self._slots.listeners())
-
-    def _check_account(self, listener: Listener) -> None:
-        slot = self._slots.get(listener)
-        if slot is None:
-            return  # it has left since the pass began
-        account = self._accounts.get(slot.account.api_key)
-        if account is None:
-            listener.end(refusals.key_removed())
-        elif account != slot.account:
-            before, slot.account = slot.account, account
-            # A listener that has not joined yet is checked when it does.
-            if slot.keyed is not None and listener.view is not None:
-                self._check_rights(listener, slot.keyed, before, slot)
-
-    def _check_rights(self, listener: Listener, request: ListenRequest, before: Account, slot: Slot) -> None:
-        """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""
-        wall = self._token_expiry.wall()
-        joining = Joining(listener, slot.account, slot.client_key, request, first=True)
-        joining.rights = [group.right_left(slot.account, wall) for group in request.groups]
-        if joining.rights != [group.right_left(before, wall) for group in request.groups]:
-            joined = self._follow(joining)
-            if joined is not None:
-                joined.addErrback(self._end_refused, listener)
-
-    @staticmethod
-    def _end_refused(failure: Failure, listener: Listener) -> Failure | None:
-        if not isinstance(failure.value, errors.Refused):
-            return failure
-        listener.end(failure.value)
-        return None
+        """Look at the account of every listener, in slices: see `AccountChanges`."""
+        self._account_changes.begin(accounts)
 
     # Draining.
 
@@ -289,12 +253,12 @@ class Membership:
         """
         self.draining = True
         self._after = after
-        self._drain_pass.start([*silent, *self._slots.listeners()])
+        self._work.add("Draining", [*silent, *self._slots.listeners()], lambda: self._send_away)
 
     @property
     def is_sending_away(self) -> bool:
         """True until `drain` has reached all listeners."""
-        return self._drain_pass.is_running
+        return self._work.is_busy
 
     def _send_away(self, listener: Listener) -> None:
         if listener.state is not State.GONE:

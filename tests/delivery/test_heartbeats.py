@@ -199,7 +199,7 @@ def test_fault_of_one_heartbeat_keeps_no_other_back():
     finally:
         globalLogPublisher.removeObserver(told.append)
     assert [len(peer.told) for peer in peers] == [2, 0, 2]
-    assert [formatEvent(event) for event in told] == ["Heartbeat failed for a listener"]
+    assert [formatEvent(event) for event in told] == ["Heartbeat failed for a listener on stream"]
 
 
 def test_listener_that_reads_nothing_for_60_seconds_is_ended():

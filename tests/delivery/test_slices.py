@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import formatEvent, globalLogPublisher
 
-from cometify.core.listener import Listener
 from cometify.delivery.slices import STEP, SlicedWork
 from tests.delivery.loop import Loop
+from tests.fakes import Peer
 
 
 @given(st.lists(st.integers(0, 3 * STEP), max_size=4))
@@ -15,7 +15,7 @@ def test_no_step_serves_more_than_its_bound(sizes):
     loop = Loop()
     work = SlicedWork(loop.later)
     served = []
-    jobs = [[Listener() for _ in range(size)] for size in sizes]
+    jobs = [[Peer() for _ in range(size)] for size in sizes]
     for number, job in enumerate(jobs):
         work.add(f"job {number}", job, lambda: served.append)
     assert served == []
@@ -27,6 +27,28 @@ def test_no_step_serves_more_than_its_bound(sizes):
     assert served == [listener for job in jobs for listener in job]
 
 
+def test_work_is_busy_until_the_last_listener_is_served():
+    loop = Loop()
+    work, served = SlicedWork(loop.later), []
+    assert not work.is_busy
+    work.add("job", [Peer() for _ in range(2 * STEP)], lambda: served.append)
+    while len(served) < 2 * STEP:
+        assert work.is_busy
+        loop.turn()
+    loop.turns()
+    assert not work.is_busy
+
+
+def test_listeners_that_come_later_are_not_of_the_job():
+    loop, served, listeners = Loop(), [], {Peer(): None for _ in range(STEP + 1)}
+    SlicedWork(loop.later).add("job", listeners, lambda: served.append)
+    first = list(listeners)
+    loop.turn()
+    listeners[Peer()] = None
+    loop.turns()
+    assert served == first
+
+
 def test_function_is_made_for_each_step():
     loop, steps = Loop(), []
 
@@ -34,7 +56,7 @@ def test_function_is_made_for_each_step():
         steps.append([])
         return steps[-1].append
 
-    SlicedWork(loop.later).add("job", [Listener() for _ in range(2 * STEP + 1)], begin)
+    SlicedWork(loop.later).add("job", [Peer() for _ in range(2 * STEP + 1)], begin)
     loop.turns()
     assert [len(step) for step in steps if step] == [STEP, STEP, 1]
 
@@ -42,7 +64,7 @@ def test_function_is_made_for_each_step():
 def test_work_added_by_the_work_comes_after_it():
     loop = Loop()
     work, served = SlicedWork(loop.later), []
-    first, second = Listener(), Listener()
+    first, second = Peer(), Peer()
 
     def serve(listener):
         served.append(listener)
@@ -64,7 +86,7 @@ def told():
 
 def test_fault_with_one_listener_is_logged_with_its_task(told):
     loop, served = Loop(), []
-    listeners = [Listener() for _ in range(2 * STEP)]
+    listeners = [Peer() for _ in range(2 * STEP)]
 
     def serve(listener):
         served.append(listener)
@@ -74,7 +96,7 @@ def test_fault_with_one_listener_is_logged_with_its_task(told):
     SlicedWork(loop.later).add("Counting", listeners, lambda: serve)
     loop.turns()
     assert served == listeners
-    assert [formatEvent(event) for event in told] == ["Counting failed for a listener"]
+    assert [formatEvent(event) for event in told] == ["Counting failed for a listener on stream"]
 
 
 def test_fault_of_a_step_does_not_stop_the_next_job():
@@ -84,8 +106,8 @@ def test_fault_of_a_step_does_not_stop_the_next_job():
     def broken():
         raise ZeroDivisionError
 
-    work.add("broken", [Listener()], broken)
-    work.add("job", [Listener()], lambda: served.append)
+    work.add("broken", [Peer()], broken)
+    work.add("job", [Peer()], lambda: served.append)
     with pytest.raises(ZeroDivisionError):
         loop.turns()
     loop.turns()

@@ -1,0 +1,79 @@
+"""Accounts that change while their listeners are connected.
+
+A reload (SIGHUP) may remove an account or change its secrets. Listeners of a removed account are ended. A listener whose
+right to secret pushes is another one now joins again in place, which tells it by a `ready` frame.
+"""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from cometify.core import errors
+from cometify.core.account import Account
+from cometify.core.listen_request import ListenRequest
+from cometify.core.listener import Listener
+from cometify.delivery.slices import SlicedWork
+from cometify.interfaces import IAccounts
+from cometify.membership import refusals
+from cometify.membership.joining import Joining
+from cometify.membership.slots import Slot, SlotTable
+
+
+class AccountChanges:
+    """Brings the listeners of this node under the accounts that are valid now.
+
+    `work`: does it in slices. `follow(joining)`: goes on with a joining whose rights were found out. `wall`: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        slots: SlotTable,
+        work: SlicedWork,
+        follow: Callable[[Joining], Deferred[None] | None],
+        wall: Callable[[], float],
+    ) -> None:
+        self._slots = slots
+        self._work = work
+        self._follow = follow
+        self._wall = wall
+        self._accounts: IAccounts
+
+    def begin(self, accounts: IAccounts) -> None:
+        """Look at the account of every listener.
+
+        A second change during the slices of the first looks at all listeners again. From then on both go by the newest
+        accounts, so the second finds little to do.
+        """
+        self._accounts = accounts
+        self._work.add("The change of accounts", self._slots.listeners(), lambda: self._check_account)
+
+    def _check_account(self, listener: Listener) -> None:
+        slot = self._slots.get(listener)
+        if slot is None:
+            return  # it has left since the pass began
+        account = self._accounts.get(slot.account.api_key)
+        if account is None:
+            listener.end(refusals.key_removed())
+        elif account != slot.account:
+            before, slot.account = slot.account, account
+            # A listener that has not joined yet is checked when it does.
+            if slot.keyed is not None and listener.view is not None:
+                self._check_rights(listener, slot.keyed, before, slot)
+
+    def _check_rights(self, listener: Listener, request: ListenRequest, before: Account, slot: Slot) -> None:
+        """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""
+        wall = self._wall()
+        joining = Joining(listener, slot.account, slot.client_key, request, first=True)
+        joining.rights = [group.right_left(slot.account, wall) for group in request.groups]
+        if joining.rights != [group.right_left(before, wall) for group in request.groups]:
+            joined = self._follow(joining)
+            if joined is not None:
+                joined.addErrback(self._end_refused, listener)
+
+    @staticmethod
+    def _end_refused(failure: Failure, listener: Listener) -> Failure | None:
+        if not isinstance(failure.value, errors.Refused):
+            return failure
+        listener.end(failure.value)
+        return None
