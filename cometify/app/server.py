@@ -66,7 +66,7 @@ class Cometify(MultiService):
         self.accounts = Accounts(settings.accounts)
         loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
         self.fan_out = FanOut(loop_hooks.call_soon)
-        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
+        self.registry = Registry(self.fan_out.wake)
         self.engine = self._make_engine(clock)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
         self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)

@@ -1,16 +1,17 @@
 """An index of the listeners of a view by the internal ids that they filter by.
 
 A listener that joined with an internal id of 7 gets only pushes with a push_id above 7. Such a listener must not cost
-anything when a push is above its internal id, which is nearly always. So the index finds the listeners that do *not*
-want a push without looking at the others:
+anything when a push is above its internal id, which is nearly always. So the index answers two questions about a push
+without looking at any listener: whether somebody does not want it, and how many.
 
-    thresholds of "chat", public       buckets
-    3                                  {A, B}
-    7                                  {C}
-    9223372036854775807                {D}          one page can do this, by mistake or on purpose
+    listeners of "chat", public        A    B    C    D
+    threshold                          3    3    7    9223372036854775807
+    sorted thresholds                  3    3    7    9223372036854775807
 
-A push with push_id 8 is unwanted by the buckets at 8 and above: D alone. A bisection finds the first of them. No bucket
-is ever empty, so the cost is that of the unwilling listeners, however many there are in all.
+A push with push_id 8 is unwanted by the thresholds from 8 on: by D alone. A bisection finds the first of them, so the
+number costs the same for any number of listeners. One page can have the highest threshold of all, by mistake or on
+purpose. Then some listener does not want any push, and the fan-out asks the index about each chunk of listeners before it
+writes to them (`unwilling`). That is a look into a dictionary for each.
 
 A listener can hold an identifier in several groups, and one group that lets a push through is enough. Its threshold is
 therefore the *lowest* internal id over its groups. Only a group with the right to secret pushes counts for a secret
@@ -19,8 +20,8 @@ push, so public and secret pushes have a threshold each. A threshold below zero 
 The positions in the filters play no part: a push that is announced is above each of them.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cometify.core.group_filter import Filters
@@ -32,33 +33,22 @@ Kind = tuple[str, bool]
 """An identifier (lower case), and whether the pushes are secret ones."""
 
 
-class _Buckets:
-    """The thresholds of one kind of push, sorted, and the listeners at each."""
+class _Thresholds:
+    """The thresholds of one kind of push: sorted, and by listener."""
 
-    __slots__ = ("at", "thresholds")
+    __slots__ = ("of", "ordered")
 
     def __init__(self) -> None:
-        self.thresholds: list[int] = []
-        self.at: dict[int, dict[Listener, None]] = {}
+        self.ordered: list[int] = []
+        self.of: dict[Listener, int] = {}
 
     def add(self, threshold: int, listener: "Listener") -> None:
-        bucket = self.at.get(threshold)
-        if bucket is None:
-            insort(self.thresholds, threshold)
-            bucket = self.at[threshold] = {}
-        bucket[listener] = None
+        insort(self.ordered, threshold)
+        self.of[listener] = threshold
 
-    def discard(self, threshold: int, listener: "Listener") -> None:
-        bucket = self.at[threshold]
-        bucket.pop(listener, None)
-        if not bucket:
-            del self.at[threshold]
-            del self.thresholds[bisect_left(self.thresholds, threshold)]
-
-    def not_below(self, push_id: int) -> Iterator["dict[Listener, None]"]:
-        """Yield the buckets whose threshold is `push_id` or above."""
-        for index in range(bisect_left(self.thresholds, push_id), len(self.thresholds)):
-            yield self.at[self.thresholds[index]]
+    def discard(self, listener: "Listener") -> None:
+        # The last one of its value, because many listeners have the same one, and nothing must be moved behind the last.
+        del self.ordered[bisect_right(self.ordered, self.of.pop(listener)) - 1]
 
 
 class FilterIndex:
@@ -67,7 +57,7 @@ class FilterIndex:
     __slots__ = ("_by_kind", "_count")
 
     def __init__(self) -> None:
-        self._by_kind: dict[Kind, _Buckets] = {}
+        self._by_kind: dict[Kind, _Thresholds] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -78,31 +68,37 @@ class FilterIndex:
         entries = list(_thresholds(filters))
         self._count += bool(entries)
         for kind, threshold in entries:
-            self._by_kind.setdefault(kind, _Buckets()).add(threshold, listener)
+            self._by_kind.setdefault(kind, _Thresholds()).add(threshold, listener)
 
     def discard(self, listener: "Listener", filters: Filters) -> None:
         """Remove a listener that was entered with these filters, or with the same after they were settled."""
         entries = list(_thresholds(filters))
         self._count -= bool(entries)
-        for kind, threshold in entries:
-            buckets = self._by_kind[kind]
-            buckets.discard(threshold, listener)
-            if not buckets.thresholds:
+        for kind, _threshold in entries:
+            thresholds = self._by_kind[kind]
+            thresholds.discard(listener)
+            if not thresholds.ordered:
                 del self._by_kind[kind]
 
-    def unwilling(self, kind: Kind, push_id: int | None) -> list["Listener"]:
-        """List the listeners that do not want a push. A push without a push_id is wanted by all."""
-        buckets = self._by_kind.get(kind)
-        if buckets is None or push_id is None:
-            return []
-        return [listener for bucket in buckets.not_below(push_id) for listener in bucket]
-
     def count_unwilling(self, kind: Kind, push_id: int | None) -> int:
-        """Count the listeners that do not want a push."""
-        buckets = self._by_kind.get(kind)
-        if buckets is None or push_id is None:
+        """Count the listeners that do not want a push. A push without a push_id is wanted by all."""
+        thresholds = self._by_kind.get(kind)
+        if thresholds is None or push_id is None:
             return 0
-        return sum(map(len, buckets.not_below(push_id)))
+        return len(thresholds.ordered) - bisect_left(thresholds.ordered, push_id)
+
+    def unwilling(self, lowest: Mapping[Kind, int], among: Iterable["Listener"]) -> list["Listener"]:
+        """List the listeners among some that do not want a push. One can be in the list for several kinds of pushes.
+
+        `lowest`: for each kind of push the lowest push_id of the pushes that are asked about.
+        """
+        found: list[Listener] = []
+        for kind, push_id in lowest.items():
+            thresholds = self._by_kind.get(kind)
+            if thresholds is not None:
+                threshold_of = thresholds.of.get
+                found += [listener for listener in among if threshold_of(listener, -1) >= push_id]
+        return found
 
 
 def _thresholds(filters: Filters) -> Iterator[tuple[Kind, int]]:

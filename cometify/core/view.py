@@ -5,7 +5,7 @@ from a cursor to the head are therefore encoded once for all listeners that stan
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from operator import attrgetter, itemgetter
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cometify.core.encodings import Encoding
-from cometify.core.filter_index import FilterIndex
+from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
@@ -44,7 +44,8 @@ class Span:
 
     `cursor`: the position that the write leads to. `preamble`: the number of bytes that come before the pushes and belong to
     one listener alone. `ends`: (offset, position) at the end of each push. `heartbeat`: the offset of the heartbeat at the
-    end, or None, and `told` the position in it. `gap`: True if the preamble has a gap frame.
+    end, or None, and `told` the position in it. `gap`: True if the preamble has a gap frame. `lowest`: the lowest push_id
+    among the pushes, for each kind of push that some listener of the view filters. Empty or None if all want all of them.
     """
 
     data: bytes
@@ -55,6 +56,7 @@ class Span:
     heartbeat: int | None = None
     told: int = 0
     gap: bool = False
+    lowest: Mapping[Kind, int] | None = None
 
     def begun(self, sent: int) -> int:
         """Count the pushes that a write of `sent` bytes has begun. `cut` tells the rest of the last one."""
@@ -113,15 +115,11 @@ class View:
         self.pass_since = 0.0
         self.next_since = 0.0
 
-    def advance(self, push: Push) -> list["Listener"]:
-        """Raise the head to a push that the view may see. Returns the live listeners that do not want it."""
+    def advance(self, push: Push) -> None:
+        """Raise the head to a push that the view may see."""
         self.before, self.latest = self.head, push
         self.head = max(self.head, push.position)
         self.spans = {}
-        if not self.filtered:
-            return []
-        live, kind = self.live, (push.identifier, push.secret)
-        return [listener for listener in self.filtered.unwilling(kind, push.push_id) if listener in live]
 
     def lose(self, floor: int) -> None:
         """Raise the head to `floor`, because everything up to there may be lost.
@@ -144,10 +142,34 @@ class View:
                 break
         else:
             span = self._latest_alone(cursor) or self.join(cursor)
+            if self.filtered:
+                span.lowest = self._lowest_push_ids(cursor, span.cursor)
         if len(self.spans) >= SPANS:
             self.spans.clear()
         self.spans[cursor] = span
         return span
+
+    def unwilling(self, span: Span, cursor: int, among: Iterable["Listener"]) -> list["Listener"]:
+        """List the listeners among some that are at `cursor` and must not get the span that begins there.
+
+        They are live, so they have no filter but by internal id. Each is owed a write of its own instead.
+        """
+        assert span.lowest is not None
+        return [listener for listener in self.filtered.unwilling(span.lowest, among) if listener.cursor == cursor]
+
+    def _lowest_push_ids(self, cursor: int, to: int) -> Mapping[Kind, int]:
+        """Find `lowest` of a span between two positions.
+
+        A listener that comes into the view later does not matter: it goes live at the head, and no span is behind it.
+        """
+        lowest: dict[Kind, int] = {}
+        for push in _pushes_after(self.sources, cursor):
+            if push.position > to:
+                break
+            if push.push_id is not None:
+                kind = push.identifier, push.secret
+                lowest[kind] = min(push.push_id, lowest.get(kind, push.push_id))
+        return {kind: push_id for kind, push_id in lowest.items() if self.filtered.count_unwilling(kind, push_id)}
 
     def join(
         self, cursor: int, preamble: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False

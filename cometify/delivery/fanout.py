@@ -43,6 +43,14 @@ chunk of listeners, and a span leads from the listener's cursor to the head of t
 
 Under load the pass thus becomes longer, but each write carries more, and the number of writes does not grow.
 
+Filters
+-------
+A listener that filters by an internal id is live like all others, because nearly every push passes its filter. When the
+pass comes to a span with a push that somebody in the view does not want, it asks the index of the view about the listeners
+of the chunk (core/filter_index.py). Those that must not get the span diverge: they are BEHIND and catch up by themselves,
+which leaves the push out. So a push takes the same time for any number of such listeners, and the rest is done chunk by
+chunk.
+
 Short writes
 ------------
 `send` returns how many bytes the socket took. Fewer than the span has means that the peer reads too slowly. The rest of
@@ -185,6 +193,8 @@ class FanOut:
                         self._diverge(listener)
                         last = -1
                         continue
+                    if span.lowest:
+                        self._diverge_unwilling(view, span, cursor, part)
                     data, size, to = span.data, span.size, span.cursor
                     deliveries += (len(span.ends) - pushes) * (len(part) - part.index(listener))
                     pushes = len(span.ends)
@@ -209,10 +219,15 @@ class FanOut:
                 return False
 
     def _diverge(self, listener: Listener) -> None:
-        """Take a listener out of the passes, because it must be told a gap of its own."""
+        """Take a listener out of the passes, because it is owed other bytes than its view."""
         if listener.state is State.LIVE:  # it can have stalled since the pass began
             listener.transition(Event.DIVERGED)
             self.catch_up(listener)
+
+    def _diverge_unwilling(self, view: View, span: Span, cursor: int, part: list[Listener]) -> None:
+        """Take the listeners of a part that filter a push of their span out of the passes. See "Filters"."""
+        for listener in view.unwilling(span, cursor, part):
+            self._diverge(listener)
 
     @staticmethod
     def _cut_short(listener: Listener, span: Span, sent: int) -> None:

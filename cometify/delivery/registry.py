@@ -1,7 +1,7 @@
 """The listeners of this node, and the views that they are in.
 
-The registry knows no engine. It is told of pushes, and tells `wake` which view has a new push, and `catch_up` which
-listener must be brought to the head by itself.
+The registry knows no engine. It is told of pushes, and tells `wake` which view has a new push. It looks at no listener
+then: the next pass over the view, which is bounded, finds those that are owed something else (see fanout.py).
 """
 
 from collections import Counter
@@ -20,9 +20,8 @@ _NOBODY: Mapping[View, bool] = {}
 class Registry:
     """All listeners of this node."""
 
-    def __init__(self, wake: Callable[[View], None], catch_up: Callable[[Listener], None]) -> None:
+    def __init__(self, wake: Callable[[View], None]) -> None:
         self._wake = wake
-        self._catch_up = catch_up
         self._views: dict[ViewKey, View] = {}
         self._of_channel: dict[Channel, dict[View, bool]] = {}
 
@@ -31,9 +30,7 @@ class Registry:
         for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
             if push.secret and not secret:
                 continue
-            for listener in view.advance(push):
-                listener.transition(Event.DIVERGED)
-                self._catch_up(listener)
+            view.advance(push)
             self._wake(view)
 
     def lost(self, ring: RingBuffer) -> None:

@@ -240,23 +240,50 @@ def test_dropped_push_that_is_not_seen_is_no_loss():
     assert view.span(0) is not None
 
 
-def test_advance_returns_the_live_unwilling_listeners():
+def test_span_tells_which_listeners_must_not_get_it():
     view = make_view()
     strict = Peer(view, {"name0": (GroupFilter(True, 5),)})
     lenient = Peer(view, {"name0": (GroupFilter(True, 3),)})
-    behind = Peer(view, {"name0": (GroupFilter(True, 5),)})
-    for listener in (strict, lenient, Peer(view)):
-        listener.go_live()
-    ring = view.sources[0][0]
+    plain = Peer(view)
     for position, (push_id, unwanted) in enumerate(
-        [(None, []), (6, []), (5, [strict]), (4, [strict]), (3, [lenient, strict])], 1
+        [(6, []), (5, [strict]), (4, [strict]), (3, [strict, lenient]), (8, [])], 1
     ):
-        push = Push("name0", push_id, False, position, b"x")
-        ring.append(push, 10, 1000)
-        assert view.advance(push) == unwanted
-        assert view.head == position
-        assert view.filtered.count_unwilling(("name0", False), push_id) == len(unwanted) + (push_id in {3, 4, 5})
-    assert behind.backlog is None
+        before = view.head
+        for peer in (strict, lenient, plain):
+            peer.cursor = before
+        add(view, position, push_id=push_id)
+        span = view.span(before)
+        assert bool(span.lowest) == bool(unwanted)
+        if unwanted:
+            assert view.unwilling(span, before, [strict, plain, lenient]) == unwanted
+            strict.cursor = position
+            assert view.unwilling(span, before, [strict, plain, lenient]) == unwanted[1:]
+
+
+def test_span_of_many_pushes_is_unwanted_for_its_lowest_push_id():
+    view = make_view(secret=(True, False))
+    strict = Peer(view, {"name0": (GroupFilter(True, 5),)})
+    for position, push_id in enumerate((9, 5, 7), 1):
+        add(view, position, push_id=push_id)
+    add(view, 4, push_id=1, number=1)
+    add(view, 5)
+    assert view.unwilling(view.span(0), 0, [strict]) == [strict]
+    assert not view.span(2).lowest
+
+
+def test_full_write_is_unwanted_only_for_pushes_that_it_has():
+    view = make_view()
+    Peer(view, {"name0": (GroupFilter(True, 5),)})
+    add(view, 1, text=b"x" * (SPAN - 10), push_id=5)
+    add(view, 2, text=b"x" * 100, push_id=4)
+    assert view.span(0).lowest == {("name0", False): 5}
+
+
+def test_view_without_filters_looks_at_no_push_id():
+    view = make_view()
+    Peer(view)
+    add(view, 1, push_id=5)
+    assert view.span(0).lowest is None
 
 
 def test_full_write_holds_nothing():

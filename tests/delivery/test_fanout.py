@@ -65,7 +65,7 @@ class World:
         self.position = 0
         self.ring = RingBuffer(CHANNEL, 0, 0)
         self.fan_out = FanOut(lambda seconds, function: self.due.append((seconds, function)), self.clock)
-        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
+        self.registry = Registry(self.fan_out.wake)
 
     def clock(self):
         self.time += self.haste
@@ -200,7 +200,7 @@ def test_push_made_by_a_write_is_seen_by_the_pass(world):
 def test_long_pass_does_not_hold_up_another_view(world):
     other = World()
     other.due, other.fan_out = world.due, world.fan_out
-    other.registry = Registry(world.fan_out.wake, world.fan_out.catch_up)
+    other.registry = Registry(world.fan_out.wake)
     crowd, few = world.live(5 * CHUNK), other.live(1)
     world.haste = LONGEST
     world.push()
@@ -217,7 +217,7 @@ def test_long_pass_does_not_hold_up_another_view(world):
 def test_two_views_are_both_brought_to_the_head(world, haste):
     other = World()
     other.due, other.fan_out = world.due, world.fan_out
-    other.registry = Registry(world.fan_out.wake, world.fan_out.catch_up)
+    other.registry = Registry(world.fan_out.wake)
     peers = [*world.live(2), *other.live(2)]
     world.haste = haste
     world.push()
@@ -350,6 +350,62 @@ def test_filter_keeps_a_push_from_its_listener_alone(world):
     assert strict.positions == [2, 3]
     assert plain.positions == [1, 2, 3]
     assert strict.state is plain.state is State.LIVE
+
+
+def test_many_who_filter_a_push_diverge_in_bounded_steps(world):
+    """The longest step is counted in listeners that leave the passes: no turn may move more than a chunk of them."""
+    peers = world.join(20 * CHUNK, wants=GroupFilter(False, 5))
+    world.all()
+    world.haste = LONGEST
+    world.push(push_id=5)
+    moved = []
+    while world.due:
+        before = sum(peer.state is State.LIVE for peer in peers)
+        world.slice()
+        moved.append(before - sum(peer.state is State.LIVE for peer in peers))
+    assert max(moved) <= CHUNK, "in each turn a chunk diverges, and those who have caught up come back"
+    assert all(peer.writes == [] for peer in peers)
+    assert {peer.state for peer in peers} == {State.LIVE}
+    assert {peer.cursor for peer in peers} == {1}
+
+
+def test_push_by_itself_moves_no_listener(world):
+    peers = world.join(3, wants=GroupFilter(False, 5))
+    world.all()
+    world.push(push_id=5)
+    assert {peer.state for peer in peers} == {State.LIVE}
+    assert len(world.due) == 1
+
+
+def test_filters_are_asked_where_a_pass_meets_two_cursors(world):
+    """Willing and unwilling listeners are mixed, a push comes during the pass, and everybody gets what it wants."""
+    strict, plain = [], []
+    for _ in range(2 * CHUNK):
+        strict += world.join(wants=GroupFilter(False, 5))
+        plain += world.join()
+    world.all()
+    world.push(push_id=6)
+    world.haste = LONGEST
+    world.slice()
+    world.push(push_id=5)
+    world.slice()
+    world.push(push_id=7)
+    world.all()
+    assert {tuple(peer.positions) for peer in plain} == {(1, 2, 3)}
+    assert {tuple(peer.positions) for peer in strict} == {(1, 3)}
+    assert world.fan_out.deliveries == 2 * CHUNK * 5
+
+
+def test_willing_are_served_while_pushes_that_others_filter_go_on(world):
+    """A flood of pushes that most do not want must not keep the others waiting."""
+    world.join(20 * CHUNK, wants=GroupFilter(False, 5))
+    (plain,) = world.join()
+    world.all()
+    world.haste = LONGEST
+    for _ in range(40):
+        world.push(push_id=5)
+        world.slice()
+    assert plain.writes
 
 
 def test_listeners_behind_take_turns_by_spans(world):

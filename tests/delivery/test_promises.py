@@ -185,7 +185,7 @@ class Promises(RuleBasedStateMachine):
         self.due: deque[Any] = deque()
         self.peers: list[Peer] = []
         self.fan_out = FanOut(lambda _seconds, function: self.due.append(function), self._perf)
-        self.registry = Registry(self.fan_out.wake, self.fan_out.catch_up)
+        self.registry = Registry(self.fan_out.wake)
         self.engine = MemoryEngine(lambda: self.clock, self._announce)
         self.announced: list[Push] = []
         self.heartbeats = HeartbeatWheel(HEARTBEAT, lambda _seconds, function: self.due.append(function))
