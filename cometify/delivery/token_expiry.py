@@ -6,7 +6,7 @@ token and its last position. If thousands of tokens expire together the last lis
 loop later. A push that comes in between is delivered, and is not lost to them either.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING
@@ -25,44 +25,68 @@ LONGEST = 1
 TOGETHER = 32
 """Expiries in one turn of the event loop. Thousands of pages can have a token with the same `exp`, and to end one
 listener takes about 30 us."""
+MOVES = 4
+"""Entries that are moved for each one that comes or goes, while a heap is emptied of those that no longer count."""
+
+_Entry = tuple[float, int, Listener]
+"""Unix seconds, a number that no other entry has, and the listener that is ended then."""
 
 
 class TokenExpiry:
-    """`later` is the reactor's callLater. `wall` is the wall clock in Unix seconds, which `exp` is compared with."""
+    """`later` is the reactor's callLater. `wall` is the wall clock in Unix seconds, which `exp` is compared with.
+
+    The entries are in a heap. One that was replaced or discarded stays there until its time comes: a poller comes with
+    the same token again and again, and a search for its old entry would cost more. When most entries are such, the heap
+    becomes the old one, and its entries move to a new heap or are dropped, a few at each call. To go through 100,000
+    entries in one step would take a tenth of a second. Meanwhile the next entry is the lower first one of both heaps.
+    """
 
     def __init__(self, later: CallLater, wall: "Callable[[], float]") -> None:
         self.wall = wall
         self._later = later
-        self._until: dict[Listener, float] = {}
-        # A heap. An entry that was replaced or discarded stays until its time comes, or until most entries are such:
-        # a poller comes with the same token again and again, and a search for its old entry would cost more.
-        self._next: list[tuple[float, int, Listener]] = []
+        self._expected: dict[Listener, _Entry] = {}
+        self._next: list[_Entry] = []
+        self._old: list[_Entry] = []
         self._numbers = count()
         self._call: IDelayedCall | None = None
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._expected)
 
     def expect(self, listener: Listener, until: float) -> None:
         """End the listener at `until` (Unix seconds; inf: never). Replaces the time that was expected before."""
         if until == inf:
             self.discard(listener)
             return
-        self._until[listener] = until
-        if len(self._next) > 2 * len(self._until) + 100:
-            self._next = [(at, next(self._numbers), one) for one, at in self._until.items()]
-            heapify(self._next)
-        else:
-            heappush(self._next, (until, next(self._numbers), listener))
-        if self._next[0][2] is listener:
+        entry = self._expected[listener] = until, next(self._numbers), listener
+        heappush(self._next, entry)
+        self._move_some()
+        if self._soonest()[0] is entry:
             self._set()
 
     def discard(self, listener: Listener) -> None:
         """Forget a listener that is gone, or has no token any longer."""
-        self._until.pop(listener, None)
+        if self._expected.pop(listener, None) is not None:
+            self._move_some()
+
+    def _move_some(self) -> None:
+        """Go on with moving the entries that count out of the old heap, or begin with that if most no longer count."""
+        if self._old:
+            for _ in range(min(MOVES, len(self._old))):
+                entry = self._old.pop()  # without its last entry a heap is still a heap
+                if self._expected.get(entry[2]) is entry:
+                    heappush(self._next, entry)
+        elif len(self._next) > 2 * len(self._expected) + 100:
+            self._old, self._next = self._next, self._old
+
+    def _soonest(self) -> list[_Entry]:
+        """Return the heap with the next entry. It is empty only if both are."""
+        if self._old and (not self._next or self._old[0] < self._next[0]):
+            return self._old
+        return self._next
 
     def _set(self) -> None:
-        seconds = min(max(self._next[0][0] - self.wall(), 0), LONGEST)
+        seconds = min(max(self._soonest()[0][0] - self.wall(), 0), LONGEST)
         if self._call is None:
             self._call = self._later(seconds, self._look)
         else:
@@ -73,19 +97,22 @@ class TokenExpiry:
         try:
             self._end_some(self.wall())
         finally:  # a fault with one listener must not keep the others from being ended
-            if self._until:
+            if self._expected:
                 self._set()
             else:
                 self._next.clear()
+                self._old.clear()
 
     def _end_some(self, now: float) -> None:
         """End what is due, at most `TOGETHER`. The next look follows at once if there is more."""
         for _ in range(TOGETHER):
-            if not self._next or self._next[0][0] > now:
+            heap = self._soonest()
+            if not heap or heap[0][0] > now:
                 return
-            until, _number, listener = heappop(self._next)
-            if self._until.get(listener) == until:
-                del self._until[listener]
+            entry = heappop(heap)
+            _until, _number, listener = entry
+            if self._expected.get(listener) is entry:
+                del self._expected[listener]
                 listener.end(
                     errors.Refused(
                         errors.INVALID_TOKEN,

@@ -118,9 +118,54 @@ def test_poller_with_one_token_leaves_nothing_behind(world):
     stays = world.listener(5000)
     for _ in range(10_000):
         world.expiry.discard(world.listener(4000))
-    assert len(world.expiry._next) < 200
+    assert len(world.expiry._next) + len(world.expiry._old) < 250
     world.clock.pump([0.5] * 8100)
     assert stays.at == 5000
+
+
+class Seconds(float):
+    """A time that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Seconds.compared += 1
+        return float(self) == other
+
+    def __lt__(self, other):
+        Seconds.compared += 1
+        return float(self) < float(other)
+
+    __hash__ = float.__hash__
+
+
+def test_no_step_goes_through_all_that_were_replaced(world):
+    """The longest step is counted in comparisons: each entry that moves takes as many as the heap is deep, or two times."""
+    listeners = [world.listener(Seconds(5000)) for _ in range(2_000)]
+    longest = 0
+    for number in range(3):
+        for listener in listeners:
+            before = Seconds.compared
+            world.expiry.expect(listener, Seconds(4000 - number))
+            longest = max(longest, Seconds.compared - before)
+    assert longest < 5 * 2 * 14
+    for listener in listeners[1:]:
+        world.expiry.discard(listener)
+    assert len(world.expiry._next) + len(world.expiry._old) < 250
+    world.clock.pump([1] * 3100)
+    assert ends(*listeners[:2]) == [3998, None]
+
+
+def test_old_entry_does_not_end_a_listener_that_came_again(world):
+    listeners = [world.listener(1010) for _ in range(200)]
+    for listener in listeners:
+        world.expiry.discard(listener)
+        world.expiry.expect(listener, 1010)
+        world.expiry.expect(listener, 1020)
+    world.clock.advance(10)
+    assert ends(*listeners) == [None] * 200
+    world.clock.pump([1] * 10 + [0] * 10)
+    assert ends(*listeners) == [1020] * 200
 
 
 @given(
