@@ -3,13 +3,13 @@
 The theory of operation in `cometify.engine.redis` explains the positions that are kept here.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.errors import Refused
 from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
@@ -20,6 +20,11 @@ from cometify.interfaces import IAnnounce, ILost
 Reach = Callable[[int], Mapping[str, int]]
 """See `IEngine.follow`."""
 
+Follower = tuple[Reach, Deferred[Mapping[str, RingBuffer]]]
+"""A join that waits: what it asks for, and the Deferred of its rings."""
+
+MOST_JOINS = 50
+"""Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
 MOST_READ = 8
 """Identifiers that one script reads. A script stops everybody else, and its answer can be 4 MiB for each identifier, which
 must arrive before Redis counts as away.
@@ -38,7 +43,7 @@ class ReadBatch:
 
     number: int
     since: dict[str, int] = attrs.Factory(dict)
-    followers: list[tuple[Reach, Deferred[Mapping[str, RingBuffer]]]] = attrs.Factory(list)
+    followers: list[Follower] = attrs.Factory(list)
     entries: dict[str, list[Push]] = attrs.Factory(dict)
     floors: dict[str, tuple[int, int]] = attrs.Factory(dict)
     left: list[list[str]] = attrs.Factory(list)
@@ -54,11 +59,6 @@ class ReadBatch:
     def split(self, names: list[str]) -> None:
         """Make parts of the identifiers to be read. There is at least one, because the last one's watermark is the seam."""
         self.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
-
-    def refuse(self, refusal: Callable[[], Refused]) -> None:
-        """Refuse the joins."""
-        for _reach, followed in self.followers:
-            followed.errback(refusal())
 
 
 def name_of(api_key: str) -> bytes:
@@ -76,7 +76,8 @@ class AccountState:
     `went_back`: a push came below `last_heard`, which only a Redis with an older state can send. `complete_to`: for each
     ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
     yet, the pushes heard meanwhile. `held`: while a read must come first, the messages heard since, by identifier (""
-    for a watermark), else None. `quiet_since`: set to None with each push and each join, see `quiet_for`.
+    for a watermark), else None. `waiting`: the joins that are in no batch yet. `quiet_since`: set to None with each push
+    and each join, see `quiet_for`.
     """
 
     def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
@@ -91,7 +92,7 @@ class AccountState:
         self.starting: dict[str, list[Push]] = {}
         self.held: list[tuple[str, bytes]] | None = None
         self.reading: ReadBatch | None = None
-        self.next_batch: ReadBatch | None = None
+        self.waiting: deque[Follower] = deque()
         self.quiet_since: float | None = None
         self._announce = announce
         self._lost = lost
@@ -105,17 +106,26 @@ class AccountState:
 
     def quiet_for(self, now: float) -> float:
         """The seconds since the first call of this that found the account out of use. `now`: seconds of the reactor."""
-        follows = self.rings or self.starting or self.reading is not None or self.next_batch is not None
+        follows = self.rings or self.starting or self.reading is not None or self.waiting
         if follows or self.quiet_since is None:
             self.quiet_since = now
         return now - self.quiet_since
 
-    def join_next_batch(self) -> ReadBatch:
-        """The batch that the listeners who come now share."""
-        if self.next_batch is None:
-            self._number += 1
-            self.next_batch = ReadBatch(self._number)
-        return self.next_batch
+    def begin_batch(self) -> ReadBatch:
+        """Begin a batch for the joins that have waited longest, at most `MOST_JOINS`."""
+        self._number += 1
+        self.reading = batch = ReadBatch(self._number)
+        for _ in range(min(MOST_JOINS, len(self.waiting))):
+            batch.followers.append(self.waiting.popleft())
+        return batch
+
+    def give_up(self) -> list[Follower]:
+        """Forget what is being read. Returns all joins that wait, which must be refused."""
+        given_up = [*(self.reading.followers if self.reading is not None else ()), *self.waiting]
+        self.reading = self.held = None
+        self.waiting.clear()
+        self.starting.clear()
+        return given_up
 
     def begin_again(self) -> ReadBatch:
         """Begin a batch that reads everything that is followed, from where it was heard to."""
@@ -125,18 +135,11 @@ class AccountState:
         self.reading = ReadBatch(self._number, dict.fromkeys(self.rings, self.last_heard))
         return self.reading
 
-    def give_up(self, refusal: Callable[[], Refused]) -> None:
-        """Refuse the joins that wait, and drop what was being read, because the session is lost."""
-        batches = [batch for batch in (self.reading, self.next_batch) if batch is not None]
-        self.reading = self.next_batch = self.held = None
-        self.starting.clear()
-        for batch in batches:
-            batch.refuse(refusal)
-
-    def set_aside(self, refusal: Callable[[], Refused]) -> None:
-        """Give up, and hold back what is heard from now on, because Redis cannot read the account."""
-        self.give_up(refusal)
+    def set_aside(self) -> list[Follower]:
+        """Give up, and hold back what is heard from now on, because Redis cannot read the account. Returns all joins."""
+        given_up = self.give_up()
         self.held = []
+        return given_up
 
     def parse(self, identifier: str, text: bytes) -> tuple[int, int, Push]:
         """Read a published push: where the memory of the account begins, the position of the push before it, the push."""

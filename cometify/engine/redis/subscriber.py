@@ -20,6 +20,7 @@ from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.reader import NO_BATCH, Reader
+from cometify.engine.redis.refused_joins import RefusedJoins
 from cometify.engine.redis.scripts import READ, ReadAnswer
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
@@ -49,6 +50,7 @@ class Subscriber:
         self._channels = Channels(node, prefix)
         self._reader = Reader(node, self._channels.own)
         self._beat = Beat(session, self._reader, account_errors)
+        self._refused_joins = RefusedJoins(call_later)
         self._states = states
         self._call_later = call_later
         self._caught_up = caught_up
@@ -67,12 +69,12 @@ class Subscriber:
         if state in self._unread:
             self._unread.discard(state)
             self._set_aside.add(state)
-            state.set_aside(unavailable.account_not_followed)
+            self._refused_joins.add(state.set_aside(), unavailable.account_not_followed)
             self._tell_caught_up()
         else:
             state.reading = None
             self._unsubscribe(state, state.stop_starting(batch))
-            batch.refuse(unavailable.account_not_followed)
+            self._refused_joins.add(batch.followers, unavailable.account_not_followed)
             self._release(state)
             self._begin_next(state)
 
@@ -105,7 +107,7 @@ class Subscriber:
         """The session is lost: refuse the joins that wait, and drop what was being read."""
         for state in self._states.values():
             self._channels.remove(state, state.starting)
-            state.give_up(refusal)
+            self._refused_joins.add(state.give_up(), refusal)
 
     # Joining.
 
@@ -113,19 +115,17 @@ class Subscriber:
         """See `IEngine.follow`. Joins of one turn of the reactor share a batch; so do joins that come during a read."""
         if state in self._set_aside or state in self._unread:
             return defer.fail(unavailable.account_not_followed())
-        batch = state.join_next_batch()
         followed: Deferred[Rings] = Deferred()
-        batch.followers.append((reach, followed))
-        if state.reading is None and len(batch.followers) == 1:
+        state.waiting.append((reach, followed))
+        if state.reading is None and len(state.waiting) == 1:
             self._call_later(0, self._begin_next, state)
         return followed
 
     def _begin_next(self, state: AccountState) -> None:
         commands = self._session.commands
-        if state.reading is not None or state.next_batch is None or commands is None:
+        if state.reading is not None or not state.waiting or commands is None:
             return
-        batch = state.reading = state.next_batch
-        state.next_batch = None
+        batch = state.begin_batch()
         if state.rings:
             self._subscribe(state, batch, state.watermark, commands)
         else:
@@ -282,7 +282,7 @@ class Subscriber:
 
     def leave(self, state: AccountState, name: str) -> bool:
         """Stop following an identifier. Returns False, and does nothing, if somebody may be about to join."""
-        if state.reading is not None or state.next_batch is not None:
+        if state.reading is not None or state.waiting:
             return False
         if name in state.rings:
             state.forget(name)

@@ -1,0 +1,95 @@
+"""Many listeners that join in the same moment: each step of the event loop lets a bounded number join, or refuses it."""
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from cometify.engine.redis import unavailable
+from cometify.engine.redis.account_state import MOST_JOINS
+from cometify.engine.redis.refused_joins import RefusedJoins
+from tests.contract.support import kinds, positions, texts
+from tests.delivery.loop import Loop
+from tests.engine.redis.nodes import joined
+from tests.wire import API_KEY, request_bytes
+
+MANY = 3 * MOST_JOINS + 7
+
+
+def ask(world, query):
+    """Listeners that have just asked to join, from an address each."""
+    wires = []
+    for number in range(MANY):
+        wire = world.connect(f"10.1.{number // 250}.{number % 250}")
+        wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/stream?{query}", None, {}))
+        wires.append(wire)
+    return wires
+
+
+def steps_of_joining(world, many=MANY):
+    """Turn until so many have joined, and yield how many have joined in each turn."""
+    count = world.server.membership.joined
+    begun = count.total()
+    for _ in range(200):
+        before = count.total()
+        world.reactor.advance(0)
+        world.reactor.pump()
+        yield count.total() - before
+        if count.total() == begun + many:
+            return
+    raise AssertionError("not all have joined")
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_joins_after_a_shared_read_go_in_bounded_steps(nodes, is_followed):
+    first, _second = nodes
+    if is_followed:
+        joined(first.websocket("identifiers=chat"))
+    ask(first, "identifiers=chat")
+    steps = list(steps_of_joining(first))
+    assert max(steps) == MOST_JOINS
+    assert sum(steps) == MANY
+
+
+def test_pushes_between_the_steps_reach_each_listener_once(nodes):
+    first, second = nodes
+    made = {second.pushed("chat", "before"): "before"}
+    since = first.clock() - 5_000_000
+    wires = ask(first, f"identifiers=chat&position={since}")
+    fresh = ask(first, "identifiers=chat")
+    for step, _joined in enumerate(steps_of_joining(first, 2 * MANY)):
+        made[second.pushed("chat", str(step))] = str(step)
+    nodes.settle()
+    nodes.advance(1)
+    for wire in wires:
+        assert texts(wire.frames()) == list(made.values())
+    for wire in fresh:
+        ready, *frames = wire.frames()
+        began = ready["positions"][0] if "positions" in ready else ready["position"]
+        assert positions(frames) == [position for position in made if position > began]
+
+
+def test_listeners_are_all_answered_when_redis_goes_away(nodes):
+    first, _second = nodes
+    wires = ask(first, "identifiers=chat")
+    first.reactor.advance(0)
+    first.reactor.pump()
+    nodes.cut(first)
+    for wire in wires:
+        assert wire.head[0] == 503 or kinds(wire.frames())[0] == "ready"
+
+
+def test_joins_are_refused_in_bounded_steps():
+    loop, told = Loop(), []
+    refused_joins = RefusedJoins(loop.later)
+    waiting = [Deferred() for _ in range(2 * MOST_JOINS + 1)]
+    for number, followed in enumerate(waiting):
+        followed.addErrback(lambda failure, number=number: told.append((number, failure.value.code.name)))
+    followers = [(dict, followed) for followed in waiting]
+    refused_joins.add(followers[:-1], unavailable.not_followed)
+    refused_joins.add(followers[-1:], unavailable.not_followed)
+    steps = [len(told)]
+    while loop.due:
+        before = len(told)
+        loop.turn()
+        steps.append(len(told) - before)
+    assert steps == [MOST_JOINS, MOST_JOINS, 1]
+    assert told == [(number, "engine_unavailable") for number in range(len(waiting))]
