@@ -95,20 +95,15 @@ from cometify.core.state_table import next_state
 from cometify.core.view import Span, View
 
 
-def not_live(_data: bytes) -> int | None:
-    """Placeholder for `send` while the listener is not live. Returns None, which the fan-out reads as "skip"."""
-    return None
-
-
 class Listener:
     """The part that all transports share. A transport adds the writing.
 
     `cursor` and `sent_up_to`: see "Theory of operation". `filters`: None if the listener wants everything that its view
     may see. `backlog`: None if there are no duties besides the cursor.
 
-    `send` is for the fan-out's pass alone. It writes as many bytes as it can at once and returns their number, or raises
-    OSError. It is one of four functions: `not_live`; the socket's own `send`; a `TLSWriter`; or the listener's `offer`, for
-    transports that must look at each write (a poll ends with it, a stream counts its bytes).
+    `send` is for the fan-out's pass alone, and None while the listener is not live. It writes as many bytes as it can at
+    once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`; a `TLSWriter`;
+    or the listener's `offer`, for transports that must look at each write (a poll ends with it, a stream counts its bytes).
     """
 
     __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")
@@ -125,7 +120,7 @@ class Listener:
         # The heartbeat wheel's own: the slot (-1: in none), and the tick that the interval is counted from.
         self.beat_at = -1
         self.beat_from = 0
-        self.send: Callable[[bytes], int | None] = not_live
+        self.send: Callable[[bytes], int] | None = None
 
     def offer(self, data: bytes) -> int:
         """Write as many bytes as can be written at once. Returns their number. Never raises."""
@@ -251,7 +246,7 @@ class Listener:
         if before is State.LIVE and self.state is not State.LIVE:
             assert self.view is not None
             self.view.live.pop(self, None)
-            self.send = not_live
+            self.send = None
 
     def go_live(self, event: Event = Event.REACHED_HEAD) -> None:
         """Join the passes of the view. Nothing is owed to the listener.

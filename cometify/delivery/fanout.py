@@ -200,14 +200,15 @@ class FanOut:
                     pushes = len(span.ends)
                     if to < head:
                         view.needs_pass = True  # one write does not hold everything
+                if (send := listener.send) is None:  # it is no longer live
+                    deliveries -= pushes
+                    continue
                 try:
-                    sent = listener.send(data)
+                    sent = send(data)
                 except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
                     sent = 0
                 if sent == size:
                     listener.cursor = to
-                elif sent is None:  # it is no longer live
-                    deliveries -= pushes
                 else:
                     deliveries += span.begun(sent) - pushes  # type: ignore[union-attr]
                     self._cut_short(listener, span, sent)  # type: ignore[arg-type]

@@ -31,8 +31,8 @@ class SlicedWork:
     The passing of time, a reload or the end of the server can concern any number of listeners at once. To end 70,000
     listeners in one step would take two seconds, in which no push is delivered and no request answered.
 
-    Jobs are done in the order in which they were added. Nothing is done before the next turn. `call_soon(0, function)`
-    makes a call in the next turn.
+    Jobs are done in the order in which they were added, from the next turn on. `call_soon(0, function)` makes a call in the
+    next turn.
     """
 
     def __init__(self, call_soon: CallSoon) -> None:
@@ -45,16 +45,29 @@ class SlicedWork:
         """True until every listener of every job was served."""
         return bool(self._jobs)
 
-    def add(self, task: str, listeners: Iterable[Listener], begin: Callable[[], Callable[[Listener], None]]) -> None:
+    def add(
+        self,
+        task: str,
+        listeners: Iterable[Listener],
+        begin: Callable[[], Callable[[Listener], None]],
+        *,
+        at_once: bool = False,
+    ) -> None:
         """Serve the listeners in turns to come.
 
         `begin` is called at the beginning of each step, and returns the function that is called for each listener of
         the step. A listener can have changed by then, or be gone, so this function must look at its state. An error
         is logged with the name of the `task`, and the other listeners are served.
+
+        `at_once`: take the first step now unless other jobs wait, so that few listeners are served before a peer is heard.
         """
+        is_first = not self._jobs
         # A copy, because listeners join and part between two steps. It takes 5 ns a listener.
         self._jobs.append(_Job(task, iter(list(listeners)), begin))
-        self._start()
+        if at_once and is_first:
+            self._step()
+        else:
+            self._start()
 
     def _start(self) -> None:
         if self._jobs and not self._is_set:

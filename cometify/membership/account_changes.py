@@ -46,7 +46,7 @@ class AccountChanges:
         accounts, so the second finds little to do.
         """
         self._accounts = accounts
-        self._work.add("The change of accounts", self._slots.listeners(), lambda: self._check_account)
+        self._work.add("The change of accounts", self._slots.listeners(), lambda: self._check_account, at_once=True)
 
     def _check_account(self, listener: Listener) -> None:
         slot = self._slots.get(listener)

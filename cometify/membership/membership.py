@@ -253,7 +253,7 @@ class Membership:
         """
         self.draining = True
         self._after = after
-        self._work.add("Draining", [*silent, *self._slots.listeners()], lambda: self._send_away)
+        self._work.add("Draining", [*silent, *self._slots.listeners()], lambda: self._send_away, at_once=True)
 
     @property
     def is_sending_away(self) -> bool:

@@ -9,7 +9,7 @@ from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import GroupFilter
-from cometify.core.listener import Listener, not_live
+from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
@@ -59,11 +59,10 @@ def test_transport_must_add_the_writing(method, arguments):
         getattr(Listener(), method)(*arguments)
 
 
-def test_listener_that_is_not_live_has_the_placeholder():
+def test_listener_that_is_not_live_has_no_send():
     listener = Listener()
     assert listener.state is State.BEHIND
-    assert listener.send is not_live
-    assert not_live(b"x") is None
+    assert listener.send is None
 
 
 def test_one_group_that_lets_a_push_through_is_enough():
@@ -290,6 +289,6 @@ def test_timeline_c_gap_betrays_no_secret_push(secret, expected):
 
 def test_listener_that_goes_live_is_sent_to_by_its_offer():
     listener = Listener()
-    assert listener.send is not_live
+    assert listener.send is None
     listener.wake()
     assert listener.send == listener.offer

@@ -9,7 +9,7 @@ import pytest
 import cometify
 from cometify.core import listener_state, state_table
 from cometify.core.encodings import STREAM_UNCHUNKED
-from cometify.core.listener import Listener, not_live
+from cometify.core.listener import Listener
 from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.state_table import ImpossibleTransitionError
 from cometify.core.view import View
@@ -74,7 +74,7 @@ def test_listener_that_stops_being_live_leaves_its_view(event):
     assert listener.send is len
     listener.transition(event)
     assert listener not in listener.view.live
-    assert listener.send is not_live
+    assert listener.send is None
 
 
 def test_hook_that_returns_leaves_the_state(monkeypatch):

@@ -49,6 +49,17 @@ def test_listeners_that_come_later_are_not_of_the_job():
     assert served == first
 
 
+def test_first_step_is_taken_at_once_only_where_no_job_waits():
+    loop = Loop()
+    work, served = SlicedWork(loop.later), []
+    first, second = ([Peer() for _ in range(STEP + 1)] for _ in range(2))
+    work.add("job", first, lambda: served.append, at_once=True)
+    work.add("job", second, lambda: served.append, at_once=True)
+    assert served == first[:STEP]
+    loop.turns()
+    assert served == first + second
+
+
 def test_function_is_made_for_each_step():
     loop, steps = Loop(), []
 

@@ -158,7 +158,6 @@ def test_token_of_the_new_secret_counts_before_its_slice(world, turns):
 def test_second_change_of_accounts_replaces_the_first(world, turns):
     wires = joined(world, turns)
     world.server.change_accounts(Settings((OTHER,)))
-    turns.turn()
     world.server.change_accounts(Settings((ACCOUNT,)))
     turns.settle()
     kinds = [[frame["type"] for frame in wire.frames()] for wire in wires]
