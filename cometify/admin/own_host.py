@@ -1,11 +1,11 @@
 """The guard against DNS rebinding.
 
 The admin endpoint asks for no password, because only its operator reaches it. A page of a stranger in the operator's
-browser could reach it too: the page's own host name is made to resolve to 127.0.0.1 while the page is open, and the browser
+browser could reach it too: the stranger makes the page's host name resolve to 127.0.0.1 while the page is open. The browser
 then takes the admin endpoint for the page's own server. Such a request still has the stranger's name in `Host`, and a
 stranger can only have a name with a dot.
 
-/health is not guarded, see `AdminRoot`.
+/health is not guarded: see `AdminRoot`.
 """
 
 import re
@@ -21,9 +21,9 @@ _PORT = re.compile(r":[0-9]+$")
 
 
 class OwnHost(Endpoint):
-    """Answers as another endpoint does, if the request names a host that is the operator's.
+    """Answers like another endpoint if the request names a host of the operator.
 
-    `hosts`: names with a dot that are the operator's too, in lower case.
+    `hosts`: further host names of the operator, in lower case. They have a dot.
     """
 
     def __init__(self, endpoint: Endpoint, hosts: frozenset[str]) -> None:

@@ -27,7 +27,7 @@ _SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
 Table = dict[str, object]
 """A TOML table."""
 Values = dict[str, Any]
-"""The values of a table, read: fields of `Settings` or `Account`, each with a type of its own."""
+"""The values of a table after reading. They become fields of `Settings` or `Account`, each with a type of its own."""
 
 
 class SettingsError(Exception):
@@ -56,15 +56,15 @@ class Settings:
     heartbeat: int = 25
     """Seconds between two heartbeats."""
     drain: int = 10
-    """Seconds that SIGTERM takes at most."""
+    """The most seconds that a stop by SIGTERM takes."""
     workers: int = 1
     """Processes that serve the same ports."""
     made_up: bool = False
-    """There is no file, so the account was made up for this run."""
+    """True if there is no file and the account was made up for this run."""
 
 
 class Overrides(TypedDict, total=False):
-    """Options of the command line. None, or an empty tuple, is an option that was not given."""
+    """Options of the command line. An option that was not given is None or an empty tuple."""
 
     http: tuple[str, ...]
     websocket: tuple[str, ...]
@@ -111,7 +111,7 @@ def _read_options(path: str | None, overrides: Overrides) -> Values:
 def _read_all(table: Table, options: Values) -> Settings:
     accounts = table.pop("account", None)
     _check_keys(table, _TOP, "")  # Before the accounts, because a misspelled [[accounts]] is an unknown key.
-    # A value that an option overrides is not read, so that an option can rescue a wrong file.
+    # A value that an option overrides is not read, so that an option can replace a wrong value of the file.
     rest = {name: value for name, value in table.items() if name not in options}
     return _settings(_read_table(rest, _TOP, ""), options, _accounts(accounts), made_up=False)
 
@@ -148,7 +148,7 @@ def _check_workers(settings: Settings) -> None:
 
 
 def doubts(settings: Settings) -> Iterator[str]:
-    """Yield one line for each value that works and is a bad idea. No line holds a secret."""
+    """Yield a warning of one line for each value that can be used and should be changed. No line holds a secret."""
     for account in settings.accounts:
         if min(map(len, account.api_secrets)) < SHORT_SECRET:
             yield (
@@ -185,7 +185,7 @@ def as_table(settings: Settings) -> Table:
 
 
 def read_table(table: Table) -> Settings:
-    """Return the settings of a table, as a file would hold it. Raises `SettingsError`."""
+    """Return the settings of a table that has the form of a file. Raises `SettingsError`."""
     return _read_all(table, {})
 
 

@@ -8,9 +8,10 @@ The order of the checks is part of the wire contract:
 4. the sender, by a verifier that the caller passes;
 5. the Idempotency-Key.
 
-The text comes before the sender because the padding of an MD5 length extension always holds NULs: a forgery of that kind
-is refused before its signature is looked at. (A caller that knows the sender by the whole request checks that before it
-reads parameters at all; its verifier has only the nonce to note.)
+The text comes before the sender because of length extension of MD5. Such a forgery always holds NULs, so it is refused
+before its signature is checked.
+
+An HMAC signature is checked before this module reads any parameter. The verifier of such a request only notes the nonce.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +57,7 @@ Raises `Refused`.
 def admit(
     parameters: Parameters, path_identifier: str | None, verify: Verifier, idempotency_key: str | None = None
 ) -> Draft:
-    """Return the draft of one push, checked except for what only the engine knows.
+    """Check one push and return its draft. The checks that need the engine come later.
 
     `path_identifier`: the identifier in the URL, None if the URL names none (in a batch). Raises `Refused`:
     missing_parameter, invalid_parameter, invalid_identifier, identifier_mismatch, invalid_text, text_too_long, or a
@@ -111,7 +112,7 @@ def checked_already(draft: Draft, parameters: Parameters) -> None:
 
 
 def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Identifier:
-    """Return the identifier as it was signed: as the parameter spells it, or as the path does if there is none."""
+    """Return the identifier as it was signed: in the spelling of the parameter, or of the path if there is no parameter."""
     if path_identifier is None:
         identifier = parameters.get("identifier")
         if identifier is None:

@@ -1,4 +1,4 @@
-"""The duties towards a listener besides its cursor, and the gap among them. `listener` explains the terms."""
+"""The backlog: the things, besides pushes, that a listener must still be sent. `listener` explains the terms."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -13,10 +13,10 @@ _NOTHING: Mapping[str, tuple[int, int]] = {}
 
 @attrs.define(eq=False)
 class Backlog:
-    """The duties towards a listener that is not live, besides its cursor.
+    """The things, besides pushes, that a listener that is not live must still be sent.
 
-    `preamble`: bytes that come before anything else. `lost`: identifiers whose loss must be told. `replaying`: a heartbeat
-    must end the replay.
+    `preamble`: bytes that come before anything else. `lost`: identifiers whose loss must be told. `replaying`: True if a
+    heartbeat must end the replay.
 
     `unwanted` and `told` have two positions for each identifier, one for public and one for secret pushes. A loss at or
     below `unwanted` is not told, because no group wanted those pushes. A loss at or below `told` was told already. Both are
@@ -32,7 +32,7 @@ class Backlog:
     def take_gap(self, view: View, cursor: int) -> bytes:
         """Return an encoded gap frame for the losses above `cursor` that were not told yet, or nothing.
 
-        They count as told from now on.
+        From now on these losses count as told.
         """
         told = self.told
         lost = self.lost
@@ -46,8 +46,8 @@ class Backlog:
                 secret and ring.secret_floor > max(cursor, secret_unwanted, secret_told)
             ):
                 lost = lost | {name}
-                # A listener that may see no secret pushes was told nothing of those. If it may see them later, their loss
-                # must still be told.
+                # A listener that may see no secret pushes is not told of their loss. If it may see them later, the loss must
+                # still be told.
                 told = {
                     **told,
                     name: (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told)),

@@ -1,8 +1,8 @@
-"""The plan of a join: where each group begins, what it lets through, and what may be lost to it.
+"""The plan of a join: the first cursor of each group, the pushes that it lets through, and the pushes that it may have lost.
 
-A plan is made of a request, of the groups' rights and of the engine's position. It is compared with the rings once the
-engine has them: `lost_in` and `unwanted_in` answer which losses must be told to the listener. Both are asked for up to 100
-rings in one join, so neither looks at every push.
+A plan is made from a request, the groups' rights and the engine's position. When the engine has the rings, the plan is
+compared with them: `lost_in` and `unwanted_in` tell the losses that the listener must be told. One join can have up to 100
+rings, so neither of the two looks at every push.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +24,13 @@ class JoinPlan:
     filters: dict[str, tuple[GroupFilter, ...]]
     """For each identifier the filters of the groups that hold it, in the order asked, each once."""
     since: dict[str, int]
-    """For each identifier the position from which on it is wanted."""
+    """For each identifier the position above which its pushes are wanted."""
     positions: tuple[int, ...]
     """The first cursor of each group, in the order asked."""
     warnings: tuple[str, ...]
     """Sentences for the `ready` frame."""
     lost: frozenset[str]
-    """Identifiers of which a group has lost pushes for certain, whatever is kept."""
+    """Identifiers of which a group has certainly lost pushes. The rings need not be asked about them."""
     stale: tuple[tuple[str, GroupFilter], ...]
     """Identifiers that are joined with an internal id above 0 for the first time, each with its filter.
 
@@ -48,9 +48,10 @@ class JoinPlan:
 
     @property
     def reach(self) -> dict[str, int]:
-        """For each identifier the position from which on its ring must be complete.
+        """For each identifier the position above which its ring must be complete.
 
-        For a page that may be stale that is as far back as pushes are kept, because `lost_in` looks for older ones.
+        If the page may be stale, it is the position above which pushes are kept, because `lost_in` looks for pushes that are
+        older than the replay.
         """
         if not self.stale:
             return self.since
@@ -69,10 +70,10 @@ class JoinPlan:
         return [name for name, filters in self.filters.items() if sees_secret(filters)]
 
     def lost_in(self, rings: Mapping[str, RingBuffer]) -> set[str]:
-        """The identifiers of which a gap must be told: `lost`, and those that a stale page has missed pushes of.
+        """The identifiers of which a gap must be told: `lost`, and the identifiers of a stale page that has missed pushes.
 
         A stale page has missed a push that is kept, is older than the replay, and has a push_id above the internal id. A
-        push older than the retention does not count, because it is only there until the engine comes to drop it.
+        push older than the retention does not count. It is still there only because the engine has not dropped it yet.
         """
         lost = set(self.lost)
         for name, wanted in self.stale:
@@ -103,7 +104,8 @@ def _first_hurt(filters: Sequence[GroupFilter], began: int, push_id: int, unnumb
     """The lowest `since` of the groups that may have wanted a dropped push, or `default` if none did.
 
     Up to `began` anything may have been dropped. Above it, the highest `push_id` and the position of the last unnumbered
-    push that were dropped are known. A group that begins above the floor is harmless here: the caller compares with it.
+    push that were dropped are known. A group that begins above the floor needs no exception here, because the result is
+    compared with the floor later.
     """
     return min(
         [
@@ -118,8 +120,8 @@ def _first_hurt(filters: Sequence[GroupFilter], began: int, push_id: int, unnumb
 def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, joined: Filters, at: int) -> JoinPlan:
     """Plan a join.
 
-    `rights`: the right of each group. `now`: the engine's position. `joined`: the filters that the listener has already,
-    and `at`: its cursor there. An identifier that is joined goes on from there.
+    `rights`: the right of each group. `now`: the engine's position. `joined`: the filters that the listener has already.
+    `at`: the listener's cursor. An identifier that is joined already goes on from `at`.
     """
     if not joined and request.begins_now:
         return _plan_from_now(request, rights, now)
@@ -143,7 +145,7 @@ def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, jo
                     stale.append((name, wanted))
                 asked = (wanted,)
             first = min([first, *(wanted.since for wanted in asked)])
-            # Each filter once, or a listen frame that is sent over and over would let them grow.
+            # Keep each filter once. Otherwise the filters would grow when a listen frame is sent again and again.
             filters[name] = tuple(dict.fromkeys((*filters.get(name, ()), *asked)))
         positions.append(first)
     since = {name: min([wanted.since for wanted in asked]) for name, asked in filters.items()}
@@ -161,7 +163,8 @@ def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, jo
 def _plan_from_now(request: ListenRequest, rights: Sequence[Right], now: int) -> JoinPlan:
     """Plan a join that wants future pushes only.
 
-    The result is that of `make_join_plan`, and `settled`. Most joins are of this kind, and a quarter of their time is saved.
+    The plan is the one of `make_join_plan`, and is `settled`. Most joins are of this kind. This way saves a quarter of their
+    time.
     """
     filters: dict[str, tuple[GroupFilter, ...]] = {}
     for group, right in zip(request.groups, rights, strict=True):
@@ -190,7 +193,7 @@ def _warnings(request: ListenRequest, rights: Sequence[Right]) -> tuple[str, ...
 
 
 def _first_loss(rights: Iterable[Right]) -> float:
-    """The time at which the first identifier loses its right. Each has its right from the group that has it longest."""
+    """The time at which the first identifier loses its right. Each keeps its right until its last group loses it."""
     longest: dict[str, float] = {}
     for right in rights:
         for name in right.names:
@@ -201,7 +204,8 @@ def _first_loss(rights: Iterable[Right]) -> float:
 def _begin(internal_id: int | None, position: int | None, right: bool, now: int) -> tuple[GroupFilter, bool]:
     """The filter of an identifier that is joined for the first time, and whether pushes are lost to it for certain.
 
-    They are if the position is above the engine's, so that nobody can have been given it, or older than any floor.
+    They are lost if the position is above the engine's, because no listener can have been given it. They are also lost if
+    the position is older than any floor.
     """
     if position is not None and position > now:
         return filter_on_joining(internal_id, now, right, now), True

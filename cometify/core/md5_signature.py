@@ -1,8 +1,10 @@
 """The seed's two MD5 signatures: `secure`, which signs a push, and `secureKey`, which signs a list to listen to.
 
-Every comparison takes the same time, whatever is compared. MD5 is what the seed promises its users. Its weaknesses are met
-elsewhere: a text with NUL bytes is refused before its signature is looked at (length extension), and an accepted
-signature is remembered with its identifier (the formula has no separator between identifier and text).
+Every comparison takes the same time for all values. MD5 is used because the seed promises these signatures to users. Other
+modules protect against the weaknesses of MD5 and of the formula:
+
+- A text with NUL characters is refused before its signature is checked, because length extension needs them.
+- An accepted signature is remembered with its identifier, because the formula has no separator between identifier and text.
 """
 
 import hashlib
@@ -29,7 +31,7 @@ def secure(api_key: str, api_secret: str, identifier: str, text: str) -> str:
     return md5hex(api_key + _digest_of_secret(api_secret) + identifier + text)
 
 
-# Remembered by the secret alone, so that an API key that nobody has costs no more than one that exists.
+# The secret alone is the key of this cache, so that an unknown API key costs no more than a known one.
 _digest_of_secret = lru_cache(1024)(md5hex)
 
 
@@ -47,7 +49,7 @@ def same(given: str, expected: Iterable[str]) -> bool:
     All of them are compared, each in constant time.
     """
     if not given.isascii():
-        return False  # compare_digest takes no such string, and no hex digest is one
+        return False  # compare_digest refuses such a string, and a hex digest is ASCII
     sent = given.lower()
     found = False
     for digest in expected:
@@ -66,9 +68,9 @@ def verify_secure(account: Account | None, api_key: str, draft: Draft, parameter
         raise missing("secure")
     if not isinstance(given, str):
         raise Refused(INVALID_PARAMETER, "secure must be a string: the hex MD5 that signs the push.")
-    # An unknown API key costs the same work as a wrong signature: two secrets are always tried before a refusal, and a
-    # stranger's are made up. A right signature stops at the first secret, because it proves that the account exists;
-    # the second would cost a tenth of a push.
+    # An unknown API key costs the same work as a wrong signature: two secrets are always tried before a refusal. For an
+    # unknown key these are the made-up secrets of `STRANGER`. A right signature proves that the account exists, so the
+    # second secret is not tried then: it would cost a tenth of a push.
     secrets = (account or STRANGER).api_secrets
     spelled, text = draft.identifier.spelled, draft.text
     is_signed = same(given, (secure(api_key, secrets[0], spelled, text),)) or same(

@@ -1,9 +1,9 @@
 """The rings of one account in this process, bounded together: in age, and in bytes over all of them.
 
-Any number of pushes can become due at once. A burst grows old within the same second, ten minutes after it came. Dropping
-all of it in one step would hold up everything else for as long as that takes, so `drop` does a bounded number of steps
-and leaves the rest to the next call. Nothing is told wrongly meanwhile, because the pushes that are due but not dropped
-yet are still complete: each replay begins at a position, and no floor has been raised for them.
+Any number of pushes can become due at once, because a burst grows old within one second, ten minutes after it came.
+Dropping the whole burst in one step would hold up everything else. So `drop` does a bounded number of steps and leaves
+the rest to the next call. Pushes that are due and not dropped yet cause no wrong frame. No replay sends them, because each
+replay begins at a later position. No gap is told for them, because their floor has not been raised.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ _REMOVED = -2
 class AccountRings:
     """All rings of an account that this process has.
 
-    `rings`: by identifier (lower case). `kept_bytes`: of the frames in all rings. `emptied`: called with each ring whose
-    last push was dropped by `drop`, or as soon as it was put there.
+    `rings`: by identifier (lower case). `kept_bytes`: the bytes of the frames in all rings. `emptied`: called with a ring
+    when `drop` has dropped its last push, or when a push was put there that is too large to be kept.
 
     The oldest push over all rings is found by a heap that has each ring once, at the position of its oldest push or
     below. A ring whose oldest push has changed is moved up only when it comes to the top, so that a push costs one
@@ -41,7 +41,7 @@ class AccountRings:
         self._numbers = count()
 
     def put(self, ring: RingBuffer, push: Push, account: Account) -> None:
-        """Keep a push, which is above all others of its ring, within the ring's bounds."""
+        """Keep a push within the ring's bounds. Its position must be above all others of the ring."""
         self.kept_bytes += ring.append(push, account.buffer_pushes, account.buffer_bytes)
         if ring.queued < 0:
             self._queue(ring)
@@ -67,10 +67,10 @@ class AccountRings:
         return bool(heap) and (heap[0][0] <= oldest or self.kept_bytes > most_bytes)
 
     def drop(self, oldest: int, most_bytes: float, most: int = MOST_STEPS) -> int:
-        """Drop the pushes that are as old as the position `oldest`, and the oldest while there are too many bytes.
+        """Drop the pushes up to the position `oldest`, and the oldest pushes while there are more than `most_bytes`.
 
-        Does at most `most` steps and returns their number; if it is `most`, more may be due. A step drops a push or
-        moves a ring in the heap.
+        Does at most `most` steps and returns their number. If the number is `most`, more pushes may be due. A step drops a
+        push or moves a ring in the heap.
         """
         heap = self._oldest
         left = most
@@ -83,7 +83,7 @@ class AccountRings:
                 continue
             if ring.oldest == position:
                 before = ring.kept_bytes
-                # All that is due by age goes at once, whatever other rings have. By bytes the oldest of all goes alone.
+                # By age, all due pushes of this ring are dropped at once. By bytes, only the oldest push of all rings is.
                 left -= ring.drop_through(max(position, oldest), left + 1) - 1
                 self.kept_bytes += ring.kept_bytes - before
             following = ring.oldest

@@ -1,4 +1,4 @@
-"""Tables of states that refuse: what happens at a transition that is not in a table.
+"""Tables of states, and the refusal of a transition that is not in its table.
 
 A table is data: a mapping of (state, event) to the next state. A pair that is missing is a fault of this program.
 `on_impossible` decides what happens then. It raises by default, so that tests fail. The server replaces it with a

@@ -25,7 +25,7 @@ from cometify.delivery.slices import SlicedWork
 from cometify.runtime.epoll_loop import CallSoon
 
 PATIENCE = 60
-"""Seconds after which a listener is ended that reads nothing while bytes wait for it."""
+"""Seconds after which a listener is ended if it reads nothing while bytes wait for it."""
 
 
 class HeartbeatWheel:
@@ -39,10 +39,10 @@ class HeartbeatWheel:
     def __init__(self, heartbeat: int, call_soon: CallSoon) -> None:
         self.heartbeat = heartbeat
         self.sent_count = 0
-        """The number of heartbeats sent because it was time. Those at the end of a replay are the fan-out's."""
+        """The number of heartbeats that were sent because they were due. The fan-out sends those at the end of a replay."""
         self._slots: list[dict[Listener, None]] = [{} for _ in range(heartbeat)]
         self._ticks = 0
-        # For each stalled listener the number of bytes that waited for it, and the tick since when it is that number.
+        # For each stalled listener the number of bytes that wait for it, and the tick since which the number is the same.
         self._stalled: dict[Listener, tuple[int, int]] = {}
         self._work = SlicedWork(call_soon)
 
@@ -52,7 +52,7 @@ class HeartbeatWheel:
         return sum(listener.state is State.STALLED for listener in self._stalled)
 
     def add(self, listener: Listener) -> None:
-        """Count the listener's interval from now on."""
+        """Begin the listener's interval now."""
         listener.beat_from = self._ticks
         if listener.beat_at < 0:
             self._put(listener)
@@ -88,8 +88,8 @@ class HeartbeatWheel:
             self._work.add("Check of a stalled listener", self._stalled, lambda: check)
 
     def _begin_step(self, tick: int) -> Callable[[Listener], None]:
-        # The encoded heartbeats are shared within a step only. Those of the tick would be old by the last step, and
-        # would send a listener back to a position that it had left. The position must be that of the moment of sending.
+        # The encoded heartbeats are shared within a step only, because a heartbeat must tell the position of the moment at
+        # which it is sent. In a later step it would send a listener back to a position that the listener had left.
         frames: dict[View, tuple[bytes, int]] = {}
         return partial(self._serve, tick, frames)
 
@@ -119,8 +119,8 @@ class HeartbeatWheel:
             listener.sent_up_to = position
             self.sent_count += 1
         else:
-            # A heartbeat promises everything up to its position, and the listener is still catching up. Make it due at
-            # the next tick.
+            # A heartbeat promises everything up to its position, and the listener is still catching up. Make the heartbeat
+            # due at the next tick.
             listener.beat_from = self._ticks + 1 - self.heartbeat
             self._move(listener)
 

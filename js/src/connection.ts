@@ -1,6 +1,6 @@
 /**
- * The machine's knowledge of one connection, which is one attempt: a WebSocket, one streamed answer,
- * or one poll.
+ * The machine's knowledge of one connection. A connection is one attempt: a WebSocket, one streamed
+ * answer, or one poll.
  */
 import type { Group } from './group';
 import { EMPTY_ANSWER, HEARTBEAT_SUSPECT } from './timing';
@@ -14,7 +14,7 @@ export interface Connection {
   hasBegun: boolean;
   /** No frame is expected soon: a resuming poll is silent until there is a push. */
   isPatient: boolean;
-  /** Something was brought: a first cursor, a push or a gap. */
+  /** The connection has brought a first cursor, a push or a gap. */
   isFruitful: boolean;
   openedAt: number;
   /** The time of the last frame that showed life. */
@@ -33,21 +33,21 @@ export function createConnection(asked: Group[], isPatient: boolean, now: number
   };
 }
 
-/** The next sign of life is late, though not so late that the connection is given up by itself. */
+/** True if the next sign of life is late, but not so late that the client gives the connection up. */
 export function isSuspect(connection: Connection, heartbeat: number, now: number): boolean {
   return connection.hasBegun && now - connection.heardAt > heartbeat + HEARTBEAT_SUSPECT;
 }
 
-/** Its answer may end now: the server accepted the listener, and brought something or kept it waiting. */
+/** True if the answer may end: the server accepted the listener, and sent something or made it wait. */
 export function hasServed(connection: Connection, now: number): boolean {
   const { hasBegun, isPatient, isFruitful, openedAt } = connection;
   return (hasBegun || isPatient) && (isFruitful || now - openedAt >= EMPTY_ANSWER);
 }
 
 /**
- * True if this group cannot be added to the connection by another `listen`. The server lets an
- * identifier that is joined already go on where it is, so a group that begins elsewhere with such an
- * identifier would miss its replay.
+ * True if this group cannot be added to the connection by another `listen`. An identifier that is
+ * joined already goes on where it is. So a group that has such an identifier and begins elsewhere
+ * would miss its replay.
  */
 export function needsOwnConnection(group: Group, { asked }: Connection): boolean {
   const beginsElsewhere = !Array.isArray(group.identifiers) || group.position !== undefined;
