@@ -252,6 +252,7 @@ _ACCOUNT: dict[str, Reader] = {
     "api_secret": readers.secret,
     "api_secrets": readers.secrets,
     "listeners_per_ip": readers.whole_number(1),
+    "listeners": readers.whole_number(1),
     "pushes_per_second": readers.whole_number(1, 1_000_000),
     "push_burst": readers.whole_number(1, 1_000_000),
     "buffer_pushes": readers.whole_number(1),

@@ -31,6 +31,8 @@ class Account:
     """The most pushes a second, over all nodes; None: as many as the server can take."""
     push_burst: int | None = None
     """The most pushes at once, after a time with fewer; None: see `burst`."""
+    listeners: int | None = None
+    """The most listeners at once, over all nodes and addresses; None: only `listeners_per_ip` bounds them."""
 
     @property
     def burst(self) -> int:

@@ -1,12 +1,13 @@
-"""The quota of one address: the slots of its listeners, and what its joins may cost within a minute.
+"""The quota of one address and of one account: the slots of listeners, and what joins may cost within a minute.
 
 "There can be a maximum of 30 listeners from the same IP connected at the same time" (the seed).
 
 Slots and minutes end by time, and any number of them can end in the same moment. `expire` forgets a bounded number in each
-call. A slot that has ended is never in the way of its own address, because `take` looks at those first.
+call. A slot that has ended is never in the way of its own address, because `take` looks at those first. It is in the way of
+another address of its account only if more than `EXPIRE_STEPS` slots have ended and wait to be freed.
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 
 import attrs
@@ -36,6 +37,15 @@ def too_many(account: Account) -> errors.Refused:
         f"{account.listeners_per_ip} listeners are connected from this address, which is the most for this account: close "
         "one, or raise listeners_per_ip. (Behind a proxy that is not in trusted_proxies, all clients have the proxy's "
         "address.)",
+    )
+
+
+def too_many_in_all(account: Account) -> errors.Refused:
+    """The refusal of a listener whose account has no free slot."""
+    return errors.Refused(
+        errors.TOO_MANY_LISTENERS,
+        f"{account.listeners} listeners are connected, which is the most for this account: come back later, or raise "
+        "listeners of the account.",
     )
 
 
@@ -70,6 +80,8 @@ class Quota:
     def __init__(self, freed: Callable[[ClientKey, str], None] | None = None) -> None:
         self._freed = freed
         self._slots: dict[ClientKey, _Slots] = {}
+        # The slots of each account that has any, by API key.
+        self._counts: Counter[str] = Counter()
         # Absences in the order in which they end. One whose poller has come back stays here until its time.
         self._absent: deque[tuple[float, ClientKey, str]] = deque()
         # The oldest window first.
@@ -86,19 +98,29 @@ class Quota:
         """
         slots = self._slots.get(client_key)
         if slots is None:
-            if not account.listeners_per_ip:
-                raise too_many(account)
-            slots = self._slots[client_key] = _Slots()
-        elif listener not in slots.holders and len(slots.holders) >= account.listeners_per_ip:
-            self._free_ended(client_key, slots, now)
-            if len(slots.holders) >= account.listeners_per_ip:
-                raise too_many(account)
-            self._slots[client_key] = slots  # `_free_ended` deletes an entry that it has emptied.
+            slots = _Slots()
+        if listener not in slots.holders:
+            self._check_room(client_key, slots, account, now)
+            self._slots[client_key] = slots  # A new entry, or one that the check has emptied and deleted.
+            self._counts[client_key[0]] += 1
         before = slots.holders.get(listener)
         slots.holders[listener] = holder
         if slots.until:
             slots.until.pop(listener, None)
         return before
+
+    def _check_room(self, client_key: ClientKey, slots: _Slots, account: Account, now: float) -> None:
+        """Check that an address and its account have a free slot. Raises `Refused` (too_many_listeners)."""
+        if len(slots.holders) >= account.listeners_per_ip:
+            self._free_ended(client_key, slots, now)
+            if len(slots.holders) >= account.listeners_per_ip:
+                raise too_many(account)
+        if account.listeners is not None and self._counts[client_key[0]] >= account.listeners:
+            steps = EXPIRE_STEPS
+            while steps and self._free_absent(now):
+                steps -= 1
+            if self._counts[client_key[0]] >= account.listeners:
+                raise too_many_in_all(account)
 
     def _free_ended(self, client_key: ClientKey, slots: _Slots, now: float) -> None:
         """Free the slots of one address whose absence is over, without waiting for `expire` to come to them."""
@@ -172,6 +194,9 @@ class Quota:
         slots.until.pop(listener, None)
         if not slots.holders:
             del self._slots[client_key]
+        self._counts[client_key[0]] -= 1
+        if not self._counts[client_key[0]]:
+            del self._counts[client_key[0]]
         if self._freed is not None:
             self._freed(client_key, listener)
 

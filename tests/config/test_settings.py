@@ -59,7 +59,7 @@ def test_every_setting_can_be_set(read):
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\nadmin_hosts = ["node1.example.org"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
         'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
-        "pushes_per_second = 7\npush_burst = 9\n"
+        "pushes_per_second = 7\npush_burst = 9\nlisteners = 11\n"
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -68,7 +68,7 @@ def test_every_setting_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9, 11),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -281,7 +281,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-            'keep_bytes = 524288\npushes_per_second = 7\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
+            'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
             + ACCOUNT
         ),
     ):
@@ -325,8 +325,9 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("listeners = 5", "listeners: there is no such key; the keys are api_key, api_secret, "),
+        ("listner = 5", "listner: there is no such key; the keys are api_key, api_secret, "),
         ('api_secrets = ["other"]', "api_secret: give api_secret, or api_secrets"),
+        ("listeners = 0", "listeners: must be a whole number of at least 1."),
         ("listeners_per_ip = 0", "listeners_per_ip: must be a whole number of at least 1."),
         ('listeners_per_ip = "5"', "listeners_per_ip: must be a whole number of at least 1."),
         (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number of at least 1."),

@@ -7,7 +7,20 @@ import attrs
 import pytest
 
 from cometify.core.account import Account
-from tests.contract.support import API_KEY, API_SECRET, FORM, SECOND, code_of, fields, form, texts
+from tests.contract.support import (
+    API_KEY,
+    API_SECRET,
+    FORM,
+    SECOND,
+    TRANSPORTS,
+    by_query,
+    code_of,
+    fields,
+    form,
+    kinds,
+    refusal,
+    texts,
+)
 from tests.memory import World
 from tests.wire import request_bytes, seal
 
@@ -184,3 +197,84 @@ def test_reload_changes_the_limit_at_once(changes):
     settings = attrs.evolve(world.server.settings, accounts=(attrs.evolve(account, **changes),))
     world.server.change_accounts(settings)
     assert world.push("chat", "x").status == 200
+
+
+# Listeners in all.
+
+
+def few_listeners(most: int = 2) -> World:
+    return World(Account(API_KEY, (API_SECRET,), listeners=most))
+
+
+def is_in(wire) -> bool:
+    return kinds(wire.frames())[0] == "ready"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_listener_above_the_limit_is_refused_whatever_its_address(transport):
+    world = few_listeners()
+    wires = [world.stream("identifiers=chat", host=f"10.0.1.{number}") for number in range(2)]
+    assert all(is_in(wire) for wire in wires)
+    late = by_query(world, transport, "identifiers=chat", host="10.0.2.1")
+    if transport == "poll":
+        assert int(late.head[1]["retry-after"]) >= 1
+    if transport != "events":
+        assert refusal(late) == ("too_many_listeners", 4101 if transport == "websocket" else 429)
+    else:
+        assert refusal(late) == ("too_many_listeners", 200)  # with a retry, or EventSource would give up
+    assert [wire.frames() for wire in wires] == [[], []]
+    world.pushed("chat", "x")
+    assert [texts(wire.frames()) for wire in wires] == [["x"], ["x"]]
+    wires[0].lose()
+    assert is_in(by_query(world, transport, "identifiers=chat", host="10.0.2.1"))
+
+
+def test_refusal_in_all_names_the_setting():
+    world = few_listeners(1)
+    assert is_in(world.websocket("identifiers=chat"))
+    error, close = world.websocket("identifiers=chat").frames()
+    assert "raise listeners" in error["detail"]
+    assert (error["retry"], close["code"]) == (10, 4101)
+
+
+def test_listener_that_comes_again_has_its_place_when_full():
+    world = few_listeners()
+    old = world.websocket("identifiers=chat&listener=9f2c51d07ab34e18")
+    assert is_in(old)
+    assert is_in(world.websocket("identifiers=chat", host="10.0.2.1"))
+    for _ in range(3):
+        new = world.websocket("identifiers=chat&listener=9f2c51d07ab34e18")
+        assert is_in(new)
+        assert refusal(old) == ("replaced", 4000) if old.answered else True
+        old = new
+    assert refusal(world.websocket("identifiers=chat", host="10.0.3.1")) == ("too_many_listeners", 4101)
+
+
+def test_poller_keeps_its_place_between_polls_and_no_longer():
+    world = few_listeners(1)
+    query = "identifiers=chat&listener=9f2c51d07ab34e18"
+    assert is_in(world.poll(query))
+    world.advance(9)
+    assert refusal(world.poll("identifiers=chat", host="10.0.2.1")) == ("too_many_listeners", 429)
+    assert is_in(world.poll(query))
+    world.advance(11)
+    assert is_in(world.poll("identifiers=chat", host="10.0.2.1"))
+
+
+def test_listeners_of_another_account_do_not_count():
+    world = World(Account("1", ("s",), listeners=1), Account("2", ("s",)))
+    assert all(is_in(world.websocket("identifiers=chat", key="2")) for _ in range(3))
+    assert is_in(world.websocket("identifiers=chat", key="1"))
+    assert refusal(world.websocket("identifiers=chat", key="1")) == ("too_many_listeners", 4101)
+
+
+def test_limit_set_by_a_reload_counts_those_who_are_there():
+    world = World()
+    wires = [world.websocket("identifiers=chat") for _ in range(3)]
+    (account,) = world.server.settings.accounts
+    changed = attrs.evolve(account, listeners=3)
+    world.server.change_accounts(attrs.evolve(world.server.settings, accounts=(changed,)))
+    world.settle()
+    assert refusal(world.websocket("identifiers=chat")) == ("too_many_listeners", 4101)
+    wires[0].lose()
+    assert is_in(world.websocket("identifiers=chat"))

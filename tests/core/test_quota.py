@@ -266,3 +266,67 @@ def test_slot_is_held_by_its_last_taker():
     assert (quota.is_held_by(HOME, "listener", one), quota.is_held_by(HOME, "listener", other)) == (False, True)
     quota.leave(HOME, "listener", other)
     assert not quota.is_held_by(HOME, "listener", other)
+
+
+# The account in all
+
+FEW = Account("37282591", ("secret",), listeners=2)
+
+
+def test_account_in_all_is_bounded_over_addresses():
+    quota = Quota()
+    holders = [object(), object()]
+    for number, holder in enumerate(holders):
+        quota.take(("37282591", f"10.0.0.{number}"), FEW, "a", holder, 0)
+    with pytest.raises(Refused) as refused:
+        quota.take(("37282591", "10.0.0.9"), FEW, "a", object(), 0)
+    assert refused.value.code is TOO_MANY_LISTENERS
+    assert "2 listeners" in refused.value.detail
+    assert len(quota) == 2
+    assert quota.take(("37282591", "10.0.0.0"), FEW, "a", object(), 0) is holders[0], "it has its place"
+    quota.leave(("37282591", "10.0.0.1"), "a", holders[1])
+    assert quota.take(("37282591", "10.0.0.9"), FEW, "a", object(), 0) is None
+
+
+def test_ended_absence_of_another_address_is_not_in_the_way():
+    quota = Quota()
+    for number in range(2):
+        holder = object()
+        quota.take(("37282591", f"10.0.0.{number}"), FEW, "a", holder, 0)
+        quota.leave(("37282591", f"10.0.0.{number}"), "a", holder, keep_until=ABSENCE)
+    with pytest.raises(Refused):
+        quota.take(HOME, FEW, "b", object(), ABSENCE - 1)
+    assert quota.take(HOME, FEW, "b", object(), ABSENCE) is None
+
+
+def test_look_for_ended_absences_is_bounded():
+    quota = Quota()
+    many = Account("37282591", ("secret",), listeners=10**6)
+    other = Account("other", ("secret",), listeners_per_ip=10**6)
+    for number in range(2 * EXPIRE_STEPS):
+        holder = object()
+        quota.take(("other", "10.0.0.1"), other, f"{number}", holder, 0)
+        quota.leave(("other", "10.0.0.1"), f"{number}", holder, keep_until=ABSENCE)
+    quota.take(HOME, many, "a", object(), 0)
+    with pytest.raises(Refused):
+        quota.take(HOME, Account("37282591", ("secret",), listeners=1), "b", object(), ABSENCE)
+    assert len(quota) == EXPIRE_STEPS + 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans()), max_size=60))
+def test_count_of_an_account_is_that_of_its_slots(steps):
+    """A listener takes a slot or gives it up, from any address; the model is the set of the held slots."""
+    quota, held = Quota(), {}
+    for address, name, comes in steps:
+        key = (("37282591", f"10.0.0.{address}"), f"{name}")
+        holder = object()
+        if not comes:
+            if key in held:
+                quota.leave(*key, held.pop(key))
+        elif key in held or len(held) < 2:
+            quota.take(key[0], FEW, key[1], holder, 0)
+            held[key] = holder
+        else:
+            with pytest.raises(Refused):
+                quota.take(key[0], FEW, key[1], holder, 0)
+        assert len(quota) == len(held)

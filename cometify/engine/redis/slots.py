@@ -79,14 +79,19 @@ class RedisSlots:
     def _take(self, key: SlotKey, holding: _Holding, account: Account) -> Deferred[None]:
         if self._held.get(key) is not holding:  # the listener has left while it waited
             return succeed(None)
-        answered = self._ask(key, holding, account.listeners_per_ip, b"")
+        answered = self._ask(key, holding, account, b"")
         if answered is None:
             return succeed(None)  # while Redis is away each node counts for itself
         return answered.addCallback(self._taken, key, account)
 
-    def _ask(self, key: SlotKey, holding: _Holding, most: int, since: bytes | int) -> Deferred[bytes] | None:
+    def _ask(
+        self, key: SlotKey, holding: _Holding, account: Account | None, since: bytes | int
+    ) -> Deferred[bytes] | None:
         (api_key, address), listener = key
-        answered = self._run(TAKE_SLOT, api_key, address, listener, self._node, most, self._node_prefix, api_key, since)
+        most, most_in_all = (0, 0) if account is None else (account.listeners_per_ip, account.listeners or 0)
+        answered = self._run(
+            TAKE_SLOT, api_key, address, listener, self._node, most, self._node_prefix, api_key, since, most_in_all
+        )
         if answered is None:
             return None
         holding.unanswered += 1
@@ -94,7 +99,7 @@ class RedisSlots:
 
     def _answered(self, answer: bytes, key: SlotKey, holding: _Holding) -> bytes:
         holding.unanswered -= 1
-        if isinstance(answer, bytes) and answer.isdigit():  # else it is "full", "moved" or a failure
+        if isinstance(answer, bytes) and answer.isdigit():  # else it is "full", "full in all", "moved" or a failure
             holding.since = max(holding.since, int(answer))
             self._compare(key, holding)
         return answer
@@ -107,6 +112,9 @@ class RedisSlots:
         if answer == b"full":
             self._held.pop(key, None)
             raise quota.too_many(account)
+        if answer == b"full in all":
+            self._held.pop(key, None)
+            raise quota.too_many_in_all(account)
 
     def leave(self, client_key: ClientKey, listener: str) -> None:
         if self._held.pop((client_key, listener), None) is None:
@@ -131,7 +139,7 @@ class RedisSlots:
         for key, holding in list(self._held.items()):
             # A slot without `since` is being asked for at this moment.
             if holding.since and (api_key is None or key[0][0] == api_key):
-                answered = self._ask(key, holding, 0, holding.since)
+                answered = self._ask(key, holding, None, holding.since)
                 if answered is not None:
                     answered.addCallback(self._reported, key, holding)
                     answered.addErrback(lambda _failure: None)  # the connection is lost: the next session reports again

@@ -5,3 +5,4 @@ local slots = NAME .. ':l:' .. address
 if (redis.call('HGET', slots, listener) or ''):match('^%S+') == node then
     redis.call('HDEL', slots, listener)
 end
+redis.call('SREM', NAME .. ':h:' .. node, address .. ' ' .. listener)

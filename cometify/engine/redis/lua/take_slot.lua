@@ -1,9 +1,12 @@
--- A slot for a listener among those of its address, counted over all nodes.
+-- A slot for a listener among those of its address and of its account, counted over all nodes.
 --
 --   NAME:l:ADDRESS  hash    for each listener id the node that holds its slot, and since when: "NODE TIME"
 --   NAME:n:NODE     string  there while the node is alive
+--   NAME:h:NODE     set     the slots of the account that the node holds: "ADDRESS LISTENER"
+--   NAME:nodes      set     the nodes that hold any
 --
--- Answers the time since when the slot is held, or 'full' if all slots are taken. A listener that was at another node has
+-- Answers the time since when the slot is held, 'full' if all slots of the address are taken, or 'full in all' if all of the
+-- account are. A listener that was at another node has
 -- moved, and that node is told.
 --
 -- A node reports its slots again from time to time, with `since`. A report is never refused, because the listener is
@@ -13,7 +16,9 @@
 local address, listener, node, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local node_prefix, api_key = ARGV[5], ARGV[6]
 local since = tonumber(ARGV[7]) -- nil if this is no report
+local most_in_all = tonumber(ARGV[8]) -- 0 if the account has no such limit
 local slots = NAME .. ':l:' .. address
+local nodes, place = NAME .. ':nodes', address .. ' ' .. listener
 local SECONDS_OF_SLOTS = 3600 -- nodes report four times in an hour
 
 local function read_slot(slot)
@@ -35,6 +40,20 @@ local function free_slots_of_dead_nodes()
     end
 end
 
+-- The slots of the account. Those of nodes that are gone are forgotten; a node that comes back reports its slots again.
+local function count_of_account()
+    local count = 0
+    for _, holder in ipairs(redis.call('SMEMBERS', nodes)) do
+        if holder == node or redis.call('EXISTS', NAME .. ':n:' .. holder) == 1 then
+            count = count + redis.call('SCARD', NAME .. ':h:' .. holder)
+        else
+            redis.call('DEL', NAME .. ':h:' .. holder)
+            redis.call('SREM', nodes, holder)
+        end
+    end
+    return count
+end
+
 local holder, held_since = read_slot(redis.call('HGET', slots, listener))
 held_since = tonumber(held_since) or 0
 if since then
@@ -47,11 +66,24 @@ elseif not holder and redis.call('HLEN', slots) >= most then
         return 'full'
     end
 end
+if not since and most_in_all > 0 and count_of_account() >= most_in_all then
+    -- It has a place already if its node is alive. The places of a node that is gone may be others' by now.
+    if not holder or redis.call('SISMEMBER', NAME .. ':h:' .. holder, place) == 0 then
+        return 'full in all'
+    end
+end
 local time = digits(since and math.max(since, held_since) or math.max(clock, held_since + 1))
 redis.call('HSET', slots, listener, node .. ' ' .. time)
 if holder and holder ~= node then
+    redis.call('SREM', NAME .. ':h:' .. holder, place)
     redis.call('PUBLISH', node_prefix .. holder, '!' .. cjson.encode({api_key, address, listener, time}))
 end
 redis.call('EXPIRE', slots, SECONDS_OF_SLOTS)
+redis.call('SADD', NAME .. ':h:' .. node, place)
+redis.call('EXPIRE', NAME .. ':h:' .. node, SECONDS_OF_SLOTS)
+if redis.call('SADD', nodes, node) == 1 then
+    count_of_account() -- forgets the nodes that are gone
+end
+redis.call('EXPIRE', nodes, SECONDS_OF_SLOTS)
 redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 return time
