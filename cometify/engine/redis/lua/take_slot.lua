@@ -79,11 +79,15 @@ if holder and holder ~= node then
     redis.call('PUBLISH', node_prefix .. holder, '!' .. cjson.encode({api_key, address, listener, time}))
 end
 redis.call('EXPIRE', slots, SECONDS_OF_SLOTS)
-redis.call('SADD', NAME .. ':h:' .. node, place)
-redis.call('EXPIRE', NAME .. ':h:' .. node, SECONDS_OF_SLOTS)
-if redis.call('SADD', nodes, node) == 1 then
+if redis.call('SADD', NAME .. ':h:' .. node, place) == 1 or since then
+    redis.call('EXPIRE', NAME .. ':h:' .. node, SECONDS_OF_SLOTS)
+end
+local is_new = redis.call('SADD', nodes, node) == 1
+if is_new then
     count_of_account() -- forgets the nodes that are gone
 end
-redis.call('EXPIRE', nodes, SECONDS_OF_SLOTS)
+if is_new or since then
+    redis.call('EXPIRE', nodes, SECONDS_OF_SLOTS)
+end
 redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 return time
