@@ -33,7 +33,10 @@ _PUSH_CODES = [
     code.name
     for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.TOO_MANY_PUSHES, errors.ENGINE_UNAVAILABLE)
 ]
-_JOIN_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE)]
+_JOIN_CODES = [
+    code.name
+    for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE, errors.OVERLOADED)
+]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
 
 

@@ -19,6 +19,7 @@ from cometify.admin.urls import AdminRoot
 from cometify.config.accounts import Accounts
 from cometify.config.settings import Settings
 from cometify.core import state_table
+from cometify.core.join_pace import JoinPace
 from cometify.core.quota import Quota
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
@@ -80,6 +81,7 @@ class Cometify(MultiService):
             self.token_expiry,
             reactor.seconds,
             loop_hooks.call_soon,
+            JoinPace(settings.joins_per_second),
         )
         self._context = context = Context(
             self.accounts,
@@ -112,7 +114,7 @@ class Cometify(MultiService):
 
     def _make_engine(self, clock: Callable[[], int]) -> IEngine:
         if self.settings.redis is None:
-            return MemoryEngine(clock, self.registry.announce)
+            return MemoryEngine(clock, self.registry.announce, self.settings.keep_bytes_total)
         from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
 
         return RedisEngine(

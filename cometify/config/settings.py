@@ -59,6 +59,10 @@ class Settings:
     """The most seconds that a stop by SIGTERM takes."""
     workers: int = 1
     """Processes that serve the same ports."""
+    joins_per_second: int | None = None
+    """The most new listeners a second in one process; None: as many as come."""
+    keep_bytes_total: int | None = None
+    """The most bytes of frames that the engine in memory keeps for all accounts together; None: only `keep_bytes` counts."""
     made_up: bool = False
     """True if there is no file and the account was made up for this run."""
 
@@ -125,6 +129,11 @@ def _settings(values: Values, options: Values, accounts: tuple[Account, ...], *,
     if settings.redis_wait and settings.redis is None:
         raise SettingsError(
             'redis_wait: there is no Redis to wait for; set redis = "redis://…", or leave redis_wait out.'
+        )
+    if settings.keep_bytes_total is not None and settings.redis is not None:
+        raise SettingsError(
+            "keep_bytes_total: bounds what is kept in this process, and with redis the pushes are kept there; set maxmemory "
+            "in Redis, and leave keep_bytes_total out."
         )
     if settings.workers > 1:
         _check_workers(settings)
@@ -245,6 +254,8 @@ _TOP: dict[str, Reader] = {
     "heartbeat": readers.whole_number(1, 300),
     "drain": readers.whole_number(0, 3600),
     "workers": readers.whole_number(1, 1000),
+    "joins_per_second": readers.whole_number(1, 1_000_000),
+    "keep_bytes_total": readers.whole_number(512 * 1024),
 }
 """The keys of the server, above the first [[account]]."""
 _ACCOUNT: dict[str, Reader] = {

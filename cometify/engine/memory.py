@@ -23,6 +23,7 @@ from cometify.core.retention import AccountRings
 from cometify.core.ring import DROPS, NOTHING, Channel, Dropped, RingBuffer, most_drops
 from cometify.core.ttl_map import TTLMap
 from cometify.engine import UNFOLLOW_DELAY, refusals
+from cometify.engine.total_bytes import TotalBytes
 from cometify.interfaces import EngineStats, IAnnounce
 
 EXPIRE_STEPS = 500
@@ -33,6 +34,7 @@ class _AccountState:
     """One account: the last position that was given or told, and all that is kept and remembered of it.
 
     `began`: the position where the memory of this process begins. `last`: no position up to it may be given again.
+    `counted`: see `TotalBytes`.
     `excess_of`: the account may keep more bytes than this until `expire` has dropped the excess; inf when it has.
     """
 
@@ -41,6 +43,7 @@ class _AccountState:
         "api_key",
         "began",
         "bucket",
+        "counted",
         "excess_of",
         "floors",
         "followed",
@@ -55,6 +58,7 @@ class _AccountState:
         self.began = began
         self.last = last
         self.excess_of: float = inf
+        self.counted = 0
         self.rings = AccountRings(self._emptied)
         self.followed: set[str] = set()
         # Of channels that have no ring: public floor, secret floor and what was dropped; the longest without a ring first.
@@ -113,16 +117,20 @@ class _AccountState:
 
 
 class MemoryEngine:
-    """See `IEngine`. `clock`: Unix time in microseconds that never jumps. `announce`: called with every push, once."""
+    """See `IEngine`. `clock`: Unix time in microseconds that never jumps. `announce`: called with every push, once.
+
+    `keep_bytes_total`: the most bytes that all accounts keep together, None for no bound.
+    """
 
     available = True
     slots = None
 
-    def __init__(self, clock: Callable[[], int], announce: IAnnounce) -> None:
+    def __init__(self, clock: Callable[[], int], announce: IAnnounce, keep_bytes_total: int | None = None) -> None:
         self._clock = clock
         self._announce = announce
         self._began = clock()
         self._states: dict[str, _AccountState] = {}
+        self._total = None if keep_bytes_total is None else TotalBytes(keep_bytes_total, self._states.values)
         # No position up to here may be given again, by whichever account.
         self._last_forgotten = self._began
         # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
@@ -157,10 +165,13 @@ class MemoryEngine:
             self._check_rate(state, account, draft)
         if draft.nonce is not None and state.nonces.first(draft.nonce, True, now):
             raise refusals.nonce_reused()
-        if draft.signature is not None and account.signature_memory:
-            used_for = state.signatures.first(draft.signature, draft.identifier, now, account.signature_memory)
-            if used_for is not None and used_for != draft.identifier:
-                raise refusals.signature_reused(used_for.spelled)
+        if (
+            draft.signature is not None
+            and (most := account.signature_memory)
+            and (used_for := state.signatures.first(draft.signature, draft.identifier, now, most)) is not None
+            and used_for != draft.identifier
+        ):
+            raise refusals.signature_reused(used_for.spelled)
         if limited:
             state.bucket.put(draft.cost)
         state.last = position = max(now, state.last + 1)
@@ -177,6 +188,8 @@ class MemoryEngine:
         if rings.is_due(oldest, account.keep_bytes):
             rings.drop(oldest, account.keep_bytes, most_drops(push))
             state.excess_of = account.keep_bytes
+        if self._total is not None:
+            self._total.bound(state, most_drops(push))
         self._announce(ring, push)
         return Receipt(position)
 
@@ -251,6 +264,8 @@ class MemoryEngine:
         if state is None:
             return 0
         steps = state.expire(max(now, state.last), most)
+        if self._total is not None:
+            self._total.count(state)
         if state.is_empty(now):
             self._last_forgotten = max(self._last_forgotten, state.last)
             del self._states[api_key]

@@ -3,7 +3,8 @@
 The way of a joining, from the bytes of a request to the first write:
 
 1. A transport reads a `ListenRequest` from the query or from a `listen` frame (core/listen_request.py).
-2. `Membership.join` checks keys and tokens, charges the address, and takes a slot (slots.py, core/quota.py).
+2. `Membership.join` checks keys, tokens and the pace of joins (core/join_pace.py), charges the address, and takes a slot
+   (slots.py, core/quota.py).
 3. With several nodes the slot is claimed: all nodes count it (`ISlots`).
 4. `IEngine.follow` gets the rings of the identifiers. It calls `Joining.reach` with its position, and the plan is made for
    that position (joining.py, core/join_plan.py). This is the first call back to a higher room.
@@ -48,6 +49,7 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.account import Account
+from cometify.core.join_pace import JoinPace
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
@@ -85,13 +87,14 @@ class Membership:
         expiry: TokenExpiry,
         seconds: Callable[[], float],
         call_soon: CallSoon,
+        join_pace: JoinPace,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._fan_out = fan_out
         self._heartbeats = heartbeats
         self._token_expiry = expiry
-        self._slots = SlotTable(quota, engine.slots, seconds)
+        self._slots = SlotTable(quota, engine.slots, seconds, join_pace)
         self._after: Callable[[], int]
         self._work = SlicedWork(call_soon)
         self._account_changes = AccountChanges(self._slots, self._work, self._follow, expiry.wall)
@@ -113,13 +116,14 @@ class Membership:
         """Let a listener join, or listen again if it has joined already. `first`: see `Joining`.
 
         Returns None if it has joined. The Deferred fires once it has, and fails with `Refused` otherwise: draining,
-        invalid_token, too_many_listeners, replaced, engine_unavailable. Whatever the listener had stays as it was then.
+        invalid_token, overloaded, too_many_listeners, replaced, engine_unavailable. Whatever the listener had stays then.
         """
         if self.draining:
             return self._refuse_draining(listener)
         joining = Joining(listener, account, (account.api_key, address), request, first)
         try:
             joining.check_rights(self._token_expiry.wall())
+            self._slots.pace(listener, joining.client_key, request)
             self._charge(joining)
             slot = self._slots.take(listener, account, joining.client_key, request)
         except errors.Refused:

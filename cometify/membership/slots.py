@@ -8,6 +8,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.join_pace import JoinPace
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.quota import ABSENCE, ClientKey, Quota
@@ -36,13 +37,14 @@ class SlotTable:
     """The slots that the listeners of this node hold.
 
     `quota` counts them for this node. `shared` counts them over all nodes; it is None for a server that is alone. `seconds`
-    is a clock that never goes back.
+    is a clock that never goes back. `join_pace`: how many new ones come in each second.
     """
 
-    def __init__(self, quota: Quota, shared: ISlots | None, seconds: Callable[[], float]) -> None:
+    def __init__(self, quota: Quota, shared: ISlots | None, seconds: Callable[[], float], join_pace: JoinPace) -> None:
         self._quota = quota
         self._shared = shared
         self._seconds = seconds
+        self._join_pace = join_pace
         self._slots: dict[Listener, Slot] = {}
         self._nameless = count()
         if shared is not None:
@@ -58,6 +60,15 @@ class SlotTable:
     def get(self, listener: Listener) -> Slot | None:
         """The slot of a listener, or None."""
         return self._slots.get(listener)
+
+    def pace(self, listener: Listener, client_key: ClientKey, request: ListenRequest) -> None:
+        """Check the pace of joins, for a listener that has no slot yet. Raises `Refused` (overloaded).
+
+        A listener that listens again does not count, nor does a poller whose slot is still kept.
+        """
+        name = request.listener
+        if listener not in self._slots and (name is None or not self._quota.has(client_key, name)):
+            self._join_pace.take(self._seconds())
 
     def charge(self, client_key: ClientKey, account: Account, identifiers: int) -> None:
         """See `Quota.charge`."""

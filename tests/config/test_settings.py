@@ -276,6 +276,7 @@ def test_option_for_workers_is_read_as_a_number(tmp_path, monkeypatch):
 def test_table_of_settings_reads_back_as_the_same(read):
     for settings in (
         read(ACCOUNT),
+        read("joins_per_second = 7\nkeep_bytes_total = 524288\n" + ACCOUNT),
         read(
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
@@ -295,6 +296,12 @@ def test_redis_is_read_as_a_url(read):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
+        ("joins_per_second = 0", "joins_per_second: must be a whole number from 1 to 1000000."),
+        ("keep_bytes_total = 524287", "keep_bytes_total: must be a whole number of at least 524288."),
+        (
+            'keep_bytes_total = 524288\nredis = "redis://127.0.0.1"',
+            "keep_bytes_total: bounds what is kept in this process",
+        ),
         ("hartbeat = 25", "hartbeat: there is no such key; the keys are http, websocket, admin, "),
         ("http = []", "http: must be an array of 1 to 1000 strings."),
         ('http = "tcp:80"', "http: must be an array of 1 to 1000 strings."),

@@ -278,3 +278,111 @@ def test_limit_set_by_a_reload_counts_those_who_are_there():
     assert refusal(world.websocket("identifiers=chat")) == ("too_many_listeners", 4101)
     wires[0].lose()
     assert is_in(world.websocket("identifiers=chat"))
+
+
+# Joins a second, on one server.
+
+
+def storm(world: World, count: int):
+    return [world.websocket("identifiers=chat", host=f"10.1.{number // 250}.{number % 250}") for number in range(count)]
+
+
+def test_joins_above_the_pace_are_told_different_seconds():
+    world = World(joins_per_second=5)
+    wires = storm(world, 50)
+    first = [wire.frames() for wire in wires]
+    assert [frames[0]["type"] for frames in first] == ["ready"] * 5 + ["error"] * 45
+    for error, close in first[5:]:
+        assert (error["code"], close["code"]) == ("overloaded", 4100)
+    times = [error["retry"] for error, _close in first[5:]]
+    assert min(times) == 1
+    assert max(times) in {9, 10}
+    assert max(times.count(time) for time in times) <= 6, "no more come back in a second than the pace lets in"
+
+
+def test_storm_is_over_after_the_time_that_it_needs():
+    world = World(joins_per_second=5)
+    waiting = {1: 50}
+    joined = 0
+    for second in range(1, 14):
+        for wire in storm(world, waiting.pop(second, 0)):
+            frames = wire.frames()
+            if frames[0]["type"] == "ready":
+                joined += 1
+            else:
+                back = second + frames[0]["retry"]
+                waiting[back] = waiting.get(back, 0) + 1
+        world.advance(1)
+    assert joined == 50
+    assert not waiting
+
+
+def test_join_above_the_pace_is_a_503_with_retry_after():
+    world = World(joins_per_second=1)
+    assert is_in(world.stream("identifiers=chat"))
+    late = world.stream("identifiers=chat")
+    assert int(late.head[1]["retry-after"]) == 1
+    assert refusal(late) == ("overloaded", 503)
+    world.advance(1)
+    assert is_in(world.stream("identifiers=chat"))
+
+
+def test_who_is_in_already_is_not_paced():
+    world = World(joins_per_second=1)
+    wire = world.websocket("identifiers=chat&listener=9f2c51d07ab34e18")
+    assert is_in(wire)
+    wire.listen({"identifiers": ["chat", "news"]})
+    assert is_in(wire)
+    again = world.websocket("identifiers=chat&listener=9f2c51d07ab34e18")
+    assert is_in(again)
+    world.advance(1)
+    query = "identifiers=chat&listener=another-listener"
+    assert is_in(world.poll(query))
+    for _ in range(5):
+        assert is_in(world.poll(query))
+
+
+def test_pace_is_off_by_default(world):
+    assert all(is_in(wire) for wire in storm(world, 100))
+
+
+@pytest.mark.memory
+def test_small_account_loses_nothing_to_one_that_floods():
+    accounts = [Account(key, (API_SECRET,), buffer_pushes=10**6) for key in ("1", "2")]
+    world = World(*accounts, keep_bytes_total=2**20)
+    for number in range(10):
+        assert world.push("chat", f"{number}", key="1").status == 200
+    for _ in range(300):
+        assert world.push("chat", "x" * 10_000, key="2").status == 200
+    assert world.server.engine.stats().bytes <= 2**20
+    frames = world.stream("identifiers=chat:0", key="1").frames()
+    assert texts(frames) == [f"{number}" for number in range(10)]
+    assert "gap" not in kinds(frames)
+    flooder = world.stream("identifiers=chat:0", key="2").frames()
+    assert kinds(flooder)[1] == "gap", "what is lost is told"
+    assert len(texts(flooder)) > 90
+
+
+# Every refusal is counted.
+
+
+def test_refusals_are_counted_by_code_from_zero_on():
+    account = Account(API_KEY, (API_SECRET,), listeners=3, pushes_per_second=1, push_burst=2)
+    world = World(account, joins_per_second=4)
+
+    def shown(figure: str, code: str) -> float:
+        metrics = world.admin("GET", "/metrics").body.decode()
+        (line,) = [line for line in metrics.splitlines() if line.startswith(f'{figure}{{code="{code}"}}')]
+        return float(line.split()[1])
+
+    figures = [
+        ("cometify_pushes_refused_total", "too_many_pushes"),
+        ("cometify_listeners_refused_total", "too_many_listeners"),
+        ("cometify_listeners_refused_total", "overloaded"),
+    ]
+    assert [shown(*figure) for figure in figures] == [0, 0, 0]
+    answers = [world.push("chat", "x").status for _ in range(5)]
+    wires = storm(world, 6)
+    assert answers == [200, 200, 429, 429, 429]
+    assert [wire.frames()[0].get("code") for wire in wires] == [None] * 3 + ["too_many_listeners"] + ["overloaded"] * 2
+    assert [shown(*figure) for figure in figures] == [3, 1, 2]

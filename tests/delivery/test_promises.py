@@ -27,6 +27,7 @@ from cometify.core.encodings import (
 )
 from cometify.core.errors import Refused
 from cometify.core.identifier import Identifier
+from cometify.core.join_pace import JoinPace
 from cometify.core.listen_request import listen_request_from_frame
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
@@ -199,6 +200,7 @@ class Promises(RuleBasedStateMachine):
             token_expiry,
             lambda: self.clock / SECOND,
             lambda _seconds, function: self.due.append(function),
+            JoinPace(None),
         )
 
     def _announce(self, ring: RingBuffer, push: Push) -> None:
