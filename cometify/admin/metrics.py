@@ -4,7 +4,7 @@ The parts of the server count in plain integers, because that costs least where 
 read when a scrape asks for them. No label holds an API key, an identifier or anything else that a stranger can choose.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -19,6 +19,7 @@ from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.http.exchange import NO_SNIFF, Exchange, Headers
+from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Endpoint
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
@@ -51,12 +52,14 @@ class Figures(Collector):
     membership: Membership
     push: PushEndpoint
     reactor_lag: ReactorLag
+    idle: Sequence[IdleTimeout]
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
         yield from self._of_pushes()
         yield from self._of_listeners()
         yield from self._of_the_fan_out()
+        yield from self._of_connections()
 
     def _of_pushes(self) -> Iterator[Metric]:
         push, stats = self.push, self.engine.stats()
@@ -114,6 +117,13 @@ class Figures(Collector):
             fan_out.lag,
         )
         yield _histogram("reactor_lag_seconds", "Lateness of a timer that is due once a second.", self.reactor_lag.lag)
+
+    def _of_connections(self) -> Iterator[Metric]:
+        yield _counter(
+            "requests_too_slow",
+            "Connections that were closed because a request had begun and did not go on.",
+            sum(idle.slow for idle in self.idle),
+        )
 
 
 def _all(names: Iterable[str], figures: Mapping[str, int]) -> Mapping[str, int]:

@@ -26,6 +26,7 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
+from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
@@ -37,6 +38,7 @@ from cometify.transports.context import Context
 from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
+from cometify.transports.websocket import MESSAGE_WITHIN
 
 log = Logger()
 
@@ -91,6 +93,7 @@ class Cometify(MultiService):
             settings.trusted_proxies,
             reactor.callLater,
             reactor.seconds,
+            IdleTimeout(reactor.seconds, MESSAGE_WITHIN),
         )
         self.push = PushEndpoint(self.engine, self.registry, Publishers(self.accounts, settings.trusted_proxies, wall))
         self.http = Site(Root(self.push, context, reactor), reactor, loop_hooks.write_batch)
@@ -98,7 +101,14 @@ class Cometify(MultiService):
         self.reactor_lag = ReactorLag(reactor)
         self.reactor_lag.setServiceParent(self)
         self.figures = Figures(
-            self.engine, self.registry, self.fan_out, self.heartbeats, self.membership, self.push, self.reactor_lag
+            self.engine,
+            self.registry,
+            self.fan_out,
+            self.heartbeats,
+            self.membership,
+            self.push,
+            self.reactor_lag,
+            (self.http.idle, self.websocket.idle),
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
         self.admin = Site(
@@ -109,6 +119,7 @@ class Cometify(MultiService):
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),
             PeriodicTask("idle time-outs, websocket", 1, self.websocket.idle.tick, reactor),
             PeriodicTask("idle time-outs, admin", 1, self.admin.idle.tick, reactor),
+            PeriodicTask("unfinished messages", 1, context.begun.tick, reactor),
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
         ]
 

@@ -72,6 +72,11 @@ class ChannelTransport:
 
     # Called by the connection.
 
+    @property
+    def is_in_body(self) -> bool:
+        """True while a body is being read."""
+        return self._in_chunks or self._missing > 0
+
     def size_of_part(self, data: bytes) -> int:
         """Count the bytes that the channel may be given now: at most those up to the end of its request."""
         if self._missing:

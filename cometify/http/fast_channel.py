@@ -9,7 +9,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cometify.http.channel_transport import ChannelTransport
-from cometify.http.fast_parser import MOST_HEAD
+from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
 from cometify.http.shared import Shared
 from cometify.runtime import sockets, tcp
@@ -80,14 +80,28 @@ class FastChannel:
             self._read_or_pause()
             return
         if self._partial is not None:
-            data = self._partial.add(data)
-            if data:
-                self._partial = None
-        elif self.again is not None and self._serve_again(self.again, data):
+            self._receive_rest(self._partial, data)
             return
-        self.seen = self._shared.idle.now
-        if data and not self._closing:
+        if self.again is not None and self._serve_again(self.again, data):
+            return
+        self._note_activity()
+        if not self._closing:
             self._serve(data, self._write_batch)
+
+    def _receive_rest(self, partial: PartialRequest, data: bytes) -> None:
+        """Add to the plain request that has begun, and read it once it may be whole."""
+        if partial.missing:
+            self._shared.idle.extend(self, len(data))
+        whole = partial.add(data)
+        if whole:
+            self._partial = None
+            self._note_activity()
+            self._serve(whole, self._write_batch)
+
+    def _note_activity(self) -> None:
+        """Begin to count the time anew, except within a request that twisted.web reads: see `_feed`."""
+        if self._twisted is None or not self._twisted.is_reading:
+            self.seen = self._shared.idle.now
 
     def _serve_again(self, again: RepeatedRequest, data: bytes) -> bool:
         """Answer `data` if it is the expected request. Parsing a poll costs two thirds of answering it."""
@@ -126,10 +140,11 @@ class FastChannel:
 
     def _begin(self, data: bytes) -> int:
         """Begin with the request at the beginning of `data`. Returns its cost."""
-        end = data.find(b"\r\n\r\n", 0, MOST_HEAD) + 4
+        end = data.find(END_OF_HEAD, 0, MOST_HEAD) + 4
         if end < 4:
             if len(data) < MOST_HEAD and data.startswith((b"POST /", b"GET /")):
                 self._partial = PartialRequest(data)
+                self._shared.idle.expect_rest(self)
                 return 1
             return self._leave(data)
         head = self._shared.parser.read(data[:end])
@@ -138,6 +153,8 @@ class FastChannel:
         whole = end + head.length
         if len(data) < whole:
             self._partial = PartialRequest(data, whole - len(data))
+            self._shared.idle.expect_rest(self)
+            self._shared.idle.extend(self, len(data) - end)
             return 1
         self._early = data[whole:]
         self._waiting = request = FastRequest(self, head, data[:whole])
@@ -155,9 +172,17 @@ class FastChannel:
     def _feed(self, twisted: ChannelTransport, data: bytes) -> int:
         """Give twisted.web the bytes of its request. Returns their cost."""
         size = twisted.size_of_part(data)
+        has_begun, was_in_body = twisted.is_reading, twisted.is_in_body
         self._early = data[size:]
         twisted.dataReceived(data[:size])
-        return 1 if twisted.is_reading else TWISTED_COST
+        if not twisted.is_reading:
+            self._note_activity()
+            return TWISTED_COST
+        if was_in_body:
+            self._shared.idle.extend(self, size)
+        elif twisted.is_in_body or not has_begun:
+            self._shared.idle.expect_rest(self)
+        return 1
 
     def _go_on_later(self) -> None:
         if self._continues is None or not self._continues.active():
@@ -166,7 +191,7 @@ class FastChannel:
     def _go_on(self) -> None:
         """Read what was kept, if nothing stands in the way any longer."""
         if self._early and self._waiting is None and not (self._full or self._serving):
-            self.seen = self._shared.idle.now
+            self._note_activity()
             self._serve(self._early)
         self._read_or_pause()
 
@@ -249,6 +274,8 @@ class FastChannel:
         if self._waiting is not None:
             self._shared.idle.watch(self)  # the peer is not idle, we let it wait
             return
+        if self._partial is not None or (self._twisted is not None and self._twisted.is_reading):
+            self._shared.idle.slow += 1
         self._abort = self._shared.call_later(ABORT_AFTER, self.transport.abortConnection)
         self.close()
 

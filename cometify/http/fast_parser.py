@@ -17,6 +17,7 @@ from cometify.http.response_head import Headers
 
 MOST_HEAD = 4096
 """Bytes of the longest head that is plain. Also bounds the memory of each head that is remembered."""
+END_OF_HEAD = b"\r\n\r\n"
 MOST_BODY = 64 * 1024
 """Bytes of the longest body that is plain."""
 MOST_KNOWN = 512

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.web.http import parse_qs
 
 from cometify.http.exchange import ServeAgain, decoded_query
-from cometify.http.fast_parser import Head
+from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD, Head
 from cometify.http.fast_response import whole_response
 from cometify.http.response_head import Headers
 from cometify.runtime.sockets import Hop, hop_of
@@ -128,19 +128,23 @@ class FastRequest:
 
 
 class PartialRequest:
-    """The beginning of a request that may be plain. `missing`: bytes that it still needs, 0 if that is not known."""
+    """The beginning of a request that may be plain. `missing`: bytes of its body, 0 while the head is not whole."""
 
-    __slots__ = ("_missing", "_parts")
+    __slots__ = ("_parts", "missing")
 
     def __init__(self, data: bytes, missing: int = 0) -> None:
         self._parts = [data]
-        self._missing = missing
+        self.missing = missing
 
     def add(self, data: bytes) -> bytes:
-        """Add what was received. Returns all of the request so far once it may be whole, else nothing."""
-        self._missing -= len(data)
+        """Add what was received. Returns all of the request so far once there is more to be known of it, else nothing."""
         self._parts.append(data)
-        return b"" if self._missing > 0 else b"".join(self._parts)
+        if self.missing:
+            self.missing -= len(data)
+            return b"" if self.missing > 0 else b"".join(self._parts)
+        data = b"".join(self._parts)
+        self._parts = [data]
+        return data if len(data) >= MOST_HEAD or data.find(END_OF_HEAD) >= 0 else b""
 
 
 _ZERO = ord("0")

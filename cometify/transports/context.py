@@ -10,6 +10,7 @@ import attrs
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.http.client_address import Networks
+from cometify.http.idle_timeout import IdleTimeout
 from cometify.interfaces import IAccounts
 from cometify.membership.membership import Membership
 from cometify.runtime.reactor import CallLater
@@ -23,8 +24,8 @@ class Context:
     """Everything that a transport needs beside its connection.
 
     `trusted`: the proxies whose X-Forwarded-For is believed. `later` is the reactor's callLater, and `seconds` its clock.
-    `closing`: connections that were told to end and are still open. `silent`: WebSockets that have not asked for anything
-    yet.
+    `begun`: watches over the WebSocket messages that have begun. `closing`: connections that were told to end and are
+    still open. `silent`: WebSockets that have not asked for anything yet.
     """
 
     accounts: IAccounts
@@ -34,5 +35,6 @@ class Context:
     trusted: Networks
     later: CallLater
     seconds: Callable[[], float]
+    begun: IdleTimeout
     closing: set[Connection] = attrs.field(factory=set)
     silent: set[Connection] = attrs.field(factory=set)

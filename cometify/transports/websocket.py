@@ -5,6 +5,8 @@ told by an error frame and a close code after the handshake, because a browser s
 failed.
 """
 
+from collections.abc import Iterator, Sequence
+
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -35,6 +37,10 @@ from cometify.websocket.frame_reader import (
 
 SILENCE = 10
 """Seconds within which a WebSocket must have sent its first `listen` frame."""
+MESSAGE_WITHIN = 30
+"""Seconds in which a message that has begun must be whole. The longest one has 16 KiB."""
+MOST_PONGS = 16
+"""Pings of one read that are answered. RFC 6455, section 5.5.3, allows to answer the last one alone."""
 LISTENS = 60
 """The most `listen` frames in a minute on one connection."""
 MINUTE = 60
@@ -43,16 +49,35 @@ MINUTE = 60
 log = Logger()
 
 
+class BegunMessage:
+    """A message of which a part has arrived. `seen`, `due`: see `idle_timeout.TimesOut`.
+
+    It exists only while the message is incomplete, because most listeners never send another one.
+    """
+
+    __slots__ = ("_listener", "due", "reader", "seen")
+
+    def __init__(self, listener: "WebSocketListener", reader: FrameReader) -> None:
+        self._listener = listener
+        self.reader = reader
+        self.seen = 0.0
+        self.due = 0
+
+    def timeoutConnection(self) -> None:
+        """End the listener: its message takes too long."""
+        self._listener.message_is_late()
+
+
 class WebSocketListener(Connection):
     """A WebSocket after its handshake. `address`: of the client. `deflates`: permessage-deflate was agreed on."""
 
     __slots__ = (
         "_address",
         "_api_key",
+        "_begun",
         "_closing",
         "_listens",
         "_minute_began",
-        "_reader",
         "_silence",
         "_waiting",
         "encoding",
@@ -63,7 +88,7 @@ class WebSocketListener(Connection):
         self.encoding = WEBSOCKET_DEFLATED if deflates else WEBSOCKET
         self._api_key = api_key
         self._address = address
-        self._reader: FrameReader | None = None
+        self._begun: BegunMessage | None = None
         # None, or the requests that have come while the one before them is being answered.
         self._waiting: list[ListenRequest] | None = None
         self._closing = False
@@ -102,12 +127,38 @@ class WebSocketListener(Connection):
     def dataReceived(self, data: bytes) -> None:
         if self._closing and self.transport is None:
             return
-        # A reader is kept only while a message is incomplete, because most listeners never send another message.
-        reader = self._reader or FrameReader(MAX_LISTEN, deflates=self.encoding.deflates)
+        begun = self._begun
+        reader = FrameReader(MAX_LISTEN, deflates=self.encoding.deflates) if begun is None else begun.reader
         found = reader.feed(data)
-        self._reader = reader if reader.is_waiting else None
-        for message in found:
+        if reader.is_waiting:
+            self._wait_for_rest(reader, found)
+        elif begun is not None:
+            self._stop_waiting()
+        for message in found if len(found) <= MOST_PONGS else _without_early_pings(found):
             self._received(message)
+
+    def _wait_for_rest(self, reader: FrameReader, found: Sequence[Message | Violation]) -> None:
+        """Bound the time of the message that is incomplete. `found`: what was complete before it."""
+        if self._begun is None:
+            self._begun = BegunMessage(self, reader)
+            self.context.begun.watch(self._begun)
+        # A control frame may stand between the fragments of a message, and gives it no more time.
+        elif found and not (reader.is_in_message and all(_is_control(message) for message in found)):
+            self.context.begun.watch(self._begun)
+
+    def _stop_waiting(self) -> None:
+        if self._begun is not None:
+            self.context.begun.forget(self._begun)
+            self._begun = None
+
+    def message_is_late(self) -> None:
+        """Refuse the message that has begun, and so this listener."""
+        self.end(
+            Refused(
+                errors.TOO_SLOW,
+                f"A message has begun and is not whole after {MESSAGE_WITHIN} seconds: send each listen frame in one piece.",
+            )
+        )
 
     def _received(self, message: Message | Violation) -> None:
         if self.transport is None:
@@ -228,4 +279,16 @@ class WebSocketListener(Connection):
 
     def connectionLost(self, reason: Failure) -> None:
         self._spoken()
+        self._stop_waiting()
         super().connectionLost(reason)
+
+
+def _is_control(message: Message | Violation) -> bool:
+    return isinstance(message, Message) and message.opcode >= CLOSE
+
+
+def _without_early_pings(found: Sequence[Message | Violation]) -> Iterator[Message | Violation]:
+    """Leave out all pings but the last `MOST_PONGS`, because each pong is a write: 10,000 pings fit into one read."""
+    pings = [message for message in found if isinstance(message, Message) and message.opcode == PING]
+    early = set(map(id, pings[:-MOST_PONGS]))
+    return (message for message in found if id(message) not in early)

@@ -53,6 +53,11 @@ class FrameReader:
         """True while a frame or a fragmented message is incomplete."""
         return bool(self._buffer or self._first)
 
+    @property
+    def is_in_message(self) -> bool:
+        """True between the first fragment of a message and its last."""
+        return bool(self._first)
+
     def feed(self, data: bytes) -> list[Message | Violation]:
         """Return the messages that `data` completes. A `Violation` is the last item. Feed nothing after it."""
         buffer = self._buffer + data if self._buffer else data

@@ -6,6 +6,8 @@ from ipaddress import ip_network
 import pytest
 
 from cometify.core.account import Account
+from cometify.transports.websocket import MOST_PONGS
+from cometify.websocket.frame_reader import PONG, control_frame
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -410,6 +412,24 @@ def test_stalled_listener_gets_no_pong(world):
     for _ in range(100):
         wire.receive(client_frame(b"x" * 125, opcode=9))
     assert wire.body() == b""
+
+
+def test_of_many_pings_in_one_read_the_last_are_answered(world):
+    wire = world.websocket("identifiers=chat")
+    wire.frames()
+    listen = wire.listen_frame({"identifiers": ["news"]})
+    wire.receive(b"".join([client_frame(b"%d" % number, opcode=9) for number in range(10_000)]) + listen)
+    frames = wire.body()
+    pongs = b"".join([control_frame(PONG, b"%d" % number) for number in range(10_000 - MOST_PONGS, 10_000)])
+    assert frames.startswith(pongs)
+    assert b'"type":"ready"' in frames[len(pongs) :]
+
+
+def test_few_pings_in_one_read_are_each_answered(world):
+    wire = world.websocket("identifiers=chat")
+    wire.frames()
+    wire.receive(b"".join([client_frame(b"%d" % number, opcode=9) for number in range(MOST_PONGS)]))
+    assert wire.body() == b"".join([control_frame(PONG, b"%d" % number) for number in range(MOST_PONGS)])
 
 
 def test_stalled_listener_listens_again_once_it_reads(world):

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cometify.http.fast_channel import ABORT_AFTER, AT_ONCE, MOST_EARLY, TWISTED_COST
+from cometify.http.idle_timeout import REST_WITHIN
 from cometify.http.site import IDLE, Endpoint, Site, Tree, take_over
 
 PLAIN = b"POST /a/b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
@@ -216,19 +217,24 @@ def test_connection_close_is_obeyed_and_later_bytes_are_dropped(way):
     assert peer.bodies() == [b"x"]
 
 
-@pytest.mark.parametrize("sent", [b"", *WAYS.values(), b"POST", EMPTY[:-2], CHUNKED % b"5\r\nab"])
-def test_idle_connection_is_closed_and_then_cut(sent):
+@pytest.mark.parametrize(
+    ("sent", "patience"),
+    [(b"", IDLE - 10), *((sent, IDLE) for sent in WAYS.values())]
+    + [(sent, REST_WITHIN) for sent in (b"POST", EMPTY[:-2], CHUNKED % b"5\r\nab", PLAIN % (5, b""))],
+)
+def test_idle_connection_is_closed_and_then_cut(sent, patience):
     peer = Peer()
     peer.pass_time(10)
     if sent:
         peer.send(sent)
-    peer.pass_time(IDLE - (11 if not sent else 1))
+    peer.pass_time(patience - 1)
     assert not peer.transport.disconnecting
     peer.pass_time(3)
     assert peer.transport.disconnecting
     assert not peer.transport.disconnected
     peer.pass_time(ABORT_AFTER)
     assert peer.transport.disconnected
+    assert peer.site.idle.slow == (patience == REST_WITHIN)
 
 
 @pytest.mark.parametrize("way", WAYS)
