@@ -99,7 +99,7 @@ class FastChannel:
             self._serve(whole, self._write_batch)
 
     def _note_activity(self) -> None:
-        """Begin to count the time anew, except within a request that twisted.web reads: see `_feed`."""
+        """Note that the peer is active now, except within a request that twisted.web reads: see `_feed`."""
         if self._twisted is None or not self._twisted.is_reading:
             self.seen = self._shared.idle.now
 

@@ -142,7 +142,7 @@ class WebSocketListener(Connection):
         if self._begun is None:
             self._begun = BegunMessage(self, reader)
             self.context.begun.watch(self._begun)
-        # A control frame may stand between the fragments of a message, and gives it no more time.
+        # A control frame may stand between the fragments of a message. The message gets no time for it.
         elif found and not (reader.is_in_message and all(_is_control(message) for message in found)):
             self.context.begun.watch(self._begun)
 
