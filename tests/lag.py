@@ -2,17 +2,27 @@
 
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 TICK = 0.01
 """Seconds of each sleep."""
 
 
+def waited_for_cpu(pid: int) -> float:
+    """Seconds since its start for which a process was ready to run and had no core. 0 where the kernel does not say."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
+
+
 class SchedulingLag:
     """Measures how late this machine wakes a process that sleeps. `seconds`: the sum since the start.
 
-    A server that is woken in the same time is late by about as much. On a quiet machine the sum grows by less than a
-    fiftieth of the time, so a promise of two seconds plus this lag stays one of two seconds.
+    A server that mostly sleeps is late by about as much. One that computes waits longer: see `waited_for_cpu`. On a quiet
+    machine the sum grows by less than a fiftieth of the time, so a promise of two seconds plus this lag stays one of two
+    seconds.
     """
 
     def __init__(self) -> None:
