@@ -1,4 +1,4 @@
-"""SIGHUP: the accounts are read again while the server runs."""
+"""SIGHUP: the accounts and the certificates are read again while the server runs."""
 
 import signal
 from pathlib import Path
@@ -16,6 +16,9 @@ log = Logger()
 class HasAccounts(Protocol):
     """A server or a supervisor."""
 
+    def read_certificates(self) -> None:
+        """Read the certificates of its ports again."""
+
     def change_accounts(self, settings: Settings) -> None:
         """Replace the accounts by those of `settings`."""
 
@@ -27,9 +30,10 @@ def warn_of_doubts(settings: Settings) -> None:
 
 
 def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor) -> None:
-    """Read the accounts again at each SIGHUP. A wrong file changes nothing and is logged."""
+    """Read the certificates and the accounts again at each SIGHUP. A wrong file changes nothing and is logged."""
 
     def reload() -> None:
+        server.read_certificates()
         try:
             settings = options.load()
         except SettingsError as error:
@@ -50,7 +54,8 @@ def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor) ->
         keys = need_a_restart(options.settings, settings)
         if keys:
             log.warn(  # noqa: G010 - Twisted's warn is not deprecated.
-                "Reload changes accounts only: restart the server to change {keys}", keys=", ".join(keys)
+                "Reload changes accounts and certificates only: restart the server to change {keys}",
+                keys=", ".join(keys),
             )
 
     def install() -> None:

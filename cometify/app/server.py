@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from enum import Enum
+from functools import partial
 from typing import cast
 
 from twisted.application.service import MultiService
@@ -32,6 +33,7 @@ from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.epoll_loop import LoopHooks
 from cometify.runtime.periodic_task import PeriodicTask
+from cometify.runtime.ports import poll_certificates, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.context import Context
@@ -44,6 +46,8 @@ log = Logger()
 
 EXPIRE_EVERY = 5
 """Seconds between two calls of the task that forgets what is too old."""
+POLL_CERTIFICATES = 5
+"""Seconds between two looks at the files of the certificates."""
 DRAIN_CHECK = 0.1
 """Seconds between two looks at whether a draining server is empty. What was just written needs time to leave."""
 
@@ -121,6 +125,7 @@ class Cometify(MultiService):
             PeriodicTask("idle time-outs, admin", 1, self.admin.idle.tick, reactor),
             PeriodicTask("unfinished messages", 1, context.begun.tick, reactor),
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
+            PeriodicTask("renewed certificates", POLL_CERTIFICATES, partial(poll_certificates, self), reactor),
         ]
 
     def _make_engine(self, clock: Callable[[], int]) -> IEngine:
@@ -163,6 +168,10 @@ class Cometify(MultiService):
         for periodic in self._tasks:
             periodic.stop()
         self.engine.stop()
+
+    def read_certificates(self) -> None:
+        """Read the certificates of the ports again."""
+        read_certificates(self)
 
     def change_accounts(self, settings: Settings) -> None:
         """Replace the accounts by those of `settings`. Listeners of unchanged accounts notice nothing."""

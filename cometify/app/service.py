@@ -16,14 +16,14 @@ from cometify.admin.workers import WorkersInspect, WorkersMetrics
 from cometify.app import banner
 from cometify.app.options import Options
 from cometify.app.reload import reload_on_hangup, warn_of_doubts
-from cometify.app.server import Cometify, log_impossible_transitions
+from cometify.app.server import POLL_CERTIFICATES, Cometify, log_impossible_transitions
 from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
-from cometify.runtime.ports import Ports, public_endpoints
+from cometify.runtime.ports import Ports, poll_certificates, public_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.tcp import EagerPort, EagerReactor
@@ -60,6 +60,7 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     admin = Site(root, reactor)
     Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
+    TimerService(POLL_CERTIFICATES, poll_certificates, supervisor).setServiceParent(supervisor)
     return supervisor
 
 

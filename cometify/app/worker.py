@@ -50,6 +50,7 @@ class SupervisorPipe:
         """The supervisor has gone, so this process cleans up by itself."""
         self._reactor = reactor
         self._server: Cometify | None = None
+        self._ports: Ports | None = None
         self._unread = b""
 
     def fileno(self) -> int:
@@ -76,20 +77,21 @@ class SupervisorPipe:
     def _apply(self, line: bytes) -> None:
         try:
             settings = read_table(json.loads(line))
-            if self._server is None:
-                self._server = self._begin(settings)
+            if self._server is None or self._ports is None:
+                self._server, self._ports = self._begin(settings)
             else:
+                self._ports.read_certificates()
                 self._server.change_accounts(settings)
         except SettingsError as error:
             self._fail(error)
 
-    def _begin(self, settings: Settings) -> Cometify:
+    def _begin(self, settings: Settings) -> tuple[Cometify, Ports]:
         server = Cometify(settings, self._reactor, engine_clock(), loop_hooks=install_direct_poll(self._reactor))
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
         self._listen(server, ports, self._reactor.seconds() + WAIT_FOR_ENGINE)
-        return server
+        return server, ports
 
     def _listen(self, server: Cometify, ports: Ports, until: float) -> None:
         """Listen once the engine is available, or at `until`. The other workers get all connections before."""
@@ -107,7 +109,8 @@ class SupervisorPipe:
         log.error("{error}", error=str(error))
         self.failed = True
         self._reactor.removeReader(self)
-        self._reactor.stop()
+        with suppress(ReactorNotRunning):  # The supervisor stops too, and has closed the pipe behind these settings.
+            self._reactor.stop()
 
 
 def main() -> int:

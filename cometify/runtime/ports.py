@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
 from twisted.internet import defer
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.endpoints import serverFromString
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, SettingsError
+from cometify.runtime.certificates import CertificateReactor, Certificates, files_of, in_words
 
 log = Logger()
 
@@ -54,7 +55,10 @@ class Ports(Service):
         Raises `SettingsError`.
         """
         self._drain = drain
-        self._endpoints = [(key, text, endpoint_of(reactor, key, text), site) for key, text, site in endpoints]
+        self.certificates: list[Certificates] = []
+        self._endpoints = [
+            (key, text, endpoint_of(reactor, key, text, self.certificates), site) for key, text, site in endpoints
+        ]
         self._open: list[tuple[str, IListeningPort]] = []
 
     def privilegedStartService(self) -> None:
@@ -63,6 +67,11 @@ class Ports(Service):
         for key, text, endpoint, site in self._endpoints:
             listening = endpoint.listen(site)
             _exit_if_failed(listening.addCallback(self._opened, key), key, text)
+
+    def read_certificates(self) -> None:
+        """Read all certificates again, however old they are."""
+        for certificates in self.certificates:
+            certificates.read_again()
 
     def _opened(self, port: IListeningPort, key: str) -> None:
         self._open.append((key, port))
@@ -107,19 +116,42 @@ def cannot_listen(key: str, text: str, error: Exception) -> str:
     return f'cometify: {key}: cannot listen on "{text}" ({str(reason).rstrip(".")}). {what_to_do}'.rstrip()
 
 
-def endpoint_of(reactor: object, key: str, text: str) -> IStreamServerEndpoint:
-    """Make an endpoint from Twisted's syntax. Raises `SettingsError`, naming the key."""
+def read_certificates(server: MultiService) -> None:
+    """Read the certificates of a server's ports again, however old they are."""
+    for ports in _ports_of(server):
+        ports.read_certificates()
+
+
+def poll_certificates(server: MultiService) -> None:
+    """Read certificates of a server's ports again whose files have changed."""
+    for ports in _ports_of(server):
+        for certificates in ports.certificates:
+            certificates.poll()
+
+
+def _ports_of(server: MultiService) -> list[Ports]:
+    return [service for service in server if isinstance(service, Ports)]
+
+
+def endpoint_of(
+    reactor: object, key: str, text: str, certificates: list[Certificates] | None = None
+) -> IStreamServerEndpoint:
+    """Make an endpoint from Twisted's syntax. Raises `SettingsError`, naming the key.
+
+    `certificates`: a list to which those of the endpoint are added, if it is TLS.
+    """
     try:
+        files = files_of(text)
+        if files is not None:
+            read = Certificates(files)
+            reactor = CertificateReactor(reactor, read)
+            if certificates is not None:
+                certificates.append(read)
         endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
         if not 0 <= int(getattr(endpoint, "_port", 0)) <= MOST_PORT:
             raise ValueError(f"a port is a number up to {MOST_PORT}")  # noqa: TRY301
     except Exception as error:  # noqa: BLE001 - Parsers of endpoints are plugins and raise any exception.
-        if type(error).__module__.startswith("OpenSSL"):
-            reason = "privateKey, certKey and extraCertChain must be files in PEM"
-        elif isinstance(error, OSError):
-            reason = f"{error.filename}: {error.strerror}"
-        else:
-            reason = str(error).rstrip(".")
+        reason = in_words(error)
         if "ssl:" not in text:
             reason += '; Twisted\'s syntax is, for example, "tcp:8081" or "tcp:8081:interface=127.0.0.1"'
         raise SettingsError(f'{key}: "{text}" cannot be used as an endpoint: {reason}.') from None

@@ -28,7 +28,7 @@ from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, as_table
-from cometify.runtime.ports import SharedPorts
+from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
 
 log = Logger()
@@ -176,6 +176,10 @@ class Supervisor(MultiService):
     def _settings_for(self, worker: WorkerProcess) -> bytes:
         admin = f"unix:{quoteStringArgument(str(worker.socket))}:mode=600:lockfile=0"
         return json.dumps(as_table(attrs.evolve(self._settings, admin=admin, workers=1))).encode() + b"\n"
+
+    def read_certificates(self) -> None:
+        """Read the certificates of the admin endpoint again. Each worker reads its own."""
+        read_certificates(self)
 
     def change_accounts(self, settings: Settings) -> None:
         """Give the accounts of `settings` to all workers, and to those that will start later."""

@@ -11,7 +11,9 @@ from typing import Any, cast
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import IProtocolFactory, IPushProducer
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
+
+from cometify.runtime.tls_handshake import PatientTLS
 
 SEND_BUFFER = 64 * 1024
 """Bytes of SO_SNDBUF of a listener. Without this bound the kernel keeps megabytes for each listener that reads slowly."""
@@ -150,5 +152,5 @@ class EagerReactor:
         tls = TLSMemoryBIOFactory(contextFactory, False, factory, clock=self._reactor)
         # Twisted's default gathers writes until the reactor's next turn, with a DelayedCall for each. A delivery takes
         # twice as long with it, and gains nothing because a listener's frames are joined before they are written.
-        tls.protocol = TLSMemoryBIOProtocol
+        tls.protocol = PatientTLS
         return self.listenTCP(port, tls, backlog, interface)

@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from cometify.runtime.sockets import below_proxy
 from cometify.runtime.tcp import EagerServer, can_send_now
+from cometify.runtime.tls_handshake import PatientTLS
 
 RECORD = 2**14
 """Bytes that one record carries at most (RFC 8446, section 5.1)."""
@@ -85,8 +86,10 @@ class TLSWriter:
 def writer_for(transport: object) -> Callable[[bytes], int] | None:
     """Return a `TLSWriter` for TLS over an eager transport, also below the PROXY protocol. None for other transports."""
     transport = below_proxy(transport)
-    # Exactly this type, because Twisted's BufferingTLSTransport collects writes and would be overtaken.
-    if type(transport) is not TLSMemoryBIOProtocol or not isinstance(transport.transport, EagerServer):
+    # Exactly these types, because Twisted's BufferingTLSTransport collects writes and would be overtaken.
+    if not isinstance(transport, TLSMemoryBIOProtocol) or type(transport) not in (TLSMemoryBIOProtocol, PatientTLS):
+        return None
+    if not isinstance(transport.transport, EagerServer):
         return None
     try:
         return TLSWriter(transport, transport.transport)

@@ -543,7 +543,8 @@ def test_endpoint_in_use_stops_the_start_with_one_line(tmp_path, endpoint, reaso
     ("endpoint", "reason"),
     [
         ("ssl:443:privateKey=/none.pem", "/none.pem: No such file or directory."),
-        ("ssl:443:privateKey=key.pem:certKey=text", "privateKey, certKey and extraCertChain must be files in PEM."),
+        ("ssl:443:privateKey=key.pem:certKey=text", "text has no certificate in PEM."),
+        ("ssl:443:privateKey=text:certKey=cert.pem", "privateKey, certKey and extraCertChain must be files in PEM."),
         ("ssl:443:privateKey=key.pem:certKey=other/cert.pem", "Certificate public and private keys do not match."),
         (
             "tcp:one",

@@ -37,6 +37,16 @@ RELIED_ON = {
     "SSL.Connection.__init__": (SSL.Connection.__init__, "3be6593e3fd7a1a0"),
     "SSL.Connection.send": (SSL.Connection.send, "7160cac46dc2cacf"),
     "SSL.Connection.bio_read": (SSL.Connection.bio_read, "66f184ed002cf0b5"),
+    # runtime/tls_handshake.py: the first record is kept from OpenSSL until it is whole. Only the first call of
+    # `_checkHandshakeStatus`, by `makeConnection`, comes before that, and there is nothing to read from OpenSSL either.
+    "TLSMemoryBIOFactory.__init__": (tls.TLSMemoryBIOFactory.__init__, "a26890a6413b922e"),
+    "TLSMemoryBIOProtocol.makeConnection": (tls.TLSMemoryBIOProtocol.makeConnection, "34404433c8c7902e"),
+    "TLSMemoryBIOProtocol._checkHandshakeStatus": (tls.TLSMemoryBIOProtocol._checkHandshakeStatus, "6eb691c1a87b7cd8"),
+    "TLSMemoryBIOProtocol.dataReceived": (tls.TLSMemoryBIOProtocol.dataReceived, "aec436044d065b6f"),
+    "TLSMemoryBIOProtocol.connectionLost": (tls.TLSMemoryBIOProtocol.connectionLost, "95af3b311d68c7da"),
+    # runtime/certificates.py: the files that an `ssl:` endpoint names are found as Twisted finds them.
+    "endpoints._parse": (endpoints._parse, "91037a29d4450903"),
+    "endpoints._parseSSL": (endpoints._parseSSL, "ed309c39d8fad45f"),
     # runtime/ports.py: the number of a port that is too high is found before anything listens.
     "TCP4ServerEndpoint": (endpoints.TCP4ServerEndpoint.__init__, "c7420b96956d5753"),
     "SSL4ServerEndpoint": (endpoints.SSL4ServerEndpoint.__init__, "efa7801812cff6be"),

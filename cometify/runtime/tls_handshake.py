@@ -1,0 +1,82 @@
+"""The server's side of a TLS handshake, which costs nothing before the client has said something.
+
+OpenSSL takes 33 KiB as soon as a handshake begins: one buffer for a whole record and one for a whole message. Twisted begins
+it when the connection is made, so that a client which connects and says nothing holds them until it is closed. Here the
+handshake begins with the client's first whole record, which is its ClientHello. Until then only the bytes that have come are
+kept. A client that is not done with its handshake in time is cut off.
+"""
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+
+from cometify.runtime.transport import Transport
+
+HANDSHAKE_WITHIN = 15.0
+"""Seconds for a handshake, which takes two round trips. Lost packets are sent again after 1, 2 and 4 s."""
+HEADER = 5
+"""Bytes of the header of a record: its type, a version, and its length in the last two (RFC 8446, section 5.1)."""
+HANDSHAKE = 22
+"""The type of a record that carries a part of the handshake."""
+LONGEST_RECORD = 2**14
+"""Bytes of a record that is not encrypted. OpenSSL refuses a longer one, and is given it at once."""
+
+
+class PatientTLS(TLSMemoryBIOProtocol):
+    """TLS of a server. After the handshake it is Twisted's `TLSMemoryBIOProtocol` and nothing else."""
+
+    _hello: bytes | None = b""
+    """The bytes that have come, None once OpenSSL has them."""
+    _deadline: IDelayedCall | None = None
+
+    def makeConnection(self, transport: Transport) -> None:
+        # On the instance, so that no read costs more once the handshake has begun.
+        self.dataReceived = self._collect_hello  # type: ignore[method-assign]
+        self._deadline = self.factory._clock.callLater(HANDSHAKE_WITHIN, self._too_late)
+        super().makeConnection(transport)
+
+    def _collect_hello(self, data: bytes) -> None:
+        hello = (self._hello or b"") + data
+        if _is_incomplete(hello):
+            self._hello = hello
+            return
+        self._end_collecting()
+        self.dataReceived(hello)
+
+    def _end_collecting(self) -> None:
+        self._hello = None
+        self.__dict__.pop("dataReceived", None)
+
+    def _checkHandshakeStatus(self) -> None:
+        """Go on with the handshake, except when the connection is made: nothing can be done then."""
+        if self._hello is None:
+            super()._checkHandshakeStatus()
+            if self._handshakeDone:
+                self._cancel_deadline()
+
+    def _cancel_deadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _too_late(self) -> None:
+        self.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._hello is not None:
+            # OpenSSL has nothing to end. Asked to read, it would begin the handshake and fail, which leaves a cycle.
+            self._lostTLSConnection = True
+            self._end_collecting()
+        self._cancel_deadline()
+        super().connectionLost(reason)
+
+
+def _is_incomplete(hello: bytes) -> bool:
+    """True if the first record is one of a handshake and has not come whole."""
+    if hello[0] != HANDSHAKE:
+        return False
+    if len(hello) < HEADER:
+        return True
+    length = int.from_bytes(hello[3:HEADER], "big")
+    return length <= LONGEST_RECORD and len(hello) < HEADER + length
