@@ -28,26 +28,32 @@ _FIRST_MILLISECONDS = 10**11
 """A number of this size or more is a time in milliseconds by mistake: as seconds it would be in the year 5138."""
 
 
-class _AnySecret(HMACAlgorithm):
-    """HMAC with any secret that the settings allow.
+class _AnyOfSecrets(HMACAlgorithm):
+    """HMAC with any of the secrets of an account, and with any secret that the settings allow.
 
-    PyJWT's own class warns of secrets below 32 bytes and refuses those that look like a public key. Both protect servers
-    that choose a key by the token. This server does not, and its operator has chosen the API secret already.
+    PyJWT's own class takes one secret. It warns of secrets below 32 bytes, and refuses those that look like a public key.
+    Both protect servers that choose a key by the token. This server does not, and its operator has chosen the secret already.
     """
 
-    def prepare_key(self, key: str | bytes) -> bytes:
-        """The bytes of a secret."""
-        return key.encode() if isinstance(key, str) else key
+    def prepare_key(self, key: Iterable[str]) -> list[bytes]:  # type: ignore[override] # PyJWT passes on what it is given
+        """The bytes of the secrets."""
+        return [secret.encode() for secret in key]
 
-    def check_key_length(self, key: bytes) -> str | None:
+    def check_key_length(self, key: list[bytes]) -> str | None:  # type: ignore[override]
         """Accept every length. A text would be printed as a warning, once for each token."""
         return None
+
+    def verify(self, msg: bytes, key: list[bytes], sig: bytes) -> bool:  # type: ignore[override]
+        """Try every secret, so that the time does not tell which one fits. PyJWT compares in constant time."""
+        verify = super().verify
+        verified = [verify(msg, secret, sig) for secret in key]
+        return any(verified)
 
 
 # This object knows no algorithm but HS256. PyJWT's `decode` would also check the claims, but by the real clock and
 # without strict JSON, so only its check of the signature is used.
 _verifier = jwt.PyJWS(algorithms=[])
-_verifier.register_algorithm("HS256", _AnySecret(HMACAlgorithm.SHA256))
+_verifier.register_algorithm("HS256", _AnyOfSecrets(HMACAlgorithm.SHA256))
 
 
 @attrs.frozen
@@ -105,23 +111,16 @@ def _check_header(part: str) -> None:
 
 
 def _verified_payload(text: str, api_secrets: Iterable[str]) -> bytes:
-    """The payload of a token that one of the secrets has signed. Raises `Refused`.
-
-    Every secret is tried, so that the time does not tell which one fits. PyJWT compares in constant time.
-    """
-    payload: bytes | None = None
-    for secret in api_secrets:
-        try:
-            payload = _verifier.decode(text, secret, ["HS256"])
-        except jwt.InvalidSignatureError:
-            continue
-        except jwt.InvalidTokenError:
-            # PyJWT's message may repeat a part of the token, so the refusal has a text of its own.
-            raise _refused(
-                "its header, payload or signature is not well-formed (RFC 7515): make it with a JWT library"
-            ) from None
-    if payload is None:
-        raise _refused("its signature does not match: sign it with HS256 and the account's API secret")
+    """The payload of a token that one of the secrets has signed. It is parsed once. Raises `Refused`."""
+    try:
+        payload: bytes = _verifier.decode(text, api_secrets, ["HS256"])  # type: ignore[arg-type] # see `_AnyOfSecrets`
+    except jwt.InvalidSignatureError:
+        raise _refused("its signature does not match: sign it with HS256 and the account's API secret") from None
+    except jwt.InvalidTokenError:
+        # PyJWT's message may repeat a part of the token, so the refusal has a text of its own.
+        raise _refused(
+            "its header, payload or signature is not well-formed (RFC 7515): make it with a JWT library"
+        ) from None
     return payload
 
 
