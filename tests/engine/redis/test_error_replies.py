@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from twisted.logger import formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from txredisapi import ResponseError
 
 from cometify.core.account import Account
-from cometify.engine.redis.error_replies import TABLE, Scope, scope_of
+from cometify.engine.redis.error_replies import TABLE, Scope, in_words, scope_of
 from tests.contract.support import code_of, refusal, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
@@ -84,6 +86,11 @@ def test_reply_is_the_nodes_or_one_accounts(row):
 def test_unlisted_reply_is_one_accounts():
     assert scope_of("ERR something new") is Scope.ACCOUNT
     assert scope_of("BUSYGROUP Consumer Group name already exists") is Scope.ACCOUNT
+
+
+def test_reason_for_the_log_has_no_arguments_of_a_command():
+    reply = "ERR unknown command 'EVALSHA', with args beginning with: '5f1c' '1' 'cometify:{1}' 'chat' 'a secret text'"
+    assert in_words(Failure(ResponseError(reply))) == "ERR unknown command 'EVALSHA'"
 
 
 def push_to_both(world: World) -> tuple[int, int]:
