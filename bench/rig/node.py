@@ -48,6 +48,7 @@ class Node(Process):
             "admin": f"tcp:{self._admin[1]}:interface={self._admin[0]}",
             "heartbeat": 1,
             "drain": 1,
+            "connections_per_ip": 0,
             **settings,
         }
         account = {"api_key": KEY, "api_secret": SECRET, "listeners_per_ip": 100_000, **account}

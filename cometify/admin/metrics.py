@@ -23,6 +23,7 @@ from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Endpoint
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
+from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.push import PushEndpoint
 
@@ -53,6 +54,7 @@ class Figures(Collector):
     push: PushEndpoint
     reactor_lag: ReactorLag
     idle: Sequence[IdleTimeout]
+    limits: Sequence[ConnectionLimits]
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
@@ -123,6 +125,15 @@ class Figures(Collector):
             "requests_too_slow",
             "Connections that were closed because a request had begun and did not go on.",
             sum(idle.slow for idle in self.idle),
+        )
+        yield _counter(
+            "connections_refused",
+            "Connections that were closed at once, by the bound: connections_per_ip, or the reserve of file descriptors.",
+            {
+                "connections_per_ip": sum(limits.refused_address for limits in self.limits),
+                "file_descriptors": sum(limits.refused_descriptors for limits in self.limits),
+            },
+            "bound",
         )
 
 

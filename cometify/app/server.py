@@ -31,6 +31,7 @@ from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
+from cometify.runtime.connection_limits import ConnectionLimits, most_descriptors, public_descriptors
 from cometify.runtime.epoll_loop import LoopHooks
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
@@ -53,7 +54,8 @@ DRAIN_CHECK = 0.1
 
 
 class Cometify(MultiService):
-    """A server that does not listen yet: `app/service.py` gives it its ports.
+    """A server that does not listen yet: `app/service.py` gives it its ports. `limits`, `limits_of_proxies`, `limits_of_admin`:
+    the bounds of those that are open to everybody, of those that take the PROXY protocol, and of the admin endpoint.
 
     `clock`: the engine's, in microseconds. `wall`: Unix seconds of the system's clock, which somebody can set.
     `loop_hooks`: those of a reactor with a loop of our own.
@@ -102,6 +104,13 @@ class Cometify(MultiService):
         self.push = PushEndpoint(self.engine, self.registry, Publishers(self.accounts, settings.trusted_proxies, wall))
         self.http = Site(Root(self.push, context, reactor), reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
+        per_address = settings.connections_per_ip
+        if per_address is None:
+            per_address = most_descriptors() // 10
+        public = public_descriptors()
+        self.limits = ConnectionLimits(per_address, settings.trusted_proxies, public, reactor.seconds)
+        self.limits_of_proxies = ConnectionLimits(0, (), public, reactor.seconds)
+        self.limits_of_admin = ConnectionLimits(0, (), most_descriptors(), reactor.seconds)
         self.reactor_lag = ReactorLag(reactor)
         self.reactor_lag.setServiceParent(self)
         self.figures = Figures(
@@ -113,6 +122,7 @@ class Cometify(MultiService):
             self.push,
             self.reactor_lag,
             (self.http.idle, self.websocket.idle),
+            (self.limits, self.limits_of_proxies),
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
         self.admin = Site(

@@ -23,7 +23,7 @@ from cometify.http.site import Site
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
-from cometify.runtime.ports import Ports, poll_certificates, public_endpoints
+from cometify.runtime.ports import ADMIN, Ports, is_behind_proxies, poll_certificates, public_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.tcp import EagerPort, EagerReactor
@@ -46,7 +46,16 @@ def ports_of(server: Cometify, reactor: Reactor, port: type[EagerPort]) -> Ports
     sites = {"http": server.http, "websocket": server.websocket}
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
     ports.append(("admin", settings.admin, server.admin))
-    return Ports(EagerReactor(reactor, port), ports, server.drain)
+    reactors = {
+        "admin": EagerReactor(reactor, port, server.limits_of_admin),
+        "clients": EagerReactor(reactor, port, server.limits),
+        "proxies": EagerReactor(reactor, port, server.limits_of_proxies),
+    }
+
+    def reactor_for(key: str, text: str) -> EagerReactor:
+        return reactors["admin" if key == ADMIN else "proxies" if is_behind_proxies(text) else "clients"]
+
+    return Ports(reactor_for, ports, server.drain)
 
 
 def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> Supervisor:
@@ -58,7 +67,8 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     workers = WorkerClient(reactor, supervisor)
     root = AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers), settings.admin_hosts)
     admin = Site(root, reactor)
-    Ports(EagerReactor(reactor), [("admin", settings.admin, admin)], supervisor.drain).setServiceParent(supervisor)
+    ports = [("admin", settings.admin, admin)]
+    Ports(lambda _key, _text: EagerReactor(reactor), ports, supervisor.drain).setServiceParent(supervisor)
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
     TimerService(POLL_CERTIFICATES, poll_certificates, supervisor).setServiceParent(supervisor)
     return supervisor

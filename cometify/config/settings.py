@@ -49,6 +49,8 @@ class Settings:
     """Host names with a dot under which the admin endpoint answers."""
     trusted_proxies: tuple[Network, ...] = ()
     """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    connections_per_ip: int | None = None
+    """Connections that one address may have at once. 0: any number. None: a tenth of the file descriptors."""
     redis: RedisURL | None = None
     """The Redis that keeps the pushes and makes several nodes one service. None: pushes are kept in memory."""
     redis_wait: int = 0
@@ -249,6 +251,7 @@ _TOP: dict[str, Reader] = {
     "admin": readers.text,
     "admin_hosts": readers.host_names,
     "trusted_proxies": readers.networks,
+    "connections_per_ip": readers.whole_number(0),
     "redis": read_redis_url,
     "redis_wait": readers.whole_number(0, 100),
     "heartbeat": readers.whole_number(1, 300),

@@ -1,6 +1,7 @@
 """The network that counts as one client: an IPv4 address or an IPv6 /64."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 
 def address_of(host: str) -> str:
@@ -18,3 +19,14 @@ def address_of(host: str) -> str:
             return f"{IPv6Address(int(address) >> 64 << 64)}/64"
         address = address.ipv4_mapped
     return str(address)
+
+
+def is_in(host: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    """True if an address is in one of the networks. Any other text is in none."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    return any(address in network for network in networks)

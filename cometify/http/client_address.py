@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from twisted.internet.interfaces import IAddress
 
-from cometify.core.client_network import address_of
+from cometify.core.client_network import address_of, is_in
 from cometify.http.exchange import Exchange
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -33,7 +33,7 @@ def is_trusted(here: str, trusted: Networks) -> bool:
 
     The peer of a Unix socket is always trusted, because only a proxy of this machine can be there.
     """
-    return here == UNIX or _is_in(here, trusted)
+    return here == UNIX or is_in(here, trusted)
 
 
 # Parsing an address takes half as long as all the rest of a poll.
@@ -49,15 +49,6 @@ def _behind_proxies(here: str, forwarded: Iterable[str], trusted: Networks) -> s
             break
         here = candidate
     return here
-
-
-def _is_in(host: str, networks: Networks) -> bool:
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)
 
 
 def _address_in(item: str) -> str | None:

@@ -46,18 +46,19 @@ class Ports(Service):
 
     def __init__(
         self,
-        reactor: object,
+        reactor_for: Callable[[str, str], object],
         endpoints: Iterable[tuple[str, str, IProtocolFactory]],
         drain: Callable[[], "defer.Deferred[None]"],
     ) -> None:
         """`endpoints`: the key in the settings, the endpoint in Twisted's syntax, and the factory that serves it.
 
-        Raises `SettingsError`.
+        `reactor_for`: gives an endpoint, by its key and its text, the reactor on which it listens. Raises `SettingsError`.
         """
         self._drain = drain
         self.certificates: list[Certificates] = []
         self._endpoints = [
-            (key, text, endpoint_of(reactor, key, text, self.certificates), site) for key, text, site in endpoints
+            (key, text, endpoint_of(reactor_for(key, text), key, text, self.certificates), site)
+            for key, text, site in endpoints
         ]
         self._open: list[tuple[str, IListeningPort]] = []
 
@@ -100,6 +101,11 @@ def _exit_if_failed(listening: "defer.Deferred[T]", key: str, text: str) -> None
         failure.trap(*CANNOT_LISTEN)
         assert isinstance(failure.value, Exception)
         raise SystemExit(cannot_listen(key, text, failure.value))
+
+
+def is_behind_proxies(text: str) -> bool:
+    """True for an endpoint at which each peer is a proxy, that tells its client's address by the PROXY protocol."""
+    return text.startswith("haproxy:")
 
 
 def public_endpoints(settings: Settings) -> list[tuple[str, str]]:

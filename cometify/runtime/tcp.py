@@ -4,16 +4,24 @@ The private names of `twisted.internet.tcp.Connection` and `twisted.internet.abs
 module alone: `_tempDataLen`, `_aborting` and `_writeDisconnecting`. A test holds a hash of the code that they stand for.
 """
 
+import errno
+import os
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.interfaces import IProtocolFactory, IPushProducer
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IPushProducer
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 
+from cometify.runtime.connection_limits import ConnectionLimits
+from cometify.runtime.reactor import Clock
 from cometify.runtime.tls_handshake import PatientTLS
+
+log = Logger()
 
 SEND_BUFFER = 64 * 1024
 """Bytes of SO_SNDBUF of a listener. Without this bound the kernel keeps megabytes for each listener that reads slowly."""
@@ -27,10 +35,17 @@ BACKLOG = 4096
 MOST_ACCEPTED = 64
 """Connections that are accepted in one turn of the reactor, in some 2 ms."""
 
+CANNOT_ACCEPT_AGAIN = 1
+"""Seconds without accepting, after the system had no file descriptor or no memory for a connection."""
+
 LISTENER_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
 )
+
+
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of accept() that stay for a while. All others are about one connection."""
 
 
 def can_send_now(transport: tcp.Connection) -> bool:
@@ -50,6 +65,38 @@ def can_send_now(transport: tcp.Connection) -> bool:
         or transport._writeDisconnecting
         or (transport.producer is not None and not transport.streamingProducer)
     )
+
+
+class SpareDescriptor:
+    """A file descriptor that is given up for a moment, to close a connection that waits when there is no other.
+
+    The peer learns so that it must go elsewhere, and the port does not stay ready for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._number = self._open()
+
+    def _open(self) -> int:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Give the descriptor up for good."""
+        os.close(self._number)
+        self._number = -1
+
+    def accept_and_close(self, listening: socket.socket) -> None:
+        """Raises OSError like `socket.accept`."""
+        if self._number >= 0:
+            os.close(self._number)
+        self._number = -1
+        try:
+            connection, _address = listening.accept()
+            connection.close()
+        finally:
+            self._number = self._open()
+
+
+SPARE = SpareDescriptor()
 
 
 class EagerServer(tcp.Server):
@@ -82,6 +129,12 @@ class EagerServer(tcp.Server):
             return
         self.write(data)
 
+    def connectionLost(self, reason: Failure) -> None:
+        is_first = hasattr(self, "socket")  # Twisted deletes it, and does nothing the second time
+        super().connectionLost(reason)
+        if is_first and isinstance(self.server, EagerPort):
+            self.server.connection_lost(str(self.client[0]))
+
     @property
     def unsent(self) -> int:
         """Bytes in the process that wait for the peer."""
@@ -101,14 +154,92 @@ class EagerServer(tcp.Server):
 
 
 class EagerPort(tcp.Port):
-    """A port whose connections are eager. They inherit a listener's options from the listening socket."""
+    """A port whose connections are eager. They inherit a listener's options from the listening socket.
+
+    `limits`: the bounds that its connections count for, None if there are none.
+    """
 
     transport = EagerServer
+    limits: ConnectionLimits | None = None
 
     def doRead(self) -> None:
-        """Accept a bounded number of connections. Twisted by itself accepts twenty more each time, without a bound."""
-        self.numberAccepts = min(self.numberAccepts, MOST_ACCEPTED)
-        super().doRead()
+        """Accept a bounded number of connections, and close at once those that the limits do not admit.
+
+        Twisted by itself accepts twenty more each time, without a bound. When there are no file descriptors left, it writes
+        two lines of the log for each connection.
+        """
+        most = min(self.numberAccepts, MOST_ACCEPTED)
+        accepted = 0
+        try:
+            while accepted < most:
+                self._accept_one()
+                accepted += 1
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                self._pause(error)
+        # As Twisted does it: a port at which many wait has more of them accepted the next time.
+        self.numberAccepts = accepted + 20 if accepted == most else max(1, accepted)
+
+    def _accept_one(self) -> None:
+        try:
+            connection, address = self.socket.accept()
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            SPARE.accept_and_close(self.socket)
+            if self.limits is not None:
+                self.limits.refuse_for_descriptors()
+        else:
+            self._accepted(connection, address)
+
+    def _accepted(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        if len(address) == 4 and address[3]:  # the scope of a link-local address
+            name, _port = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+            address = (name, *address[1:])
+        host = address[0]
+        if self.limits is not None and not self.limits.admits(host, connection.fileno()):
+            connection.close()
+            return
+        protocol = self._protocol_for(address)
+        if protocol is None:
+            connection.close()
+            self.connection_lost(host)
+            return
+        number = self.sessionno
+        self.sessionno = number + 1
+        transport = self.transport(connection, protocol, address, self, number, self.reactor)
+        try:
+            protocol.makeConnection(transport)
+        except Exception:  # noqa: BLE001 - an error with one connection must not end the port
+            log.failure("Beginning with a connection failed")
+            transport.abortConnection()
+
+    def _protocol_for(self, address: tuple[Any, ...]) -> IProtocol | None:
+        try:
+            protocol: IProtocol | None = cast("IProtocolFactory", self.factory).buildProtocol(self._buildAddr(address))
+        except Exception:  # noqa: BLE001 - as above
+            log.failure("Making the protocol of a connection failed")
+            return None
+        return protocol
+
+    def connection_lost(self, host: str) -> None:
+        """Called once for each connection that was admitted."""
+        if self.limits is not None:
+            self.limits.closed(host)
+
+    def _pause(self, error: OSError) -> None:
+        """Accept nothing for a while: the connections wait in the kernel, and asking again at once would take all time."""
+        log.warn(  # noqa: G010 - this is Twisted's
+            "Port {port} accepts nothing for a second: {error}", port=self._realPortNumber, error=error.strerror
+        )
+        self.stopReading()
+        cast("Clock", self.reactor).callLater(CANNOT_ACCEPT_AGAIN, self._go_on)
+
+    def _go_on(self) -> None:
+        if self.connected:
+            self.startReading()
 
     def createInternetSocket(self) -> socket.socket:
         made = super().createInternetSocket()
@@ -129,12 +260,13 @@ class SharedPort(EagerPort):
 class EagerReactor:
     """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the wrapped reactor's.
 
-    `port`: the class of its ports.
+    `port`: the class of its ports. `limits`: the bounds of their connections, None if there are none.
     """
 
-    def __init__(self, reactor: Any, port: type[EagerPort] = EagerPort) -> None:
+    def __init__(self, reactor: Any, port: type[EagerPort] = EagerPort, limits: ConnectionLimits | None = None) -> None:
         self._reactor = reactor
         self._port = port
+        self._limits = limits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -142,6 +274,7 @@ class EagerReactor:
     def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = BACKLOG, interface: str = "") -> EagerPort:
         """See IReactorTCP."""
         listening = self._port(port, factory, max(backlog, BACKLOG), interface, self._reactor)
+        listening.limits = self._limits
         listening.startListening()
         return listening
 

@@ -279,7 +279,8 @@ def test_table_of_settings_reads_back_as_the_same(read):
         read("joins_per_second = 7\nkeep_bytes_total = 524288\n" + ACCOUNT),
         read(
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
-            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
+            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\n'
+            'connections_per_ip = 0\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
@@ -321,6 +322,7 @@ def test_redis_is_read_as_a_url(read):
         ("heartbeat = 301", "heartbeat: must be a whole number from 1 to 300."),
         ("heartbeat = true", "heartbeat: must be a whole number from 1 to 300."),
         ("heartbeat = 2.5", "heartbeat: must be a whole number from 1 to 300."),
+        ("connections_per_ip = -1", "connections_per_ip: must be a whole number of at least 0."),
         ("drain = -1", "drain: must be a whole number from 0 to 3600."),
         ("drain = 3601", "drain: must be a whole number from 0 to 3600."),
     ],

@@ -33,6 +33,7 @@ websocket = []
 admin = "tcp:0:interface=127.0.0.1"
 heartbeat = 1
 drain = 1
+connections_per_ip = 0
 
 [[account]]
 api_key = "{key}"

@@ -12,6 +12,7 @@ http = ["tcp:{workspace.publisher_port}:interface=127.0.0.1"]
 websocket = [{websocket}]
 admin = "tcp:0:interface=127.0.0.1"
 drain = 1
+connections_per_ip = 0
 
 [[account]]
 api_key = "{key}"

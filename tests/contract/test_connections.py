@@ -1,0 +1,109 @@
+"""Connections of one address and file descriptors: a server that strangers connect to as often as they like."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TWISTD, Server, assert_clean
+from tests.contract.support import API_KEY
+from tests.wire import Connection, WebSocket, eventually, request_bytes
+
+NARROW = ["prlimit", "--nofile=200:200", *TWISTD]
+POLL = request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat")
+
+
+def is_closed(connection: Connection) -> bool:
+    """True if the server closes the connection. False if it answers."""
+    try:
+        connection.send(POLL)
+        return not connection.fill()
+    except OSError:
+        return True
+
+
+def refused(server: Server, bound: str) -> int:
+    figures = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+    (line,) = [
+        line
+        for line in figures.splitlines()
+        if line.startswith("cometify_connections_refused_total{") and bound in line
+    ]
+    return int(float(line.rpartition(" ")[2]))
+
+
+def is_served(server: Server, source: str) -> bool:
+    with Connection(server.port, source=source) as again:
+        return not is_closed(again)
+
+
+def test_one_address_has_so_many_connections_at_once(make_server):
+    server = make_server(connections_per_ip=3)
+    with ExitStack() as opened:
+        ours = [opened.enter_context(Connection(server.port, source="127.0.3.1")) for _ in range(3)]
+        assert not any(map(is_closed, ours))
+        for _ in range(5):
+            with Connection(server.port, source="127.0.3.1") as one_more:
+                assert is_closed(one_more)
+        with Connection(server.websocket_port, source="127.0.3.1") as elsewhere:
+            assert is_closed(elsewhere)
+        with Connection(server.port, source="127.0.3.2") as another:
+            assert not is_closed(another)
+        assert refused(server, "connections_per_ip") == 6
+        ours.pop().close()
+        eventually(lambda: is_served(server, "127.0.3.1"))
+    assert server.log.read_text().count("connections_per_ip") == 1
+
+
+def test_trusted_proxies_may_have_any_number_of_connections(make_server):
+    server = make_server(connections_per_ip=1, trusted_proxies=["127.0.3.0/24"])
+    with ExitStack() as opened:
+        ours = [opened.enter_context(Connection(server.port, source="127.0.3.1")) for _ in range(5)]
+        assert not any(map(is_closed, ours))
+
+
+def test_every_peer_of_the_proxy_protocol_is_a_proxy(make_server):
+    server = make_server(connections_per_ip=1)
+    server.stop()
+    server.options["http"] = [f"haproxy:tcp:{server.port}:interface=127.0.0.1"]
+    server.start()
+    preamble = b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n"
+    with ExitStack() as opened:
+        ours = [opened.enter_context(Connection(server.port, preamble=preamble)) for _ in range(5)]
+        assert not any(map(is_closed, ours))
+
+
+class Narrow(Server):
+    """A server with 200 file descriptors."""
+
+    twistd = NARROW
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Narrow]:
+    server = Narrow(tmp_path, {"connections_per_ip": 0}, {})
+    server.start()
+    yield server
+    server.stop()
+    assert_clean(server.log.read_text())
+
+
+def test_health_and_metrics_answer_while_the_public_ports_are_full(narrow):
+    with ExitStack() as opened:
+        listener = opened.enter_context(WebSocket(narrow.port, f"/{API_KEY}/websocket?identifiers=chat"))
+        listener.joined()
+        publisher = opened.enter_context(Connection(narrow.port))
+        others = [opened.enter_context(Connection(narrow.port)) for _ in range(300)]
+        eventually(lambda: refused(narrow, "file_descriptors") >= 100)
+        for _ in range(5):
+            assert narrow.request("GET", "/health/live", port=narrow.admin_port).status == 200
+        publisher.send(POLL)
+        assert publisher.answer().status == 200
+        with Connection(narrow.port) as one_more:
+            assert is_closed(one_more)
+        lines = [line for line in narrow.log.read_text().splitlines() if "Refused" in line or "EMFILE" in line]
+        assert len(lines) == 1
+        for other in others:
+            other.close()
+        eventually(lambda: is_served(narrow, "127.0.3.1"))
