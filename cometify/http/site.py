@@ -17,6 +17,7 @@ from cometify.http.fast_channel import FastChannel
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.shared import Shared
+from cometify.http.strict_channel import StrictChannel
 from cometify.http.twisted_request import MAX_BODY, Request
 from cometify.runtime import sockets
 from cometify.runtime.epoll_loop import WriteBatch
@@ -35,7 +36,7 @@ class Site(WebSite):
     `write_batch`: where answers may be left to be sent together, None if each must be sent at once.
     """
 
-    protocol = HTTPChannel  # type: ignore[assignment]
+    protocol = StrictChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 

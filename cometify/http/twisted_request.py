@@ -10,6 +10,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request as WebRequest
 
+from cometify.core import errors
+from cometify.core.errors import Refused
 from cometify.http.channel_transport import ChannelTransport
 from cometify.http.exchange import PROBLEM, Headers, ServeAgain, decoded_query, problem_document, refusal_headers
 from cometify.http.response_head import PHRASES, response_head
@@ -46,7 +48,7 @@ class Request(WebRequest):
     def gotLength(self, length: int | None) -> None:
         """Called once the head has been read. `length`: bytes of the body, or None if it comes in chunks."""
         self.content = BytesIO()
-        self.method, target, _version = self.transport.request_line
+        self.method, target, version = self.transport.request_line
         self.uri = _origin_form(target)
         self.transport.expect_body(length)
         segments = self.sent_path[1:].split(b"/")
@@ -54,8 +56,22 @@ class Request(WebRequest):
         endpoint = self.transport.find(self.segments)
         self.fixed = endpoint.headers(self)
         self._limit = endpoint.body_limit(self)
-        if length is not None and length > self._limit:
-            self._refuse_body()
+        wrong = self._fault(target, version)
+        if wrong is not None:
+            self._refuse(Refused(errors.INVALID_PARAMETER, wrong))
+        elif length is not None and length > self._limit:
+            self._refuse(endpoint.too_large(self))
+
+    def _fault(self, target: bytes, version: bytes) -> str | None:
+        """Tell what is wrong with a head that HTTP/1.1 requires to be refused (RFC 9112, section 3.2)."""
+        hosts = len(self.headers("host"))
+        if hosts > 1:
+            return "The header Host is given more than once: send it once."
+        if not hosts and version == b"HTTP/1.1":
+            return "The header Host is missing: a request of HTTP/1.1 must have it."
+        if not self.uri.startswith(b"/") and (self.method, target) != (b"OPTIONS", b"*"):
+            return "The target of the request must begin with a slash, or be a URL of http or https."
+        return None
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body."""
@@ -67,16 +83,14 @@ class Request(WebRequest):
         content = self._content()
         content.write(data)
         if content.tell() > self._limit:
-            self._refuse_body()
+            self._refuse(self.transport.find(self.segments).too_large(self))
 
-    def _refuse_body(self) -> None:
+    def _refuse(self, refused: Refused) -> None:
         """Answer before the body is read. twisted.web can answer only whole requests, so the bytes are written here."""
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
-        endpoint = self.transport.find(self.segments)
-        refused = endpoint.too_large(self)
-        endpoint.count_refusal(refused.code)
+        self.transport.find(self.segments).count_refusal(refused.code)
         body = problem_document(refused)
         head = response_head(
             refused.code.status,
@@ -89,7 +103,7 @@ class Request(WebRequest):
                 *refusal_headers(refused),
             ),
         )
-        self.transport.write(head + body)
+        self.transport.write(head if self.method == b"HEAD" else head + body)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Called once the body has been read."""

@@ -72,6 +72,8 @@ def head(lines: str) -> bytes:
 
 LONG = "x" * 65_537
 WHOLE = form(GOOD)
+POLL = request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat")
+HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
 
 CASES = [
     # Identifiers.
@@ -270,6 +272,25 @@ CASES = [
     Case("a length and chunks", head("Content-Length: 5\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, None),
     Case("chunks of nonsense", head("Transfer-Encoding: chunked") + b"zz\r\n", 400, None),
     Case("an unknown transfer coding", head("Transfer-Encoding: nonsense") + b"zz\r\n", 400, None),
+    Case("a length of 5,000 digits", head("Content-Length: " + "1" * 5000) + WHOLE, 400, None),
+    Case("a length of 5,000 zeros", head("content-length:" + "0" * 5000) + WHOLE, 400, None),
+    Case("a chunk of 2,000 digits", head("Transfer-Encoding: chunked") + b"1" * 2000 + b"\r\n", 400, None),
+    pushes("JSON with 5,000 digits", b'{"text":"x","secret":' + b"1" * 5000 + b"}", 400, "invalid_body", JSON),
+    pushes("a push_id of 5,000 digits", form({**GOOD, "push_id": "1" * 5000}), 400, "invalid_parameter"),
+    Case(
+        "a timestamp of 5,000 digits",
+        head(
+            f"Content-Length: 0\r\nCometify-Nonce: {'n' * 20}\r\nCometify-Signature: x\r\nCometify-Timestamp: {'1' * 5000}"
+        ),
+        400,
+        "invalid_parameter",
+    ),
+    Case(
+        "a WebSocket version of 5,000 digits",
+        request_bytes("GET", f"/{API_KEY}/websocket", None, {**HANDSHAKE, "Sec-WebSocket-Version": "1" * 5000}),
+        400,
+        None,
+    ),
     Case("half a request", head("Content-Length: 5")[:40], None, None, hang_up=True),
     # Methods and paths.
     Case("GET at push", request_bytes("GET", PATH), 405, "method_not_allowed"),
@@ -289,10 +310,31 @@ CASES = [
         "method_not_allowed",
     ),
     Case(
-        "an absolute form of another scheme", request_bytes("POST", f"gopher://x{PATH}", WHOLE, FORM), 404, "not_found"
+        "an absolute form of another scheme",
+        request_bytes("POST", f"gopher://x{PATH}", WHOLE, FORM),
+        400,
+        "invalid_parameter",
     ),
     Case("a version that is none", request_bytes("GET", PATH, version="HTCPCP/1.0"), 400, None),
     Case("no version", b"GET /\r\n\r\n", 400, None),
+    Case("no Host", POLL.replace(b"Host: localhost\r\n", b""), 400, "invalid_parameter"),
+    Case(
+        "no Host in a push",
+        request_bytes("POST", PATH, WHOLE, FORM).replace(b"Host: localhost\r\n", b""),
+        400,
+        "invalid_parameter",
+    ),
+    Case("two Hosts", POLL.replace(b"Host: ", b"Host: a\r\nHost: "), 400, "invalid_parameter"),
+    Case(
+        "two equal Hosts",
+        POLL.replace(b"Host: localhost", b"Host: localhost\r\nhost: localhost"),
+        400,
+        "invalid_parameter",
+    ),
+    Case("two Hosts in HTTP/1.0", POLL.replace(b"1.1\r\n", b"1.0\r\nHost: a\r\n"), 400, "invalid_parameter"),
+    Case("a target without a slash", POLL.replace(b"GET /", b"GET X"), 400, "invalid_parameter"),
+    Case("a target that is an authority", request_bytes("CONNECT", "localhost:80"), 400, "invalid_parameter"),
+    Case("a target of a star", request_bytes("GET", "*"), 400, "invalid_parameter"),
     Case("a header without a colon", b"GET / HTTP/1.1\r\nnonsense\r\n\r\n", 400, None),
     Case("bytes of nothing", bytes(range(128, 256)) + b"\r\n\r\n", 400, None),
     Case("TLS to a plain port", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n" * 4, 400, None),
@@ -311,6 +353,8 @@ CASES = [
     asks("a query that is not UTF-8", "identifiers=%ff", "invalid_parameter"),
     asks("a listener that is too short", "identifiers=chat&listener=1234567", "invalid_parameter"),
     asks("a listener with a NUL", "identifiers=chat&listener=12345678%00", "invalid_parameter"),
+    asks("a position of 5,000 digits", f"identifiers=chat&position={'1' * 5000}", "invalid_parameter"),
+    asks("an internal id of 5,000 digits", f"identifiers=chat:{'1' * 5000}", "invalid_parameter"),
     asks("the same at stream", "identifiers=1", "invalid_identifier", transport="stream"),
     asks("the same at events", "identifiers=1", "invalid_identifier", transport="events"),
     Case("a stream of an unknown account", request_bytes("GET", "/99/stream?identifiers=chat"), 403, "not_authorized"),

@@ -233,6 +233,35 @@ def test_connection_close_is_obeyed_behind_the_answer():
     assert world.ordinary == 0
 
 
+@pytest.mark.parametrize("way", [b"", b"X-Twice: a\r\nX-Twice: a\r\n"])
+@pytest.mark.parametrize(
+    ("connection", "closes"),
+    [
+        (b"close", True),
+        (b"close,keep-alive", True),
+        (b"keep-alive , CLOSE", True),
+        (b"keep-alive", False),
+        (b"keep-alive,keep-alive", False),
+        (b"close-not", False),
+    ],
+)
+def test_connection_is_read_as_a_list_both_ways(way, connection, closes):
+    world = World()
+    wire = world.connect()
+    wire.receive(
+        PUSH.replace(b"Host: localhost\r\n", b"Host: localhost\r\n%bConnection: %b\r\n" % (way, connection)) * 2
+    )
+    assert wire.transport.disconnecting == closes
+    assert wire.transport.value().count(b"HTTP/1.1 200 OK") == 2 - closes
+    assert wire.transport.value().count(b"Connection: close\r\n") == closes
+
+
+def test_close_in_the_second_of_two_connection_headers_is_obeyed():
+    wire = World().connect()
+    wire.receive(PUSH.replace(b"Host:", b"Connection: keep-alive\r\nConnection: close\r\nHost:"))
+    assert wire.transport.disconnecting
+
+
 def test_idle_connection_is_closed_unless_its_poll_waits():
     world = World(heartbeat=200)
     quiet, begun, polls = world.connect(), world.connect(), world.connect()
