@@ -4,22 +4,19 @@ The package's docstring tells the whole story. This module is its middle: the or
 answered, and the bounds of what is kept meanwhile.
 """
 
-from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IAddress, IPushProducer
 from zope.interface import implementer
 
 from cometify.http.channel_transport import ChannelTransport
+from cometify.http.connection_state import ConnectionState
 from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
-from cometify.http.shared import Shared
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.transport import Transport
 
 MOST_EARLY = 16 * 1024
 """Bytes that are kept while a request is being answered. With more, the peer is not read from. As twisted.web has it."""
-ABORT_AFTER = 15
-"""Seconds for what was written to an idle connection to be read, before the connection is cut."""
 AT_ONCE = 64
 """Plain requests that one connection has answered in one step of the reactor: some 2 ms. Others wait that long."""
 TWISTED_COST = 4
@@ -27,40 +24,13 @@ TWISTED_COST = 4
 
 
 @implementer(IPushProducer)
-class FastChannel:
+class FastChannel(ConnectionState):
     """The protocol of a connection until it is closed, or given to a listener.
 
-    `again`: the request that may be sent again, which is then not parsed. `seen`, `due`: see `idle_timeout.TimesOut`.
+    Reads and answers requests. Its state and its end are the base class's.
     """
 
-    __slots__ = (
-        "_abort", "_batch", "_closing", "_continues", "_early", "_full", "_partial", "_peer", "_reads", "_serving",
-        "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
-    )  # fmt: skip
-    transport: Transport
-
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self._peer: IAddress | None = None
-        # Made for the first request that is not plain.
-        self._twisted: ChannelTransport | None = None
-        # Anything but None while a request is being answered, by whichever way it was read.
-        self._waiting: FastRequest | ChannelTransport | None = None
-        # Bytes that were received and not read yet: while a request is being answered, while the peer does not read, and
-        # between two steps of many requests.
-        self._early = b""
-        self._partial: PartialRequest | None = None
-        self.again: RepeatedRequest | None = None
-        self._serving = False  # `_serve` is running
-        self._continues: IDelayedCall | None = None  # by which `_serve` goes on in the next step
-        self._full = False  # the transport holds as much as it may
-        self._reads = True  # the transport reads from the peer
-        self._closing = False
-        self._abort: IDelayedCall | None = None
-        self._write_batch: WriteBatch | None = None
-        self._batch: WriteBatch | None = None  # the same, while answers may be left there
-        self.seen = 0.0
-        self.due = 0
+    __slots__ = ()
 
     def makeConnection(self, transport: Transport) -> None:
         """Begin to read."""
@@ -234,12 +204,6 @@ class FastChannel:
         if self._early:
             self._go_on()
 
-    def expect(self, again: RepeatedRequest | None) -> None:
-        """Set the request that may be sent again. None: there is none."""
-        before, self.again = self.again, again
-        if before is not None and (again is None or again.request is not before.request):
-            before.request.forget()
-
     def peer(self) -> IAddress:
         """The other end of the connection."""
         if self._peer is None:
@@ -266,62 +230,3 @@ class FastChannel:
         """The connection is lost."""
         if self._twisted is not None:
             self._twisted.stop()
-
-    # The end.
-
-    def timeoutConnection(self) -> None:
-        """Close the connection: it has been idle for too long."""
-        if self._waiting is not None:
-            self._shared.idle.watch(self)  # the peer is not idle, we let it wait
-            return
-        if self._partial is not None or (self._twisted is not None and self._twisted.is_reading):
-            self._shared.idle.slow += 1
-        self._abort = self._shared.call_later(ABORT_AFTER, self.transport.abortConnection)
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection once everything is written. Whatever the peer still sends is dropped."""
-        if self._closing:
-            return
-        self._closing = True
-        self._drop_requests()
-        if not self._reads:
-            # TLS is closed by the peer's last word, which must be read.
-            self._reads = True
-            self.transport.resumeProducing()
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
-
-    def _drop_requests(self) -> None:
-        self.expect(None)
-        self._early = b""
-        self._partial = None
-        self._full = False
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Tell the request that is being answered, and leave no reference cycle behind (see `runtime.gc_pauses`)."""
-        self._shared.idle.forget(self)
-        self._closing = self._reads = True
-        if self._abort is not None and self._abort.active():
-            self._abort.cancel()
-        waiting, self._waiting = self._waiting, None
-        if isinstance(waiting, FastRequest):
-            waiting.lost()  # first, because the next line makes it forget whom to tell
-        self._drop_requests()
-        twisted, self._twisted = self._twisted, None
-        if twisted is not None:
-            twisted.connectionLost(reason)
-        if sockets.lowest(self.transport) is not self.transport:
-            self.transport.unregisterProducer()  # a TLS transport keeps its producer otherwise
-
-    def release(self) -> tuple[Transport, bytes]:
-        """Give the connection away, with the bytes behind the request that is being answered."""
-        early, self._closing = self._early, True
-        self._waiting = self._twisted = None
-        self._drop_requests()
-        self._shared.idle.forget(self)
-        self.transport.unregisterProducer()
-        if not self._reads:
-            self._reads = True
-            self.transport.resumeProducing()
-        return self.transport, early

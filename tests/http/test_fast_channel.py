@@ -9,7 +9,8 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from cometify.http.fast_channel import ABORT_AFTER, AT_ONCE, MOST_EARLY, TWISTED_COST
+from cometify.http.connection_state import ABORT_AFTER
+from cometify.http.fast_channel import AT_ONCE, MOST_EARLY, TWISTED_COST
 from cometify.http.idle_timeout import REST_WITHIN
 from cometify.http.site import IDLE, Endpoint, Site, Tree, take_over
 
