@@ -60,13 +60,13 @@ class FastChannel(ConnectionState):
 
     def _receive_rest(self, partial: PartialRequest, data: bytes) -> None:
         """Add to the plain request that has begun, and read it once it may be whole."""
-        if partial.missing:
-            self._shared.idle.extend(self, len(data))
         whole = partial.add(data)
         if whole:
             self._partial = None
             self._note_activity()
             self._serve(whole, self._write_batch)
+        elif partial.missing:
+            self._shared.idle.extend(self, len(data))
 
     def _note_activity(self) -> None:
         """Note that the peer is active now, except within a request that twisted.web reads: see `_feed`."""
@@ -124,7 +124,8 @@ class FastChannel(ConnectionState):
         if len(data) < whole:
             self._partial = PartialRequest(data, whole - len(data))
             self._shared.idle.expect_rest(self)
-            self._shared.idle.extend(self, len(data) - end)
+            if len(data) > end:
+                self._shared.idle.extend(self, len(data) - end)
             return 1
         self._early = data[whole:]
         self._waiting = request = FastRequest(self, head, data[:whole])
