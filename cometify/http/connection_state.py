@@ -42,7 +42,7 @@ class ConnectionState:
         self._partial: PartialRequest | None = None
         self.again: RepeatedRequest | None = None
         self._serving = False  # `_serve` is running
-        self._continues: IDelayedCall | None = None  # by which `_serve` goes on in the next step
+        self._continues = False  # `_serve` goes on in one of the next turns
         self._full = False  # the transport holds as much as it may
         self._reads = True  # the transport reads from the peer
         self._closing = False

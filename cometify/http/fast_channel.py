@@ -17,8 +17,6 @@ from cometify.runtime.transport import Transport
 
 MOST_EARLY = 16 * 1024
 """Bytes that are kept while a request is being answered. With more, the peer is not read from. As twisted.web has it."""
-AT_ONCE = 64
-"""Plain requests that one connection has answered in one step of the reactor: some 2 ms. Others wait that long."""
 TWISTED_COST = 4
 """The cost of a request that twisted.web reads, in plain requests."""
 
@@ -94,17 +92,21 @@ class FastChannel(ConnectionState):
         """
         self._serving, self._batch = True, batch
         self._early = data
-        left = AT_ONCE
-        while self._early and self._waiting is None and not self._full:
-            if left <= 0:
-                self._go_on_later()
-                break
+        share = self._shared.turn_share
+        left = size = share.size
+        while self._early and left > 0 and self._waiting is None and not self._full:
             data, self._early = self._early, b""
             if self._twisted is not None and self._twisted.is_reading:
                 left -= self._feed(self._twisted, data)
             else:
                 left -= self._begin(data)
         self._serving, self._batch = False, None
+        has_more = self._early and left <= 0 and self._waiting is None and not self._full
+        if has_more or size - left > 1:
+            share.spend(size - left)
+        if has_more and not self._continues:
+            self._continues = True
+            share.wait(self._continue)
         if self._early:
             self._read_or_pause()
 
@@ -155,9 +157,9 @@ class FastChannel(ConnectionState):
             self._shared.idle.expect_rest(self)
         return 1
 
-    def _go_on_later(self) -> None:
-        if self._continues is None or not self._continues.active():
-            self._continues = self._shared.call_later(0, self._go_on)
+    def _continue(self) -> None:
+        self._continues = False
+        self._go_on()
 
     def _go_on(self) -> None:
         """Read what was kept, if nothing stands in the way any longer."""

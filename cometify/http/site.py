@@ -18,6 +18,7 @@ from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.shared import Shared
 from cometify.http.strict_channel import StrictChannel
+from cometify.http.turn_share import TurnShare
 from cometify.http.twisted_request import MAX_BODY, Request
 from cometify.runtime import sockets
 from cometify.runtime.epoll_loop import WriteBatch
@@ -45,7 +46,13 @@ class Site(WebSite):
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
         self._shared = Shared(
-            resource, FastParser(resource), self.idle, reactor.callLater, self._new_channel, write_batch
+            resource,
+            FastParser(resource),
+            self.idle,
+            reactor.callLater,
+            self._new_channel,
+            write_batch,
+            TurnShare(reactor.callLater),
         )
 
     def _new_channel(self) -> HTTPChannel:

@@ -10,9 +10,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cometify.http.connection_state import ABORT_AFTER
-from cometify.http.fast_channel import AT_ONCE, MOST_EARLY, TWISTED_COST
+from cometify.http.fast_channel import MOST_EARLY, TWISTED_COST
 from cometify.http.idle_timeout import REST_WITHIN
 from cometify.http.site import IDLE, Endpoint, Site, Tree, take_over
+from cometify.http.turn_share import AT_ONCE
 
 PLAIN = b"POST /a/b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
 COUNTED = b"POST /a/b HTTP/1.1\r\nHost: x\r\nX-Odd: \xe4\r\nContent-Length: %d\r\n\r\n%b"

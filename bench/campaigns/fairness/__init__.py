@@ -1,0 +1,1 @@
+"""The fairness campaign: an account that floods the server must not hold up another."""
