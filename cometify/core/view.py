@@ -91,7 +91,7 @@ class View:
     """
 
     __slots__ = (
-        "before", "encoding", "filtered", "head", "is_queued", "key", "latest", "live", "members", "needs_pass",
+        "account", "before", "encoding", "filtered", "head", "is_queued", "key", "latest", "live", "members", "needs_pass",
         "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "watermark",
     )  # fmt: skip
 
@@ -99,6 +99,8 @@ class View:
         self.key = key
         self.encoding = key[0]
         self.sources = sources
+        self.account = sources[0][0].channel[0] if sources else ""
+        """The API key."""
         self.head = head
         self.watermark = watermark
         self.members = 0

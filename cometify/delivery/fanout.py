@@ -24,6 +24,14 @@ each turn has a cost of its own.
     reads      push 1 of A       -                 push 2 of A, push 1 of B    -
     slice      A: 1 to 64        A: 65 to 192      A: 193 to 256               B: 1 to 64
 
+Accounts in turn
+----------------
+After each slice, and after each pass, it is another account's turn. So a push waits for one view of each of the other
+accounts, and not for all thousand views of an account that floods.
+
+    waiting    A: a1 a2 a3 …    B: b1
+    passes     a1  b1  a2  a3 …
+
 Answers go first
 ----------------
 `wake` never writes: it asks for a slice in the next turn. So the publisher's response leaves before the first delivery,
@@ -61,7 +69,7 @@ frame of memory, however much is pushed, and the ring is the queue of everybody.
 """
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from cometify.core.histogram import Histogram
@@ -89,7 +97,10 @@ class FanOut:
     def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
         self._call_soon = call_soon
         self._clock = clock
+        # The views of one account that wait for a pass, and those of the other accounts, whose turn comes after it.
         self._queue: deque[View] = deque()
+        self._account = ""
+        self._others: OrderedDict[str, deque[View]] = OrderedDict()
         self._behind: deque[Listener] = deque()
         self._is_set = False
         self._length = SLICE
@@ -107,8 +118,26 @@ class FanOut:
             view.needs_pass, view.next_since = True, self._clock()
             if not view.is_queued:
                 view.is_queued = True
-                self._queue.append(view)
+                if view.account == self._account:
+                    self._queue.append(view)
+                else:
+                    self._queue_other(view)
         self._start()
+
+    def _queue_other(self, view: View) -> None:
+        """Queue a view of another account than the one whose turn it is."""
+        queue = self._others.get(view.account)
+        if queue is None:
+            queue = self._others[view.account] = deque()
+        queue.append(view)
+        if not self._queue:
+            self._next_account()
+
+    def _next_account(self) -> None:
+        """Let the views of the next account have their turn."""
+        if self._queue:
+            self._others[self._account] = self._queue
+        self._account, self._queue = self._others.popitem(last=False)
 
     def catch_up(self, listener: Listener) -> None:
         """Bring a listener that is BEHIND to the head."""
@@ -148,11 +177,15 @@ class FanOut:
             view = self._queue[0]
             if not self._run_pass(view, end):
                 self._queue.rotate(-1)  # the next slice goes on with another view, if one waits
+                if self._others:
+                    self._next_account()
                 return
             view.is_queued = False
             view.pass_members = []
             view.spans = {}
             self._queue.popleft()
+            if self._others:
+                self._next_account()
             if self._clock() >= end:
                 return
 

@@ -17,25 +17,23 @@ AT_ONCE = 64
 
 
 class TurnShare:
-    """`call_later`: the reactor's."""
+    """`call_later`: the reactor's. `size`: the requests that a connection may have answered now, at least one."""
+
+    __slots__ = ("_busy", "_call_later", "_is_set", "_left", "_most", "_waiting", "size")
 
     def __init__(self, call_later: CallLater) -> None:
         self._call_later = call_later
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_set = False
         # Of this turn: the requests that are left for all, the most for one connection, and the connections with many.
-        self._left = self._most = AT_ONCE
+        self._left = self._most = self.size = AT_ONCE
         self._busy = 0
-
-    @property
-    def size(self) -> int:
-        """The requests that a connection may have answered now. It is at least one."""
-        return max(1, min(self._left, self._most))
 
     def spend(self, count: int) -> None:
         """Count the requests of a connection that had many."""
         self._left -= count
         self._busy += 1
+        self.size = max(1, min(self._left, self._most))
         self._start()
 
     def wait(self, go_on: Callable[[], None]) -> None:
@@ -52,6 +50,7 @@ class TurnShare:
         self._is_set = False
         # As many connections are expected as had many requests in the last turn.
         self._left, self._most, self._busy = AT_ONCE, max(1, AT_ONCE // max(1, self._busy)), 0
+        self.size = self._most
         try:
             for _ in range(len(self._waiting)):
                 if self._left <= 0:

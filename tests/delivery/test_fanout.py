@@ -723,3 +723,81 @@ def test_loss_of_secret_pushes_is_told_to_those_with_a_key(world, secret, told):
     world.registry.lost(world.ring)
     world.all()
     assert kinds(peer) == told
+
+
+# Accounts in turn
+
+
+class Crowd:
+    """The listeners of an account in one world, each on an identifier of its own."""
+
+    def __init__(self, world, account, count):
+        self.world = world
+        self.rings = [RingBuffer((account, f"name{number}"), 0, 0) for number in range(count)]
+        self.peers = []
+        for ring in self.rings:
+            peer = Peer()
+            name = ring.channel[1]
+            world.registry.enter(peer, {name: ring}, [], lambda: world.position, {name: (GroupFilter(False),)})
+            peer.cursor = world.position
+            world.fan_out.catch_up(peer)
+            self.peers.append(peer)
+        world.all()
+
+    def push(self):
+        """One push on each identifier."""
+        for ring in self.rings:
+            self.world.position += 1
+            frame = json.dumps({"position": self.world.position}).encode()
+            push = Push(ring.channel[1], None, False, self.world.position, frame)
+            ring.append(push, 1000, 10**9)
+            self.world.registry.announce(ring, push)
+
+    @property
+    def served(self):
+        return sum(len(peer.positions) for peer in self.peers)
+
+
+def test_push_waits_for_one_view_of_another_account(world):
+    flood, quiet = Crowd(world, "flood", 100), Crowd(world, "quiet", 1)
+    world.haste = LONGEST  # one pass a slice
+    for _ in range(3):
+        flood.push()
+        world.slice()
+        before = flood.served
+        quiet.push()
+        while not quiet.served:
+            world.slice()
+        assert flood.served - before <= 2, "the one whose turn it was, and one that was at its end"
+        for peer in quiet.peers:
+            peer.writes.clear()
+    world.all()
+    assert flood.served == 300
+
+
+@pytest.mark.parametrize("counts", [(1, 5, 50), (50, 5, 1), (20, 20, 20)])
+def test_accounts_get_equal_parts_while_they_all_wait(world, counts):
+    crowds = [Crowd(world, f"account{number}", count) for number, count in enumerate(counts)]
+    world.haste = SLICE
+    for crowd in crowds:
+        crowd.push()
+    while world.due:
+        waiting = [crowd.served for crowd, count in zip(crowds, counts, strict=True) if crowd.served < count]
+        assert max(waiting, default=0) - min(waiting, default=0) <= 1
+        world.slice()
+    assert [crowd.served for crowd in crowds] == list(counts)
+
+
+def test_large_view_of_one_account_leaves_slices_to_another(world):
+    crowd = Crowd(world, "quiet", 1)
+    peers = world.live(10 * CHUNK)
+    world.haste = SLICE
+    world.push()
+    world.slice()
+    crowd.push()
+    for _ in range(2):
+        world.slice()
+    assert crowd.served == 1
+    assert any(not peer.writes for peer in peers)
+    world.all()
+    assert all(peer.positions == [1] for peer in peers)

@@ -1,0 +1,24 @@
+"""An account that floods does not hold up another. The long form is `python -m bench.campaigns.fairness`.
+
+The bound is for the CPU time of the server between a push and its frame, because the tests may share the machine.
+"""
+
+import pytest
+
+from bench.campaigns.fairness.flood import Flood
+from bench.campaigns.fairness.two_accounts import percentile, samples_under
+from tests.conftest import PYTHONPATH, TWISTD
+
+FLOODS = {
+    "one request at a time": Flood(),
+    "many requests at a time": Flood(depth=64),
+    "many identifiers": Flood(depth=8, identifiers=100, listeners=100, connections=100),
+}
+MOST = 0.010
+"""Seconds at the median. Ten connections with many requests each took 16 ms before they shared the turns."""
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_account_that_floods_does_not_hold_up_another(flood):
+    samples = samples_under(flood, TWISTD, 60, {"PYTHONPATH": PYTHONPATH})
+    assert percentile([sample.cpu for sample in samples], 0.5) < MOST
