@@ -53,6 +53,8 @@ class RedisConnection(Protocol):
         self.heard: Callable[[bytes, bytes], None] | None = None
         self.lost: Callable[[str], None] | None = None
         self._reason: str | None = None
+        # The digests of the scripts whose source was sent on this connection.
+        self._sent: set[bytes] = set()
 
     def __len__(self) -> int:
         """The number of commands in flight."""
@@ -75,14 +77,21 @@ class RedisConnection(Protocol):
         self.transport.write(hiredis.pack_command(args))  # type: ignore[arg-type] # its stub says one argument
 
     def run(self, script: Script[Answer], name: bytes, *args: Argument) -> Deferred[Answer]:
-        """Run a script on the account whose state in Redis has this name. Fails as `execute` does."""
+        """Run a script on the account whose state in Redis has this name. Fails as `execute` does.
+
+        The first time the source is sent, because this Redis may not know the script. If only its digest were sent, the
+        source would have to follow later, and would run after commands that were sent in between.
+        """
+        if script.digest not in self._sent:
+            self._sent.add(script.digest)
+            return cast("Deferred[Answer]", self.execute(b"EVAL", script.source, 1, name, *args))
         answered = self.execute(b"EVALSHA", script.digest, 1, name, *args)
         return cast("Deferred[Answer]", answered.addErrback(self._run_unknown, script.source, name, args))
 
     def _run_unknown(
         self, failure: Failure, source: bytes, name: bytes, args: tuple[Argument, ...]
     ) -> Failure | Deferred[Reply]:
-        """Send the source of a script that this Redis does not know, which makes it known."""
+        """Send the source of a script that this Redis has forgotten (SCRIPT FLUSH), which makes it known again."""
         failure.trap(ResponseError)
         if not str(failure.value).startswith("NOSCRIPT"):
             return failure

@@ -1,6 +1,7 @@
 """One connection to Redis: its replies are those that txredisapi reads, and its failures say whether anything was sent."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from txredisapi import ConnectionError as RedisConnectionError
 from txredisapi import RedisError, ResponseError
 
 from cometify.engine.redis.connection import NotSentError, RedisConnection
-from cometify.engine.redis.scripts import APPEND
+from cometify.engine.redis.scripts import APPEND, FREE_SLOT, TAKE_SLOT
 from tests.redis import RedisServer
 
 
@@ -90,10 +91,37 @@ def test_longest_wait_is_that_of_the_oldest_command():
     assert (len(connected.connection), connected.connection.longest_wait()) == (1, 2)
 
 
-def test_script_is_sent_whole_only_to_a_redis_that_lacks_it():
+def test_first_run_of_a_script_keeps_its_place_among_commands(tmp_path: Path):
+    """A Redis that has just started knows no script. The first run must not fall behind commands that were sent later."""
+    redis = RedisServer(tmp_path / "redis").start()
+    try:
+        connected = Connected()
+        take = ("10.0.0.1", "listener", "node", 1, "prefix:", "1", b"", 0)
+        connected.watch(connected.connection.run(TAKE_SLOT, b"name", *take))
+        connected.watch(connected.connection.run(FREE_SLOT, b"name", "10.0.0.1", "listener", "node"))
+        connected.watch(connected.connection.execute("HLEN", "name:l:10.0.0.1"))
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(redis.path)
+            while len(connected.connection):
+                peer.sendall(connected.transport.value())
+                connected.transport.clear()
+                connected.connection.dataReceived(peer.recv(65_536))
+    finally:
+        redis.stop()
+    assert connected.outcomes[0].isdigit()
+    assert connected.outcomes[2] == 0, "the slot was taken, and then freed"
+
+
+def test_script_is_sent_whole_once_and_to_a_redis_that_forgot():
     connected = Connected()
+    connected.watch(connected.connection.run(APPEND, b"name", 6))
+    assert APPEND.source in connected.transport.value()
+    connected.connection.dataReceived(b"*1\r\n$2\r\nok\r\n")
+    connected.outcomes.clear()
+    connected.transport.clear()
     connected.watch(connected.connection.run(APPEND, b"name", 7))
     assert APPEND.digest in connected.transport.value()
+    assert APPEND.source not in connected.transport.value()
     connected.transport.clear()
     connected.connection.dataReceived(b"-NOSCRIPT No matching script\r\n")
     assert APPEND.source in connected.transport.value()
