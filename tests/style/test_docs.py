@@ -15,6 +15,9 @@ LONGEST_LINE = 160
 LONGEST_CELL = 300
 """Characters of a cell of a table, without the space around it."""
 
+TEST = re.compile(r"\[([\w ]+)\]\((?:\.\./)*(tests/[\w/]+\.py)\)")
+"""A link to a test that a document names as evidence: its name without `test_`, with spaces, and its file."""
+
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
 
@@ -65,6 +68,16 @@ def broken_links(document: Path) -> list[str]:
     return found
 
 
+def missing_tests(text: str) -> list[str]:
+    """List the names of the tests that a document links to and that are not in the linked file."""
+    found = []
+    for words, name in TEST.findall(text):
+        file, function = ROOT / name, f"test_{words.replace(' ', '_')}"
+        if not file.exists() or f"def {function}(" not in file.read_text("utf-8"):
+            found.append(function)
+    return found
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_document_has_short_lines_and_cells(document: Path) -> None:
     assert faults(document.read_text("utf-8")) == []
@@ -73,6 +86,11 @@ def test_document_has_short_lines_and_cells(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_document_has_no_broken_link(document: Path) -> None:
     assert broken_links(document) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_document_names_no_test_that_is_gone(document: Path) -> None:
+    assert missing_tests(document.read_text("utf-8")) == []
 
 
 def test_index_names_every_document() -> None:
@@ -87,3 +105,8 @@ def test_long_line_long_cell_and_broken_link_are_found(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("# A task\n[a](page.md) [b](#a-task) [c](#none) [d](none.md) `[e](code)` [f](https://x.org/)\n")
     assert broken_links(document) == ["line 2: #none", "line 2: none.md"]
+
+
+def test_name_of_a_missing_test_is_found() -> None:
+    here, gone = "../tests/style/test_docs.py", "../tests/style/test_gone.py"
+    assert missing_tests(f"[name of a missing test is found]({here}) [x]({here}) [y]({gone})") == ["test_x", "test_y"]
