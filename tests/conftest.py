@@ -54,9 +54,10 @@ class Server(Client):
             "http": [f"tcp:{self.port}:interface=127.0.0.1"],
             "websocket": [f"tcp:{self.websocket_port}:interface=127.0.0.1"],
             "admin": f"tcp:{self.admin_port}:interface=127.0.0.1",
+            "connections_per_ip": 0,  # all peers of a test have one address
             **self.options,
         }
-        lines = [f"{name} = {_toml(value)}" for name, value in table.items()]
+        lines = [f"{name} = {_toml(value)}" for name, value in table.items() if value is not None]
         lines += ["[[account]]", *(f"{name} = {_toml(value)}" for name, value in self.account.items())]
         (self.folder / "cometify.toml").write_text("\n".join(lines) + "\n")
 

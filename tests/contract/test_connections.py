@@ -1,6 +1,6 @@
 """Connections of one address and file descriptors: a server that strangers connect to as often as they like."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -81,15 +81,31 @@ class Narrow(Server):
 
 
 @pytest.fixture
-def narrow(tmp_path: Path) -> Iterator[Narrow]:
-    server = Narrow(tmp_path, {"connections_per_ip": 0}, {})
-    server.start()
-    yield server
-    server.stop()
-    assert_clean(server.log.read_text())
+def make_narrow(tmp_path: Path) -> Iterator[Callable[[int | None], Narrow]]:
+    servers: list[Narrow] = []
+
+    def make(connections_per_ip: int | None) -> Narrow:
+        servers.append(Narrow(tmp_path, {"connections_per_ip": connections_per_ip}, {}))
+        servers[-1].start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+        assert_clean(server.log.read_text())
 
 
-def test_health_and_metrics_answer_while_the_public_ports_are_full(narrow):
+def test_default_is_a_tenth_of_the_file_descriptors(make_narrow):
+    narrow = make_narrow(None)
+    with ExitStack() as opened:
+        ours = [opened.enter_context(Connection(narrow.port, source="127.0.3.1")) for _ in range(20)]
+        assert not any(map(is_closed, ours))
+        with Connection(narrow.port, source="127.0.3.1") as one_more:
+            assert is_closed(one_more)
+
+
+def test_health_and_metrics_answer_while_the_public_ports_are_full(make_narrow):
+    narrow = make_narrow(0)
     with ExitStack() as opened:
         listener = opened.enter_context(WebSocket(narrow.port, f"/{API_KEY}/websocket?identifiers=chat"))
         listener.joined()
