@@ -59,7 +59,9 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive cometify bench twisted scripts
 	$(BIN)/python -m pytest -q tests/style
+	$(BIN)/python scripts/audit.py pip
 
 check: lint
 	$(BIN)/python -m pytest -q tests/core tests/config tests/delivery tests/websocket
@@ -74,6 +76,7 @@ js: $(JS)
 	cd js && npm test --silent
 	cd js && npm run --silent size
 	cd js && npm run --silent verify
+	$(PYTHON) scripts/audit.py npm
 
 client: $(JS)
 	cd js && npm run --silent build
@@ -87,7 +90,7 @@ wheel: $(VENV)/dev
 suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r tests docs deploy protocol pyproject.toml README.md $(SUITE)/
+	@cp -r tests docs deploy protocol scripts pyproject.toml README.md $(SUITE)/
 	@mkdir $(SUITE)/bench
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 
