@@ -7,7 +7,7 @@ Units: a position is a number of microseconds of the engine clock (see `cometify
 case. Everything is called in the reactor's thread, and nothing may block it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import attrs
@@ -81,13 +81,16 @@ class IEngine(Protocol):
         """
 
     def follow(
-        self, account: Account, reach: Callable[[int], Mapping[str, int]]
+        self, account: Account, reach: Callable[[int], Mapping[str, int]], secret: Collection[str] = (), /
     ) -> Mapping[str, RingBuffer] | Deferred[Mapping[str, RingBuffer]]:
         """Follow channels: return their rings, complete from the positions asked for, and announce what comes.
 
         `reach` is called with the engine's position and returns, for each identifier, the position from which on its ring
         must be complete. An engine that keeps pushes elsewhere calls `reach` twice: first with a position that may be
         lower, to learn what to read, and then with the position that counts, directly before the Deferred fires.
+
+        `secret`: the identifiers whose secret pushes somebody waits for. Those of others need not be complete, and their
+        number must not change the time that this takes.
 
         Each ring is then complete from the position asked for, or from its floor if that is higher, and every push above
         the position that `reach` was last called with is announced.
@@ -101,9 +104,6 @@ class IEngine(Protocol):
 
         The channel stays followed for `cometify.engine.UNFOLLOW_DELAY`, because page loads come in bursts.
         """
-
-    def follows(self, channel: Channel) -> bool:
-        """Return whether the channel is followed, so that another listener on it costs the engine nothing."""
 
     def watermark(self, api_key: str) -> int:
         """Return a position up to which every push of the account was announced. No later push gets it or a lower one."""

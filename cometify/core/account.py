@@ -15,11 +15,11 @@ class Account:
     listeners_per_ip: int = 30
     """The most listeners at once from one address: "a maximum of 30 listeners from the same IP" (the seed)."""
     buffer_pushes: int = 1_000
-    """The most pushes kept for one identifier, public and secret together."""
+    """The most pushes kept for one identifier: so many public ones, and so many secret ones."""
     buffer_bytes: int = 4 * 2**20
-    """The most bytes of frames kept for one identifier."""
+    """The most bytes of frames kept for one identifier, of public pushes and of secret ones each."""
     keep_bytes: int = 256 * 2**20
-    """The most bytes of frames kept for the whole account; the oldest pushes are dropped first."""
+    """The most bytes of frames kept for the whole account, of public pushes and of secret ones each; the oldest go first."""
     signature_memory: int = 1_000_000
     """The most signatures remembered at once; 0: none are."""
     origins: tuple[str, ...] | None = None

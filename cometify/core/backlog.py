@@ -42,16 +42,12 @@ class Backlog:
             name = ring.channel[1]
             public_told, secret_told = told.get(name, (0, 0))
             unwanted, secret_unwanted = self.unwanted.get(name, (0, 0))
-            if ring.floor > max(cursor, unwanted, public_told) or (
-                secret and ring.secret_floor > max(cursor, secret_unwanted, secret_told)
-            ):
+            floor, secret_floor = ring.public.floor, ring.secret.floor if secret else 0
+            if floor > max(cursor, unwanted, public_told) or secret_floor > max(cursor, secret_unwanted, secret_told):
                 lost = lost | {name}
                 # A listener that may see no secret pushes is not told of their loss. If it may see them later, the loss must
                 # still be told.
-                told = {
-                    **told,
-                    name: (max(ring.floor, public_told), max(ring.secret_floor if secret else 0, secret_told)),
-                }
+                told = {**told, name: (max(floor, public_told), max(secret_floor, secret_told))}
         if not lost:
             return b""
         self.lost, self.told = frozenset(), told

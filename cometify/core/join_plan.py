@@ -12,6 +12,7 @@ import attrs
 
 from cometify.core.group import Group, Right
 from cometify.core.group_filter import Filters, GroupFilter, filter_on_joining, sees_secret
+from cometify.core.kept_pushes import KeptPushes
 from cometify.core.listen_request import ListenRequest
 from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
 from cometify.core.ring import RingBuffer
@@ -57,6 +58,15 @@ class JoinPlan:
             return self.since
         return {**self.since, **{name: min(self.since[name], _kept_from(wanted)) for name, wanted in self.stale}}
 
+    def bytes_in(self, rings: Mapping[str, RingBuffer]) -> int:
+        """The most bytes that the replay can have. Secret pushes count only where the listener has a right to them.
+
+        The replay budget is charged with this. If hidden pushes counted, the budget would tell how large they are.
+        """
+        return sum(
+            [rings[name].bytes_after(since, sees_secret(self.filters[name])) for name, since in self.since.items()]
+        )
+
     def unwanted_in(self, rings: Mapping[str, RingBuffer]) -> dict[str, tuple[int, int]]:
         """For each identifier the positions (public, secret) up to which a dropped push costs the listener nothing.
 
@@ -92,16 +102,11 @@ def _unwanted(filters: Sequence[GroupFilter], ring: RingBuffer) -> tuple[int, in
     since = min([wanted.since for wanted in filters])
     private = [wanted for wanted in filters if wanted.secret]
     secret_since = min([wanted.since for wanted in private], default=since)
-    public_ids, public_unnumbered = ring.dropped_push_id, ring.dropped_unnumbered
-    secret_ids, secret_unnumbered = ring.secret_dropped_push_id, ring.secret_dropped_unnumbered
-    return (
-        _first_hurt(filters, ring.began, public_ids, public_unnumbered, max(since, ring.floor)),
-        _first_hurt(private, ring.began, secret_ids, secret_unnumbered, max(secret_since, ring.secret_floor)),
-    )
+    return _first_hurt(filters, ring.public, since), _first_hurt(private, ring.secret, secret_since)
 
 
-def _first_hurt(filters: Sequence[GroupFilter], began: int, push_id: int, unnumbered: int, default: int) -> int:
-    """The lowest `since` of the groups that may have wanted a dropped push, or `default` if none did.
+def _first_hurt(filters: Sequence[GroupFilter], kept: KeptPushes, since: int) -> int:
+    """The lowest `since` of the groups that may have wanted a dropped push. If none did, `since` or the floor.
 
     Up to `began` anything may have been dropped. Above it, the highest `push_id` and the position of the last unnumbered
     push that were dropped are known. A group that begins above the floor needs no exception here, because the result is
@@ -111,9 +116,11 @@ def _first_hurt(filters: Sequence[GroupFilter], began: int, push_id: int, unnumb
         [
             wanted.since
             for wanted in filters
-            if wanted.since < began or wanted.above < push_id or wanted.unnumbered_since < unnumbered
+            if wanted.since < kept.began
+            or wanted.above < kept.dropped_push_id
+            or wanted.unnumbered_since < kept.dropped_unnumbered
         ],
-        default=default,
+        default=max(since, kept.floor),
     )
 
 

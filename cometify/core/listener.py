@@ -9,7 +9,7 @@ the queue of all listeners of the channel. A listener has a cursor in it:
     position    a time in microseconds that the engine gave to a push; strictly growing over an account
     cursor      the listener has everything up to here that it gets
     head        of a view: the position of the newest push that its listeners may see
-    floor       of a ring: the position of the newest *public* push that was dropped. `secret_floor`: the same for secret
+    floor       of a ring: the position of the newest push that was dropped. Public and secret pushes have a floor each
     watermark   of an account: every push up to here was announced. It grows with time, also when nothing is pushed
 
 Replay is being behind the head, live is being at the head. There is no other difference between a listener that joins
@@ -59,18 +59,20 @@ If nothing had been dropped, the same listener would have got 160 to 190 and no 
 
 (c) A cut connection that resumes while pushes were dropped
 -----------------------------------------------------------
-Two pages, A without a key and B with one, come back with position 200. Meanwhile a secret push at 205 and public ones
-at 210 and 220 came, and the ring had room for two.
+Two pages, A without a key and B with one, come back with position 200. Meanwhile secret pushes at 202, 205 and 215 and
+public ones at 210 and 220 came. The ring has room for two of each kind.
 
-    dropped              180          205               floor=180 (public), secret_floor=205
+    dropped              180                            public floor=180
     kept                                    210  220
-    A comes back               c=200                    above the floor: nothing is lost, A gets 210, 220
-    B comes back               c=200                    below the secret floor: B gets gap, 210, 220
+    dropped, secret                 202                 secret floor=202
+    kept, secret                         205   215
+    A comes back               c=200                    above the public floor: nothing is lost, A gets 210, 220
+    B comes back               c=200                    below the secret floor: B gets gap, 205, 210, 215, 220
 
-With one floor for both kinds of pushes A would be told a gap as well. A gap without a public push that is missing would
-tell A that a secret push had been there, and when. So each kind has its floor, and a view compares the cursor only with
-those of pushes that it may see. For the same reason `told` is 0 for secret pushes as long as the listener may not see
-them: should it come with a key later, their loss is told then.
+With one limit for both kinds of pushes, 215 would have driven 210 out. With one floor A would be told a gap as well. Both
+would tell A that secret pushes had been there, how many, and when. So each kind has its limits and its floor, and a view
+compares the cursor only with those of pushes that it may see. For the same reason `told` is 0 for secret pushes as long as
+the listener may not see them: should it come with a key later, their loss is told then.
 
 Losses that are none
 --------------------

@@ -8,7 +8,7 @@ another address of its account only if more than `EXPIRE_STEPS` slots have ended
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -20,11 +20,17 @@ ABSENCE = 10.0
 CHARGE_WINDOW = 60.0
 """Seconds within which the joins of an address are added up, from the first one on."""
 NEW_IDENTIFIERS = 100
-"""New identifiers in a window, times `listeners_per_ip`. New means that the node did not follow the identifier yet."""
+"""Identifiers that an address joins in a window, times `listeners_per_ip`. Each counts once.
+
+An identifier that somebody else follows counts as well, although it costs the server little. If it did not, an address with
+a used-up window could find out which identifiers others listen to.
+"""
 REPLAY_BYTES = 64 * 2**20
 """Bytes of replay in a window, times `listeners_per_ip`."""
 EXPIRE_STEPS = 500
 """The most slots and windows together that one call of `expire` forgets."""
+NAMES_A_STEP = 10
+"""The most identifiers of a window that is over that one step of `expire` forgets."""
 
 ClientKey = tuple[str, str]
 """(API key, address)."""
@@ -64,10 +70,10 @@ class _Slots:
 
 @attrs.define(eq=False)
 class _Spent:
-    """The cost of an address's joins since `began` (seconds): new identifiers, and bytes of replay."""
+    """The cost of an address's joins since `began` (seconds): the identifiers (lower case), and bytes of replay."""
 
     began: float
-    identifiers: int = 0
+    identifiers: set[str] = attrs.Factory(set)
     replay: int = 0
 
 
@@ -86,6 +92,8 @@ class Quota:
         self._absent: deque[tuple[float, ClientKey, str]] = deque()
         # The oldest window first.
         self._spent: OrderedDict[ClientKey, _Spent] = OrderedDict()
+        # The identifiers of windows that are over. There can be many, so `expire` frees them in steps.
+        self._over: deque[set[str]] = deque()
 
     def __len__(self) -> int:
         """The number of slots that are held or kept."""
@@ -166,16 +174,29 @@ class Quota:
     def expire(self, now: float) -> bool:
         """Free the slots of pollers that did not come back, and forget the windows that are over.
 
-        Forgets at most `EXPIRE_STEPS`. Returns whether more may be due; then call it again soon.
+        Does at most `EXPIRE_STEPS`. Returns whether more may be due; then call it again soon.
         """
-        return all(self._forget_window(now) or self._free_absent(now) for _step in range(EXPIRE_STEPS))
+        return all(
+            self._forget_names() or self._forget_window(now) or self._free_absent(now) for _step in range(EXPIRE_STEPS)
+        )
+
+    def _forget_names(self) -> bool:
+        """Forget some identifiers of windows that are over. Returns whether there were any."""
+        if not self._over:
+            return False
+        names = self._over[0]
+        for _ in range(min(NAMES_A_STEP, len(names))):
+            names.pop()
+        if not names:
+            self._over.popleft()
+        return True
 
     def _forget_window(self, now: float) -> bool:
         """Forget the oldest window if it is over. Returns whether it was."""
         if self._spent:
             client_key, spent = next(iter(self._spent.items()))
             if now - spent.began >= CHARGE_WINDOW:
-                del self._spent[client_key]
+                self._end_window(client_key)
                 return True
         return False
 
@@ -200,26 +221,34 @@ class Quota:
         if self._freed is not None:
             self._freed(client_key, listener)
 
-    def charge(self, client_key: ClientKey, account: Account, identifiers: int, now: float) -> None:
-        """Count the identifiers of a join that the node did not follow yet.
+    def _end_window(self, client_key: ClientKey) -> None:
+        spent = self._spent.pop(client_key)
+        if len(spent.identifiers) > NAMES_A_STEP:
+            self._over.append(spent.identifiers)
 
-        Joins are bounded because the API key is public. Raises `Refused` (too_many_listeners) when the new
-        identifiers or the replay bytes of a window are used up.
+    def charge(self, client_key: ClientKey, account: Account, identifiers: Iterable[str], now: float) -> None:
+        """Count the identifiers (lower case) of a join.
+
+        Joins are bounded because the API key is public. Raises `Refused` (too_many_listeners) when the identifiers or the
+        replay bytes of a window are used up. Only the address's own joins decide that.
         """
         spent = self._spent.get(client_key)
-        if spent is None or now - spent.began >= CHARGE_WINDOW:
-            self._spent.pop(client_key, None)
+        if spent is not None and now - spent.began >= CHARGE_WINDOW:
+            self._end_window(client_key)
+            spent = None
+        if spent is None:
             spent = self._spent[client_key] = _Spent(now)
         many = account.listeners_per_ip
-        if spent.identifiers + identifiers > many * NEW_IDENTIFIERS or spent.replay >= many * REPLAY_BYTES:
+        new = [name for name in identifiers if name not in spent.identifiers]
+        if len(spent.identifiers) + len(new) > many * NEW_IDENTIFIERS or spent.replay >= many * REPLAY_BYTES:
             wait = max(1, round(spent.began + CHARGE_WINDOW - now))
             raise errors.Refused(
                 errors.TOO_MANY_LISTENERS,
-                "This address has asked for too many new identifiers or too much replay within a minute: wait "
+                "This address has asked for too many different identifiers or too much replay within a minute: wait "
                 f"{wait} seconds.",
                 retry=wait,
             )
-        spent.identifiers += identifiers
+        spent.identifiers.update(new)
 
     def replayed(self, client_key: ClientKey, size: int) -> None:
         """Count bytes that will be replayed to a listener whose join was charged. Without a window nothing is counted."""

@@ -1,5 +1,9 @@
 """The rings of one account in this process, bounded together: in age, and in bytes over all of them.
 
+Public and secret pushes are bounded apart, each kind by limits of its own. A listener without a right to secret pushes
+would otherwise notice them, because they would drive public pushes out (see `cometify.core.ring`). So an account can keep
+twice its `keep_bytes`, once of each kind.
+
 Any number of pushes can become due at once, because a burst grows old within one second, ten minutes after it came.
 Dropping the whole burst in one step would hold up everything else. So `drop` does a bounded number of steps and leaves
 the rest to the next call. Pushes that are due and not dropped yet cause no wrong frame. No replay sends them, because each
@@ -9,8 +13,10 @@ replay begins at a later position. No gap is told for them, because their floor 
 from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
 from itertools import count
+from math import inf
 
 from cometify.core.account import Account
+from cometify.core.kept_pushes import KeptPushes
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 
@@ -21,44 +27,48 @@ _NOT_QUEUED = -1
 _REMOVED = -2
 
 
-class AccountRings:
-    """All rings of an account that this process has.
+class Retention:
+    """The bounds over all kept pushes of one kind of an account.
 
-    `rings`: by identifier (lower case). `kept_bytes`: the bytes of the frames in all rings. `emptied`: called with a ring
-    when `drop` has dropped its last push, or when a push was put there that is too large to be kept.
+    `kept_bytes`: the bytes of all frames. `excess_of`: more bytes than this may be kept until `expire` has dropped the
+    excess; inf when it has. `counted`: see `TotalBytes`. `emptied`: called with a ring when `drop` has dropped its last
+    push of this kind, or when a push was put there that is too large to be kept.
 
-    The oldest push over all rings is found by a heap that has each ring once, at the position of its oldest push or
-    below. A ring whose oldest push has changed is moved up only when it comes to the top, so that a push costs one
-    comparison.
+    The oldest push over all rings is found by a heap that has each `KeptPushes` once, at the position of its oldest push or
+    below. One whose oldest push has changed is moved up only when it comes to the top, so that a push costs one comparison.
     """
 
     def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
-        self.rings: dict[str, RingBuffer] = {}
         self.kept_bytes = 0
+        self.excess_of: float = inf
+        self.counted = 0
         self._emptied = emptied
-        self._oldest: list[tuple[int, int, RingBuffer]] = []
-        # The second item of an entry: two rings can be at the same position, and rings cannot be compared.
+        self._oldest: list[tuple[int, int, KeptPushes, RingBuffer]] = []
+        # The second item of an entry: two entries can be at the same position, and rings cannot be compared.
         self._numbers = count()
 
-    def put(self, ring: RingBuffer, push: Push, account: Account) -> None:
-        """Keep a push within the ring's bounds. Its position must be above all others of the ring."""
-        self.kept_bytes += ring.append(push, account.buffer_pushes, account.buffer_bytes)
-        if ring.queued < 0:
-            self._queue(ring)
+    def put(self, ring: RingBuffer, kept: KeptPushes, push: Push, account: Account) -> None:
+        """Keep a push in `kept`, which is one kind of `ring`, within the bounds of one identifier.
 
-    def prepend(self, ring: RingBuffer, older: list[Push], since: int, floors: tuple[int, int]) -> None:
-        """See `RingBuffer.prepend`. `floors`: public, secret."""
-        self.kept_bytes += ring.prepend(older, since, *floors)
+        Its position must be above all others of `kept`.
+        """
+        self.kept_bytes += kept.append(push, account.buffer_pushes, account.buffer_bytes)
+        if kept.queued < 0:
+            self._queue(ring, kept)
+
+    def prepend(self, ring: RingBuffer, kept: KeptPushes, older: list[Push], since: int, floor: int) -> None:
+        """See `KeptPushes.prepend`."""
+        self.kept_bytes += kept.prepend(older, since, floor)
         if older:
-            self._queue(ring)
+            self._queue(ring, kept)
 
-    def _queue(self, ring: RingBuffer) -> None:
-        oldest = ring.oldest
+    def _queue(self, ring: RingBuffer, kept: KeptPushes) -> None:
+        oldest = kept.oldest
         if oldest is not None:
-            ring.queued = oldest
-            heappush(self._oldest, (oldest, next(self._numbers), ring))
+            kept.queued = oldest
+            heappush(self._oldest, (oldest, next(self._numbers), kept, ring))
         elif self._emptied is not None:
-            # Its first push is larger than all that a ring may keep.
+            # Its first push is larger than all that may be kept.
             self._emptied(ring)
 
     def is_due(self, oldest: int, most_bytes: float) -> bool:
@@ -70,35 +80,82 @@ class AccountRings:
         """Drop the pushes up to the position `oldest`, and the oldest pushes while there are more than `most_bytes`.
 
         Does at most `most` steps and returns their number. If the number is `most`, more pushes may be due. A step drops a
-        push or moves a ring in the heap.
+        push or moves an entry in the heap.
         """
         heap = self._oldest
         left = most
         while left > 0 and heap and (heap[0][0] <= oldest or self.kept_bytes > most_bytes):
-            position, number, ring = heap[0]
+            position, number, kept, ring = heap[0]
             left -= 1
-            if ring.queued != position:
+            if kept.queued != position:
                 # The ring was removed, or it has an entry for older pushes that were prepended.
                 heappop(heap)
                 continue
-            if ring.oldest == position:
-                before = ring.kept_bytes
+            if kept.oldest == position:
+                before = kept.kept_bytes
                 # By age, all due pushes of this ring are dropped at once. By bytes, only the oldest push of all rings is.
-                left -= ring.drop_through(max(position, oldest), left + 1) - 1
-                self.kept_bytes += ring.kept_bytes - before
-            following = ring.oldest
+                left -= kept.drop_through(max(position, oldest), left + 1) - 1
+                self.kept_bytes += kept.kept_bytes - before
+            following = kept.oldest
             if following is None:
-                ring.queued = _NOT_QUEUED
+                kept.queued = _NOT_QUEUED
                 heappop(heap)
                 if self._emptied is not None:
                     self._emptied(ring)
             else:
-                ring.queued = following
-                heapreplace(heap, (following, number, ring))
+                kept.queued = following
+                heapreplace(heap, (following, number, kept, ring))
         return most - left
+
+    def expire(self, oldest: int, most: int) -> int:
+        """Drop what is due by age, and the excess that a push could not drop in its own step. See `drop`."""
+        steps = self.drop(oldest, self.excess_of, most)
+        if steps < most:
+            self.excess_of = inf
+        return steps
+
+    def remove(self, kept: KeptPushes) -> None:
+        """Forget the pushes of a ring that is removed."""
+        self.kept_bytes -= kept.kept_bytes
+        kept.queued = _REMOVED
+
+
+class AccountRings:
+    """All rings of an account that this process has.
+
+    `rings`: by identifier (lower case). `public` and `secret`: the bounds over the pushes of each kind. `emptied`: see
+    `Retention`.
+    """
+
+    def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
+        self.rings: dict[str, RingBuffer] = {}
+        self.public = Retention(emptied)
+        self.secret = Retention(emptied)
+
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes of the frames in all rings."""
+        return self.public.kept_bytes + self.secret.kept_bytes
+
+    def of(self, secret: bool) -> Retention:
+        """The bounds of one kind."""
+        return self.secret if secret else self.public
+
+    def put(self, ring: RingBuffer, push: Push, account: Account) -> Retention:
+        """Keep a push, which is above all others of its ring, within the ring's bounds. Returns the bounds of its kind."""
+        if push.secret:
+            self.secret.put(ring, ring.secret, push, account)
+            return self.secret
+        self.public.put(ring, ring.public, push, account)
+        return self.public
+
+    def drop(self, oldest: int, most_bytes: float) -> None:
+        """Drop what is due, of both kinds. See `Retention.drop`."""
+        self.public.drop(oldest, most_bytes)
+        self.secret.drop(oldest, most_bytes)
 
     def remove(self, ring: RingBuffer) -> None:
         """Forget a ring, with all that it has."""
         del self.rings[ring.channel[1]]
-        self.kept_bytes -= ring.kept_bytes
-        ring.queued = _REMOVED
+        self.public.remove(ring.public)
+        self.secret.remove(ring.secret)

@@ -1,223 +1,60 @@
-"""The pushes that are kept of one channel, in the order of their positions.
+"""The ring buffer of one channel: its kept pushes, the public ones and the secret ones apart.
 
-Pushes come in at the end and are dropped from the front. Three questions are asked whenever a listener joins, about up to
-100 rings at once, so none of them may look at every push:
+A listener without a right to secret pushes must not notice them: not by what it gets, not by a gap, not by what it is
+charged, and not by the time that its join takes. So the two kinds share nothing here. Each has its own `KeptPushes`, with
+its own limits, floor and memory of drops, and a listener without the right is served from the public ones alone.
 
-- Which pushes are above a cursor? The positions are sorted, so `after` finds the first one by bisection.
-- How many bytes are they? See `bytes_after`.
-- What is the highest push_id in a span of positions? See `highest_push_id`.
-
-The last two are answered from blocks. Every 64 pushes that were appended make a block, and its summary is written down
-when its last push comes. A span is some whole blocks and at most 126 pushes at its two ends, and only those pushes are
-looked at one by one.
+A listener with the right gets both kinds in one order. They are merged by position when they are read.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import islice
-from typing import NamedTuple
+from collections.abc import Iterator
+from heapq import merge
+from operator import attrgetter
 
+from cometify.core.kept_pushes import Dropped, KeptPushes
 from cometify.core.push import Push
-from cometify.core.ring_block import BLOCK, Block, summarise
 
 Channel = tuple[str, str]
 """The key of a channel: (API key, identifier in lower case)."""
 
-DROPS = 100
-"""The most pushes that are dropped because of one small push. A larger one may displace more: see `most_drops`."""
-SMALLEST_FRAME = 64
-"""No frame of a push has fewer bytes than this."""
-
-
-def most_drops(push: Push) -> int:
-    """The most pushes that may be dropped in the step that keeps `push`.
-
-    Bounds can be crossed by any number of pushes at once: a burst grows old, or an operator lowers a limit. Dropping them
-    all in one step would hold up everything else, so each step drops some of them. The number is more than one, so that
-    the rest shrinks with every push, and it grows with the size of the push, so that the bytes that are kept do not grow.
-    """
-    return DROPS + len(push.frame) // SMALLEST_FRAME
-
-
-class Dropped(NamedTuple):
-    """A summary of the pushes of a channel that were dropped. It tells whether a filter has lost one of them."""
-
-    push_id: int = -1
-    """The highest push_id of a public push, or -1."""
-    unnumbered: int = 0
-    """The position of the last public push that has no push_id, or 0."""
-    secret_push_id: int = -1
-    """The highest push_id of a secret push, or -1."""
-    secret_unnumbered: int = 0
-    """The position of the last secret push that has no push_id, or 0."""
-
-
-NOTHING = Dropped()
-
-
-_GONE = Push("", None, False, 0, b"")
-"""Stands in the place of a push that was dropped until the list is cut, so that the push itself is freed at once."""
+POSITION = attrgetter("position")
 
 
 class RingBuffer:
-    """The pushes kept of one channel, and how far back they go.
+    """The pushes kept of one channel. `public` and `secret`: those of each kind."""
 
-    `floor` and `secret_floor` are the positions of the last public and of the last secret push that was dropped, or the
-    position where the memory begins. There are two, because a gap that is told for a push that somebody may not see would
-    betray the push.
+    __slots__ = ("channel", "public", "secret")
 
-    `since`: above this position the ring has every push that is not below its floors. Older pushes may be kept elsewhere
-    (in Redis), and can be prepended.
-
-    `began`: this ring has observed every drop above this position; what was dropped at or below it is unknown. Defaults
-    to the higher floor.
-
-    `queued` belongs to `AccountRings`.
-    """
-
-    __slots__ = (
-        "_blocks", "_positions", "_pushes", "_start", "began", "channel", "dropped_push_id",
-        "dropped_unnumbered", "floor", "kept_bytes", "queued", "secret_dropped_push_id", "secret_dropped_unnumbered",
-        "secret_floor", "since",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        channel: Channel,
-        floor: int,
-        secret_floor: int,
-        since: int = 0,
-        began: int | None = None,
-        dropped: Dropped = NOTHING,
-    ) -> None:
+    def __init__(self, channel: Channel, public: KeptPushes, secret: KeptPushes) -> None:
         self.channel = channel
-        self.floor = floor
-        self.secret_floor = secret_floor
-        self.since = since
-        self.began = max(floor, secret_floor) if began is None else began
-        (
-            self.dropped_push_id,
-            self.dropped_unnumbered,
-            self.secret_dropped_push_id,
-            self.secret_dropped_unnumbered,
-        ) = dropped
-        self.queued = -1
-        self.kept_bytes = 0
-        # The lists begin with pushes that were dropped already, up to `_start`. Cutting them at each drop would cost
-        # their length each time. They are cut by whole blocks, so that block n is always the pushes from n * BLOCK on.
-        self._positions: list[int] = []
-        self._pushes: list[Push] = []
-        self._blocks: list[Block] = []
-        self._start = 0
+        self.public = public
+        self.secret = secret
+
+    @classmethod
+    def beginning_at(cls, channel: Channel, position: int) -> "RingBuffer":
+        """A ring without pushes, of a memory that begins at `position`."""
+        return cls(channel, KeptPushes(Dropped(position)), KeptPushes(Dropped(position)))
 
     def __len__(self) -> int:
-        return len(self._pushes) - self._start
-
-    def append(self, push: Push, most_pushes: int, most_bytes: int) -> int:
-        """Keep a push, which must be above all others, and drop the oldest pushes beyond the bounds.
-
-        At most `most_drops(push)` pushes are dropped; the next appends go on. Returns by how many bytes the ring has grown
-        (negative: shrunk).
-        """
-        before = self.kept_bytes
-        pushes = self._pushes
-        self._positions.append(push.position)
-        pushes.append(push)
-        self.kept_bytes += len(push.frame)
-        count = len(pushes)
-        if not count % BLOCK:
-            self._blocks.append(summarise(pushes[-BLOCK:]))
-        if count - self._start > most_pushes or self.kept_bytes > most_bytes:
-            self.drop_oldest()
-            # A full ring drops one push for each that comes. Only the rare case that one is not enough pays for a loop.
-            if len(pushes) - self._start > most_pushes or self.kept_bytes > most_bytes:
-                self._drop_beyond(most_pushes, most_bytes, most_drops(push) - 1)
-        return self.kept_bytes - before
-
-    def _drop_beyond(self, most_pushes: int, most_bytes: int, most: int) -> None:
-        while most > 0 and (len(self) > most_pushes or self.kept_bytes > most_bytes):
-            self.drop_oldest()
-            most -= 1
-
-    def drop_through(self, position: int, most: int) -> int:
-        """Drop the pushes up to and with `position`, oldest first, and at most `most`. Returns how many were dropped."""
-        end = min(bisect_right(self._positions, position, self._start), self._start + most)
-        count = end - self._start
-        for _ in range(count):
-            self.drop_oldest()
-        return count
-
-    def drop_oldest(self) -> int:
-        """Drop the oldest push, which raises a floor. Returns how many bytes that freed."""
-        start = self._start
-        push = self._pushes[start]
-        self._pushes[start] = _GONE
-        self._start = start = start + 1
-        self.kept_bytes -= len(push.frame)
-        push_id = push.push_id
-        if push.secret:
-            self.secret_floor = max(self.secret_floor, push.position)
-            if push_id is None:
-                self.secret_dropped_unnumbered = max(self.secret_dropped_unnumbered, push.position)
-            elif push_id > self.secret_dropped_push_id:
-                self.secret_dropped_push_id = push_id
-        else:
-            self.floor = max(self.floor, push.position)
-            if push_id is None:
-                self.dropped_unnumbered = max(self.dropped_unnumbered, push.position)
-            elif push_id > self.dropped_push_id:
-                self.dropped_push_id = push_id
-        if start > BLOCK and start * 2 > len(self._pushes):
-            self._cut()
-        return len(push.frame)
-
-    def _cut(self) -> None:
-        """Cut what was dropped off the lists, by whole blocks."""
-        blocks = self._start // BLOCK
-        cut = blocks * BLOCK
-        del self._positions[:cut], self._pushes[:cut], self._blocks[:blocks]
-        self._start -= cut
-
-    def prepend(self, older: Sequence[Push], since: int, floor: int, secret_floor: int) -> int:
-        """Put pushes before all others that are kept elsewhere, between `since` and where the ring begins.
-
-        `floor` and `secret_floor` are those of where the pushes are kept. More may have been dropped there than here, and
-        what this ring has is not lost. Returns by how many bytes the ring has grown. Takes as long as the ring is.
-        """
-        floor, secret_floor = min(floor, self.since), min(secret_floor, self.since)
-        self.floor = max(self.floor, floor)
-        self.secret_floor = max(self.secret_floor, secret_floor)
-        self.began = max(self.began, floor, secret_floor)
-        self.since = min(self.since, since)
-        self._pushes[: self._start] = older
-        self._positions[: self._start] = [push.position for push in older]
-        self._start = 0
-        ends = range(BLOCK, len(self._pushes) + 1, BLOCK)
-        self._blocks = [summarise(self._pushes[end - BLOCK : end]) for end in ends]
-        grown = sum([len(push.frame) for push in older])
-        self.kept_bytes += grown
-        return grown
+        return len(self.public) + len(self.secret)
 
     @property
-    def dropped(self) -> Dropped:
-        """A summary of the pushes that were dropped, for a later ring of the same channel to begin with."""
-        return Dropped(
-            self.dropped_push_id,
-            self.dropped_unnumbered,
-            self.secret_dropped_push_id,
-            self.secret_dropped_unnumbered,
-        )
+    def kept_bytes(self) -> int:
+        """The bytes of all frames."""
+        return self.public.kept_bytes + self.secret.kept_bytes
+
+    def of(self, secret: bool) -> KeptPushes:
+        """The kept pushes of one kind."""
+        return self.secret if secret else self.public
+
+    def visible(self, secret: bool) -> tuple[KeptPushes, ...]:
+        """The kinds that a listener may see. `secret`: secret ones too."""
+        return (self.public, self.secret) if secret else (self.public,)
 
     def lose(self, began: int) -> None:
         """Declare that every push up to `began` may be lost, because the memory elsewhere begins there again."""
-        self.began = max(self.began, began)
-        self.floor = max(self.floor, began)
-        self.secret_floor = max(self.secret_floor, began)
-
-    @property
-    def oldest(self) -> int | None:
-        """The position of the oldest push kept."""
-        return self._positions[self._start] if len(self) else None
+        self.public.lose(began)
+        self.secret.lose(began)
 
     def newest(self, secret: bool) -> int:
         """The head: the position of the last push that may be seen (`secret`: secret ones too).
@@ -225,62 +62,28 @@ class RingBuffer:
         It is never below a loss, nor below `since`. A head below them would make a listener that joins there be told of a
         loss that it has not had.
         """
-        return max(self._last_seen(secret), self.since, self.lost_since(secret))
-
-    def _last_seen(self, secret: bool) -> int:
-        """The position of the last push that may be seen, or 0. It may be a dropped one, which has raised a floor as far."""
-        if secret:
-            return self._positions[-1] if self._positions else 0
-        for push in reversed(self._pushes[len(self._blocks) * BLOCK :]):
-            if not push.secret:
-                return push.position
-        return max([block.newest_public for block in self._blocks], default=0)
+        return max(self.public.newest, self.secret.newest) if secret else self.public.newest
 
     def lost_since(self, secret: bool) -> int:
         """The lowest cursor that has lost nothing. `secret`: for a listener that may see secret pushes."""
-        return max(self.floor, self.secret_floor) if secret else self.floor
+        return max(self.public.floor, self.secret.floor) if secret else self.public.floor
 
     def after(self, cursor: int) -> Iterator[Push]:
-        """The pushes kept above `cursor`, oldest first. Take them before the ring changes."""
-        pushes = self._pushes
-        for index in range(bisect_right(self._positions, cursor, self._start), len(pushes)):
-            yield pushes[index]
+        """All pushes kept above `cursor`, oldest first. Take them before the ring changes."""
+        return merge(self.public.after(cursor), self.secret.after(cursor), key=POSITION)
 
     def latest(self) -> Iterator[Push]:
-        """The pushes kept, newest first. Take them before the ring changes."""
-        return islice(reversed(self._pushes), len(self))
+        """All pushes kept, newest first. Take them before the ring changes."""
+        return merge(self.public.latest(), self.secret.latest(), key=POSITION, reverse=True)
 
-    def bytes_after(self, cursor: int) -> int:
-        """The bytes of the frames above `cursor`: the most that a listener there would be sent."""
-        first = bisect_right(self._positions, cursor, self._start)
-        end = len(self._pushes)
-        if first == end:
-            return 0
-        if first == self._start:
-            return self.kept_bytes
-        pushes, blocks = self._span(first, end)
-        return sum([len(push.frame) for push in pushes]) + sum([block.size for block in blocks])
+    def bytes_after(self, cursor: int, secret: bool) -> int:
+        """The bytes of the frames above `cursor` that may be seen: the most that a listener there would be sent."""
+        size = self.public.bytes_after(cursor)
+        return size + self.secret.bytes_after(cursor) if secret else size
 
     def highest_push_id(self, after: int, through: int, secret: bool) -> int:
         """The highest push_id that is kept above `after` and up to and with `through`, or -1.
 
         `secret`: among secret pushes too.
         """
-        first = bisect_right(self._positions, after, self._start)
-        end = bisect_right(self._positions, through, first)
-        if first == end:
-            return -1
-        pushes, blocks = self._span(first, end)
-        push_ids = [push.push_id for push in pushes if push.push_id is not None and (secret or not push.secret)]
-        push_ids += [block.push_id for block in blocks]
-        if secret:
-            push_ids += [block.secret_push_id for block in blocks]
-        return max(push_ids, default=-1)
-
-    def _span(self, first: int, end: int) -> tuple[list[Push], list[Block]]:
-        """The pushes from index `first` to before `end`: those in no whole block, and the whole blocks."""
-        first_block, end_block = -(-first // BLOCK), end // BLOCK
-        if first_block >= end_block:
-            return self._pushes[first:end], []
-        loose = self._pushes[first : first_block * BLOCK] + self._pushes[end_block * BLOCK : end]
-        return loose, self._blocks[first_block:end_block]
+        return max([kept.highest_push_id(after, through) for kept in self.visible(secret)])

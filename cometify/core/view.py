@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,7 +17,7 @@ from cometify.core.encodings import Encoding
 from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
 from cometify.core.push import Push
-from cometify.core.ring import Channel, RingBuffer
+from cometify.core.ring import POSITION, Channel, RingBuffer
 
 if TYPE_CHECKING:
     from cometify.core.listener import Listener
@@ -80,7 +80,7 @@ class Span:
 
 
 class View:
-    """`head` is the position of the newest push that the view may see.
+    """`head` is the position of the newest push that the view may see. `visible`: the kept pushes that it may see.
 
     `live`: the listeners at the head. `filtered`: those of all states with an internal id. `members` counts all of them.
     `watermark()` gives the position for a heartbeat. It can be below that of a push that was just announced.
@@ -92,7 +92,7 @@ class View:
 
     __slots__ = (
         "account", "before", "encoding", "filtered", "head", "is_queued", "key", "latest", "live", "members", "needs_pass",
-        "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "watermark",
+        "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "visible", "watermark",
     )  # fmt: skip
 
     def __init__(self, key: ViewKey, sources: tuple[Source, ...], head: int, watermark: Callable[[], int]) -> None:
@@ -101,6 +101,7 @@ class View:
         self.sources = sources
         self.account = sources[0][0].channel[0] if sources else ""
         """The API key."""
+        self.visible = tuple([kept for ring, secret in sources for kept in ring.visible(secret)])
         self.head = head
         self.watermark = watermark
         self.members = 0
@@ -139,8 +140,8 @@ class View:
         if cursor in self.spans:
             return self.spans[cursor]
         span = None
-        for ring, secret in self.sources:
-            if ring.lost_since(secret) > cursor:
+        for kept in self.visible:
+            if kept.floor > cursor:
                 break
         else:
             span = self._latest_alone(cursor) or self.join(cursor)
@@ -165,7 +166,7 @@ class View:
         A listener that comes into the view later does not matter: it goes live at the head, and no span is behind it.
         """
         lowest: dict[Kind, int] = {}
-        for push in _pushes_after(self.sources, cursor):
+        for push in self._pushes_after(cursor):
             if push.position > to:
                 break
             if push.push_id is not None:
@@ -183,7 +184,7 @@ class View:
         encode = self.encoding.encode_push
         parts: list[bytes] = []
         size, ends = 0, []
-        for scanned, push in enumerate(_pushes_after(self.sources, cursor), 1):
+        for scanned, push in enumerate(self._pushes_after(cursor), 1):
             if wants is None or wants(push):
                 data = encode(push)
                 if size and size + len(data) > SPAN:
@@ -198,6 +199,11 @@ class View:
             cursor = max(cursor, self.head)
             return self._told(Span(b"".join(parts), size, cursor, ends), preamble, replaying)
         return Span(b"".join([preamble, *parts]), len(preamble) + size, cursor, ends, len(preamble))
+
+    def _pushes_after(self, cursor: int) -> Iterator[Push]:
+        """Iterate over the kept pushes above `cursor`, in the order of positions over all rings and both kinds."""
+        runs = [kept.after(cursor) for kept in self.visible if kept.has_above(cursor)]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=POSITION)
 
     def _latest_alone(self, cursor: int) -> Span | None:
         """Return the same as `join` if the latest push is all that is owed, else None.
@@ -229,7 +235,7 @@ class View:
 
     def _before_next(self, cursor: int) -> int:
         """Return the highest cursor with the same pushes above it."""
-        following = [push for ring, secret in self.sources for push in islice(_visible(ring, secret, cursor), 1)]
+        following = [push for kept in self.visible for push in islice(kept.after(cursor), 1)]
         return min([push.position for push in following], default=self.head + 1) - 1
 
     def _told(self, span: Span, preamble: bytes, replaying: bool) -> Span:
@@ -246,14 +252,3 @@ class View:
         beat = self.encoding.encode(heartbeat_frame(position), position)
         data = b"".join([preamble, span.data, beat])
         return Span(data, len(data), span.cursor, span.ends, len(preamble), size, position)
-
-
-def _pushes_after(sources: Iterable[Source], cursor: int) -> Iterator[Push]:
-    """Iterate over the kept pushes above `cursor` that the view may see, in the order of positions over all rings."""
-    rings = [_visible(ring, secret, cursor) for ring, secret in sources]
-    return rings[0] if len(rings) == 1 else merge(*rings, key=attrgetter("position"))
-
-
-def _visible(ring: RingBuffer, secret: bool, cursor: int) -> Iterator[Push]:
-    pushes = ring.after(cursor)
-    return pushes if secret else (push for push in pushes if not push.secret)

@@ -2,25 +2,26 @@
 
 Expiry. Pushes are dropped after ten minutes, signatures, nonces and answers are forgotten after ten minutes, floors after
 a day, and a channel is no longer followed one minute after its last listener left. Any number of these can become due in
-the same moment, so `expire` does a bounded number of steps and returns whether it must be called again. A push and a join
-drop a few pushes too, so that what they see is up to date unless a burst has just grown old.
+the same moment, so `expire` does a bounded number of steps and returns whether it must be called again. A push drops a few
+pushes of its kind too, public or secret, and a join drops a few public ones, so that what they see is up to date unless a
+burst has just grown old. A join drops no secret pushes, because the time that this takes would tell of them.
 
 Until a push that is due is dropped, it is kept like any other. A joiner is not replayed it, because its replay begins at a
 position (`JoinPlan`), and no gap is told for it, because the floor is raised only when the push is dropped.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from math import inf
+from collections.abc import Callable, Collection, Mapping
 
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
+from cometify.core.kept_pushes import DROPS, Dropped, KeptPushes, most_drops
 from cometify.core.leaky_bucket import LeakyBucket
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.retention import AccountRings
-from cometify.core.ring import DROPS, NOTHING, Channel, Dropped, RingBuffer, most_drops
+from cometify.core.ring import Channel, RingBuffer
 from cometify.core.ttl_map import TTLMap
 from cometify.engine import UNFOLLOW_DELAY, refusals
 from cometify.engine.total_bytes import TotalBytes
@@ -34,8 +35,6 @@ class _AccountState:
     """One account: the last position that was given or told, and all that is kept and remembered of it.
 
     `began`: the position where the memory of this process begins. `last`: no position up to it may be given again.
-    `counted`: see `TotalBytes`.
-    `excess_of`: the account may keep more bytes than this until `expire` has dropped the excess; inf when it has.
     """
 
     __slots__ = (
@@ -43,8 +42,6 @@ class _AccountState:
         "api_key",
         "began",
         "bucket",
-        "counted",
-        "excess_of",
         "floors",
         "followed",
         "last",
@@ -57,12 +54,10 @@ class _AccountState:
         self.api_key = api_key
         self.began = began
         self.last = last
-        self.excess_of: float = inf
-        self.counted = 0
         self.rings = AccountRings(self._emptied)
         self.followed: set[str] = set()
-        # Of channels that have no ring: public floor, secret floor and what was dropped; the longest without a ring first.
-        self.floors: OrderedDict[str, tuple[int, int, Dropped]] = OrderedDict()
+        # What was dropped of channels that have no ring: public, secret. The longest without a ring comes first.
+        self.floors: OrderedDict[str, tuple[Dropped, Dropped]] = OrderedDict()
         self.signatures: TTLMap[bytes, Identifier] = TTLMap()
         self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
         self.nonces: TTLMap[str, bool] = TTLMap()
@@ -72,20 +67,22 @@ class _AccountState:
         """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
         ring = self.rings.rings.get(identifier)
         if ring is None:
-            floor, secret_floor, dropped = self.floors.pop(identifier, (self.began, self.began, NOTHING))
-            ring = RingBuffer((self.api_key, identifier), floor, secret_floor, began=self.began, dropped=dropped)
+            nothing = Dropped(self.began)
+            public, secret = self.floors.pop(identifier, (nothing, nothing))
+            channel, began = (self.api_key, identifier), self.began
+            ring = RingBuffer(channel, KeptPushes(public, began=began), KeptPushes(secret, began=began))
             self.rings.rings[identifier] = ring
         return ring
 
     def _emptied(self, ring: RingBuffer) -> None:
-        if ring.channel[1] not in self.followed:
+        if not ring and ring.channel[1] not in self.followed:
             self.forget_ring(ring)
 
     def forget_ring(self, ring: RingBuffer) -> None:
         """Forget an empty ring that nobody follows, except for its floors if they tell anything."""
         self.rings.remove(ring)
-        if max(ring.floor, ring.secret_floor) > self.began:
-            self.floors[ring.channel[1]] = (ring.floor, ring.secret_floor, ring.dropped)
+        if ring.lost_since(secret=True) > self.began:
+            self.floors[ring.channel[1]] = (ring.public.dropped, ring.secret.dropped)
 
     def unfollow(self, identifier: str) -> None:
         """Keep the ring of an identifier only while there are pushes in it."""
@@ -96,15 +93,14 @@ class _AccountState:
 
     def expire(self, now: int, most: int) -> int:
         """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
-        left = most - self.rings.drop(now - RETENTION, self.excess_of, most)
-        if left > 0:
-            self.excess_of = inf
+        left = most - self.rings.public.expire(now - RETENTION, most)
+        left -= self.rings.secret.expire(now - RETENTION, left)
         left -= self.signatures.forget(now, left)
         left -= self.answers.forget(now, left)
         left -= self.nonces.forget(now, left)
         while left > 0 and self.floors:
-            floor, secret_floor, _dropped = next(iter(self.floors.values()))
-            if max(floor, secret_floor) > now - FLOOR_RETENTION:
+            public, secret = next(iter(self.floors.values()))
+            if max(public.floor, secret.floor) > now - FLOOR_RETENTION:
                 break
             self.floors.popitem(last=False)
             left -= 1
@@ -119,7 +115,7 @@ class _AccountState:
 class MemoryEngine:
     """See `IEngine`. `clock`: Unix time in microseconds that never jumps. `announce`: called with every push, once.
 
-    `keep_bytes_total`: the most bytes that all accounts keep together, None for no bound.
+    `keep_bytes_total`: the most bytes that all accounts keep together, half of them of each kind. None for no bound.
     """
 
     available = True
@@ -130,7 +126,14 @@ class MemoryEngine:
         self._announce = announce
         self._began = clock()
         self._states: dict[str, _AccountState] = {}
-        self._total = None if keep_bytes_total is None else TotalBytes(keep_bytes_total, self._states.values)
+        # Of public and of secret pushes.
+        self._totals: tuple[TotalBytes, TotalBytes] | None = None
+        if keep_bytes_total is not None:
+            most, states = keep_bytes_total // 2, self._states.values
+            self._totals = (
+                TotalBytes(most, lambda: [state.rings.public for state in states()]),
+                TotalBytes(most, lambda: [state.rings.secret for state in states()]),
+            )
         # No position up to here may be given again, by whichever account.
         self._last_forgotten = self._began
         # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
@@ -179,17 +182,16 @@ class MemoryEngine:
             state.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
         push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position))
-        rings = state.rings
-        ring = rings.rings.get(folded)
+        ring = state.rings.rings.get(folded)
         if ring is None:
             ring = state.ring(folded)
-        rings.put(ring, push, account)
+        retention = state.rings.put(ring, push, account)
         oldest = position - RETENTION
-        if rings.is_due(oldest, account.keep_bytes):
-            rings.drop(oldest, account.keep_bytes, most_drops(push))
-            state.excess_of = account.keep_bytes
-        if self._total is not None:
-            self._total.bound(state, most_drops(push))
+        if retention.is_due(oldest, account.keep_bytes):
+            retention.drop(oldest, account.keep_bytes, most_drops(push))
+            retention.excess_of = account.keep_bytes
+        if self._totals is not None:
+            self._totals[draft.secret].bound(retention, most_drops(push))
         self._announce(ring, push)
         return Receipt(position)
 
@@ -203,10 +205,12 @@ class MemoryEngine:
         if wait:
             raise refusals.too_many_pushes(account, wait)
 
-    def follow(self, account: Account, reach: Callable[[int], Mapping[str, int]]) -> Mapping[str, RingBuffer]:
+    def follow(
+        self, account: Account, reach: Callable[[int], Mapping[str, int]], _secret: Collection[str] = ()
+    ) -> Mapping[str, RingBuffer]:
         now = self.watermark(account.api_key)
         state = self._state(account.api_key)
-        state.rings.drop(now - RETENTION, account.keep_bytes, DROPS)
+        state.rings.public.drop(now - RETENTION, account.keep_bytes, DROPS)
         rings = {}
         for identifier in reach(now):
             ring = rings[identifier] = state.ring(identifier)
@@ -217,10 +221,6 @@ class MemoryEngine:
     def unfollow(self, channel: Channel) -> None:
         self._leaving[channel] = self._clock() + UNFOLLOW_DELAY * SECOND
         self._leaving.move_to_end(channel)
-
-    def follows(self, channel: Channel) -> bool:
-        state = self._states.get(channel[0])
-        return state is not None and channel[1] in state.followed
 
     def peek(self, channel: Channel) -> RingBuffer | None:
         state = self._states.get(channel[0])
@@ -264,8 +264,9 @@ class MemoryEngine:
         if state is None:
             return 0
         steps = state.expire(max(now, state.last), most)
-        if self._total is not None:
-            self._total.count(state)
+        if self._totals is not None:
+            self._totals[False].count(state.rings.public)
+            self._totals[True].count(state.rings.secret)
         if state.is_empty(now):
             self._last_forgotten = max(self._last_forgotten, state.last)
             del self._states[api_key]

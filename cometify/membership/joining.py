@@ -1,6 +1,6 @@
 """One joining: the request of a listener, and everything that is found out about it on its way in."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from cometify.core.account import Account
 from cometify.core.backlog import Backlog
@@ -41,6 +41,13 @@ class Joining:
         """Find out the rights to secret pushes. `now`: Unix seconds. Raises `Refused`: invalid_token."""
         account = self.account
         self.rights = [group.right(account, now) for group in self.request.groups]
+
+    @property
+    def secret(self) -> Collection[str]:
+        """The identifiers (lower case) of which it has a right to secret pushes."""
+        if len(self.rights) == 1:
+            return self.rights[0].names
+        return frozenset().union(*[right.names for right in self.rights])
 
     def reach(self, position: int) -> Mapping[str, int]:
         """Make the plan as of a position of the engine. Returns the position from which each ring must be complete.

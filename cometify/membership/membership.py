@@ -124,7 +124,7 @@ class Membership:
         try:
             joining.check_rights(self._token_expiry.wall())
             self._slots.pace(listener, joining.client_key, request)
-            self._charge(joining)
+            self._slots.charge(joining.client_key, account, request.names)
             slot = self._slots.take(listener, account, joining.client_key, request)
         except errors.Refused:
             return defer.fail()
@@ -136,20 +136,15 @@ class Membership:
         listener.drain(self._after())  # it will be sent away in a moment anyway
         return None
 
-    def _charge(self, joining: Joining) -> None:
-        follows, api_key = self._engine.follows, joining.account.api_key
-        new = [name for name in joining.request.names if not follows((api_key, name))]
-        self._slots.charge(joining.client_key, joining.account, len(new))
-
     def _follow(self, joining: Joining, slot: Slot | None = None) -> defer.Deferred[None] | None:
         """Get the rings. `slot`: the slot that the listener has just taken, which all nodes must count."""
         engine = self._engine
         followed: Rings | defer.Deferred[Rings]
         claimed = self._slots.claim(slot)
         if claimed is None:
-            followed = engine.follow(joining.account, joining.reach)
+            followed = engine.follow(joining.account, joining.reach, joining.secret)
         else:
-            followed = claimed.addCallback(lambda _none: engine.follow(joining.account, joining.reach))
+            followed = claimed.addCallback(lambda _none: engine.follow(joining.account, joining.reach, joining.secret))
         if not isinstance(followed, defer.Deferred):  # callbacks cost a tenth of a joining
             try:
                 return self._followed(followed, joining)
@@ -184,8 +179,7 @@ class Membership:
         listener, plan = joining.listener, joining.plan
         backlog = joining.backlog(rings)
         if not plan.settled:
-            size = sum([rings[name].bytes_after(since) for name, since in plan.since.items()])
-            self._slots.replayed(joining.client_key, size)
+            self._slots.replayed(joining.client_key, plan.bytes_in(rings))
         secret = plan.secret
         if joining.first:
             backlog.preamble += joining.ready(self._heartbeats.heartbeat, secret)

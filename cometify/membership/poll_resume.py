@@ -114,7 +114,7 @@ class PollResumer:
     def _give(self, listener: Listener, ticket: ResumeTicket, owed: Span) -> None:
         """Answer at once with what is owed."""
         client_key = ticket.slot.client_key
-        self._slots.charge(client_key, ticket.account, 0)
+        self._slots.charge(client_key, ticket.account, ())
         self._slots.replayed(client_key, owed.size)
         self._slots.hold(listener, ticket.slot)
         self._joined[listener.encoding.name] += 1

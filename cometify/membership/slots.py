@@ -1,6 +1,6 @@
 """Slots: the listeners that each address has, on this node and over all nodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from math import inf
 
@@ -70,7 +70,7 @@ class SlotTable:
         if listener not in self._slots and (name is None or not self._quota.has(client_key, name)):
             self._join_pace.take(self._seconds())
 
-    def charge(self, client_key: ClientKey, account: Account, identifiers: int) -> None:
+    def charge(self, client_key: ClientKey, account: Account, identifiers: Iterable[str]) -> None:
         """See `Quota.charge`."""
         self._quota.charge(client_key, account, identifiers, self._seconds())
 

@@ -232,7 +232,7 @@ def test_pushes_are_counted_as_accepted_or_by_code(world, since):
 
 @pytest.mark.memory("with Redis a node keeps what is listened to on it, and from the joining on")
 def test_kept_pushes_and_bytes_are_exposed_until_they_expire():
-    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=3), Account("2", ("s",)))
+    world = World(Account(API_KEY, (API_SECRET,), buffer_pushes=2), Account("2", ("s",)))
     listener = world.stream("identifiers=chat&secureKey=" + secure_key("chat"))
     for number in range(5):
         world.pushed("chat", str(number), secret=number % 2)
@@ -240,12 +240,12 @@ def test_kept_pushes_and_bytes_are_exposed_until_they_expire():
     body = form({"text": "x", "secret": "0", "secure": secure("chat", "x", "2", "s")})
     assert post(world, "/2/push/chat", body).status == 200
     found = figures(world)
-    assert (found["cometify_kept_pushes"], found["cometify_identifiers_followed"]) == (5, 1)
+    assert (found["cometify_kept_pushes"], found["cometify_identifiers_followed"]) == (6, 1)
     frames = [line for line in listener.body().splitlines() if b'"type":"push"' in line]
     other = (
         world.poll("identifiers=tweets:0").answer().frames + world.poll("identifiers=chat:0", key="2").answer().frames
     )
-    sizes = [len(frame) for frame in frames[-3:]]
+    sizes = [len(frame) for frame in frames[-4:]]  # two of each kind
     sizes += [len(b'{"type":"push","identifier":"tweets","push_id":null,"text":"","position":0123456789012345}') + 200]
     sizes += [len(b'{"type":"push","identifier":"chat","push_id":null,"text":"x","position":0123456789012345}')]
     assert len(texts(other)) == 2
@@ -368,7 +368,7 @@ def test_listener_is_stalled_until_it_reads_or_ends_as_too_slow(world, transport
 @pytest.mark.parametrize("seed", range(12))
 def test_deliveries_and_gaps_match_what_listeners_received(seed):
     chance = random.Random(seed)
-    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1000, buffer_pushes=20))
+    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=1000, buffer_pushes=10))
     before = figures(world)
     got = Counter()
     wires = []

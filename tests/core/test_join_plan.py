@@ -147,10 +147,11 @@ def test_identifier_in_several_groups_has_each_filter_once():
 
 def ring(name, *dropped, began=0):
     """A ring that has dropped pushes, each given as (microseconds before now, push_id or None, secret)."""
-    made = RingBuffer(("37282591", name), began, began)
+    made = RingBuffer.beginning_at(("37282591", name), began)
     for back, push_id, secret in dropped:
-        made.append(Push(name, push_id, secret, NOW - back, b"{}"), 1, 100)
-    made.append(Push(name, None, False, NOW, b"{}"), 1, 100)
+        made.of(secret).append(Push(name, push_id, secret, NOW - back, b"{}"), 1, 100)
+    for secret in (False, True):
+        made.of(secret).append(Push(name, None, secret, NOW, b"{}"), 1, 100)
     return made
 
 
@@ -235,8 +236,8 @@ def test_repeated_listen_does_not_let_the_filters_grow():
     ],
 )
 def test_stale_page_is_told_of_a_kept_push_that_it_missed(push_id, secret, position, keyed, lost):
-    ring = RingBuffer(("37282591", "chat"), 0, 0)
-    ring.append(Push("chat", push_id, secret, position, b"x"), 10, 1000)
+    ring = RingBuffer.beginning_at(("37282591", "chat"), 0)
+    ring.of(secret).append(Push("chat", push_id, secret, position, b"x"), 10, 1000)
     group = {"identifiers": {"chat": 59}}
     made = plan({**group, "secureKey": key("chat")} if keyed else group)
     assert made.lost_in({"chat": ring}) == ({"chat"} if lost else set())
@@ -263,11 +264,11 @@ kept = st.lists(st.tuples(minutes_ago, st.none() | st.integers(0, 9), st.boolean
 
 @given(kept, st.sampled_from([1, 1, 8, 40]), st.integers(1, 9), st.booleans(), st.sampled_from([10, 1000]))
 def test_stale_page_is_found_as_by_looking_at_each_push(pushes, times, internal_id, keyed, most_pushes):
-    ring, position = RingBuffer(("37282591", "chat"), 0, 0), 0
+    ring, position = RingBuffer.beginning_at(("37282591", "chat"), 0), 0
     for back, push_id, secret in sorted(pushes, key=lambda one: -one[0]):
         for _ in range(times):
             position = max(position + 1, NOW - back)
-            ring.append(Push("chat", push_id, secret, position, b"x"), most_pushes, 10**6)
+            ring.of(secret).append(Push("chat", push_id, secret, position, b"x"), most_pushes, 10**6)
     group = {"identifiers": {"chat": internal_id}}
     made = plan({**group, "secureKey": key("chat")} if keyed else group)
     assert made.lost_in({"chat": ring}) == lost_by_looking_at_each(made, {"chat": ring})
@@ -283,11 +284,11 @@ def test_stale_page_costs_few_looks_at_pushes():
             looks.append(len(found) if isinstance(index, slice) else 1)
             return found
 
-    ring = RingBuffer(("37282591", "chat"), 0, 0)
+    ring = RingBuffer.beginning_at(("37282591", "chat"), 0)
     for number in range(1000):
-        ring.append(Push("chat", number, False, NOW - RETENTION + 1 + number, b"x"), 1000, 10**6)
-    ring._pushes = Counted(ring._pushes)
+        ring.public.append(Push("chat", number, False, NOW - RETENTION + 1 + number, b"x"), 1000, 10**6)
+    ring.public._pushes = Counted(ring.public._pushes)
     made = plan({"identifiers": {"chat": 999}})
     assert made.lost_in({"chat": ring}) == set()
-    assert ring.bytes_after(NOW - RETENTION + 500) == 500
+    assert ring.bytes_after(NOW - RETENTION + 500, secret=True) == 500
     assert 0 < sum(looks) < 4 * BLOCK

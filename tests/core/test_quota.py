@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from cometify.core.account import Account
 from cometify.core.client_network import address_of
 from cometify.core.errors import TOO_MANY_LISTENERS, Refused
-from cometify.core.quota import ABSENCE, CHARGE_WINDOW, EXPIRE_STEPS, NEW_IDENTIFIERS, REPLAY_BYTES, Quota
+from cometify.core.quota import (
+    ABSENCE,
+    CHARGE_WINDOW,
+    EXPIRE_STEPS,
+    NAMES_A_STEP,
+    NEW_IDENTIFIERS,
+    REPLAY_BYTES,
+    Quota,
+)
 
 HOME = ("37282591", "10.0.0.1")
 ACCOUNT = Account("37282591", ("secret",), listeners_per_ip=2)
@@ -139,53 +147,84 @@ def test_poller_that_left_for_good_is_not_freed_twice():
     assert len(quota) == 0
 
 
+def names(count):
+    return [f"name{number}" for number in range(count)]
+
+
 def test_new_identifiers_are_bounded_and_refused_do_not_count():
     quota = Quota()
     most = ACCOUNT.listeners_per_ip * NEW_IDENTIFIERS
-    quota.charge(HOME, ACCOUNT, most - 1, 0)
+    quota.charge(HOME, ACCOUNT, names(most - 1), 0)
     with pytest.raises(Refused) as refused:
-        quota.charge(HOME, ACCOUNT, 2, 20)
+        quota.charge(HOME, ACCOUNT, ["new", "another"], 20)
     assert refused.value.code is TOO_MANY_LISTENERS
     assert refused.value.retry == CHARGE_WINDOW - 20
-    quota.charge(HOME, ACCOUNT, 1, 20)
-    quota.charge(("37282591", "10.0.0.2"), ACCOUNT, most, 20)
-    quota.charge(HOME, ACCOUNT, most, CHARGE_WINDOW)
+    quota.charge(HOME, ACCOUNT, ["new"], 20)
+    quota.charge(("37282591", "10.0.0.2"), ACCOUNT, names(most), 20)
+    quota.charge(HOME, ACCOUNT, names(most), CHARGE_WINDOW)
+
+
+def test_identifier_is_charged_once_in_a_window():
+    """A poller names its identifiers with each poll."""
+    quota = Quota()
+    for _ in range(3):
+        quota.charge(HOME, ACCOUNT, names(ACCOUNT.listeners_per_ip * NEW_IDENTIFIERS), 0)
+    with pytest.raises(Refused):
+        quota.charge(HOME, ACCOUNT, ["chat"], 0)
+    quota.charge(HOME, ACCOUNT, names(1), 0)
+
+
+@pytest.mark.parametrize("ended_by", ["expire", "charge"])
+def test_identifiers_of_a_window_that_is_over_are_freed_in_steps(ended_by):
+    """A window can hold as many identifiers as `listeners_per_ip` allows."""
+    quota, account = Quota(), Account("37282591", ("secret",), listeners_per_ip=10**6)
+    many = EXPIRE_STEPS * NAMES_A_STEP * 5 // 4
+    quota.charge(HOME, account, names(many), 0)
+    left = []
+    if ended_by == "charge":
+        quota.charge(HOME, account, ["chat"], CHARGE_WINDOW)
+    while quota.expire(CHARGE_WINDOW):
+        left += map(len, quota._over)
+    ending = ended_by == "expire"
+    assert left == [many - (EXPIRE_STEPS - ending) * NAMES_A_STEP]
+    assert not quota._over
+    assert len(quota._spent) == (0 if ending else 1)
 
 
 def test_retry_is_at_least_one_second():
     quota = Quota()
-    quota.charge(HOME, ACCOUNT, 1, 0)
+    quota.charge(HOME, ACCOUNT, names(1), 0)
     with pytest.raises(Refused) as refused:
-        quota.charge(HOME, ACCOUNT, 10**6, CHARGE_WINDOW - 0.1)
+        quota.charge(HOME, ACCOUNT, names(10**6), CHARGE_WINDOW - 0.1)
     assert refused.value.retry == 1
 
 
 def test_used_up_replay_refuses_the_next_join():
     quota = Quota()
-    quota.charge(HOME, ACCOUNT, 0, 0)
+    quota.charge(HOME, ACCOUNT, (), 0)
     quota.replayed(HOME, ACCOUNT.listeners_per_ip * REPLAY_BYTES - 1)
-    quota.charge(HOME, ACCOUNT, 0, 1)
+    quota.charge(HOME, ACCOUNT, (), 1)
     quota.replayed(HOME, 1)
     with pytest.raises(Refused):
-        quota.charge(HOME, ACCOUNT, 0, 2)
-    quota.charge(HOME, ACCOUNT, 0, CHARGE_WINDOW)
+        quota.charge(HOME, ACCOUNT, (), 2)
+    quota.charge(HOME, ACCOUNT, (), CHARGE_WINDOW)
 
 
 def test_ended_window_is_forgotten_and_the_others_are_not():
     quota = Quota()
     other = ("37282591", "10.0.0.2")
     most = ACCOUNT.listeners_per_ip * NEW_IDENTIFIERS
-    quota.charge(HOME, ACCOUNT, most, 0)
-    quota.charge(other, ACCOUNT, most, 30)
+    quota.charge(HOME, ACCOUNT, names(most), 0)
+    quota.charge(other, ACCOUNT, names(most), 30)
     assert quota.expire(CHARGE_WINDOW) is False
     assert list(quota._spent) == [other]
     quota.replayed(HOME, 10**12)  # Belongs to a window that is over.
-    quota.charge(HOME, ACCOUNT, most, CHARGE_WINDOW)
+    quota.charge(HOME, ACCOUNT, names(most), CHARGE_WINDOW)
     with pytest.raises(Refused):
-        quota.charge(other, ACCOUNT, 1, CHARGE_WINDOW)
+        quota.charge(other, ACCOUNT, ["new"], CHARGE_WINDOW)
     quota.expire(10 * CHARGE_WINDOW)
     assert not quota._spent
-    quota.charge(other, ACCOUNT, most, 10 * CHARGE_WINDOW)
+    quota.charge(other, ACCOUNT, names(most), 10 * CHARGE_WINDOW)
 
 
 def test_expire_is_bounded_and_tells_whether_more_are_due():
@@ -193,7 +232,7 @@ def test_expire_is_bounded_and_tells_whether_more_are_due():
     many = EXPIRE_STEPS * 3 // 4
     for number in range(many):
         client_key = ("37282591", f"10.0.{number // 256}.{number % 256}")
-        quota.charge(client_key, ACCOUNT, 1, 0)
+        quota.charge(client_key, ACCOUNT, names(1), 0)
         quota.take(client_key, ACCOUNT, "a", number, 0)
         quota.leave(client_key, "a", number, keep_until=ABSENCE)
     assert [quota.expire(ABSENCE - 1), len(quota), len(quota._spent)] == [False, many, many]

@@ -17,7 +17,7 @@ MARK = 10**6
 
 
 def make_view(encoding=WEBSOCKET, secret=(True,), mark=lambda: MARK):
-    rings = [RingBuffer(("37282591", f"name{number}"), 0, 0) for number in range(len(secret))]
+    rings = [RingBuffer.beginning_at(("37282591", f"name{number}"), 0) for number in range(len(secret))]
     sources = tuple(zip(rings, secret, strict=True))
     return View((encoding, tuple((ring.channel, one) for ring, one in sources)), sources, 0, mark)
 
@@ -25,7 +25,7 @@ def make_view(encoding=WEBSOCKET, secret=(True,), mark=lambda: MARK):
 def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most=10**6):
     ring, seen = view.sources[number]
     push = Push(ring.channel[1], push_id, secret, position, b"{%d:%b}" % (position, text))
-    ring.append(push, most, 10**9)
+    ring.of(push.secret).append(push, most, 10**9)
     if seen or not secret:
         view.advance(push)
     return push
@@ -227,7 +227,7 @@ def test_poll_with_pushes_ends_with_a_heartbeat():
 def test_listener_with_a_loss_has_no_share_in_the_span(secret):
     view = make_view(secret=(True,))
     add(view, 1, secret=secret)
-    add(view, 2, most=1)
+    add(view, 2, secret=secret, most=1)
     assert view.span(0) is None
     assert view.span(0) is None
     assert view.span(1) is not None
@@ -236,7 +236,8 @@ def test_listener_with_a_loss_has_no_share_in_the_span(secret):
 def test_dropped_push_that_is_not_seen_is_no_loss():
     view = make_view(secret=(False,))
     add(view, 1, secret=True)
-    add(view, 2, most=1)
+    add(view, 2, secret=True, most=1)
+    assert view.sources[0][0].secret.floor == 1
     assert view.span(0) is not None
 
 

@@ -81,19 +81,27 @@ class Kept:
         assert self.now <= push.position <= self.now + 1
         self.now = push.position
         self.pushes.append(push)
-        ring = [other for other in self.pushes if other.kept and other.identifier == push.identifier]
+        ring = [
+            other
+            for other in self.pushes
+            if other.kept and (other.identifier, other.secret) == (push.identifier, push.secret)
+        ]
         while len(ring) > self._most_pushes or sum(len(other.frame) for other in ring) > self._most_bytes:
             self._drop(ring.pop(0))
-        self.expire()
+        self.expire(push.secret)
 
-    def expire(self, *, bound: bool = True) -> None:
-        """Drop pushes that are ten minutes old, and (`bound`) those beyond the bytes that the account may keep."""
-        kept = [push for push in self.pushes if push.kept]
-        while kept and (
-            kept[0].position <= self.now - TEN_MINUTES
-            or (bound and sum(len(push.frame) for push in kept) > self._most_in_all)
-        ):
-            self._drop(kept.pop(0))
+    def expire(self, *kinds: bool, bound: bool = True) -> None:
+        """Drop pushes that are ten minutes old, and (`bound`) those beyond the bytes that the account may keep of a kind.
+
+        `kinds`: False for public pushes, True for secret ones.
+        """
+        for secret in kinds:
+            kept = [push for push in self.pushes if push.kept and push.secret is secret]
+            while kept and (
+                kept[0].position <= self.now - TEN_MINUTES
+                or (bound and sum(len(push.frame) for push in kept) > self._most_in_all)
+            ):
+                self._drop(kept.pop(0))
 
     def _drop(self, push: Made) -> None:
         push.kept = False
@@ -191,7 +199,7 @@ class Listen:
 
 
 def listen(kept: Kept, groups: tuple[Asked, ...], before: Listen | None, at: int | None, *, poll: bool) -> Listen:
-    """Return the promise from now on. The engine has just dropped the pushes older than ten minutes."""
+    """Return the promise from now on. The engine has just dropped the public pushes older than ten minutes."""
     moment = kept.moment()
     joined = {} if before is None else before.shares
     shares: dict[str, list[Share]] = {}

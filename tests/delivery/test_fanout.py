@@ -63,7 +63,7 @@ class World:
         self.time = 0.0
         self.haste = 0.0
         self.position = 0
-        self.ring = RingBuffer(CHANNEL, 0, 0)
+        self.ring = RingBuffer.beginning_at(CHANNEL, 0)
         self.fan_out = FanOut(lambda seconds, function: self.due.append((seconds, function)), self.clock)
         self.registry = Registry(self.fan_out.wake)
 
@@ -75,7 +75,7 @@ class World:
         self.position += 1
         frame = json.dumps({"position": self.position, "text": text}).encode()
         push = Push("chat", push_id, False, self.position, frame)
-        self.ring.append(push, most, 10**9)
+        self.ring.of(push.secret).append(push, most, 10**9)
         self.registry.announce(self.ring, push)
 
     def join(self, count=1, cursor=None, wants=GroupFilter(False)):  # noqa: B008 - frozen
@@ -485,7 +485,7 @@ def test_stalled_listener_with_a_loss_stays_stalled(world):
 
 
 def test_new_listen_during_a_pass_ends_the_old_pushes(world):
-    other = RingBuffer((CHANNEL[0], "metrics"), 0, 0)
+    other = RingBuffer.beginning_at((CHANNEL[0], "metrics"), 0)
 
     def listen_to_the_other(peer):
         wants = GroupFilter(False, -1, world.position, world.position)
@@ -707,7 +707,7 @@ def test_loss_is_told_once_to_a_listener_that_joins_later(world):
 
 def test_loss_of_another_channel_is_not_told(world):
     (peer,) = world.live(1)
-    other = RingBuffer(("37282591", "other"), 0, 0)
+    other = RingBuffer.beginning_at(("37282591", "other"), 0)
     other.lose(50)
     world.registry.lost(other)
     world.all()
@@ -719,7 +719,7 @@ def test_loss_of_secret_pushes_is_told_to_those_with_a_key(world, secret, told):
     world.position = 10
     (peer,) = world.join(wants=GroupFilter(secret))
     world.all()
-    world.ring.secret_floor = 50
+    world.ring.secret.floor = 50
     world.registry.lost(world.ring)
     world.all()
     assert kinds(peer) == told
@@ -733,7 +733,7 @@ class Crowd:
 
     def __init__(self, world, account, count):
         self.world = world
-        self.rings = [RingBuffer((account, f"name{number}"), 0, 0) for number in range(count)]
+        self.rings = [RingBuffer.beginning_at((account, f"name{number}"), 0) for number in range(count)]
         self.peers = []
         for ring in self.rings:
             peer = Peer()
@@ -750,7 +750,7 @@ class Crowd:
             self.world.position += 1
             frame = json.dumps({"position": self.world.position}).encode()
             push = Push(ring.channel[1], None, False, self.world.position, frame)
-            ring.append(push, 1000, 10**9)
+            ring.public.append(push, 1000, 10**9)
             self.world.registry.announce(ring, push)
 
     @property

@@ -311,7 +311,7 @@ class Promises(RuleBasedStateMachine):
             assert peer.view is not None
             is_at_head = peer.state is State.LIVE and peer.cursor >= peer.view.head
             at = before.until = self.kept.now if is_at_head else peer.reached
-        self.kept.expire()
+        self.kept.expire(False)
         expected = listen(self.kept, groups, before, at, poll=peer.is_poll)
         first = not peer.is_poll or any(group.position is None for group in groups)
         results: list[Any] = []
@@ -374,7 +374,7 @@ class Promises(RuleBasedStateMachine):
 
     def _expire(self) -> None:
         self.engine.expire()
-        self.kept.expire(bound=False)
+        self.kept.expire(False, True, bound=False)
 
     @rule()
     def let_the_wheel_tick(self) -> None:

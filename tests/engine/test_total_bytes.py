@@ -11,6 +11,7 @@ from cometify.engine.memory import MemoryEngine
 from cometify.engine.total_bytes import SLACK
 
 MOST = 2**20
+"""The bound of each kind: half of `keep_bytes_total`."""
 BEGAN = 1_764_000_000 * SECOND
 ACCOUNTS = [Account(str(number), ("s",), buffer_pushes=10**6) for number in range(4)]
 LARGEST_FRAME = 70_000
@@ -19,10 +20,10 @@ LARGEST_FRAME = 70_000
 class Engine(MemoryEngine):
     def __init__(self):
         self.now = BEGAN
-        super().__init__(lambda: self.now, lambda _ring, _push: None, MOST)
+        super().__init__(lambda: self.now, lambda _ring, _push: None, 2 * MOST)
 
-    def push(self, account, size, name="chat"):
-        self.append(account, Draft(Identifier.read(name), "x" * size, False, None, None))
+    def push(self, account, size, name="chat", secret=False):
+        self.append(account, Draft(Identifier.read(name), "x" * size, secret, None, None))
 
     def kept(self, account):
         state = self._states.get(account.api_key)
@@ -59,6 +60,20 @@ def test_one_account_alone_may_keep_all():
     for _ in range(2000):
         engine.push(ACCOUNTS[0], 1000)
     assert MOST - 2000 < engine.kept(ACCOUNTS[0]) <= MOST
+
+
+def test_each_kind_of_pushes_has_half_of_the_total():
+    """Else public pushes would be dropped because of secret ones, and tell of them."""
+    engine = Engine()
+    for _ in range(2000):
+        engine.push(ACCOUNTS[0], 1000)
+    rings = engine._states[ACCOUNTS[0].api_key].rings
+    before = rings.public.kept_bytes
+    for _ in range(2000):
+        engine.push(ACCOUNTS[0], 1000, secret=True)
+        engine.push(ACCOUNTS[1], 1000, secret=True)
+    assert rings.public.kept_bytes == before
+    assert MOST - 4000 < sum(state.rings.secret.kept_bytes for state in engine._states.values()) <= MOST
 
 
 def test_keep_bytes_of_an_account_still_bounds_it_alone():

@@ -17,8 +17,8 @@ def test_promoted_replica_tells_no_gap_and_repeats_nothing(make_server, redis):
         assert listener.next("push")["text"] == "said"
         cursor = listener.next("heartbeat")["position"]
         # The replica still has the push in the list of those that are not published yet.
-        entry = command(redis, "LINDEX", f"{NAME}:p:promoted", "-1")
-        began = command(redis, "HGET", NAME, "began")
+        entry = command(redis, "LINDEX", f"{NAME}:public:promoted", "-1")
+        began = command(redis, "HGET", f"{NAME}:state", "began")
         command(redis, "RPUSH", f"{NAME}:unsaid", f"cometify:0:{{{API_KEY}}}:promoted {began} 0 {entry}")
         command(redis, "CLIENT", "KILL", "TYPE", "normal")
         until = time.monotonic() + 5

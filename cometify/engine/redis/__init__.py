@@ -49,6 +49,13 @@ trip share the next batch (`ReadBatch`). A batch has at most 50 of them, because
 Many identifiers are read in several scripts, and the watermark of the last one is the seam. Pushes that come between two
 of these scripts were heard by then, because they lie before the seam.
 
+Secret pushes are read on demand
+--------------------------------
+Public and secret pushes are in lists of their own. A read has the secret pushes of an identifier only if a listener waits
+who may see them. Otherwise a join without a key would take longer where there are many, and its time would tell of them. The
+ring then has the public pushes from the position asked for, and the secret ones from the seam on. When somebody comes with
+a key, the ring is deepened: the older secret pushes are read, and put before the others. A refill reads both kinds.
+
 Watermarks keep time
 --------------------
 The same script, reading nothing, runs once a second for each followed account: the **beat**. Its watermark says "you have

@@ -4,61 +4,17 @@ The theory of operation in `cometify.engine.redis` explains the positions that a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-
-import attrs
-from twisted.internet.defer import Deferred
+from collections.abc import Callable, Iterable
 
 from cometify.core.account import Account
+from cometify.core.kept_pushes import Dropped, KeptPushes, most_drops
 from cometify.core.position import RETENTION
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
-from cometify.core.ring import RingBuffer, most_drops
+from cometify.core.ring import RingBuffer
+from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
 from cometify.engine.redis.scripts import ReadAnswer
 from cometify.interfaces import IAnnounce, ILost
-
-Reach = Callable[[int], Mapping[str, int]]
-"""See `IEngine.follow`."""
-
-Follower = tuple[Reach, Deferred[Mapping[str, RingBuffer]]]
-"""A join that waits: what it asks for, and the Deferred of its rings."""
-
-MOST_JOINS = 50
-"""Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
-MOST_READ = 8
-"""Identifiers that one script reads. A script stops everybody else, and its answer can be 4 MiB for each identifier, which
-must arrive before Redis counts as away.
-"""
-
-
-@attrs.define(eq=False)
-class ReadBatch:
-    """A read from Redis that several listeners share, because they join at the same time.
-
-    `number`: tells the watermarks of this batch from those of others. `since`: for each identifier the position from
-    which on it must be complete. `followers`: the joins that wait. `entries` and `floors`: what was read of each
-    identifier, and what was dropped of it. `left`: the parts that are still to be read. `position`: that of the last
-    part, which is the seam.
-    """
-
-    number: int
-    since: dict[str, int] = attrs.Factory(dict)
-    followers: list[Follower] = attrs.Factory(list)
-    entries: dict[str, list[Push]] = attrs.Factory(dict)
-    floors: dict[str, tuple[int, int]] = attrs.Factory(dict)
-    left: list[list[str]] = attrs.Factory(list)
-    is_read: bool = False
-    position: int = 0
-
-    def ask(self, now: int) -> None:
-        """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam."""
-        for reach, _followed in self.followers:
-            for name, since in reach(now).items():
-                self.since[name] = max(0, min(since, self.since.get(name, since)))
-
-    def split(self, names: list[str]) -> None:
-        """Make parts of the identifiers to be read. There is at least one, because the last one's watermark is the seam."""
-        self.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
 
 
 def name_of(api_key: str) -> bytes:
@@ -70,8 +26,8 @@ class AccountState:
     """One account. Positions are those of its time in Redis. `emptied`: called when its memory there has begun again.
 
     `watermark`: all pushes up to it were received. `last_heard`: the highest position received, a push's or a
-    watermark's. `last_known`: the highest position of a push that this node knows of, at `last_known_name`. `highest`:
-    the highest position known by any means.
+    watermark's. `last_known`: the highest position of a push that this node knows of, on the identifier `last_known_name`.
+    `highest`: the highest position known by any means.
 
     `went_back`: a push came below `last_heard`, which only a Redis with an older state can send. `complete_to`: for each
     ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
@@ -87,6 +43,7 @@ class AccountState:
         self.began: int | None = None
         self.watermark = self.last_heard = self.last_known = self.highest = 0
         self.last_known_name = ""
+        self.last_known_secret = False
         self.went_back = False
         self.complete_to: dict[str, int] = {}
         self.starting: dict[str, list[Push]] = {}
@@ -132,7 +89,7 @@ class AccountState:
         self._number += 1
         self.held = []
         self.starting.clear()
-        self.reading = ReadBatch(self._number, dict.fromkeys(self.rings, self.last_heard))
+        self.reading = ReadBatch(self._number, dict.fromkeys(self.rings, (self.last_heard, self.last_heard)))
         return self.reading
 
     def set_aside(self) -> list[Follower]:
@@ -146,10 +103,13 @@ class AccountState:
         began, before, position, secret, push_id, head = text.split(b" ", 5)
         return int(began), int(before), _push(identifier, position, secret, push_id, head)
 
-    def must_read(self, name: str, since: int) -> bool:
+    def must_read(self, name: str, since: Since) -> bool:
         """True if the ring of an identifier is missing, or does not go back to `since`."""
         ring = self.rings.get(name)
-        return ring is None or since < ring.since
+        if ring is None:
+            return True
+        public, secret = since
+        return public < ring.public.since or (secret is not None and secret < ring.secret.since)
 
     def has_missed(self, identifier: str, before: int, push: Push) -> bool:
         """True if there is a hole before this push, or the push is older than what was heard.
@@ -165,15 +125,15 @@ class AccountState:
         """Put the next push, heard or read, into its ring, and announce it."""
         ring = self.rings[push.identifier]
         self.complete_to[push.identifier] = self.last_heard = push.position
-        self.knows_of(push.identifier, push.position)
-        self.account_rings.put(ring, push, self.account)
-        self.account_rings.drop(push.position - RETENTION, self.account.keep_bytes, most_drops(push))
+        self.knows_of(push.identifier, push.secret, push.position)
+        retention = self.account_rings.put(ring, push, self.account)
+        retention.drop(push.position - RETENTION, self.account.keep_bytes, most_drops(push))
         self._announce(ring, push)
 
-    def knows_of(self, identifier: str, position: int) -> None:
+    def knows_of(self, identifier: str, secret: bool, position: int) -> None:
         """Remember that there is a push at `position`."""
         if position > self.last_known:
-            self.last_known, self.last_known_name = position, identifier
+            self.last_known, self.last_known_name, self.last_known_secret = position, identifier, secret
         self.highest = max(self.highest, position)
 
     def hear_watermark(self, position: int) -> None:
@@ -191,49 +151,67 @@ class AccountState:
             self._emptied(self.account.api_key)
         self.began = max(began, self.began or 0)
 
-    def drop(self, now: int) -> None:
-        """Drop pushes that are too old, and the oldest ones while the account keeps too many bytes."""
-        self.account_rings.drop(now - RETENTION, self.account.keep_bytes)
+    def drop_public(self, now: int) -> None:
+        """Drop public pushes that are too old, and the oldest ones while the account keeps too many bytes of them.
+
+        This is done while listeners join, so secret pushes are left to `expire`: the time would tell of them.
+        """
+        self.account_rings.public.drop(now - RETENTION, self.account.keep_bytes)
 
     def expire(self) -> bool:
         """Drop some of the pushes that are too old by the time of Redis. Returns whether more are."""
         oldest, most_bytes = self.watermark - RETENTION, self.account.keep_bytes
-        self.account_rings.drop(oldest, most_bytes)
-        return self.account_rings.is_due(oldest, most_bytes)
+        rings = self.account_rings
+        rings.drop(oldest, most_bytes)
+        return rings.public.is_due(oldest, most_bytes) or rings.secret.is_due(oldest, most_bytes)
 
     def take_read(self, batch: ReadBatch, names: Iterable[str], answer: ReadAnswer) -> None:
         """Take the answer of `read.lua` for one part of a batch."""
         batch.position = int(answer[0])
-        for name, (floor, secret_floor, entries) in zip(names, answer[2:], strict=True):
+        for name, (floor, secret_floor, public, secret) in zip(names, answer[2:], strict=True):
             batch.floors[name] = int(floor), int(secret_floor)
-            batch.entries[name] = [_push(name, *entry.split(b" ", 3)) for entry in entries]
+            batch.entries[name] = _pushes(name, public), _pushes(name, secret)
 
     def settle(self, batch: ReadBatch) -> None:
         """Put a batch into the rings. All of it was read, and everything up to its seam was heard."""
-        for name, entries in batch.entries.items():
+        for name in batch.entries:
             if name in self.rings:
-                self._deepen(batch, name, entries)
+                self._deepen(batch, name)
             else:
-                self._start(batch, name, entries)
-        self.drop(batch.position)
+                self._start(batch, name)
+        self.drop_public(batch.position)
 
-    def _start(self, batch: ReadBatch, name: str, entries: list[Push]) -> None:
-        """Make a ring of what was read and what was heard meanwhile. A push can be in both."""
-        heard = {push.position: push for push in (*entries, *self.starting.pop(name, ()))}
+    def _start(self, batch: ReadBatch, name: str) -> None:
+        """Make a ring of what was read and what was heard meanwhile. A push can be in both.
+
+        If no secret pushes were read, those that were heard are left out too, and the ring has secret pushes from the seam
+        on. It is deepened when somebody comes who may see them.
+        """
+        public, secret = batch.entries[name]
+        since, secret_since = batch.since[name]
+        read = {push.position: push for push in (*public, *secret, *self.starting.pop(name, ()))}
         began = self.began or 0
         floor, secret_floor = batch.floors[name]
-        channel = (self.account.api_key, name)
-        ring = RingBuffer(channel, max(floor, began), max(secret_floor, began), batch.since[name])
-        self.rings[name] = ring
-        for position in sorted(heard):
-            self.account_rings.put(ring, heard[position], self.account)
+        self.rings[name] = ring = RingBuffer(
+            (self.account.api_key, name),
+            KeptPushes(Dropped(max(floor, began)), since),
+            KeptPushes(Dropped(max(secret_floor, began)), batch.position if secret_since is None else secret_since),
+        )
+        for position in sorted(read):
+            push = read[position]
+            if position > ring.of(push.secret).since:
+                self.account_rings.put(ring, push, self.account)
         self.complete_to[name] = batch.position
 
-    def _deepen(self, batch: ReadBatch, name: str, entries: list[Push]) -> None:
+    def _deepen(self, batch: ReadBatch, name: str) -> None:
         """Put older pushes before those that a ring has."""
-        ring = self.rings[name]
-        older = [push for push in entries if push.position <= ring.since]
-        self.account_rings.prepend(ring, older, batch.since[name], batch.floors[name])
+        ring, rings = self.rings[name], self.account_rings
+        kinds = zip((ring.public, ring.secret), (rings.public, rings.secret), strict=True)
+        read = zip(batch.entries[name], batch.since[name], batch.floors[name], strict=True)
+        for (kept, retention), (entries, since, floor) in zip(kinds, read, strict=True):
+            if since is not None:
+                older = [push for push in entries if push.position <= kept.since]
+                retention.prepend(ring, kept, older, since, floor)
 
     def stop_starting(self, batch: ReadBatch) -> list[str]:
         """Forget what was heard of the identifiers that a batch began with, because it cannot be read. Returns them."""
@@ -255,15 +233,18 @@ class AccountState:
         """After a lost session: take what was read and what was heard since, over all rings in one order."""
         self.went_back = False
         before = self.last_heard
-        for name, (floor, secret_floor) in batch.floors.items():
-            if max(floor, secret_floor) > before:  # Redis dropped pushes before they could be read
-                ring = self.rings[name]
-                ring.floor = floor if floor > before else ring.floor
-                ring.secret_floor = secret_floor if secret_floor > before else ring.secret_floor
-                # Nobody here has seen which pushes those were.
-                ring.began = max(ring.began, floor, secret_floor)
+        for name, floors in batch.floors.items():
+            ring = self.rings[name]
+            lost = False
+            for kept, floor in zip((ring.public, ring.secret), floors, strict=True):
+                if floor > before:  # Redis dropped pushes before they could be read
+                    kept.floor = floor
+                    # Nobody here has seen which pushes those were.
+                    kept.began = max(kept.began, floor)
+                    lost = True
+            if lost:
                 self._lost(ring)
-        read = [push for entries in batch.entries.values() for push in entries]
+        read = [push for entries in batch.entries.values() for kind in entries for push in kind]
         missed = {push.position: push for push in (*read, *heard) if push.position > before}
         for position in sorted(missed):
             self.take(missed[position])
@@ -274,6 +255,10 @@ class AccountState:
         """Forget the ring of an identifier that is no longer followed."""
         self.account_rings.remove(self.rings[name])
         del self.complete_to[name]
+
+
+def _pushes(identifier: str, entries: Iterable[bytes]) -> list[Push]:
+    return [_push(identifier, *entry.split(b" ", 3)) for entry in entries]
 
 
 def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head: bytes) -> Push:

@@ -35,7 +35,7 @@ class Beat:
     def _ask(
         self, state: AccountState, commands: RedisConnection, unconfirmed: Callable[[AccountState, int], None]
     ) -> None:
-        asked = self._reader.ask_position(state, commands)
+        asked = self._reader.ask_position(state, commands, is_beat=True)
         checked = asked.addCallback(_check_unconfirmed, state, unconfirmed)
         self._session.must(checked.addErrback(self._failed, state), commands)
 

@@ -1,6 +1,7 @@
 """The engine of several nodes, over Redis: see `IEngine`, and the theory of operation in this package's docstring."""
 
 import secrets
+from collections.abc import Collection
 from itertools import islice
 
 from twisted.internet import defer
@@ -17,10 +18,11 @@ from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.redis import unavailable
-from cometify.engine.redis.account_state import AccountState, Reach, name_of
+from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
+from cometify.engine.redis.read_batch import Reach
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, Script, read_receipt
 from cometify.engine.redis.session import RedisSession
@@ -112,7 +114,7 @@ class RedisEngine:
         if pushes is not None:
             # WAIT covers what came before on its own connection, so that there must be a write on this one. A replica
             # that has this write has the pushes too, which came earlier on other connections.
-            pushes.execute(b"HSET", state.name, b"again", position).addErrback(lambda _failure: None)
+            pushes.execute(b"HSET", state.name + b":state", b"again", position).addErrback(lambda _failure: None)
             self._replica_wait.confirm(pushes, state.name, position).addErrback(lambda _failure: None)
 
     def _report_slots(self) -> None:
@@ -170,7 +172,9 @@ class RedisEngine:
         appended = answered.addCallback(read_receipt, account)
         if self._replica_wait.replicas:
             appended.addCallback(self._confirm, pushes, state)
-        return appended.addCallbacks(_appended, self._not_appended, (state, name), errbackArgs=(account.api_key,))
+        return appended.addCallbacks(
+            _appended, self._not_appended, (state, name, draft.secret), errbackArgs=(account.api_key,)
+        )
 
     def _confirm(self, receipt: Receipt, pushes: RedisConnection, state: AccountState) -> Deferred[Receipt]:
         confirmed = self._replica_wait.confirm(pushes, state.name, receipt.position)
@@ -203,17 +207,18 @@ class RedisEngine:
 
     # Following.
 
-    def follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
+    def follow(self, account: Account, reach: Reach, secret: Collection[str] = ()) -> Deferred[Rings]:
         if self._first_contact is not None:
             return self._first_contact.wait(unavailable.not_followed).addCallback(
-                lambda _none: self._follow(account, reach)
+                lambda _none: self._follow(account, reach, secret)
             )
-        return self._follow(account, reach)
+        return self._follow(account, reach, secret)
 
-    def _follow(self, account: Account, reach: Reach) -> Deferred[Rings]:
+    def _follow(self, account: Account, reach: Reach, secret: Collection[str]) -> Deferred[Rings]:
         if not self.available:
             return defer.fail(unavailable.not_followed())
-        return self._subscriber.follow(self._state(account), reach).addCallback(self._followed, account.api_key)
+        followed = self._subscriber.follow(self._state(account), reach, secret)
+        return followed.addCallback(self._followed, account.api_key)
 
     def _followed(self, rings: Rings, api_key: str) -> Rings:
         for name in rings:
@@ -223,10 +228,6 @@ class RedisEngine:
     def unfollow(self, channel: Channel) -> None:
         self._leaving.pop(channel, None)  # so that the dict stays in the order of the times
         self._leaving[channel] = self._reactor.seconds() + UNFOLLOW_DELAY
-
-    def follows(self, channel: Channel) -> bool:
-        state = self._states.get(channel[0])
-        return state is not None and channel[1] in state.rings
 
     def watermark(self, api_key: str) -> int:
         state = self._states.get(api_key)
@@ -280,6 +281,6 @@ class RedisEngine:
                 self._states[api_key] = state  # behind all others, so that the next call looks at those
 
 
-def _appended(receipt: Receipt, state: AccountState, name: str) -> Receipt:
-    state.knows_of(name, receipt.position)
+def _appended(receipt: Receipt, state: AccountState, name: str, secret: bool) -> Receipt:
+    state.knows_of(name, secret, receipt.position)
     return receipt

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.connection import RedisConnection, Reply
+from cometify.engine.redis.read_batch import Since
 from cometify.engine.redis.scripts import READ, ReadAnswer
 
 ABOVE_ALL = 2**62
@@ -26,26 +27,33 @@ class Reader:
         state: AccountState,
         connection: RedisConnection,
         number: int,
-        since: Mapping[str, int],
+        since: Mapping[str, Since],
         *,
         has_caught_up: bool,
+        is_beat: bool = False,
     ) -> Deferred[ReadAnswer]:
         """Read the pushes of identifiers, each above a position, and publish a watermark with this number.
 
         `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the
-        very push at `last_known`, which a Redis that has gone back in time lacks.
+        very push at `last_known`, which a Redis that has gone back in time lacks. `is_beat`: nobody waits for the answer, so
+        secret pushes that are too old can be dropped as well.
         """
         last_known = ABOVE_ALL if state.went_back else state.last_known
-        arguments = [part for name, position in since.items() for part in (name, position)]
+        arguments: list[str | int] = []
+        for name, (public, secret) in since.items():
+            arguments += (name, public, "-" if secret is None else secret)
         return connection.run(
             READ, state.name,
             state.highest, last_known, self._channel, f"{state.account.api_key} {number}", state.account.keep_bytes,
-            self._node, "" if has_caught_up else state.last_known_name, state.last_heard, *arguments,
+            self._node, "" if has_caught_up else state.last_known_name, state.last_heard,
+            "secret" if state.last_known_secret else "public", 1 if is_beat else 0, *arguments,
         )  # fmt: skip
 
-    def ask_position(self, state: AccountState, connection: RedisConnection) -> Deferred[ReadAnswer]:
+    def ask_position(
+        self, state: AccountState, connection: RedisConnection, *, is_beat: bool = False
+    ) -> Deferred[ReadAnswer]:
         """Read no pushes. Learn the position of the account, and publish a watermark."""
-        return self.read(state, connection, NO_BATCH, {}, has_caught_up=True)
+        return self.read(state, connection, NO_BATCH, {}, has_caught_up=True, is_beat=is_beat)
 
     def beat(self, connection: RedisConnection) -> Deferred[Reply]:
         """Publish a message that tells nothing to this node."""

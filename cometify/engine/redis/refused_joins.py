@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from cometify.core.errors import Refused
-from cometify.engine.redis.account_state import MOST_JOINS, Follower
+from cometify.engine.redis.read_batch import MOST_JOINS, Follower
 from cometify.runtime.reactor import CallLater
 
 Refusal = Callable[[], Refused]
@@ -31,7 +31,7 @@ class RefusedJoins:
     def _refuse_some(self) -> None:
         self._is_set = False
         for _ in range(min(MOST_JOINS, len(self._left))):
-            refusal, (_reach, followed) = self._left.popleft()
+            refusal, (_reach, _secret, followed) = self._left.popleft()
             followed.errback(refusal())
         if self._left and not self._is_set:
             self._is_set = True

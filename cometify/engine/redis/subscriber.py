@@ -5,7 +5,7 @@ with the number of the batch. The place of that watermark among the messages of 
 read lies before it, what is heard lies behind it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -14,11 +14,12 @@ from twisted.python.failure import Failure
 from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
 from cometify.engine.redis import unavailable
-from cometify.engine.redis.account_state import AccountState, Reach, ReadBatch
+from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.beat import Beat
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
+from cometify.engine.redis.read_batch import Reach, ReadBatch
 from cometify.engine.redis.reader import NO_BATCH, Reader
 from cometify.engine.redis.refused_joins import RefusedJoins
 from cometify.engine.redis.scripts import READ, ReadAnswer
@@ -111,12 +112,12 @@ class Subscriber:
 
     # Joining.
 
-    def follow(self, state: AccountState, reach: Reach) -> Deferred[Rings]:
+    def follow(self, state: AccountState, reach: Reach, secret: Collection[str]) -> Deferred[Rings]:
         """See `IEngine.follow`. Joins of one turn of the reactor share a batch; so do joins that come during a read."""
         if state in self._set_aside or state in self._unread:
             return defer.fail(unavailable.account_not_followed())
         followed: Deferred[Rings] = Deferred()
-        state.waiting.append((reach, followed))
+        state.waiting.append((reach, secret, followed))
         if state.reading is None and len(state.waiting) == 1:
             self._call_later(0, self._begin_next, state)
         return followed
@@ -237,7 +238,7 @@ class Subscriber:
         number, began, position = map(int, text.split(b" "))
         state.began_at(began)
         state.hear_watermark(position)
-        state.drop(position)
+        state.drop_public(position)
         batch = state.reading
         if batch is not None and number == batch.number:
             # Here is the seam. Later messages wait until the answer is there too, and the listeners join between.
@@ -249,7 +250,7 @@ class Subscriber:
         """Let the listeners of a batch join. Everything up to the seam was read or heard, and nothing above it."""
         state.settle(batch)
         state.reading = None
-        for reach, followed in batch.followers:
+        for reach, _secret, followed in batch.followers:
             followed.callback({name: state.rings[name] for name in reach(batch.position)})
         self._release(state)
         self._begin_next(state)

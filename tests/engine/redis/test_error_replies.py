@@ -19,7 +19,7 @@ from tests.wire import API_KEY, API_SECRET
 
 OTHER = "other"
 numbers = map(str, count())
-STATE = f"cometify:{{{API_KEY}}}"
+NAME = f"cometify:{{{API_KEY}}}"
 SCRIPT = "script: 5f1c, on @user_script:87."
 REPLIES = {
     "LOADING": "LOADING Redis is loading the dataset in memory",
@@ -99,12 +99,12 @@ def push_to_both(world: World) -> tuple[int, int]:
     return world.push("chat", text).status, world.push("chat", text, key=OTHER).status
 
 
-@pytest.mark.parametrize("key", ["", ":p:chat", ":i:chat", ":oldest", ":s", ":signed", ":unsaid"])
+@pytest.mark.parametrize("key", [":state", ":public:chat", ":info:chat", ":oldest:public", ":s", ":signed", ":unsaid"])
 def test_wrong_type_refuses_pushes_of_its_account_alone(nodes, key):
     (world,) = nodes
     own, others = world.stream("identifiers=chat"), world.stream("identifiers=chat", key=OTHER)
-    nodes.command("DEL", STATE + key)
-    nodes.command("SET", STATE + key, "evil")
+    nodes.command("DEL", NAME + key)
+    nodes.command("SET", NAME + key, "evil")
     for _ in range(5):
         assert push_to_both(world) == (503, 200)
         world.advance(2)
@@ -112,7 +112,7 @@ def test_wrong_type_refuses_pushes_of_its_account_alone(nodes, key):
         assert world.admin("GET", "/health/ready").status == 200
     assert len(texts(others.frames())) == 5
     assert texts(own.frames()) == []
-    nodes.command("DEL", STATE + key)
+    nodes.command("DEL", NAME + key)
     world.advance(2)
     assert push_to_both(world) == (200, 200)
     assert push_to_both(world) == (200, 200)
@@ -122,7 +122,7 @@ def test_wrong_type_refuses_pushes_of_its_account_alone(nodes, key):
 
 def test_refused_push_tells_where_the_reason_is(nodes):
     (world,) = nodes
-    nodes.command("SET", f"{STATE}:p:chat", "evil")
+    nodes.command("SET", f"{NAME}:public:chat", "evil")
     answer = world.push("chat", "x")
     assert (answer.status, code_of(answer)) == (503, "engine_unavailable")
     assert "server's log" in answer.json["detail"]
@@ -130,7 +130,7 @@ def test_refused_push_tells_where_the_reason_is(nodes):
 
 def test_log_names_account_and_command_once_a_minute(nodes, lines):
     (world,) = nodes
-    nodes.command("SET", f"{STATE}:p:chat", "evil")
+    nodes.command("SET", f"{NAME}:public:chat", "evil")
     for _ in range(4):
         assert push_to_both(world) == (503, 200)
     (line,) = [line for line in lines if "WRONGTYPE" in line]
@@ -147,8 +147,8 @@ def test_log_names_account_and_command_once_a_minute(nodes, lines):
 def test_wrong_type_refuses_joins_of_its_account_alone(nodes):
     (world,) = nodes
     assert push_to_both(world) == (200, 200)
-    nodes.command("DEL", f"{STATE}:p:chat")
-    nodes.command("SET", f"{STATE}:p:chat", "evil")
+    nodes.command("DEL", f"{NAME}:public:chat")
+    nodes.command("SET", f"{NAME}:public:chat", "evil")
     for _ in range(3):
         assert refusal(world.poll("identifiers=chat:0"))[0] == "engine_unavailable"
         assert len(texts(world.poll("identifiers=chat:0", key=OTHER).frames())) == 1
@@ -156,7 +156,7 @@ def test_wrong_type_refuses_joins_of_its_account_alone(nodes):
     fine = world.stream("identifiers=news")
     assert world.push("news", "y").status == 200
     assert texts(fine.frames()) == ["y"]
-    nodes.command("DEL", f"{STATE}:p:chat")
+    nodes.command("DEL", f"{NAME}:public:chat")
     joined = world.stream("identifiers=chat")
     assert world.push("chat", "z").status == 200
     assert texts(joined.frames()) == ["z"]
@@ -164,7 +164,7 @@ def test_wrong_type_refuses_joins_of_its_account_alone(nodes):
 
 def test_garbage_in_a_ring_refuses_its_account_alone(nodes):
     (world,) = nodes
-    nodes.command("RPUSH", f"{STATE}:p:chat", "x 0 - {")
+    nodes.command("RPUSH", f"{NAME}:public:chat", "x 0 - {")
     assert push_to_both(world) == (200, 200)
     assert refusal(world.poll("identifiers=chat:0"))[0] == "engine_unavailable"
     assert len(texts(world.poll("identifiers=chat:0", key=OTHER).frames())) == 1
@@ -173,7 +173,7 @@ def test_garbage_in_a_ring_refuses_its_account_alone(nodes):
 
 def test_wrong_type_of_slots_refuses_that_address_alone(nodes):
     (world,) = nodes
-    nodes.command("SET", f"{STATE}:l:10.0.0.1", "evil")
+    nodes.command("SET", f"{NAME}:l:10.0.0.1", "evil")
     assert refusal(world.poll("identifiers=chat:0"))[0] == "engine_unavailable"
     joined(world.stream("identifiers=chat", host="10.0.0.2"))
     joined(world.stream("identifiers=chat", key=OTHER))
@@ -185,8 +185,8 @@ def test_node_becomes_ready_beside_an_unreadable_account(nodes):
     (world,) = nodes
     own, others = world.stream("identifiers=chat,news"), world.stream("identifiers=chat", key=OTHER)
     assert push_to_both(world) == (200, 200)
-    kept = nodes.command("DUMP", f"{STATE}:p:chat")
-    nodes.command("SET", f"{STATE}:p:chat", "evil")
+    kept = nodes.command("DUMP", f"{NAME}:public:chat")
+    nodes.command("SET", f"{NAME}:public:chat", "evil")
     nodes.cut()
     nodes.find()
     for _ in range(3):
@@ -197,7 +197,7 @@ def test_node_becomes_ready_beside_an_unreadable_account(nodes):
         assert world.server.engine.available
     assert len(texts(others.frames())) == 4
     assert len(texts(own.frames())) == 1
-    nodes.command("RESTORE", f"{STATE}:p:chat", 0, kept, "REPLACE")
+    nodes.command("RESTORE", f"{NAME}:public:chat", 0, kept, "REPLACE")
     world.advance(2)
     assert texts(own.frames()) == ["n"] * 3
     assert world.push("chat", "y").status == 200

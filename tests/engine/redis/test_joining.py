@@ -4,7 +4,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from cometify.engine.redis import unavailable
-from cometify.engine.redis.account_state import MOST_JOINS
+from cometify.engine.redis.read_batch import MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
 from tests.contract.support import kinds, positions, texts
 from tests.delivery.loop import Loop
@@ -83,7 +83,7 @@ def test_joins_are_refused_in_bounded_steps():
     waiting = [Deferred() for _ in range(2 * MOST_JOINS + 1)]
     for number, followed in enumerate(waiting):
         followed.addErrback(lambda failure, number=number: told.append((number, failure.value.code.name)))
-    followers = [(dict, followed) for followed in waiting]
+    followers = [(dict, (), followed) for followed in waiting]
     refused_joins.add(followers[:-1], unavailable.not_followed)
     refused_joins.add(followers[-1:], unavailable.not_followed)
     steps = [len(told)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cometify.engine.redis.account_state import MOST_READ
+from cometify.engine.redis.read_batch import MOST_READ
 from tests.contract.support import gaps, kinds, positions, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World

@@ -30,7 +30,7 @@ if key ~= '' then
         end
         if waits_for_replicas then
             -- WAIT covers the writes before it on the same connection, so there must be one.
-            redis.call('HSET', NAME, 'again', position)
+            redis.call('HSET', STATE, 'again', position)
         end
         return {'again', position, count}
     end
@@ -45,7 +45,7 @@ end
 -- refuses it, because a captured request could use up the rate otherwise.
 local level
 if pushes_per_second > 0 and cost > 0 then
-    local bucket = redis.call('HMGET', NAME, 'level', 'leaked')
+    local bucket = redis.call('HMGET', STATE, 'level', 'leaked')
     local past = math.max(0, clock - (tonumber(bucket[2]) or 0))
     level = math.max(0, (tonumber(bucket[1]) or 0) - past * pushes_per_second) + cost * 1000000
     local too_high = level - push_burst * 1000000
@@ -87,59 +87,53 @@ if signature ~= '' then
 end
 
 if level then
-    redis.call('HSET', NAME, 'level', digits(level), 'leaked', digits(clock))
+    redis.call('HSET', STATE, 'level', digits(level), 'leaked', digits(clock))
 end
 
 -- Number it.
-local position, began, kept = open(last_known, highest + 1, 1)
+local position, began, kept_bytes = open(last_known, highest + 1, 1)
 
--- Keep it, and drop the oldest pushes of the identifier beyond its limits.
-local pushes, info = keys_of(identifier)
-local known = redis.call('HMGET', info, 'public', 'secret', 'bytes', 'floor', 'secret_floor', 'renewed')
-local public, private, bytes = tonumber(known[1]) or 0, tonumber(known[2]) or 0, tonumber(known[3]) or 0
-local floor, secret_floor = tonumber(known[4]) or 0, tonumber(known[5]) or 0
-local before = math.max(public, private)
+-- Keep it, and drop the oldest pushes of the identifier and the kind beyond their limits.
+local kind, other = 'public', 'secret'
+if secret == '1' then
+    kind, other = other, kind
+end
+local pushes, info = keys_of(identifier, kind)
+local last_field, floor_field = kind .. '_last', kind .. '_floor'
+local bytes_field, renewed_field = kind .. '_bytes', kind .. '_renewed'
+local known = redis.call('HMGET', info, last_field, other .. '_last', floor_field, bytes_field, renewed_field)
+local last, floor, bytes = tonumber(known[1]) or 0, tonumber(known[3]) or 0, tonumber(known[4]) or 0
+local kept = kept_bytes[kind]
+local before = math.max(last, tonumber(known[2]) or 0)
 local entry = digits(position) .. ' ' .. secret .. ' ' .. push_id .. ' ' .. head
-local _, is_secret, size = read_entry(entry)
+local _, size = read_entry(entry)
 local count = redis.call('RPUSH', pushes, entry)
 if count == 1 then -- the pushes before it, if there were any, have expired
-    floor, secret_floor, kept, bytes = math.max(floor, public), math.max(secret_floor, private), kept - bytes, 0
-end
-if is_secret then
-    private = position
-else
-    public = position
+    floor, kept, bytes = math.max(floor, last), kept - bytes, 0
 end
 bytes, kept = bytes + size, kept + size
 local oldest = count == 1 and position or nil -- nil: unchanged; false: nothing is left
 while count > most_pushes or (bytes > most_bytes and count > 0) do
-    local at, was_secret, freed = read_entry(redis.call('LPOP', pushes))
-    if was_secret then
-        secret_floor = at
-    else
-        floor = at
-    end
-    count, bytes, kept = count - 1, bytes - freed, kept - freed
+    local at, freed = read_entry(redis.call('LPOP', pushes))
+    floor, count, bytes, kept = at, count - 1, bytes - freed, kept - freed
     local next_entry = redis.call('LINDEX', pushes, 0)
     oldest = next_entry and read_entry(next_entry) or false
 end
-redis.call(
-    'HSET', info, 'public', digits(public), 'secret', digits(private), 'bytes', bytes,
-    'floor', digits(floor), 'secret_floor', digits(secret_floor)
-)
+redis.call('HSET', info, last_field, digits(position), bytes_field, bytes, floor_field, digits(floor))
+local oldest_key = NAME .. ':oldest:' .. kind
 if oldest then
-    if redis.call('ZADD', NAME .. ':oldest', digits(oldest), identifier) == 1 then
-        redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_FLOORS)
+    if redis.call('ZADD', oldest_key, digits(oldest), identifier) == 1 then
+        redis.call('EXPIRE', oldest_key, SECONDS_OF_FLOORS)
     end
 elseif oldest == false then
-    redis.call('ZREM', NAME .. ':oldest', identifier)
+    redis.call('ZREM', oldest_key, identifier)
 end
-if count <= 1 or clock - (tonumber(known[6]) or 0) > RENEWED_AFTER then
-    redis.call('HSET', info, 'renewed', digits(clock))
+if count <= 1 or clock - (tonumber(known[5]) or 0) > RENEWED_AFTER then
+    redis.call('HSET', info, renewed_field, digits(clock))
     redis.call('EXPIRE', pushes, SECONDS_OF_PUSHES)
     redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
 end
-close(position, drop(position - KEPT, kept, keep_bytes))
+close(position, kind, drop(kind, position - KEPT, kept, keep_bytes))
 if key ~= '' then
     redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'PX', RECENTLY_MS)
 end

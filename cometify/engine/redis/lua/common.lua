@@ -1,19 +1,24 @@
 -- Shared by all scripts, and put before each of them. A script runs on one account as one atomic step.
 --
--- KEYS[1] is the name of the account's state. Every other key of the account begins with that name. All of them have
--- the same hash tag, {apiKey}, and live in one slot of a cluster.
+-- KEYS[1] is the name of the account. Every other key of the account begins with that name. All of them have the same
+-- hash tag, {apiKey}, and live in one slot of a cluster.
 --
---   NAME           hash    last: the highest position given to a push or told as a watermark
---                          began: the beginning of the memory; what was pushed up to there may be lost
---                          bytes: the bytes of the frames of all kept pushes
---                          renewed: when the keys' times to live were last renewed
---                          level, leaked: the account's leaky bucket in millionths of a push, and when it last leaked
---                          again: written only so that a WAIT has a write before it
---   NAME:oldest    zset    the identifiers that have kept pushes, by the position of their oldest push
---   NAME:p:IDENT   list    the kept pushes of an identifier, oldest first: "POSITION SECRET PUSH_ID HEAD"
---   NAME:i:IDENT   hash    floor, secret_floor: the last public and the last secret push that was dropped
---                          public, secret: the last public and the last secret push
---                          bytes, renewed: as above, for the identifier
+-- KIND is `public` or `secret`. The two kinds of pushes have keys, limits and counts of their own, so that a listener
+-- without a right to secret pushes cannot notice them.
+--
+--   NAME:state        hash    last: the highest position given to a push or told as a watermark
+--                             began: the beginning of the memory; what was pushed up to there may be lost
+--                             KIND_bytes: the bytes of the frames of all kept pushes of the kind
+--                             renewed: when the keys' times to live were last renewed
+--                             level, leaked: the account's leaky bucket in millionths of a push, and when it last leaked
+--                             again: written only so that a WAIT has a write before it
+--   NAME:oldest:KIND  zset    the identifiers that have kept pushes of the kind, by the position of the oldest
+--   NAME:KIND:IDENT   list    the kept pushes of an identifier and a kind, oldest first: "POSITION SECRET PUSH_ID HEAD"
+--   NAME:info:IDENT   hash    KIND_last: the last push of the kind
+--                             KIND_floor: the last push of the kind that was dropped
+--                             KIND_bytes, KIND_renewed: as above, for the identifier
+--   NAME              string  the layout of these keys. Versions of Cometify with another layout kept a hash here, and find
+--                             that it is none: they refuse, and cannot answer wrongly
 --   NAME:unsaid    list    pushes that are kept and not published yet, because replicas must have them first:
 --                          "CHANNEL TEXT"
 --   NAME:k:KEY     string  the answer to a push with this Idempotency-Key: "FINGERPRINT POSITION LISTENERS"
@@ -27,6 +32,8 @@
 -- the state of an account for a month.
 
 local NAME = KEYS[1]
+local STATE = NAME .. ':state'
+local LAYOUT = 'layout 2'
 local KEPT = 600 * 1000000 -- microseconds for which a push is kept
 local RECENTLY = 600 -- seconds for which a signature, a nonce and an Idempotency-Key are remembered
 local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis still has a key in its last millisecond
@@ -46,78 +53,92 @@ local function digits(number)
     return string.format('%d', number)
 end
 
-local function keys_of(identifier)
-    return NAME .. ':p:' .. identifier, NAME .. ':i:' .. identifier
+-- The keys of the kept pushes of one kind, and of the facts about an identifier.
+local function keys_of(identifier, kind)
+    return NAME .. ':' .. kind .. ':' .. identifier, NAME .. ':info:' .. identifier
 end
 
--- Read a kept push. Returns its position, whether it is secret, and the bytes of its frame. The frame is the head, the
--- position and a closing brace.
+-- Read a kept push. Returns its position and the bytes of its frame. The frame is the head, the position and a closing
+-- brace.
 local function read_entry(entry)
-    local position, secret, head = entry:match('^(%d+) (%d) %S+ ()')
-    return tonumber(position), secret == '1', #entry - head + 1 + #position + 1
+    local position, head = entry:match('^(%d+) %d %S+ ()')
+    return tonumber(position), #entry - head + 1 + #position + 1
 end
 
--- Begin a step of the account. Returns its next position, the beginning of its memory, and how many bytes it keeps.
+-- Begin the memory of an account that has none here. Returns the last position that a version with another layout gave, or
+-- nil. Whatever that version kept is not read, so all of it counts as lost.
+local function begin_memory()
+    local last = redis.pcall('HGET', NAME, 'last')
+    redis.call('SET', NAME, LAYOUT, 'EX', SECONDS_OF_ACCOUNT)
+    return type(last) == 'string' and tonumber(last) or nil
+end
+
+-- Begin a step of the account. Returns its next position, the beginning of its memory, and the bytes that it keeps of each
+-- kind.
 --
 -- The position is at least `lowest`, and `step` or more above the last one. `last_known` is the position of a push that
 -- the node knows of. If this Redis has never come so far, then it was emptied, or it has gone back in time (a replica
 -- was promoted that lacked the push). The memory of the account begins again in both cases, and every node hears of it
 -- with the next push or watermark.
 local function open(last_known, lowest, step)
-    local state = redis.call('HMGET', NAME, 'last', 'began', 'bytes', 'renewed')
+    local state = redis.call('HMGET', STATE, 'last', 'began', 'public_bytes', 'secret_bytes', 'renewed')
     local last, began = tonumber(state[1]), tonumber(state[2])
-    local position = math.max(clock, (last or 0) + step, lowest)
+    local before = last or begin_memory() or 0
+    local position = math.max(clock, before + step, lowest)
     if not last or last_known > last then
         began = position - step
-        redis.call('HSET', NAME, 'began', digits(began))
+        redis.call('HSET', STATE, 'began', digits(began))
     end
-    if clock - (tonumber(state[4]) or 0) > RENEWED_AFTER then
-        redis.call('HSET', NAME, 'renewed', digits(clock))
+    if clock - (tonumber(state[5]) or 0) > RENEWED_AFTER then
+        redis.call('HSET', STATE, 'renewed', digits(clock))
+        redis.call('EXPIRE', STATE, SECONDS_OF_ACCOUNT)
         redis.call('EXPIRE', NAME, SECONDS_OF_ACCOUNT)
-        redis.call('EXPIRE', NAME .. ':oldest', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':oldest:public', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':oldest:secret', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)
     end
-    return position, began, tonumber(state[3]) or 0
+    return position, began, {public = tonumber(state[3]) or 0, secret = tonumber(state[4]) or 0}
 end
 
--- End a step of the account.
-local function close(position, bytes)
-    redis.call('HSET', NAME, 'last', digits(position), 'bytes', bytes)
+-- End a step of the account that has changed how many bytes are kept of one kind.
+local function close(position, kind, bytes)
+    redis.call('HSET', STATE, 'last', digits(position), kind .. '_bytes', bytes)
 end
 
--- Drop the oldest push of an identifier. Returns how many bytes that frees.
-local function drop_oldest(identifier)
-    local pushes, info = keys_of(identifier)
+-- Drop the oldest push of an identifier and a kind. Returns how many bytes that frees.
+local function drop_oldest(identifier, kind)
+    local pushes, info = keys_of(identifier, kind)
+    local floor_field, bytes_field, oldest_key = kind .. '_floor', kind .. '_bytes', NAME .. ':oldest:' .. kind
     local entry = redis.call('LPOP', pushes)
-    if not entry then -- all of them have expired: the last pushes are the last ones dropped
-        local last = redis.call('HMGET', info, 'public', 'secret', 'bytes')
-        redis.call('HSET', info, 'floor', last[1] or 0, 'secret_floor', last[2] or 0, 'bytes', 0)
+    if not entry then -- all of them have expired: the last push is the last one dropped
+        local last = redis.call('HMGET', info, kind .. '_last', bytes_field)
+        redis.call('HSET', info, floor_field, last[1] or 0, bytes_field, 0)
         redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
-        redis.call('ZREM', NAME .. ':oldest', identifier)
-        return tonumber(last[3]) or 0
+        redis.call('ZREM', oldest_key, identifier)
+        return tonumber(last[2]) or 0
     end
-    local position, secret, size = read_entry(entry)
-    redis.call('HSET', info, secret and 'secret_floor' or 'floor', digits(position))
-    redis.call('HINCRBY', info, 'bytes', -size)
+    local position, size = read_entry(entry)
+    redis.call('HSET', info, floor_field, digits(position))
+    redis.call('HINCRBY', info, bytes_field, -size)
     local next_entry = redis.call('LINDEX', pushes, 0)
     if next_entry then
-        redis.call('ZADD', NAME .. ':oldest', digits(read_entry(next_entry)), identifier)
+        redis.call('ZADD', oldest_key, digits((read_entry(next_entry))), identifier)
     else
-        redis.call('ZREM', NAME .. ':oldest', identifier)
+        redis.call('ZREM', oldest_key, identifier)
     end
     return size
 end
 
--- Drop the pushes at or below the position `oldest`, and then the oldest ones while more than `most` bytes are kept.
--- `bytes`: how many are kept now. Returns how many are left.
-local function drop(oldest, bytes, most)
+-- Drop the pushes of a kind at or below the position `oldest`, and then the oldest ones while more than `most` bytes are
+-- kept. `bytes`: how many are kept now. Returns how many are left.
+local function drop(kind, oldest, bytes, most)
     for _ = 1, MOST_DROPS do
-        local first = redis.call('ZRANGE', NAME .. ':oldest', 0, 0, 'WITHSCORES')
+        local first = redis.call('ZRANGE', NAME .. ':oldest:' .. kind, 0, 0, 'WITHSCORES')
         if not first[1] or (tonumber(first[2]) > oldest and bytes <= most) then
             break
         end
-        bytes = bytes - drop_oldest(first[1])
+        bytes = bytes - drop_oldest(first[1], kind)
     end
     return bytes
 end

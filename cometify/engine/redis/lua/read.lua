@@ -1,15 +1,20 @@
 -- The kept pushes of some identifiers, each above some position. Without any identifier it tells the time of the account.
 --
--- Answers {watermark, position, {floor, secret_floor, {push, ...}}, ...}, the identifiers in the order asked. All pushes up
--- to the watermark are published, and no push above it is read. The watermark is the account's position, or lower if a
--- push still waits for replicas.
+-- Answers {watermark, position, {floor, secret_floor, {public push, ...}, {secret push, ...}}, ...}, the identifiers in the
+-- order asked. All pushes up to the watermark are published, and no push above it is read. The watermark is the account's
+-- position, or lower if a push still waits for replicas.
+--
+-- Secret pushes are read only for a node that asks for them, and dropped only in a beat. The time of other reads tells
+-- nothing of them.
 --
 -- The script also publishes the watermark to the node that asks, with the node's `label`. This is the seam: the node hears
 -- it on its subscription after every push up to the watermark, and before every push above it.
 
 local highest, last_known, node_channel, label = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local keep_bytes, node, last_known_name, last_heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
--- From ARGV[9] on: identifier, position, identifier, position ...
+local last_known_kind, is_beat = ARGV[9], ARGV[10] == '1'
+-- From ARGV[11] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
+-- '-' for no secret pushes.
 
 -- The index of the first push above the position `since`. The list is in the order of positions.
 local function first_above(pushes, since)
@@ -26,15 +31,14 @@ local function first_above(pushes, since)
 end
 
 -- Whether the push at a position, which the node knows of, was never pushed here. False if that can no longer be told.
-local function is_unknown(identifier, position)
-    local began = tonumber(redis.call('HGET', NAME, 'began')) or 0
+local function is_unknown(identifier, kind, position)
+    local began = tonumber(redis.call('HGET', STATE, 'began')) or 0
     if position <= clock - 86400 * 1000000 or position <= began then
         return false
     end
-    local pushes, info = keys_of(identifier)
-    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
-    local dropped = math.max(tonumber(known[1]) or 0, tonumber(known[2]) or 0)
-    local last = math.max(tonumber(known[3]) or 0, tonumber(known[4]) or 0)
+    local pushes, info = keys_of(identifier, kind)
+    local known = redis.call('HMGET', info, kind .. '_floor', kind .. '_last')
+    local dropped, last = tonumber(known[1]) or 0, tonumber(known[2]) or 0
     if position <= dropped or position == last or (position < last and redis.call('EXISTS', pushes) == 0) then
         return false
     end
@@ -44,11 +48,14 @@ end
 
 -- After a lost session the node names the identifier of the last push that it knows of. This Redis may have gone back in
 -- time and have got later pushes since: then `last` is high enough, but that very push is missing.
-if last_known_name ~= '' and is_unknown(last_known_name, last_known) then
+if last_known_name ~= '' and is_unknown(last_known_name, last_known_kind, last_known) then
     last_known = math.huge
 end
 local position, began, bytes = open(last_known, highest, 0)
-close(position, drop(position - KEPT, bytes, keep_bytes))
+close(position, 'public', drop('public', position - KEPT, bytes.public, keep_bytes))
+if is_beat then
+    close(position, 'secret', drop('secret', position - KEPT, bytes.secret, keep_bytes))
+end
 redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 
 -- The position of the first push that waits for replicas, or nil.
@@ -72,14 +79,16 @@ local function read(pushes, since)
 end
 
 local answer = {digits(watermark), digits(position)}
-for index = 9, #ARGV, 2 do
-    local identifier, since = ARGV[index], tonumber(ARGV[index + 1])
-    local pushes, info = keys_of(identifier)
-    local known = redis.call('HMGET', info, 'floor', 'secret_floor', 'public', 'secret')
-    if redis.call('EXISTS', pushes) == 0 then -- all of them have expired: the last pushes are the last ones dropped
-        known[1], known[2] = known[3], known[4]
-    end
-    answer[#answer + 1] = {known[1] or '0', known[2] or '0', read(pushes, since)}
+for index = 11, #ARGV, 3 do
+    local identifier, since, secret_since = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
+    local pushes, info = keys_of(identifier, 'public')
+    local secret_pushes = keys_of(identifier, 'secret')
+    local known = redis.call('HMGET', info, 'public_floor', 'secret_floor', 'public_last', 'secret_last')
+    -- If all of them have expired then the last push is the last one dropped.
+    local floor = redis.call('EXISTS', pushes) == 1 and known[1] or known[3]
+    local secret_floor = redis.call('EXISTS', secret_pushes) == 1 and known[2] or known[4]
+    local secret_read = secret_since and read(secret_pushes, secret_since) or {}
+    answer[#answer + 1] = {floor or '0', secret_floor or '0', read(pushes, since), secret_read}
 end
 redis.call('PUBLISH', node_channel, label .. ' ' .. digits(began) .. ' ' .. digits(watermark))
 return answer

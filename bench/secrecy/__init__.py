@@ -1,0 +1,1 @@
+"""Secrecy: what the time of a join tells of secret pushes."""

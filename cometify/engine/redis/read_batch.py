@@ -1,0 +1,64 @@
+"""A read from Redis that several joins share."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import attrs
+from twisted.internet.defer import Deferred
+
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
+
+Reach = Callable[[int], Mapping[str, int]]
+"""See `IEngine.follow`."""
+Since = tuple[int, int | None]
+"""The positions from which on the public and the secret pushes of an identifier must be complete.
+
+None: no secret pushes are needed, because none of the listeners who wait has a right to them.
+"""
+
+Follower = tuple[Reach, Collection[str], Deferred[Mapping[str, RingBuffer]]]
+"""A join that waits: what it asks for, the identifiers of which it may see secret pushes, and the Deferred of its rings."""
+
+MOST_JOINS = 50
+"""Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
+MOST_READ = 8
+"""Identifiers that one script reads. A script stops everybody else, and its answer can be 4 MiB for each identifier, which
+must arrive before Redis counts as away.
+"""
+
+
+@attrs.define(eq=False)
+class ReadBatch:
+    """A read from Redis that several listeners share, because they join at the same time.
+
+    `number`: tells the watermarks of this batch from those of others. `since`: for each identifier the positions from
+    which on it must be complete. `followers`: the joins that wait, each with the identifiers of which it may see secret
+    pushes. `entries` and `floors`: the pushes that were read of each identifier (public, secret), and the floors. `left`:
+    the parts that are still to be read. `position`: that of the last part, which is the seam.
+    """
+
+    number: int
+    since: dict[str, Since] = attrs.Factory(dict)
+    followers: list[Follower] = attrs.Factory(list)
+    entries: dict[str, tuple[list[Push], list[Push]]] = attrs.Factory(dict)
+    floors: dict[str, tuple[int, int]] = attrs.Factory(dict)
+    left: list[list[str]] = attrs.Factory(list)
+    is_read: bool = False
+    position: int = 0
+
+    def ask(self, now: int) -> None:
+        """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam."""
+        for reach, secret, _followed in self.followers:
+            for name, since in reach(now).items():
+                self._reach_back(name, max(0, since), secret=name in secret)
+
+    def _reach_back(self, name: str, since: int, *, secret: bool) -> None:
+        """Have an identifier read from `since` on, and its secret pushes too if `secret`."""
+        public, private = self.since.get(name, (since, None))
+        if secret:
+            private = since if private is None else min(private, since)
+        self.since[name] = min(public, since), private
+
+    def split(self, names: list[str]) -> None:
+        """Make parts of the identifiers to be read. There is at least one, because the last one's watermark is the seam."""
+        self.left = [names[at : at + MOST_READ] for at in range(0, len(names), MOST_READ)] or [[]]
