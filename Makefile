@@ -5,6 +5,8 @@
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
+# make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
+#                   DOCS=1 writes the table into docs/security.md
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -14,7 +16,7 @@ BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 
-.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes soak
+.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -116,6 +118,10 @@ bench-docs:
 bench-nodes:
 	@bench/setup tools cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.nodes $(if $(QUICK),--quick,--docs) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+attacks:
+	@bench/setup cometify
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.attacks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
 
 soak:
 	@bench/setup cometify redis

@@ -20,6 +20,7 @@ from twisted.internet import reactor
 from cometify.app.service import build
 from cometify.config.settings import load
 from cometify.engine.clock import engine_clock
+from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.reactor import Reactor
 
@@ -60,7 +61,8 @@ def _take_samples_on_signal(loop: Any, file: Path) -> None:
 
 def _server() -> MultiService:
     settings = load(os.environ["SOAK_CONFIG"], {})
-    return build(settings, cast("Reactor", reactor), sped_up_clock(int(os.environ["SOAK_SPEEDUP"])))
+    clock = sped_up_clock(int(os.environ["SOAK_SPEEDUP"]))
+    return build(settings, cast("Reactor", reactor), clock, install_direct_poll(cast("Reactor", reactor)))
 
 
 reactor.callWhenRunning(keep_pauses_short, reactor)
