@@ -24,7 +24,8 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from cometify.http.fast_parser import Endpoints, PlainEndpoint
-from cometify.runtime.sockets import Hop, hop_of
+from cometify.runtime.sockets import Hop, hop_of, set_read_size
+from cometify.runtime.tcp import LONG_READ, READ
 from cometify.runtime.transport import Transport
 
 EMPTY_LINE = b"\r\n\r\n"
@@ -93,6 +94,8 @@ class ChannelTransport:
         self.is_reading = True
         if self._missing:
             self._missing -= len(part)
+            if not self._missing:
+                set_read_size(self._owner.transport, READ)
         else:
             self._head += part
             if self._in_chunks:
@@ -143,6 +146,8 @@ class ChannelTransport:
         self._head.clear()
         self._in_chunks = length is None
         self._missing = length or 0
+        if self._missing > READ:
+            set_read_size(self._owner.transport, LONG_READ)
 
     def find(self, path: tuple[str, ...]) -> PlainEndpoint:
         """The endpoint at a path."""

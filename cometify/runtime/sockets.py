@@ -59,6 +59,13 @@ def below_proxy(transport: Any) -> Any:
     return transport
 
 
+def set_read_size(transport: Transport, size: int) -> None:
+    """Set the bytes of one read. A transport that is not eager keeps its own."""
+    low = lowest(transport)
+    if isinstance(low, EagerServer):
+        low.bufferSize = size
+
+
 def set_no_delay(transport: Transport) -> None:
     """Set TCP_NODELAY, if it is TCP at all: an answer must not wait for the acknowledgement of the one before."""
     # The type is compared first because asking for an interface takes 0.3 us longer.

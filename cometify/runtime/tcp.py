@@ -38,6 +38,12 @@ MOST_ACCEPTED = 64
 CANNOT_ACCEPT_AGAIN = 1
 """Seconds without accepting, after the system had no file descriptor or no memory for a connection."""
 
+READ = 8 * 1024
+"""Bytes of one read. More would hold thousands of pings or chunks of one byte, and everybody else would wait for all of
+them: 20 ms for the 64 KiB that Twisted reads."""
+LONG_READ = 64 * 1024
+"""Bytes of one read within a body of known length, whose bytes are only put together."""
+
 LISTENER_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
@@ -105,6 +111,8 @@ class EagerServer(tcp.Server):
     Bytes that cannot be sent at once are kept as Twisted keeps them. Sending at once spares a turn of the reactor and two
     epoll_ctl() for each write.
     """
+
+    bufferSize = READ
 
     def write(self, data: bytes) -> None:
         if not can_send_now(self) or len(data) > self.SEND_LIMIT:
