@@ -30,20 +30,21 @@ _REMOVED = -2
 class Retention:
     """The bounds over all kept pushes of one kind of an account.
 
-    `kept_bytes`: the bytes of all frames. `excess_of`: more bytes than this may be kept until `expire` has dropped the
-    excess; inf when it has. `counted`: see `TotalBytes`. `emptied`: called with a ring when `drop` has dropped its last
-    push of this kind, or when a push was put there that is too large to be kept.
+    `is_secret`: the kind. `kept_bytes`: the bytes of all frames. `excess_of`: more bytes than this may be kept until
+    `expire` has dropped the excess; inf when it has. `counted`: see `TotalBytes`. `emptied`: called with a ring when `drop`
+    has dropped its last push of this kind, or when a push was put there that is too large to be kept.
 
     The oldest push over all rings is found by a heap that has each `KeptPushes` once, at the position of its oldest push or
     below. One whose oldest push has changed is moved up only when it comes to the top, so that a push costs one comparison.
     """
 
-    def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
+    def __init__(self, is_secret: bool, emptied: Callable[[RingBuffer], None] | None = None) -> None:
+        self.is_secret = is_secret
         self.kept_bytes = 0
         self.excess_of: float = inf
         self.counted = 0
         self._emptied = emptied
-        self._oldest: list[tuple[int, int, KeptPushes, RingBuffer]] = []
+        self._oldest: list[tuple[int, int, RingBuffer]] = []
         # The second item of an entry: two entries can be at the same position, and rings cannot be compared.
         self._numbers = count()
 
@@ -66,7 +67,7 @@ class Retention:
         oldest = kept.oldest
         if oldest is not None:
             kept.queued = oldest
-            heappush(self._oldest, (oldest, next(self._numbers), kept, ring))
+            heappush(self._oldest, (oldest, next(self._numbers), ring))
         elif self._emptied is not None:
             # Its first push is larger than all that may be kept.
             self._emptied(ring)
@@ -85,7 +86,8 @@ class Retention:
         heap = self._oldest
         left = most
         while left > 0 and heap and (heap[0][0] <= oldest or self.kept_bytes > most_bytes):
-            position, number, kept, ring = heap[0]
+            position, number, ring = heap[0]
+            kept = ring.of(self.is_secret)
             left -= 1
             if kept.queued != position:
                 # The ring was removed, or it has an entry for older pushes that were prepended.
@@ -104,7 +106,7 @@ class Retention:
                     self._emptied(ring)
             else:
                 kept.queued = following
-                heapreplace(heap, (following, number, kept, ring))
+                heapreplace(heap, (following, number, ring))
         return most - left
 
     def expire(self, oldest: int, most: int) -> int:
@@ -117,7 +119,8 @@ class Retention:
     def remove(self, kept: KeptPushes) -> None:
         """Forget the pushes of a ring that is removed."""
         self.kept_bytes -= kept.kept_bytes
-        kept.queued = _REMOVED
+        if kept.queued >= 0:
+            kept.queued = _REMOVED
 
 
 class AccountRings:
@@ -129,8 +132,8 @@ class AccountRings:
 
     def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
         self.rings: dict[str, RingBuffer] = {}
-        self.public = Retention(emptied)
-        self.secret = Retention(emptied)
+        self.public = Retention(False, emptied)
+        self.secret = Retention(True, emptied)
 
     @property
     def kept_bytes(self) -> int:
@@ -143,11 +146,9 @@ class AccountRings:
 
     def put(self, ring: RingBuffer, push: Push, account: Account) -> Retention:
         """Keep a push, which is above all others of its ring, within the ring's bounds. Returns the bounds of its kind."""
-        if push.secret:
-            self.secret.put(ring, ring.secret, push, account)
-            return self.secret
-        self.public.put(ring, ring.public, push, account)
-        return self.public
+        bounds, kept = (self.secret, ring.secret) if push.secret else (self.public, ring.public)
+        bounds.put(ring, kept if kept.queued >= 0 else ring.own(push.secret), push, account)
+        return bounds
 
     def drop(self, oldest: int, most_bytes: float) -> None:
         """Drop what is due, of both kinds. See `Retention.drop`."""

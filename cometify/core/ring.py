@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from heapq import merge
 from operator import attrgetter
 
-from cometify.core.kept_pushes import Dropped, KeptPushes
+from cometify.core.kept_pushes import Dropped, KeptPushes, NothingKept
 from cometify.core.push import Push
 
 Channel = tuple[str, str]
@@ -21,7 +21,10 @@ POSITION = attrgetter("position")
 
 
 class RingBuffer:
-    """The pushes kept of one channel. `public` and `secret`: those of each kind."""
+    """The pushes kept of one channel. `public` and `secret`: those of each kind.
+
+    Either of them can be a `NothingKept` until `own` is called.
+    """
 
     __slots__ = ("channel", "public", "secret")
 
@@ -46,6 +49,18 @@ class RingBuffer:
     def of(self, secret: bool) -> KeptPushes:
         """The kept pushes of one kind."""
         return self.secret if secret else self.public
+
+    def own(self, secret: bool) -> KeptPushes:
+        """The kept pushes of one kind, to be changed, or to be held by somebody who must see later changes."""
+        kept = self.of(secret)
+        if not isinstance(kept, NothingKept):
+            return kept
+        own = KeptPushes(kept.dropped, kept.since, kept.began)
+        if secret:
+            self.secret = own
+        else:
+            self.public = own
+        return own
 
     def visible(self, secret: bool) -> tuple[KeptPushes, ...]:
         """The kinds that a listener may see. `secret`: secret ones too."""

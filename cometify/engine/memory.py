@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
-from cometify.core.kept_pushes import DROPS, Dropped, KeptPushes, most_drops
+from cometify.core.kept_pushes import DROPS, Dropped, KeptPushes, NothingKept, most_drops
 from cometify.core.leaky_bucket import LeakyBucket
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
@@ -38,6 +38,7 @@ class _AccountState:
     """
 
     __slots__ = (
+        "_nothing",
         "answers",
         "api_key",
         "began",
@@ -55,6 +56,7 @@ class _AccountState:
         self.began = began
         self.last = last
         self.rings = AccountRings(self._emptied)
+        self._nothing = NothingKept(Dropped(began), began=began)
         self.followed: set[str] = set()
         # What was dropped of channels that have no ring: public, secret. The longest without a ring comes first.
         self.floors: OrderedDict[str, tuple[Dropped, Dropped]] = OrderedDict()
@@ -67,10 +69,10 @@ class _AccountState:
         """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
         ring = self.rings.rings.get(identifier)
         if ring is None:
-            nothing = Dropped(self.began)
-            public, secret = self.floors.pop(identifier, (nothing, nothing))
-            channel, began = (self.api_key, identifier), self.began
-            ring = RingBuffer(channel, KeptPushes(public, began=began), KeptPushes(secret, began=began))
+            floors = self.floors.pop(identifier, None)
+            ring = RingBuffer((self.api_key, identifier), self._nothing, self._nothing)
+            if floors is not None:
+                ring.public, ring.secret = [KeptPushes(dropped, began=self.began) for dropped in floors]
             self.rings.rings[identifier] = ring
         return ring
 
@@ -214,6 +216,8 @@ class MemoryEngine:
         rings = {}
         for identifier in reach(now):
             ring = rings[identifier] = state.ring(identifier)
+            for secret in (False, True):
+                ring.own(secret)  # listeners hold them
             state.followed.add(identifier)
             self._leaving.pop(ring.channel, None)
         return rings

@@ -4,8 +4,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from cometify.core.kept_pushes import Dropped, KeptPushes
+from cometify.core.account import Account
+from cometify.core.kept_pushes import Dropped, KeptPushes, NothingKept
 from cometify.core.push import Push
+from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
 
 CHANNEL = ("37282591", "chat")
@@ -89,3 +91,32 @@ def test_nothing_is_newer_than_the_beginning_of_an_unread_ring():
     assert (ring.newest(secret=False), ring.newest(secret=True)) == (40, 50)
     ring.secret.append(Push("chat", None, True, 60, b"x"), 10, 1000)
     assert (ring.newest(secret=False), ring.newest(secret=True)) == (40, 60)
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_channel_owns_its_kept_pushes_before_they_change(secret):
+    nothing = NothingKept(Dropped(5), since=3, began=4)
+    ring, other = (RingBuffer((CHANNEL[0], name), nothing, nothing) for name in ("a", "b"))
+    own = ring.own(secret)
+    assert ring.own(secret) is own is ring.of(secret)
+    assert (own.floor, own.since, own.began) == (5, 3, 4)
+    own.append(Push("a", 7, secret, 9, b"x" * 70), 10, 1000)
+    assert len(ring) == 1
+    assert ring.of(not secret) is other.public is other.secret is nothing
+    assert len(other) == 0
+    assert not other.public.has_above(0)
+
+
+def test_channels_without_pushes_share_what_they_do_not_have():
+    account, account_rings = Account("1", ("s",)), AccountRings()
+    nothing = NothingKept(Dropped(0))
+    rings = [RingBuffer(("1", name), nothing, nothing) for name in "abc"]
+    account_rings.rings.update({ring.channel[1]: ring for ring in rings})
+    account_rings.put(rings[0], Push("a", None, True, 9, b"x" * 70), account)
+    account_rings.put(rings[1], Push("b", None, False, 10, b"x" * 70), account)
+    assert [(len(ring.public), len(ring.secret)) for ring in rings] == [(0, 1), (1, 0), (0, 0)]
+    for ring in (rings[2], rings[0]):
+        account_rings.remove(ring)
+    account_rings.drop(10, 1000)
+    assert account_rings.kept_bytes == 0
+    assert nothing.queued < 0
