@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from cometify.core.account import Account
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.quota import ClientKey
+from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 
 
@@ -32,6 +33,16 @@ class ILost(Protocol):
     """A function that an engine calls when pushes of a followed channel, up to the ring's floors, can no longer be had."""
 
     def __call__(self, ring: RingBuffer) -> None: ...
+
+
+class IDisconnect(Protocol):
+    """A function that an engine calls to end connections of this node.
+
+    `issued_before`: end those whose token was issued before that time (Unix seconds); inf: whatever their token tells.
+    The Deferred fires with the number of the connections that end.
+    """
+
+    def __call__(self, api_key: str, disconnect: Disconnect, issued_before: float) -> Deferred[int]: ...
 
 
 @attrs.frozen
@@ -103,6 +114,24 @@ class IEngine(Protocol):
         """Say that nobody listens on a channel here.
 
         The channel stays followed for `cometify.engine.UNFOLLOW_DELAY`, because page loads come in bursts.
+        """
+
+    def watch_disconnects(self, disconnect: IDisconnect) -> None:
+        """Call `disconnect` whenever connections of this node must end. Called once, before `start`."""
+
+    def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
+        """End connections on all nodes, and revoke the subject if it is a subject's: see `cometify.core.revocation`.
+
+        `at`: the time of the revocation, in Unix seconds. `nonce`: that of the signed request, which is used up.
+
+        The Deferred fires with the number of the connections that end, on all nodes that have told it within a second. It
+        fails with `Refused`: nonce_reused, or engine_unavailable.
+        """
+
+    def revoked_at(self, api_key: str, subject: str) -> float:
+        """Return the time before which tokens of a subject must have been issued to be refused. -inf: none is.
+
+        Whatever was revoked before a channel's rings were given by `follow` is known as long as the channel is followed.
         """
 
     def watermark(self, api_key: str) -> int:

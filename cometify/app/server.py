@@ -38,6 +38,7 @@ from cometify.runtime.ports import poll_certificates, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.context import Context
+from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
@@ -101,8 +102,10 @@ class Cometify(MultiService):
             reactor.seconds,
             IdleTimeout(reactor.seconds, MESSAGE_WITHIN),
         )
-        self.push = PushEndpoint(self.engine, self.registry, Publishers(self.accounts, settings.trusted_proxies, wall))
-        self.http = Site(Root(self.push, context, reactor), reactor, loop_hooks.write_batch)
+        publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
+        self.push = PushEndpoint(self.engine, self.registry, publishers)
+        self._disconnect = DisconnectEndpoint(self.engine, publishers, wall)
+        self.http = Site(Root(self.push, self._disconnect, context, reactor), reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
         per_address = settings.connections_per_ip
         if per_address is None:
@@ -195,13 +198,14 @@ class Cometify(MultiService):
     @defer.inlineCallbacks
     def drain(self) -> Generator["defer.Deferred[None]", object, None]:
         """Ask all listeners to reconnect elsewhere and accept nothing more. Fires when all are gone, or after `drain` s."""
-        self.push.draining = True
+        self.push.draining = self._disconnect.draining = True
         log.info("Draining: {total} listeners are asked to reconnect elsewhere", total=len(self.membership))
         self.membership.drain(self._reconnect_delay, self._context.silent)
         until = self._reactor.seconds() + self.settings.drain
         while True:
             yield task.deferLater(cast("IReactorTime", self._reactor), DRAIN_CHECK)
-            still_busy = self.membership.is_sending_away or self._context.closing or self.push.under_way
+            under_way = self.push.under_way or self._disconnect.under_way
+            still_busy = self.membership.is_sending_away or self._context.closing or under_way
             if not still_busy or self._reactor.seconds() >= until:
                 return
 

@@ -9,6 +9,9 @@ from cometify.core.account import Account
 from cometify.core.identifier import Names
 from cometify.core.token import read_token
 
+Subject = tuple[str, float]
+"""The subject of a token, and when the token was issued (Unix seconds; -inf: it does not tell)."""
+
 
 @attrs.frozen
 class Right:
@@ -18,6 +21,8 @@ class Right:
     """The identifiers (lower case) whose secret pushes it gets."""
     until: float = inf
     """The end of the right, in Unix seconds; inf: it does not end."""
+    subject: Subject | None = None
+    """The subject of the token, if it names one."""
 
 
 NO_RIGHT = Right(frozenset())
@@ -54,7 +59,8 @@ class Group:
         if self.token is not None:
             token = read_token(self.token, account.api_secrets, now)
             covered = frozenset([one.folded for one in self.names.identifiers if token.covers(one.folded)])
-            return Right(covered, token.until) if covered else NO_RIGHT
+            subject = None if token.subject is None else (token.subject, token.issued)
+            return Right(covered, token.until if covered else inf, subject)
         if self.secure_key is None or not md5_signature.same(
             self.secure_key,
             [md5_signature.secure_key(account.api_key, secret, self.names.spelled) for secret in account.api_secrets],

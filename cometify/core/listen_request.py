@@ -57,7 +57,7 @@ def listen_request_from_query(parameters: Mapping[str, Sequence[str]], resume: s
     identifiers, secure_key, token, position, listener = [_only(parameters, name) for name in _PARAMETERS]
     after = read_integer(resume, "Last-Event-ID", MAX_EXACT) if resume else position
     group = _group(names_from_query(identifiers or ""), secure_key, token, after)
-    return ListenRequest((group,), _listener_id(listener))
+    return ListenRequest((group,), read_listener_id(listener))
 
 
 _PARAMETERS = ("identifiers", "secureKey", "token", "position", "listener")
@@ -97,7 +97,7 @@ def listen_request_from_frame(data: bytes) -> ListenRequest:
             errors.INVALID_PARAMETER,
             f"identifiers: name at most {MAX_IDENTIFIERS} over all groups; {total} were given.",
         )
-    return ListenRequest(groups, _listener_id(frame.get("listener")))
+    return ListenRequest(groups, read_listener_id(frame.get("listener")))
 
 
 def _group_from_json(group: dict[str, Any]) -> Group:
@@ -119,7 +119,8 @@ def _group(names: Names, secure_key: object, token: object, position: object) ->
     return Group(names, secure_key, position, token)
 
 
-def _listener_id(value: object) -> str | None:
+def read_listener_id(value: object) -> str | None:
+    """Check the id of a listener. None: it has none. Raises `Refused` (invalid_parameter)."""
     if value is None:
         return None
     if not isinstance(value, str) or not 8 <= len(value) <= 64 or not _LISTENER_CHARACTERS.issuperset(value):

@@ -8,7 +8,8 @@ is believed before its signature is verified, and a refusal never repeats any of
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
-from typing import cast
+from math import inf
+from typing import TypeGuard, cast
 
 import attrs
 import jwt
@@ -19,6 +20,8 @@ from cometify.core.strict_json import read_json
 
 MAX_TOKEN = 8 * 1024
 """Characters of a token."""
+MAX_SUBJECT = 128
+"""Characters of a subject."""
 SKEW = 60
 """Seconds by which the clock of the issuer may be ahead: a token is accepted that long before its `nbf`."""
 
@@ -60,12 +63,15 @@ _verifier.register_algorithm("HS256", _AnyOfSecrets(HMACAlgorithm.SHA256))
 class Token:
     """The rights that a verified token gives.
 
-    `until`: the end of these rights, in Unix seconds. `names` and `prefixes`: identifiers in lower case.
+    `until`: the end of these rights, in Unix seconds. `names` and `prefixes`: identifiers in lower case. `subject`: whose
+    token it is, None if it does not tell. `issued`: when it was made for that subject, in Unix seconds; -inf: not told.
     """
 
     until: float
     names: frozenset[str]
     prefixes: tuple[str, ...]
+    subject: str | None = None
+    issued: float = -inf
 
     def covers(self, folded: str) -> bool:
         """True if this token gives the right to the secret pushes of an identifier. `folded`: in lower case."""
@@ -90,7 +96,7 @@ def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
         )
     if "nbf" in claims and now < (begins := _read_time(claims, "nbf")) - SKEW:
         raise _refused(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
-    return _token(until, claims.get("identifiers"))
+    return _token(until, claims.get("identifiers"), *_read_subject(claims))
 
 
 def _check_header(part: str) -> None:
@@ -141,7 +147,22 @@ def _read_time(claims: dict[str, object], name: str) -> float:
     return value
 
 
-def _token(until: float, identifiers: object) -> Token:
+def is_subject(value: object) -> TypeGuard[str]:
+    """True for 1 to 128 printable characters. Others could break a log, or could not be written in UTF-8."""
+    return isinstance(value, str) and 1 <= len(value) <= MAX_SUBJECT and value.isprintable()
+
+
+def _read_subject(claims: dict[str, object]) -> tuple[str | None, float]:
+    """The claims `sub` and `iat`. Without a `sub` there is nobody to revoke, so `iat` is ignored as it always was."""
+    if "sub" not in claims:
+        return None, -inf
+    subject = claims["sub"]
+    if not is_subject(subject):
+        raise _refused(f"its sub must be a string of 1 to {MAX_SUBJECT} printable characters")
+    return subject, _read_time(claims, "iat") if "iat" in claims else -inf
+
+
+def _token(until: float, identifiers: object, subject: str | None, issued: float) -> Token:
     if isinstance(identifiers, str):
         identifiers = [identifiers]
     if not isinstance(identifiers, list) or not all(
@@ -153,6 +174,8 @@ def _token(until: float, identifiers: object) -> Token:
         until,
         frozenset([name for name in folded if not name.endswith("*")]),
         tuple([name[:-1] for name in folded if name.endswith("*")]),
+        subject,
+        issued,
     )
 
 

@@ -12,6 +12,9 @@ position (`JoinPlan`), and no gap is told for it, because the floor is raised on
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
+from math import inf
+
+from twisted.internet.defer import Deferred, fail
 
 from cometify.core.account import Account
 from cometify.core.frames import push_frame
@@ -21,11 +24,12 @@ from cometify.core.leaky_bucket import LeakyBucket
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.retention import AccountRings
+from cometify.core.revocation import Disconnect, Revocations
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.ttl_map import TTLMap
 from cometify.engine import UNFOLLOW_DELAY, refusals
 from cometify.engine.total_bytes import TotalBytes
-from cometify.interfaces import EngineStats, IAnnounce
+from cometify.interfaces import EngineStats, IAnnounce, IDisconnect
 
 EXPIRE_STEPS = 500
 """The steps of one call of `expire`, which take about 0.3 ms. A step drops a push, or forgets one thing."""
@@ -38,18 +42,9 @@ class _AccountState:
     """
 
     __slots__ = (
-        "_nothing",
-        "answers",
-        "api_key",
-        "began",
-        "bucket",
-        "floors",
-        "followed",
-        "last",
-        "nonces",
-        "rings",
+        "_nothing", "answers", "api_key", "began", "bucket", "floors", "followed", "last", "nonces", "revocations", "rings",
         "signatures",
-    )
+    )  # fmt: skip
 
     def __init__(self, api_key: str, began: int, last: int) -> None:
         self.api_key = api_key
@@ -63,6 +58,7 @@ class _AccountState:
         self.signatures: TTLMap[bytes, Identifier] = TTLMap()
         self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
         self.nonces: TTLMap[str, bool] = TTLMap()
+        self.revocations = Revocations()
         self.bucket = LeakyBucket()
 
     def ring(self, identifier: str) -> RingBuffer:
@@ -100,6 +96,7 @@ class _AccountState:
         left -= self.signatures.forget(now, left)
         left -= self.answers.forget(now, left)
         left -= self.nonces.forget(now, left)
+        left -= self.revocations.forget(now / SECOND, left)
         while left > 0 and self.floors:
             public, secret = next(iter(self.floors.values()))
             if max(public.floor, secret.floor) > now - FLOOR_RETENTION:
@@ -110,7 +107,7 @@ class _AccountState:
 
     def is_empty(self, now: int) -> bool:
         """Return whether nothing is kept, remembered or followed."""
-        remembered = self.floors or self.signatures or self.answers or self.nonces
+        remembered = self.floors or self.signatures or self.answers or self.nonces or self.revocations
         return not (self.rings.rings or remembered) and self.bucket.is_empty(now)
 
 
@@ -138,6 +135,7 @@ class MemoryEngine:
             )
         # No position up to here may be given again, by whichever account.
         self._last_forgotten = self._began
+        self._disconnect: IDisconnect  # see `watch_disconnects`
         # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
         self._leaving: OrderedDict[Channel, int] = OrderedDict()
         # The API keys of the accounts that `expire` has still to visit in its round.
@@ -206,6 +204,20 @@ class MemoryEngine:
         wait = state.bucket.wait(draft.cost, account.pushes_per_second, account.burst, self._clock())
         if wait:
             raise refusals.too_many_pushes(account, wait)
+
+    def watch_disconnects(self, disconnect: IDisconnect) -> None:
+        self._disconnect = disconnect
+
+    def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
+        state = self._state(account.api_key)
+        if nonce is not None and state.nonces.first(nonce, True, max(self._clock(), state.last)):
+            return fail(refusals.nonce_reused())
+        if disconnect.subject is not None:
+            state.revocations.note(disconnect.subject, at)
+        return self._disconnect(account.api_key, disconnect, inf)
+
+    def revoked_at(self, api_key: str, subject: str) -> float:
+        return self._states[api_key].revocations.at(subject) if api_key in self._states else -inf
 
     def follow(
         self, account: Account, reach: Callable[[int], Mapping[str, int]], _secret: Collection[str] = ()

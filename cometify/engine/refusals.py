@@ -20,7 +20,7 @@ def nonce_reused() -> Refused:
     """Refuse a request whose nonce was used before."""
     return Refused(
         errors.NONCE_REUSED,
-        "A request with this Cometify-Nonce was accepted in the last ten minutes, so nothing was pushed now. Make a new random "
+        "A request with this Cometify-Nonce was accepted in the last ten minutes, so nothing was done now. Make a new random "
         "nonce for each request. Send an Idempotency-Key as well to repeat the same request.",
     )
 

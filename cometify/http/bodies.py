@@ -62,13 +62,29 @@ def read_json_array(content_type: str | None, body: bytes) -> list[object]:
 
     Raises `Refused`: unsupported_media_type, invalid_body, repeated_parameter.
     """
-    kind = (content_type or JSON).partition(";")[0].strip().lower()
-    if kind != JSON:
-        raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Send the body as {JSON}.")
+    _must_be_json(content_type)
     value = read_json(body, REPEATED_PARAMETER)
     if not isinstance(value, list):
         raise Refused(INVALID_BODY, "The body must be a JSON array of objects.")
     return value
+
+
+def read_json_object(content_type: str | None, body: bytes) -> dict[str, object]:
+    """Return the members of a JSON object. A body without a content type is JSON.
+
+    Raises `Refused`: unsupported_media_type, invalid_body, repeated_parameter.
+    """
+    _must_be_json(content_type)
+    value = read_json(body, REPEATED_PARAMETER)
+    if not isinstance(value, dict):
+        raise Refused(INVALID_BODY, "The body must be a JSON object.")
+    return value
+
+
+def _must_be_json(content_type: str | None) -> None:
+    kind = (content_type or JSON).partition(";")[0].strip().lower()
+    if kind != JSON:
+        raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Send the body as {JSON}.")
 
 
 def _wanted(pairs: Iterable[tuple[bytes, bytes]], wanted: Wanted) -> dict[str, object]:

@@ -65,7 +65,7 @@ class AccountChanges:
         """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""
         wall = self._wall()
         joining = Joining(listener, slot.account, slot.client_key, request, first=True)
-        joining.rights = [group.right_left(slot.account, wall) for group in request.groups]
+        joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
         if joining.rights != [group.right_left(before, wall) for group in request.groups]:
             joined = self._follow(joining)
             if joined is not None:

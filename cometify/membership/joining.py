@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from cometify.core.account import Account
 from cometify.core.backlog import Backlog
 from cometify.core.frames import ready_frame
-from cometify.core.group import Right
+from cometify.core.group import Right, Subject
 from cometify.core.group_filter import Filters
 from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
@@ -24,7 +24,7 @@ class Joining:
     `first` is False only for a poll that resumes. It gets no `ready` frame, because that would answer it at once.
     """
 
-    __slots__ = ("account", "client_key", "first", "listener", "plan", "request", "rights")
+    __slots__ = ("account", "client_key", "first", "listener", "plan", "request", "rights", "subjects")
 
     def __init__(
         self, listener: Listener, account: Account, client_key: ClientKey, request: ListenRequest, first: bool
@@ -35,12 +35,19 @@ class Joining:
         self.request = request
         self.first = first
         self.rights: list[Right] = []
+        self.subjects: tuple[Subject, ...] = ()
         self.plan: JoinPlan
 
     def check_rights(self, now: float) -> None:
         """Find out the rights to secret pushes. `now`: Unix seconds. Raises `Refused`: invalid_token."""
         account = self.account
-        self.rights = [group.right(account, now) for group in self.request.groups]
+        self.take_rights([group.right(account, now) for group in self.request.groups])
+
+    def take_rights(self, rights: list[Right]) -> None:
+        """Join with these rights, one for each group."""
+        self.rights = rights
+        if self.request.is_keyed:
+            self.subjects = tuple([right.subject for right in rights if right.subject is not None])
 
     @property
     def secret(self) -> Collection[str]:

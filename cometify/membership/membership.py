@@ -33,11 +33,15 @@ listeners in slices (account_changes.py). A joining that waits meanwhile was che
 updated when its slice comes, so `_followed` sees the difference and checks the rights again. A new `listen` frame brings
 the account of its own time, which is never older than the slot's.
 
+**Revoked tokens.** A back end may disconnect a subject, the `sub` of tokens (disconnects.py). `join` refuses a token whose
+subject is known to be revoked, before it takes a slot. With several nodes `_followed` asks again, because the rings come with
+what was revoked elsewhere. Whatever is revoked later finds the listener in the index.
+
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),
 and the next poll enters its old view with it. It must join again when the ticket no longer tells enough: the account was
-changed, the slot is no longer kept, the token has expired, the position is too old or was never given, the listener
-filters by an internal id, or it is owed a gap.
+changed, the slot is no longer kept, the token has expired or was revoked, the position is too old or was never given, the
+listener filters by an internal id, or it is owed a gap.
 """
 
 from collections import Counter
@@ -63,6 +67,7 @@ from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IAccounts, IEngine
 from cometify.membership import refusals
 from cometify.membership.account_changes import AccountChanges
+from cometify.membership.disconnects import Disconnects
 from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
 from cometify.membership.slots import Slot, SlotTable
@@ -97,10 +102,14 @@ class Membership:
         self._slots = SlotTable(quota, engine.slots, seconds, join_pace)
         self._after: Callable[[], int]
         self._work = SlicedWork(call_soon)
+        self._disconnects = Disconnects(self._slots, self._work, call_soon, engine.revoked_at)
+        engine.watch_disconnects(self._disconnects.disconnect)
         self._account_changes = AccountChanges(self._slots, self._work, self._follow, expiry.wall)
         self.draining = False
         self.joined: Counter[str] = Counter()
-        self.poll_resumer = PollResumer(engine, registry, fan_out, heartbeats, expiry, self._slots, self.joined)
+        self.poll_resumer = PollResumer(
+            engine, registry, fan_out, heartbeats, expiry, self._slots, self._disconnects, self.joined
+        )
         self.refused: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
 
@@ -123,6 +132,8 @@ class Membership:
         joining = Joining(listener, account, (account.api_key, address), request, first)
         try:
             joining.check_rights(self._token_expiry.wall())
+            if joining.subjects:
+                self._disconnects.check(account.api_key, joining.subjects)
             self._slots.pace(listener, joining.client_key, request)
             self._slots.charge(joining.client_key, account, request.names)
             slot = self._slots.take(listener, account, joining.client_key, request)
@@ -166,8 +177,18 @@ class Membership:
             joining.check_rights(self._token_expiry.wall())
             return self._follow(joining)
         else:
+            if joining.subjects:
+                self._check_revoked(joining)
             self._enter(joining, rings)
         return None
+
+    def _check_revoked(self, joining: Joining) -> None:
+        """Refuse a token whose subject is revoked. With several nodes that is known only now, with the rings."""
+        try:
+            self._disconnects.check(joining.account.api_key, joining.subjects)
+        except errors.Refused:
+            self._unfollow_unless_used(joining)
+            raise
 
     def _not_followed(self, failure: Failure, listener: Listener) -> Failure:
         if listener.view is None:
@@ -193,6 +214,9 @@ class Membership:
         slot = self._slots.get(listener)
         assert slot is not None  # a listener without one is gone
         slot.until = plan.until
+        if joining.subjects or slot.subjects:
+            slot.subjects = joining.subjects
+            self._disconnects.add(listener, slot)
         self._token_expiry.expect(listener, plan.until)
         if listener.state is not State.STALLED:
             self._fan_out.catch_up(listener)
@@ -223,6 +247,7 @@ class Membership:
         if not comes_again:
             self._heartbeats.discard(listener)
         self._token_expiry.discard(listener)
+        self._disconnects.discard(listener)
         self._slots.give_up(listener, comes_again)
         if unused:
             self._unfollow(unused)

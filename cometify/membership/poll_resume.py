@@ -19,6 +19,7 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.interfaces import IEngine
+from cometify.membership.disconnects import Disconnects
 from cometify.membership.slots import Slot, SlotTable
 
 
@@ -42,6 +43,7 @@ class PollResumer:
         heartbeats: HeartbeatWheel,
         expiry: TokenExpiry,
         slots: SlotTable,
+        disconnects: Disconnects,
         joined: Counter[str],
     ) -> None:
         self._engine = engine
@@ -50,16 +52,20 @@ class PollResumer:
         self._heartbeats = heartbeats
         self._token_expiry = expiry
         self._slots = slots
+        self._disconnects = disconnects
         self._joined = joined
 
     def ticket(self, listener: Listener) -> ResumeTicket | None:
         """The ticket of a listener that has just joined.
 
-        None for a listener that filters by an internal id: its filters depend on the position at which it joins.
+        None for a listener that filters by an internal id: its filters depend on the position at which it joins. None also
+        for one whose token does not end its right. Its subject would have to be looked at in each poll of everybody.
         """
         view = listener.view
         slot = self._slots.get(listener)
         if view is None or slot is None or listener.has_internal_id:
+            return None
+        if slot.subjects and slot.until == inf:
             return None
         return ResumeTicket(slot.account, slot, view)
 
@@ -74,8 +80,7 @@ class PollResumer:
         view: View | None = ticket.view
         if not ticket.view.members:
             view = self._registry.view(ticket.view.key)
-        until = ticket.slot.until
-        if view is None or (until != inf and until <= self._token_expiry.wall()):
+        if view is None or (ticket.slot.until != inf and not self._is_valid(ticket)):
             return False
         ticket.view = view
         position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
@@ -94,6 +99,13 @@ class PollResumer:
                 return True
         return self._wait(listener, ticket, view)
 
+    def _is_valid(self, ticket: ResumeTicket) -> bool:
+        """True if the token of a poller has not expired, and its subject was not revoked."""
+        slot = ticket.slot
+        if slot.until <= self._token_expiry.wall():
+            return False
+        return not self._disconnects.is_revoked(ticket.account.api_key, slot.subjects)
+
     def _wait(self, listener: Listener, ticket: ResumeTicket, view: View) -> bool:
         """Put a listener that is owed nothing into its view. Returns False if it must join."""
         self._slots.hold(listener, ticket.slot)
@@ -108,6 +120,7 @@ class PollResumer:
         self._heartbeats.add(listener)
         if ticket.slot.until != inf:
             self._token_expiry.expect(listener, ticket.slot.until)
+            self._disconnects.add(listener, ticket.slot)
         listener.go_live(Event.POLLED_AGAIN)
         return True
 

@@ -17,3 +17,20 @@ def replaced() -> Refused:
 def key_removed() -> Refused:
     """The account was removed while the listener was connected."""
     return Refused(errors.NOT_AUTHORIZED, "This API key has been removed.")
+
+
+def disconnected() -> Refused:
+    """The account's back end ends the connection."""
+    return Refused(
+        errors.NOT_AUTHORIZED,
+        "The site has ended this connection: come back only when the visitor has logged in again.",
+    )
+
+
+def token_revoked() -> Refused:
+    """The listener's token was issued before its subject was disconnected."""
+    return Refused(
+        errors.INVALID_TOKEN,
+        "The token is not accepted: its subject was disconnected after it was issued. Make a new one with an iat of now, if "
+        "the visitor still has the right.",
+    )

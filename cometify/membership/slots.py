@@ -8,6 +8,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.group import Subject
 from cometify.core.join_pace import JoinPace
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
@@ -22,7 +23,7 @@ class Slot:
 
     `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `keyed`: its request, if
     that asks for secret pushes: it is checked again when the account changes. `until`: the time at which its right to
-    secret pushes ends (Unix seconds, or inf).
+    secret pushes ends (Unix seconds, or inf). `subjects`: those of its tokens.
     """
 
     account: Account
@@ -31,6 +32,7 @@ class Slot:
     named: bool
     keyed: ListenRequest | None = None
     until: float = inf
+    subjects: tuple[Subject, ...] = ()
 
 
 class SlotTable:

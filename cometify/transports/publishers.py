@@ -51,18 +51,26 @@ class Publishers:
         if header(SIGNATURE) is not None or header(AUTHORIZATION) is not None:
             publisher = self._by_the_head(request)
             if publisher is not None:
-                return publisher
+                return publisher[0], _verifier(publisher[1])
         api_key = request.segments[0]
         account = self._accounts.get(api_key)
         return account, partial(verify_secure, account, api_key)
 
     def of_batch(self, request: Exchange) -> tuple[Account, Verifier]:
-        """Find the publisher of a batch, which `secure` cannot sign. Raises `Refused`."""
+        """Find the publisher of a batch. Raises `Refused`."""
+        account, nonce = self.of_request(request)
+        return account, _verifier(nonce)
+
+    def of_request(self, request: Exchange) -> tuple[Account, str | None]:
+        """Find the publisher of a request that `secure` cannot sign, and its nonce if it is signed. Raises `Refused`.
+
+        A request with a nonce must be served only once. The caller sees to that.
+        """
         publisher = self._by_the_head(request)
         if publisher is None:
             raise Refused(
                 MISSING_PARAMETER,
-                f"A batch needs the headers {TIMESTAMP_HEADER}, {NONCE_HEADER} and {SIGNATURE_HEADER}, which sign it with "
+                f"This request needs the headers {TIMESTAMP_HEADER}, {NONCE_HEADER} and {SIGNATURE_HEADER}, which sign it with "
                 "HMAC, or Authorization: Bearer {apiSecret} over TLS.",
             )
         return publisher
@@ -74,18 +82,26 @@ class Publishers:
         else:
             check_signed_head(self._accounts.get(request.segments[0]), read_signed_request(request), self._wall())
 
-    def _by_the_head(self, request: Exchange) -> tuple[Account, Verifier] | None:
-        """Find the publisher that the headers prove, before anything is parsed for a stranger. None: they prove none."""
+    def _by_the_head(self, request: Exchange) -> tuple[Account, str | None] | None:
+        """Find the publisher that the headers prove, and the nonce, before anything is parsed for a stranger.
+
+        None: they prove none.
+        """
         if request.header(SIGNATURE) is not None:
             signed_request = read_signed_request(request)
             account = check_signed_request(self._accounts.get(request.segments[0]), signed_request, self._wall())
-            return account, partial(note_nonce, signed_request.nonce)
+            return account, signed_request.nonce
         api_secret = read_bearer(request)
         if api_secret is None:
             return None
         if came_in_clear(request, self._trusted):
             raise _sent_in_clear()
-        return check_bearer(self._accounts.get(request.segments[0]), api_secret), checked_already
+        return check_bearer(self._accounts.get(request.segments[0]), api_secret), None
+
+
+def _verifier(nonce: str | None) -> Verifier:
+    """Make the verifier of drafts whose publisher the head has proved."""
+    return checked_already if nonce is None else partial(note_nonce, nonce)
 
 
 def _sent_in_clear() -> Refused:

@@ -8,6 +8,7 @@ from cometify.http.static_files import static_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.transports.batch import BatchEndpoint
 from cometify.transports.context import Context
+from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.events import EventsEndpoint
 from cometify.transports.poll import PollEndpoint
 from cometify.transports.push import PushEndpoint
@@ -22,19 +23,20 @@ class _Nowhere(Endpoint):
         raise Refused(
             errors.NOT_FOUND,
             "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
-            "/stream, /events or /poll.",
+            "/stream, /events or /poll; disconnect a visitor with POST /{apiKey}/disconnect.",
         )
 
 
 class Root(Tree):
-    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and static files."""
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and so on."""
 
-    def __init__(self, push: PushEndpoint, context: Context, reactor: Reactor) -> None:
+    def __init__(self, push: PushEndpoint, disconnect: DisconnectEndpoint, context: Context, reactor: Reactor) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
         self._at_key: dict[str, Endpoint] = {
             "push": BatchEndpoint(push),
+            "disconnect": disconnect,
             "websocket": WebSocketEndpoint(context, reactor),
             "stream": StreamEndpoint(context),
             "events": EventsEndpoint(context),

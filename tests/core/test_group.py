@@ -41,8 +41,8 @@ def test_key_of_a_live_secret_counts_and_of_a_revoked_one_not():
     assert names_of(group, Account("1", ("new",))) == set()
 
 
-def tokened(names, *covered, secret="c1h89chHaka9s1", lasts=60):
-    token = jwt({"exp": WALL + lasts, "identifiers": covered}, secret)
+def tokened(names, *covered, secret="c1h89chHaka9s1", lasts=60, **claims):
+    token = jwt({"exp": WALL + lasts, "identifiers": covered, **claims}, secret)
     return listen_request_from_query({"identifiers": [names], "token": [token]}).groups[0]
 
 
@@ -50,6 +50,14 @@ def test_token_gives_the_right_to_its_names_until_it_expires():
     group = tokened("Metrics:1,tweets:0,room_7:1", "METRICS", "Room_*", "other")
     assert group.right(ACCOUNT, WALL) == Right({"metrics", "room_7"}, WALL + 60)
     assert tokened("tweets", "metrics").right(ACCOUNT, WALL) == NO_RIGHT
+
+
+def test_right_keeps_the_subject_even_if_nothing_is_covered():
+    mine = {"sub": "user_7", "iat": WALL - 5}
+    subject = ("user_7", WALL - 5)
+    assert tokened("metrics", "metrics", **mine).right(ACCOUNT, WALL) == Right({"metrics"}, WALL + 60, subject)
+    assert tokened("tweets", "metrics", **mine).right(ACCOUNT, WALL) == Right(frozenset(), inf, subject)
+    assert tokened("chat", "chat", sub="user_7").right(ACCOUNT, WALL).subject == ("user_7", -inf)
 
 
 @pytest.mark.parametrize("wrong", [{"secret": "another"}, {"lasts": 0}])

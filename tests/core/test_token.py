@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from contextlib import suppress
 
 import pytest
@@ -62,6 +63,33 @@ def test_refusal_of_a_wrong_token_repeats_nothing_of_it(row):
 )
 def test_refusal_tells_the_reason(token, told):
     assert told in refusal(token)
+
+
+@pytest.mark.parametrize(
+    ("claims", "subject"),
+    [
+        ({"sub": "user_7", "iat": NOW}, ("user_7", NOW)),
+        ({"sub": "user_7", "iat": NOW + 0.5}, ("user_7", NOW + 0.5)),
+        ({"sub": "x" * 128}, ("x" * 128, -math.inf)),
+        ({"sub": "Zoë 7"}, ("Zoë 7", -math.inf)),
+        ({"iat": NOW}, (None, -math.inf)),
+        ({"iat": "never looked at"}, (None, -math.inf)),
+    ],
+)
+def test_token_tells_its_subject_and_when_it_was_issued(claims, subject):
+    token = read_token(jwt({"exp": NOW + 600, "identifiers": ["chat"], **claims}), [API_SECRET], NOW)
+    assert (token.subject, token.issued) == subject
+
+
+@pytest.mark.parametrize("subject", ["", "x" * 129, 7, None, ["a"], "a\nb", "\ud800"])
+def test_subject_must_be_a_short_printable_text(subject):
+    detail = refusal(jwt({"exp": NOW + 600, "identifiers": ["chat"], "sub": subject}))
+    assert "its sub must be a string of 1 to 128 printable characters" in detail
+
+
+@pytest.mark.parametrize("issued", ["soon", None, True, NOW * 1000])
+def test_iat_beside_a_subject_must_be_unix_seconds(issued):
+    assert "its iat must be" in refusal(jwt({"exp": NOW + 5, "identifiers": ["chat"], "sub": "a", "iat": issued}))
 
 
 @pytest.mark.parametrize("part", [0, 1])

@@ -162,6 +162,11 @@ the session, because all other accounts would be refused too. `error_replies.py`
 A script that fails undoes nothing. It may have kept a push without publishing it. Once the key is mended, the next push on
 that identifier names it as the one before, and the node has not heard it: the account is refilled alone.
 
+Disconnecting
+-------------
+A back end can end the connections of a visitor, and revoke the visitor's tokens. `disconnects.py` explains how all nodes
+learn of it, and why a revoked token joins nowhere.
+
 The first contact
 -----------------
 A node opens its ports before it has reached Redis. Requests that come before wait up to 3 s (`FirstContact`). Later, when

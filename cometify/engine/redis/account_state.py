@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterable
 
 from cometify.core.account import Account
 from cometify.core.kept_pushes import Dropped, KeptPushes, most_drops
-from cometify.core.position import RETENTION
+from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
 from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
+from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import ReadAnswer
 from cometify.interfaces import IAnnounce, ILost
+
+FORGET_REVOKED = 100
+"""Revocations that one call of `expire` forgets."""
 
 
 def name_of(api_key: str) -> bytes:
@@ -36,8 +40,16 @@ class AccountState:
     and each join, see `quiet_for`.
     """
 
-    def __init__(self, account: Account, announce: IAnnounce, lost: ILost, emptied: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        account: Account,
+        announce: IAnnounce,
+        lost: ILost,
+        emptied: Callable[[str], None],
+        revocations: AccountRevocations,
+    ) -> None:
         self.account = account
+        self.revocations = revocations
         self.account_rings = AccountRings()
         self.name = name_of(account.api_key)
         self.began: int | None = None
@@ -161,6 +173,7 @@ class AccountState:
     def expire(self) -> bool:
         """Drop some of the pushes that are too old by the time of Redis. Returns whether more are."""
         oldest, most_bytes = self.watermark - RETENTION, self.account.keep_bytes
+        self.revocations.forget(self.watermark / SECOND, FORGET_REVOKED)
         rings = self.account_rings
         rings.drop(oldest, most_bytes)
         return rings.public.is_due(oldest, most_bytes) or rings.secret.is_due(oldest, most_bytes)
@@ -168,7 +181,7 @@ class AccountState:
     def take_read(self, batch: ReadBatch, names: Iterable[str], answer: ReadAnswer) -> None:
         """Take the answer of `read.lua` for one part of a batch."""
         batch.position = int(answer[0])
-        for name, (floor, secret_floor, public, secret) in zip(names, answer[2:], strict=True):
+        for name, (floor, secret_floor, public, secret) in zip(names, answer[3:], strict=True):
             batch.floors[name] = int(floor), int(secret_floor)
             batch.entries[name] = _pushes(name, public), _pushes(name, secret)
 

@@ -1,4 +1,4 @@
-"""The channels of Redis that a node is subscribed to: its own, and one for each identifier that it follows."""
+"""The channels of Redis that a node is subscribed to: its own, that of all nodes, and one for each identifier."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,13 +11,14 @@ MOST_SUBSCRIBED = 1000
 class Channels:
     """`node`: the name of this node. `prefix`: the beginning of the names of all channels.
 
-    `own`: the node's own channel, on which watermarks are published. `find(channel)`: the account and the identifier of a
-    channel, or None if it is not followed.
+    `own`: the node's own channel, on which watermarks are published. `everybody`: the channel that all nodes hear.
+    `find(channel)`: the account and the identifier of a channel, or None if it is not followed.
     """
 
     def __init__(self, node: str, prefix: str) -> None:
         self._prefix = prefix
         self.own = f"{prefix}node:{node}".encode()
+        self.everybody = f"{prefix}nodes".encode()
         self._followed: dict[bytes, tuple[AccountState, str]] = {}
         # A bound method of the dictionary and no method of this class, because every published message calls it.
         self.find = self._followed.get
@@ -41,5 +42,5 @@ class Channels:
 
     def all(self) -> Iterator[list[bytes]]:
         """The names of all channels, in lists that one SUBSCRIBE takes."""
-        names = [self.own, *self._followed]
+        names = [self.own, self.everybody, *self._followed]
         return (names[at : at + MOST_SUBSCRIBED] for at in range(0, len(names), MOST_SUBSCRIBED))

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection
 from itertools import islice
+from math import inf
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -15,20 +16,22 @@ from cometify.core.errors import Refused
 from cometify.core.frames import push_head
 from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
+from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
-from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
+from cometify.engine.redis.leaving import LeavingChannels
 from cometify.engine.redis.read_batch import Reach
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, Script, read_receipt
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
-from cometify.interfaces import EngineStats, IAnnounce, ILost
+from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost
 from cometify.runtime.reactor import Reactor
 
 MOST_IN_FLIGHT = 20_000
@@ -36,7 +39,7 @@ MOST_IN_FLIGHT = 20_000
 FORGET_AFTER = FLOOR_RETENTION / SECOND
 """Seconds of quiet after which an account is forgotten here: see `_forget_quiet`."""
 SLICE = 100
-"""Channels that are left, and accounts that are looked at, in one call of `expire`."""
+"""Accounts that are looked at in one call of `expire`."""
 
 
 class RedisEngine:
@@ -56,13 +59,17 @@ class RedisEngine:
         prefix = f"cometify:{url.database}:"
         self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
-        self._leaving: dict[Channel, float] = {}
         self._account_errors = AccountErrors(reactor.seconds)
         self._subscriber = Subscriber(
             self._session, node, prefix, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
         self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:")
+        subscriber = self._subscriber
+        self._leaving = LeavingChannels(reactor.seconds, self._states, subscriber)
+        self._disconnects = RedisDisconnects(
+            self._session, subscriber.own, subscriber.everybody, self._states, reactor.callLater, self._is_of_account
+        )
         self._reported_at = 0.0
         self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)
 
@@ -97,7 +104,7 @@ class RedisEngine:
 
     def heard(self, channel: bytes, text: bytes) -> None:
         if text.startswith(b"!"):
-            self.slots.heard(text[1:])
+            (self.slots if text.startswith(b"![") else self._disconnects).heard(text[1:])
         else:
             self._subscriber.heard(channel, text)
 
@@ -136,7 +143,9 @@ class RedisEngine:
     def _state(self, account: Account) -> AccountState:
         state = self._states.get(account.api_key)
         if state is None:
-            state = self._states[account.api_key] = AccountState(account, self._announce, self._lost, self.slots.report)
+            revocations = self._disconnects.revocations(account.api_key)
+            state = AccountState(account, self._announce, self._lost, self.slots.report, revocations)
+            self._states[account.api_key] = state
         state.account = account
         state.quiet_since = None
         return state
@@ -205,6 +214,22 @@ class RedisEngine:
             self._session.reset_by(failure)
         return False
 
+    # Disconnecting.
+
+    def watch_disconnects(self, disconnect: IDisconnect) -> None:
+        self._disconnects.end = disconnect
+
+    def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
+        if self._first_contact is not None:
+            return self._first_contact.wait(unavailable.nobody_disconnected).addCallback(
+                lambda _none: self._disconnects.ask(account.api_key, disconnect, at, nonce)
+            )
+        return self._disconnects.ask(account.api_key, disconnect, at, nonce)
+
+    def revoked_at(self, api_key: str, subject: str) -> float:
+        state = self._states.get(api_key)
+        return -inf if state is None else state.revocations.at(subject)
+
     # Following.
 
     def follow(self, account: Account, reach: Reach, secret: Collection[str] = ()) -> Deferred[Rings]:
@@ -222,12 +247,11 @@ class RedisEngine:
 
     def _followed(self, rings: Rings, api_key: str) -> Rings:
         for name in rings:
-            self._leaving.pop((api_key, name), None)
+            self._leaving.discard((api_key, name))
         return rings
 
     def unfollow(self, channel: Channel) -> None:
-        self._leaving.pop(channel, None)  # so that the dict stays in the order of the times
-        self._leaving[channel] = self._reactor.seconds() + UNFOLLOW_DELAY
+        self._leaving.add(channel)
 
     def watermark(self, api_key: str) -> int:
         state = self._states.get(api_key)
@@ -247,20 +271,7 @@ class RedisEngine:
     def expire(self) -> bool:
         self._forget_quiet()
         more_pushes = any(state.expire() for state in self._states.values())
-        return self._leave_channels() or more_pushes
-
-    def _leave_channels(self) -> bool:
-        """Leave channels that nobody has listened to for a minute. Returns whether more are due."""
-        now = self._reactor.seconds()
-        for channel, until in list(islice(self._leaving.items(), SLICE)):
-            if until > now:
-                return False
-            state = self._states.get(channel[0])
-            if state is None or self._subscriber.leave(state, channel[1]):
-                del self._leaving[channel]
-            else:
-                self.unfollow(channel)  # somebody may be about to join: ask again later
-        return bool(self._leaving) and next(iter(self._leaving.values())) <= now
+        return self._leaving.leave_some() or more_pushes
 
     def _forget_quiet(self) -> None:
         """Forget accounts that were neither pushed to nor followed here for a day. Looks at a few in each call, in turn.

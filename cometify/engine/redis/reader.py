@@ -42,12 +42,14 @@ class Reader:
         arguments: list[str | int] = []
         for name, (public, secret) in since.items():
             arguments += (name, public, "-" if secret is None else secret)
-        return connection.run(
+        answered = connection.run(
             READ, state.name,
             state.highest, last_known, self._channel, f"{state.account.api_key} {number}", state.account.keep_bytes,
             self._node, "" if has_caught_up else state.last_known_name, state.last_heard,
-            "secret" if state.last_known_secret else "public", 1 if is_beat else 0, *arguments,
+            "secret" if state.last_known_secret else "public", 1 if is_beat else 0,
+            state.revocations.known, *arguments,
         )  # fmt: skip
+        return answered.addCallback(_take_revocations, state)
 
     def ask_position(
         self, state: AccountState, connection: RedisConnection, *, is_beat: bool = False
@@ -58,3 +60,9 @@ class Reader:
     def beat(self, connection: RedisConnection) -> Deferred[Reply]:
         """Publish a message that tells nothing to this node."""
         return connection.execute(b"PUBLISH", self._channel, b"beat")
+
+
+def _take_revocations(answer: ReadAnswer, state: AccountState) -> ReadAnswer:
+    """Note them before anything else, because listeners may join with this answer."""
+    state.revocations.take_read(answer[2])
+    return answer

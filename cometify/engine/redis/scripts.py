@@ -12,7 +12,7 @@ from cometify.engine import refusals
 
 Answer = TypeVar("Answer")
 ReadAnswer: TypeAlias = list[Any]
-"""The answer of `read.lua`: two positions, then a list for each identifier. A list type cannot express this."""
+"""The answer of `read.lua`: two positions, the revocations, and a list for each identifier. No list type expresses this."""
 
 
 @attrs.frozen
@@ -39,6 +39,7 @@ APPEND: Script[list[bytes]] = _script("append")
 READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOT: Script[None] = _script("free_slot")
+DISCONNECT: Script[int | bytes] = _script("disconnect")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
 
 

@@ -59,6 +59,7 @@ class Subscriber:
         self._unread: set[AccountState] = set()  # accounts that are catching up, after connecting or after an error
         self._set_aside: set[AccountState] = set()
         self.channel = self._channels.name
+        self.own, self.everybody = self._channels.own, self._channels.everybody
 
     def _not_read(self, failure: Failure, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         """Errback: refuse the joins of a batch if the error is the account's. Any other error goes on."""

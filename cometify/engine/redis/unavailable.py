@@ -45,3 +45,18 @@ def account_not_followed() -> Refused:
         errors.ENGINE_UNAVAILABLE,
         "Redis cannot use the keys of this account: the operator finds the reason in the server's log. Come back later.",
     )
+
+
+def nobody_disconnected() -> Refused:
+    """A request to disconnect was not sent to Redis."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE, "Redis does not answer, and nobody was disconnected: send it again in a moment."
+    )
+
+
+def perhaps_disconnected() -> Refused:
+    """A request to disconnect was sent, and no answer came, or Redis cannot use the keys of the account."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE,
+        "Redis did not answer, and some may have been disconnected: send it again, which does no harm, signed anew.",
+    )

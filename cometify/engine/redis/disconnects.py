@@ -1,0 +1,168 @@
+"""Disconnecting over all nodes.
+
+The node that was asked runs `disconnect.lua`, which keeps the revocation and publishes a question on a channel that all nodes
+hear. Each node, this one too, ends its connections and publishes their number on the asking node's own channel. Redis has
+told how many nodes hear the question, so the answer can be given when all have answered, or after `ANSWERS_WITHIN` seconds.
+
+    asked     [ disconnect.lua: keeps "1764000001 user_7", publishes the question; 2 nodes hear it ]
+    node 1    question: ends 2 connections, answers 2
+    node 2    question: ends none, answers 0
+    node 3    is out of touch. Its next read of the account (after it has connected, or with a beat) sends the version that it
+              knows, and brings "1764000001 user_7". It ends the connections whose token is older than that
+
+A listener joins only after the rings of its account were read (see "The seam" in this package's docstring). The same read
+brings the revocations up to that moment. Later ones are heard, and are noted before the listener can join. So a revoked token
+joins nowhere.
+
+A read can bring a revocation before its question is heard, because the two come over different connections. The question
+must still find the connections, to count them. So those that a read has brought end `ANSWERS_WITHIN` seconds later.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
+
+import attrs
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from cometify.core.errors import Refused
+from cometify.core.revocation import Disconnect
+from cometify.engine import refusals
+from cometify.engine.redis import unavailable
+from cometify.engine.redis.account_state import AccountState, name_of
+from cometify.engine.redis.connection import NotSentError
+from cometify.engine.redis.revocations import AccountRevocations
+from cometify.engine.redis.scripts import DISCONNECT
+from cometify.engine.redis.session import RedisSession
+from cometify.interfaces import IDisconnect
+from cometify.runtime.reactor import CallLater
+
+ANSWERS_WITHIN = 1.0
+"""Seconds to wait for the answers of all nodes."""
+
+
+@attrs.define(eq=False)
+class _Question:
+    """`counted`: fires with `total`, the connections that the `answers` have told. `nodes`: how many hear it, None: unknown."""
+
+    counted: Deferred[int] = attrs.Factory(Deferred)
+    total: int = 0
+    answers: int = 0
+    nodes: int | None = None
+    timer: IDelayedCall | None = None
+
+
+class RedisDisconnects:
+    """`own`: this node's own channel. `everybody`: the channel that all nodes hear. `states`: all accounts.
+
+    `is_of_account(failure, api_key, command)`: logs an error that is one account's, or resets the session.
+    """
+
+    end: IDisconnect
+    """See `IEngine.watch_disconnects`."""
+
+    def __init__(
+        self,
+        session: RedisSession,
+        own: bytes,
+        everybody: bytes,
+        states: Mapping[str, AccountState],
+        call_later: CallLater,
+        is_of_account: Callable[[Failure, str, str], bool],
+    ) -> None:
+        self._session = session
+        self._own = own
+        self._everybody = everybody
+        self._states = states
+        self._call_later = call_later
+        self._is_of_account = is_of_account
+        self._questions: dict[str, _Question] = {}
+
+    # What was revoked.
+
+    def revocations(self, api_key: str) -> AccountRevocations:
+        """Make the revocations of an account that this node begins to use."""
+        return AccountRevocations(lambda new: self._end_later(api_key, new))
+
+    def _end_later(self, api_key: str, new: list[tuple[str, int]]) -> None:
+        self._call_later(ANSWERS_WITHIN, self._end_learned, api_key, new)
+
+    def _end_learned(self, api_key: str, new: list[tuple[str, int]]) -> None:
+        for subject, at in new:
+            self.end(api_key, Disconnect(subject=subject), at)
+
+    # Asking.
+
+    def ask(self, api_key: str, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
+        """Disconnect on all nodes. See `IEngine.disconnect`."""
+        commands = self._session.commands
+        if commands is None or not self._session.is_ready:
+            return defer.fail(unavailable.nobody_disconnected())
+        number = secrets.token_hex(8)
+        question = self._questions[number] = _Question()
+        text = json.dumps([number, self._own.decode(), api_key, disconnect.subject, disconnect.listener, at])
+        entry = "" if disconnect.subject is None else f"{at} {disconnect.subject}"
+        state = self._states.get(api_key)
+        known = 0 if state is None else state.revocations.known
+        answered = commands.run(DISCONNECT, name_of(api_key), self._everybody, f"?{text}", entry, known, nonce or b"")
+        return answered.addCallback(self._asked, number, question).addErrback(self._failed, number, api_key)
+
+    def _failed(self, failure: Failure, number: str, api_key: str) -> Failure:
+        self._questions.pop(number, None)
+        if failure.check(Refused):
+            return failure
+        if failure.check(NotSentError):
+            return Failure(unavailable.nobody_disconnected())
+        self._is_of_account(failure, api_key, DISCONNECT.name)
+        return Failure(unavailable.perhaps_disconnected())
+
+    def _asked(self, nodes: int | bytes, number: str, question: _Question) -> Deferred[int]:
+        if isinstance(nodes, bytes):
+            raise refusals.nonce_reused()
+        question.nodes = nodes
+        question.timer = self._call_later(ANSWERS_WITHIN, self._answer, number)
+        self._answer_if_whole(number, question)
+        return question.counted
+
+    def _answer_if_whole(self, number: str, question: _Question) -> None:
+        if question.timer is not None and question.nodes is not None and question.answers >= question.nodes:
+            question.timer.cancel()
+            self._answer(number)
+
+    def _answer(self, number: str) -> None:
+        question = self._questions.pop(number)
+        question.counted.callback(question.total)
+
+    # Hearing.
+
+    def heard(self, text: bytes) -> None:
+        """Handle a question of any node, or an answer to a question of this one."""
+        if text.startswith(b"?"):
+            self._heard_question(*json.loads(text[1:]))
+            return
+        number, count = text[1:].decode().split(" ")
+        question = self._questions.get(number)
+        if question is not None:
+            question.answers += 1
+            question.total += int(count)
+            self._answer_if_whole(number, question)
+
+    def _heard_question(
+        self, number: str, asker: str, api_key: str, subject: str | None, listener: str | None, at: int
+    ) -> None:
+        state = self._states.get(api_key)
+        if subject is not None and state is not None:
+            state.revocations.note(subject, at)
+        counted = self.end(api_key, Disconnect(subject, listener), inf)
+        counted.addCallback(partial(self._tell, asker, number))
+
+    def _tell(self, asker: str, number: str, count: int) -> None:
+        commands = self._session.commands
+        if commands is not None:  # else the asking node does not wait for longer than a second
+            told = commands.execute(b"PUBLISH", asker, f"!={number} {count}")
+            told.addErrback(lambda _failure: None)

@@ -1,0 +1,33 @@
+"""The revoked subjects of one account that a node knows of, from Redis."""
+
+from collections.abc import Callable, Sequence
+
+from cometify.core.revocation import Revocations
+
+
+class AccountRevocations(Revocations):
+    """`known`: the version up to which all revocations were read. `learned(new)`: called with the (subject, time) of those
+    that a read has brought, except by the first read, before which the node has no listener of the account.
+
+    A revocation that is heard is noted at once. It does not raise `known`, because an earlier one may have been missed. So
+    the next read of the account brings it once more, and with it whatever was missed.
+    """
+
+    def __init__(self, learned: Callable[[list[tuple[str, int]]], None]) -> None:
+        super().__init__()
+        self.known = 0
+        self._learned = learned
+        self._is_read = False
+
+    def take_read(self, found: Sequence[bytes]) -> None:
+        """Take the revocations above `known` that `read.lua` has found: entries and versions in turn, in their order."""
+        new = []
+        for entry in found[::2]:
+            at, subject = entry.decode().split(" ", 1)
+            if self.note(subject, int(at)):
+                new.append((subject, int(at)))
+        if found:
+            self.known = max(self.known, int(found[-1]))
+        if new and self._is_read:
+            self._learned(new)
+        self._is_read = True
