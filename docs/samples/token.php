@@ -4,7 +4,9 @@
 $apiSecret = 'YOUR_API_SECRET';
 $claims = [
     'identifiers' => ['chat', 'metrics_*'], // a trailing * stands for a prefix
+    'iat' => time(),
     'exp' => time() + 600,
+    'sub' => 'user_7', // the visitor: you can disconnect this name later
 ];
 
 function base64url($data)

@@ -7,7 +7,9 @@ import time
 api_secret = "YOUR_API_SECRET"
 claims = {
     "identifiers": ["chat", "metrics_*"],  # a trailing * stands for a prefix
+    "iat": int(time.time()),
     "exp": int(time.time()) + 600,
+    "sub": "user_7",  # the visitor: you can disconnect this name later
 }
 
 

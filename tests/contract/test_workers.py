@@ -20,7 +20,20 @@ from bench.rig.ports import free_ports
 from tests.certificates import make_certificate
 from tests.conftest import PYTHONPATH, START_WITHIN, TWISTD, Redis, Server, assert_clean
 from tests.contract.follower import follow_and_push
-from tests.wire import API_KEY, FORM, Closed, Connection, Stream, WebSocket, eventually, form, request_bytes, secure
+from tests.wire import (
+    API_KEY,
+    API_SECRET,
+    FORM,
+    Closed,
+    Connection,
+    Stream,
+    WebSocket,
+    eventually,
+    form,
+    jwt,
+    request_bytes,
+    secure,
+)
 
 
 def children(pid: int) -> list[int]:
@@ -123,6 +136,22 @@ def test_workers_deliver_in_one_order(three):
         assert positions == sorted(positions)
         for listener in opened:
             assert listener.texts(30) == [str(number) for number in range(30)]
+
+
+def test_visitor_is_disconnected_on_all_workers(three):
+    token = jwt({"exp": time.time() + 60, "iat": time.time(), "identifiers": ["chat"], "sub": "user_7"})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {API_SECRET}"}
+    with ExitStack() as stack:
+        opened = [stack.enter_context(three.websocket(f"identifiers=chat&token={token}")) for _ in range(12)]
+        for listener in opened:
+            listener.joined()
+        assert min(three.figures("cometify_listeners", transport="websocket").values()) > 0
+        answer = three.request("POST", f"/{API_KEY}/disconnect", b'{"subject":"user_7"}', headers=headers)
+        assert answer.json == {"disconnected": 12}
+        for listener in opened:
+            assert listener.next("error")["code"] == "not_authorized"
+    for _ in range(12):  # a connection each, so that all workers are asked
+        assert three.request("GET", f"/{API_KEY}/poll?identifiers=chat&token={token}").json["code"] == "invalid_token"
 
 
 def test_metrics_are_one_target_whose_series_tell_the_worker(three):
