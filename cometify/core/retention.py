@@ -12,7 +12,6 @@ replay begins at a later position. No gap is told for them, because their floor 
 
 from collections.abc import Callable
 from heapq import heappop, heappush, heapreplace
-from itertools import count
 from math import inf
 
 from cometify.core.account import Account
@@ -44,9 +43,7 @@ class Retention:
         self.excess_of: float = inf
         self.counted = 0
         self._emptied = emptied
-        self._oldest: list[tuple[int, int, RingBuffer]] = []
-        # The second item of an entry: two entries can be at the same position, and rings cannot be compared.
-        self._numbers = count()
+        self._oldest: list[tuple[int, RingBuffer]] = []
 
     def put(self, ring: RingBuffer, kept: KeptPushes, push: Push, account: Account) -> None:
         """Keep a push in `kept`, which is one kind of `ring`, within the bounds of one identifier.
@@ -67,7 +64,7 @@ class Retention:
         oldest = kept.oldest
         if oldest is not None:
             kept.queued = oldest
-            heappush(self._oldest, (oldest, next(self._numbers), ring))
+            heappush(self._oldest, (oldest, ring))
         elif self._emptied is not None:
             # Its first push is larger than all that may be kept.
             self._emptied(ring)
@@ -86,7 +83,7 @@ class Retention:
         heap = self._oldest
         left = most
         while left > 0 and heap and (heap[0][0] <= oldest or self.kept_bytes > most_bytes):
-            position, number, ring = heap[0]
+            position, ring = heap[0]
             kept = ring.of(self.is_secret)
             left -= 1
             if kept.queued != position:
@@ -106,7 +103,7 @@ class Retention:
                     self._emptied(ring)
             else:
                 kept.queued = following
-                heapreplace(heap, (following, number, ring))
+                heapreplace(heap, (following, ring))
         return most - left
 
     def expire(self, oldest: int, most: int) -> int:

@@ -32,18 +32,18 @@ LINGER = 10
 class Connection(Listener):
     """`transport`: None before the connection is taken over, and after it is lost.
 
-    `eager`: the same transport if bytes may go straight to its socket, else None. `direct`: writes to the peer with the
-    least in between, as `send` does. None for a transport that offers no such way, for instance a Unix socket.
+    `eager`: the same transport if bytes may go straight to its socket, else None. `tls`: writes to the peer through TLS
+    with the least in between, as `send` does. None without TLS.
     """
 
-    __slots__ = ("context", "direct", "eager", "transport")
+    __slots__ = ("context", "eager", "tls", "transport")
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
         self.transport: Transport | None = None
         self.eager: tcp.EagerServer | None = None
-        self.direct: Callable[[bytes], int] | None = None
+        self.tls: Callable[[bytes], int] | None = None
 
     # The transport's protocol.
 
@@ -51,7 +51,7 @@ class Connection(Listener):
         """Take the connection over."""
         self.transport = transport
         self.eager = sockets.eager(transport)
-        self.direct = tls_writer.writer_for(transport) if self.eager is None else self.eager.socket.send
+        self.tls = tls_writer.writer_for(transport) if self.eager is None else None
         sockets.set_up_listener(transport)
         transport.registerProducer(self, True)
         if self.eager is not None and self.eager.unsent:
@@ -62,7 +62,7 @@ class Connection(Listener):
 
     def connectionLost(self, _reason: Failure) -> None:
         """Leave, because the connection is closed."""
-        self.transport = self.eager = self.direct = None
+        self.transport = self.eager = self.tls = None
         self.context.closing.discard(self)
         self.context.membership.part(self)
 
@@ -87,17 +87,19 @@ class Connection(Listener):
     # The listener.
 
     def offer(self, data: bytes) -> int:
-        if self.direct is None:
+        # The socket's method is looked up each time, because to remember it takes 72 bytes for each stream.
+        send = self.tls if self.eager is None else self.eager.socket.send
+        if send is None:
             assert self.transport is not None
             self.transport.write(data)
             return len(data)
         try:
-            return self.direct(data)
+            return send(data)
         except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
             return 0
 
     def wake(self) -> None:
-        self.send = self.direct or self.offer
+        self.send = (self.tls or self.offer) if self.eager is None else self.eager.socket.send
 
     def hold(self, rest: bytes) -> None:
         self._stall()

@@ -120,3 +120,14 @@ def test_channels_without_pushes_share_what_they_do_not_have():
     account_rings.drop(10, 1000)
     assert account_rings.kept_bytes == 0
     assert nothing.queued < 0
+
+
+def test_two_channels_can_have_a_push_at_the_same_position():
+    account, account_rings = Account("1", ("s",)), AccountRings()
+    for name in "ba":
+        ring = account_rings.rings[name] = RingBuffer.beginning_at(("1", name), 0)
+        account_rings.put(ring, Push(name, None, False, 9, b"x" * 70), account)
+    account_rings.drop(8, 1000)
+    assert account_rings.kept_bytes == 140
+    account_rings.drop(9, 1000)
+    assert account_rings.kept_bytes == 0
