@@ -1,4 +1,4 @@
-"""One server: the parts it is made of, and what happens when it starts and stops."""
+"""One server: its parts, its start and its stop."""
 
 import random
 import time
@@ -51,12 +51,14 @@ EXPIRE_EVERY = 5
 POLL_CERTIFICATES = 5
 """Seconds between two looks at the files of the certificates."""
 DRAIN_CHECK = 0.1
-"""Seconds between two looks at whether a draining server is empty. What was just written needs time to leave."""
+"""Seconds between two checks whether a draining server is empty. Bytes that were just written need time to leave."""
 
 
 class Cometify(MultiService):
-    """A server that does not listen yet: `app/service.py` gives it its ports. `limits`, `limits_of_proxies`, `limits_of_admin`:
-    the bounds of those that are open to everybody, of those that take the PROXY protocol, and of the admin endpoint.
+    """A server that does not listen yet: `app/service.py` gives it its ports.
+
+    `limits`, `limits_of_proxies`, `limits_of_admin`: the bounds on connections of the ports that are open to everybody, of
+    the ports with the PROXY protocol, and of the admin endpoint.
 
     `clock`: the engine's, in microseconds. `wall`: Unix seconds of the system's clock, which somebody can set.
     `loop_hooks`: those of a reactor with a loop of our own.

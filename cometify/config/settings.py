@@ -64,8 +64,8 @@ class Settings:
     joins_per_second: int | None = None
     """The most new listeners a second in one process; None: as many as come."""
     keep_bytes_total: int | None = None
-    """The most bytes of frames that the engine in memory keeps for all accounts together, half of them of each of public
-    and secret pushes; None: only `keep_bytes` counts."""
+    """The most bytes of frames that the engine in memory keeps for all accounts together. Public and secret pushes get one
+    half each. None: only `keep_bytes` counts."""
     made_up: bool = False
     """True if there is no file and the account was made up for this run."""
 

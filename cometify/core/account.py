@@ -3,23 +3,23 @@
 import attrs
 
 DEFAULT_BURST = 100
-"""The least that `push_burst` is by default: the most pushes of a batch."""
+"""The lowest default of `push_burst`: the most pushes of a batch."""
 
 
 @attrs.frozen
 class Account:
-    """One tenant. One or two API secrets are live: two while one is being replaced."""
+    """One tenant. One or two API secrets are accepted: two while one is being replaced."""
 
     api_key: str
     api_secrets: tuple[str, ...] = attrs.field(repr=False)
     listeners_per_ip: int = 30
     """The most listeners at once from one address: "a maximum of 30 listeners from the same IP" (the seed)."""
     buffer_pushes: int = 1_000
-    """The most pushes kept for one identifier: so many public ones, and so many secret ones."""
+    """The most public pushes kept for one identifier, and the most secret ones."""
     buffer_bytes: int = 4 * 2**20
-    """The most bytes of frames kept for one identifier, of public pushes and of secret ones each."""
+    """The most bytes of public frames kept for one identifier, and the most bytes of secret ones."""
     keep_bytes: int = 256 * 2**20
-    """The most bytes of frames kept for the whole account, of public pushes and of secret ones each; the oldest go first."""
+    """The most bytes of public frames kept for the account, and the most bytes of secret ones. The oldest go first."""
     signature_memory: int = 1_000_000
     """The most signatures remembered at once; 0: none are."""
     origins: tuple[str, ...] | None = None

@@ -1,6 +1,6 @@
 """The API secret itself as the proof of a publisher: `Authorization: Bearer {apiSecret}`.
 
-Nothing is signed, so whoever reads such a request has the secret. The transports take one only if it crossed no network
+Nothing is signed, so whoever reads such a request has the secret. The transports accept it only if it crossed no network
 without encryption (`http.clear_text`).
 """
 
@@ -12,7 +12,7 @@ from cometify.core.errors import NOT_AUTHORIZED, Refused
 
 
 def check_bearer(account: Account | None, given: str) -> Account:
-    """Return the account if `given` is one of its API secrets, and it takes them.
+    """Return the account if `given` is one of its API secrets, and if the account accepts a secret itself.
 
     `account`: None if no account has this API key. Raises `Refused`: not_authorized.
     """

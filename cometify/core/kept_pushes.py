@@ -50,8 +50,8 @@ class Dropped(NamedTuple):
 _NO_POSITIONS: list[int] = []
 _NO_PUSHES: list[Push] = []
 _NO_BLOCKS: list[Block] = []
-"""Lists that stay empty. Kept pushes begin with them, because most channels have no secret push and few have 64 pushes, and
-three lists of their own would take 170 bytes for each."""
+"""Lists that stay empty. Kept pushes begin with them, because most channels have no secret push and few have 64 pushes.
+Three lists of their own would take 170 bytes for each channel."""
 
 _GONE = Push("", None, False, 0, b"")
 """Stands in the place of a push that was dropped until the list is cut, so that the push itself is freed at once."""
@@ -62,8 +62,8 @@ class KeptPushes:
 
     `floor`: the position of the last push that was dropped, or the position where the memory begins.
 
-    `since`: above this position every push is here that is not below the floor. Older pushes may be kept elsewhere (in
-    Redis), and can be prepended.
+    `since`: every push above this position is here, unless it was dropped. Older pushes may be kept elsewhere (in Redis),
+    and can be prepended.
 
     `began`: every drop above this position was observed here; what was dropped at or below it is unknown. Defaults to the
     floor.
@@ -155,10 +155,10 @@ class KeptPushes:
         self._start -= cut
 
     def prepend(self, older: Sequence[Push], since: int, floor: int) -> int:
-        """Put pushes before all others that are kept elsewhere, between `since` and where these begin.
+        """Put older pushes before all others. They are kept elsewhere, and lie between `since` and the first position here.
 
-        `floor` is that of where the pushes are kept. More may have been dropped there than here, and the pushes that are
-        here are not lost. Returns by how many bytes they have grown. Takes as long as there are pushes.
+        `floor`: the floor of that other store. It may have dropped more than this one, but pushes that are here are not
+        lost. Returns the bytes of the pushes that were added. The time grows with the number of pushes.
         """
         floor = min(floor, self.since)
         self.floor = max(self.floor, floor)

@@ -18,7 +18,7 @@ DROP = 1_000_000
 
 @attrs.define(eq=False)
 class LeakyBucket:
-    """`level`: the drops in the bucket at the time `at`, in millionths. `rate`: the drops that leaked each second last.
+    """`level`: the drops in the bucket at the time `at`, in millionths. `rate`: the leak at the last call, in drops a second.
 
     Every time is in microseconds. If the clock goes back, the bucket leaks from the earlier time on.
     """

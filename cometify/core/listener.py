@@ -101,7 +101,7 @@ class Listener:
     """The part that all transports share. A transport adds the writing.
 
     `cursor` and `sent_up_to`: see "Theory of operation". `filters`: None if the listener wants everything that its view
-    may see. `backlog`: None if there are no duties besides the cursor.
+    may see. `backlog`: None if nothing is owed besides pushes.
 
     `send` is for the fan-out's pass alone, and None while the listener is not live. It writes as many bytes as it can at
     once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`; a `TLSWriter`;
@@ -223,7 +223,7 @@ class Listener:
 
     @property
     def has_everything(self) -> bool:
-        """True if the listener has every push that it gets, and there is no duty besides."""
+        """True if the listener has every push that it gets, and nothing else is owed to it."""
         assert self.view is not None
         backlog = self.backlog
         return self.cursor >= self.view.head and (

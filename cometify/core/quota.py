@@ -1,10 +1,10 @@
-"""The quota of one address and of one account: the slots of listeners, and what joins may cost within a minute.
+"""The quota of one address and of one account: the slots of listeners, and the costs of joins within a minute.
 
 "There can be a maximum of 30 listeners from the same IP connected at the same time" (the seed).
 
 Slots and minutes end by time, and any number of them can end in the same moment. `expire` forgets a bounded number in each
-call. A slot that has ended is never in the way of its own address, because `take` looks at those first. It is in the way of
-another address of its account only if more than `EXPIRE_STEPS` slots have ended and wait to be freed.
+call. A slot that has ended keeps no listener of its own address out, because `take` looks at those first. It keeps listeners of
+another address of its account out only if more than `EXPIRE_STEPS` slots have ended and wait to be freed.
 """
 
 from collections import Counter, OrderedDict, deque

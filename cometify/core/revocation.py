@@ -1,7 +1,7 @@
 """Disconnecting: the request of a back end that ends connections, and the memory of the subjects that it has revoked.
 
-The **subject** of a token is its `sub`: the visitor to whom the back end gave it. A subject is revoked at a time. Its tokens
-that were issued before that time (their `iat`), or that do not tell when, are refused from then on.
+The **subject** of a token is its `sub`: the visitor to whom the back end gave it. A subject is revoked at a time. From
+then on its tokens are refused if they were issued before that time (`iat`), or if they have no `iat`.
 
 Both times are Unix seconds. `iat` is by the back end's clock, and the time of the revocation is by the wall clock of the node
 that was asked. That number goes to all other nodes, so that their clocks make no difference. It is rounded up to the next
@@ -73,7 +73,7 @@ class Revocations:
         return len(self._at)
 
     def note(self, subject: str, at: int) -> bool:
-        """Revoke a subject at a time. Returns False if that was known already, or a later time."""
+        """Revoke a subject at a time. Returns False if this time or a later one was known already."""
         if at <= self._at.get(subject, 0):
             return False
         self._at[subject] = at
@@ -83,7 +83,7 @@ class Revocations:
         return True
 
     def at(self, subject: str) -> float:
-        """The time before which tokens of a subject must have been issued to be refused. -inf: none is."""
+        """The time of the revocation of a subject. Its tokens that were issued earlier are refused. -inf: none are."""
         return self._at.get(subject, -inf)
 
     def forget(self, now: float, most: int) -> int:

@@ -63,8 +63,8 @@ _verifier.register_algorithm("HS256", _AnyOfSecrets(HMACAlgorithm.SHA256))
 class Token:
     """The rights that a verified token gives.
 
-    `until`: the end of these rights, in Unix seconds. `names` and `prefixes`: identifiers in lower case. `subject`: whose
-    token it is, None if it does not tell. `issued`: when it was made for that subject, in Unix seconds; -inf: not told.
+    `until`: the end of these rights, in Unix seconds. `names` and `prefixes`: identifiers in lower case. `subject`: the
+    visitor to whom the token was given, or None. `issued`: the time at which it was issued, in Unix seconds; -inf: unknown.
     """
 
     until: float

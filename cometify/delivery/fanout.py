@@ -10,7 +10,7 @@ in one of two ways:
 - A *pass* goes through the live listeners of a view. All of them are at the head, so they are owed the same bytes: the
   view encodes these once, as a span, and the pass sends the span to one socket after the other. This is the hot loop.
 - *Catching up* is for listeners that are behind by themselves, because they join, or were cut short, or have a filter
-  that the last push fell into, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until
+  that kept the last push out, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until
   nothing is owed to it. Then it goes live.
 
 Slices

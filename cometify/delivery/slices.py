@@ -59,7 +59,8 @@ class SlicedWork:
         the step. A listener can have changed by then, or be gone, so this function must look at its state. An error
         is logged with the name of the `task`, and the other listeners are served.
 
-        `at_once`: take the first step now unless other jobs wait, so that few listeners are served before a peer is heard.
+        `at_once`: take the first step now unless other jobs wait, so that a few
+        listeners are served before anything else is read.
         """
         is_first = not self._jobs
         # A copy, because listeners join and part between two steps. It takes 5 ns a listener.

@@ -1,6 +1,6 @@
 """The end of listeners whose token has expired.
 
-The token gives the right to secret pushes until `exp`. The listener is ended then, and not only deprived of the right.
+The token gives the right to secret pushes until `exp`. The listener is ended then. It does not only lose the right.
 Its cursor therefore stays below the secret pushes that come later, so it loses nothing when it comes back with a new
 token and its last position. If thousands of tokens expire together the last listeners are ended some turns of the event
 loop later. A push that comes in between is delivered, and is not lost to them either.

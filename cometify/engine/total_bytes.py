@@ -15,7 +15,7 @@ from cometify.core.retention import Retention
 
 SLACK = 100
 """The largest account stays the one that drops until it keeps a hundredth of the bound less than the next. Looking at all
-accounts takes some time, so that it must not be done for each push."""
+accounts takes some time, so it is not done for each push."""
 
 
 class TotalBytes:

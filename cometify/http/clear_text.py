@@ -1,10 +1,10 @@
-"""Which requests may have crossed a network without encryption.
+"""Requests that may have crossed a network without encryption.
 
-A request that came directly has not if its connection is TLS, or does not leave this machine: loopback or a Unix socket.
+A direct request has crossed none if its connection is TLS, or does not leave this machine (loopback, or a Unix socket).
 
 A request that a proxy has forwarded is known by X-Forwarded-For, X-Forwarded-Proto or the PROXY protocol. The server cannot
-see the client's connection then, so only a trusted proxy's word counts: X-Forwarded-Proto must say https, and nothing
-else if it has several values. Everything in doubt counts as clear text.
+see the client's connection then. Such a request has crossed none if a trusted proxy says https in X-Forwarded-Proto, in each
+of its values. Every other request counts as clear text.
 """
 
 from functools import lru_cache

@@ -1,6 +1,6 @@
 """The state of a connection of a site, and its end.
 
-`fast_channel` has all before that: how requests are read and answered.
+`fast_channel` has the rest: it reads and answers requests.
 """
 
 from twisted.internet.interfaces import IAddress, IDelayedCall

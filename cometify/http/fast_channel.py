@@ -87,8 +87,8 @@ class FastChannel(ConnectionState):
     def _serve(self, data: bytes, batch: WriteBatch | None = None) -> None:
         """Answer the requests in `data` one after the other, until one must wait or there were many.
 
-        `batch`: given in a read of this connection alone. At any other time there may be a read of it yet before the
-        batch is written, and an answer to that might go past it.
+        `batch`: given in a read of this connection alone. At any other time the connection may be read again
+        before the batch is written, and the answer to that read could overtake the batch.
         """
         self._serving, self._batch = True, batch
         self._early = data

@@ -1,7 +1,7 @@
 """Accounts that change while their listeners are connected.
 
 A reload (SIGHUP) may remove an account or change its secrets. Listeners of a removed account are ended. A listener whose
-right to secret pushes is another one now joins again in place, which tells it by a `ready` frame.
+right to secret pushes has changed joins again in place. A `ready` frame tells it.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Connections that a back end ends: those of a subject (the `sub` of their token), or those of a listener id.
 
 The connections of a subject are found by an index. Only listeners whose token has a `sub` are in it, so that all others cost
-nothing. A listener id is in no index, because nearly every listener has one: all slots are looked through, some in each turn
-of the event loop.
+nothing. Listener ids are in no index, because nearly every listener has one. So all slots are looked through, some in each
+turn of the event loop.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Disconnects:
     # The index.
 
     def add(self, listener: Listener, slot: Slot) -> None:
-        """Put a listener into the index, by the subjects of its slot. It leaves those that it had before."""
+        """Put a listener into the index, by the subjects of its slot. It leaves the entries that it had before."""
         self.discard(listener)
         if slot.subjects:
             keys = tuple({(slot.account.api_key, name) for name, _issued in slot.subjects})
@@ -107,7 +107,7 @@ class Disconnects:
 
         def is_meant(listener: Listener) -> bool:
             slot = self._slots.get(listener)
-            # A listener without a view is still joining, and is none that somebody can know of.
+            # A listener without a view is still joining, so nobody can know of it yet.
             if slot is None or listener.view is None:
                 return False
             return slot.listener == name and slot.account.api_key == api_key

@@ -35,7 +35,7 @@ the account of its own time, which is never older than the slot's.
 
 **Revoked tokens.** A back end may disconnect a subject, the `sub` of tokens (disconnects.py). `join` refuses a token whose
 subject is known to be revoked, before it takes a slot. With several nodes `_followed` asks again, because the rings come with
-what was revoked elsewhere. Whatever is revoked later finds the listener in the index.
+the revocations of other nodes. A later revocation finds the listener in the index.
 
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),

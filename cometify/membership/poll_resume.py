@@ -1,4 +1,4 @@
-"""Polls that come again: most of them need not join, because what they were owed is known.
+"""Polls that come again: most of them need not join, because the server knows already what is owed to them.
 
 See the theory of operation in membership.py.
 """

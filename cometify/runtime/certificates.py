@@ -2,8 +2,8 @@
 
 Connections that are open keep the certificate that they began with. New ones get the new one.
 
-Twisted's `ssl:` endpoint reads its files once, and reads one certificate of the file `certKey`. `Certificates` takes the
-place of what it has read, and reads the whole chain of a fullchain.pem.
+Twisted's `ssl:` endpoint reads its files once, and reads one certificate of the file `certKey`. `Certificates` replaces
+its certificate, and reads the whole chain of a fullchain.pem.
 """
 
 import inspect

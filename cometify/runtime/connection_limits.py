@@ -1,10 +1,10 @@
 """Bounds on the connections that the public ports of a process accept, before anything is read from them.
 
-One address may have so many connections at once, so that no single client takes all file descriptors. And the last
-descriptors are kept in reserve, so that the admin endpoint and Redis still get one while the public ports are full.
+The connections of one address are bounded, so that no single client takes all file descriptors. The last descriptors are
+kept in reserve, so that the admin endpoint and Redis still get one while the public ports are full.
 
-The kernel gives each new socket the lowest number that is free. So a socket with a number within the reserve says that all
-numbers below it are in use, by whatever has a descriptor, and nothing needs to be counted.
+The kernel gives each new socket the lowest number that is free. If this number is within the reserve, all
+numbers below it are in use. So nothing needs to be counted.
 """
 
 import resource
@@ -33,7 +33,7 @@ def most_descriptors() -> int:
 
 
 def public_descriptors() -> int:
-    """Those of them that the public ports may use."""
+    """The file descriptors that the public ports may use."""
     most = most_descriptors()
     return most - min(MOST_IN_RESERVE, most // 16)
 

@@ -91,8 +91,8 @@ class DirectPoll:
       request (4 of 45 us a push), and all that it does is name the connection in lines of the log that nobody here writes.
     - A call that is due at once is not made a DelayedCall, which is put into a heap and taken out again (3 us each).
     - Answers are written in batches.
-    - Connections pay for what they ask. One read can hold ten thousand pings or half a megabyte of JSON, which takes as
-      long as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
+    - Connections whose reads are costly wait. One read can hold ten thousand pings or half a megabyte of JSON, which takes
+      as long as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
       would wait for all ten. So the connections whose last read was costly are read last. A turn reads at least one of
       them, and more only until its reads have taken `LONGEST_READS`. The others go first in the next turn, in their order.
 

@@ -104,7 +104,7 @@ def _exit_if_failed(listening: "defer.Deferred[T]", key: str, text: str) -> None
 
 
 def is_behind_proxies(text: str) -> bool:
-    """True for an endpoint at which each peer is a proxy, that tells its client's address by the PROXY protocol."""
+    """True for an endpoint whose peers are proxies, which tell the client's address by the PROXY protocol."""
     return text.startswith("haproxy:")
 
 
@@ -129,7 +129,7 @@ def read_certificates(server: MultiService) -> None:
 
 
 def poll_certificates(server: MultiService) -> None:
-    """Read certificates of a server's ports again whose files have changed."""
+    """Read those certificates of a server's ports again whose files have changed."""
     for ports in _ports_of(server):
         for certificates in ports.certificates:
             certificates.poll()

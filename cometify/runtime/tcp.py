@@ -28,8 +28,8 @@ SEND_BUFFER = 64 * 1024
 ACKNOWLEDGED_WITHIN = 60_000
 """Milliseconds of TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone."""
 STALLED_WITHIN = 75_000
-"""The same while a listener does not read. It is longer because the kernel counts the time that a peer's window is
-closed too, and the server closes a stalled listener by itself before."""
+"""The same while a listener does not read. It is longer because the kernel also counts the time in which
+the peer's window is closed. The server itself closes a stalled listener earlier."""
 BACKLOG = 4096
 """Connections that may wait to be accepted, if the system's somaxconn allows it: thousands may come back at once."""
 MOST_ACCEPTED = 64
@@ -76,7 +76,7 @@ def can_send_now(transport: tcp.Connection) -> bool:
 class SpareDescriptor:
     """A file descriptor that is given up for a moment, to close a connection that waits when there is no other.
 
-    The peer learns so that it must go elsewhere, and the port does not stay ready for nothing.
+    So the peer learns that it must go elsewhere, and the port does not stay ready in vain.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """POST /{apiKey}/push: a JSON array of pushes in one request. `secure` cannot sign it: see `publishers`.
 
-A batch goes down through the rooms once, by the stations of a single push (see `push`).
+A batch goes down through the rooms once, by the same steps as a single push (see `push`).
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """POST /{apiKey}/push/{identifier}: one push.
 
-A push goes down through the rooms once. Its stations:
+A push goes down through the rooms once. Its steps:
 
 1. `http`: the fast path (or twisted.web) reads the request and finds this endpoint.
 2. `publishers`: the head becomes an account and a verifier. A signature over the whole request, or an API secret, is

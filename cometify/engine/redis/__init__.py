@@ -86,7 +86,7 @@ below it is told a gap.
 An emptied Redis
 ----------------
 Redis can lose everything: FLUSHALL, a restart without persistence. Listeners must then be told a gap, because pushes that
-they had not got are lost. Nobody may notice it by luck only, so Redis and the nodes both keep a position:
+they had not got are lost. Noticing it must not depend on luck, so Redis and the nodes both keep a position:
 
 - `began`, in Redis, is the beginning of the account's memory. Pushes up to it may be lost. It is published with each push
   and each watermark, so that every node learns it in its place in the order.

@@ -1,4 +1,4 @@
-"""The part of one account that a node has: the rings that it follows, and up to which position it has heard.
+"""The part of one account that a node has: the rings that it follows, and the position up to which it has heard.
 
 The theory of operation in `cometify.engine.redis` explains the positions that are kept here.
 """

@@ -40,7 +40,7 @@ class Beat:
         self._session.must(checked.addErrback(self._failed, state), commands)
 
     def _failed(self, failure: Failure, state: AccountState) -> None:
-        """Let the account be without its watermark if the error is its own: what is published is still heard."""
+        """Leave the account without its watermark if the error is its own. Its pushes are still heard."""
         if not is_of_one_account(failure):
             failure.raiseException()
         self._account_errors.log(failure, state.account.api_key, READ.name)

@@ -15,7 +15,8 @@ brings the revocations up to that moment. Later ones are heard, and are noted be
 joins nowhere.
 
 A read can bring a revocation before its question is heard, because the two come over different connections. The question
-must still find the connections, to count them. So those that a read has brought end `ANSWERS_WITHIN` seconds later.
+must still find the connections, to count them. So a revocation that a read has brought ends connections `ANSWERS_WITHIN`
+seconds later.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""The error replies of Redis, and whose each of them is: the node's, or that of one account.
+"""The error replies of Redis, and the scope of each: the whole node, or one account.
 
-A reply that says something about Redis as a whole takes the node out of touch: the session is reset, and everybody is
-refused until Redis takes commands again. Any other reply is about the keys of one command, which are those of one account.
-That account's push or listener is refused, and nobody else notices.
+A reply about Redis as a whole resets the session, and everybody is refused until Redis takes commands again. Any other reply
+is about the keys of one command, which are those of one account. A push or listener of this account is refused, and nobody
+else notices.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ LOG_EVERY = 60.0
 
 
 class Scope(Enum):
-    """Whose an error reply is."""
+    """The part of the service that an error reply concerns."""
 
     NODE = "Redis serves nobody"
     ACCOUNT = "the keys of one account cannot be used"
