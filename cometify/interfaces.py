@@ -38,7 +38,7 @@ class ILost(Protocol):
 class IDisconnect(Protocol):
     """A function that an engine calls to end connections of this node.
 
-    `issued_before`: end those whose token was issued before that time (Unix seconds); inf: whatever their token tells.
+    `issued_before`: end only connections whose token was issued before that time (Unix seconds); inf: end all.
     The Deferred fires with the number of the connections that end.
     """
 
@@ -122,7 +122,7 @@ class IEngine(Protocol):
     def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
         """End connections on all nodes, and revoke the subject if it is a subject's: see `cometify.core.revocation`.
 
-        `at`: the time of the revocation, in Unix seconds. `nonce`: that of the signed request, which is used up.
+        `at`: the time of the revocation, in Unix seconds. `nonce`: the nonce of the signed request, which is used up.
 
         The Deferred fires with the number of the connections that end, on all nodes that have told it within a second. It
         fails with `Refused`: nonce_reused, or engine_unavailable.

@@ -31,7 +31,7 @@ def most_drops(push: Push) -> int:
 
     Bounds can be crossed by any number of pushes at once: a burst grows old, or an operator lowers a limit. Dropping them
     all in one step would hold up everything else, so each step drops some of them. The number is more than one, so that
-    the rest shrinks with every push, and it grows with the size of the push, so that the bytes that are kept do not grow.
+    the rest shrinks with every push. It grows with the size of the push, so that the kept bytes do not grow.
     """
     return DROPS + len(push.frame) // SMALLEST_FRAME
 
@@ -148,7 +148,7 @@ class KeptPushes:
         return len(push.frame)
 
     def _cut(self) -> None:
-        """Cut what was dropped off the lists, by whole blocks."""
+        """Cut the dropped pushes off the lists, by whole blocks."""
         blocks = self._start // BLOCK
         cut = blocks * BLOCK
         del self._positions[:cut], self._pushes[:cut], self._blocks[:blocks]

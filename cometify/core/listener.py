@@ -12,16 +12,19 @@ the queue of all listeners of the channel. A listener has a cursor in it:
     floor       of a ring: the position of the newest push that was dropped. Public and secret pushes have a floor each
     watermark   of an account: every push up to here was announced. It grows with time, also when nothing is pushed
 
-Replay is being behind the head, live is being at the head. There is no other difference between a listener that joins
-with an old position, one that was slow, and one that came back after its connection was cut: each gets the pushes between
-its cursor and the head, and then goes live. A listener costs the same memory, however far it is behind.
+Replay is being behind the head, live is being at the head. A listener can be behind because it joined with an old
+position, because it was slow, or because it came back after its connection was cut. This makes no difference: it gets the
+pushes between its cursor and the head, and then goes live. A listener costs the same memory, however far it is behind.
 
 A listener whose cursor is below a floor may have lost a push. It must be told so by a `gap` frame before it gets anything
 newer. It must be told once, and not at all if it can have lost nothing that it would have got.
 
-Besides its cursor a listener that is not live has a *backlog*: bytes that come before the next push (`preamble`: the head
-of the response, the `ready` frame), identifiers whose loss is known already (`lost`), and whether a heartbeat must end the
-replay (`replaying`). It is dropped when the listener goes live, because nothing is owed to a live listener.
+Besides its cursor a listener that is not live has a *backlog*. It is dropped when the listener goes live, because nothing
+is owed to a live listener. The backlog has:
+
+- `preamble`: bytes that come before the next push, such as the head of the response and the `ready` frame;
+- `lost`: identifiers whose loss is known already;
+- `replaying`: whether a heartbeat must end the replay.
 
 Below, positions grow to the right, `c` is the cursor, and the capital letters are states (see `listener_state`).
 
@@ -52,8 +55,8 @@ The ring keeps three pushes here. The socket takes 140 and the first three bytes
     nothing is owed                                     c=190     LIVE
 
 150 counts as sent when its first byte was sent, because the rest of its frame must follow whatever happens. So it is no
-loss that 150 was dropped since. 160 is a loss, and the gap tells it. `told` keeps the floors that the gap was told for:
-if the socket takes only a part of the gap's frame, the cursor stays at 150, and the gap is not told again.
+loss that 150 was dropped since. 160 is a loss, and the gap tells it. `told` keeps the floors that the gap was told for.
+If the socket takes only a part of the gap's frame, the cursor stays at 150, and the gap is not told again.
 
 If nothing had been dropped, the same listener would have got 160 to 190 and no gap. `STALLED` itself loses nothing.
 
@@ -72,7 +75,7 @@ public ones at 210 and 220 came. The ring has room for two of each kind.
 With one limit for both kinds of pushes, 215 would have driven 210 out. With one floor A would be told a gap as well. Both
 would tell A that secret pushes had been there, how many, and when. So each kind has its limits and its floor, and a view
 compares the cursor only with those of pushes that it may see. For the same reason `told` is 0 for secret pushes as long as
-the listener may not see them: should it come with a key later, their loss is told then.
+the listener may not see them. If it comes with a key later, their loss is told then.
 
 Losses that are none
 --------------------
@@ -104,8 +107,8 @@ class Listener:
     may see. `backlog`: None if nothing is owed besides pushes.
 
     `send` is for the fan-out's pass alone, and None while the listener is not live. It writes as many bytes as it can at
-    once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`; a `TLSWriter`;
-    or the listener's `offer`, for transports that must look at each write (a poll ends with it, a stream counts its bytes).
+    once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`, a `TLSWriter`,
+    or the listener's `offer`. `offer` is for transports that must look at each write: a poll ends with it, a stream counts.
     """
 
     __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")

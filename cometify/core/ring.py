@@ -1,7 +1,7 @@
 """The ring buffer of one channel: its kept pushes, the public ones and the secret ones apart.
 
-A listener without a right to secret pushes must not notice them: not by what it gets, not by a gap, not by what it is
-charged, and not by the time that its join takes. So the two kinds share nothing here. Each has its own `KeptPushes`, with
+A listener without a right to secret pushes must not notice them. Its frames, its gaps, its limits and the time of its join
+must not tell of them. So the two kinds share nothing here. Each has its own `KeptPushes`, with
 its own limits, floor and memory of drops, and a listener without the right is served from the public ones alone.
 
 A listener with the right gets both kinds in one order. They are merged by position when they are read.

@@ -83,11 +83,11 @@ class View:
     """`head` is the position of the newest push that the view may see. `visible`: the kept pushes that it may see.
 
     `live`: the listeners at the head. `filtered`: those of all states with an internal id. `members` counts all of them.
-    `watermark()` gives the position for a heartbeat. It can be below that of a push that was just announced.
+    `watermark()` gives the position for a heartbeat. It can be below the position of a push that was just announced.
 
-    The attributes from `pass_members` on belong to the fan-out: the listeners of the pass that is under way, the index of
-    the next one, whether another pass must follow, whether the view is in the queue, and the times since when the oldest
-    push of this pass, and of the next one, has waited.
+    Six attributes belong to the fan-out. `pass_members`: the listeners of the pass that is under way. `pass_at`: the index
+    of the next one. `needs_pass`: another pass must follow. `is_queued`: the view is in the queue. `pass_since` and
+    `next_since`: the times since when the oldest push of this pass, and of the next one, has waited.
     """
 
     __slots__ = (

@@ -4,14 +4,13 @@ Theory of operation
 ===================
 
 A push is put into the ring of its channel by the engine. The registry then calls `wake` for each view of the channel.
-That takes no longer for ten thousand listeners than for one, because nothing is written yet. The writing is done later,
-in one of two ways:
+That takes no longer for ten thousand listeners than for one. The writing is done later, in one of two ways:
 
-- A *pass* goes through the live listeners of a view. All of them are at the head, so they are owed the same bytes: the
+- A *pass* goes through the live listeners of a view. All of them are at the head, so they are owed the same bytes. The
   view encodes these once, as a span, and the pass sends the span to one socket after the other. This is the hot loop.
-- *Catching up* is for listeners that are behind by themselves, because they join, or were cut short, or have a filter
-  that kept the last push out, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until
-  nothing is owed to it. Then it goes live.
+- *Catching up* is for listeners that are behind by themselves. They join, or were cut short, or have a filter that kept
+  the last push out, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until nothing is owed to
+  it. Then it goes live.
 
 Slices
 ------
@@ -79,8 +78,8 @@ from cometify.core.view import Span, View
 from cometify.runtime.epoll_loop import CallSoon
 
 SLICE = 0.000_25
-"""Seconds of a slice after a push. 2 ms cut the deliveries under load to a sixth, because the event loop read too seldom
-and fewer pushes went out in one write. 0.05 ms doubled the latency."""
+"""Seconds of a slice after a push. With 2 ms the deliveries under load fell to a sixth, because the event loop read too seldom
+and fewer pushes went out in one write. With 0.05 ms the latency doubled."""
 LONGEST = 0.001
 """Seconds to which slices grow while no push comes. At 0.25 ms the turns take a twentieth of the time of the deliveries."""
 CHUNK = 32

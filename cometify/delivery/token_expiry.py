@@ -35,9 +35,9 @@ _Entry = tuple[float, int, Listener]
 class TokenExpiry:
     """`later` is the reactor's callLater. `wall` is the wall clock in Unix seconds, which `exp` is compared with.
 
-    The entries are in a heap. One that was replaced or discarded stays there until its time comes: a poller comes with
-    the same token again and again, and a search for its old entry would cost more. When most entries are such, the heap
-    becomes the old one, and its entries move to a new heap or are dropped, a few at each call. To go through 100,000
+    The entries are in a heap. An entry that was replaced or discarded stays there until its time comes. A poller comes
+    with the same token again and again, and a search for its old entry would cost more. When most entries no longer count,
+    the heap becomes the old one, and its entries move to a new heap or are dropped, a few at each call. To go through 100,000
     entries in one step would take a tenth of a second. Meanwhile the next entry is the lower first one of both heaps.
     """
 

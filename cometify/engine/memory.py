@@ -1,13 +1,13 @@
 """The engine of a server without Redis: pushes are kept in this process and end with it. Read this one first.
 
-Expiry. Pushes are dropped after ten minutes, signatures, nonces and answers are forgotten after ten minutes, floors after
-a day, and a channel is no longer followed one minute after its last listener left. Any number of these can become due in
-the same moment, so `expire` does a bounded number of steps and returns whether it must be called again. A push drops a few
-pushes of its kind too, public or secret, and a join drops a few public ones, so that what they see is up to date unless a
+Expiry. After ten minutes pushes are dropped, and signatures, nonces and answers are forgotten. Floors are forgotten after a
+day. One minute after its last listener has left, a channel is no longer followed. Any number of these can become due in
+the same moment, so `expire` does a bounded number of steps and returns whether it must be called again. A push also drops
+a few old pushes of its kind (public or secret), and a join drops a few public ones. So both see no old pushes, unless a
 burst has just grown old. A join drops no secret pushes, because the time that this takes would tell of them.
 
-Until a push that is due is dropped, it is kept like any other. A joiner is not replayed it, because its replay begins at a
-position (`JoinPlan`), and no gap is told for it, because the floor is raised only when the push is dropped.
+Until a push that is due is dropped, it is kept like any other. No joining listener gets it, because each replay begins at
+a position (`JoinPlan`). No gap is told for it, because the floor is raised only when the push is dropped.
 """
 
 from collections import OrderedDict, deque

@@ -14,7 +14,7 @@ from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.transport import Transport
 
 ABORT_AFTER = 15
-"""Seconds for what was written to an idle connection to be read, before the connection is cut."""
+"""Seconds within which the peer of an idle connection must read the last bytes. Then the connection is cut."""
 
 
 class ConnectionState:

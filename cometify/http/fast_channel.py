@@ -1,7 +1,7 @@
 """A connection: it reads plain requests by itself, and has twisted.web read all others.
 
-The package's docstring tells the whole story. This module is its middle: the order in which requests are read and
-answered, and the bounds of what is kept meanwhile.
+The package's docstring tells the whole story. This module has the order in which requests are read and
+answered, and the bounds of the bytes that are kept meanwhile.
 """
 
 from twisted.internet.interfaces import IAddress, IPushProducer

@@ -3,9 +3,9 @@
 A request that has begun must go on. Otherwise one byte now and then would keep a connection, and all that it has sent, for
 ever. Its head must be whole within `REST_WITHIN`. Each piece of its body then gives it more time, at `LEAST_SPEED`.
 
-1 KiB a second is what a mobile phone gets at the edge of an old network (GPRS carries 2 to 5), so an honest client is not
-cut. The longest body of a push takes nine minutes at that speed. Holding connections becomes costly: 1,000 of them
-take 1 MiB a second, and not 100 bytes.
+A mobile phone gets 1 KiB a second at the edge of an old network (GPRS carries 2 to 5), so an honest client is not cut.
+The longest body of a push takes nine minutes at that speed. Holding connections becomes costly: 1,000 of them take 1 MiB
+a second, and not 100 bytes.
 """
 
 from collections.abc import Callable

@@ -39,9 +39,12 @@ the revocations of other nodes. A later revocation finds the listener in the ind
 
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),
-and the next poll enters its old view with it. It must join again when the ticket no longer tells enough: the account was
-changed, the slot is no longer kept, the token has expired or was revoked, the position is too old or was never given, the
-listener filters by an internal id, or it is owed a gap.
+and the next poll enters its old view with it. It must join again when the ticket no longer tells enough:
+
+- the account was changed, or the slot is no longer kept;
+- the token has expired or was revoked;
+- the position is too old or was never given;
+- the listener filters by an internal id, or is owed a gap.
 """
 
 from collections import Counter
@@ -196,7 +199,7 @@ class Membership:
         return failure
 
     def _enter(self, joining: Joining, rings: Rings) -> None:
-        """Put the listener into the view of what it wants, with its backlog, and have the fan-out serve it."""
+        """Put the listener into the view of the channels that it wants, with its backlog. The fan-out then serves it."""
         listener, plan = joining.listener, joining.plan
         backlog = joining.backlog(rings)
         if not plan.settled:
@@ -222,7 +225,7 @@ class Membership:
             self._fan_out.catch_up(listener)
 
     def _change_view(self, joining: Joining, rings: Rings, secret: list[str]) -> None:
-        """Move the listener from the view that it is in, if any, to the one in which it is owed what it wants now."""
+        """Move the listener from its view, if it has one, to the view of the channels that it wants now."""
         listener = joining.listener
         unused: Iterable[Channel] = ()
         if listener.view is None:

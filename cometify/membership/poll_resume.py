@@ -59,7 +59,7 @@ class PollResumer:
         """The ticket of a listener that has just joined.
 
         None for a listener that filters by an internal id: its filters depend on the position at which it joins. None also
-        for one whose token does not end its right. Its subject would have to be looked at in each poll of everybody.
+        for a listener whose token does not end its right: otherwise each poll of everybody would have to look at subjects.
         """
         view = listener.view
         slot = self._slots.get(listener)

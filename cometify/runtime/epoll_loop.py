@@ -88,7 +88,7 @@ class DirectPoll:
     """A turn, to be called in place of `EPollReactor.doPoll`. It differs from that in four ways.
 
     - A read of an eager transport gets no logging context of its own. Making one costs as much as reading a small
-      request (4 of 45 us a push), and all that it does is name the connection in lines of the log that nobody here writes.
+      request (4 of 45 us a push). It only names the connection in old-style log lines, which are not written here.
     - A call that is due at once is not made a DelayedCall, which is put into a heap and taken out again (3 us each).
     - Answers are written in batches.
     - Connections whose reads are costly wait. One read can hold ten thousand pings or half a megabyte of JSON, which takes

@@ -1,8 +1,8 @@
 """Looks up host names without waiting for a resolver that hangs.
 
 The system's resolver blocks its thread, for half a minute and longer when no name server answers. Twisted asks it in the
-threads of the reactor's pool. That delays two things: the end of the process, because the reactor waits for its pool, and the
-next lookup, because the caller waits for the one that hangs. `NameLookup` differs in both:
+threads of the reactor's pool. That delays two things. The process ends late, because the reactor waits for its pool. The next
+lookup comes late, because its caller waits for the one that hangs. `NameLookup` differs in both:
 
 - It uses threads of its own. They are daemons, so that the process ends without them.
 - A caller waits a few seconds at most. The lookup goes on in its thread. Its answer is given to whoever looks up the same

@@ -1,7 +1,8 @@
 """A listener that has a connection of its own: a WebSocket, a stream, or an event stream.
 
-It takes the connection over from the HTTP server. It is then the protocol of the transport, which tells it about bytes
-and about the end, and also its streaming producer, which is told when the transport has no room and when it has again.
+It takes the connection over from the HTTP server. It is then the protocol of the transport: the transport tells it of bytes
+and of the end. It is also the streaming producer of the transport: it is told when the transport is full, and when it has
+space again.
 
 Bytes go to the peer in one of two ways:
 

@@ -65,9 +65,10 @@ subscription. A node that hears nothing for three beats takes its subscription f
 
 Refills: the session was lost
 -----------------------------
-The session is lost when a connection closes, when an answer takes longer than 1.5 s, when three beats are missed, or when a
-push names another push before it that this node has not heard. All connections are closed, and new ones are made to the
-same Redis. The node then subscribes to everything that it follows and reads each account from `last_heard` on:
+The session is lost when a connection closes, when an answer takes longer than 1.5 s, or when three beats are missed. It
+is also lost when a push names a push before it that this node has not heard. All connections are closed, and new ones are
+made to the same Redis. The node then subscribes to everything that it follows and reads each account from `last_heard`
+on:
 
     heard before     push 20, push 25                              last_heard = 25
     missed           push 27 (chat), push 28 (news)

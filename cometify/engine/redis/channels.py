@@ -1,4 +1,4 @@
-"""The channels of Redis that a node is subscribed to: its own, that of all nodes, and one for each identifier."""
+"""The channels of Redis that a node is subscribed to: its own, the channel of all nodes, and one for each identifier."""
 
 from collections.abc import Iterable, Iterator
 

@@ -279,9 +279,9 @@ class RedisEngine:
         `last_known` and `highest` are lost with the state, and with them the two things that they protect:
 
         - An emptied Redis, or one that has gone back in time, is noticed because it lacks the push at `last_known`. An
-          emptied one is still noticed, because it has no state of the account at all. One that has gone back is not. But
-          nobody listens here, and a push of more than a day ago matters to no cursor that comes later: floors are kept
-          for a day, and a cursor older than that is always told a gap. `read.lua` ignores so old a push as well.
+          emptied one is still noticed, because it has no state of the account at all. One that has gone back is not. This
+          does no harm, because nobody listens here. Floors are kept for a day, and an older cursor is always told a gap.
+          So a push of more than a day ago matters to no later cursor, and `read.lua` ignores such a push as well.
         - Positions grow past `highest` even if an emptied Redis has a clock that is behind. After a day it would have to
           be behind by more than a day. A cursor above the head of the account is told a gap then.
         """

@@ -34,7 +34,7 @@ class ReadBatch:
     `number`: tells the watermarks of this batch from those of others. `since`: for each identifier the positions from
     which on it must be complete. `followers`: the joins that wait, each with the identifiers of which it may see secret
     pushes. `entries` and `floors`: the pushes that were read of each identifier (public, secret), and the floors. `left`:
-    the parts that are still to be read. `position`: that of the last part, which is the seam.
+    the parts that are still to be read. `position`: the position of the last part, which is the seam.
     """
 
     number: int

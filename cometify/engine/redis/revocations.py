@@ -10,7 +10,7 @@ class AccountRevocations(Revocations):
     that a read has brought, except by the first read, before which the node has no listener of the account.
 
     A revocation that is heard is noted at once. It does not raise `known`, because an earlier one may have been missed. So
-    the next read of the account brings it once more, and with it whatever was missed.
+    the next read of the account brings it once more, together with the missed ones.
     """
 
     def __init__(self, learned: Callable[[list[tuple[str, int]]], None]) -> None:

@@ -17,7 +17,7 @@ ReadAnswer: TypeAlias = list[Any]
 
 @attrs.frozen
 class Script(Generic[Answer]):
-    """`name`: that of its file, without .lua. `source`: the Lua code.
+    """`name`: the name of its file, without .lua. `source`: the Lua code.
 
     `digest`: the SHA-1 of the source, by which Redis finds a script that it has run before. `Answer`: the type of its
     answer.
