@@ -2,11 +2,12 @@
 
 The order of the checks is part of the wire contract:
 
-1. `identifier`, against the path;
-2. `text`: its encoding, U+0000 and its length;
-3. `secret` and `push_id`;
-4. the sender, by a verifier that the caller passes;
-5. the Idempotency-Key.
+1. the names: a known one misspelled is refused;
+2. `identifier`, against the path;
+3. `text`: its encoding, U+0000 and its length;
+4. `secret` and `push_id`;
+5. the sender, by a verifier that the caller passes;
+6. the Idempotency-Key.
 
 The text comes before the sender because of length extension of MD5. Such a forgery always holds NULs, so it is refused
 before its signature is checked.
@@ -15,6 +16,7 @@ An HMAC signature is checked before this module reads any parameter. The verifie
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from cometify.core.errors import (
     IDENTIFIER_MISMATCH,
@@ -23,6 +25,7 @@ from cometify.core.errors import (
     INVALID_TEXT,
     MISSING_PARAMETER,
     TEXT_TOO_LONG,
+    UNKNOWN_PARAMETER,
     Code,
     Refused,
 )
@@ -42,6 +45,20 @@ PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
 }
 """The parameters of a push by their names in a form, each with the code of the refusal if its value is not UTF-8."""
 
+_KNOWN = frozenset([name for name, _code in PARAMETERS.values()])
+_are_known = _KNOWN.issuperset
+_MISSPELLED: Mapping[str, str] = {
+    "channel": "identifier",
+    "id": "push_id",
+    "message": "text",
+    "msg": "text",
+    "pushid": "push_id",
+    **{name: name for name in _KNOWN},
+}
+"""The right names for wrong ones in lower case. A known name is here too, because only other cases of it are looked up."""
+_MOST_NAMES = 64
+"""The most names that are looked up: as many as a form may have. A stranger's JSON can have a hundred thousand."""
+
 MAX_BATCH = 100
 """The most pushes in one request."""
 MAX_IDEMPOTENCY_KEY = 128
@@ -60,9 +77,11 @@ def admit(
     """Check one push and return its draft. The checks that need the engine come later.
 
     `path_identifier`: the identifier in the URL, None if the URL names none (in a batch). Raises `Refused`:
-    missing_parameter, invalid_parameter, invalid_identifier, identifier_mismatch, invalid_text, text_too_long, or a
-    refusal of `verify`.
+    unknown_parameter, missing_parameter, invalid_parameter, invalid_identifier, identifier_mismatch, invalid_text,
+    text_too_long, or a refusal of `verify`.
     """
+    if not _are_known(parameters):
+        _check_names(parameters)
     identifier = _read_identifier(path_identifier, parameters)
     text = _read_text(parameters)
     # Most pushes are public. Without the call, such a push takes 1 % less.
@@ -110,6 +129,15 @@ def _admit_numbered(number: int, parameters: object, verify: Verifier) -> Draft:
 
 def checked_already(draft: Draft, parameters: Parameters) -> None:
     """Accept a push, because its sender was checked by the whole request. See `Verifier`."""
+
+
+def _check_names(parameters: Parameters) -> None:
+    """Refuse a parameter that is a known one misspelled. It would be ignored otherwise, and the push lack it."""
+    for name in islice(parameters, _MOST_NAMES):
+        if name not in _KNOWN:
+            right = _MISSPELLED.get(name.lower()) if len(name) <= len("identifier") else None
+            if right is not None:
+                raise Refused(UNKNOWN_PARAMETER, f"{name} is not a parameter of a push: write {right} instead.")
 
 
 def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Identifier:

@@ -29,6 +29,7 @@ class Code:
 INVALID_IDENTIFIER = Code("invalid_identifier", 400, 4000, "Not an identifier")
 IDENTIFIER_MISMATCH = Code("identifier_mismatch", 400, 4000, "Path and body name different identifiers")
 MISSING_PARAMETER = Code("missing_parameter", 400, 4000, "A required parameter is missing")
+UNKNOWN_PARAMETER = Code("unknown_parameter", 400, 4000, "A parameter has the wrong name")
 REPEATED_PARAMETER = Code("repeated_parameter", 400, 4000, "A parameter is given twice")
 INVALID_PARAMETER = Code("invalid_parameter", 400, 4000, "A parameter is not valid")
 INVALID_TEXT = Code("invalid_text", 400, 4000, "The text is not valid UTF-8 or holds U+0000")

@@ -487,3 +487,21 @@ def test_text_arrives_as_it_was_sent(world):
 
 def test_md5_covers_the_utf8():
     assert secure("chat", "é") == md5hex(API_KEY + md5hex(API_SECRET) + "chaté")
+
+
+@pytest.mark.parametrize("wrong", ["id", "pushId", "channel", "message", "msg", "Push_id"])
+def test_misspelled_parameter_is_refused_in_every_body(world, wrong):
+    wire = heard(world)
+    values = fields("chat", "x") | {wrong: "7"}
+    bodies = (
+        (form(values), FORM),
+        (form(values | {"text": "ü"}), FORM),
+        multipart(values),
+        (json.dumps(values).encode(), "application/json"),
+    )
+    for body, kind in bodies:
+        answer = post(world, PATH, body, kind)
+        assert (answer.status, code_of(answer)) == (400, "unknown_parameter")
+        assert f"{wrong} is not a parameter" in answer.json["detail"]
+    assert wire.frames() == []
+    assert push_fields(world, "chat", fields("chat", "x") | {"more": "7"}).status == 200

@@ -55,6 +55,46 @@ def test_any_json_values_are_a_push_or_refused(fields):
     assert isinstance(draft, Draft)
 
 
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("id", "push_id"),
+        ("pushId", "push_id"),
+        ("PUSHID", "push_id"),
+        ("Push_ID", "push_id"),
+        ("channel", "identifier"),
+        ("Identifier", "identifier"),
+        ("message", "text"),
+        ("Msg", "text"),
+        ("TEXT", "text"),
+        ("Secret", "secret"),
+        ("SECURE", "secure"),
+    ],
+)
+def test_misspelled_parameter_is_refused_with_the_right_name(wrong, right):
+    for fields in (signed() | {wrong: "1"}, {wrong: None}, {"secret": "0", wrong: "Hello"}):
+        refused = refused_push(fields)
+        assert refused.code is errors.UNKNOWN_PARAMETER
+        assert refused.detail == f"{wrong} is not a parameter of a push: write {right} instead."
+    refused = refusal(admitted_batch, BATCHED, BATCHED | {wrong: 1})
+    assert refused.code is errors.UNKNOWN_PARAMETER
+    assert refused.detail.startswith(f"Push 2 of the batch, nothing was pushed: {wrong} is not")
+
+
+@pytest.mark.parametrize("name", ["", "apiKey", "ids", "push id", "x" * 70_000, "user_id", "\xff"])
+def test_other_unknown_parameters_are_ignored(name):
+    assert admitted(signed() | {name: "1"}) == admitted(signed())
+
+
+def test_names_of_a_stranger_are_looked_up_up_to_64():
+    many = {f"n{number}": 1 for number in range(100_000)}
+    assert admitted(signed() | many | {"id": 1}) == admitted(signed())
+    assert refused_push({"id": 1} | many).code is errors.UNKNOWN_PARAMETER
+
+
 # One push.
 
 
