@@ -134,6 +134,13 @@ class IEngine(Protocol):
         Whatever was revoked before a channel's rings were given by `follow` is known as long as the channel is followed.
         """
 
+    def position(self, account: Account, /) -> int | Deferred[int]:
+        """Ask for the newest position of an account that listeners may be told: all pushes up to it were announced.
+
+        No later push gets it or a lower one. It is as of the call or later, and an engine that keeps pushes elsewhere asks
+        there. Returns the position if the engine has it at once. The Deferred fails with `Refused` (engine_unavailable).
+        """
+
     def watermark(self, api_key: str) -> int:
         """Return a position up to which every push of the account was announced. No later push gets it or a lower one."""
 

@@ -39,6 +39,7 @@ from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
+from cometify.transports.position import PositionEndpoint
 from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
@@ -107,7 +108,8 @@ class Cometify(MultiService):
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
         self.push = PushEndpoint(self.engine, self.registry, publishers)
         self._disconnect = DisconnectEndpoint(self.engine, publishers, wall)
-        self.http = Site(Root(self.push, self._disconnect, context, reactor), reactor, loop_hooks.write_batch)
+        root = Root(self.push, self._disconnect, PositionEndpoint(context, self.engine), context, reactor)
+        self.http = Site(root, reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
         per_address = settings.connections_per_ip
         if per_address is None:

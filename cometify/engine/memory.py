@@ -158,6 +158,9 @@ class MemoryEngine:
         state.last = max(self._clock(), state.last)
         return state.last
 
+    def position(self, account: Account) -> int:
+        return self.watermark(account.api_key)
+
     def append(self, account: Account, draft: Draft) -> Receipt:
         state = self._states.get(account.api_key) or self._state(account.api_key)
         now = max(self._clock(), state.last)

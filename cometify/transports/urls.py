@@ -11,6 +11,7 @@ from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.events import EventsEndpoint
 from cometify.transports.poll import PollEndpoint
+from cometify.transports.position import PositionEndpoint
 from cometify.transports.push import PushEndpoint
 from cometify.transports.stream import StreamEndpoint
 from cometify.transports.websocket_handshake import WebSocketEndpoint
@@ -23,14 +24,22 @@ class _Nowhere(Endpoint):
         raise Refused(
             errors.NOT_FOUND,
             "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
-            "/stream, /events or /poll; disconnect a visitor with POST /{apiKey}/disconnect.",
+            "/stream, /events or /poll; ask for the newest position with GET /{apiKey}/position; "
+            "disconnect a visitor with POST /{apiKey}/disconnect.",
         )
 
 
 class Root(Tree):
     """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and so on."""
 
-    def __init__(self, push: PushEndpoint, disconnect: DisconnectEndpoint, context: Context, reactor: Reactor) -> None:
+    def __init__(
+        self,
+        push: PushEndpoint,
+        disconnect: DisconnectEndpoint,
+        position: PositionEndpoint,
+        context: Context,
+        reactor: Reactor,
+    ) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
@@ -41,6 +50,7 @@ class Root(Tree):
             "stream": StreamEndpoint(context),
             "events": EventsEndpoint(context),
             "poll": PollEndpoint(context),
+            "position": position,
         }
         self._nowhere = _Nowhere()
 

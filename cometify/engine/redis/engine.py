@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Collection
-from itertools import islice
 from math import inf
 
 from twisted.internet import defer
@@ -14,7 +13,6 @@ from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_head
-from cometify.core.position import FLOOR_RETENTION, SECOND
 from cometify.core.push import Draft, Receipt
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
@@ -24,8 +22,11 @@ from cometify.engine.redis.connection import Answer, Argument, NotSentError, Red
 from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
+from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
+from cometify.engine.redis.positions import PositionQuestions
 from cometify.engine.redis.read_batch import Reach
+from cometify.engine.redis.reader import Reader
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, Script, read_receipt
 from cometify.engine.redis.session import RedisSession
@@ -36,10 +37,6 @@ from cometify.runtime.reactor import Reactor
 
 MOST_IN_FLIGHT = 20_000
 """Pushes that wait for an answer of Redis at once. The next one is refused with `overloaded`."""
-FORGET_AFTER = FLOOR_RETENTION / SECOND
-"""Seconds of quiet after which an account is forgotten here: see `_forget_quiet`."""
-SLICE = 100
-"""Accounts that are looked at in one call of `expire`."""
 
 
 class RedisEngine:
@@ -70,6 +67,8 @@ class RedisEngine:
         self._disconnects = RedisDisconnects(
             self._session, subscriber.own, subscriber.everybody, self._states, reactor.callLater, self._is_of_account
         )
+        reader = Reader(node, subscriber.own)
+        self._positions = PositionQuestions(self._session, reader, reactor.callLater, self._not_answered)
         self._reported_at = 0.0
         self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)
 
@@ -133,7 +132,7 @@ class RedisEngine:
         if commands is None or not self.available:
             return None
         answered = commands.run(script, name_of(api_key), *args)
-        return answered.addErrback(self._slot_failed, api_key, script.name)
+        return answered.addErrback(self._not_answered, api_key, script.name)
 
     def _wait_for_slot(self) -> Deferred[None] | None:
         return None if self._first_contact is None else self._first_contact.wait(unavailable.not_followed)
@@ -199,8 +198,8 @@ class RedisEngine:
             return Failure(unavailable.push_failed())
         return Failure(unavailable.perhaps_pushed())
 
-    def _slot_failed(self, failure: Failure, api_key: str, command: str) -> Failure:
-        """Errback of a script about a slot: turn an error into a refusal."""
+    def _not_answered(self, failure: Failure, api_key: str, command: str) -> Failure:
+        """Errback of a script that pushes nothing: turn an error into a refusal."""
         if self._is_of_account(failure, api_key, command):
             return Failure(unavailable.account_not_followed())
         return Failure(unavailable.not_followed())
@@ -253,6 +252,13 @@ class RedisEngine:
     def unfollow(self, channel: Channel) -> None:
         self._leaving.add(channel)
 
+    def position(self, account: Account) -> Deferred[int]:
+        if self._first_contact is not None:
+            return self._first_contact.wait(unavailable.not_followed).addCallback(
+                lambda _none: self._positions.ask(self._state(account))
+            )
+        return self._positions.ask(self._state(account))
+
     def watermark(self, api_key: str) -> int:
         state = self._states.get(api_key)
         return 0 if state is None else state.watermark
@@ -269,27 +275,9 @@ class RedisEngine:
     # Forgetting.
 
     def expire(self) -> bool:
-        self._forget_quiet()
+        forget_quiet(self._states, self._reactor.seconds())
         more_pushes = any(state.expire() for state in self._states.values())
         return self._leaving.leave_some() or more_pushes
-
-    def _forget_quiet(self) -> None:
-        """Forget accounts that were neither pushed to nor followed here for a day. Looks at a few in each call, in turn.
-
-        `last_known` and `highest` are lost with the state, and with them the two things that they protect:
-
-        - An emptied Redis, or one that has gone back in time, is noticed because it lacks the push at `last_known`. An
-          emptied one is still noticed, because it has no state of the account at all. One that has gone back is not. This
-          does no harm, because nobody listens here. Floors are kept for a day, and an older cursor is always told a gap.
-          So a push of more than a day ago matters to no later cursor, and `read.lua` ignores such a push as well.
-        - Positions grow past `highest` even if an emptied Redis has a clock that is behind. After a day it would have to
-          be behind by more than a day. A cursor above the head of the account is told a gap then.
-        """
-        now = self._reactor.seconds()
-        for api_key in list(islice(self._states, SLICE)):
-            state = self._states.pop(api_key)
-            if state.quiet_for(now) < FORGET_AFTER:
-                self._states[api_key] = state  # behind all others, so that the next call looks at those
 
 
 def _appended(receipt: Receipt, state: AccountState, name: str, secret: bool) -> Receipt:

@@ -9,7 +9,7 @@ from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Draft
 from cometify.core.retention import MOST_STEPS
 from cometify.engine import UNFOLLOW_DELAY
-from cometify.engine.redis.engine import FORGET_AFTER, SLICE
+from cometify.engine.redis.forgetting import FORGET_AFTER, SLICE
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
