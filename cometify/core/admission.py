@@ -7,7 +7,8 @@ The order of the checks is part of the wire contract:
 3. `text`: its encoding, U+0000 and its length;
 4. `secret` and `push_id`;
 5. the sender, by a verifier that the caller passes;
-6. the Idempotency-Key.
+6. `data`, if it is there instead of `text`: no stranger may ask for the work of reading it;
+7. the Idempotency-Key.
 
 The text comes before the sender because of length extension of MD5. Such a forgery always holds NULs, so it is refused
 before its signature is checked.
@@ -31,7 +32,9 @@ from cometify.core.errors import (
 )
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
+from cometify.core.payload import read_data
 from cometify.core.push import MAX_TEXT, Draft, bind
+from cometify.core.strict_json import SentValue
 
 Parameters = Mapping[str, object]
 """The parameters of one push by name, as the body spells them: strings from a form, any JSON values from JSON."""
@@ -39,6 +42,7 @@ Parameters = Mapping[str, object]
 PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
     b"identifier": ("identifier", INVALID_PARAMETER),
     b"text": ("text", INVALID_TEXT),
+    b"data": ("data", INVALID_PARAMETER),
     b"secret": ("secret", INVALID_PARAMETER),
     b"push_id": ("push_id", INVALID_PARAMETER),
     b"secure": ("secure", INVALID_PARAMETER),
@@ -59,10 +63,15 @@ _MISSPELLED: Mapping[str, str] = {
 _MOST_NAMES = 64
 """The most names that are looked up: as many as a form may have. A stranger's JSON can have a hundred thousand."""
 
+AS_SENT = "data"
+"""The parameter that JSON must give as a `SentValue`. A form gives a string, which is refused."""
+
 MAX_BATCH = 100
 """The most pushes in one request."""
 MAX_IDEMPOTENCY_KEY = 128
 """The most characters of an Idempotency-Key."""
+
+_NO_DATA = object()
 
 Verifier = Callable[[Draft, Parameters], None]
 """Check the sender of a draft, and note on the draft what the engine must remember: its signature or its nonce.
@@ -83,14 +92,20 @@ def admit(
     if not _are_known(parameters):
         _check_names(parameters)
     identifier = _read_identifier(path_identifier, parameters)
-    text = _read_text(parameters)
+    data = parameters.get("data", _NO_DATA)
+    text = _read_text(parameters) if data is _NO_DATA else ""
     # Most pushes are public. Without the call, such a push takes 1 % less.
     secret = parameters.get("secret") != "0" and _read_secret(parameters)
     push_id = parameters.get("push_id")
     if push_id is not None:
         push_id = read_integer(push_id, "push_id", MAX_ID)
     draft = Draft(identifier, text, secret, push_id, None)
-    verify(draft, parameters)
+    if data is _NO_DATA:
+        verify(draft, parameters)
+    else:
+        sent = _sent_data(data, parameters)
+        verify(draft, parameters)
+        draft.data = read_data(sent)
     if idempotency_key is not None:
         draft.key = _checked_key(idempotency_key)
     return draft
@@ -180,6 +195,17 @@ def _read_text(parameters: Parameters) -> str:
     return text
 
 
+def _sent_data(data: object, parameters: Parameters) -> SentValue:
+    """Return `data` if it may be there. Raises `Refused` (invalid_parameter)."""
+    if not isinstance(data, SentValue):
+        raise Refused(
+            INVALID_PARAMETER, "data is for JSON only: send the body as application/json, or send text in a form."
+        )
+    if parameters.get("text") is not None:
+        raise Refused(INVALID_PARAMETER, "The push has both text and data: send one of them.")
+    return data
+
+
 def _read_secret(parameters: Parameters) -> bool:
     secret = parameters.get("secret")
     if secret is None:
@@ -202,7 +228,7 @@ def _checked_key(key: str) -> str:
 
 _WAYS_TO_GIVE = {
     "identifier": "name the identifier in each push of a batch",
-    "text": "send the text to push (it may be empty)",
+    "text": "send the text to push (it may be empty), or data in a JSON body",
     "secret": "send 0 (anyone may get the push) or 1 (only listeners with a secureKey or token)",
     "secure": "send md5hex(apiKey + md5hex(apiSecret) + identifier + text), sign the request with HMAC, "
     "or send Authorization: Bearer {apiSecret} over TLS",

@@ -63,6 +63,8 @@ def verify_secure(account: Account | None, api_key: str, draft: Draft, parameter
     `account`: None if no account has this API key. Raises `Refused`: missing_parameter, invalid_parameter,
     not_authorized.
     """
+    if "data" in parameters:
+        raise _not_covered("data")
     given = parameters.get("secure")
     if given is None:
         raise missing("secure")
@@ -84,3 +86,10 @@ def verify_secure(account: Account | None, api_key: str, draft: Draft, parameter
             '"v2" takes requests signed with HMAC only.',
         )
     draft.signature = bytes.fromhex(given)
+
+
+def _not_covered(name: str) -> Refused:
+    return Refused(
+        INVALID_PARAMETER,
+        f"secure does not cover {name}: sign the request with HMAC, or send Authorization: Bearer {{apiSecret}} over TLS.",
+    )

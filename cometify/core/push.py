@@ -31,11 +31,16 @@ class Draft:
     """The pushes that this one counts for in `pushes_per_second`. The first of a batch counts for all of it."""
     batch: str = ""
     """A hash of the batch that this draft is the first of, if the batch has an Idempotency-Key."""
+    data: str | None = None
+    """The JSON that is sent instead of the text, as it is sent on. The text is empty then."""
 
     @property
     def fingerprint(self) -> str:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
+        if self.data is not None:
+            # No identifier has a plus sign, so this is the whole of no push with a text.
+            whole = f"+{whole}{self.data}"
         return sha256(whole.encode()).hexdigest()
 
 

@@ -5,7 +5,10 @@ parsers that disagree about such a document disagree about what was signed, so a
 """
 
 import json
+import re
 from collections import Counter
+
+import attrs
 
 from cometify.core.errors import INVALID_BODY, Code, Refused
 
@@ -35,3 +38,70 @@ def read_json(body: bytes, repeated: Code) -> object:
 def _refuse_constant(name: str) -> None:
     """Refuse NaN, Infinity and -Infinity."""
     raise ValueError(name)
+
+
+# The text of a value as it was sent.
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\n\r]*")
+_STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+')
+
+
+@attrs.frozen(eq=False)
+class SentValue:
+    """A member of an object, from which the text that was sent can be had.
+
+    `value`: the member as Python has it, where 1.0 and 1.00 are the same, and 1e400 is infinite. `document`: the JSON of
+    the whole object, which `read_json` has accepted. `name`: that of the member.
+    """
+
+    value: object
+    document: str
+    name: str
+
+    def text(self) -> str:
+        """Return the JSON of the value as it was sent, without the spaces between its parts. Raises `Refused`."""
+        document = self.document
+        try:
+            at = _after_space(document, 0) + 1
+            while True:
+                name, at = _DECODER.raw_decode(document, _after_space(document, at))
+                begin = _after_space(document, _after_space(document, at) + 1)
+                _value, end = _DECODER.raw_decode(document, begin)
+                if name == self.name:
+                    return _without_spaces(document[begin:end])
+                at = _after_space(document, end) + 1
+        except RecursionError:
+            raise too_deep() from None
+
+
+def texts_of_items(document: str) -> list[str]:
+    """Return the text of each item of a JSON array that has items, and that `read_json` has accepted. Raises `Refused`."""
+    texts = []
+    at = _after_space(document, 0)
+    try:
+        while document[at] != "]":
+            begin = _after_space(document, at + 1)
+            _value, end = _DECODER.raw_decode(document, begin)
+            texts.append(document[begin:end])
+            at = _after_space(document, end)
+    except RecursionError:
+        raise too_deep() from None
+    return texts
+
+
+def too_deep() -> Refused:
+    """Make the refusal of a document that is nested too deeply to be read."""
+    return Refused(INVALID_BODY, "The body is nested too deeply: send flatter JSON.")
+
+
+def _after_space(document: str, at: int) -> int:
+    """Return the index behind the spaces that begin at `at`."""
+    found = _SPACE.match(document, at)
+    assert found is not None  # it matches nothing as well
+    return found.end()
+
+
+def _without_spaces(text: str) -> str:
+    """Remove the spaces of a valid JSON text that are not in its strings."""
+    return _STRING_OR_SPACE.sub(r"\1", text)

@@ -21,7 +21,7 @@ from cometify.core.errors import (
     Refused,
 )
 from cometify.core.push import MAX_TEXT
-from cometify.core.strict_json import read_json
+from cometify.core.strict_json import SentValue, read_json, texts_of_items
 
 FORM, MULTIPART, JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
@@ -36,37 +36,44 @@ Wanted = Mapping[bytes, tuple[str, Code]]
 """The names to read from a form, as bytes and as text, each with the code of the refusal of a value that is not UTF-8."""
 
 
-def read_parameters(content_type: str | None, body: bytes, wanted: Wanted) -> dict[str, object]:
+def read_parameters(
+    content_type: str | None, body: bytes, wanted: Wanted, as_sent: str | None = None
+) -> dict[str, object]:
     """Return the parameters in a body, by its content type. A body without one is a form.
 
     A form gives the parameters named in `wanted`, as strings. It also gives other short names, so that the caller can tell
-    a misspelled one, but no value that can be relied on. JSON gives everything that it has. Raises `Refused`:
-    repeated_parameter, invalid_body, unsupported_media_type, or the code of a parameter.
+    a misspelled one, but no value that can be relied on. JSON gives everything that it has, and the parameter `as_sent` as
+    a `SentValue`. Raises `Refused`: repeated_parameter, invalid_body, unsupported_media_type, or the code of a parameter.
     """
     # Nearly all requests have one of these two content types as it stands here, so that parsing it would be a waste.
     if content_type == FORM or not content_type:
         return _unencoded_form(body) or _read_form(body, wanted)
     if content_type == JSON:
-        return _json_object(body)
+        return _json_object(body, as_sent)
     kind, options = parse_options_header(content_type)
     if kind == FORM:
         return _read_form(body, wanted)
     if kind == MULTIPART:
         return _wanted(_multipart_pairs(body, options.get("boundary", "")), wanted)
     if kind == JSON:
-        return _json_object(body)
+        return _json_object(body, as_sent)
     raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Send the parameters as {FORM}, {MULTIPART} or {JSON}.")
 
 
-def read_json_array(content_type: str | None, body: bytes) -> list[object]:
+def read_json_array(content_type: str | None, body: bytes, as_sent: str | None = None) -> list[object]:
     """Return the items of a JSON array. A body without a content type is JSON.
 
-    Raises `Refused`: unsupported_media_type, invalid_body, repeated_parameter.
+    `as_sent`: the member that an item, if it is an object, gives as a `SentValue`. Raises `Refused`: unsupported_media_type,
+    invalid_body, repeated_parameter.
     """
     _must_be_json(content_type)
     value = read_json(body, REPEATED_PARAMETER)
     if not isinstance(value, list):
         raise Refused(INVALID_BODY, "The body must be a JSON array of objects.")
+    if as_sent is not None and any(isinstance(item, dict) and as_sent in item for item in value):
+        for item, text in zip(value, texts_of_items(body.decode()), strict=True):
+            if isinstance(item, dict) and as_sent in item:
+                item[as_sent] = SentValue(item[as_sent], text, as_sent)
     return value
 
 
@@ -110,10 +117,12 @@ def _too_many_fields() -> Refused:
     return Refused(INVALID_BODY, f"The form has more than {MOST_FIELDS} fields: send only those of a push.")
 
 
-def _json_object(body: bytes) -> dict[str, object]:
+def _json_object(body: bytes, as_sent: str | None) -> dict[str, object]:
     value = read_json(body, REPEATED_PARAMETER)
     if not isinstance(value, dict):
         raise Refused(INVALID_BODY, 'The body must be a JSON object, e.g. {"text":"Hello","secret":0}.')
+    if as_sent is not None and as_sent in value:
+        value[as_sent] = SentValue(value[as_sent], body.decode(), as_sent)
     return value
 
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDef
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
-from cometify.core.admission import admit_batch
+from cometify.core.admission import AS_SENT, admit_batch
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Code, Refused
 from cometify.core.push import Draft, Receipt
 from cometify.http.bodies import read_json_array
@@ -56,7 +56,7 @@ class BatchEndpoint(Endpoint):
             raise draining()
         # The publisher comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
         account, verify = self._single.publishers.of_batch(request)
-        pushes = read_json_array(request.header("content-type"), request.body())
+        pushes = read_json_array(request.header("content-type"), request.body(), AS_SENT)
         drafts = admit_batch(pushes, verify, read_idempotency_key(request))
         _check_burst(account, len(drafts))
         appended = self._append(account, drafts)

@@ -17,7 +17,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.admission import PARAMETERS, admit
+from cometify.core.admission import AS_SENT, PARAMETERS, admit
 from cometify.core.errors import DRAINING, Code, Refused
 from cometify.core.integer import write_integer
 from cometify.core.push import Draft, Receipt
@@ -60,7 +60,7 @@ class PushEndpoint(Endpoint):
             raise draining()
         account, verify = self.publishers.of_push(request)
         header = request.header
-        parameters = read_parameters(header("content-type"), request.body(), PARAMETERS)
+        parameters = read_parameters(header("content-type"), request.body(), PARAMETERS, AS_SENT)
         key = None if header(IDEMPOTENCY_KEY) is None else read_idempotency_key(request)
         draft = admit(parameters, request.segments[2], verify, key)
         assert account is not None  # the verifier has refused an unknown API key

@@ -1,5 +1,6 @@
 """Admission: which parameters become a draft, which are refused, and in which order they are checked."""
 
+import json
 from functools import partial
 
 import pytest
@@ -14,6 +15,7 @@ from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
 from cometify.core.md5_signature import secure, verify_secure
 from cometify.core.push import MAX_TEXT, Draft, bind
+from cometify.core.strict_json import SentValue
 from tests.samples import JSON, refusal
 
 KEY = "37282591"
@@ -22,7 +24,7 @@ NONCE = "0123456789abcdef"
 ACCOUNT = Account(KEY, (SECRET,))
 BATCHED = {"identifier": "chat", "text": "x", "secret": 0}
 ROTATING = Account(KEY, ("new", SECRET))
-NAMES = ("identifier", "text", "secret", "push_id", "secure")
+NAMES = ("identifier", "text", "secret", "push_id", "secure", "data")
 
 
 def signed(text="Hello", identifier="chat", **changes):
@@ -43,6 +45,12 @@ def admitted_batch(*pushes):
 
 def refused_push(fields, path="chat", account=ACCOUNT, api_key=KEY):
     return refusal(admitted, fields, path, account, api_key)
+
+
+def with_data(text, /, **more):
+    """The parameters of a push with `data`, as they are read from a JSON body."""
+    document = f'{{"data":{text}}}'
+    return {"secret": 0, "data": SentValue(json.loads(text), document, "data"), **more}
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, JSON | st.sampled_from(["chat", "0", "1", 0, 1, "7"]))))
@@ -359,3 +367,38 @@ def test_fingerprint_of_the_first_push_covers_its_batch(batches):
     first, other = (one[0].fingerprint for one in drafts)
     assert (first == other) == (batches[0] == batches[1])
     assert alone not in {first, other}
+
+
+# A JSON value instead of a text.
+
+
+def test_data_is_taken_instead_of_a_text():
+    draft = admit(with_data("[1.0, 2]"), "chat", checked_already)
+    assert draft == Draft(Identifier("chat", "chat"), "", secret=False, push_id=None, signature=None, data="[1.0,2]")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"secret": 0, "data": "[1]"}, "application/json"),
+        (with_data("1", text=""), "both text and data"),
+        (with_data("1", secret=None), "secret"),
+    ],
+)
+def test_data_in_a_form_or_beside_text_is_refused(fields, told):
+    refused = refusal(admit, fields, "chat", checked_already)
+    assert refused.code in (errors.INVALID_PARAMETER, errors.MISSING_PARAMETER)
+    assert told in refused.detail
+
+
+def test_secure_is_refused_for_data_before_the_value_is_read():
+    refused = refused_push(with_data('"\\ud800"', secure=secure(KEY, SECRET, "chat", "")))
+    assert refused.code is errors.INVALID_PARAMETER
+    assert refused.detail.startswith("secure does not cover data: ")
+
+
+def test_fingerprint_tells_data_from_every_text():
+    made = [admit(with_data(text), "chat", checked_already) for text in ("1", "2", '"1"', "[1]")]
+    made += [Draft(Identifier.read("chat"), text, False, None, None) for text in ("", "1", "2", '"1"', "[1]")]
+    assert len({draft.fingerprint for draft in made}) == len(made)
+    assert admit(with_data("[ 1 ]"), "CHAT", checked_already).fingerprint == made[3].fingerprint

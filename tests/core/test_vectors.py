@@ -15,7 +15,9 @@ VECTORS = vectors("frames")
 def frame_of(kind, given):
     if kind == "push":
         push_id = None if given["push_id"] is None else int(given["push_id"])
-        draft = Draft(Identifier.read(given["identifier"]), given["text"], False, push_id, None)
+        draft = Draft(
+            Identifier.read(given["identifier"]), given.get("text", ""), False, push_id, None, data=given.get("data")
+        )
         return frames.push_frame(draft, given["position"])
     if kind == "error":
         code = getattr(errors, given["code"].upper())
