@@ -1,11 +1,17 @@
 /**
- * Cometify's browser client. `Cometify.init({…}).start()` listens; a script tag gives the same as the
- * global `Cometify`.
+ * Cometify's browser client: `Cometify.connect({…})`, and `Cometify.init({…}).start()`. A script tag
+ * gives the same as the global `Cometify`.
  */
 export as namespace Cometify;
 
 /** Says what to listen to. Throws a TypeError that names the option that is wrong. */
-export function init(options: Options): { start(): Listener };
+export function init(options: Options): { start(): Connection };
+
+/**
+ * The connection, which listens to nothing until there is a subscription. Throws a TypeError that names
+ * the option that is wrong.
+ */
+export function connect(options: ConnectOptions): Connection;
 
 /** A number, a decimal string where a number would be rounded, or null if the push had none. */
 export type PushId = number | string | null;
@@ -26,7 +32,8 @@ export type Way = Transport | 'shared';
 
 export type State = 'idle' | 'connecting' | 'connected' | 'waiting' | 'stopped' | 'failed';
 
-export interface GroupOptions {
+/** The options of one subscription. */
+export interface SubscribeOptions {
   /** `md5hex(apiKey + apiSecret + md5hex(identifiers, comma separated))`, for secret pushes. */
   secureKey?: string | null | undefined;
   /** Instead of a secureKey. */
@@ -35,16 +42,21 @@ export interface GroupOptions {
   callback?: Callback | string | undefined;
 }
 
-export interface Options extends GroupOptions {
+export interface ConnectOptions extends SubscribeOptions {
   apiKey: number | string;
-  identifiers: Identifiers;
-  callback: Callback | string;
+  /** None, or an empty list: `subscribe` names them. */
+  identifiers?: Identifiers | undefined;
   /** Where Cometify runs, unless it is where the script came from. A module must be told. */
   server?: string | undefined;
   /** The order to try: `['websocket', 'stream', 'poll']`. */
   transports?: readonly Transport[] | undefined;
   /** The tabs of this origin share one listener. */
   share?: boolean | undefined;
+}
+
+export interface Options extends ConnectOptions {
+  identifiers: Identifiers;
+  callback: Callback | string;
 }
 
 /** What the page is told by `on`. */
@@ -59,16 +71,22 @@ export type Notice =
 
 export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
 
+/** A connection or a subscription: both have the same methods. */
 export interface Listener {
+  /** That of the connection. After `stop()` it is `stopped`. */
   readonly state: State;
   /** The one in use, or being tried. */
   readonly transport: Way;
-  /** Ends it for good. */
+  /** Ends a connection for good, or only this subscription. */
   stop(): void;
-  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-  /** Another group, with a key of its own, and a callback or else that of `init`. */
-  subscribe(identifiers: Identifiers, options?: GroupOptions): Listener;
-  /** Out of every group. What a secureKey signs the server goes on to send until the whole list is gone. */
-  unsubscribe(identifiers: string | readonly string[]): Listener;
+  /** A connection hears everything, a subscription what is told to it. */
+  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  /** Another subscription of the connection, with a callback or else that of the connection. */
+  subscribe(identifiers: Identifiers, options?: SubscribeOptions): Subscription;
+  /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
+  unsubscribe(identifiers: string | readonly string[]): this;
 }
+
+export type Connection = Listener;
+export type Subscription = Listener;

@@ -1,4 +1,4 @@
 /** The entry of the script tag: one global, `Cometify`. */
-import { init } from './index';
+import { connect, init } from './index';
 
-(self as unknown as Record<string, unknown>).Cometify = { init };
+(self as unknown as Record<string, unknown>).Cometify = { connect, init };

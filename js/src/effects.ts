@@ -21,13 +21,15 @@ export type Input =
   | { type: 'heard'; generation: number; frame: Frame };
 
 export type Effect =
-  | Exclude<Notice, { type: 'push' }>
+  | Exclude<Notice, { type: 'push' | 'gap' }>
   /** `forNow`: a connection will be opened again, at once or after a while. */
   | { type: 'close'; forNow: boolean }
   | { type: 'open'; generation: number; transport: Way }
   /** Send a `listen` frame again, on the same connection. */
   | { type: 'listen' }
   | { type: 'push'; group: Group; push: PushFrame }
+  /** The identifiers are those of the group, as the page spelled them. */
+  | { type: 'gap'; group: Group; identifiers: string[] }
   /** A frame was heard. The effects before this one are its consequences. */
   | { type: 'heard'; frame: Frame };
 

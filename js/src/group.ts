@@ -3,7 +3,7 @@
  * and where to resume. Each group has its own cursor, so that one can join while another goes on.
  */
 import type { PushId } from './frames';
-import type { TokenQuestion, TokenSource } from './token';
+import type { Token, TokenQuestion } from './token';
 
 /** Gets the text, the push_id, and the identifier as the page spelled it. */
 export type Callback = (data: string, id: PushId, identifier: string) => void;
@@ -25,9 +25,8 @@ export interface Asked {
 export interface Group extends Asked {
   /** From the wire's lower case to the page's spelling, without the identifiers that the page dropped. */
   spelling: Map<string, string>;
-  /** A function, or the dotted name of a global one. */
-  callback?: Callback | string;
-  source?: TokenSource | undefined;
+  /** Where its tokens come from. */
+  source?: Token | undefined;
   /** The time at which the next token is due. Undefined without a source. */
   renewAt?: number | undefined;
   /** The question to the source that has not been answered yet. */
@@ -41,6 +40,23 @@ export interface Group extends Asked {
 /** True if a group has yet to be given its first cursor. */
 export function isAnyJoining(groups: Group[]): boolean {
   return groups.some((group) => group.position === undefined);
+}
+
+function isSameList(group: Group, { identifiers, secureKey }: Asked): boolean {
+  return (
+    JSON.stringify([group.identifiers, group.secureKey]) ===
+    JSON.stringify([identifiers, secureKey])
+  );
+}
+
+/**
+ * True if the group brings everything that is asked for, and perhaps pushes before it. A new wish with
+ * internal ids wants a replay, which a group that has begun does not bring.
+ */
+export function brings(group: Group, asked: Asked): boolean {
+  if (!isSameList(group, asked) || group.isGap) return false;
+  if (asked.position !== undefined) return asked.position >= (group.position as number);
+  return group.position === undefined || Array.isArray(asked.identifiers);
 }
 
 /** The frame that joins all groups at once, each where it left off. */

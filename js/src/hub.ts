@@ -9,7 +9,7 @@
 
 import type { Effect } from './effects';
 import { CUT, type ErrorFrame, type Frame, type ReadyFrame, type ReconnectFrame } from './frames';
-import type { Asked, Group } from './group';
+import { type Asked, brings, type Group } from './group';
 import type { Run } from './run';
 import { timeLeft } from './token';
 
@@ -30,23 +30,6 @@ interface Tab {
   groups?: Group[];
   /** The tab was given its `ready`. */
   isReady?: boolean;
-}
-
-function isSameList(group: Group, { identifiers, secureKey }: Asked): boolean {
-  return (
-    JSON.stringify([group.identifiers, group.secureKey]) ===
-    JSON.stringify([identifiers, secureKey])
-  );
-}
-
-/**
- * True if the group brings everything that is asked for. The tab then takes what is above its own
- * cursor. A new wish with internal ids wants a replay, which a group that has begun does not bring.
- */
-function brings(group: Group, asked: Asked): boolean {
-  if (!isSameList(group, asked) || group.isGap) return false;
-  if (asked.position !== undefined) return asked.position >= (group.position as number);
-  return group.position === undefined || Array.isArray(asked.identifiers);
 }
 
 function groupOf(asked: Asked): Group {

@@ -1,12 +1,12 @@
-/** Cometify's browser client: `Cometify.init({…}).start()`. */
-import { type Listener, startListener } from './listener';
-import { type Options, ORIGIN, readOptions } from './options';
+/** Cometify's browser client: `Cometify.connect({…})`, and `Cometify.init({…}).start()`. */
+import { type Connection, startListener } from './listener';
+import { type ConnectOptions, type Options, ORIGIN, readOptions } from './options';
 
 export type { PushId } from './frames';
 export type { Callback, Identifiers } from './group';
-export type { Listener } from './listener';
+export type { Connection, Listener, Subscription } from './listener';
 export type { Notice, NoticeOf } from './notices';
-export type { GroupOptions, Options } from './options';
+export type { ConnectOptions, Options, SubscribeOptions } from './options';
 export type { State } from './states';
 export type { Token } from './token';
 export type { Transport, Way } from './transport';
@@ -16,7 +16,13 @@ const script = typeof document === 'object' && (document.currentScript as HTMLSc
 const [home] = ORIGIN.exec(script ? script.src : '') || [];
 
 /** Checks the options, so that a mistake is thrown at once. Each `start()` is a listener of its own. */
-export function init(options: Options): { start(): Listener } {
+export function init(options: Options): { start(): Connection } {
   readOptions(options, home);
   return { start: () => startListener(readOptions(options, home)) };
+}
+
+/** Listens to nothing until there is a subscription. A push then needs no callback, only a handler. */
+export function connect(options: ConnectOptions): Connection {
+  const { identifiers = [], callback = () => {} } = options || {};
+  return startListener(readOptions({ ...options, identifiers, callback }, home));
 }

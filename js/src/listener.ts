@@ -1,43 +1,63 @@
-/** The listener that a page holds: it tells the page's code what happens, and its groups can change. */
+/**
+ * The objects that a page holds: a connection, and each of its subscriptions. They tell the page's code
+ * what happens.
+ *
+ * A subscription belongs to a group, which is what the server is asked for. Subscriptions that ask for
+ * the same share one group, so that a page may mount a component many times. Each ends by itself, and
+ * the group ends with the last one.
+ */
 import { lookUp, safely } from './callback';
 import type { Effect } from './effects';
-import type { Group, Identifiers } from './group';
+import { brings, type Callback, type Group, type Identifiers } from './group';
 import { openHttp } from './http';
 import { loadShare } from './load';
 import { errorNotice, type Notice, type NoticeOf } from './notices';
-import { type GroupOptions, readGroup, type Settings } from './options';
+import { readSubscription, type Settings, type SubscribeOptions } from './options';
 import { createRun, type Ways } from './run';
 import type { State } from './states';
 import type { Way } from './transport';
 import { openWebSocket } from './websocket';
 
+/** A connection or a subscription: both have the same methods. */
 export interface Listener {
+  /** That of the connection. After `stop()` it is `stopped`. */
   readonly state: State;
   /** The one in use, or being tried. */
   readonly transport: Way;
-  /** Ends it for good. */
+  /** Ends a connection for good, or only this subscription. */
   stop(): void;
-  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): Listener;
-  /** Another group, with a key of its own, and a callback or else that of `init`. */
-  subscribe(identifiers: Identifiers, options?: GroupOptions): Listener;
-  /** Out of every group. The server goes on to send what a key signs until the whole list is gone. */
-  unsubscribe(identifiers: string | readonly string[]): Listener;
+  /** A connection hears everything, a subscription what is told to it. */
+  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  /** Another subscription of the connection, with a callback or else that of the connection. */
+  subscribe(identifiers: Identifiers, options?: SubscribeOptions): Subscription;
+  /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
+  unsubscribe(identifiers: string | readonly string[]): this;
 }
 
-type Hearer = [type: string, hear: (notice: never) => void];
+export type Connection = Listener;
+export type Subscription = Listener;
+
+/** Somebody who is told: the connection if there is no group, or else a subscription. */
+interface Member {
+  group: Group | undefined;
+}
+
+type Hearer = [member: Member, type: string, hear: (notice: never) => void];
 
 /** Starts after the page's code that calls this has run, so that a handler added by it misses nothing. */
 export function startListener({
   url,
   group: first,
+  callback: ownCallback,
   ways: transports,
   isShared,
-}: Settings): Listener {
-  const groups = [first];
+}: Settings): Connection {
+  const groups: Group[] = [];
+  let members: Member[] = [];
+  let hearers: Hearer[] = [];
   const ways = { websocket: openWebSocket, stream: openHttp, poll: openHttp } as Ways;
   let transport = transports[0] as Way;
-  let hearers: Hearer[] = [];
   /** Texts that were written to the console, each of which is written once. */
   const written = new Set<string>();
   /** The groups have changed in this turn. Before the start no change needs to be told. */
@@ -46,38 +66,38 @@ export function startListener({
   const run = createRun(url, groups, transports, ways, (effect) => {
     const { type } = effect;
     if (type === 'push') deliver(effect);
-    else if (type === 'state' || type === 'gap' || type === 'error') notify(effect);
+    else if (type === 'gap') notify({ type, identifiers: effect.identifiers }, effect.group);
+    else if (type === 'state' || type === 'error') notify(effect);
   });
+
+  // -------------------------------------------------------------- telling the page
 
   function deliver({ group, push }: Extract<Effect, { type: 'push' }>): void {
     const { text: data, push_id: id, position } = push;
     const identifier = group.spelling.get(push.identifier) as string;
-    safely(() => {
-      const call = lookUp(group.callback as string);
-      if (call) call(data, id, identifier);
-      else tellError('no_callback', `${group.callback} is not a function. Declare it globally.`);
-    });
-    notify({ type: 'push', data, id, identifier, position });
+    notify({ type: 'push', data, id, identifier, position }, group);
   }
 
-  function tellError(code: string, detail: string): void {
-    notify(errorNotice(code, detail));
+  function tellError(code: string, detail: string, group?: Group): void {
+    notify(errorNotice(code, detail), group);
   }
 
-  function notify(notice: Notice): void {
-    const { type } = notice;
-    const addressed = hearers.filter(([heard]) => heard === type);
+  /** Tells the connection, and the subscriptions of this group or else all of them. */
+  function notify(notice: Notice, about?: Group): void {
+    const addressed = hearers.filter(
+      ([{ group }, type]) => type === notice.type && (!about || !group || group === about),
+    );
     let isLast = false;
     if (notice.type === 'state') {
       transport = notice.transport;
       isLast = notice.state === 'stopped';
-      if (isLast) hearers = [];
+      if (isLast) members = [];
     }
-    for (const [, hear] of addressed) {
-      // A handler before this one may have stopped the listener. Then only that is still told.
-      if (isLast || run.state !== 'stopped') safely(() => hear(notice as never));
+    for (const [member, , hear] of addressed) {
+      // A handler before this one may have ended the member. A connection's end is still told.
+      if (isLast || isMember(member)) safely(() => hear(notice as never));
     }
-    if (notice.type === 'error' && !addressed.length) write(`${notice.code}: ${notice.detail}`);
+    if (notice.type === 'error' && !addressed[0]) write(`${notice.code}: ${notice.detail}`);
   }
 
   /** Never with a key in it, because consoles are photographed and pasted. */
@@ -90,6 +110,12 @@ export function startListener({
     written.add(safe);
   }
 
+  // -------------------------------------------------------------- subscriptions that come and go
+
+  function isMember(member: Member): boolean {
+    return members.includes(member);
+  }
+
   /** Tells the server once about all that a page changes in one turn. */
   async function tellChange(): Promise<void> {
     if (isChanged) return;
@@ -99,47 +125,95 @@ export function startListener({
     run.regroup();
   }
 
-  const listener: Listener = {
-    get state() {
-      return run.state;
-    },
-    get transport() {
-      return transport;
-    },
-    stop: () => run.feed({ type: 'stop' }),
-    on(type, hear) {
-      hearers.push([type, hear]);
-      return listener;
-    },
-    off(type, hear) {
-      hearers = hearers.filter(([heard, other]) => heard !== type || other !== hear);
-      return listener;
-    },
-    subscribe(identifiers, options) {
-      groups.push(readGroup(identifiers, { callback: first.callback, ...options }));
-      tellChange();
-      return listener;
-    },
-    unsubscribe(identifiers) {
-      const names = ([] as string[]).concat(identifiers);
-      for (const name of names) {
-        for (const group of [...groups]) drop(name.toLowerCase(), group);
+  /** A group that brings what is wished for, or else the wish itself. */
+  function groupFor(wish: Group): Group {
+    const { source, spelling } = wish;
+    const known = groups.find(
+      (group) =>
+        group.source === source && group.spelling.size === spelling.size && brings(group, wish),
+    );
+    if (known) return known;
+    groups.push(wish);
+    tellChange();
+    return wish;
+  }
+
+  /** The callback is the first handler of a subscription. */
+  function join(group: Group, callback: Callback | string): Listener {
+    const member: Member = { group: groupFor(group) };
+    return handleOf(member).on('push', ({ data, id, identifier }) => {
+      const call = lookUp(callback);
+      if (call) call(data, id, identifier);
+      else {
+        tellError(
+          'no_callback',
+          `${callback} is not a function. Declare it globally.`,
+          member.group,
+        );
       }
-      return listener;
-    },
-  };
+    });
+  }
+
+  /** Ends a subscription, and its group with the last one. */
+  function end(member: Member): void {
+    if (!isMember(member)) return;
+    members = members.filter((other) => other !== member);
+    hearers = hearers.filter(([other]) => other !== member);
+    const { group } = member;
+    if (!members.some((other) => other.group === group)) {
+      groups.splice(groups.indexOf(group as Group), 1);
+      tellChange();
+    }
+  }
 
   function drop(name: string, group: Group): void {
     const { spelling } = group;
     const spelled = spelling.get(name);
     if (!spelled) return;
     spelling.delete(name);
-    if (!spelling.size) groups.splice(groups.indexOf(group), 1);
+    if (!spelling.size) {
+      for (const member of members) if (member.group === group) end(member);
+      return;
+    }
     // The key signs the whole list, so the server must go on to be asked for all of it.
-    else if (group.secureKey) return;
-    else if (Array.isArray(group.identifiers)) group.identifiers = [...spelling.values()];
+    if (group.secureKey) return;
+    if (Array.isArray(group.identifiers)) group.identifiers = [...spelling.values()];
     else delete group.identifiers[spelled];
     tellChange();
+  }
+
+  function handleOf(member: Member): Listener {
+    members.push(member);
+    return {
+      get state() {
+        return isMember(member) ? run.state : 'stopped';
+      },
+      get transport() {
+        return transport;
+      },
+      stop: () => (member.group ? end(member) : run.feed({ type: 'stop' })),
+      on(type, hear) {
+        hearers.push([member, type, hear]);
+        return this;
+      },
+      off(type, hear) {
+        hearers = hearers.filter(
+          ([other, heard, had]) => other !== member || heard !== type || had !== hear,
+        );
+        return this;
+      },
+      subscribe: (identifiers, options = {}) => {
+        const { callback = ownCallback } = options;
+        return join(readSubscription(identifiers, options), callback);
+      },
+      unsubscribe(identifiers) {
+        const names = ([] as string[]).concat(identifiers);
+        for (const name of names) {
+          for (const group of [...groups]) drop(name.toLowerCase(), group);
+        }
+        return this;
+      },
+    };
   }
 
   async function begin(): Promise<void> {
@@ -159,6 +233,8 @@ export function startListener({
     run.start();
   }
 
+  const connection = handleOf({ group: undefined });
+  if (first.spelling.size) join(first, ownCallback);
   begin();
-  return listener;
+  return connection;
 }

@@ -100,7 +100,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     attempts.connection.isFruitful = true;
     for (const group of groups) {
       const affected = takeGap(group, identifiers);
-      if (affected[0]) current.effects.push({ type: 'gap', identifiers: affected });
+      if (affected[0]) current.effects.push({ type: 'gap', group, identifiers: affected });
     }
   }
 

@@ -4,11 +4,11 @@
  * silent.
  */
 import type { Callback, Group, Identifiers } from './group';
-import type { Token, TokenSource } from './token';
+import type { Token } from './token';
 import type { Transport, Way } from './transport';
 
-/** The options of one group: the key to its secret pushes, and the callback that gets its pushes. */
-export interface GroupOptions {
+/** The options of one subscription: the key to its secret pushes, and the callback that gets its pushes. */
+export interface SubscribeOptions {
   /** `md5hex(apiKey + apiSecret + md5hex(identifiers, comma separated))`, for secret pushes. */
   secureKey?: string | null | undefined;
   /** Instead of a secureKey: a JWT, a promise of one, or a function that gives either. */
@@ -17,11 +17,10 @@ export interface GroupOptions {
   callback?: Callback | string | undefined;
 }
 
-export interface Options extends GroupOptions {
+export interface ConnectOptions extends SubscribeOptions {
   apiKey: number | string;
-  /** One, several, or each with the internal id after which it starts. */
-  identifiers: Identifiers;
-  callback: Callback | string;
+  /** One, several, or each with the internal id after which it starts. None: `subscribe` names them. */
+  identifiers?: Identifiers | undefined;
   /** The origin of the server, unless this script came from there. */
   server?: string | undefined;
   /** The order to try. */
@@ -30,10 +29,18 @@ export interface Options extends GroupOptions {
   share?: boolean | undefined;
 }
 
+export interface Options extends ConnectOptions {
+  identifiers: Identifiers;
+  callback: Callback | string;
+}
+
 /** Options that were checked. */
 export interface Settings {
   url: string;
+  /** Without identifiers if there is nothing to listen to yet. */
   group: Group;
+  /** For the subscriptions that have none of their own. */
+  callback: Callback | string;
   ways: Way[];
   isShared: boolean;
 }
@@ -50,6 +57,10 @@ const FUNCTION_NAME = /^[^\s()]+$/;
 
 const MOST_IDENTIFIERS = 100;
 
+const IDENTIFIERS = `identifiers: 1 to ${MOST_IDENTIFIERS}, as 'a', ['a', 'b'] or {a: 59}`;
+
+const CALLBACK = 'callback: a function, or the name of a global one';
+
 function must(holds: unknown, write: string): asserts holds {
   if (!holds) throw new TypeError(`Cometify needs ${write}`);
 }
@@ -62,7 +73,7 @@ function isExact(value: unknown, pattern: RegExp): value is number | string {
 }
 
 /** `home` is the origin that the script came from, if that is known. */
-export function readOptions(options: Options, home: string | undefined): Settings {
+export function readOptions(options: ConnectOptions, home: string | undefined): Settings {
   const { apiKey, server = home, transports = TRANSPORTS, share } = options || {};
   must(isExact(apiKey, API_KEY), 'apiKey: the key of your account, such as 37282591');
   must(ORIGIN.test(server as string), "server: its address, such as 'https://push.example.org'");
@@ -70,56 +81,58 @@ export function readOptions(options: Options, home: string | undefined): Setting
     transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
   );
+  const { identifiers, callback } = options;
+  must(isCallback(callback), CALLBACK);
   return {
     url: (server as string).replace(/\/*$/, `/${apiKey}/`),
-    group: readGroup(options.identifiers, options),
+    group: readGroup(identifiers as Identifiers, options),
+    callback,
     ways: [...transports],
     isShared: !!share,
   };
 }
 
-function isCallback(callback: unknown): boolean {
+function isCallback(callback: unknown): callback is Callback | string {
   if (typeof callback === 'string') return FUNCTION_NAME.test(callback);
   return typeof callback === 'function';
 }
 
-/** A token as a function that gives it. */
-function sourceOf(token: GroupOptions['token']): TokenSource | undefined {
-  if (!token) return undefined;
-  return typeof token === 'function' ? token : () => token;
-}
-
 export function readGroup(
   identifiers: Identifiers,
-  { secureKey, token, callback }: GroupOptions,
+  { secureKey, token, callback }: SubscribeOptions,
 ): Group {
-  must(isCallback(callback), 'callback: a function, or the name of a global one');
+  must(callback === undefined || isCallback(callback), CALLBACK);
   must(!secureKey || typeof secureKey === 'string', 'secureKey: a string');
   must(!secureKey || !token, 'secureKey or token, not both');
   return {
     ...readIdentifiers(identifiers),
     secureKey: secureKey || undefined,
-    source: sourceOf(token),
+    source: token || undefined,
     renewAt: token ? 0 : undefined,
-    callback,
   };
+}
+
+/** The group of a subscription, which has at least one identifier. */
+export function readSubscription(identifiers: Identifiers, options: SubscribeOptions): Group {
+  const group = readGroup(identifiers, options);
+  must(group.spelling.size, IDENTIFIERS);
+  return group;
 }
 
 /** An internal id may be a string of digits, and must be one from 2^53 up. */
 export function readIdentifiers(given: Identifiers): Group {
-  const list = (typeof given === 'string' ? [given] : given || []) as Record<string, string>;
+  const list = (typeof given === 'string' ? [given] : given) as Record<string, string>;
   const isList = Array.isArray(list);
-  const names: string[] = isList ? [...list] : Object.keys(list);
+  const names: string[] = isList ? [...list] : Object.keys(Object(list));
   const spelling = new Map<string, string>();
-  const rightForm = `identifiers: 1 to ${MOST_IDENTIFIERS}, as 'a', ['a', 'b'] or {a: 59}`;
-  must(names.length > 0 && names.length <= MOST_IDENTIFIERS, rightForm);
+  must(Object(list) === list && names.length <= MOST_IDENTIFIERS, IDENTIFIERS);
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
     const isRight =
       isExact(name, IDENTIFIER) &&
       !spelling.has(lower) &&
       (isList || isExact(list[name], INTERNAL_ID));
-    must(isRight, `${rightForm}, not '${name}'${isList ? '' : `: ${list[name]}`}`);
+    must(isRight, `${IDENTIFIERS}, not '${name}'${isList ? '' : `: ${list[name]}`}`);
     spelling.set(lower, name);
   }
   return { identifiers: isList ? names : { ...list }, spelling };

@@ -4,9 +4,6 @@ import type { Group } from './group';
 /** A JWT; a promise of one; or a function that gives either, and is asked again before it expires. */
 export type Token = string | Promise<string> | (() => string | Promise<string>);
 
-/** The same, as a function in every case. */
-export type TokenSource = () => string | Promise<string>;
-
 /** A question to the page that has no answer yet. */
 export interface TokenQuestion {
   answer: Promise<unknown>;
@@ -52,9 +49,11 @@ export function markRefused(groups: Group[]): boolean {
  * that one is being renewed, and a page that pays for each token should not be asked twice.
  */
 function ask(group: Group): TokenQuestion {
-  const { question } = group;
+  const { question, source } = group;
   if (question && Date.now() - question.askedAt < TOKEN_PATIENCE) return question;
-  const answer = new Promise((resolve) => resolve((group.source as TokenSource)()));
+  const answer = new Promise((resolve) => {
+    resolve(typeof source === 'function' ? source() : source);
+  });
   group.question = { answer, askedAt: Date.now() };
   return group.question;
 }

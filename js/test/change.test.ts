@@ -79,7 +79,7 @@ for (const transport of ALL) {
         secureKey: 'k',
         callback: (...given) => own.push(given),
       });
-      assert.equal(returned, listener);
+      assert.notEqual(returned, listener);
       server.push('chat', 'two');
       const [, second] = await askedFor(2);
       assert.deepEqual([second?.identifiers, second?.secureKey], [['News', 'sport'], 'k']);
@@ -185,6 +185,9 @@ describe('groups at run time', () => {
     const { listener } = listen();
     assert.throws(() => listener.subscribe('a b'), /^TypeError: Cometify needs identifiers/);
     assert.throws(() => listener.subscribe('a', { callback: '' }), /needs callback/);
+    for (const none of [[], {}]) {
+      assert.throws(() => listener.subscribe(none), /^TypeError: Cometify needs identifiers/);
+    }
     await connected(listener);
     assert.equal(lastAsked().length, 1);
   });

@@ -23,6 +23,10 @@ describe('the forms of the options', () => {
     assert.deepEqual(identifiers({ constructor: 0 }), { constructor: 0 });
   });
 
+  test('identifiers: none yet', () => {
+    for (const none of [[], {}]) assert.equal(read({ identifiers: none }).group.spelling.size, 0);
+  });
+
   test("the page's spelling is kept", () => {
     const { spelling } = read({ identifiers: ['GuestBook', 'chat'] }).group;
     assert.deepEqual(Array.from(spelling), [
@@ -56,8 +60,7 @@ const WRONG: [option: string, given: object][] = [
     undefined,
     null,
     '',
-    [],
-    {},
+    true,
     5,
     'a b',
     'chat\n',

@@ -261,6 +261,31 @@ describe('tabs that share a listener', () => {
     assert.deepEqual(alone.said, []);
   });
 
+  test('subscriptions of sharing tabs end one by one', async () => {
+    const both = [open({ identifiers: [] }), open({ identifiers: [] })] as const;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual([both[0].state, server.asked.length], ['idle', 0]);
+    for (const tab of both) {
+      tab.run(`
+        other = [];
+        one = listener.subscribe('chat');
+        two = listener.subscribe('chat', {callback: (data) => other.push(data)});
+      `);
+    }
+    await connected(...both);
+    server.push('chat', '0');
+    await until(() => both.every((tab) => tab.run('other.length') === 1), 'heard everywhere');
+    assert.equal(server.asked.at(-1)?.listen?.groups.length, 1);
+    both[0].run('one.stop()');
+    both[1].run('one.stop(); two.stop()');
+    await until(() => both[1].state === 'idle', 'one tab is idle');
+    server.push('chat', '1');
+    await until(() => both[0].run('other.length') === 2, 'the other goes on');
+    assert.deepEqual([both[0].got, both[1].got, both[1].run('other.join()')], [['0'], ['0'], '0']);
+    both[0].run('two.stop()');
+    await until(() => server.joined.size === 0, 'nobody listens');
+  });
+
   test('no push is lost or repeated, whatever the tabs do', async () => {
     const chance = seeded(11);
     const names = ['a', 'b', 'c'];

@@ -8,13 +8,15 @@ import type * as source from '../src/index';
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : never) : never;
 export const same: [
   Same<Cometify.Options, source.Options>,
-  Same<Cometify.GroupOptions, source.GroupOptions>,
+  Same<Cometify.SubscribeOptions, source.SubscribeOptions>,
+  Same<Cometify.ConnectOptions, source.ConnectOptions>,
   Same<Cometify.Listener, source.Listener>,
   Same<Cometify.Notice, source.Notice>,
   Same<Cometify.State, source.State>,
   Same<Cometify.Token, source.Token>,
   Same<typeof Cometify.init, typeof source.init>,
-] = [true, true, true, true, true, true, true];
+  Same<typeof Cometify.connect, typeof source.connect>,
+] = [true, true, true, true, true, true, true, true, true];
 
 const right = { apiKey: 1, identifiers: 'chat', callback: 'onPush' } as const;
 const listener = Cometify.init(right).start();
@@ -35,8 +37,14 @@ listener
   )
   .unsubscribe(['a', 'b'])
   .stop();
+const connection = Cometify.connect({ apiKey: 1, server: 'https://push.example.org' });
+const orders: Cometify.Subscription = connection.subscribe('orders', { token: null });
+orders.on('push', ({ data }) => data.trim()).stop();
+Cometify.connect({ apiKey: 1, identifiers: [], callback: 'onPush', transports: ['poll'] });
 
 // Wrong use.
+// @ts-expect-error no apiKey
+Cometify.connect({ server: 'https://push.example.org' });
 // @ts-expect-error no callback
 Cometify.init({ apiKey: 1, identifiers: 'chat' });
 // @ts-expect-error no apiKey

@@ -78,6 +78,38 @@ def test_subscribing_at_run_time_misses_nothing(server: Server, site: Site, ever
             assert tab.evaluate(f"journals.{transport}.gaps") == []
 
 
+def test_subscriptions_to_one_name_end_one_by_one(server: Server, site: Site, everywhere: Everywhere):
+    page = f"""
+    var journals = {{}}, heard = {{}};
+    for (const transport of {json.dumps(TRANSPORTS)}) {{
+      const server = 'http://127.0.0.1:{server.port}';
+      const listener = Cometify.connect({{apiKey: 37282591, server, transports: [transport]}});
+      const [one, other] = [listener.subscribe('Shop'), listener.subscribe('Shop')];
+      journals[transport] = {{listener, one, other}};
+      heard[transport] = {{one: [], other: []}};
+      one.on('push', ({{data}}) => heard[transport].one.push(data));
+      other.on('push', ({{data}}) => heard[transport].other.push(data));
+    }}
+    function hear(name, count) {{
+      return Object.values(heard).every((each) => each[name].length >= count);
+    }}
+    """
+    tabs = everywhere(site.add(journal_page(server.port, page)))
+    for tab in tabs.values():
+        tab.until("connected()", show="heard")
+    server.pushed("shop", "to both")
+    for tab in tabs.values():
+        tab.until("hear('one', 1) && hear('other', 1)", show="heard")
+        tab.evaluate("(Object.values(journals).forEach(({one}) => one.stop()), true)")
+    server.pushed("shop", "to one")
+    for engine, tab in tabs.items():
+        tab.until("hear('other', 2)", show="heard")
+        expected = {"one": ["to both"], "other": ["to both", "to one"]}
+        assert tab.evaluate("heard") == dict.fromkeys(TRANSPORTS, expected), engine
+        tab.evaluate("(Object.values(journals).forEach(({other}) => other.stop()), true)")
+        tab.until("Object.values(journals).every(({listener}) => listener.state === 'idle')", show="heard")
+
+
 def test_page_renews_its_token_and_misses_nothing(server: Server, site: Site, everywhere: Everywhere):
     def tokens() -> list[str]:
         now = int(time.time())
