@@ -2,7 +2,7 @@
 
 The order of the checks is part of the wire contract:
 
-1. the names: a known one misspelled is refused;
+1. the names: a misspelled name of a known parameter is refused;
 2. `identifier`, against the path;
 3. `text`: its encoding, U+0000 and its length;
 4. `secret` and `push_id`;
@@ -59,7 +59,7 @@ _MISSPELLED: Mapping[str, str] = {
     "pushid": "push_id",
     **{name: name for name in _KNOWN},
 }
-"""The right names for wrong ones in lower case. A known name is here too, because only other cases of it are looked up."""
+"""The right name for each wrong name in lower case. A known name stands for itself, because it can be in another case."""
 _MOST_NAMES = 64
 """The most names that are looked up: as many as a form may have. A stranger's JSON can have a hundred thousand."""
 
@@ -147,7 +147,7 @@ def checked_already(draft: Draft, parameters: Parameters) -> None:
 
 
 def _check_names(parameters: Parameters) -> None:
-    """Refuse a parameter that is a known one misspelled. It would be ignored otherwise, and the push lack it."""
+    """Refuse a misspelled name of a known parameter. Otherwise it would be ignored, and the push would lack it."""
     for name in islice(parameters, _MOST_NAMES):
         if name not in _KNOWN:
             right = _MISSPELLED.get(name.lower()) if len(name) <= len("identifier") else None

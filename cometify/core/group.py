@@ -10,7 +10,7 @@ from cometify.core.identifier import Names
 from cometify.core.token import read_token
 
 Subject = tuple[str, float]
-"""The subject of a token, and when the token was issued (Unix seconds; -inf: it does not tell)."""
+"""The subject of a token, and the time at which the token was issued (Unix seconds; -inf: unknown)."""
 
 
 @attrs.frozen

@@ -1,8 +1,8 @@
 """The pace of joins: the most new listeners that a process lets in each second.
 
 When a server comes back, all its listeners come within a second or two. Those above the pace are refused. They are told to
-come back in different seconds, so that the pace suffices for each second. Otherwise they would all come back together, and
-nearly all of them would be refused again.
+come back in different seconds, and each second gets at most as many as the pace allows. Otherwise they would all come back
+together, and nearly all of them would be refused again.
 """
 
 from cometify.core import errors

@@ -1,7 +1,7 @@
 """Requests to listen, read from a query or from a `listen` frame.
 
-A query asks for one group. A frame asks for any number of groups, and is the body of a POST or a WebSocket message. See the
-contract, section 3.
+A query asks for one group. A frame asks for any number of groups, and is the body of a POST or a WebSocket message. See
+docs/protocol-listening.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

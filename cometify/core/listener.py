@@ -19,8 +19,8 @@ pushes between its cursor and the head, and then goes live. A listener costs the
 A listener whose cursor is below a floor may have lost a push. It must be told so by a `gap` frame before it gets anything
 newer. It must be told once, and not at all if it can have lost nothing that it would have got.
 
-Besides its cursor a listener that is not live has a *backlog*. It is dropped when the listener goes live, because nothing
-is owed to a live listener. The backlog has:
+Besides its cursor a listener that is not live has a *backlog*. The backlog is dropped when the listener goes live, because
+nothing is owed to a live listener. It has:
 
 - `preamble`: bytes that come before the next push, such as the head of the response and the `ready` frame;
 - `lost`: identifiers whose loss is known already;
@@ -108,7 +108,7 @@ class Listener:
 
     `send` is for the fan-out's pass alone, and None while the listener is not live. It writes as many bytes as it can at
     once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`, a `TLSWriter`,
-    or the listener's `offer`. `offer` is for transports that must look at each write: a poll ends with it, a stream counts.
+    or the listener's `offer`. `offer` is for transports that must look at each write: a poll ends, a stream counts bytes.
     """
 
     __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")

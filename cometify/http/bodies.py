@@ -41,9 +41,9 @@ def read_parameters(
 ) -> dict[str, object]:
     """Return the parameters in a body, by its content type. A body without one is a form.
 
-    A form gives the parameters named in `wanted`, as strings. It also gives other short names, so that the caller can tell
-    a misspelled one, but no value that can be relied on. JSON gives everything that it has, and the parameter `as_sent` as
-    a `SentValue`. Raises `Refused`: repeated_parameter, invalid_body, unsupported_media_type, or the code of a parameter.
+    A form gives the parameters named in `wanted`, as strings. It also gives other short names, so that the caller can find
+    a misspelled one. The values of these mean nothing. JSON gives everything that it has, and the parameter `as_sent` as a
+    `SentValue`. Raises `Refused`: repeated_parameter, invalid_body, unsupported_media_type, or the code of a parameter.
     """
     # Nearly all requests have one of these two content types as it stands here, so that parsing it would be a waste.
     if content_type == FORM or not content_type:

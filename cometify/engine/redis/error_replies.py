@@ -49,8 +49,8 @@ TABLE: Mapping[str, tuple[Scope, str]] = {
 }
 """The scope of each error reply by its first words, and the reason.
 
-A reply that is not listed is the account's. Redis has a code of its own for each fault of the whole of it. A wrong guess
-also costs less this way: one account is refused longer than it must be, but all others are served.
+A reply that is not listed is the account's. Redis has a code of its own for each fault that concerns all accounts. A wrong
+guess also costs less this way: one account is refused longer than it must be, but all others are served.
 """
 
 
