@@ -1,6 +1,6 @@
 """One joining: the request of a listener, and everything that is found out about it on its way in."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from cometify.core.account import Account
 from cometify.core.backlog import Backlog
@@ -22,18 +22,27 @@ class Joining:
     """A listener, its request, and the plan that both make.
 
     `first` is False only for a poll that resumes. It gets no `ready` frame, because that would answer it at once.
+    `replaced`: earlier requests that have had no answer, because this one has replaced them. Each gets its `ready` now. They
+    join nothing, and end what they leave out. See `transports.listen_pace`.
     """
 
-    __slots__ = ("account", "client_key", "first", "listener", "plan", "request", "rights", "subjects")
+    __slots__ = ("account", "client_key", "first", "listener", "plan", "replaced", "request", "rights", "subjects")
 
     def __init__(
-        self, listener: Listener, account: Account, client_key: ClientKey, request: ListenRequest, first: bool
+        self,
+        listener: Listener,
+        account: Account,
+        client_key: ClientKey,
+        request: ListenRequest,
+        first: bool,
+        replaced: Sequence[ListenRequest] = (),
     ) -> None:
         self.listener = listener
         self.account = account
         self.client_key = client_key
         self.request = request
         self.first = first
+        self.replaced = replaced
         self.rights: list[Right] = []
         self.subjects: tuple[Subject, ...] = ()
         self.plan: JoinPlan
@@ -62,8 +71,17 @@ class Joining:
         The engine calls this, because only the engine knows the position at which the rings are complete. It may call
         twice: the last plan counts.
         """
-        self.plan = make_join_plan(self.request, self.rights, position, *_subscription(self.listener, position))
+        joined, at = _subscription(self.listener, position)
+        if self.replaced:
+            stays = self._stays()
+            joined = {name: filters for name, filters in joined.items() if name in stays}
+        self.plan = make_join_plan(self.request, self.rights, position, joined, at)
         return self.plan.reach
+
+    def _stays(self) -> frozenset[str]:
+        """The identifiers that every replaced request names."""
+        first, *others = [frozenset(request.names) for request in self.replaced]
+        return first.intersection(*others)
 
     def backlog(self, rings: Rings) -> Backlog:
         """The backlog of the listener once it has joined.
@@ -82,10 +100,26 @@ class Joining:
         return backlog
 
     def ready(self, heartbeat: int, secret: list[str]) -> bytes:
-        """The encoded `ready` frame. `heartbeat`: seconds between two. `secret`: identifiers with their secret pushes."""
-        plan = self.plan
-        frame = ready_frame(heartbeat, secret, plan.warnings, plan.positions)
-        return self.listener.encoding.encode(frame, plan.positions[0])
+        """The encoded `ready` frame. `heartbeat`: seconds between two. `secret`: identifiers with their secret pushes.
+
+        The frames of replaced requests come before it. Their warnings are left out, because they asked for nothing that is
+        in force.
+        """
+        plan, encode = self.plan, self.listener.encoding.encode
+        ready = encode(ready_frame(heartbeat, secret, plan.warnings, plan.positions), plan.positions[0])
+        if not self.replaced:
+            return ready
+        earlier = [self._positions_of(request) for request in self.replaced]
+        frames = [encode(ready_frame(heartbeat, secret, (), positions), positions[0]) for positions in earlier]
+        return b"".join([*frames, ready])
+
+    def _positions_of(self, request: ListenRequest) -> list[int]:
+        """The first cursor of each group of a replaced request: where its identifiers begin, if they are in force."""
+        since = self.plan.since
+        return [
+            min([since[name] for name in group.names.folded if name in since], default=max(self.plan.positions))
+            for group in request.groups
+        ]
 
 
 _NO_BACKLOG = Backlog()

@@ -48,7 +48,7 @@ and the next poll enters its old view with it. It must join again when the ticke
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from twisted.internet import defer
@@ -123,16 +123,23 @@ class Membership:
     # Joining.
 
     def join(
-        self, listener: Listener, account: Account, address: str, request: ListenRequest, *, first: bool = True
+        self,
+        listener: Listener,
+        account: Account,
+        address: str,
+        request: ListenRequest,
+        *,
+        first: bool = True,
+        replaced: Sequence[ListenRequest] = (),
     ) -> defer.Deferred[None] | None:
-        """Let a listener join, or listen again if it has joined already. `first`: see `Joining`.
+        """Let a listener join, or listen again if it has joined already. `first`, `replaced`: see `Joining`.
 
         Returns None if it has joined. The Deferred fires once it has, and fails with `Refused` otherwise: draining,
         invalid_token, overloaded, too_many_listeners, replaced, engine_unavailable. Whatever the listener had stays then.
         """
         if self.draining:
             return self._refuse_draining(listener)
-        joining = Joining(listener, account, (account.api_key, address), request, first)
+        joining = Joining(listener, account, (account.api_key, address), request, first, replaced)
         try:
             joining.check_rights(self._token_expiry.wall())
             if joining.subjects:

@@ -20,6 +20,7 @@ from cometify.membership import refusals
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import MAX_LISTEN
+from cometify.transports.listen_pace import ListenPace
 from cometify.websocket.frame_reader import (
     CLOSE,
     INVALID_DATA,
@@ -41,10 +42,6 @@ MESSAGE_WITHIN = 30
 """Seconds in which a message that has begun must be whole. The longest one has 16 KiB."""
 MOST_PONGS = 16
 """Pings of one read that are answered. RFC 6455, section 5.5.3, allows to answer the last one alone."""
-LISTENS = 60
-"""The most `listen` frames in a minute on one connection."""
-MINUTE = 60
-"""Seconds."""
 
 log = Logger()
 
@@ -76,8 +73,7 @@ class WebSocketListener(Connection):
         "_api_key",
         "_begun",
         "_closing",
-        "_listens",
-        "_minute_began",
+        "_pace",
         "_silence",
         "_waiting",
         "encoding",
@@ -89,12 +85,11 @@ class WebSocketListener(Connection):
         self._api_key = api_key
         self._address = address
         self._begun: BegunMessage | None = None
-        # None, or the requests that have come while the one before them is being answered.
-        self._waiting: list[ListenRequest] | None = None
+        # None, or the requests that have come while the one before them is being answered, with those that they replace.
+        self._waiting: list[tuple[ListenRequest, Sequence[ListenRequest]]] | None = None
         self._closing = False
-        # The `listen` frames since the minute began.
-        self._listens = 0
-        self._minute_began = 0.0
+        # None until the second `listen` frame.
+        self._pace: ListenPace | None = None
         self._silence: IDelayedCall | None = None
 
     def expect_listen(self) -> None:
@@ -113,6 +108,13 @@ class WebSocketListener(Connection):
             if self._silence.active():
                 self._silence.cancel()
             self._silence = None
+
+    def _hear_no_more(self) -> None:
+        """Wait for no `listen` frame, and answer none, because the connection ends."""
+        self._spoken()
+        if self._pace is not None:
+            self._pace.stop()
+            self._pace = None
 
     def _silent(self) -> None:
         self.end(
@@ -185,34 +187,37 @@ class WebSocketListener(Connection):
             self._violated(Violation(INVALID_DATA, "a text frame is UTF-8"))
             return
         try:
-            self._count_listen()
-            self.listen(listen_request_from_frame(data))
+            request = listen_request_from_frame(data)
+            if self._pace is None and (self.view is not None or self._waiting is not None):
+                self._pace = ListenPace(self)
+            if self._pace is None:
+                self.listen(request)
+            else:
+                self._pace.take(request)
         except Refused as refused:
             self.end(refused)
 
-    def _count_listen(self) -> None:
-        now = self.context.seconds()
-        if now - self._minute_began >= MINUTE:
-            self._minute_began, self._listens = now, 0
-        self._listens += 1
-        if self._listens > LISTENS:
-            raise Refused(
-                errors.TOO_MANY_LISTENERS,
-                f"More than {LISTENS} listen frames came within a minute: wait.",
-                retry=MINUTE,
-            )
+    def listen_in_turn(self, request: ListenRequest, replaced: Sequence[ListenRequest]) -> None:
+        """Answer a frame that has waited for its turn, and with it the frames that it replaces."""
+        try:
+            self.listen(request, replaced)
+        except Refused as refused:
+            self.end(refused)
 
-    def listen(self, request: ListenRequest) -> None:
-        """Join, or listen to another set of identifiers. Requests are answered in their order. Raises `Refused`."""
+    def listen(self, request: ListenRequest, replaced: Sequence[ListenRequest] = ()) -> None:
+        """Join, or listen to another set of identifiers. Requests are answered in their order. Raises `Refused`.
+
+        `replaced`: requests before this one that it answers too. See `listen_pace`.
+        """
         self._spoken()
         if self._waiting is not None:
-            self._waiting.append(request)
+            self._waiting.append((request, replaced))
             return
         account = self.context.accounts.get(self._api_key)  # it may have changed since the handshake
         if account is None:
             raise refusals.key_removed()
         self._waiting = []
-        joined = self.context.membership.join(self, account, self._address, request)
+        joined = self.context.membership.join(self, account, self._address, request, replaced=replaced)
         if joined is None:
             self._waiting = None
         else:
@@ -221,8 +226,8 @@ class WebSocketListener(Connection):
     def _joined(self, _none: None) -> None:
         waiting, self._waiting = self._waiting or (), None
         if self.state is not State.GONE:
-            for request in waiting:
-                self.listen(request)  # if this one must wait, the others queue up behind it again
+            for request, replaced in waiting:
+                self.listen(request, replaced)  # if this one must wait, the others queue up behind it again
 
     def _not_joined(self, failure: Failure) -> None:
         self._waiting = None
@@ -254,7 +259,7 @@ class WebSocketListener(Connection):
     def close(self, last: bytes, code: int) -> None:
         if not self._closing:
             self._closing = True
-            self._spoken()
+            self._hear_no_more()
             super().close(last, code)
 
     def hang_up(self) -> None:
@@ -270,7 +275,7 @@ class WebSocketListener(Connection):
             self.transport.loseConnection()
             return
         self._closing = True
-        self._spoken()
+        self._hear_no_more()
         self.context.membership.part(self)
         self.transport.unregisterProducer()
         self.transport.write(answer_to_close(data))
@@ -278,7 +283,7 @@ class WebSocketListener(Connection):
         self.context.later(SILENCE, self._cut)
 
     def connectionLost(self, reason: Failure) -> None:
-        self._spoken()
+        self._hear_no_more()
         self._stop_waiting()
         super().connectionLost(reason)
 

@@ -257,17 +257,6 @@ def test_websocket_that_listens_in_time_stays(world):
     assert "error" not in kinds(wire.frames())
 
 
-def test_at_most_60_listen_frames_a_minute_on_a_connection(world):
-    wire = world.websocket()
-    for _ in range(60):
-        wire.listen({"identifiers": "chat"})
-    assert kinds(wire.frames()) == ["ready", "heartbeat"] * 60
-    wire.listen({"identifiers": "chat"})
-    error, close = wire.frames()
-    assert (error["code"], close["code"]) == ("too_many_listeners", 4101)
-    assert error["retry"] >= 1
-
-
 def test_a_minute_later_there_are_60_more(world):
     wire = world.websocket()
     for _ in range(2):
