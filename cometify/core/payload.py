@@ -6,7 +6,7 @@ the listener can.
 
 Two things that are valid JSON are refused, because many parsers would refuse the whole frame:
 
-- a lone surrogate, (RFC 8259, section 8.2, calls the behaviour of receivers unpredictable);
+- a lone surrogate (RFC 8259, section 8.2, calls the behaviour of receivers unpredictable);
 - more than `MAX_DEPTH` levels of arrays and objects.
 
 U+0000 is refused in a text because of length extension of MD5. It is allowed here, because `secure` does not cover `data`.

@@ -39,7 +39,7 @@ class Draft:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
         if self.data is not None:
-            # No identifier has a plus sign, so this is the whole of no push with a text.
+            # No identifier has a plus sign, so no push with a text has the same `whole`.
             whole = f"+{whole}{self.data}"
         return sha256(whole.encode()).hexdigest()
 

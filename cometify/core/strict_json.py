@@ -49,10 +49,10 @@ _STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+')
 
 @attrs.frozen(eq=False)
 class SentValue:
-    """A member of an object, from which the text that was sent can be had.
+    """A member of an object, which can also give the text that was sent.
 
     `value`: the member as Python has it, where 1.0 and 1.00 are the same, and 1e400 is infinite. `document`: the JSON of
-    the whole object, which `read_json` has accepted. `name`: that of the member.
+    the whole object, which `read_json` has accepted. `name`: the name of the member.
     """
 
     value: object
