@@ -23,6 +23,8 @@ class Right:
     """The end of the right, in Unix seconds; inf: it does not end."""
     subject: Subject | None = None
     """The subject of the token, if it names one."""
+    refusal: str = attrs.field(default="", eq=False)
+    """The detail of the refusal of a token that has given the right once, for the warning."""
 
 
 NO_RIGHT = Right(frozenset())
@@ -72,5 +74,5 @@ class Group:
         """Return the right of a group that has joined already. A token that is no longer valid gives none."""
         try:
             return self.right(account, now)
-        except errors.Refused:
-            return NO_RIGHT
+        except errors.Refused as refused:
+            return Right(frozenset(), refusal=refused.detail)

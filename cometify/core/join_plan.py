@@ -192,7 +192,7 @@ def _warnings(request: ListenRequest, rights: Sequence[Right]) -> tuple[str, ...
     """A warning for each group whose key or token gives it no right."""
     return tuple(
         [
-            _wrong_key(group) if group.token is None else _useless_token(group)
+            _wrong_key(group) if group.token is None else _ended_token(group, right) or _useless_token(group)
             for group, right in zip(request.groups, rights, strict=True)
             if group.is_keyed and not right.names
         ]
@@ -226,6 +226,13 @@ def _wrong_key(group: Group) -> str:
         f"secureKey does not match {names}: secret pushes will not come. It is md5hex(apiKey + apiSecret + md5hex('{names}')), "
         "over exactly these names in this order."
     )
+
+
+def _ended_token(group: Group, right: Right) -> str:
+    """The warning of a group that has lost the right of its token, or nothing."""
+    if not right.refusal:
+        return ""
+    return f"Secret pushes of {group.names.spelled} will no longer come. {right.refusal}"
 
 
 def _useless_token(group: Group) -> str:

@@ -13,6 +13,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.quota import ClientKey
 from cometify.core.ring import RingBuffer
+from cometify.membership.slots import Slot
 
 Rings = Mapping[str, RingBuffer]
 """The ring of each identifier (lower case)."""
@@ -98,6 +99,20 @@ class Joining:
         if self.first:
             backlog.preamble = before.preamble
         return backlog
+
+    def regained(self, slot: Slot, rings: Rings) -> set[str]:
+        """The identifiers whose right had ended with a token, comes back now, and was missed by a secret push in between.
+
+        `slot` keeps those that the listener still wants and has no right to.
+        """
+        seen = set(self.plan.secret)
+        missed = {
+            name
+            for name, position in slot.withheld.items()
+            if name in seen and (rings[name].secret.floor > position or rings[name].secret.has_above(position))
+        }
+        slot.withheld = {name: at for name, at in slot.withheld.items() if name in rings and name not in seen}
+        return missed
 
     def ready(self, heartbeat: int, secret: list[str]) -> bytes:
         """The encoded `ready` frame. `heartbeat`: seconds between two. `secret`: identifiers with their secret pushes.

@@ -33,6 +33,9 @@ listeners in slices (account_changes.py). A joining that waits meanwhile was che
 updated when its slice comes, so `_followed` sees the difference and checks the rights again. A new `listen` frame brings
 the account of its own time, which is never older than the slot's.
 
+**Expired tokens.** At the `exp` of a token its right ends, and the listener enters another view with the rights that are
+left (expired_rights.py).
+
 **Revoked tokens.** A back end may disconnect a subject, the `sub` of tokens (disconnects.py). `join` refuses a token whose
 subject is known to be revoked, before it takes a slot. With several nodes `_followed` asks again, because the rings come with
 the revocations of other nodes. A later revocation finds the listener in the index.
@@ -71,6 +74,7 @@ from cometify.interfaces import IAccounts, IEngine
 from cometify.membership import refusals
 from cometify.membership.account_changes import AccountChanges
 from cometify.membership.disconnects import Disconnects
+from cometify.membership.expired_rights import ExpiredRights
 from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
 from cometify.membership.slots import Slot, SlotTable
@@ -108,6 +112,7 @@ class Membership:
         self._disconnects = Disconnects(self._slots, self._work, call_soon, engine.revoked_at)
         engine.watch_disconnects(self._disconnects.disconnect)
         self._account_changes = AccountChanges(self._slots, self._work, self._follow, expiry.wall)
+        expiry.watch(ExpiredRights(self._slots, engine.watermark, self._enter, expiry.wall).expire)
         self.draining = False
         self.joined: Counter[str] = Counter()
         self.poll_resumer = PollResumer(
@@ -209,6 +214,10 @@ class Membership:
         """Put the listener into the view of the channels that it wants, with its backlog. The fan-out then serves it."""
         listener, plan = joining.listener, joining.plan
         backlog = joining.backlog(rings)
+        slot = self._slots.get(listener)
+        assert slot is not None  # a listener without one is gone
+        if slot.withheld:
+            backlog.lost |= joining.regained(slot, rings)
         if not plan.settled:
             self._slots.replayed(joining.client_key, plan.bytes_in(rings))
         secret = plan.secret
@@ -221,8 +230,6 @@ class Membership:
         listener.cursor, listener.sent_up_to = plan.cursor, 0
         listener.backlog = backlog
         self._heartbeats.add(listener)
-        slot = self._slots.get(listener)
-        assert slot is not None  # a listener without one is gone
         slot.until = plan.until
         if joining.subjects or slot.subjects:
             slot.subjects = joining.subjects

@@ -27,6 +27,14 @@ def disconnected() -> Refused:
     )
 
 
+def token_expired() -> Refused:
+    """The listener has nothing left to listen to without its token, or comes again anyway."""
+    return Refused(
+        errors.INVALID_TOKEN,
+        "The token has expired: come back with a new one and the last position, and nothing is lost.",
+    )
+
+
 def token_revoked() -> Refused:
     """The listener's token was issued before its subject was disconnected."""
     return Refused(

@@ -1,6 +1,6 @@
 """Slots: the listeners that each address has, on this node and over all nodes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from math import inf
 
@@ -16,6 +16,8 @@ from cometify.core.quota import ABSENCE, ClientKey, Quota
 from cometify.interfaces import ISlots
 from cometify.membership import refusals
 
+_NOTHING: Mapping[str, int] = {}
+
 
 @attrs.define(eq=False)
 class Slot:
@@ -23,7 +25,8 @@ class Slot:
 
     `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `keyed`: its request, if
     that asks for secret pushes: it is checked again when the account changes. `until`: the time at which its right to
-    secret pushes ends (Unix seconds, or inf). `subjects`: those of its tokens.
+    secret pushes ends (Unix seconds, or inf). `subjects`: those of its tokens. `withheld`: for each identifier whose right
+    has ended with a token, the position at which it ended.
     """
 
     account: Account
@@ -33,6 +36,7 @@ class Slot:
     keyed: ListenRequest | None = None
     until: float = inf
     subjects: tuple[Subject, ...] = ()
+    withheld: Mapping[str, int] = _NOTHING
 
 
 class SlotTable:

@@ -414,6 +414,31 @@ describe('tokens', () => {
     assert.deepEqual(said, ['Cometify: token_failed: No token: Error: later']);
   });
 
+  test('a right that ended at exp is renewed on the same connection', async () => {
+    let many = 0;
+    server.heartbeat = 60;
+    const { listener, got } = listen({
+      token: async () => {
+        if (++many === 2) throw new Error('later');
+        return jwt(many === 1 ? 31 : 3_600, { many });
+      },
+    });
+    await connected(listener);
+    await until(() => many === 2, 'asked for again');
+    const warnings = ['It has expired.'];
+    server.say({ type: 'ready', heartbeat: 60, secret: [], warnings, positions: [1] });
+    server.push('chat', 'public');
+    await until(() => server.asked[0]?.listens === 2, 'told to the server');
+    server.push('chat', 'last');
+    await until(() => got.length === 2, 'the last');
+    assert.equal(server.asked.length, 1);
+    assert.equal(listener.state, 'connected');
+    assert.deepEqual(said, [
+      'Cometify: token_failed: No token: Error: later',
+      'Cometify: warning: It has expired.',
+    ]);
+  });
+
   test('no token appears in the console', async () => {
     const token = jwt(3_600);
     server.warnings = [`${token} is odd`];

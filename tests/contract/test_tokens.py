@@ -23,7 +23,7 @@ from tests.contract.support import (
     texts,
 )  # fmt: skip
 from tests.memory import World
-from tests.wire import Closed, form, jwt, request_bytes, secure, secure_key
+from tests.wire import form, jwt, request_bytes, secure, secure_key
 
 REFUSED = {"websocket": ("invalid_token", 4001)}
 """The second value of `refusal` by transport. All other transports answer 403."""
@@ -33,15 +33,21 @@ def refused_as(transport):
     return REFUSED.get(transport, ("invalid_token", 403))
 
 
-def told(wire, transport):
-    """(code, close code or None) of the end of a connection that was open, or of a poll that waited."""
+def told(wire, transport, *left, lost=1):
+    """The positions at which a right ended, of a connection that goes on, or None of a poll that was refused.
+
+    `left`: the identifiers that it still has a right to. `lost`: the groups whose token has expired.
+    """
     if transport == "poll":
         assert refusal(wire) == ("invalid_token", 403)
-        return
-    error, *rest = wire.frames()
-    assert (error["type"], error["code"], error["retry"]) == ("error", "invalid_token", None)
-    assert wire.transport.disconnecting == (transport != "websocket")
-    assert [frame.get("code") for frame in rest if frame["type"] == "(close)"] == [4001] * (transport == "websocket")
+        return None
+    ready, *rest = wire.frames()
+    assert (ready["type"], ready["secret"]) == ("ready", list(left))
+    assert len(ready["warnings"]) == lost
+    assert all("it has expired" in warning for warning in ready["warnings"])
+    assert kinds(rest) == ["heartbeat"]
+    assert not wire.transport.disconnecting
+    return ready["positions"]
 
 
 def waits(world, transport, names="chat", **more):
@@ -166,10 +172,12 @@ def test_new_token_after_exp_resumes_without_loss(world, transport):
         assert texts(frames) == ["seen"]
         position = positions(frames)[-1]
     world.advance(0.6, step=0.1)
-    told(wire, transport)
+    (position,) = told(wire, transport) or [position]
     assert world.push("chat", "after", secret=1).json["listeners"] == 0
+    assert world.push("chat", "to all").json["listeners"] == (transport != "poll")
+    assert transport == "poll" or texts(wire.frames()) == ["to all"]
     again = by_query(world, transport, f"identifiers=chat&token={world.token('chat')}&position={position}")
-    assert texts(again.frames()) == ["after"]
+    assert texts(again.frames()) == ["after", "to all"]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -184,7 +192,7 @@ def test_a_token_that_gives_nothing_ends_nothing(transport):
 
 
 @pytest.mark.parametrize("transport", ["websocket", "stream", "poll"])
-def test_first_needed_token_to_expire_ends_the_listener(transport):
+def test_first_needed_token_to_expire_ends_its_right_alone(transport):
     world = World(heartbeat=200)
 
     def listening(*tokens):
@@ -201,11 +209,57 @@ def test_first_needed_token_to_expire_ends_the_listener(transport):
     for wire in (first, other):
         assert transport == "poll" or kinds(wire.frames()) == ["ready", "heartbeat"]
     world.advance(11)
-    told(first, transport)
+    told(first, transport, "chat")
     assert other.answered == (transport != "poll")
     assert transport == "poll" or other.frames() == []
     world.advance(20)
-    told(other, transport)
+    told(other, transport, "news", lost=2)
+    if transport != "poll":
+        told(first, transport, lost=2)
+        world.push("chat", "hush", secret=1)
+        world.push("news", "news", secret=1)
+        assert (texts(first.frames()), texts(other.frames())) == ([], ["news"])
+        world.advance(20)
+        told(other, transport, lost=3)
+
+
+def test_gap_tells_what_was_missed_between_two_tokens(world):
+    wire = waits(world, "websocket", "chat,news,quiet", lasts=10)
+    world.pushed("chat", "before", secret=1)
+    assert texts(wire.frames()) == ["before"]
+    world.advance(11)
+    told(wire, "websocket")
+    for name in ("chat", "news"):
+        world.push(name, "missed", secret=1)
+    for name in ("chat", "quiet"):
+        world.pushed(name, "public")
+    assert texts(wire.frames()) == ["public", "public"]
+    for names, missed in (("chat,quiet", ["chat"]), ("chat,quiet", []), ("chat,news,quiet", [])):
+        wire.listen({"identifiers": names.split(","), "token": world.token("chat", "news", "quiet")})
+        frames = wire.frames()
+        assert frames[0]["secret"] == names.split(",")
+        assert gaps(frames) == ([missed] if missed else [])
+        assert texts(frames) == []
+
+
+def test_no_gap_is_told_without_a_right_to_what_was_missed(world):
+    wire = waits(world, "websocket", lasts=10)
+    world.advance(11)
+    told(wire, "websocket")
+    world.push("chat", "missed", secret=1)
+    wire.listen({"identifiers": ["chat"]})
+    assert kinds(wire.frames()) == ["ready", "heartbeat"]
+    wire.listen({"identifiers": ["chat"], "token": world.token("chat")})
+    assert kinds(wire.frames()) == ["ready", "gap", "heartbeat"]
+
+
+def test_expired_token_is_no_obstacle_to_a_reload(world):
+    wire = waits(world, "websocket", lasts=10)
+    world.advance(11)
+    told(wire, "websocket")
+    change(world, "another", API_SECRET)
+    change(world, "another")
+    assert wire.frames() == []
 
 
 def test_later_listen_with_a_new_token_replaces_the_expiry(world):
@@ -250,7 +304,7 @@ def test_stalled_listener_gets_no_secret_push_after_exp(world, transport):
     world.advance(11)
     wire.read_again()
     world.advance(1)
-    told(wire, transport)
+    assert told(wire, transport) == [position]
     again = by_query(world, transport, f"identifiers=chat&token={world.token('chat')}&position={position}")
     frames = again.frames()
     assert positions(frames) == [after]
@@ -260,7 +314,7 @@ def test_stalled_listener_gets_no_secret_push_after_exp(world, transport):
 def test_one_that_never_reads_again_is_cut_off(world):
     wire = waits(world, "websocket", lasts=10)
     wire.stop_reading()
-    world.advance(25)
+    world.advance(95)
     assert wire.transport.aborted
 
 
@@ -298,11 +352,11 @@ def test_a_servers_own_clock_decides_and_its_log_has_no_token(server):
         assert wire.joined()["secret"] == stream.joined()["secret"] == ["chat"]
         server.pushed("chat", "hush", secret=1)
         assert wire.texts(1) == stream.texts(1) == ["hush"]
-        assert wire.next("error")["code"] == stream.next("error")["code"] == "invalid_token"
+        assert wire.next("ready")["secret"] == stream.next("ready")["secret"] == []
         assert exp <= time.time() < exp + 1
-        with pytest.raises(Closed) as closed:
-            wire.frame()
-        assert closed.value.code == 4001
+        server.pushed("chat", "hush, after", secret=1)
+        server.pushed("chat", "to all")
+        assert wire.texts(1) == stream.texts(1) == ["to all"]
     assert server.request("GET", f"/{API_KEY}/poll?identifiers=chat&token={token}").status == 403
     log = server.log.read_text()
     assert not any(part in log for part in token.split("."))

@@ -111,6 +111,21 @@ def test_token_that_covers_nothing_is_a_warning_and_never_ends():
     assert "Chat,metrics" in warning
 
 
+def test_token_that_has_ended_is_a_warning_that_says_why():
+    request = listen_request_from_frame(
+        json.dumps(
+            {
+                "type": "listen",
+                "groups": [{"identifiers": ["Chat"], "token": token(0, "chat")}, {"identifiers": ["news"]}],
+            }
+        ).encode()
+    )
+    rights = [group.right_left(ACCOUNT, WALL) for group in request.groups]
+    (warning,) = make_join_plan(request, rights, NOW, {}, 0).warnings
+    assert "Chat" in warning
+    assert "it has expired" in warning
+
+
 def test_right_by_secure_key_never_ends():
     assert plan({"identifiers": "chat"}, {"identifiers": "metrics", "secureKey": key("metrics")}).until == inf
 
