@@ -1,5 +1,7 @@
 """Encodings: the bytes in which each transport carries a frame."""
 
+import json
+import re
 import zlib
 from collections.abc import Callable
 
@@ -55,6 +57,35 @@ def _as_event(frame: bytes, position: int | None) -> bytes:
     return b"data: %b\nid: %d\n\n" % (frame, position)
 
 
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+"""The ends of lines in an event stream. Others that Unicode knows are part of a line."""
+_TYPE = len(b'{"type":"')
+"""The index at which the type of a frame begins, whoever wrote it (see `frames`)."""
+
+
+def _as_raw_event(frame: bytes, position: int | None) -> bytes:
+    """Encode a block for pages that read no frames. See `docs/protocol-listening.md`, "Raw events".
+
+    A block without data dispatches no event, and its `id` still becomes the Last-Event-ID (WHATWG HTML, 9.2.6).
+    """
+    kind = frame[_TYPE : frame.index(b'"', _TYPE)]
+    if kind == b"push":
+        return _raw_push(frame)
+    if position is None:
+        return b"event: cometify:%b\ndata: %b\n\n" % (kind, frame)
+    return b"id: %d\n\n" % position
+
+
+def _raw_push(frame: bytes) -> bytes:
+    push = json.loads(frame)
+    if "text" in push:
+        content = push["text"].encode()
+    else:  # the very bytes, because reading a number and writing it again can change it
+        content = frame[frame.index(b',"data":') + len(b',"data":') : frame.rindex(b',"position":')]
+    data = b"".join([b"data: %b\n" % line for line in _LINE_END.split(content)])
+    return b"event: %b\n%bid: %d\n\n" % (push.get("event", push["identifier"]).encode(), data, push["position"])
+
+
 def _in_chunks(plain: Callable[[bytes, int | None], bytes]) -> Callable[[bytes, int | None], bytes]:
     """Make each frame a chunk of its own (RFC 9112, section 7.1).
 
@@ -101,4 +132,6 @@ STREAM = Encoding("stream", _in_chunks(_as_line), chunked=True)
 STREAM_UNCHUNKED = Encoding("stream", _as_line)
 EVENTS = Encoding("events", _in_chunks(_as_event), chunked=True)
 EVENTS_UNCHUNKED = Encoding("events", _as_event)
+RAW_EVENTS = Encoding("events", _in_chunks(_as_raw_event), chunked=True)
+RAW_EVENTS_UNCHUNKED = Encoding("events", _as_raw_event)
 POLL = Encoding("poll", _as_line, once=True)

@@ -63,6 +63,17 @@ def listen_request_from_query(parameters: Mapping[str, Sequence[str]], resume: s
 _PARAMETERS = ("identifiers", "secureKey", "token", "position", "listener")
 
 
+def wants_raw_events(parameters: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether an event stream is asked for in the form `raw`.
+
+    Raises `Refused`: repeated_parameter, invalid_parameter.
+    """
+    form = _only(parameters, "form")
+    if form not in (None, "raw"):
+        raise errors.Refused(errors.INVALID_PARAMETER, "form must be raw, or left out for frames of JSON.")
+    return form is not None
+
+
 def _only(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
     """Return the value of a parameter, or None if it is missing or empty. Raises `Refused` (repeated_parameter)."""
     given = parameters.get(name)

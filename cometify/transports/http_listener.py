@@ -99,12 +99,12 @@ class OpenEndpoint(ListeningEndpoint):
 
     content_type: bytes
 
-    def listener(self, chunked: bool) -> Connection:
-        """Make a listener of this transport. `chunked`: the answer is written in chunks of HTTP/1.1."""
+    def listener(self, request: Exchange) -> Connection:
+        """Make a listener of this transport. With HTTP/1.1 its answer is written in chunks."""
         raise NotImplementedError
 
     def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
-        listener = self.listener(request.is_http_1_1)
+        listener = self.listener(request)
         listener.backlog = Backlog(preamble=self._head(request, listener.encoding))
         request.when_gone(lambda: self.context.membership.part(listener))
         joined = self.join(request, listener, account, listen_request, first=True)

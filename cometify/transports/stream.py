@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from cometify.core.encodings import STREAM, STREAM_UNCHUNKED, Encoding
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
+from cometify.http.exchange import Exchange
 from cometify.runtime.transport import Transport
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
@@ -82,5 +83,5 @@ class StreamEndpoint(OpenEndpoint):
 
     content_type = b"application/x-ndjson"
 
-    def listener(self, chunked: bool) -> StreamListener:
-        return StreamListener(self.context, STREAM if chunked else STREAM_UNCHUNKED)
+    def listener(self, request: Exchange) -> StreamListener:
+        return StreamListener(self.context, STREAM if request.is_http_1_1 else STREAM_UNCHUNKED)

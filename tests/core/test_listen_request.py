@@ -11,7 +11,12 @@ from cometify.core.account import Account
 from cometify.core.group import NO_RIGHT, Group
 from cometify.core.identifier import names_from_query
 from cometify.core.integer import MAX_EXACT
-from cometify.core.listen_request import ListenRequest, listen_request_from_frame, listen_request_from_query
+from cometify.core.listen_request import (
+    ListenRequest,
+    listen_request_from_frame,
+    listen_request_from_query,
+    wants_raw_events,
+)
 from tests.samples import JSON, refusal
 
 ACCOUNT = Account("1", ("c1h89chHaka9s1",))
@@ -191,3 +196,13 @@ def test_any_listen_frame_is_a_request_or_refused(groups, listener):
     assert len(request.groups) == len(groups)
     for group in request.groups:
         assert group.right_left(ACCOUNT, WALL) == NO_RIGHT
+
+
+@pytest.mark.parametrize(("query", "raw"), [({}, False), ({"form": [""]}, False), ({"form": ["raw"]}, True)])
+def test_form_of_an_event_stream_is_raw_or_frames(query, raw):
+    assert wants_raw_events(query) is raw
+
+
+@pytest.mark.parametrize(("form", "code"), [(["json"], "invalid_parameter"), (["raw", "raw"], "repeated_parameter")])
+def test_other_form_of_an_event_stream_is_refused(form, code):
+    assert refusal(wants_raw_events, {"form": form}).code.name == code
