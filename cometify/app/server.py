@@ -29,6 +29,7 @@ from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
+from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits, most_descriptors, public_descriptors
@@ -101,6 +102,7 @@ class Cometify(MultiService):
             self.fan_out,
             self.heartbeats,
             settings.trusted_proxies,
+            UntrustedProxies(reactor.seconds),
             reactor.callLater,
             reactor.seconds,
             IdleTimeout(reactor.seconds, MESSAGE_WITHIN),

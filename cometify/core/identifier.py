@@ -35,7 +35,8 @@ class Identifier:
         if identifier is None:
             raise errors.Refused(
                 errors.INVALID_IDENTIFIER,
-                f"{_shown(value)} is not an identifier: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter first.",
+                f"{_shown(value)} is not an identifier{_fault(value)}: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter "
+                "first.",
             )
         return identifier
 
@@ -143,6 +144,23 @@ def _checked(names: list[object] | list[str], internal_ids: list[object] | list[
 def _repeated(identifiers: tuple[Identifier, ...]) -> str:
     seen: set[str] = set()
     return next(one.spelled for one in identifiers if one.folded in seen or seen.add(one.folded))  # type: ignore[func-returns-value]
+
+
+def _fault(value: object) -> str:
+    """Tell why a value is not an identifier, and which character is wrong. Empty if it is not a string."""
+    if not isinstance(value, str):
+        return ""
+    if not value:
+        return " because it is empty"
+    wrong = _WRONG.search(value)
+    if wrong is not None:
+        return f" because of the character {wrong[0]!r}"
+    if len(value) > MAX_LENGTH:
+        return f" because it has {len(value)} characters"
+    return f" because it begins with {value[0]!r}"
+
+
+_WRONG = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def _shown(value: object) -> str:

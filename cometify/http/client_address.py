@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IAddress
 
 from cometify.core.client_network import address_of, is_in
 from cometify.http.exchange import Exchange
+from cometify.http.untrusted_proxies import UntrustedProxies
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -15,10 +16,12 @@ UNIX = "unix"
 """Stands for the address of a peer on a Unix socket, which has none."""
 
 
-def client_address(exchange: Exchange, trusted: Networks) -> str:
+def client_address(exchange: Exchange, trusted: Networks, untrusted: UntrustedProxies) -> str:
     """The address of the client, as the quota counts it (see `core.client_network`)."""
     here = host_of(exchange.peer)
     forwarded = exchange.headers("x-forwarded-for")
+    if forwarded and not (is_trusted(here, trusted) or exchange.hop.is_proxied):
+        untrusted.note(here)
     return _address_of(_behind_proxies(here, forwarded, trusted) if forwarded else here)
 
 

@@ -11,6 +11,7 @@ from cometify.http.channel_transport import ChannelTransport
 from cometify.http.connection_state import ConnectionState
 from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
+from cometify.http.response_head import response_head
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.transport import Transport
@@ -19,6 +20,22 @@ MOST_EARLY = 16 * 1024
 """Bytes that are kept while a request is being answered. With more, the peer is not read from. As twisted.web has it."""
 TWISTED_COST = 4
 """The cost of a request that twisted.web reads, in plain requests."""
+
+TLS_HANDSHAKE = b"\x16\x03"
+"""The first bytes of a ClientHello (RFC 8446, section 5.1). No request begins with them."""
+_ADVICE = b"This port speaks HTTP without TLS: write http:// or ws:// in the URL, or use the port that has TLS.\n"
+NO_TLS_HERE = (
+    response_head(
+        400,
+        (
+            (b"Content-Type", b"text/plain"),
+            (b"Content-Length", b"%d" % len(_ADVICE)),
+            (b"Connection", b"close"),
+        ),
+    )
+    + _ADVICE
+)
+"""The answer to a peer that speaks TLS on a port without it. Without an answer, the peer would wait."""
 
 
 @implementer(IPushProducer)
@@ -138,6 +155,10 @@ class FastChannel(ConnectionState):
     def _leave(self, data: bytes) -> int:
         """Have twisted.web read the request that begins here. Returns its cost so far."""
         self.expect(None)
+        if data.startswith(TLS_HANDSHAKE) and not sockets.hop_of(self.transport).is_encrypted:
+            self.transport.write(NO_TLS_HERE)
+            self.close()
+            return 1
         if self._twisted is None:
             self._twisted = ChannelTransport(self, self._shared.new_channel(), self._shared.tree)
         return self._feed(self._twisted, data)

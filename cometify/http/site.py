@@ -116,7 +116,11 @@ class Endpoint:
         """Raise `Refused` for a method that this endpoint does not take."""
         if request.method not in self.methods:
             allowed = b", ".join(self.methods).decode()
-            raise Refused(errors.METHOD_NOT_ALLOWED, f"Use {allowed} here.", allow=allowed)
+            raise Refused(errors.METHOD_NOT_ALLOWED, self.wrong_method(request.method, allowed), allow=allowed)
+
+    def wrong_method(self, _method: bytes, allowed: str) -> str:
+        """The detail of the refusal of a method. `allowed`: the methods of this endpoint."""
+        return f"Use {allowed} here."
 
     def serve(self, request: Exchange) -> None:
         """Answer now or later. May raise `Refused`."""

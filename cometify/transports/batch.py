@@ -51,6 +51,9 @@ class BatchEndpoint(Endpoint):
             return refused
         return None
 
+    def wrong_method(self, method: bytes, allowed: str) -> str:
+        return self._single.wrong_method(method, allowed)
+
     def serve(self, request: Exchange) -> None:
         if self._single.draining:
             raise draining()

@@ -11,6 +11,7 @@ from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.http.client_address import Networks
 from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.interfaces import IAccounts
 from cometify.membership.membership import Membership
 from cometify.runtime.reactor import CallLater
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 class Context:
     """Everything that a transport needs beside its connection.
 
-    `trusted`: the proxies whose X-Forwarded-For is believed. `later` is the reactor's callLater, and `seconds` its clock.
-    `begun`: watches over the WebSocket messages that have begun. `closing`: connections that were told to end and are
-    still open. `silent`: WebSockets that have not asked for anything yet.
+    `trusted`: the proxies whose X-Forwarded-For is believed. `untrusted`: logs the others that send it. `later` is the
+    reactor's callLater, and `seconds` its clock. `begun`: watches over the WebSocket messages that have begun.
+    `closing`: connections that were told to end and are still open. `silent`: WebSockets that have not asked for anything
+    yet.
     """
 
     accounts: IAccounts
@@ -33,6 +35,7 @@ class Context:
     fan_out: FanOut
     heartbeats: HeartbeatWheel
     trusted: Networks
+    untrusted: UntrustedProxies
     later: CallLater
     seconds: Callable[[], float]
     begun: IdleTimeout

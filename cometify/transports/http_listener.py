@@ -90,7 +90,7 @@ class ListeningEndpoint(Endpoint):
         self, request: Exchange, listener: Listener, account: Account, listen_request: ListenRequest, *, first: bool
     ) -> "Deferred[None]":
         """Let a listener join from the client address of its request. See `Membership.join`."""
-        address = client_address(request, self.context.trusted)
+        address = client_address(request, self.context.trusted, self.context.untrusted)
         return self.context.membership.join(listener, account, address, listen_request, first=first) or succeed(None)
 
 

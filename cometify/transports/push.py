@@ -55,6 +55,9 @@ class PushEndpoint(Endpoint):
     def count_refusal(self, code: Code) -> None:
         self.refused[code.name] += 1
 
+    def wrong_method(self, method: bytes, allowed: str) -> str:
+        return no_page_pushes() if method == b"OPTIONS" else super().wrong_method(method, allowed)
+
     def serve(self, request: Exchange) -> None:
         if self.draining:
             raise draining()
@@ -109,6 +112,14 @@ class PushEndpoint(Endpoint):
     def _count(self, api_key: str, draft: Draft) -> int:
         """Return how many of the listeners on this node the push may reach."""
         return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id)
+
+
+def no_page_pushes() -> str:
+    """Tell the author of a page why its preflight (WHATWG Fetch) is refused."""
+    return (
+        "A page cannot push, because a push needs the API secret, and everybody can read what a page holds. Have the page "
+        "call your back end, and push from there with POST. There is no CORS here."
+    )
 
 
 def draining() -> Refused:

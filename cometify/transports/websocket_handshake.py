@@ -64,7 +64,8 @@ def _arrive(
             ask = listen_request_from_query(query)
     except Refused as error:
         refused = error
-    listener = WebSocketListener(context, api_key, client_address(request, context.trusted), deflates=deflates)
+    address = client_address(request, context.trusted, context.untrusted)
+    listener = WebSocketListener(context, api_key, address, deflates=deflates)
 
     def begin() -> None:
         if refused is not None:

@@ -131,3 +131,20 @@ def test_any_query_is_a_list_or_refused(text):
         return
     assert isinstance(names, Names)
     assert names.identifiers
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "because it is empty"),
+        ("user-7", "because of the character '-'"),
+        ("a b", "because of the character ' '"),
+        ("caf\u00e9", "because of the character '\u00e9'"),
+        ("1chat", "because it begins with '1'"),
+        ("_chat", "because it begins with '_'"),
+        ("x" * 61, "because it has 61 characters"),
+        ("chat\n", r"because of the character '\n'"),
+    ],
+)
+def test_refusal_tells_why_a_text_is_no_identifier(value, reason):
+    assert f" is not an identifier {reason}: write 1 to 60" in refusal(Identifier.read, value).detail
