@@ -9,6 +9,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
+from cometify.core.private_names import NAME_OR_PREFIX
+
 Reader = Callable[[object], Any]
 """Any, because the value becomes a field of `Settings` or `Account`, each with a type of its own."""
 Network = IPv4Network | IPv6Network
@@ -103,6 +105,15 @@ def origins(value: object) -> tuple[str, ...]:
                 f'"{origin}" is not an origin: write scheme and host, for example "https://www.example.org"'
             )
     return read
+
+
+def names_or_prefixes(value: object) -> tuple[str, ...]:
+    """Read an array of identifiers and prefixes, in lower case."""
+    read = texts(0, 100)(value)
+    for name in read:
+        if not NAME_OR_PREFIX.fullmatch(name):
+            raise ValueError(f'"{name}" is neither an identifier nor a prefix: write "orders" or "user_*"')
+    return tuple([name.lower() for name in read])
 
 
 def signatures(value: object) -> str:

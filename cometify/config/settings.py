@@ -277,5 +277,6 @@ _ACCOUNT: dict[str, Reader] = {
     "signature_memory": readers.whole_number(0),
     "origins": readers.origins,
     "signatures": readers.signatures,
+    "private": readers.names_or_prefixes,
 }
 """The keys of an account."""

@@ -34,6 +34,9 @@ class Account:
     listeners: int | None = None
     """The most listeners at once, over all nodes and addresses; None: only `listeners_per_ip` bounds them."""
 
+    private: tuple[str, ...] = ()
+    """Private identifiers, in lower case; a trailing * stands for a prefix."""
+
     @property
     def burst(self) -> int:
         """The most pushes at once, if `pushes_per_second` bounds them. By default a whole batch fits."""

@@ -33,6 +33,7 @@ from cometify.core.errors import (
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.payload import read_data
+from cometify.core.private_names import check_secret
 from cometify.core.push import MAX_TEXT, Draft, bind
 from cometify.core.strict_json import SentValue
 
@@ -111,7 +112,9 @@ def admit(
     return draft
 
 
-def admit_batch(pushes: Sequence[object], verify: Verifier, idempotency_key: str | None = None) -> list[Draft]:
+def admit_batch(
+    pushes: Sequence[object], verify: Verifier, idempotency_key: str | None = None, private: tuple[str, ...] = ()
+) -> list[Draft]:
     """Return the drafts of a batch, in its order. All are checked before any is pushed.
 
     `verify` is called for the first alone, because it notes the nonce of the whole request. The first also counts for the
@@ -123,7 +126,7 @@ def admit_batch(pushes: Sequence[object], verify: Verifier, idempotency_key: str
             INVALID_BODY, f"The batch has {len(pushes)} pushes, the most is {MAX_BATCH}: send several batches."
         )
     drafts = [
-        _admit_numbered(number, parameters, verify if number == 1 else checked_already)
+        _admit_numbered(number, parameters, verify if number == 1 else checked_already, private)
         for number, parameters in enumerate(pushes, 1)
     ]
     for number, draft in enumerate(drafts):
@@ -133,13 +136,16 @@ def admit_batch(pushes: Sequence[object], verify: Verifier, idempotency_key: str
     return drafts
 
 
-def _admit_numbered(number: int, parameters: object, verify: Verifier) -> Draft:
+def _admit_numbered(number: int, parameters: object, verify: Verifier, private: tuple[str, ...]) -> Draft:
     try:
         if not isinstance(parameters, dict):
             raise Refused(INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
-        return admit(parameters, None, verify)
+        draft = admit(parameters, None, verify)
+        if private:
+            check_secret(private, draft)
     except Refused as refused:
         raise Refused(refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}") from None
+    return draft
 
 
 def checked_already(draft: Draft, parameters: Parameters) -> None:

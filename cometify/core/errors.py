@@ -27,6 +27,7 @@ class Code:
 
 
 INVALID_IDENTIFIER = Code("invalid_identifier", 400, 4000, "Not an identifier")
+MUST_BE_SECRET = Code("must_be_secret", 400, 4000, "This identifier takes secret pushes only")
 IDENTIFIER_MISMATCH = Code("identifier_mismatch", 400, 4000, "Path and body name different identifiers")
 MISSING_PARAMETER = Code("missing_parameter", 400, 4000, "A required parameter is missing")
 UNKNOWN_PARAMETER = Code("unknown_parameter", 400, 4000, "A parameter has the wrong name")

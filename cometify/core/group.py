@@ -7,6 +7,7 @@ import attrs
 from cometify.core import errors, md5_signature
 from cometify.core.account import Account
 from cometify.core.identifier import Names
+from cometify.core.private_names import is_private
 from cometify.core.token import read_token
 
 Subject = tuple[str, float]
@@ -23,6 +24,8 @@ class Right:
     """The end of the right, in Unix seconds; inf: it does not end."""
     subject: Subject | None = None
     """The subject of the token, if it names one."""
+    left_out: frozenset[str] = frozenset()
+    """The private identifiers (lower case) that it does not cover. The group joins without them."""
     refusal: str = attrs.field(default="", eq=False)
     """The detail of the refusal of a token that has given the right once, for the warning."""
 
@@ -53,11 +56,19 @@ class Group:
         return self.position is None and self.names.internal_ids is None
 
     def right(self, account: Account, now: float) -> Right:
-        """Check the proof of the right to secret pushes. `now`: the wall clock, in Unix seconds.
+        """Check the proof of the right to secret pushes and to private identifiers. `now`: the wall clock, in Unix seconds.
 
         A wrong secureKey gives no right, and does not cost the public pushes. Raises `Refused` (invalid_token) for a wrong
         or expired token, because its owner can fetch a new one.
         """
+        right = self._proven(account, now)
+        return self._without_private(right, account) if account.private else right
+
+    def _without_private(self, right: Right, account: Account) -> Right:
+        private = [name for name in self.names.folded if name not in right.names and is_private(account.private, name)]
+        return attrs.evolve(right, left_out=frozenset(private)) if private else right
+
+    def _proven(self, account: Account, now: float) -> Right:
         if self.token is not None:
             token = read_token(self.token, account.api_secrets, now)
             covered = frozenset([one.folded for one in self.names.identifiers if token.covers(one.folded)])
@@ -75,4 +86,9 @@ class Group:
         try:
             return self.right(account, now)
         except errors.Refused as refused:
-            return Right(frozenset(), refusal=refused.detail)
+            return self._without_private(Right(frozenset(), refusal=refused.detail), account)
+
+    def wanted(self, right: Right) -> tuple[str, ...]:
+        """The identifiers (lower case) that it joins with this right."""
+        folded = self.names.folded
+        return tuple([name for name in folded if name not in right.left_out]) if right.left_out else folded

@@ -140,6 +140,8 @@ def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, jo
         first = now
         for index, identifier in enumerate(group.names.identifiers):
             name = identifier.folded
+            if name in right.left_out:
+                continue
             internal_id = None if group.names.internal_ids is None else group.names.internal_ids[index]
             secret = name in right.names
             if name in joined:
@@ -174,11 +176,15 @@ def _plan_from_now(request: ListenRequest, rights: Sequence[Right], now: int) ->
     time.
     """
     filters: dict[str, tuple[GroupFilter, ...]] = {}
+    is_warned = request.is_keyed
     for group, right in zip(request.groups, rights, strict=True):
-        for name in group.names.folded:
+        names = group.names.folded
+        if right.left_out:
+            names, is_warned = group.wanted(right), True
+        for name in names:
             wanted = GroupFilter(name in right.names, -1, now, now)
             filters[name] = (wanted,) if name not in filters else tuple(dict.fromkeys((*filters[name], wanted)))
-    warnings = _warnings(request, rights) if request.is_keyed else ()
+    warnings = _warnings(request, rights) if is_warned else ()
     positions = (now,) * len(request.groups)
     return JoinPlan(
         filters, dict.fromkeys(filters, now), positions, warnings, _NOTHING, (), _first_loss(rights), settled=True
@@ -189,8 +195,11 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def _warnings(request: ListenRequest, rights: Sequence[Right]) -> tuple[str, ...]:
-    """A warning for each group whose key or token gives it no right."""
-    return tuple(
+    """A warning for each group whose key or token gives it no right, and for each that joins without an identifier."""
+    warnings = tuple([_left_out(right) for right in rights if right.left_out])
+    if not request.is_keyed:
+        return warnings
+    return warnings + tuple(
         [
             _wrong_key(group) if group.token is None else _ended_token(group, right) or _useless_token(group)
             for group, right in zip(request.groups, rights, strict=True)
@@ -226,6 +235,11 @@ def _wrong_key(group: Group) -> str:
         f"secureKey does not match {names}: secret pushes will not come. It is md5hex(apiKey + apiSecret + md5hex('{names}')), "
         "over exactly these names in this order."
     )
+
+
+def _left_out(right: Right) -> str:
+    names = ", ".join(sorted(right.left_out))
+    return f"The group joins without {names}: private, and it needs a secureKey or a token that gives a right to it."
 
 
 def _ended_token(group: Group, right: Right) -> str:

@@ -16,6 +16,7 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from cometify.core import errors
+from cometify.core.private_names import NAME_OR_PREFIX, split
 from cometify.core.strict_json import read_json
 
 MAX_TOKEN = 8 * 1024
@@ -26,7 +27,6 @@ SKEW = 60
 """Seconds by which the clock of the issuer may be ahead: a token is accepted that long before its `nbf`."""
 
 _COMPACT_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_NAME_OR_PREFIX = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}\*?|\*")
 _FIRST_MILLISECONDS = 10**11
 """A number of this size or more is a time in milliseconds by mistake: as seconds it would be in the year 5138."""
 
@@ -166,17 +166,10 @@ def _token(until: float, identifiers: object, subject: str | None, issued: float
     if isinstance(identifiers, str):
         identifiers = [identifiers]
     if not isinstance(identifiers, list) or not all(
-        isinstance(name, str) and _NAME_OR_PREFIX.fullmatch(name) for name in identifiers
+        isinstance(name, str) and NAME_OR_PREFIX.fullmatch(name) for name in identifiers
     ):
         raise _refused("its identifiers must be a name or an array of names, where a trailing * stands for a prefix")
-    folded = [name.lower() for name in identifiers]
-    return Token(
-        until,
-        frozenset([name for name in folded if not name.endswith("*")]),
-        tuple([name[:-1] for name in folded if name.endswith("*")]),
-        subject,
-        issued,
-    )
+    return Token(until, *split(identifiers), subject, issued)
 
 
 def _refused(reason: str) -> errors.Refused:

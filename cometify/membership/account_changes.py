@@ -1,7 +1,7 @@
 """Accounts that change while their listeners are connected.
 
 A reload (SIGHUP) may remove an account or change its secrets. Listeners of a removed account are ended. A listener whose
-right to secret pushes has changed joins again in place. A `ready` frame tells it.
+right to secret pushes or to private identifiers has changed joins again in place. A `ready` frame tells it.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,11 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.account import Account
+from cometify.core.group import Group
+from cometify.core.identifier import Identifier, Names
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
+from cometify.core.view import View
 from cometify.delivery.slices import SlicedWork
 from cometify.interfaces import IAccounts
 from cometify.membership import refusals
@@ -58,14 +61,19 @@ class AccountChanges:
         elif account != slot.account:
             before, slot.account = slot.account, account
             # A listener that has not joined yet is checked when it does.
-            if slot.keyed is not None and listener.view is not None:
-                self._check_rights(listener, slot.keyed, before, slot)
+            if listener.view is not None and (slot.asked is not None or account.private):
+                self._check_rights(listener, slot.asked or _request_of(listener.view), before, slot)
 
     def _check_rights(self, listener: Listener, request: ListenRequest, before: Account, slot: Slot) -> None:
         """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""
         wall = self._wall()
         joining = Joining(listener, slot.account, slot.client_key, request, first=True)
-        joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
+        try:
+            joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
+        except errors.Refused as refused:
+            listener.end(refused)
+            return
+        slot.asked = request if slot.asked is not None or joining.has_left_out else None
         if joining.rights != [group.right_left(before, wall) for group in request.groups]:
             joined = self._follow(joining)
             if joined is not None:
@@ -77,3 +85,9 @@ class AccountChanges:
             return failure
         listener.end(failure.value)
         return None
+
+
+def _request_of(view: View) -> ListenRequest:
+    """Return the request of a listener with one group and no key: to go on with everything that it has."""
+    identifiers = tuple([Identifier(ring.channel[1], ring.channel[1]) for ring, _secret in view.sources])
+    return ListenRequest((Group(Names(identifiers)),))

@@ -19,12 +19,16 @@ Below, `s` is a secret push, `p` a public one, and the token expires at 100.
 positions. `Slot.withheld` remembers where the right ended. When the right comes back, a gap tells of the identifiers that
 have had a secret push since then, and of no others.
 
+A group may have had its private identifiers only by this token. It goes on without them, and the `ready` says so. If no group
+has anything left, the connection ends with `invalid_token`.
+
 A poll ends with its first write, and its next request would be refused because of the same token. So a poll that waits is
 answered with `invalid_token` at once. Its cursor stays where it is, and it loses nothing either.
 """
 
 from collections.abc import Callable
 
+from cometify.core import errors
 from cometify.core.listener import Listener
 from cometify.membership import refusals
 from cometify.membership.joining import Joining, Rings
@@ -52,15 +56,22 @@ class ExpiredRights:
         assert slot is not None  # a listener that is gone, or has not joined, is not expected
         assert view is not None
         rings = {ring.channel[1]: ring for ring, _secret in view.sources}
-        request = slot.keyed
-        # The names differ if the listener has asked for others, and the engine has not given their rings yet.
-        if listener.encoding.once or request is None or rings.keys() != set(request.names):
+        request = slot.asked
+        if listener.encoding.once or request is None:
             listener.end(refusals.token_expired())
             return
         joining = Joining(listener, slot.account, slot.client_key, request, first=True)
         wall = self._wall()
-        joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
-        joining.reach(max(self._watermark(slot.account.api_key), view.head))
+        try:
+            joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
+        except errors.Refused:
+            listener.end(refusals.token_expired())
+            return
+        wanted = joining.reach(max(self._watermark(slot.account.api_key), view.head)).keys()
+        # A listener can have asked for others, whose rings the engine has not given yet.
+        if not wanted <= rings.keys():
+            listener.end(refusals.token_expired())
+            return
         ended_at = {ring.channel[1]: joining.plan.cursor for ring, secret in view.sources if secret}
         slot.withheld = {**ended_at, **slot.withheld}
-        self._enter(joining, rings)
+        self._enter(joining, {name: rings[name] for name in wanted})

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from cometify.core.account import Account
 from cometify.core.backlog import Backlog
 from cometify.core.frames import ready_frame
-from cometify.core.group import Right, Subject
+from cometify.core.group import Group, Right, Subject
 from cometify.core.group_filter import Filters
 from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
@@ -13,6 +13,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.quota import ClientKey
 from cometify.core.ring import RingBuffer
+from cometify.membership import refusals
 from cometify.membership.slots import Slot
 
 Rings = Mapping[str, RingBuffer]
@@ -49,15 +50,22 @@ class Joining:
         self.plan: JoinPlan
 
     def check_rights(self, now: float) -> None:
-        """Find out the rights to secret pushes. `now`: Unix seconds. Raises `Refused`: invalid_token."""
+        """Find out the rights of all groups. `now`: Unix seconds. Raises `Refused`: invalid_token, not_authorized."""
         account = self.account
         self.take_rights([group.right(account, now) for group in self.request.groups])
 
     def take_rights(self, rights: list[Right]) -> None:
-        """Join with these rights, one for each group."""
+        """Join with these rights, one for each group. Raises `Refused` (not_authorized) if they leave nothing to join."""
         self.rights = rights
+        if self.account.private and not any(map(Group.wanted, self.request.groups, rights)):
+            raise refusals.all_private(self.request.names)
         if self.request.is_keyed:
             self.subjects = tuple([right.subject for right in rights if right.subject is not None])
+
+    @property
+    def has_left_out(self) -> bool:
+        """True if a group joins without one of its identifiers, because that is private."""
+        return any(right.left_out for right in self.rights)
 
     @property
     def secret(self) -> Collection[str]:

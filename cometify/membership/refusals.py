@@ -1,5 +1,7 @@
 """Refusals that several modules tell a listener, in the same words."""
 
+from collections.abc import Iterable
+
 from cometify.core import errors
 from cometify.core.errors import Refused
 
@@ -24,6 +26,15 @@ def disconnected() -> Refused:
     return Refused(
         errors.NOT_AUTHORIZED,
         "The site has ended this connection: come back only when the visitor has logged in again.",
+    )
+
+
+def all_private(names: Iterable[str]) -> Refused:
+    """The listener has no right to any of the identifiers that it asks for, and all of them are private."""
+    return Refused(
+        errors.NOT_AUTHORIZED,
+        f"{', '.join(sorted(names))}: private, and nothing else is asked for. Give the group a secureKey, or a token that "
+        "names the identifier.",
     )
 
 

@@ -23,17 +23,18 @@ _NOTHING: Mapping[str, int] = {}
 class Slot:
     """One of the listeners that an address may have.
 
-    `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `keyed`: its request, if
-    that asks for secret pushes: it is checked again when the account changes. `until`: the time at which its right to
-    secret pushes ends (Unix seconds, or inf). `subjects`: those of its tokens. `withheld`: for each identifier whose right
-    has ended with a token, the position at which it ended.
+    `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `asked`: its request, if
+    that asks for secret pushes, has several groups, or may ask for private identifiers. It is checked again when the account
+    changes. The request of any other listener can be made from its view. `until`: the time at which its right to secret pushes
+    ends (Unix seconds, or inf). `subjects`: those of its tokens. `withheld`: for each identifier whose right has ended with a
+    token, the position at which it ended.
     """
 
     account: Account
     client_key: ClientKey
     listener: str
     named: bool
-    keyed: ListenRequest | None = None
+    asked: ListenRequest | None = None
     until: float = inf
     subjects: tuple[Subject, ...] = ()
     withheld: Mapping[str, int] = _NOTHING
@@ -89,14 +90,14 @@ class SlotTable:
 
         Raises `Refused`: too_many_listeners, replaced.
         """
-        keyed = request if request.is_keyed else None
+        asked = request if request.is_keyed or len(request.groups) > 1 or account.private else None
         slot = self._slots.get(listener)
         if slot is not None:
             # A reload reaches listeners in slices. The account of this request can be newer than the slot's until then.
-            slot.account, slot.keyed = account, keyed
+            slot.account, slot.asked = account, asked
             return None
         name = request.listener or self._name(next(self._nameless))
-        slot = Slot(account, client_key, name, request.listener is not None, keyed)
+        slot = Slot(account, client_key, name, request.listener is not None, asked)
         self.hold(listener, slot)
         return slot
 

@@ -59,7 +59,7 @@ def test_every_setting_can_be_set(read):
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\nadmin_hosts = ["node1.example.org"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
         'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
-        "pushes_per_second = 7\npush_burst = 9\nlisteners = 11\n"
+        'pushes_per_second = 7\npush_burst = 9\nlisteners = 11\nprivate = ["User_*", "orders"]\n'
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -68,7 +68,7 @@ def test_every_setting_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9, 11),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9, 11, ("user_*", "orders")),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -284,7 +284,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
-            + ACCOUNT
+            'private = ["orders", "user_*"]\n' + ACCOUNT
         ),
     ):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
@@ -353,6 +353,12 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ('origins = ["www.example.org"]', 'origins: "www.example.org" is not an origin'),
         ('origins = ["https://www.example.org/"]', 'origins: "https://www.example.org/" is not an origin'),
         ('origins = ["*"]', 'origins: "*" is not an origin'),
+        ('private = "orders"', "private: must be an array of 0 to 100 strings."),
+        (
+            'private = ["user-*"]',
+            'private: "user-*" is neither an identifier nor a prefix: write "orders" or "user_*".',
+        ),
+        ('private = ["*_7"]', 'private: "*_7" is neither an identifier nor a prefix'),
     ],
 )
 def test_wrong_account_value_is_refused_by_number_and_key(refuse, line, reason):
