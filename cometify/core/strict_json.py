@@ -2,6 +2,9 @@
 
 Python's `json` accepts NaN and the infinities, other encodings than UTF-8, and lets the last of two equal names win. Two
 parsers that disagree about such a document disagree about what was signed, so all of it is refused here.
+
+A stranger may send half a megabyte of JSON, and an account 8 MiB. Long strings are parsed at once, but 240,000 small arrays
+take 50 ms, in which everybody else waits. So the parts of a long document are counted before it is parsed.
 """
 
 import json
@@ -12,13 +15,23 @@ import attrs
 
 from cometify.core.errors import INVALID_BODY, Code, Refused
 
+SHORT = 16 * 1024
+"""Bytes of a document that is parsed without being counted. The worst one takes half a millisecond."""
+MOST_PARTS = 50_000
+"""Strings, arrays, objects and commas of a longer document. The data of a push, of 64 KiB, has less than 44,000."""
+MOST_DIGITS = 1000
+"""Digits of an integer in a longer document, because the time to read one grows with their square."""
 
-def read_json(body: bytes, repeated: Code) -> object:
+
+def read_json(body: bytes, repeated: Code, most_parts: int = MOST_PARTS) -> object:
     """Parse a JSON document: None, bool, int, float, str, list or dict.
 
     `repeated`: the code of the refusal if a name stands twice in one object (RFC 8259, section 4, leaves that undefined).
-    Raises `Refused`: invalid_body, or `repeated`.
+    `most_parts`: see `MOST_PARTS`. Raises `Refused`: invalid_body, or `repeated`.
     """
+    is_short = len(body) <= SHORT
+    if not is_short:
+        _check_parts(body, most_parts)
 
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
@@ -29,7 +42,12 @@ def read_json(body: bytes, repeated: Code) -> object:
         return found
 
     try:
-        value: object = json.loads(body.decode(), object_pairs_hook=once, parse_constant=_refuse_constant)
+        value: object = json.loads(
+            body.decode(),
+            object_pairs_hook=once,
+            parse_int=None if is_short else _read_integer,
+            parse_constant=_refuse_constant,
+        )
     except (ValueError, RecursionError):
         raise Refused(INVALID_BODY, "The body is not valid JSON in UTF-8.") from None
     return value
@@ -38,6 +56,32 @@ def read_json(body: bytes, repeated: Code) -> object:
 def _refuse_constant(name: str) -> None:
     """Refuse NaN, Infinity and -Infinity."""
     raise ValueError(name)
+
+
+def _check_parts(body: bytes, most: int) -> None:
+    """Refuse a document of too many parts.
+
+    Takes at most 5 ms for half a megabyte. A backslash outside of a string is miscounted, but the parser ends there.
+    """
+    if _count_marks(body) + body.count(b'"') // 2 <= most:
+        return  # even if no mark and no quote is part of a text
+    # Without the escaped ones, each second quote ends a string. More pieces than these are too many anyway.
+    pieces = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"', 2 * most + 2)
+    if len(pieces) // 2 + _count_marks(b"".join(pieces[::2])) > most:
+        raise Refused(
+            INVALID_BODY,
+            f"The JSON has more than {most} strings, arrays, objects and commas: send less in one request.",
+        )
+
+
+def _count_marks(text: bytes) -> int:
+    return len(text) - len(text.translate(None, b"[{,"))
+
+
+def _read_integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(digits[:MOST_DIGITS])
+    return int(digits)
 
 
 # The text of a value as it was sent.

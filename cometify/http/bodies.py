@@ -29,6 +29,8 @@ MOST_FIELDS = 64
 """Fields of a form, of either kind. A body of half a million fields would take a quarter of a second to be read."""
 MOST_ENCODED = 3 * MAX_TEXT
 """Bytes of an urlencoded value: those of the longest text, if each of them is encoded."""
+MOST_PARTS_OF_ARRAY = 200_000
+"""Strings, arrays, objects and commas of a JSON array, which only a proven publisher may send: 2,000 for each push."""
 MOST_BROKEN = 1024
 """Percent signs of a value that may also stand for themselves. Above it, each must begin an encoded byte."""
 
@@ -67,7 +69,7 @@ def read_json_array(content_type: str | None, body: bytes, as_sent: str | None =
     invalid_body, repeated_parameter.
     """
     _must_be_json(content_type)
-    value = read_json(body, REPEATED_PARAMETER)
+    value = read_json(body, REPEATED_PARAMETER, MOST_PARTS_OF_ARRAY)
     if not isinstance(value, list):
         raise Refused(INVALID_BODY, "The body must be a JSON array of objects.")
     if as_sent is not None and any(isinstance(item, dict) and as_sent in item for item in value):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from cometify.core import errors
-from cometify.core.strict_json import read_json
+from cometify.core.strict_json import MOST_DIGITS, MOST_PARTS, SHORT, read_json
 from tests.samples import JSON
 
 
@@ -65,3 +65,47 @@ def test_json_is_read_as_it_was_written(value):
         assert refusal(json.dumps(value).encode()).code is errors.INVALID_BODY
     else:
         assert read_json(written.encode(), errors.REPEATED_PARAMETER) == value
+
+
+LONG = b" " * SHORT
+"""Makes a document so long that its parts are counted."""
+
+
+@given(JSON)
+def test_long_json_is_read_like_short_json(value):
+    try:
+        written = json.dumps(value, allow_nan=False).encode()
+    except ValueError:
+        return
+    assert read_json(LONG + written, errors.REPEATED_PARAMETER) == value
+
+
+# Each makes a document of so many parts.
+DOCUMENTS = {
+    "commas": lambda parts: b"[" + b",".join([b"1"] * parts) + b"]",
+    "strings": lambda parts: b"[" + b",".join([b'""'] * (parts // 2)) + b"]",
+    "arrays": lambda parts: b"[" + b",".join([b"[]"] * (parts // 2)) + b"]",
+    "objects": lambda parts: b"[" + b",".join([b"{}"] * (parts // 2)) + b"]",
+    "names": lambda parts: b"{" + b",".join([b'"%d":1' % number for number in range(parts // 2)]) + b"}",
+}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_long_json_has_so_many_parts_and_no_more(document):
+    most = document(MOST_PARTS)
+    assert read_json(LONG + most, errors.REPEATED_PARAMETER) == json.loads(most)
+    refused = refusal(LONG + document(MOST_PARTS + 2))
+    assert refused.code is errors.INVALID_BODY
+    assert str(MOST_PARTS) in refused.detail
+
+
+@pytest.mark.parametrize("text", ['[{,"\\', '\\"', '"', "\\", '\\\\"'])
+def test_text_of_long_json_may_hold_anything(text):
+    value = {"text": text * SHORT}
+    assert read_json(json.dumps(value).encode(), errors.REPEATED_PARAMETER) == value
+
+
+def test_integer_of_long_json_has_so_many_digits_and_no_more():
+    most = b"9" * MOST_DIGITS
+    assert read_json(LONG + most, errors.REPEATED_PARAMETER) == int(most)
+    assert refusal(LONG + most + b"9").code is errors.INVALID_BODY

@@ -149,6 +149,48 @@ def test_no_form_of_a_stranger_takes_long(unit, before, size):
     assert seconds_of(read_or_refuse) < LONGEST
 
 
+LONGEST_JSON = 15e-3
+"""The same for JSON. It takes 10 ms at most, and took 50."""
+
+
+@pytest.mark.parametrize("before", [b"[", b'{"text":[', b'["'])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"[],",
+        b"[" * 400 + b"]" * 400 + b",",
+        b"{},",
+        b'"":1,',
+        b'"",',
+        b"9" * 4000 + b",",
+        b"1.5,",
+        b'\\"',
+        b"\\\\",
+        b'"',
+    ],
+    ids=lambda unit: unit.decode()[:8],
+)
+def test_no_json_of_a_stranger_takes_long(unit, before):
+    body = (before + unit * HALF_MIB)[:HALF_MIB]
+
+    def read_or_refuse():
+        with contextlib.suppress(errors.Refused):
+            read(body, JSON)
+
+    assert seconds_of(read_or_refuse) < LONGEST_JSON
+
+
+@pytest.mark.parametrize(("unit", "end"), [(b'{"a":[]},', b"1]"), (b'[{"a":1}],', b"1]")])
+def test_json_of_many_parts_takes_no_longer_if_it_is_valid(unit, end):
+    body = b"[" + unit * (HALF_MIB // len(unit)) + end
+
+    def read_or_refuse():
+        with contextlib.suppress(errors.Refused):
+            read_json_array(JSON, body)
+
+    assert seconds_of(read_or_refuse) < LONGEST_JSON
+
+
 def test_form_of_64_fields_is_read_and_one_more_is_refused():
     fields = b"&a=b" * (bodies.MOST_FIELDS - 1)
     for text, expected in ((b"text=%41", "A"), (b"text=A", "A")):
