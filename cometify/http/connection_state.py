@@ -68,6 +68,11 @@ class ConnectionState:
         self._abort = self._shared.call_later(ABORT_AFTER, self.transport.abortConnection)
         self.close()
 
+    def drop_body(self) -> None:
+        """See `long_bodies.HasBody`."""
+        self._shared.idle.slow += 1
+        self.transport.abortConnection()
+
     def close(self) -> None:
         """Close the connection once everything is written. Whatever the peer still sends is dropped."""
         if self._closing:
@@ -90,6 +95,7 @@ class ConnectionState:
     def connectionLost(self, reason: Failure) -> None:
         """Tell the request that is being answered, and leave no reference cycle behind (see `runtime.gc_pauses`)."""
         self._shared.idle.forget(self)
+        self._shared.long_bodies.end(self)
         self._closing = self._reads = True
         if self._abort is not None and self._abort.active():
             self._abort.cancel()

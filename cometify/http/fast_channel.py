@@ -170,10 +170,12 @@ class FastChannel(ConnectionState):
         self._early = data[size:]
         twisted.dataReceived(data[:size])
         if not twisted.is_reading:
+            self._shared.long_bodies.end(self)
             self._note_activity()
             return TWISTED_COST
         if was_in_body:
             self._shared.idle.extend(self, size)
+            self._shared.long_bodies.grow(self, size)
         elif twisted.is_in_body or not has_begun:
             self._shared.idle.expect_rest(self)
         return 1

@@ -7,6 +7,7 @@ from twisted.web.http import HTTPChannel
 
 from cometify.http.fast_parser import Endpoints, FastParser
 from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.long_bodies import LongBodies
 from cometify.http.turn_share import TurnShare
 from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.reactor import CallLater
@@ -26,3 +27,4 @@ class Shared:
     new_channel: Callable[[], HTTPChannel]
     write_batch: WriteBatch | None
     turn_share: TurnShare
+    long_bodies: LongBodies

@@ -16,6 +16,7 @@ from cometify.http.exchange import NO_STORE, Exchange, Headers, refuse
 from cometify.http.fast_channel import FastChannel
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
+from cometify.http.long_bodies import MOST_TOGETHER, LongBodies
 from cometify.http.shared import Shared
 from cometify.http.strict_channel import StrictChannel
 from cometify.http.turn_share import TurnShare
@@ -34,14 +35,21 @@ log = Logger()
 class Site(WebSite):
     """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
-    `write_batch`: where answers may be left to be sent together, None if each must be sent at once.
+    `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: bytes of
+    all long bodies together that are not whole.
     """
 
     protocol = StrictChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 
-    def __init__(self, resource: "Tree", reactor: Clock, write_batch: WriteBatch | None = None) -> None:
+    def __init__(
+        self,
+        resource: "Tree",
+        reactor: Clock,
+        write_batch: WriteBatch | None = None,
+        most_in_bodies: int = MOST_TOGETHER,
+    ) -> None:
         # The stock channels have no timeout of their own: `FastChannel` watches the connection, whoever reads it.
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
@@ -53,6 +61,7 @@ class Site(WebSite):
             self._new_channel,
             write_batch,
             TurnShare(reactor.callLater),
+            LongBodies(most_in_bodies),
         )
 
     def _new_channel(self) -> HTTPChannel:
