@@ -4,6 +4,10 @@ OpenSSL takes 33 KiB as soon as a handshake begins: one buffer for a whole recor
 it when the connection is made, so that a client which connects and says nothing holds them until it is closed. Here the
 handshake begins with the client's first whole record, which is its ClientHello. Until then only the bytes that have come are
 kept. A client that is not done with its handshake in time is cut off.
+
+Later OpenSSL speaks only when it is spoken to. A client may ask for new keys with each of its records (KeyUpdate, RFC 8446,
+section 4.6.3), and OpenSSL answers each time. The answers to a client that reads nothing would be kept without a bound,
+because no protocol above TLS knows of them. So such a client is cut off too.
 """
 
 from twisted.internet.interfaces import IDelayedCall
@@ -19,16 +23,22 @@ HEADER = 5
 """Bytes of the header of a record: its type, a version, and its length in the last two (RFC 8446, section 5.1)."""
 HANDSHAKE = 22
 """The type of a record that carries a part of the handshake."""
+MOST_WAITING = 64 * 1024
+"""Bytes that wait for a client, above which the bytes that OpenSSL adds by itself are counted."""
+MOST_ADDED = 64 * 1024
+"""Bytes that OpenSSL may add by itself meanwhile: the answers to 2,400 requests for new keys."""
 LONGEST_RECORD = 2**14
 """Bytes of a record that is not encrypted. OpenSSL refuses a longer one, and is given it at once."""
 
 
 class PatientTLS(TLSMemoryBIOProtocol):
-    """TLS of a server. After the handshake it is Twisted's `TLSMemoryBIOProtocol` and nothing else."""
+    """TLS of a server. After the handshake it is Twisted's, with a bound for a client that reads nothing."""
 
     _hello: bytes | None = b""
     """The bytes that have come, None once OpenSSL has them."""
     _deadline: IDelayedCall | None = None
+    _added = 0
+    """Bytes that were added by reads since more than `MOST_WAITING` wait for the client."""
 
     def makeConnection(self, transport: Transport) -> None:
         # On the instance, so that no read costs more once the handshake has begun.
@@ -54,6 +64,18 @@ class PatientTLS(TLSMemoryBIOProtocol):
             super()._checkHandshakeStatus()
             if self._handshakeDone:
                 self._cancel_deadline()
+
+    def _flushReceiveBIO(self) -> None:
+        """Read what has come. Protocols above TLS add next to nothing in a read while so much waits for their client."""
+        low = self.transport
+        before = getattr(low, "unsent", 0)
+        super()._flushReceiveBIO()
+        if before <= MOST_WAITING:
+            self._added = 0
+            return
+        self._added += max(0, getattr(low, "unsent", 0) - before)
+        if self._added > MOST_ADDED:
+            self.abortConnection()
 
     def _cancel_deadline(self) -> None:
         deadline, self._deadline = self._deadline, None

@@ -43,6 +43,7 @@ RELIED_ON = {
     "TLSMemoryBIOProtocol.makeConnection": (tls.TLSMemoryBIOProtocol.makeConnection, "34404433c8c7902e"),
     "TLSMemoryBIOProtocol._checkHandshakeStatus": (tls.TLSMemoryBIOProtocol._checkHandshakeStatus, "6eb691c1a87b7cd8"),
     "TLSMemoryBIOProtocol.dataReceived": (tls.TLSMemoryBIOProtocol.dataReceived, "aec436044d065b6f"),
+    "TLSMemoryBIOProtocol._flushReceiveBIO": (tls.TLSMemoryBIOProtocol._flushReceiveBIO, "2105d14b4edd4c1d"),
     "TLSMemoryBIOProtocol.connectionLost": (tls.TLSMemoryBIOProtocol.connectionLost, "95af3b311d68c7da"),
     # runtime/certificates.py: the files that an `ssl:` endpoint names are found as Twisted finds them.
     "endpoints._parse": (endpoints._parse, "91037a29d4450903"),

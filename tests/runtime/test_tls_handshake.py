@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 from bench.rig.ports import free_ports
 from cometify.runtime.certificates import CertificateFiles, Certificates
-from cometify.runtime.tls_handshake import HANDSHAKE_WITHIN
+from cometify.runtime.tls_handshake import HANDSHAKE_WITHIN, MOST_ADDED, MOST_WAITING
 from tests.certificates import Peer, make_certificate, make_key_pair
 from tests.conftest import Server
-from tests.runtime.tls import Port, client
+from tests.runtime.tls import Connection as PortConnection
+from tests.runtime.tls import Port, RawRecords, client
 from tests.wire import Connection
 
 MANY = 300
@@ -100,6 +102,43 @@ def test_connection_after_its_handshake_has_no_deadline(port):
     assert not port.clock.getDelayedCalls()
     port.clock.advance(HANDSHAKE_WITHIN + 1)
     assert connection.echoes(peer)
+
+
+class Reader(Protocol):
+    """Says nothing."""
+
+
+@pytest.fixture
+def asks_for_keys(certificates: Certificates, tmp_path: Path) -> tuple[PortConnection, Callable[[], bytes]]:
+    """A connection after its handshake, and the function that makes 31 requests for new keys and a byte of data.
+
+    OpenSSL ends a connection after 32 requests in a row.
+    """
+    context = client()
+    context.keylog_filename = str(tmp_path / "keys")
+    connection = Port(certificates, Reader).connect()
+    peer = connection.shake(Peer(context))
+    assert (peer.tls.cipher() or ("",))[0] == "TLS_AES_256_GCM_SHA384"
+    records = RawRecords.of(tmp_path / "keys")
+    return connection, lambda: b"".join([records.key_update() for _ in range(31)]) + records.data(b"x")
+
+
+def test_client_that_asks_for_keys_and_reads_nothing_is_cut(asks_for_keys):
+    connection, requests = asks_for_keys
+    while not connection.is_cut:
+        connection.server.dataReceived(requests())
+        assert connection.transport.unsent < MOST_WAITING + MOST_ADDED + 2000
+    assert connection.transport.unsent > MOST_WAITING
+
+
+def test_client_that_asks_for_keys_and_reads_is_not_cut(asks_for_keys):
+    connection, requests = asks_for_keys
+    answered = 0
+    while answered < 2 * (MOST_WAITING + MOST_ADDED):
+        answer = connection.receive(requests())
+        assert answer
+        answered += len(answer)
+    assert not connection.is_cut
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"])
