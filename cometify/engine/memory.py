@@ -17,6 +17,7 @@ from math import inf
 from twisted.internet.defer import Deferred, fail
 
 from cometify.core.account import Account
+from cometify.core.floors import Floors
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
 from cometify.core.kept_pushes import DROPS, Dropped, KeptPushes, NothingKept, most_drops
@@ -53,8 +54,8 @@ class _AccountState:
         self.rings = AccountRings(self._emptied)
         self._nothing = NothingKept(Dropped(began), began=began)
         self.followed: set[str] = set()
-        # What was dropped of channels that have no ring: public, secret. The longest without a ring comes first.
-        self.floors: OrderedDict[str, tuple[Dropped, Dropped]] = OrderedDict()
+        # Of public and of secret pushes.
+        self.floors = (Floors(began), Floors(began))
         self.signatures: TTLMap[bytes, Identifier] = TTLMap()
         self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
         self.nonces: TTLMap[str, bool] = TTLMap()
@@ -65,11 +66,12 @@ class _AccountState:
         """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
         ring = self.rings.rings.get(identifier)
         if ring is None:
-            floors = self.floors.pop(identifier, None)
-            ring = RingBuffer((self.api_key, identifier), self._nothing, self._nothing)
-            if floors is not None:
-                ring.public, ring.secret = [KeptPushes(dropped, began=self.began) for dropped in floors]
-            self.rings.rings[identifier] = ring
+            ring = self.rings.rings[identifier] = RingBuffer((self.api_key, identifier), self._nothing, self._nothing)
+            public, secret = self.floors
+            if (dropped := public.take(identifier)) is not None:
+                ring.public = KeptPushes(dropped, began=self.began)
+            if (dropped := secret.take(identifier)) is not None:
+                ring.secret = KeptPushes(dropped, began=self.began)
         return ring
 
     def _emptied(self, ring: RingBuffer) -> None:
@@ -77,10 +79,10 @@ class _AccountState:
             self.forget_ring(ring)
 
     def forget_ring(self, ring: RingBuffer) -> None:
-        """Forget an empty ring that nobody follows, except for its floors if they tell anything."""
+        """Forget an empty ring that nobody follows, except for its floors."""
         self.rings.remove(ring)
-        if ring.lost_since(secret=True) > self.began:
-            self.floors[ring.channel[1]] = (ring.public.dropped, ring.secret.dropped)
+        for floors, kept in zip(self.floors, (ring.public, ring.secret), strict=True):
+            floors.put(ring.channel[1], kept.dropped)
 
     def unfollow(self, identifier: str) -> None:
         """Keep the ring of an identifier only while there are pushes in it."""
@@ -97,18 +99,16 @@ class _AccountState:
         left -= self.answers.forget(now, left)
         left -= self.nonces.forget(now, left)
         left -= self.revocations.forget(now / SECOND, left)
-        while left > 0 and self.floors:
-            public, secret = next(iter(self.floors.values()))
-            if max(public.floor, secret.floor) > now - FLOOR_RETENTION:
-                break
-            self.floors.popitem(last=False)
-            left -= 1
+        for floors in self.floors:
+            left -= floors.expire(now - FLOOR_RETENTION, left)
         return most - left
 
     def is_empty(self, now: int) -> bool:
         """Return whether nothing is kept, remembered or followed."""
-        remembered = self.floors or self.signatures or self.answers or self.nonces or self.revocations
-        return not (self.rings.rings or remembered) and self.bucket.is_empty(now)
+        remembered = self.signatures or self.answers or self.nonces or self.revocations
+        if self.rings.rings or remembered or not self.bucket.is_empty(now):
+            return False
+        return all(floors.is_empty(now - FLOOR_RETENTION, self.began) for floors in self.floors)
 
 
 class MemoryEngine:

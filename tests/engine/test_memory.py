@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
+from cometify.core.floors import MOST_FLOORS
 from cometify.core.identifier import Identifier
 from cometify.core.kept_pushes import DROPS
 from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
@@ -236,7 +237,7 @@ def test_floors_are_remembered_for_a_day_and_then_forgotten():
     assert engine.peek(("1", "chat")) is None
     engine.now = floor + FLOOR_RETENTION - 1
     engine.expire_all()
-    assert engine._states["1"].floors
+    assert "1" in engine._states
     engine.now += 1
     engine.expire_all()
     assert engine._states == {}
@@ -371,3 +372,17 @@ def test_quiet_limited_account_is_forgotten_when_its_bucket_is_empty():
     engine.now += 100_000 * SECOND
     engine.expire_all()
     assert not engine._states
+
+
+def test_channels_beyond_the_bound_share_the_highest_floor():
+    """Pushes to 100,001 identifiers leave 100,000 floors and one for all others, which hides no loss."""
+    engine = Engine()
+    small = Account("1", ("s",), buffer_bytes=10)
+    position = 0
+    for number in range(MOST_FLOORS + 1):
+        engine.now += 1
+        position = engine.push(f"i{number}", account=small).position
+    first = position - MOST_FLOORS
+    for identifier, floor in (("i0", first), ("never", first), ("i1", first + 1), (f"i{MOST_FLOORS}", position)):
+        assert engine.join(identifier, account=small)[identifier].public.floor == floor
+        assert engine.peek(("1", identifier)).secret.floor == BEGAN
