@@ -88,7 +88,6 @@ def _read_integer(digits: str) -> int:
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
-_STRING_OR_SPACE = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")|[ \t\n\r]+')
 
 
 @attrs.frozen(eq=False)
@@ -147,5 +146,16 @@ def _after_space(document: str, at: int) -> int:
 
 
 def _without_spaces(text: str) -> str:
-    """Remove the spaces of a valid JSON text that are not in its strings."""
-    return _STRING_OR_SPACE.sub(r"\1", text)
+    """Remove the spaces of a valid JSON text that are not in its strings.
+
+    Each quote begins a string or ends one, except for those behind an odd number of backslashes in a string.
+    """
+    parts, in_string = [], False
+    for part in text.split('"'):
+        if not in_string:
+            parts.append("".join(part.split()))
+            in_string = True
+        else:
+            parts.append(part)
+            in_string = part.endswith("\\") and (len(part) - len(part.rstrip("\\"))) % 2 == 1
+    return '"'.join(parts)
