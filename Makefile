@@ -7,6 +7,7 @@
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md
+# make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 
-.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks soak
+.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -122,6 +123,10 @@ bench-nodes:
 attacks:
 	@bench/setup cometify
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.attacks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
+
+fuzz:
+	@bench/setup cometify
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.fuzz --inputs $(or $(INPUTS),1000000) $(if $(SEED),--seed $(SEED))
 
 soak:
 	@bench/setup cometify redis

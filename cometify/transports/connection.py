@@ -115,11 +115,19 @@ class Connection(Listener):
         return sockets.unread(self.transport)
 
     def put(self, data: bytes) -> None:
-        """Write bytes that come from no ring. They go behind the bytes that the transport keeps already."""
+        """Write bytes that come from no ring. They go behind the preamble, and behind all that the transport keeps already."""
         assert self.transport is not None
-        self.transport.write(data)
+        self.transport.write(data if self.backlog is None else self._take_preamble() + data)
         if self.eager is not None and self.eager.unsent and self.state is not State.STALLED:
             self.hold(b"")
+
+    def _take_preamble(self) -> bytes:
+        """Return the bytes that must come before all others and were not written yet. The caller writes them."""
+        backlog = self.backlog
+        if backlog is None:
+            return b""
+        preamble, backlog.preamble = backlog.preamble, b""
+        return preamble
 
     def _stall(self) -> None:
         # The fan-out can have set STALLED already, but it knows neither the wheel nor the socket's options.
@@ -150,7 +158,7 @@ class Connection(Listener):
         if self.transport is None:
             self.context.membership.part(self)
             return
-        preamble = b"" if self.backlog is None else self.backlog.preamble
+        preamble = self._take_preamble()
         self.context.membership.part(self)
         self.context.closing.add(self)
         self.transport.unregisterProducer()

@@ -276,9 +276,10 @@ class WebSocketListener(Connection):
             return
         self._closing = True
         self._hear_no_more()
+        preamble = self._take_preamble()
         self.context.membership.part(self)
         self.transport.unregisterProducer()
-        self.transport.write(answer_to_close(data))
+        self.transport.write(preamble + answer_to_close(data))
         self.transport.loseConnection()
         self.context.later(SILENCE, self._cut)
 

@@ -8,7 +8,7 @@ from __future__ import annotations  # functions within functions are annotated, 
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha1
 from typing import Any
 
@@ -20,8 +20,8 @@ from cometify.core.backlog import Backlog
 from cometify.core.errors import Refused
 from cometify.core.listen_request import listen_request_from_query
 from cometify.http.client_address import client_address
-from cometify.http.exchange import Exchange
-from cometify.http.response_head import head_lines
+from cometify.http.exchange import PROBLEM, Exchange, problem_document
+from cometify.http.response_head import head_lines, response_head
 from cometify.http.site import Endpoint, take_over
 from cometify.http.twisted_request import Request
 from cometify.runtime import sockets
@@ -82,6 +82,14 @@ _NAMES = ("secureKey", "token", "position", "listener")
 _EMPTY = [""]
 
 
+_WRONG = Refused(
+    errors.INVALID_PARAMETER,
+    "This is not a WebSocket handshake (RFC 6455, section 4.1): send a GET with HTTP/1.1, Upgrade: websocket, Connection: "
+    "Upgrade, Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key of 16 random bytes in Base64, each header once.",
+)
+"""The refusal of every wrong handshake."""
+
+
 class _QuietLog:
     """Autobahn's log, reduced to its errors. For each wrong handshake it would write two lines with the peer's address
     and with text of the peer's choice.
@@ -102,6 +110,21 @@ class Handshake(WebSocketServerProtocol):
     context: Context
     extensions: bytes | None
     log = _QuietLog()
+
+    def failHandshake(
+        self, _reason: str, _code: int = 400, responseHeaders: Iterable[tuple[str, str]] | None = None
+    ) -> None:
+        """Refuse a wrong handshake with a problem document.
+
+        Autobahn would put its reason into the status line, and the reason repeats text of the peer: a token, or control
+        characters. It would answer 505 to an old version of HTTP, and a server error is not what that is.
+        """
+        self.context.membership.refused[_WRONG.code.name] += 1
+        body = problem_document(_WRONG)
+        headers = [(b"Content-Type", PROBLEM), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
+        headers += [(name.encode(), str(value).encode()) for name, value in responseHeaders or ()]
+        self.sendData(response_head(_WRONG.code.status, headers) + body)
+        self.dropConnection(abort=False)
 
     def onConnect(self, _request: object) -> tuple[None, dict[str, str]]:
         """Accept. Compression is answered by a header of our own, because Autobahn has not seen the client's offers."""

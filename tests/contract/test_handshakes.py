@@ -3,13 +3,24 @@
 Autobahn is the oracle: it does every handshake that is not plain, and a plain one must look the same to the browser.
 """
 
+import json
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
 from cometify.http.fast_parser import MOST_HEAD
+from cometify.websocket.frame_reader import PONG, close_frame, control_frame
+from tests.contract.support import API_KEY
 from tests.contract.test_fast_and_twisted import Counted, told
+from tests.wire import client_frame, request_bytes
 
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
 LONG_COOKIE = {"Cookie": "session=" + "x" * MOST_HEAD}
 """Makes a handshake that is not plain, and is nothing to a WebSocket."""
 
@@ -60,3 +71,58 @@ def test_subprotocol_is_left_to_autobahn_and_not_agreed_on(protocol):
     assert world.ordinary == 1
     assert wire.head[0] == 101
     assert "sec-websocket-protocol" not in wire.head[1]
+
+
+FRAMES_BEHIND = {
+    "a ping": (client_frame(b"early", opcode=9), control_frame(PONG, b"early")),
+    "a close frame": (client_frame(b"\x03\xe8", opcode=8), close_frame(1000)),
+    "a wrong frame": (b"\xff\xff\xff\xff", close_frame(1002)),
+}
+
+
+@pytest.mark.parametrize("query", ["?identifiers=chat", "?identifiers=chat:0", ""])
+@pytest.mark.parametrize("name", FRAMES_BEHIND)
+def test_answer_to_the_handshake_precedes_all_frames(name, query):
+    frame, answer_to_frame = FRAMES_BEHIND[name]
+    world = Counted()
+    wire = world.connect()
+    wire.is_websocket = True
+    wire.receive(request_bytes("GET", f"/{API_KEY}/websocket{query}", None, HANDSHAKE) + frame)
+    assert wire.head[0] == 101
+    sent = wire.body()
+    assert answer_to_frame in sent
+    assert sent.count(b"HTTP/1.1") == 0
+    assert sent.count(b'"type":"ready"') <= 1
+
+
+WRONG_HANDSHAKES = {
+    "version of HTTP": (b"HTTP/1.1", b"HTTP/1.0"),
+    "method": (b"GET", b"POST"),
+    "no key": (b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""),
+    "key with odd bytes": (b"dGhlIHNhbXBsZSBub25jZQ==", b"\xff\x01\x0bzqmark"),
+    "version": (b"Version: 13", b"Version: 12"),
+    "version that is no number": (b"Version: 13", b"Version: zqmark\x01"),
+    "space in the target": (b"identifiers=chat", b"identifiers=chat\xa0&token=zqmark"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_HANDSHAKES)
+def test_wrong_handshake_gets_a_problem_that_repeats_nothing(name):
+    world = Counted()
+    wire = world.connect()
+    right = request_bytes("GET", f"/{API_KEY}/websocket?identifiers=chat", None, HANDSHAKE)
+    was, becomes = WRONG_HANDSHAKES[name]
+    wire.receive(right.replace(was, becomes, 1))
+    answer = wire.answer()
+    assert answer.status in {400, 405}, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert json.loads(answer.body)["code"] in {"invalid_parameter", "method_not_allowed"}
+    assert b"zqmark" not in answer.body
+    assert wire.transport.disconnecting or name == "method"
+
+
+def test_wrong_version_of_websocket_is_told_the_right_ones():
+    wire = Counted().connect()
+    headers = {**HANDSHAKE, "Sec-WebSocket-Version": "12"}
+    wire.receive(request_bytes("GET", f"/{API_KEY}/websocket?identifiers=chat", None, headers))
+    assert "13" in wire.head[1]["sec-websocket-version"]

@@ -20,11 +20,11 @@ http = ["tcp:{port}:interface=127.0.0.1", "ssl:{tls}:interface=127.0.0.1:private
 websocket = []
 admin = "tcp:0:interface=127.0.0.1"
 drain = 1
-
+{settings}
 [[account]]
 api_key = "{key}"
 api_secret = "{secret}"
-
+{account_lines}
 [[account]]
 api_key = "{good_key}"
 api_secret = "{good_secret}"
@@ -91,8 +91,19 @@ def _make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def running_victim(folder: Path, twistd: list[str], environment: dict[str, str] | None = None) -> Iterator[Victim]:
-    """Run a server during the block. `twistd` is the command. Raises NotStarted."""
+def running_victim(
+    folder: Path,
+    twistd: list[str],
+    environment: dict[str, str] | None = None,
+    *,
+    settings: str = "",
+    account_lines: str = "",
+) -> Iterator[Victim]:
+    """Run a server during the block. `twistd` is the command. Raises NotStarted.
+
+    `settings` are added to the server's settings. `account_lines` are added after the first account, as lines of its table
+    and as tables of other accounts.
+    """
     port, tls = free_ports(2)
     key_file, certificate = _make_certificate(folder)
     config, turn = folder / "cometify.toml", folder / "turn"
@@ -105,6 +116,8 @@ def running_victim(folder: Path, twistd: list[str], environment: dict[str, str] 
             certificate=certificate,
             key=KEY,
             secret=SECRET,
+            settings=settings,
+            account_lines=account_lines,
             good_key=good_client.KEY,
             good_secret=good_client.SECRET,
         )
