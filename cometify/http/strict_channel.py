@@ -1,20 +1,28 @@
-"""A stock HTTPChannel that reads two headers as RFC 9110 and RFC 9112 define them, where twisted.web does not."""
+"""A stock HTTPChannel that reads three headers as RFC 9110 and RFC 9112 define them, where twisted.web does not."""
 
 from twisted.web.http import HTTPChannel, Request
 
 MOST_DIGITS = 19
 """Digits of a Content-Length. 10^19 bytes are more than any server takes, and Python refuses to read 4,301 digits."""
 _NOT_A_NUMBER = b"Content-Length: -"
+_NO_CODING = b"Transfer-Encoding: none"
 
 
 class StrictChannel(HTTPChannel):
-    """Refuses a Content-Length that no server could take, and reads Connection as a list."""
+    """Refuses a Content-Length that no server could take and the old coding `identity`, and reads Connection as a list."""
 
     def headerReceived(self, line: bytes) -> bool:
-        """See HTTPChannel. It answers 400 to a Content-Length that is not a number."""
+        """See HTTPChannel. It answers 400 to a Content-Length that is not a number, and to a coding that it does not know.
+
+        HTTPChannel takes `identity` for no coding at all, and RFC 9112, section 6.1, no longer has it. A proxy that reads it
+        in another way would see other requests on the connection than this server.
+        """
         name, _, value = line.partition(b":")
-        if name.lower() == b"content-length" and len(value.strip(b" \t")) > MOST_DIGITS:
+        name, value = name.lower(), value.strip(b" \t")
+        if name == b"content-length" and len(value) > MOST_DIGITS:
             line = _NOT_A_NUMBER
+        elif name == b"transfer-encoding" and value.lower() == b"identity":
+            line = _NO_CODING
         return bool(super().headerReceived(line))
 
     def checkPersistence(self, request: Request, version: bytes) -> bool:

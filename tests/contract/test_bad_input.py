@@ -272,6 +272,8 @@ CASES = [
     Case("a length and chunks", head("Content-Length: 5\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n", 400, None),
     Case("chunks of nonsense", head("Transfer-Encoding: chunked") + b"zz\r\n", 400, None),
     Case("an unknown transfer coding", head("Transfer-Encoding: nonsense") + b"zz\r\n", 400, None),
+    Case("the old transfer coding", head("Transfer-Encoding: identity") + POLL, 400, None),
+    Case("the old transfer coding and a length", head("transfer-encoding:Identity \r\nContent-Length: 0"), 400, None),
     Case("a length of 5,000 digits", head("Content-Length: " + "1" * 5000) + WHOLE, 400, None),
     Case("a length of 5,000 zeros", head("content-length:" + "0" * 5000) + WHOLE, 400, None),
     Case("a chunk of 2,000 digits", head("Transfer-Encoding: chunked") + b"1" * 2000 + b"\r\n", 400, None),
@@ -289,7 +291,7 @@ CASES = [
         "a WebSocket version of 5,000 digits",
         request_bytes("GET", f"/{API_KEY}/websocket", None, {**HANDSHAKE, "Sec-WebSocket-Version": "1" * 5000}),
         400,
-        None,
+        "invalid_parameter",
     ),
     Case("half a request", head("Content-Length: 5")[:40], None, None, hang_up=True),
     # Methods and paths.

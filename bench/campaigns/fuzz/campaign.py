@@ -126,10 +126,10 @@ def _start(part: Part, number: int, port: int) -> subprocess.Popen[str]:
 
 
 def _growth_at_rest(victim: Victim, before: int) -> int:
-    """Return the growth of the memory when it no longer falls, or after a while."""
+    """Return the growth of the memory, as soon as it is within the bound, or after a while."""
     until = time.monotonic() + RESTS
     least = victim.memory() - before
-    while least > Bounds.memory // 4 and time.monotonic() < until:
+    while least > Bounds.memory and time.monotonic() < until:
         time.sleep(1)
         least = min(least, victim.memory() - before)
     return least

@@ -15,7 +15,7 @@ QUIET = 0.03
 """Seconds before a conversation whose answers are not known is ended."""
 SILENT = 75.0
 """The longest silence of the server on an open connection: an idle one is closed after 60 s, looked at once a second."""
-WAITS = 100.0
+WAITS = 80.0
 """The most seconds that a conversation waits for the server to close. Listeners get heartbeats for ever."""
 _ADDRESSES = 2000
 _ABRUPT = struct.pack("ii", 1, 0)
@@ -72,6 +72,8 @@ class Conversation:
         self._is_first = False
         if not self._pieces:
             self._all_is_sent(now)
+        elif sent:
+            self.deadline = now + ANSWERS_WITHIN
 
     def _all_is_sent(self, now: float) -> None:
         if self.input.ending == "reset":
@@ -127,7 +129,7 @@ class Conversation:
     def late(self, now: float) -> None:
         """Deal with the deadline."""
         if self._pieces:
-            self._fail(f"the server has not taken all bytes within {ANSWERS_WITHIN:.0f} s")
+            self._fail(f"the server has taken no byte for {ANSWERS_WITHIN:.0f} s")
         elif self.reader.answers < self.input.answers:
             self._fail(f"{self.reader.answers} of {self.input.answers} answers within {ANSWERS_WITHIN:.0f} s")
         elif self._has_shut:

@@ -134,7 +134,7 @@ def test_right_conversation_has_no_fault(serve):
         ),
         (lambda peer: time.sleep(1), {}, "still open"),
         (lambda peer: time.sleep(1), {"ending": "wait"}, "open and silent"),
-        (lambda peer: time.sleep(2), {"pieces": (b"x" * 30_000_000,)}, "has not taken all bytes"),
+        (lambda peer: time.sleep(2), {"pieces": (b"x" * 30_000_000,)}, "has taken no byte"),
     ],
 )
 def test_fault_of_a_server_is_found(serve, monkeypatch, treat, given, reason):
