@@ -37,7 +37,7 @@ class FrameReader:
     `limit`: most bytes of a message, and of what it inflates to. `deflates`: the handshake agreed on permessage-deflate.
     """
 
-    __slots__ = ("_begun", "_buffer", "_first", "_limit", "_reserved")
+    __slots__ = ("_begun", "_buffer", "_first", "_limit", "_reserved", "_skipped")
 
     def __init__(self, limit: int, *, deflates: bool = False) -> None:
         self._limit = limit
@@ -47,11 +47,14 @@ class FrameReader:
         # The payload so far of a message whose last fragment has not arrived, and the first byte of its first frame.
         self._begun = bytearray()
         self._first = 0
+        # The bytes of a frame over the limit that have not arrived yet. They are passed over, so that the peer's close
+        # frame behind them is found.
+        self._skipped = 0
 
     @property
     def is_waiting(self) -> bool:
         """True while a frame or a fragmented message is incomplete."""
-        return bool(self._buffer or self._first)
+        return bool(self._buffer or self._first or self._skipped)
 
     @property
     def is_in_message(self) -> bool:
@@ -59,7 +62,14 @@ class FrameReader:
         return bool(self._first)
 
     def feed(self, data: bytes) -> list[Message | Violation]:
-        """Return the messages that `data` completes. A `Violation` is the last item. Feed nothing after it."""
+        """Return the messages that `data` completes. A `Violation` is the last item.
+
+        Feed nothing after it, unless the reader is waiting: a frame over the limit has not arrived whole then.
+        """
+        if self._skipped:
+            passed = min(self._skipped, len(data))
+            self._skipped -= passed
+            data = data[passed:]
         buffer = self._buffer + data if self._buffer else data
         found: list[Message | Violation] = []
         at = 0
@@ -95,9 +105,10 @@ class FrameReader:
                 return None
             length = int.from_bytes(buffer[at : at + size], "big")
             at += size
-        if length + (len(self._begun) if first & 15 < CLOSE else 0) > self._limit:
-            raise self._too_big()
         end = at + 4 + length
+        if length + (len(self._begun) if first & 15 < CLOSE else 0) > self._limit:
+            self._skipped = max(end - len(buffer), 0)
+            raise self._too_big()
         if len(buffer) < end:
             return None
         return first, _unmasked(buffer[at : at + 4], buffer[at + 4 : end]), end
