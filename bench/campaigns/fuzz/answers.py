@@ -80,6 +80,7 @@ class AnswerReader:
             self._next = self._chunk
             if status == 200:
                 self.answers += 1
+                self.outcomes.append("200 begun")
         elif b"content-length" in headers:
             self._left = int(headers[b"content-length"])
             self._next = self._whole

@@ -11,6 +11,8 @@ ANSWERS_WITHIN = 15.0
 """Seconds for the answers that must come. A poll is answered after a heartbeat, which is one second here."""
 CLOSES_WITHIN = 15.0
 """Seconds in which the server closes when the client has shut down its side."""
+PLAYS_WITHIN = 20.0
+"""Seconds after which an input that is still being sent is too slow. The server may close it then: a head has 30 s."""
 QUIET = 0.03
 """Seconds before a conversation whose answers are not known is ended."""
 SILENT = 75.0
@@ -37,6 +39,8 @@ class Conversation:
         self._is_first = True
         self._waits = patient and given.ending == "wait"
         self._has_shut = False
+        self._began = now
+        self._is_slow = False
         self._until = now + WAITS
         self.deadline = now + ANSWERS_WITHIN
         number = given.number % _ADDRESSES
@@ -59,6 +63,7 @@ class Conversation:
 
     def write(self, now: float) -> None:
         """Send a piece, or as much of it as the socket takes."""
+        self._is_slow = now - self._began > PLAYS_WITHIN
         piece = self._pieces.pop()
         try:
             sent = self.socket.send(piece)
@@ -110,7 +115,7 @@ class Conversation:
             self._finish(now)
 
     def _closed(self) -> None:
-        if self.reader.answers < self.input.answers and not self._has_shut:
+        if self.reader.answers < self.input.answers and not (self._has_shut or self._is_slow):
             self._fail(f"closed after {self.reader.answers} of {self.input.answers} answers")
         self._end()
 

@@ -74,7 +74,17 @@ def test_right_answers_are_counted_however_they_are_cut(size):
     data += b'HTTP/1.1 101 Go\r\n\r\n\x8a\x00\x81\x10{"type":"ready"}\x88\x02\x03\xe8'
     for at in range(0, len(data), size):
         reader.feed(data[at : at + size])
-    expected = ["200", "503 overloaded", "400 invalid_body", "304", "200", "101", "frame ready", "close 1000"]
+    expected = [
+        "200",
+        "503 overloaded",
+        "400 invalid_body",
+        "304",
+        "200 begun",
+        "200",
+        "101",
+        "frame ready",
+        "close 1000",
+    ]
     assert reader.outcomes == expected
     assert reader.answers == 6
 
@@ -144,6 +154,11 @@ def test_fault_of_a_server_is_found(serve, monkeypatch, treat, given, reason):
     assert reason in fault.reason
     assert (fault.number, fault.kind) == (5, "odd")
     assert fault.pieces == repr(given.get("pieces", (ASK,)))
+
+
+def test_input_that_the_player_sends_too_slowly_is_no_fault(serve, monkeypatch):
+    monkeypatch.setattr(conversation, "PLAYS_WITHIN", -1.0)
+    assert play(serve(lambda peer: peer.recv(999)), Input(5, "odd", (ASK,), answers=1)).faults == []
 
 
 def test_tally_survives_the_way_between_processes(serve):
