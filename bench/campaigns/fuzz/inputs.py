@@ -46,7 +46,7 @@ def _right(draw: Draw) -> Request:
     if kind < 3:
         return pushing.push(draw)
     if kind == 3:
-        return Request("GET", draw.choice(FILES))
+        return Request("GET", draw.choice((*FILES, f"/{draw.choice(list(ACCOUNTS))}/position")))
     transport = draw.pick("poll", "poll", "stream", "events")
     if transport != "events" and draw.chance(0.5):
         return listening.by_frame(draw, transport)
@@ -184,6 +184,8 @@ KINDS: dict[str, tuple[int, Callable[[Draw], Made]]] = {
     "odd WebSocket messages": (15, _odd_websocket),
 }
 """Each kind of input: its weight among all, and its maker."""
+LONGEST_HEAD = 16_000
+"""A longer head may be closed without an answer, because the server reads no line of more than 16 KiB."""
 _NAMES = [kind for kind, (weight, _make) in KINDS.items() for _ in range(weight)]
 
 
@@ -193,4 +195,6 @@ def make_input(seed: int, number: int, clock: int) -> Input:
     kind = draw.choice(_NAMES)
     made = KINDS[kind][1](draw)
     ending = draw.choices(ENDINGS, (93, 6.7, 0.3))[0]
-    return Input(number, kind, made.pieces, made.answers, made.closes, made.awaits, ending)
+    is_long = b"".join(made.pieces).find(b"\r\n\r\n") > LONGEST_HEAD
+    answers = 0 if is_long else made.answers
+    return Input(number, kind, made.pieces, answers, made.closes, made.awaits and not is_long, ending)

@@ -11,7 +11,7 @@ from bench.campaigns.fuzz.requests import Request
 from bench.campaigns.fuzz.target import ACCOUNTS
 from bench.rig.wire import compact, md5
 
-TRANSPORTS = ("poll", "poll", "poll", "stream", "events", "websocket")
+TRANSPORTS = ("poll", "poll", "poll", "stream", "events", "websocket", "position")
 _ALGORITHMS = ("none", "hs256", "HS512", "RS256", "", None, ["HS256"])
 
 

@@ -46,7 +46,7 @@ def odd_fields(draw: Draw, key: str, identifier: str) -> dict[str, Any]:
     """Return parameters of which some are wrong, missing or misspelled."""
     found = fields(draw, key, identifier)
     for _ in range(draw.pick(1, 1, 2)):
-        name = draw.pick(*found, "push_id", "identifier", "id", "channel", "x")
+        name = draw.pick(*found, "push_id", "identifier", "data", "event", "except", "id", "channel", "x")
         if draw.chance(0.2):
             found.pop(name, None)
         else:
@@ -106,7 +106,11 @@ def push(draw: Draw) -> Request:
     proof = draw.pick("secure", "secure", "bearer", "v2")
     if proof != "secure":
         del parameters["secure"]
-    kind, data = body(draw, parameters)
+    if proof != "secure" and draw.chance(0.2):
+        parameters["data"] = {"words": parameters.pop("text"), "value": draw.choice(ODD_VALUES)}
+        kind, data = _JSON, as_json(draw, parameters)
+    else:
+        kind, data = body(draw, parameters)
     request = Request("POST", f"/{key}/push/{identifier}", [("Content-Type", kind)], data)
     if draw.chance(0.1):
         request.headers.append(("Idempotency-Key", f"key{draw.randrange(50)}"))
