@@ -63,7 +63,7 @@ def set_read_size(transport: Transport, size: int) -> None:
     """Set the bytes of one read. A transport that is not eager keeps its own."""
     low = lowest(transport)
     if isinstance(low, EagerServer):
-        low.bufferSize = size
+        low.read_size = size
 
 
 def set_no_delay(transport: Transport) -> None:

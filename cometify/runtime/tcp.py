@@ -10,8 +10,9 @@ import socket
 from collections.abc import Iterable
 from typing import Any, cast
 
-from twisted.internet import tcp
+from twisted.internet import main, tcp
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IPushProducer
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -112,7 +113,23 @@ class EagerServer(tcp.Server):
     epoll_ctl() for each write.
     """
 
-    bufferSize = READ
+    read_size = READ
+
+    def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override] # one of the bases says None
+        """Read once. Returns the reason if the connection is over.
+
+        Twisted's own takes `bufferSize`, which is also the number of unsent bytes above which it pauses a producer.
+        """
+        try:
+            data = self.socket.recv(self.read_size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
 
     def write(self, data: bytes) -> None:
         if not can_send_now(self) or len(data) > self.SEND_LIMIT:

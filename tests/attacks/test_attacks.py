@@ -9,11 +9,11 @@ from bench.campaigns.attacks.campaign import carry_out
 from bench.campaigns.attacks.catalogue import ATTACKS
 from bench.campaigns.attacks.victim import running_victim
 from tests.conftest import FRUGAL, PYTHONPATH, TWISTD, assert_clean
+from tests.lag import SchedulingLag, waited_for_cpu
 
 SECONDS = 0.7
-# Other tests share the processors, so that the good client's own process may wait. The server's turns are measured in
-# CPU time, which does not depend on them.
-SLACK = 15.0
+# Other tests share the processors. Even CPU time is twice as much where two processes share a core.
+SLACK = 2.5
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,11 @@ def victim(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack_costs_others_no_more_than_its_bounds(victim, name):
-    cost = carry_out(ATTACKS[name], victim, SECONDS)
+    waited = waited_for_cpu(victim.pid)
+    with SchedulingLag() as lag:
+        cost = carry_out(ATTACKS[name], victim, SECONDS)
+        # The good client and the server wait for a core too. That says nothing about the server.
+        cost.p99 -= lag.seconds + waited_for_cpu(victim.pid) - waited
     victim.rest(5)
     assert not cost.violations(SLACK), cost
     assert cost.connections >= cost.attack.connections, cost

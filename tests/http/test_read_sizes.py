@@ -50,7 +50,7 @@ class Connection:
             for _ in range(3):
                 self.reactor.runUntilCurrent()
                 self.reactor.doIteration(0.001)
-                sizes.add(self.server.bufferSize)
+                sizes.add(self.server.read_size)
                 self.read()
         assert not data
         return sizes
@@ -80,11 +80,11 @@ def connection():
 
 
 def test_body_of_known_length_is_read_in_long_pieces_alone(connection):
-    assert connection.server.bufferSize == READ
+    assert connection.server.read_size == READ
     whole = COUNTED % (len(BODY), BODY)
     assert LONG_READ in connection.send(whole)
     connection.receive(BODY)
-    assert connection.server.bufferSize == READ
+    assert connection.server.read_size == READ
     assert connection.send(PLAIN % (3, b"end")) == {READ}
     connection.receive(b"end")
 

@@ -226,7 +226,7 @@ def test_bound_send_of_a_lost_connection_reaches_no_other_socket(world):
         assert number in {end.fileno() for end in other}, "the number has a new owner"
         with pytest.raises(OSError, match="Bad file descriptor"):
             send(b"meant for somebody else")
-        assert listener.send(b"gone") is None
+        assert listener.send is None
         for end in other:
             end.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -256,7 +256,7 @@ def test_pages_are_not_made_for_a_peer_that_reads_none_of_them(world):
         for _ in range(60):
             status, headers = peer.head()
             assert status == 200
-            json.loads(peer.exactly(int(headers["content-length"])))
+            peer.exactly(int(headers["content-length"]))
 
 
 # Requests that come in the turn in which the poll before them is replaced.

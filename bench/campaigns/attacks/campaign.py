@@ -30,15 +30,15 @@ class Cost:
     errors: list[str] = field(default_factory=list)
 
     def violations(self, slack: float = 1.0) -> list[str]:
-        """The bounds that the attack exceeds. `slack` multiplies the bound of the good client's latency."""
+        """The bounds that the attack exceeds. `slack` multiplies the bounds of times."""
         bounds = self.attack.bounds
         found = [f"the good client met: {error}" for error in self.errors]
         if self.p99 > bounds.p99 * slack:
             found.append(f"p99 {self.p99 * 1e3:.1f} ms, the bound is {bounds.p99 * slack * 1e3:.0f} ms")
         if self.memory > bounds.memory:
             found.append(f"memory +{self.memory / 1e6:.1f} MB, the bound is {bounds.memory / 1e6:.0f} MB")
-        if self.turn > bounds.turn:
-            found.append(f"a turn of {self.turn * 1e3:.1f} ms, the bound is {bounds.turn * 1e3:.0f} ms")
+        if self.turn > bounds.turn * slack:
+            found.append(f"a turn of {self.turn * 1e3:.1f} ms, the bound is {bounds.turn * slack * 1e3:.0f} ms")
         return found
 
 
