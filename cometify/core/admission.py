@@ -5,7 +5,7 @@ The order of the checks is part of the wire contract:
 1. the names: a misspelled name of a known parameter is refused;
 2. `identifier`, against the path;
 3. `text`: its encoding, U+0000 and its length;
-4. `secret` and `push_id`;
+4. `secret`, `push_id` and `event`;
 5. the sender, by a verifier that the caller passes;
 6. `data`, if it is there instead of `text`: no stranger may ask for the work of reading it;
 7. the Idempotency-Key.
@@ -32,7 +32,7 @@ from cometify.core.errors import (
 )
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
-from cometify.core.payload import read_data
+from cometify.core.payload import read_data, read_event
 from cometify.core.private_names import check_secret
 from cometify.core.push import MAX_TEXT, Draft, bind
 from cometify.core.strict_json import SentValue
@@ -44,6 +44,7 @@ PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
     b"identifier": ("identifier", INVALID_PARAMETER),
     b"text": ("text", INVALID_TEXT),
     b"data": ("data", INVALID_PARAMETER),
+    b"event": ("event", INVALID_PARAMETER),
     b"secret": ("secret", INVALID_PARAMETER),
     b"push_id": ("push_id", INVALID_PARAMETER),
     b"secure": ("secure", INVALID_PARAMETER),
@@ -101,6 +102,9 @@ def admit(
     if push_id is not None:
         push_id = read_integer(push_id, "push_id", MAX_ID)
     draft = Draft(identifier, text, secret, push_id, None)
+    event = parameters.get("event")
+    if event is not None:
+        draft.event = read_event(event)
     if data is _NO_DATA:
         verify(draft, parameters)
     else:

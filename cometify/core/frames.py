@@ -28,6 +28,8 @@ def push_head(draft: "Draft") -> bytes:
     """Write the frame of a push up to the digits of its position. With these and a brace it is whole."""
     push_id = "null" if draft.push_id is None else write_integer(draft.push_id)
     content = f'"text":{encode_basestring(draft.text)}' if draft.data is None else f'"data":{draft.data}'
+    if draft.event is not None:
+        content = f'"event":"{draft.event}",{content}'
     return (
         f'{{"type":"push","identifier":"{draft.identifier.folded}","push_id":{push_id},{content},"position":'
     ).encode()

@@ -65,6 +65,8 @@ def verify_secure(account: Account | None, api_key: str, draft: Draft, parameter
     """
     if "data" in parameters:
         raise _not_covered("data")
+    if draft.event is not None:
+        raise _not_covered("event")
     given = parameters.get("secure")
     if given is None:
         raise missing("secure")

@@ -1,4 +1,4 @@
-"""`data`: the JSON value that a push can have instead of a text.
+"""`data`, the JSON value that a push can have instead of a text, and `event`, the name of the event that it tells.
 
 The value is sent on as it came, because another writer would change it: 2^53 + 1, 1.0, 1e400, and the order of the names.
 Only the spaces between its parts are removed. So a listener reads the value that the publisher wrote, if the JSON parser of
@@ -22,7 +22,17 @@ from cometify.core.strict_json import SentValue
 MAX_DEPTH = 60
 """Levels of arrays and objects. Some parsers stop at 64 (System.Text.Json of .NET), and the frame is a level too."""
 
+_EVENT = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_event(value: object) -> str:
+    """Return `event` as it was sent, because its case counts. Raises `Refused` (invalid_parameter)."""
+    if isinstance(value, str) and _EVENT.fullmatch(value):
+        return value
+    raise Refused(
+        INVALID_PARAMETER, "event must be a name: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter first."
+    )
 
 
 def read_data(sent: SentValue) -> str:

@@ -33,14 +33,16 @@ class Draft:
     """A hash of the batch that this draft is the first of, if the batch has an Idempotency-Key."""
     data: str | None = None
     """The JSON that is sent instead of the text, as it is sent on. The text is empty then."""
+    event: str | None = None
+    """The name of the event that the push tells. Its case counts."""
 
     @property
     def fingerprint(self) -> str:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
-        if self.data is not None:
-            # No identifier has a plus sign, so no push with a text has the same `whole`.
-            whole = f"+{whole}{self.data}"
+        if self.data is not None or self.event is not None:
+            # No identifier has a plus sign, so no push that has a text alone has the same `whole`. An event has no space.
+            whole = f"+{self.data is not None:d}{self.event or ''} {whole}{self.data or ''}"
         return sha256(whole.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Section 2: a push with `data`, a JSON value instead of a text."""
+"""Section 2: a push with `data`, a JSON value instead of a text, or with `event`, a name."""
 
 import json
 
@@ -165,3 +165,45 @@ def test_key_of_a_text_is_not_the_key_of_data(world):
     key = {"Idempotency-Key": "7c1f2b04"}
     assert send(world, form({"text": "1", "secret": "0"}).decode(), kind=FORM, **key).status == 200
     assert send(world, with_data("1"), **key).status == 409
+
+
+@pytest.mark.parametrize("way", [{}, ODD])
+@pytest.mark.parametrize(
+    ("kind", "body", "content"),
+    [
+        (JSON, '{"text":"x","secret":0,"event":"Created"}', '"event":"Created","text":"x"'),
+        (JSON, '{"data":[1.0],"secret":0,"event":"Created"}', '"event":"Created","data":[1.0]'),
+        (FORM, "text=x&secret=0&event=Created", '"event":"Created","text":"x"'),
+        (FORM, "text=x&secret=0&event=%43reated", '"event":"Created","text":"x"'),
+    ],
+)
+def test_event_stands_before_the_text_or_the_data(world, way, kind, body, content):
+    live = world.stream("identifiers=chat")
+    answer = send(world, body, kind=kind, **way)
+    sent = (
+        f'{{"type":"push","identifier":"chat","push_id":null,{content},"position":{answer.json["position"]}}}'.encode()
+    )
+    world.settle()
+    assert sent in live.body()
+    assert sent in world.poll("identifiers=chat:0").body()
+
+
+def test_each_push_of_a_batch_has_its_own_event(world):
+    body = [{"identifier": "chat", "text": "x", "secret": 0, **more} for more in ({"event": "a"}, {"event": "A"}, {})]
+    assert send(world, json.dumps(body), path=BATCH).status == 200
+    pushes = [sent for sent in world.poll("identifiers=chat:0").frames() if sent["type"] == "push"]
+    assert [push.get("event") for push in pushes] == ["a", "A", None]
+
+
+def test_idempotency_key_covers_the_event(world):
+    key = {"Idempotency-Key": "7c1f2b04"}
+    assert send(world, '{"text":"x","secret":0,"event":"a"}', **key).status == 200
+    assert send(world, '{"text":"x","secret":0,"event":"a"}', **key).json["duplicate"] is True
+    assert send(world, '{"text":"x","secret":0,"event":"A"}', **key).status == 409
+    assert send(world, '{"text":"x","secret":0}', **key).status == 409
+
+
+def test_secure_does_not_cover_the_event(world):
+    answer = push_fields(world, "chat", {"text": "x", "secret": "0", "event": "a", "secure": secure("chat", "x")})
+    assert (answer.status, code_of(answer)) == (400, "invalid_parameter")
+    assert "HMAC" in answer.json["detail"]

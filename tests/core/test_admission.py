@@ -24,7 +24,7 @@ NONCE = "0123456789abcdef"
 ACCOUNT = Account(KEY, (SECRET,))
 BATCHED = {"identifier": "chat", "text": "x", "secret": 0}
 ROTATING = Account(KEY, ("new", SECRET))
-NAMES = ("identifier", "text", "secret", "push_id", "secure", "data")
+NAMES = ("identifier", "text", "secret", "push_id", "secure", "data", "event")
 
 
 def signed(text="Hello", identifier="chat", **changes):
@@ -354,6 +354,12 @@ def test_fingerprint_covers_all_that_listeners_get():
         draft(push_id=10),
         draft(text="0 Hello"),
         draft(text="é"),
+        draft(event="a"),
+        draft(event="A"),
+        draft(event="a", text="a"),
+        draft(event="aa", text=""),
+        draft("chat", text="", data='"Hello"'),
+        draft("chat", text="", data='"Hello"', event="a"),
     ]
     assert len({one.fingerprint for one in made}) == len(made)
 
@@ -402,3 +408,14 @@ def test_fingerprint_tells_data_from_every_text():
     made += [Draft(Identifier.read("chat"), text, False, None, None) for text in ("", "1", "2", '"1"', "[1]")]
     assert len({draft.fingerprint for draft in made}) == len(made)
     assert admit(with_data("[ 1 ]"), "CHAT", checked_already).fingerprint == made[3].fingerprint
+
+
+@pytest.mark.parametrize(("event", "kept"), [("Created", "Created"), (None, None)])
+def test_event_is_taken_and_null_is_none(event, kept):
+    assert admit({"text": "x", "secret": 0, "event": event}, "chat", checked_already).event == kept
+
+
+def test_secure_is_refused_for_an_event():
+    refused = refused_push(signed(event="created"))
+    assert refused.code is errors.INVALID_PARAMETER
+    assert refused.detail.startswith("secure does not cover event: ")

@@ -1,4 +1,4 @@
-"""`data`: any JSON value, which is sent on as it came or is refused."""
+"""`data`: any JSON value, which is sent on as it came or is refused. `event`: a name."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
-from cometify.core.payload import MAX_DEPTH, read_data
+from cometify.core.payload import MAX_DEPTH, read_data, read_event
 from cometify.core.push import MAX_TEXT
 from cometify.core.strict_json import SentValue, read_json, texts_of_items
 from tests.samples import refusal
@@ -153,3 +153,15 @@ def test_spaces_between_many_parts_are_removed_fast(text):
 @pytest.mark.parametrize("text", ['"\\\\"', '" \\" , \\\\\\" "', '["\\\\" , " \\\\" ]', '{" \\\\\\" : " : "\\\\ "}'])
 def test_spaces_behind_escaped_quotes_are_kept_in_strings(text):
     assert data_of(text) == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+@pytest.mark.parametrize("event", ["a", "Created", "row_7", "x" * 60])
+def test_event_keeps_its_spelling(event):
+    assert read_event(event) == event
+
+
+@pytest.mark.parametrize("event", ["", "7", "_a", "a b", "a\n", "a-b", "a.b", "é", "x" * 61, 7, True, ["a"], {}])
+def test_event_that_is_no_name_is_refused(event):
+    refused = refusal(read_event, event)
+    assert refused.code is errors.INVALID_PARAMETER
+    assert refused.detail.startswith("event must be a name: write 1 to 60 of ")

@@ -16,7 +16,13 @@ def frame_of(kind, given):
     if kind == "push":
         push_id = None if given["push_id"] is None else int(given["push_id"])
         draft = Draft(
-            Identifier.read(given["identifier"]), given.get("text", ""), False, push_id, None, data=given.get("data")
+            Identifier.read(given["identifier"]),
+            given.get("text", ""),
+            False,
+            push_id,
+            None,
+            data=given.get("data"),
+            event=given.get("event"),
         )
         return frames.push_frame(draft, given["position"])
     if kind == "error":
