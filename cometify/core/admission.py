@@ -5,7 +5,7 @@ The order of the checks is part of the wire contract:
 1. the names: a misspelled name of a known parameter is refused;
 2. `identifier`, against the path;
 3. `text`: its encoding, U+0000 and its length;
-4. `secret`, `push_id` and `event`;
+4. `secret`, `push_id`, `event` and `except`;
 5. the sender, by a verifier that the caller passes;
 6. `data`, if it is there instead of `text`: no stranger may ask for the work of reading it;
 7. the Idempotency-Key.
@@ -32,6 +32,7 @@ from cometify.core.errors import (
 )
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID, read_integer
+from cometify.core.listener_id import read_listener_id
 from cometify.core.payload import read_data, read_event
 from cometify.core.private_names import check_secret
 from cometify.core.push import MAX_TEXT, Draft, bind
@@ -45,6 +46,7 @@ PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
     b"text": ("text", INVALID_TEXT),
     b"data": ("data", INVALID_PARAMETER),
     b"event": ("event", INVALID_PARAMETER),
+    b"except": ("except", INVALID_PARAMETER),
     b"secret": ("secret", INVALID_PARAMETER),
     b"push_id": ("push_id", INVALID_PARAMETER),
     b"secure": ("secure", INVALID_PARAMETER),
@@ -52,7 +54,8 @@ PARAMETERS: Mapping[bytes, tuple[str, Code]] = {
 """The parameters of a push by their names in a form, each with the code of the refusal if its value is not UTF-8."""
 
 _KNOWN = frozenset([name for name, _code in PARAMETERS.values()])
-_are_known = _KNOWN.issuperset
+_have_plain_names = frozenset(["identifier", "text", "secret", "push_id", "secure"]).issuperset
+"""Return whether parameters are only those that nearly all pushes have. One look saves one for each of the others."""
 _MISSPELLED: Mapping[str, str] = {
     "channel": "identifier",
     "id": "push_id",
@@ -73,8 +76,6 @@ MAX_BATCH = 100
 MAX_IDEMPOTENCY_KEY = 128
 """The most characters of an Idempotency-Key."""
 
-_NO_DATA = object()
-
 Verifier = Callable[[Draft, Parameters], None]
 """Check the sender of a draft, and note on the draft what the engine must remember: its signature or its nonce.
 
@@ -91,29 +92,41 @@ def admit(
     unknown_parameter, missing_parameter, invalid_parameter, invalid_identifier, identifier_mismatch, invalid_text,
     text_too_long, or a refusal of `verify`.
     """
-    if not _are_known(parameters):
+    is_plain = _have_plain_names(parameters)
+    if not is_plain:
         _check_names(parameters)
     identifier = _read_identifier(path_identifier, parameters)
-    data = parameters.get("data", _NO_DATA)
-    text = _read_text(parameters) if data is _NO_DATA else ""
+    text = _read_text(parameters) if is_plain or "data" not in parameters else ""
     # Most pushes are public. Without the call, such a push takes 1 % less.
     secret = parameters.get("secret") != "0" and _read_secret(parameters)
     push_id = parameters.get("push_id")
     if push_id is not None:
         push_id = read_integer(push_id, "push_id", MAX_ID)
     draft = Draft(identifier, text, secret, push_id, None)
-    event = parameters.get("event")
-    if event is not None:
-        draft.event = read_event(event)
-    if data is _NO_DATA:
+    if is_plain:
         verify(draft, parameters)
     else:
-        sent = _sent_data(data, parameters)
-        verify(draft, parameters)
-        draft.data = read_data(sent)
+        _admit_more(draft, parameters, verify)
     if idempotency_key is not None:
         draft.key = _checked_key(idempotency_key)
     return draft
+
+
+def _admit_more(draft: Draft, parameters: Parameters, verify: Verifier) -> None:
+    """Check the sender and the parameters that few pushes have, and put these into the draft."""
+    event = parameters.get("event")
+    if event is not None:
+        draft.event, draft.uncovered = read_event(event), "event"
+    excluded = parameters.get("except")
+    if excluded is not None:
+        draft.excluded, draft.uncovered = read_listener_id(excluded, "except"), "except"
+    if "data" not in parameters:
+        verify(draft, parameters)
+        return
+    sent = _sent_data(parameters)
+    draft.uncovered = "data"
+    verify(draft, parameters)
+    draft.data = read_data(sent)
 
 
 def admit_batch(
@@ -205,8 +218,9 @@ def _read_text(parameters: Parameters) -> str:
     return text
 
 
-def _sent_data(data: object, parameters: Parameters) -> SentValue:
+def _sent_data(parameters: Parameters) -> SentValue:
     """Return `data` if it may be there. Raises `Refused` (invalid_parameter)."""
+    data = parameters["data"]
     if not isinstance(data, SentValue):
         raise Refused(
             INVALID_PARAMETER, "data is for JSON only: send the body as application/json, or send text in a form."

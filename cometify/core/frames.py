@@ -27,12 +27,36 @@ def push_frame(draft: "Draft", position: int) -> bytes:
 def push_head(draft: "Draft") -> bytes:
     """Write the frame of a push up to the digits of its position. With these and a brace it is whole."""
     push_id = "null" if draft.push_id is None else write_integer(draft.push_id)
-    content = f'"text":{encode_basestring(draft.text)}' if draft.data is None else f'"data":{draft.data}'
-    if draft.event is not None:
-        content = f'"event":"{draft.event}",{content}'
+    event = "" if draft.event is None else f'"event":"{draft.event}",'
+    if draft.data is not None:
+        return (
+            f'{{"type":"push","identifier":"{draft.identifier.folded}","push_id":{push_id},{event}'
+            f'"data":{draft.data},"position":'
+        ).encode()
     return (
-        f'{{"type":"push","identifier":"{draft.identifier.folded}","push_id":{push_id},{content},"position":'
+        f'{{"type":"push","identifier":"{draft.identifier.folded}","push_id":{push_id},{event}'
+        f'"text":{encode_basestring(draft.text)},"position":'
     ).encode()
+
+
+EXCLUDED = b'{"except":"'
+"""The beginning of a head that names the listener that the push is not sent to, as it is kept outside of this process."""
+
+
+def kept_head(draft: "Draft") -> bytes:
+    """Write `push_head` as it is kept outside of this process: a listener that it excludes is its first field.
+
+    An older version of Cometify that reads it does not know `except`. It sends a frame with one field that its clients
+    ignore, and sends it to everybody.
+    """
+    head = push_head(draft)
+    return head if draft.excluded is None else b'%b%b",%b' % (EXCLUDED, draft.excluded.encode(), head[1:])
+
+
+def split_excluded(head: bytes) -> tuple[str, bytes]:
+    """Return the listener id in a head that begins with `EXCLUDED`, and the head without it, as it is sent."""
+    listener, _, rest = head[len(EXCLUDED) :].partition(b'",')
+    return listener.decode(), b"{" + rest
 
 
 def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], positions: Sequence[int]) -> bytes:

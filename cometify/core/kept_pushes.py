@@ -68,11 +68,13 @@ class KeptPushes:
     `began`: every drop above this position was observed here; what was dropped at or below it is unknown. Defaults to the
     floor.
 
+    `excluding`: the position of the last push that excludes a listener, also if it was dropped since, or 0.
+
     `queued` belongs to `Retention`.
     """
 
     __slots__ = (
-        "_blocks", "_positions", "_pushes", "_start", "began", "dropped_push_id", "dropped_unnumbered", "floor",
+        "_blocks", "_positions", "_pushes", "_start", "began", "dropped_push_id", "dropped_unnumbered", "excluding", "floor",
         "kept_bytes", "queued", "since",
     )  # fmt: skip
 
@@ -81,6 +83,7 @@ class KeptPushes:
         self.since = since
         self.began = self.floor if began is None else began
         self.queued = -1
+        self.excluding = 0
         self.kept_bytes = 0
         # The lists begin with pushes that were dropped already, up to `_start`. Cutting them at each drop would cost
         # their length each time. They are cut by whole blocks, so that block n is always the pushes from n * BLOCK on.
@@ -105,6 +108,8 @@ class KeptPushes:
         self._positions.append(push.position)
         pushes.append(push)
         self.kept_bytes += len(push.frame)
+        if push.excluded is not None:
+            self.excluding = push.position
         count = len(pushes)
         if not count % BLOCK:
             if not self._blocks:
@@ -164,6 +169,7 @@ class KeptPushes:
         self.floor = max(self.floor, floor)
         self.began = max(self.began, floor)
         self.since = min(self.since, since)
+        self.excluding = max([self.excluding, *[push.position for push in older if push.excluded is not None]])
         self._pushes = [*older, *self._pushes[self._start :]]
         self._positions = [push.position for push in self._pushes]
         self._start = 0

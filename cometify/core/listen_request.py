@@ -14,9 +14,8 @@ from cometify.core import errors
 from cometify.core.group import Group
 from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
 from cometify.core.integer import MAX_EXACT, read_integer
+from cometify.core.listener_id import read_listener_id
 from cometify.core.strict_json import read_json
-
-_LISTENER_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 @attrs.frozen
@@ -128,15 +127,3 @@ def _group(names: Names, secure_key: object, token: object, position: object) ->
     if position is not None:
         position = read_integer(position, "position", MAX_EXACT)
     return Group(names, secure_key, position, token)
-
-
-def read_listener_id(value: object) -> str | None:
-    """Check the id of a listener. None: it has none. Raises `Refused` (invalid_parameter)."""
-    if value is None:
-        return None
-    if not isinstance(value, str) or not 8 <= len(value) <= 64 or not _LISTENER_CHARACTERS.issuperset(value):
-        raise errors.Refused(
-            errors.INVALID_PARAMETER,
-            "listener must be 8 to 64 of A-Z, a-z, 0-9, underscore and hyphen, made at random.",
-        )
-    return value

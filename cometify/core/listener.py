@@ -104,19 +104,20 @@ class Listener:
     """The part that all transports share. A transport adds the writing.
 
     `cursor` and `sent_up_to`: see "Theory of operation". `filters`: None if the listener wants everything that its view
-    may see. `backlog`: None if nothing is owed besides pushes.
+    may see. `backlog`: None if nothing is owed besides pushes. `id`: its listener id, by which a push can exclude it.
 
     `send` is for the fan-out's pass alone, and None while the listener is not live. It writes as many bytes as it can at
     once and returns their number, or raises OSError. It is one of three functions: the socket's own `send`, a `TLSWriter`,
     or the listener's `offer`. `offer` is for transports that must look at each write: a poll ends, a stream counts bytes.
     """
 
-    __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "send", "sent_up_to", "state", "view")
+    __slots__ = ("backlog", "beat_at", "beat_from", "cursor", "filters", "id", "send", "sent_up_to", "state", "view")
 
     encoding: Encoding
 
     def __init__(self) -> None:
         self.state = State.BEHIND
+        self.id = ""
         self.cursor = 0
         self.sent_up_to = 0
         self.view: View | None = None
@@ -163,6 +164,8 @@ class Listener:
 
     def wants(self, push: Push) -> bool:
         """Return True if one of its groups lets the push through. The view may see the push."""
+        if push.excluded is not None and push.excluded == self.id:
+            return False
         return self.filters is None or any(lets(push) for lets in self.filters[push.identifier])
 
     @staticmethod
@@ -194,15 +197,14 @@ class Listener:
         if backlog is None and self.filters is None:
             # The span of the view serves all listeners at this cursor. None means that a gap must be told first.
             span = view.span(self.cursor)
-            if span is not None:
+            if span is not None and self.id not in span.excluded:
                 return span
         if backlog is None:
             backlog = self.backlog = Backlog()
         gap = backlog.take_gap(view, self.cursor)
         preamble = backlog.preamble + gap
-        if self._wants_all(view):
-            span = view.replay(self.cursor, preamble, backlog.replaying)
-        else:
+        span = view.replay(self.cursor, preamble, backlog.replaying, self.id) if self._wants_all(view) else None
+        if span is None:
             span = view.join(self.cursor, preamble, self.wants, backlog.replaying)
         span.gap = bool(gap)
         return span

@@ -63,10 +63,8 @@ def verify_secure(account: Account | None, api_key: str, draft: Draft, parameter
     `account`: None if no account has this API key. Raises `Refused`: missing_parameter, invalid_parameter,
     not_authorized.
     """
-    if "data" in parameters:
-        raise _not_covered("data")
-    if draft.event is not None:
-        raise _not_covered("event")
+    if draft.uncovered is not None:
+        raise _not_covered(draft.uncovered)
     given = parameters.get("secure")
     if given is None:
         raise missing("secure")

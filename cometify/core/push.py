@@ -35,14 +35,19 @@ class Draft:
     """The JSON that is sent instead of the text, as it is sent on. The text is empty then."""
     event: str | None = None
     """The name of the event that the push tells. Its case counts."""
+    excluded: str | None = None
+    """The listener id that the push is not sent to (the parameter `except`)."""
+    uncovered: str | None = None
+    """The name of a parameter that `secure` does not cover, if the push has one."""
 
     @property
     def fingerprint(self) -> str:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
-        if self.data is not None or self.event is not None:
-            # No identifier has a plus sign, so no push that has a text alone has the same `whole`. An event has no space.
-            whole = f"+{self.data is not None:d}{self.event or ''} {whole}{self.data or ''}"
+        if self.data is not None or self.event is not None or self.excluded is not None:
+            # No identifier has a plus sign, so no push that has a text alone has the same `whole`. An event and a listener id
+            # have no spaces.
+            whole = f"+{self.data is not None:d}{self.event or ''} {self.excluded or ''} {whole}{self.data or ''}"
         return sha256(whole.encode()).hexdigest()
 
 
@@ -87,3 +92,5 @@ class Push:
     """The JSON of the push frame, made once for all listeners."""
     deflated: bytes | None = None
     """The compressed WebSocket frame, or empty if that would be no smaller; None until it is needed first."""
+    excluded: str | None = None
+    """The listener id that it is not sent to. The frame does not tell it."""

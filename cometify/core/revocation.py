@@ -15,7 +15,7 @@ from math import inf
 import attrs
 
 from cometify.core import errors
-from cometify.core.listen_request import read_listener_id
+from cometify.core.listener_id import read_listener_id
 from cometify.core.token import MAX_SUBJECT, is_subject
 
 KEPT = 31 * 24 * 3600

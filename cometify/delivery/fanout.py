@@ -56,7 +56,7 @@ A listener that filters by an internal id is live like all others, because nearl
 pass comes to a span with a push that somebody in the view does not want, it asks the index of the view about the listeners
 of the chunk (core/filter_index.py). Those that must not get the span diverge: they are BEHIND and catch up by themselves,
 which leaves the push out. So a push takes the same time for any number of such listeners, and the rest is done chunk by
-chunk.
+chunk. A push that excludes a listener by its id (`Span.excluded`) has each chunk searched for that id.
 
 Short writes
 ------------
@@ -225,7 +225,7 @@ class FanOut:
                         self._diverge(listener)
                         last = -1
                         continue
-                    if span.lowest:
+                    if not span.is_for_all:
                         self._diverge_unwilling(view, span, cursor, part)
                     data, size, to = span.data, span.size, span.cursor
                     deliveries += (len(span.ends) - pushes) * (len(part) - part.index(listener))

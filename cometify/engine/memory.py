@@ -184,7 +184,7 @@ class MemoryEngine:
         if draft.key is not None:
             state.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
         folded = draft.identifier.folded
-        push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position))
+        push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position), None, draft.excluded)
         ring = state.rings.rings.get(folded)
         if ring is None:
             ring = state.ring(folded)

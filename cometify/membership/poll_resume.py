@@ -91,7 +91,7 @@ class PollResumer:
             return False  # Its slot was freed meanwhile. It must join, so that all nodes count it again.
         if position < view.head:
             owed = view.span(position) if position == last else None
-            if owed is None:
+            if owed is None or ticket.slot.listener in owed.excluded:
                 return False
             # An empty span means that the head moved without a push of this view, for example because a ring was lost.
             if owed.size:

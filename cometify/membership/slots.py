@@ -118,6 +118,7 @@ class SlotTable:
         """Give `slot` to a listener, and end the listener that held it. Raises `Refused`: too_many_listeners, replaced."""
         before = self._quota.take(slot.client_key, slot.account, slot.listener, listener, self._seconds())
         self._slots[listener] = slot
+        listener.id = slot.listener
         if before is not None:
             _replace(before)
             # Ending the old listener may have processed a pipelined request on its connection, and that request may have

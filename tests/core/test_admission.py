@@ -24,7 +24,7 @@ NONCE = "0123456789abcdef"
 ACCOUNT = Account(KEY, (SECRET,))
 BATCHED = {"identifier": "chat", "text": "x", "secret": 0}
 ROTATING = Account(KEY, ("new", SECRET))
-NAMES = ("identifier", "text", "secret", "push_id", "secure", "data", "event")
+NAMES = ("identifier", "text", "secret", "push_id", "secure", "data", "event", "except")
 
 
 def signed(text="Hello", identifier="chat", **changes):
@@ -358,6 +358,9 @@ def test_fingerprint_covers_all_that_listeners_get():
         draft(event="A"),
         draft(event="a", text="a"),
         draft(event="aa", text=""),
+        draft(excluded="a"),
+        draft(excluded="aHello", text=""),
+        draft(event="a", excluded="a"),
         draft("chat", text="", data='"Hello"'),
         draft("chat", text="", data='"Hello"', event="a"),
     ]
@@ -380,7 +383,9 @@ def test_fingerprint_of_the_first_push_covers_its_batch(batches):
 
 def test_data_is_taken_instead_of_a_text():
     draft = admit(with_data("[1.0, 2]"), "chat", checked_already)
-    assert draft == Draft(Identifier("chat", "chat"), "", secret=False, push_id=None, signature=None, data="[1.0,2]")
+    assert draft == Draft(
+        Identifier("chat", "chat"), "", secret=False, push_id=None, signature=None, data="[1.0,2]", uncovered="data"
+    )
 
 
 @pytest.mark.parametrize(
@@ -419,3 +424,22 @@ def test_secure_is_refused_for_an_event():
     refused = refused_push(signed(event="created"))
     assert refused.code is errors.INVALID_PARAMETER
     assert refused.detail.startswith("secure does not cover event: ")
+
+
+@pytest.mark.parametrize("listener", ["01234567", None])
+def test_except_is_taken_and_null_is_none(listener):
+    fields = {"text": "x", "secret": 0, "except": listener}
+    assert admit(fields, "chat", checked_already).excluded == listener
+
+
+@pytest.mark.parametrize("listener", ["0123456", "x" * 65, "0123456 ", 12345678, ["01234567"], True, ""])
+def test_except_that_is_no_listener_id_is_refused(listener):
+    refused = refusal(admit, {"text": "x", "secret": 0, "except": listener}, "chat", checked_already)
+    assert refused.code is errors.INVALID_PARAMETER
+    assert refused.detail.startswith("except must be 8 to 64 of ")
+
+
+def test_secure_is_refused_for_except():
+    refused = refused_push(signed(**{"except": "01234567"}))
+    assert refused.code is errors.INVALID_PARAMETER
+    assert refused.detail.startswith("secure does not cover except: ")

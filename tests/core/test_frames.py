@@ -208,3 +208,17 @@ def test_equal_pushes_are_two():
     assert Push("chat", 1, secret=False, position=1, frame=b"{}") != Push(
         "chat", 1, secret=False, position=1, frame=b"{}"
     )
+
+
+@given(TEXTS, st.none() | st.just("Created"), st.text("abcXYZ019_-", min_size=8, max_size=64))
+def test_excepted_listener_is_kept_and_never_sent(text, event, listener):
+    draft = Draft(CHAT, text, secret=False, push_id=7, signature=None, event=event)
+    plain = frames.kept_head(draft)
+    assert plain == frames.push_head(draft)
+    assert not plain.startswith(frames.EXCLUDED)
+    draft.excluded = listener
+    assert frames.push_head(draft) == plain
+    kept = frames.kept_head(draft)
+    assert kept.startswith(frames.EXCLUDED)
+    assert frames.split_excluded(kept) == (listener, plain)
+    assert json.loads(kept + b"1}") == {"except": listener, **json.loads(plain + b"1}")}

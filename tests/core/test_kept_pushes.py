@@ -245,3 +245,20 @@ def test_latest_come_first_and_none_that_was_dropped():
     for position in range(1, 100):
         kept.append(push(position), 3, 1000)
         assert [one.position for one in kept.latest()] == list(range(position, max(0, position - 3), -1))
+
+
+def test_last_push_with_an_excluded_listener_is_known():
+    def excluding(position):
+        return Push("chat", None, False, position, b"x", None, "01234567")
+
+    kept = beginning_at(0, since=50)
+    assert kept.excluding == 0
+    kept.append(push(60), 10, 10**6)
+    assert kept.excluding == 0
+    kept.prepend([excluding(10), push(20), excluding(30), push(40)], 0, 0)
+    assert kept.excluding == 30
+    kept.append(excluding(70), 10, 10**6)
+    kept.append(push(80), 10, 10**6)
+    assert kept.excluding == 70
+    kept.prepend([], 0, 0)
+    assert kept.excluding == 70

@@ -295,3 +295,64 @@ def test_listener_that_goes_live_is_sent_to_by_its_offer():
     assert listener.send is None
     listener.wake()
     assert listener.send == listener.offer
+
+
+def with_excluded(view, position, excluded="myself01"):
+    ring, _seen = view.sources[0]
+    push = Push(ring.channel[1], None, False, position, b'{"position":%d}' % position, None, excluded)
+    ring.public.append(push, 1000, 10**6)
+    view.advance(push)
+    return push
+
+
+def named(view, name, *, preamble=None, cursor=0):
+    listener = Peer(view, cursor=cursor)
+    listener.id = name
+    if preamble is not None:
+        listener.backlog = Backlog(preamble=preamble, replaying=True)
+    return listener
+
+
+@pytest.mark.parametrize("preamble", [None, b'{"ready":1}\n'])
+def test_listener_is_owed_no_push_that_excludes_it(view, preamble):
+    add(view, 10)
+    with_excluded(view, 20)
+    add(view, 30)
+    for _ in range(2):  # the span of the view is made first for the one, and then for the other
+        for name, seen in (("another1", [10, 20, 30]), ("myself01", [10, 30])):
+            listener = named(view, name, preamble=preamble)
+            span = listener.owed()
+            assert [frame["position"] for frame in frames(span) if frame.keys() == {"position"}] == seen
+            assert span.cursor == 30
+            listener.took(span, span.size)
+            assert listener.has_everything
+
+
+@pytest.mark.parametrize("name", ["another1", "myself01"])
+def test_gap_before_a_push_that_excludes_a_listener(view, name):
+    with_excluded(view, 30)
+    for position in (40, 50):
+        add(view, position, number=1, most=1)  # the gap is above the push
+    span = named(view, name, preamble=b"").owed()
+    told, *rest = frames(span)
+    assert told == gap("metrics")
+    assert ({"position": 30} in rest) == (name == "another1")
+    assert {"position": 50} in rest
+
+
+def test_excluded_listener_above_the_push_shares_the_span(view):
+    with_excluded(view, 10)
+    add(view, 20)
+    listener = named(view, "myself01", cursor=10)
+    assert listener.owed() is view.span(10)
+    assert not view.span(10).excluded
+    assert view.span(0).excluded == {"myself01"}
+
+
+def test_only_listeners_that_are_named_are_unwilling(view):
+    add(view, 10, push_id=3)
+    with_excluded(view, 20)
+    peers = [named(view, name) for name in ("myself01", "another1", "", "myself01")]
+    peers[3].cursor = 20
+    filtering = Peer(view, {"chat": (GroupFilter(True, 5),), "metrics": (GroupFilter(False),)})
+    assert view.unwilling(view.span(0), 0, [*peers, filtering]) == [filtering, peers[0]]

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from cometify.core.account import Account
+from cometify.core.frames import EXCLUDED, split_excluded
 from cometify.core.kept_pushes import Dropped, KeptPushes, most_drops
 from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Push
@@ -276,7 +277,10 @@ def _pushes(identifier: str, entries: Iterable[bytes]) -> list[Push]:
 
 def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head: bytes) -> Push:
     number = None if push_id == b"-" else int(push_id)
-    return Push(identifier, number, secret == b"1", int(position), b"%b%b}" % (head, position))
+    excluded = None
+    if head.startswith(EXCLUDED):
+        excluded, head = split_excluded(head)
+    return Push(identifier, number, secret == b"1", int(position), b"%b%b}" % (head, position), None, excluded)
 
 
 def _number(watermark: bytes) -> int:

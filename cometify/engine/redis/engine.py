@@ -12,7 +12,7 @@ from txredisapi import ResponseError
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
 from cometify.core.errors import Refused
-from cometify.core.frames import push_head
+from cometify.core.frames import kept_head
 from cometify.core.push import Draft, Receipt
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
@@ -167,7 +167,7 @@ class RedisEngine:
         remembers = draft.signature is not None and account.signature_memory > 0
         answered = pushes.run(
             APPEND, state.name,
-            name, push_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
+            name, kept_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
             state.highest, state.last_known,
             account.buffer_pushes, account.buffer_bytes, account.keep_bytes,
             self._subscriber.channel(state, name),

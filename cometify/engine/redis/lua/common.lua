@@ -14,6 +14,8 @@
 --                             again: written only so that a WAIT has a write before it
 --   NAME:oldest:KIND  zset    the identifiers that have kept pushes of the kind, by the position of the oldest
 --   NAME:KIND:IDENT   list    the kept pushes of an identifier and a kind, oldest first: "POSITION SECRET PUSH_ID HEAD"
+--                             HEAD is the frame up to its position. If it begins with {"except":"ID", then the nodes cut this
+--                             off, and do not send the push to the listener ID
 --   NAME:info:IDENT   hash    KIND_last: the last push of the kind
 --                             KIND_floor: the last push of the kind that was dropped
 --                             KIND_bytes, KIND_renewed: as above, for the identifier
@@ -33,6 +35,7 @@
 
 local NAME = KEYS[1]
 local STATE = NAME .. ':state'
+local BYTE_OF_EXCEPT = ('e'):byte() -- the first name in a head is "except", or "type"
 local LAYOUT = 'layout 2'
 local KEPT = 600 * 1000000 -- microseconds for which a push is kept
 local RECENTLY = 600 -- seconds for which a signature, a nonce and an Idempotency-Key are remembered
@@ -59,10 +62,14 @@ local function keys_of(identifier, kind)
 end
 
 -- Read a kept push. Returns its position and the bytes of its frame. The frame is the head, the position and a closing
--- brace.
+-- brace. The listener that a push is not sent to is no part of the frame.
 local function read_entry(entry)
     local position, head = entry:match('^(%d+) %d %S+ ()')
-    return tonumber(position), #entry - head + 1 + #position + 1
+    local size = #entry - head + 1 + #position + 1
+    if entry:byte(head + 2) == BYTE_OF_EXCEPT then
+        size = size - #entry:match('^"except":"[^"]*",', head + 1)
+    end
+    return tonumber(position), size
 end
 
 -- Begin the memory of an account that has none here. Returns the last position that a version with another layout gave, or
