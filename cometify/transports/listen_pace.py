@@ -8,7 +8,7 @@ held up: the listener stays in its view while its frames wait.
 **Each frame is answered by one `ready`, in order**, a replaced frame too. A client counts these answers, and takes from each
 the first cursors of the groups that it had asked for in that frame. So in its turn the newest frame is answered for all that
 it replaces: they get their `ready` first, in the same write (`Joining.ready`). Such a `ready` tells what is true at that
-moment, after the newest frame: its `secret` is that of the newest, and its positions are those from which the groups go on.
+moment, after the newest frame: it has the `secret` of the newest frame, and the positions from which the groups go on.
 
 **A replaced frame joins nothing, but it ends what it leaves out.** A page may drop "b" and ask for it again with an internal
 id, in two frames, to get a replay. If the frame without "b" is replaced, "b" would seem to be joined still, and would go
