@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cometify.config.settings import Settings
 from cometify.core.account import Account
 from tests.contract.support import API_KEY, API_SECRET, code_of
 from tests.memory import World
@@ -77,12 +78,13 @@ def test_refusal_that_may_be_tried_again_is_an_event(engine):
 
 
 def test_error_of_a_raw_stream_is_an_event(world):
-    wire = listen(world, f"chat&token={world.token('chat', lasts=5)}")
+    wire = listen(world)
     blocks(wire)
-    world.advance(6)
+    world.server.change_accounts(Settings(()))
+    world.settle()
     event, data = blocks_of_end(wire)
     assert event == "event: cometify:error"
-    assert json.loads(data.removeprefix("data: "))["code"] == "invalid_token"
+    assert json.loads(data.removeprefix("data: "))["code"] == "not_authorized"
 
 
 def blocks_of_end(wire):
