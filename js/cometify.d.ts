@@ -22,8 +22,13 @@ export type Callback = (data: string, id: PushId, identifier: string) => void;
 /** One, several, or each with the internal id after which it starts (in quotes from 2^53 up). */
 export type Identifiers = string | readonly string[] | Readonly<Record<string, number | string>>;
 
-/** A JWT; a promise of one; or a function that gives either, and is asked again before it expires. */
-export type Token = string | Promise<string> | (() => string | Promise<string>);
+type Given = string | null | undefined;
+
+/**
+ * A JWT; a promise of one; or a function that gives either, and is asked again before it expires. Null
+ * or an empty text is no right: the group hears public pushes.
+ */
+export type Token = string | Promise<Given> | (() => Given | Promise<Given>);
 
 export type Transport = 'websocket' | 'stream' | 'poll';
 
@@ -66,8 +71,8 @@ export type Notice =
   | { type: 'push'; data: string; id: PushId; identifier: string; position: number }
   /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
   | { type: 'gap'; identifiers: string[] }
-  /** `fatal`: it does not come back by itself. */
-  | { type: 'error'; code: string; detail: string; fatal: boolean };
+  /** `fatal`: it does not come back by itself. `identifiers`: only these are affected. */
+  | { type: 'error'; code: string; detail: string; fatal: boolean; identifiers?: string[] };
 
 export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
 

@@ -24,7 +24,7 @@ export const VERSION = /__version__ = "(.+)"/.exec(
  * up by a string, such as the type of an input.
  */
 const INNER = `
-  answer asked askedAt current deadline effects endAnswer expectFirstFrame feed forNow frame
+  accepted asked current deadline effects endAnswer expectFirstFrame failures feed forNow frame
   generation group hasBegun heardAt isDue isExhausted isFruitful isGap isPatient isReady isShared
   isTooLongBelow isUnreachable joined live lose network openedAt postpone prove question renewAt
   rest rung source spelling startAt startOver step succeed transition unanswered ways

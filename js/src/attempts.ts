@@ -30,7 +30,7 @@ import {
   LONGEST_DELAY,
   PROOF,
 } from './timing';
-import { markRefused } from './token';
+import { dropRefused, markRefused } from './token';
 import type { Way } from './transport';
 
 /** The step that the machine is taking. Each step collects its own effects, at one time. */
@@ -266,10 +266,15 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
       else openConnection();
     },
     refuse({ code, detail, retry }) {
-      // The token may just have expired, so the listener may come back once, with another one.
-      if (code === 'invalid_token' && lastError !== code && markRefused(groups)) {
-        lastError = code;
-        retry = 0;
+      if (code === 'invalid_token') {
+        // The token may just have expired, so the listener comes back once with another one.
+        const isFirst = lastError !== code && markRefused(groups);
+        const group = isFirst ? undefined : dropRefused(groups);
+        if (group) step.effects.push({ type: 'deny', group, code, detail });
+        if (group || isFirst) {
+          lastError = code;
+          retry = 0;
+        }
       }
       const isFatal = retry === null;
       if (isFatal) close('refuse');

@@ -46,6 +46,7 @@ export function takeReady(groups: Group[], positions: number[]): void {
   groups.forEach((group, i) => {
     if (group.position === undefined) group.position = positions[i];
     group.joined = group.position !== undefined;
+    group.accepted = group.token;
   });
 }
 

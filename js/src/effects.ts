@@ -28,6 +28,8 @@ export type Effect =
   /** Send a `listen` frame again, on the same connection. */
   | { type: 'listen' }
   | { type: 'push'; group: Group; push: PushFrame }
+  /** The group has lost its right, or has none yet. All others go on. */
+  | { type: 'deny'; group: Group; code: string; detail: string }
   /** The identifiers are those of the group, as the page spelled them. */
   | { type: 'gap'; group: Group; identifiers: string[] }
   /** A frame was heard. The effects before this one are its consequences. */

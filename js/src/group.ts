@@ -3,7 +3,7 @@
  * and where to resume. Each group has its own cursor, so that one can join while another goes on.
  */
 import type { PushId } from './frames';
-import type { Token, TokenQuestion } from './token';
+import type { Token } from './token';
 
 /** Gets the text, the push_id, and the identifier as the page spelled it. */
 export type Callback = (data: string, id: PushId, identifier: string) => void;
@@ -30,7 +30,11 @@ export interface Group extends Asked {
   /** The time at which the next token is due. Undefined without a source. */
   renewAt?: number | undefined;
   /** The question to the source that has not been answered yet. */
-  question?: TokenQuestion | undefined;
+  question?: Promise<string | null | undefined> | undefined;
+  /** Questions in a row that failed. */
+  failures?: number;
+  /** The token with which the server last joined the group. */
+  accepted?: string | undefined;
   /** A gap was told, so the next position is taken even if it is lower. */
   isGap?: boolean;
   /** The server has joined the group on this connection, so that heartbeats speak for it too. */

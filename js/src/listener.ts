@@ -67,6 +67,7 @@ export function startListener({
     const { type } = effect;
     if (type === 'push') deliver(effect);
     else if (type === 'gap') notify({ type, identifiers: effect.identifiers }, effect.group);
+    else if (type === 'deny') tellError(effect.code, effect.detail, effect.group);
     else if (type === 'state' || type === 'error') notify(effect);
   });
 
@@ -79,7 +80,9 @@ export function startListener({
   }
 
   function tellError(code: string, detail: string, group?: Group): void {
-    notify(errorNotice(code, detail), group);
+    const notice = errorNotice(code, detail);
+    if (group) notice.identifiers = [...group.spelling.values()];
+    notify(notice, group);
   }
 
   /** Tells the connection, and the subscriptions of this group or else all of them. */

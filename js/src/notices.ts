@@ -9,8 +9,8 @@ export type Notice =
   | { type: 'push'; data: string; id: PushId; identifier: string; position: number }
   /** Pushes to these identifiers may have been lost. Load their data from your own server again. */
   | { type: 'gap'; identifiers: string[] }
-  /** `fatal`: the listener does not come back by itself. */
-  | { type: 'error'; code: string; detail: string; fatal: boolean };
+  /** `fatal`: the listener does not come back by itself. `identifiers`: only these are affected. */
+  | { type: 'error'; code: string; detail: string; fatal: boolean; identifiers?: string[] };
 
 export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
 

@@ -4,11 +4,10 @@
  */
 
 import type { Effect, Input } from './effects';
-import type { ErrorFrame, Frame } from './frames';
+import type { Frame } from './frames';
 import { type Group, listenFrame } from './group';
 import { randomId } from './id';
 import { createMachine } from './machine';
-import { errorNotice, type NoticeOf } from './notices';
 import { watchPage } from './page';
 import { hasEnded, type State } from './states';
 import { isDue, renew, TOKEN_PATIENCE } from './token';
@@ -16,6 +15,13 @@ import type { Line, Open, Way } from './transport';
 
 /** The timer fires at least this often, so that a machine that slept notices soon after it woke. */
 const LONGEST_TIMER = 5_000;
+
+/**
+ * A page that mounts and unmounts components changes its groups often. After so many changes at once
+ * the server is told of one in so many milliseconds, because it takes no more.
+ */
+const CHANGES_AT_ONCE = 20;
+const CHANGE_EVERY = 1_000;
 
 /** A transport that worked is tried first by the next page for this long. */
 const REMEMBERED_FOR = 1_800_000;
@@ -29,11 +35,6 @@ export interface Run {
   start(): void;
   /** Tells the server about a change of the groups. */
   regroup(): void;
-}
-
-/** A failed token in two roles at once: an answer to the machine, and a notice to the page. */
-function tokenError(thrown: unknown): ErrorFrame & NoticeOf<'error'> {
-  return { ...errorNotice('token_failed', `No token: ${String(thrown)}`), retry: 0 };
 }
 
 /** `act` is told of each effect, unless the listener was stopped meanwhile. */
@@ -52,6 +53,10 @@ export function createRun(
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** The generation of the connection that waits for its tokens; 0 if none does. */
   let opening = 0;
+  /** The time up to which changes of the groups have used up what they may. */
+  let spentUntil = 0;
+  /** A change of the groups waits for its turn. */
+  let isQueued = false;
   /** Before this time a connected listener does not ask for tokens again. */
   let restingUntil = 0;
 
@@ -63,7 +68,7 @@ export function createRun(
       if (input.type === 'stop' || machine.state !== 'stopped') carry(effect);
     }
     if (machine.state === 'connected' && Date.now() > restingUntil && groups.some(isDue)) {
-      regroup();
+      regroup(false);
     }
   }
 
@@ -92,13 +97,7 @@ export function createRun(
   async function connect({ transport, generation }: Extract<Effect, { type: 'open' }>) {
     const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
     opening = generation;
-    if (groups.some(isDue)) {
-      try {
-        await renewAll();
-      } catch (thrown) {
-        return report(tokenError(thrown));
-      }
-    }
+    if (groups.some(isDue)) await renewAll();
     // Another connection may have taken over, or the listener may have been stopped.
     if (opening !== generation) return;
     line = ways[transport](url + transport, listenFrame(listenerId, groups), report);
@@ -106,22 +105,35 @@ export function createRun(
   }
 
   /** Until the tokens that it takes are here, everything goes on as it was. */
-  async function regroup(): Promise<void> {
+  async function regroup(isChanged = true): Promise<void> {
     // A listener that has ended has nothing to ask the page for.
     if (hasEnded(machine.state)) return;
-    try {
-      await renewAll();
-    } catch (thrown) {
-      if (!hasEnded(machine.state)) act(tokenError(thrown));
-      return;
-    }
+    const hasToken = await renewAll();
+    // A change that waits for its turn tells of all that has changed by then.
+    if ((!hasToken && !isChanged) || isQueued) return;
+    isQueued = true;
+    await turn();
+    isQueued = false;
     feed({ type: 'regroup' });
   }
 
-  async function renewAll(): Promise<void> {
+  /** Waits until a change may be told: each takes a second of a time that is never far in the past. */
+  async function turn(): Promise<void> {
+    const now = Date.now();
+    // The clock may have been set back.
+    spentUntil = Math.max(Math.min(spentUntil, now), now - CHANGES_AT_ONCE * CHANGE_EVERY);
+    spentUntil += CHANGE_EVERY;
+    if (spentUntil > now) await new Promise((resolve) => setTimeout(resolve, spentUntil - now));
+  }
+
+  async function renewAll(): Promise<boolean> {
     restingUntil = Date.now() + TOKEN_PATIENCE;
-    await renew(groups);
+    const hasToken = await renew(groups, (group, thrown) => {
+      const detail = `No token: ${thrown}`;
+      if (!hasEnded(machine.state)) act({ type: 'deny', group, code: 'token_failed', detail });
+    });
     restingUntil = 0;
+    return hasToken;
   }
 
   /** Storage may be forbidden or full. Then nothing is remembered, and nothing else changes. */
@@ -152,7 +164,7 @@ export function createRun(
       return machine.state;
     },
     feed,
-    regroup,
+    regroup: () => regroup(),
     start: () => feed({ type: 'start', rung: rememberedRung() }),
   };
 }

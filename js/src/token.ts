@@ -1,14 +1,13 @@
 /** The tokens of a page: where they come from, and when the next one is to be asked for. */
 import type { Group } from './group';
 
-/** A JWT; a promise of one; or a function that gives either, and is asked again before it expires. */
-export type Token = string | Promise<string> | (() => string | Promise<string>);
+type Given = string | null | undefined;
 
-/** A question to the page that has no answer yet. */
-export interface TokenQuestion {
-  answer: Promise<unknown>;
-  askedAt: number;
-}
+/**
+ * A JWT; a promise of one; or a function that gives either, and is asked again before it expires. Null
+ * or an empty text is no right: the group hears public pushes.
+ */
+export type Token = string | Promise<Given> | (() => Given | Promise<Given>);
 
 /** A token is renewed this long before it expires, or halfway if it lives shorter than twice that. */
 const MARGIN = 30_000;
@@ -16,8 +15,13 @@ const MARGIN = 30_000;
 /** A token is not renewed more often than this, in case the page gives the same one again. */
 const SHORTEST_LIFE = 3_000;
 
-/** A page that has not answered for so long is asked again. */
+/** A page that has not answered for so long has failed to. */
 export const TOKEN_PATIENCE = 10_000;
+
+/** After a failure the page is asked again this much later. Each further delay is twice as long. */
+const FIRST_REPEAT = 1_000;
+
+const LONGEST_REPEAT = 60_000;
 
 /**
  * The milliseconds that a JWT has left by this machine's clock. NaN if it does not say, or says it in
@@ -40,40 +44,82 @@ export function isDue({ renewAt }: Group): boolean {
 /** The server refused a token. Makes all of them due. False if there is nothing to ask for another. */
 export function markRefused(groups: Group[]): boolean {
   const renewable = groups.filter(({ source }) => source);
-  for (const group of renewable) group.renewAt = 0;
+  for (const group of renewable) {
+    group.renewAt = 0;
+    group.token = undefined;
+  }
   return renewable.length > 0;
 }
 
-/**
- * The question that is on its way, or else a new one. A reconnect may need a token at the very moment
- * that one is being renewed, and a page that pays for each token should not be asked twice.
- */
-function ask(group: Group): TokenQuestion {
-  const { question, source } = group;
-  if (question && Date.now() - question.askedAt < TOKEN_PATIENCE) return question;
-  const answer = new Promise((resolve) => {
-    resolve(typeof source === 'function' ? source() : source);
-  });
-  group.question = { answer, askedAt: Date.now() };
-  return group.question;
+/** The time that a token has left. Less than nothing if the server has never accepted it. */
+function trust({ token, accepted }: Group): number {
+  return token === accepted ? timeLeft(token as string) || 0 : -Infinity;
 }
 
-async function renewOne(group: Group): Promise<void> {
-  const question = ask(group);
+/**
+ * The server refused two tokens in a row, and does not say whose. The group that is trusted least loses
+ * its right, and the page is not asked for another token, because each would cost all groups the
+ * connection. Undefined if no group has a token of its own.
+ */
+export function dropRefused(groups: Group[]): Group | undefined {
+  const [group] = groups
+    .filter(({ source, token }) => source && token)
+    .sort((a, b) => trust(a) - trust(b) || 0);
+  if (group) group.token = undefined;
+  return group;
+}
+
+async function call(source: Token | undefined): Promise<Given> {
+  return typeof source === 'function' ? source() : source;
+}
+
+/** An answer of the page. Rejects if it takes too long. */
+function ask(source: Token | undefined): Promise<Given> {
+  return new Promise((resolve, reject) => {
+    setTimeout(reject, TOKEN_PATIENCE, `no answer in ${TOKEN_PATIENCE / 1000} s`);
+    call(source).then(resolve, reject);
+  });
+}
+
+/** True if there is a new token. `fail` is told of the error that the page's code threw. */
+async function renewOne(
+  group: Group,
+  fail: (group: Group, thrown: unknown) => void,
+): Promise<boolean> {
+  // A reconnect may need a token at the very moment that one is being renewed, and a page that pays for
+  // each token should not be asked twice.
+  const question = group.question || ask(group.source);
+  group.question = question;
   try {
     // The server refuses a token that is wrong. Whether it has expired depends on a clock that may be off.
-    const token = `${await question.answer}`;
-    const left = timeLeft(token);
+    const given = await question;
+    const token = given ? `${given}` : undefined;
+    const left = timeLeft(token as string);
     const wait = Math.max(left / 2, left - MARGIN, SHORTEST_LIFE);
+    const isNew = token !== group.token;
     group.renewAt = left > 0 ? Date.now() + wait : Infinity;
     group.token = token;
+    group.failures = 0;
+    return isNew;
+  } catch (thrown) {
+    if (group.question === question) {
+      const { failures = 0 } = group;
+      group.failures = failures + 1;
+      group.renewAt = Date.now() + Math.min(FIRST_REPEAT * 2 ** failures, LONGEST_REPEAT);
+      fail(group, thrown);
+    }
+    return false;
   } finally {
     // Only its own: a late answer must not end a question that was asked since.
     if (group.question === question) group.question = undefined;
   }
 }
 
-/** Asks for every token that is due. Rejects with the first error that the page's code threw. */
-export async function renew(groups: Group[]): Promise<void> {
-  await Promise.all(groups.filter(isDue).map(renewOne));
+/** Asks for every token that is due. True if one of them is new. A group that gets none joins without. */
+export async function renew(
+  groups: Group[],
+  fail: (group: Group, thrown: unknown) => void,
+): Promise<boolean> {
+  const renewals = groups.filter(isDue).map((group) => renewOne(group, fail));
+  return (await Promise.all(renewals)).includes(true);
 }

@@ -286,6 +286,42 @@ describe('tabs that share a listener', () => {
     await until(() => server.joined.size === 0, 'nobody listens');
   });
 
+  test('a token that fails costs one group of one tab its right', async () => {
+    const detail = 'The token is not accepted.';
+    server.accept = ({ groups }) =>
+      groups.some(({ token }) => token === 'bad')
+        ? { type: 'error', code: 'invalid_token', detail, retry: null }
+        : undefined;
+    const good = open({ token: 'good' });
+    await connected(good);
+    for (const token of ["() => { throw new Error('closed') }", "'bad'"]) {
+      const tab = open();
+      await connected(tab);
+      tab.run(`
+        other = []; told = [];
+        listener.subscribe('orders', {token: ${token}, callback: (data) => other.push(data)})
+          .on('error', ({code, fatal, identifiers}) => told.push([code, fatal, ...identifiers].join()));
+      `);
+      await until(() => tab.run('told.length') && server.joined.size === 1, 'told', 9_000);
+      await until(
+        () => JSON.stringify(server.asked.at(-1)?.listen?.groups).includes('orders'),
+        'joined without the right',
+      );
+      await connected(good, tab);
+      server.push('chat', token);
+      server.push('orders', token);
+      await until(() => good.got.at(-1) === token && tab.got.at(-1) === token, 'public pushes');
+      await until(() => tab.run('other.at(-1)') === token, 'those of its group too');
+      const code = token === "'bad'" ? 'invalid_token' : 'token_failed';
+      assert.equal(tab.run('told[0]'), `${code},false,orders`);
+      tab.close();
+      tabs = tabs.filter((one) => one !== tab);
+    }
+    const tokens = server.asked.at(-1)?.listen?.groups.map(({ token }) => token);
+    assert.ok(tokens?.includes('good'), `${tokens}`);
+    assert.deepEqual(good.said, []);
+  });
+
   test('no push is lost or repeated, whatever the tabs do', async () => {
     const chance = seeded(11);
     const names = ['a', 'b', 'c'];

@@ -288,3 +288,51 @@ describe('subscriptions', () => {
     await until(() => got.length, 'the push');
   });
 });
+
+describe('changes are paced', () => {
+  test('twenty are told at once, and then one a second', async () => {
+    const connection = open({ identifiers: 'chat' });
+    await asked(['chat']);
+    const began = Date.now();
+    for (let i = 0; i < 20; i++) {
+      connection.subscribe(`a${i}`);
+      await 0;
+      await until(() => listens() === i + 2, `change ${i}`);
+    }
+    const many = listens();
+    for (let i = 20; i < 60; i++) {
+      connection.subscribe(`a${i}`);
+      await pause(1);
+    }
+    await until(() => lastAsked().length === 61, 'all of them');
+    const seconds = (Date.now() - began) / 1_000;
+    assert.equal(many, 21);
+    assert.ok(listens() - many <= seconds + 1, `${listens() - many} in ${seconds} s`);
+    assert.deepEqual(said, []);
+  });
+
+  test('a thousand mounts and unmounts in a minute cost no push', async () => {
+    server.heartbeat = 120;
+    const connection = open({ identifiers: 'chat' });
+    await asked(['chat']);
+    const got = hearing(connection);
+    const began = Date.now();
+    const states: string[] = [];
+    connection.on('state', ({ state }) => states.push(state));
+    for (let i = 0; i < 1_000; i++) {
+      const mounted = connection.subscribe(`row_${i % 50}`);
+      server.push('chat', `${i}`);
+      await pause(1);
+      mounted.stop();
+      await pause(1);
+    }
+    const last = hearing(connection.subscribe('last'));
+    await asked(['chat'], ['last']);
+    server.push('last', 'hi');
+    await until(() => last.length, 'the last one hears');
+    const seconds = (Date.now() - began) / 1_000;
+    assert.ok(listens() <= 21 + seconds + 1, `${listens()} in ${seconds} s`);
+    assert.equal(got.length, 1_001);
+    assert.deepEqual([states, said, server.asked.length], [[], [], 1]);
+  });
+});

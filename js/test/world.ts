@@ -63,11 +63,12 @@ Object.assign(globalThis, {
     }, delay / SPEED),
   addEventListener(name: string, seen: Seen, capture: boolean) {
     watching.add(`${name} ${numberOf(seen)}`);
-    page.addEventListener(name, seen, capture);
+    page.addEventListener(name, seen, { capture });
   },
   removeEventListener(name: string, seen: Seen, capture: boolean) {
     watching.delete(`${name} ${numberOf(seen)}`);
-    page.removeEventListener(name, seen, capture);
+    // Node ignores a bare `true` here, and would keep the listener.
+    page.removeEventListener(name, seen, { capture });
   },
   document: { hidden: false },
   sessionStorage: storage(),

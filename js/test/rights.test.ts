@@ -1,0 +1,194 @@
+/** Tokens that fail cost their own group its right, and nothing else. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { connect } from '../src/index';
+import type { Connection, Subscription } from '../src/listener';
+import type { Token } from '../src/token';
+import type { Transport } from '../src/transport';
+import { FakeServer, type Listen } from './fake-server';
+import { pause, until } from './world';
+
+let server: FakeServer;
+let connection: Connection;
+let said: string[] = [];
+const { error } = console;
+
+beforeEach(async () => {
+  server = await new FakeServer().start();
+  said = [];
+  console.error = (text: string) => {
+    said.push(text);
+  };
+  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
+});
+
+afterEach(async () => {
+  connection.stop();
+  await server.stop();
+  console.error = error;
+});
+
+const ALL: Transport[] = ['websocket', 'stream', 'poll'];
+
+function open(transport: Transport = 'websocket'): void {
+  connection = connect({ apiKey: 37282591, server: server.url, transports: [transport] });
+}
+
+/** The token of each group of the last `listen`. */
+function tokens(): (string | undefined)[] {
+  const groups: Listen['groups'] = server.asked.at(-1)?.listen?.groups ?? [];
+  return groups.map(({ token }) => token);
+}
+
+async function asked(...wanted: (string | undefined)[]): Promise<void> {
+  const text = JSON.stringify(wanted);
+  await until(() => JSON.stringify(tokens()) === text && server.joined.size, text);
+}
+
+function hearing(subscription: Subscription): string[] {
+  const got: string[] = [];
+  subscription.on('push', ({ data }) => got.push(data));
+  return got;
+}
+
+function errors(subscription: Subscription): unknown[] {
+  const told: unknown[] = [];
+  subscription.on('error', ({ code, fatal, identifiers }) => told.push([code, fatal, identifiers]));
+  return told;
+}
+
+function fails(): never {
+  throw new Error('the shop is closed');
+}
+
+/** Refuses every `listen` that has one of these tokens. */
+function refuse(...bad: string[]): void {
+  const detail = 'The token is not accepted: it is not a JWT.';
+  server.accept = ({ groups }) =>
+    groups.some(({ token }) => bad.includes(token as string))
+      ? { type: 'error', code: 'invalid_token', detail, retry: null }
+      : undefined;
+}
+
+describe('a token function that throws', () => {
+  for (const transport of ALL) {
+    test(`costs its group the right, and nothing else: ${transport}`, async () => {
+      open(transport);
+      const [open_, denied] = [
+        connection.subscribe('news'),
+        connection.subscribe('Orders', { token: fails }),
+      ];
+      const [news, orders] = [hearing(open_), hearing(denied)];
+      const [none, own, all] = [errors(open_), errors(denied), errors(connection)];
+      await asked(undefined, undefined);
+      server.push('news', 'one');
+      server.push('orders', 'public');
+      await until(() => news.length && orders.length, 'both hear public pushes');
+      await until(() => own.length > 2, 'asked again');
+      server.push('news', 'two');
+      await until(() => news.length === 2, 'it goes on');
+      assert.deepEqual(own[0], ['token_failed', false, ['Orders']]);
+      assert.deepEqual([none, all], [[], own]);
+      assert.deepEqual(said, []);
+      if (transport === 'websocket') assert.equal(server.asked.at(-1)?.listens, 1);
+    });
+  }
+
+  test('is told in the console, and called again with backoff', async () => {
+    const times: number[] = [];
+    open();
+    connection.subscribe('orders', {
+      token: async () => {
+        times.push(Date.now());
+        return times.length > 4 ? 'a.b.c' : fails();
+      },
+    });
+    await asked(undefined);
+    await asked('a.b.c');
+    assert.deepEqual(said, ['Cometify: token_failed: No token: Error: the shop is closed']);
+    const waits = times.slice(1).map((time, i) => time - (times[i] as number));
+    assert.ok(
+      waits.every((wait, i) => wait >= 1_000 * 2 ** i),
+      `${waits}`,
+    );
+    const { transports } = server;
+    assert.equal(transports, 'websocket');
+  });
+
+  test('when a token has expired, the public pushes go on', async () => {
+    let many = 0;
+    open();
+    const got = hearing(
+      connection.subscribe('orders', { token: () => (many++ ? fails() : 'a.b.c') }),
+    );
+    const news = hearing(connection.subscribe('news'));
+    await asked('a.b.c', undefined);
+    refuse('a.b.c');
+    server.say({ type: 'error', code: 'invalid_token', detail: 'It has expired.', retry: null });
+    await asked(undefined, undefined);
+    server.push('news', 'hi');
+    server.push('orders', 'public');
+    await until(() => news.length && got.length, 'both');
+    assert.notEqual(connection.state, 'failed');
+  });
+});
+
+describe('no token', () => {
+  for (const none of [null, '', undefined]) {
+    for (const token of [none, () => none, async () => none, Promise.resolve(none)]) {
+      const how = typeof token === 'function' ? 'a function of' : `${Object(token) === token}`;
+      test(`${how} ${JSON.stringify(none)} is no right, and no error`, async () => {
+        open();
+        const got = hearing(connection.subscribe('orders', { token: token as Token }));
+        await asked(undefined);
+        server.push('orders', 'public');
+        await until(() => got.length, 'the public push');
+        assert.deepEqual(said, []);
+      });
+    }
+  }
+});
+
+describe('a token that is refused twice', () => {
+  for (const transport of ALL) {
+    test(`costs its group the right, not the connection: ${transport}`, async () => {
+      let many = 0;
+      refuse('bad.1', 'bad.2');
+      open(transport);
+      const bad = connection.subscribe('orders', { token: () => `bad.${++many}` });
+      const good = connection.subscribe('news');
+      const [orders, news, told] = [hearing(bad), hearing(good), errors(bad)];
+      await asked(undefined, undefined);
+      server.push('orders', 'public');
+      server.push('news', 'hi');
+      await until(() => orders.length && news.length, 'both');
+      await pause(50);
+      assert.equal(many, 2);
+      assert.deepEqual(told, [['invalid_token', false, ['orders']]]);
+    });
+  }
+
+  test('keeps the rights of groups whose token was accepted', async () => {
+    open();
+    connection.subscribe('good', { token: async () => 'good' });
+    await asked('good');
+    refuse('bad');
+    const told = errors(connection.subscribe('orders', { token: 'bad' }));
+    await until(() => told.length, 'told');
+    await asked('good', undefined);
+    assert.deepEqual(told, [['invalid_token', false, ['orders']]]);
+    assert.notEqual(connection.state, 'failed');
+  });
+
+  test('of several bad ones each loses its right', async () => {
+    refuse('bad', 'worse');
+    open();
+    connection.subscribe('a', { token: 'bad' });
+    connection.subscribe('b', { token: () => 'worse' });
+    connection.subscribe('c');
+    await asked(undefined, undefined, undefined);
+    assert.deepEqual(said, [
+      'Cometify: invalid_token: The token is not accepted: it is not a JWT.',
+    ]);
+  });
+});
