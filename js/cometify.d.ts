@@ -16,8 +16,12 @@ export function connect(options: ConnectOptions): Connection;
 /** A number, a decimal string where a number would be rounded, or null if the push had none. */
 export type PushId = number | string | null;
 
-/** Gets the text, the push_id, and the identifier as the page spelled it. */
-export type Callback = (data: string, id: PushId, identifier: string) => void;
+/** The text of a push, or its data: any JSON value. */
+// biome-ignore lint/suspicious/noExplicitAny: the page knows the kind of its own pushes
+export type Data = any;
+
+/** Gets the text or the data, the push_id, and the identifier as the page spelled it. */
+export type Callback = (data: Data, id: PushId, identifier: string) => void;
 
 /** One, several, or each with the internal id after which it starts (in quotes from 2^53 up). */
 export type Identifiers = string | readonly string[] | Readonly<Record<string, number | string>>;
@@ -68,7 +72,7 @@ export interface Options extends ConnectOptions {
 export type Notice =
   /** `after`: when waiting, how many milliseconds until it connects again. */
   | { type: 'state'; state: State; transport: Way; after: number | null }
-  | { type: 'push'; data: string; id: PushId; identifier: string; position: number }
+  | { type: 'push'; data: Data; id: PushId; identifier: string; position: number }
   /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
   | { type: 'gap'; identifiers: string[] }
   /** `fatal`: it does not come back by itself. `identifiers`: only these are affected. */

@@ -24,7 +24,9 @@ export interface PushFrame {
   type: 'push';
   identifier: string;
   push_id: PushId;
-  text: string;
+  /** One of the two: a text, or any JSON value. */
+  text?: string;
+  data?: unknown;
   position: number;
 }
 

@@ -5,8 +5,12 @@
 import type { PushId } from './frames';
 import type { Token } from './token';
 
-/** Gets the text, the push_id, and the identifier as the page spelled it. */
-export type Callback = (data: string, id: PushId, identifier: string) => void;
+/** The text of a push, or its data: any JSON value. */
+// biome-ignore lint/suspicious/noExplicitAny: the page knows the kind of its own pushes
+export type Data = any;
+
+/** Gets the text or the data, the push_id, and the identifier as the page spelled it. */
+export type Callback = (data: Data, id: PushId, identifier: string) => void;
 
 /** One identifier, several, or each with the internal id after which it starts. */
 export type Identifiers = string | readonly string[] | Readonly<Record<string, number | string>>;

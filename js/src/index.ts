@@ -3,7 +3,7 @@ import { type Connection, startListener } from './listener';
 import { type ConnectOptions, type Options, ORIGIN, readOptions } from './options';
 
 export type { PushId } from './frames';
-export type { Callback, Identifiers } from './group';
+export type { Callback, Data, Identifiers } from './group';
 export type { Connection, Listener, Subscription } from './listener';
 export type { Notice, NoticeOf } from './notices';
 export type { ConnectOptions, Options, SubscribeOptions } from './options';

@@ -74,7 +74,7 @@ export function startListener({
   // -------------------------------------------------------------- telling the page
 
   function deliver({ group, push }: Extract<Effect, { type: 'push' }>): void {
-    const { text: data, push_id: id, position } = push;
+    const { text, data = text, push_id: id, position } = push;
     const identifier = group.spelling.get(push.identifier) as string;
     notify({ type: 'push', data, id, identifier, position }, group);
   }

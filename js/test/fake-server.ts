@@ -17,7 +17,8 @@ interface Kept {
   type: 'push';
   identifier: string;
   push_id: number | string | null;
-  text: string;
+  text?: string;
+  data?: unknown;
   position: number;
 }
 
@@ -119,7 +120,16 @@ export class FakeServer {
   }
 
   push(identifier: string, text: string, push_id: Kept['push_id'] = null): void {
-    const kept: Kept = { type: 'push', identifier, push_id, text, position: ++this.position };
+    this.keep({ type: 'push', identifier, push_id, text, position: ++this.position });
+  }
+
+  /** Pushes any JSON value instead of a text. */
+  pushData(identifier: string, data: unknown): void {
+    this.keep({ type: 'push', identifier, push_id: null, data, position: ++this.position });
+  }
+
+  private keep(kept: Kept): void {
+    const { identifier } = kept;
     this.kept.push(kept);
     for (const one of Array.from(this.joined)) {
       if (one.wants.get(identifier)?.some((want) => lets(want, kept))) this.give(one, [kept]);

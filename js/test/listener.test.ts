@@ -75,6 +75,21 @@ for (const transport of ALL) {
       ]);
     });
 
+    test('a push with data arrives as its JSON value', async () => {
+      const values = [{ total: 5 }, ['a', 1], 'text', 0, false, null, ''];
+      const { listener, got } = listen(only);
+      const noticed: unknown[] = [];
+      listener.on('push', ({ data }) => noticed.push(data));
+      await connected(listener);
+      for (const value of values) server.pushData('chat', value);
+      await until(() => got.length === values.length, 'all of them');
+      assert.deepEqual(
+        got.map(([data]) => data),
+        values,
+      );
+      assert.deepEqual(noticed, values);
+    });
+
     test('keys travel in the body and not in the address', async () => {
       const { listener } = listen({ secureKey: 'c0ffee', identifiers: { Metrics: 59 }, ...only });
       await connected(listener);

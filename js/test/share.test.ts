@@ -304,7 +304,7 @@ describe('tabs that share a listener', () => {
       `);
       await until(() => tab.run('told.length') && server.joined.size === 1, 'told', 9_000);
       await until(
-        () => JSON.stringify(server.asked.at(-1)?.listen?.groups).includes('orders'),
+        () => JSON.stringify(server.asked.at(-1)?.listen?.groups ?? []).includes('orders'),
         'joined without the right',
       );
       await connected(good, tab);

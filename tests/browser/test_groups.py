@@ -112,20 +112,20 @@ def test_subscriptions_to_one_name_end_one_by_one(server: Server, site: Site, ev
 
 def test_tokens_that_fail_cost_only_their_own_group(server: Server, site: Site, everywhere: Everywhere):
     page = f"""
-    var journals = {{}}, told = {{}}, heard = {{}};
+    var journals = {{}}, failures = {{}}, heard = {{}};
     for (const transport of {json.dumps(TRANSPORTS)}) {{
       const server = 'http://127.0.0.1:{server.port}';
       const listener = Cometify.connect({{apiKey: 37282591, server, transports: [transport]}});
       journals[transport] = {{listener}};
-      told[transport] = {{}};
+      failures[transport] = {{}};
       heard[transport] = {{}};
       const tokens = {{open: null, thrown: () => {{ throw new Error('closed'); }}, refused: () => 'no token'}};
       for (const [name, token] of Object.entries(tokens)) {{
-        told[transport][name] = [];
+        failures[transport][name] = [];
         heard[transport][name] = [];
         listener.subscribe(name, {{token}})
           .on('push', ({{data}}) => heard[transport][name].push(data))
-          .on('error', ({{code, identifiers}}) => identifiers && (told[transport][name][0] = code));
+          .on('error', ({{code, identifiers}}) => identifiers && (failures[transport][name][0] = code));
       }}
     }}
     function all(count) {{
@@ -133,18 +133,18 @@ def test_tokens_that_fail_cost_only_their_own_group(server: Server, site: Site, 
     }}
     """
     tabs = everywhere(site.add(journal_page(server.port, page)))
-    joined = "Object.values(told).every(({refused, thrown}) => refused[0] && thrown[0]) && connected()"
+    joined = "Object.values(failures).every(({refused, thrown}) => refused[0] && thrown[0]) && connected()"
     for tab in tabs.values():
-        tab.until(joined, show="[told, heard]")
+        tab.until(joined, show="[failures, heard]")
     for name in ("open", "thrown", "refused"):
         server.pushed(name, "secret", secret=1)
         server.pushed(name, "public")
     for engine, tab in tabs.items():
-        tab.until("all(1)", show="[told, heard]")
-        heard = dict.fromkeys(("open", "thrown", "refused"), ["public"])
+        tab.until("all(1)", show="[failures, heard]")
+        heard = {"open": ["public"], "thrown": ["public"], "refused": ["public"]}
         assert tab.evaluate("heard") == dict.fromkeys(TRANSPORTS, heard), engine
         errors = {"open": [], "thrown": ["token_failed"], "refused": ["invalid_token"]}
-        assert tab.evaluate("told") == dict.fromkeys(TRANSPORTS, errors), engine
+        assert tab.evaluate("failures") == dict.fromkeys(TRANSPORTS, errors), engine
 
 
 def test_page_renews_its_token_and_misses_nothing(server: Server, site: Site, everywhere: Everywhere):
