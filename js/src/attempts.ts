@@ -276,7 +276,8 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
           retry = 0;
         }
       }
-      const isFatal = retry === null;
+      // A page of private identifiers has no right while its token cannot be had. It is asked for again.
+      const isFatal = retry === null && !groups.some(({ failures }) => failures);
       if (isFatal) close('refuse');
       else backOff((retry as number) * 1000 || 0);
       tellError(code, detail, isFatal);

@@ -11,7 +11,7 @@ import type { Effect } from './effects';
 import { CUT, type ErrorFrame, type Frame, type ReadyFrame, type ReconnectFrame } from './frames';
 import { type Asked, brings, type Group } from './group';
 import type { Run } from './run';
-import { timeLeft } from './token';
+import { trust } from './token';
 
 /** For so many milliseconds the tabs' wishes are gathered, to ask the server once for all of them. */
 const GATHERING = 50;
@@ -38,9 +38,9 @@ function groupOf(asked: Asked): Group {
   return { ...asked, spelling: new Map(names.map((name) => [name.toLowerCase(), name])) };
 }
 
-/** The milliseconds until the first of a tab's tokens expires. Infinity without tokens. */
-function tokenLeft({ asked }: Tab): number {
-  return Math.min(...asked.map(({ token }) => (token ? timeLeft(token) || 0 : Infinity)));
+/** The trust in the least trusted of a tab's tokens. Infinity without tokens. */
+function trustIn({ asked, groups }: Tab): number {
+  return Math.min(...(groups || asked.map(groupOf)).map(trust));
 }
 
 /** Leads. Returns a function that ends it. */
@@ -148,13 +148,13 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
 
   /**
    * Ends the connection of each tab, which comes back by itself. If a token was refused, the tab with
-   * the token that expires first is told so. The others are only cut, and return as they are.
+   * the token that is trusted least is told so. The others are only cut, and return as they are.
    */
   function end(frame: ErrorFrame | ReconnectFrame | typeof CUT): void {
-    const lives = Array.from(tabs, ([id, tab]): [string, number] => [id, tokenLeft(tab)]);
-    const shortest = Math.min(...lives.map(([, left]) => left));
+    const trusts = Array.from(tabs, ([id, tab]): [string, number] => [id, trustIn(tab)]);
+    const least = Math.min(...trusts.map(([, trusted]) => trusted));
     const isTokenRefused = frame.type === 'error' && frame.code === 'invalid_token';
-    for (const [id, left] of lives) say(id, isTokenRefused && left > shortest ? CUT : frame);
+    for (const [id, trusted] of trusts) say(id, isTokenRefused && trusted > least ? CUT : frame);
   }
 
   say('');

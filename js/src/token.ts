@@ -51,9 +51,10 @@ export function markRefused(groups: Group[]): boolean {
   return renewable.length > 0;
 }
 
-/** The time that a token has left. Less than nothing if the server has never accepted it. */
-function trust({ token, accepted }: Group): number {
-  return token === accepted ? timeLeft(token as string) || 0 : -Infinity;
+/** The time that a token has left. Less than nothing if the server has never accepted it. Infinity without one. */
+export function trust({ token, accepted }: Group): number {
+  if (!token) return Infinity;
+  return token === accepted ? timeLeft(token) || 0 : -Infinity;
 }
 
 /**

@@ -71,6 +71,26 @@ function refuse(...bad: string[]): void {
 }
 
 describe('a token function that throws', () => {
+  test('is asked again although nothing is left of a private group without it', async () => {
+    const detail = 'Nothing is left to listen to.';
+    server.accept = ({ groups }) =>
+      groups.some(({ token }) => token)
+        ? undefined
+        : { type: 'error', code: 'not_authorized', detail, retry: null };
+    open();
+    let calls = 0;
+    const subscription = connection.subscribe('user_7', {
+      token: () => (calls++ ? 'good' : fails()),
+    });
+    const told = errors(subscription);
+    await until(() => connection.state === 'connected', 'the token came later', 9_000);
+    assert.deepEqual(tokens(), ['good']);
+    assert.ok(
+      told.every((one) => (one as unknown[])[1] === false),
+      JSON.stringify(told),
+    );
+  });
+
   for (const transport of ALL) {
     test(`costs its group the right, and nothing else: ${transport}`, async () => {
       open(transport);
