@@ -1,7 +1,6 @@
 """`data`: any JSON value, which is sent on as it came or is refused. `event`: a name."""
 
 import json
-import time
 
 import pytest
 from hypothesis import example, given
@@ -129,25 +128,6 @@ def test_body_that_only_a_lower_stack_can_read_is_refused():
         refused = refusal(deeper, 9, read)
         assert refused.code is errors.INVALID_BODY
         assert "deep" in refused.detail
-
-
-LONGEST = 20e-3
-"""Seconds of the processor that reading the data of one push may take. It takes 10 ms at most, and took 43."""
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[" + "    , ".join(["1"] * 30_000) + "]", "[" + "   ,   ".join(['""'] * 21_000) + "]"],
-    ids=["numbers", "strings"],
-)
-def test_spaces_between_many_parts_are_removed_fast(text):
-    times = []
-    for _ in range(3):
-        began = time.process_time()
-        data = data_of(text)
-        times.append(time.process_time() - began)
-    assert data == text.replace(" ", "")
-    assert min(times) < LONGEST
 
 
 @pytest.mark.parametrize("text", ['"\\\\"', '" \\" , \\\\\\" "', '["\\\\" , " \\\\" ]', '{" \\\\\\" : " : "\\\\ "}'])

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cometify.core import errors
-from cometify.core.admission import PARAMETERS
+from cometify.core.admission import AS_SENT, PARAMETERS
+from cometify.core.payload import read_data
 from cometify.core.push import MAX_TEXT
 from cometify.http import bodies
 from cometify.http.bodies import FORM, JSON, MULTIPART, read_json_array, read_parameters
@@ -151,6 +152,8 @@ def test_no_form_of_a_stranger_takes_long(unit, before, size):
 
 LONGEST_JSON = 15e-3
 """The same for JSON. It takes 10 ms at most, and took 50."""
+LONGEST_DATA = 20e-3
+"""The same for a push of a proven publisher that has data. It takes 10 ms at most, and took 43."""
 
 
 @pytest.mark.parametrize("before", [b"[", b'{"text":[', b'["'])
@@ -189,6 +192,17 @@ def test_json_of_many_parts_takes_no_longer_if_it_is_valid(unit, end):
             read_json_array(JSON, body)
 
     assert seconds_of(read_or_refuse) < LONGEST_JSON
+
+
+@pytest.mark.parametrize(("part", "between", "count"), [("1", "    , ", 30_000), ('""', "   ,   ", 21_000)])
+def test_data_with_many_spaces_does_not_take_long(part, between, count):
+    body = f'{{"data":[{between.join([part] * count)}]}}'.encode()
+    expected = f"[{','.join([part] * count)}]"
+
+    def read_it():
+        assert read_data(read_parameters(JSON, body, PARAMETERS, AS_SENT)["data"]) == expected
+
+    assert seconds_of(read_it) < LONGEST_DATA
 
 
 def test_form_of_64_fields_is_read_and_one_more_is_refused():
