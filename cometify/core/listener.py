@@ -140,6 +140,9 @@ class Listener:
         """Return how many bytes wait for the peer in the process and the kernel. It reads nothing while that stays."""
         raise NotImplementedError
 
+    def lost_right(self) -> None:
+        """Do what the transport needs when a token has expired. The `ready` that tells of it is owed already."""
+
     def beat(self, heartbeat: bytes) -> None:
         """Write an encoded heartbeat. The listener is live and at the head."""
         raise NotImplementedError

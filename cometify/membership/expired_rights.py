@@ -22,6 +22,9 @@ have had a secret push since then, and of no others.
 A group may have had its private identifiers only by this token. It goes on without them, and the `ready` says so. If no group
 has anything left, the connection ends with `invalid_token`.
 
+A stream ends in order behind its `ready`, because a page cannot send a new token on it. The page comes back from its cursor,
+with the token that it has by then. An event stream goes on, because an EventSource would come back with the old token.
+
 A poll ends with its first write, and its next request would be refused because of the same token. So a poll that waits is
 answered with `invalid_token` at once. Its cursor stays where it is, and it loses nothing either.
 """
@@ -75,3 +78,4 @@ class ExpiredRights:
         ended_at = {ring.channel[1]: joining.plan.cursor for ring, secret in view.sources if secret}
         slot.withheld = {**ended_at, **slot.withheld}
         self._enter(joining, {name: rings[name] for name in wanted})
+        listener.lost_right()

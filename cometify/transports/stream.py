@@ -55,6 +55,12 @@ class StreamListener(Connection):
             self._end_soon()
         return sent
 
+    def lost_right(self) -> None:
+        # A page cannot send a new token on this response. So the response ends in order behind the `ready`, and the page
+        # comes back with the token that it has by then. An EventSource would come back with the old one, so it goes on.
+        if self.encoding is STREAM or self.encoding is STREAM_UNCHUNKED:
+            self._end_soon()
+
     def wake(self) -> None:
         Listener.wake(self)
 

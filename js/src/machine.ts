@@ -75,8 +75,11 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     attempts.accept(frame.heartbeat * 1000);
     const { connection } = attempts;
     connection.isFruitful = connection.isFruitful || isAnyJoining(groups);
-    // A `ready` that answers no `listen` tells that the listener lost or won a right.
-    takeReady(connection.unanswered.shift() || connection.asked, frame.positions);
+    const answered = connection.unanswered.shift();
+    // A `ready` that answers no `listen` tells that the listener lost or won a right. Coming back with
+    // another token from the cursor loses nothing. To go on would pass secret pushes.
+    if (!answered && groups.some(({ source }) => source)) attempts.lose();
+    else takeReady(answered || connection.asked, frame.positions);
     for (const detail of frame.warnings || []) {
       current.effects.push(errorNotice('warning', detail));
     }
