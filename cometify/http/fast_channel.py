@@ -192,8 +192,12 @@ class FastChannel(ConnectionState):
         self._read_or_pause()
 
     def _read_or_pause(self) -> None:
-        """Read from the peer only while there is room, for its requests and for the answers."""
-        reads = not self._full and len(self._early) <= MOST_EARLY
+        """Read from the peer only while there is room, for its requests and for the answers.
+
+        While requests wait for their turn nothing is read either, because a peer may have closed behind them. To read that
+        would end the connection, and the requests with it.
+        """
+        reads = not (self._full or self._continues) and len(self._early) <= MOST_EARLY
         if reads != self._reads:
             self._reads = reads
             if reads:

@@ -129,7 +129,7 @@ class DirectPoll:
             # epoll puts the others first in the next turn.
             events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
         began = time.perf_counter()
-        if self._costly or self._left:
+        if self._costly or self._left or self._left_costly:
             self._read_costly_last(events, began)
         else:
             self._left = self._read_all(events, began)

@@ -18,7 +18,7 @@ const LONGEST_TIMER = 5_000;
 
 /**
  * A page that mounts and unmounts components changes its groups often. After so many changes at once
- * the server is told of one in so many milliseconds, because it takes no more.
+ * the server is told of one in so many milliseconds, because it takes that many at most.
  */
 const CHANGES_AT_ONCE = 20;
 const CHANGE_EVERY = 1_000;

@@ -5,7 +5,7 @@ type Given = string | null | undefined;
 
 /**
  * A JWT; a promise of one; or a function that gives either, and is asked again before it expires. Null
- * or an empty text is no right: the group hears public pushes.
+ * or an empty text gives no right: the group hears public pushes.
  */
 export type Token = string | Promise<Given> | (() => Given | Promise<Given>);
 
