@@ -75,8 +75,10 @@ def connection():
     made = Connection(reactor)
     yield made
     made.peer.close()
-    for selectable in reactor.removeAll():
-        selectable.connectionLost(Failure(ConnectionDone()))
+    # A connection that is not read from is no longer the reactor's.
+    for selectable in {made.server, *reactor.removeAll()}:
+        if selectable is not made.server or selectable.connected:
+            selectable.connectionLost(Failure(ConnectionDone()))
 
 
 def test_body_of_known_length_is_read_in_long_pieces_alone(connection):
