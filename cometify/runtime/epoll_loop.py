@@ -25,8 +25,9 @@ AT_ONCE = 128
 Heartbeats, slices of the fan-out and other calls that are due must come in between."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
-COSTLY = 0.001
-"""Seconds of a read after which its connection counts as costly. A push takes a twentieth of it."""
+COSTLY = 0.005
+"""Seconds of a read after which its connection counts as costly. No honest request takes so long, so none is overtaken by a
+later one of the same listener."""
 LONGEST_READS = 0.005
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
 
