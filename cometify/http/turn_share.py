@@ -48,7 +48,7 @@ class TurnShare:
 
     def _begin_turn(self) -> None:
         self._is_set = False
-        # As many connections are expected as had many requests in the last turn.
+        # The connections that had many requests in the last turn are expected to have many again.
         self._left, self._most, self._busy = AT_ONCE, max(1, AT_ONCE // max(1, self._busy)), 0
         self.size = self._most
         try:

@@ -26,8 +26,8 @@ Heartbeats, slices of the fan-out and other calls that are due must come in betw
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
 COSTLY = 0.005
-"""Seconds of a read after which its connection counts as costly. No honest request takes so long, so none is overtaken by a
-later one of the same listener."""
+"""Seconds of a read after which its connection counts as costly. A poll takes a twentieth of it. That matters because a
+costly connection can be overtaken: a poll on it is then read behind the next poll of the same listener."""
 LONGEST_READS = 0.005
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
 

@@ -5,7 +5,6 @@ module alone: `_tempDataLen`, `_aborting` and `_writeDisconnecting`. A test hold
 """
 
 import errno
-import os
 import socket
 from collections.abc import Iterable
 from typing import Any, cast
@@ -20,6 +19,7 @@ from twisted.python.failure import Failure
 
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor import Clock
+from cometify.runtime.spare_descriptor import SpareDescriptor
 from cometify.runtime.tls_handshake import PatientTLS
 
 log = Logger()
@@ -72,35 +72,6 @@ def can_send_now(transport: tcp.Connection) -> bool:
         or transport._writeDisconnecting
         or (transport.producer is not None and not transport.streamingProducer)
     )
-
-
-class SpareDescriptor:
-    """A file descriptor that is given up for a moment, to close a connection that waits when there is no other.
-
-    So the peer learns that it must go elsewhere, and the port does not stay ready in vain.
-    """
-
-    def __init__(self) -> None:
-        self._number = self._open()
-
-    def _open(self) -> int:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        """Give the descriptor up for good."""
-        os.close(self._number)
-        self._number = -1
-
-    def accept_and_close(self, listening: socket.socket) -> None:
-        """Raises OSError like `socket.accept`."""
-        if self._number >= 0:
-            os.close(self._number)
-        self._number = -1
-        try:
-            connection, _address = listening.accept()
-            connection.close()
-        finally:
-            self._number = self._open()
 
 
 SPARE = SpareDescriptor()
@@ -204,7 +175,7 @@ class EagerPort(tcp.Port):
         except OSError as error:
             if error.errno in _NO_ROOM:
                 self._pause(error)
-        # As Twisted does it: a port at which many wait has more of them accepted the next time.
+        # Twisted does the same: a port at which many wait has more of them accepted the next time.
         self.numberAccepts = accepted + 20 if accepted == most else max(1, accepted)
 
     def _accept_one(self) -> None:

@@ -9,7 +9,8 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import globalLogPublisher
 
 from cometify.runtime.connection_limits import LOG_EVERY, MOST_IN_RESERVE, ConnectionLimits, public_descriptors
-from cometify.runtime.tcp import EagerReactor, SpareDescriptor
+from cometify.runtime.spare_descriptor import SpareDescriptor
+from cometify.runtime.tcp import EagerReactor
 from tests.certificates import make_certificate
 from tests.runtime.test_tcp import DefaultOpenSSLContextFactory
 

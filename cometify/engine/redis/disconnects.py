@@ -84,7 +84,7 @@ class RedisDisconnects:
         self._is_of_account = is_of_account
         self._questions: dict[str, _Question] = {}
 
-    # What was revoked.
+    # The revocations themselves.
 
     def revocations(self, api_key: str) -> AccountRevocations:
         """Make the revocations of an account that this node begins to use."""
