@@ -14,6 +14,7 @@ from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequ
 from cometify.http.response_head import response_head
 from cometify.runtime import sockets, tcp
 from cometify.runtime.epoll_loop import WriteBatch
+from cometify.runtime.tcp import LONG_READ, READ
 from cometify.runtime.transport import Transport
 
 MOST_EARLY = 16 * 1024
@@ -78,6 +79,8 @@ class FastChannel(ConnectionState):
         whole = partial.add(data)
         if whole:
             self._partial = None
+            if len(whole) > READ:
+                sockets.set_read_size(self.transport, READ)
             self._note_activity()
             self._serve(whole, self._write_batch)
         elif partial.missing:
@@ -142,6 +145,8 @@ class FastChannel(ConnectionState):
         whole = end + head.length
         if len(data) < whole:
             self._partial = PartialRequest(data, whole - len(data))
+            if whole > READ:
+                sockets.set_read_size(self.transport, LONG_READ)
             self._shared.idle.expect_rest(self)
             if len(data) > end:
                 self._shared.idle.extend(self, len(data) - end)

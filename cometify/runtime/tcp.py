@@ -39,9 +39,9 @@ MOST_ACCEPTED = 64
 CANNOT_ACCEPT_AGAIN = 1
 """Seconds without accepting, after the system had no file descriptor or no memory for a connection."""
 
-READ = 8 * 1024
+READ = 2 * 1024
 """Bytes of one read. More would hold thousands of pings or chunks of one byte, and everybody else would wait for all of
-them: 20 ms for the 64 KiB that Twisted reads."""
+them: 20 to 40 ms for the 64 KiB that Twisted reads. With ten peers that send chunks, 2 KiB each are 14 ms."""
 LONG_READ = 64 * 1024
 """Bytes of one read within a body of known length, whose bytes are only put together."""
 

@@ -81,11 +81,11 @@ def connection():
             selectable.connectionLost(Failure(ConnectionDone()))
 
 
-def test_body_of_known_length_is_read_in_long_pieces_alone(connection):
+@pytest.mark.parametrize(("request_with", "body"), [(COUNTED, BODY), (PLAIN, BODY[:60_000])])
+def test_body_of_known_length_is_read_in_long_pieces_alone(connection, request_with, body):
     assert connection.server.read_size == READ
-    whole = COUNTED % (len(BODY), BODY)
-    assert LONG_READ in connection.send(whole)
-    connection.receive(BODY)
+    assert LONG_READ in connection.send(request_with % (len(body), body))
+    connection.receive(body)
     assert connection.server.read_size == READ
     assert connection.send(PLAIN % (3, b"end")) == {READ}
     connection.receive(b"end")
