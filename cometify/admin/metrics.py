@@ -25,6 +25,7 @@ from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor_lag import ReactorLag
+from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.push import PushEndpoint
 
 OPENMETRICS = "application/openmetrics-text"
@@ -39,6 +40,7 @@ _JOIN_CODES = [
     code.name
     for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE, errors.OVERLOADED)
 ]
+_DISCONNECT_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.ENGINE_UNAVAILABLE)]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
 
 
@@ -52,6 +54,7 @@ class Figures(Collector):
     heartbeats: HeartbeatWheel
     membership: Membership
     push: PushEndpoint
+    disconnect: DisconnectEndpoint
     reactor_lag: ReactorLag
     idle: Sequence[IdleTimeout]
     limits: Sequence[ConnectionLimits]
@@ -97,6 +100,13 @@ class Figures(Collector):
             "listeners_ended",
             "Connected listeners that the server sent away, by the code that they were told.",
             _all(_END_CODES, membership.ended),
+            "code",
+        )
+
+        yield _counter(
+            "disconnects_refused",
+            "Refused requests to disconnect, by the code of the answer.",
+            _all(_DISCONNECT_CODES, self.disconnect.refused),
             "code",
         )
 

@@ -129,6 +129,7 @@ class Cometify(MultiService):
             self.heartbeats,
             self.membership,
             self.push,
+            self._disconnect,
             self.reactor_lag,
             (self.http.idle, self.websocket.idle),
             (self.limits, self.limits_of_proxies),

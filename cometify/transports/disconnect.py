@@ -1,9 +1,10 @@
 """POST /{apiKey}/disconnect: the back end ends connections of a visitor, on all nodes."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from cometify.core.errors import DRAINING, Refused
+from cometify.core.errors import DRAINING, Code, Refused
 from cometify.core.revocation import read_disconnect, revoked_from
 from cometify.http.bodies import read_json_object
 from cometify.http.exchange import Exchange
@@ -18,7 +19,7 @@ class DisconnectEndpoint(Endpoint):
     """Takes requests to disconnect. `wall`: the wall clock, in Unix seconds.
 
     There are no CORS headers, because the request needs the API secret, and no page should hold that. `under_way`: the
-    requests that the engine has not answered yet.
+    requests that the engine has not answered yet. `refused`: the requests that were refused, by code.
     """
 
     methods = (b"POST",)
@@ -31,6 +32,10 @@ class DisconnectEndpoint(Endpoint):
         self._publishers = publishers
         self._wall = wall
         self.under_way = 0
+        self.refused: Counter[str] = Counter()
+
+    def count_refusal(self, code: Code) -> None:
+        self.refused[code.name] += 1
 
     def serve(self, request: Exchange) -> None:
         if self.draining:

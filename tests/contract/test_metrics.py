@@ -173,6 +173,7 @@ def test_series_of_alerts_exist_from_the_start_with_zero(world):
         ("cometify_listeners_ended_total", "too_slow"),
         ("cometify_listeners_refused_total", "too_many_listeners"),
         ("cometify_pushes_refused_total", "not_authorized"),
+        ("cometify_disconnects_refused_total", "not_authorized"),
         *(("cometify_listeners", transport) for transport in TRANSPORTS),
         *(("cometify_listeners_joined_total", transport) for transport in TRANSPORTS),
     ):
@@ -227,6 +228,29 @@ def test_pushes_are_counted_as_accepted_or_by_code(world, since):
         ("cometify_pushes_refused_total", "body_too_large"): 1,
         ("cometify_pushes_refused_total", "unsupported_media_type"): 1,
         ("cometify_pushes_refused_total", "method_not_allowed"): 1,
+    }
+
+
+def test_refused_disconnects_are_counted_by_code(world, since):
+    path, body = f"/{API_KEY}/disconnect", b'{"subject":"user_7"}'
+    right, wrong = {"Authorization": f"Bearer {API_SECRET}"}, {"Authorization": "Bearer guessed"}
+    for sent, headers in (
+        (body, right),
+        (body, wrong),
+        (body, wrong),
+        (b"{}", right),
+        (b"x" * 5000, right),
+        (body, {}),
+    ):
+        wire = world.connect("127.0.0.1")
+        wire.receive(request_bytes("POST", path, sent, {"Content-Type": "application/json", **headers}))
+        wire.answer()
+    world.request("GET", path).answer()
+    assert since("cometify_disconnects_refused_total", "cometify_pushes_refused_total") == {
+        ("cometify_disconnects_refused_total", "not_authorized"): 2,
+        ("cometify_disconnects_refused_total", "missing_parameter"): 2,
+        ("cometify_disconnects_refused_total", "body_too_large"): 1,
+        ("cometify_disconnects_refused_total", "method_not_allowed"): 1,
     }
 
 
