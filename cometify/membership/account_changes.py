@@ -69,7 +69,7 @@ class AccountChanges:
         wall = self._wall()
         joining = Joining(listener, slot.account, slot.client_key, request, first=True)
         try:
-            joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
+            joining.take_rights_left(slot, wall)
         except errors.Refused as refused:
             listener.end(refused)
             return

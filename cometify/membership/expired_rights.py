@@ -64,9 +64,8 @@ class ExpiredRights:
             listener.end(refusals.token_expired())
             return
         joining = Joining(listener, slot.account, slot.client_key, request, first=True)
-        wall = self._wall()
         try:
-            joining.take_rights([group.right_left(slot.account, wall) for group in request.groups])
+            joining.take_rights_left(slot, self._wall())
         except errors.Refused:
             listener.end(refusals.token_expired())
             return

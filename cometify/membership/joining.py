@@ -62,6 +62,15 @@ class Joining:
         if self.request.is_keyed:
             self.subjects = tuple([right.subject for right in rights if right.subject is not None])
 
+    def take_rights_left(self, slot: Slot, now: float) -> None:
+        """Join again in place with the rights that are left by now (Unix seconds). Raises like `take_rights`.
+
+        The subjects stay as they were. The connection is still that of the visitor to whom the tokens were given, so a
+        back end can disconnect it when a token has expired too.
+        """
+        self.take_rights([group.right_left(slot.account, now) for group in self.request.groups])
+        self.subjects = slot.subjects
+
     @property
     def has_left_out(self) -> bool:
         """True if a group joins without one of its identifiers, because that is private."""

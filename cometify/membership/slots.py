@@ -26,8 +26,8 @@ class Slot:
     `listener`: its id. `named`: the client chose that id, so the listener can come again with it. `asked`: its request, if
     that asks for secret pushes, has several groups, or may ask for private identifiers. It is checked again when the account
     changes. The request of any other listener can be made from its view. `until`: the time at which its right to secret pushes
-    ends (Unix seconds, or inf). `subjects`: those of its tokens. `withheld`: for each identifier whose right has ended with a
-    token, the position at which it ended.
+    ends (Unix seconds, or inf). `subjects`: those of its tokens, of expired ones too. `withheld`: for each identifier whose
+    right has ended with a token, the position at which it ended.
     """
 
     account: Account

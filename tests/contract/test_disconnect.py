@@ -7,6 +7,7 @@ import time
 import pytest
 from twisted.logger import globalLogPublisher
 
+from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.revocation import KEPT
 from cometify.membership.disconnects import SEARCH
@@ -182,6 +183,41 @@ def test_websocket_that_listens_as_another_leaves_its_subject(world):
     assert is_undisturbed(wire)
     wire.listen({"identifiers": ["chat"]})
     assert disconnected(world, subject="user_8") == 0
+    assert is_undisturbed(wire)
+
+
+@pytest.mark.parametrize("transport", ["websocket", "events"])
+def test_subject_whose_token_has_expired_is_disconnected(transport):
+    world = World(heartbeat=200)
+    wires = [listens(world, transport, token(world, name, exp=world.wall() + 5)) for name in ("user_7", "user_8")]
+    world.advance(6)
+    for wire in wires:
+        assert kinds(wire.frames()) == ["ready", "heartbeat"]
+    assert disconnected(world, subject="user_7") == 1
+    assert_sent_away(wires[0], transport)
+    assert is_undisturbed(wires[1])
+    wires[1].lose()
+    assert len(world.server.membership._disconnects) == 0
+
+
+def test_subject_whose_token_lost_its_secret_is_disconnected():
+    world = World(Account(API_KEY, (API_SECRET, "old")))
+    made = {"exp": world.wall() + 60, "iat": int(world.wall()), "identifiers": ["chat"], "sub": "user_7"}
+    wire = listens(world, "websocket", jwt(made, "old"))
+    world.server.change_accounts(Settings((Account(API_KEY, (API_SECRET,)),)))
+    world.settle()
+    assert wire.frames()[0]["secret"] == []
+    assert disconnected(world, subject="user_7") == 1
+    assert_sent_away(wire, "websocket")
+
+
+def test_websocket_leaves_the_subject_of_an_expired_token(world):
+    wire = by_frame(
+        world, "websocket", {"identifiers": ["chat"], "token": token(world, "user_7", exp=world.wall() + 5)}
+    )
+    world.advance(6)
+    wire.listen({"identifiers": ["chat"]})
+    assert disconnected(world, subject="user_7") == 0
     assert is_undisturbed(wire)
 
 
