@@ -125,7 +125,7 @@ class IEngine(Protocol):
         `at`: the time of the revocation, in Unix seconds. `nonce`: the nonce of the signed request, which is used up.
 
         The Deferred fires with the number of the connections that end, on all nodes that have told it within a second. It
-        fails with `Refused`: nonce_reused, or engine_unavailable.
+        fails with `Refused`: nonce_reused, too_many_pushes (see `request_memory`), or engine_unavailable.
         """
 
     def revoked_at(self, api_key: str, subject: str) -> float:

@@ -275,6 +275,8 @@ _ACCOUNT: dict[str, Reader] = {
     "buffer_bytes": readers.whole_number(512 * 1024),
     "keep_bytes": readers.whole_number(512 * 1024),
     "signature_memory": readers.whole_number(0),
+    # A batch needs a key for each of its 100 pushes.
+    "request_memory": readers.whole_number(100),
     "origins": readers.origins,
     "signatures": readers.signatures,
     "private": readers.names_or_prefixes,

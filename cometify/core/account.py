@@ -22,6 +22,9 @@ class Account:
     """The most bytes of public frames kept for the account, and the most bytes of secret ones. The oldest go first."""
     signature_memory: int = 1_000_000
     """The most signatures remembered at once; 0: none are."""
+    request_memory: int = 1_000_000
+    """The most nonces remembered at once, and the most answers to requests with an Idempotency-Key. While so many are there, a
+    request that would need another one is refused."""
     origins: tuple[str, ...] | None = None
     """The web origins whose pages may listen; None: any."""
     signatures: str = "any"

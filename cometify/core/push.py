@@ -41,14 +41,14 @@ class Draft:
     """The name of a parameter that `secure` does not cover, if the push has one."""
 
     @property
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> bytes:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"
         if self.data is not None or self.event is not None or self.excluded is not None:
             # No identifier has a plus sign, so no push that has a text alone has the same `whole`. An event and a listener id
             # have no spaces.
             whole = f"+{self.data is not None:d}{self.event or ''} {self.excluded or ''} {whole}{self.data or ''}"
-        return sha256(whole.encode()).hexdigest()
+        return sha256(whole.encode()).digest()
 
 
 def bind(drafts: Sequence[Draft], key: str) -> None:
@@ -61,7 +61,7 @@ def bind(drafts: Sequence[Draft], key: str) -> None:
     carries for the whole batch, would not be checked.
     """
     if drafts:
-        drafts[0].batch = sha256("".join([draft.fingerprint for draft in drafts]).encode()).hexdigest()
+        drafts[0].batch = sha256(b"".join([draft.fingerprint for draft in drafts])).hexdigest()
     for index, draft in enumerate(drafts):
         draft.key = f"{key}\n{index}"
 

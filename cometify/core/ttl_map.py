@@ -51,6 +51,17 @@ class TTLMap(Generic[K, V]):
             self._when.append(now)
         return known
 
+    def wait(self, count: int, most: int, now: int) -> int:
+        """Return the microseconds after which `count` more keys fit without forgetting any, 0 if they fit now.
+
+        For keys that must not be forgotten early. `most`: the most keys together, at least `count`.
+        """
+        over = len(self._when) + count - most
+        if over <= 0:
+            return 0
+        over -= self.forget(now, MOST_AT_ONCE)
+        return max(1, self._when[over - 1] + TTL - now) if over > 0 else 0
+
     def forget(self, now: int, most: int) -> int:
         """Forget the entries that are ten minutes old, at most `most` of them. Returns how many were forgotten."""
         when, due = self._when, now - TTL

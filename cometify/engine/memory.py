@@ -17,6 +17,7 @@ from math import inf
 from twisted.internet.defer import Deferred, fail
 
 from cometify.core.account import Account
+from cometify.core.errors import Refused
 from cometify.core.floors import Floors
 from cometify.core.frames import push_frame
 from cometify.core.identifier import Identifier
@@ -29,6 +30,7 @@ from cometify.core.revocation import Disconnect, Revocations
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.ttl_map import TTLMap
 from cometify.engine import UNFOLLOW_DELAY, refusals
+from cometify.engine.accepted_requests import AcceptedRequests
 from cometify.engine.total_bytes import TotalBytes
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect
 
@@ -43,7 +45,7 @@ class _AccountState:
     """
 
     __slots__ = (
-        "_nothing", "answers", "api_key", "began", "bucket", "floors", "followed", "last", "nonces", "revocations", "rings",
+        "_nothing", "api_key", "began", "bucket", "floors", "followed", "last", "requests", "revocations", "rings",
         "signatures",
     )  # fmt: skip
 
@@ -57,8 +59,7 @@ class _AccountState:
         # Of public and of secret pushes.
         self.floors = (Floors(began), Floors(began))
         self.signatures: TTLMap[bytes, Identifier] = TTLMap()
-        self.answers: TTLMap[str, tuple[str, Receipt]] = TTLMap()
-        self.nonces: TTLMap[str, bool] = TTLMap()
+        self.requests = AcceptedRequests()
         self.revocations = Revocations()
         self.bucket = LeakyBucket()
 
@@ -96,8 +97,7 @@ class _AccountState:
         left = most - self.rings.public.expire(now - RETENTION, most)
         left -= self.rings.secret.expire(now - RETENTION, left)
         left -= self.signatures.forget(now, left)
-        left -= self.answers.forget(now, left)
-        left -= self.nonces.forget(now, left)
+        left -= self.requests.forget(now, left)
         left -= self.revocations.forget(now / SECOND, left)
         for floors in self.floors:
             left -= floors.expire(now - FLOOR_RETENTION, left)
@@ -105,7 +105,7 @@ class _AccountState:
 
     def is_empty(self, now: int) -> bool:
         """Return whether nothing is kept, remembered or followed."""
-        remembered = self.signatures or self.answers or self.nonces or self.revocations
+        remembered = self.signatures or self.requests or self.revocations
         if self.rings.rings or remembered or not self.bucket.is_empty(now):
             return False
         return all(floors.is_empty(now - FLOOR_RETENTION, self.began) for floors in self.floors)
@@ -164,13 +164,13 @@ class MemoryEngine:
     def append(self, account: Account, draft: Draft) -> Receipt:
         state = self._states.get(account.api_key) or self._state(account.api_key)
         now = max(self._clock(), state.last)
-        if draft.key is not None and (answered := state.answers.get(draft.key, now)) is not None:
-            return _again(draft, *answered)
+        if draft.key is not None and (answered := state.requests.answer(account, draft, now)) is not None:
+            return answered
         limited = account.pushes_per_second is not None and draft.cost > 0
         if limited:
             self._check_rate(state, account, draft)
-        if draft.nonce is not None and state.nonces.first(draft.nonce, True, now):
-            raise refusals.nonce_reused()
+        if draft.nonce is not None:
+            state.requests.use_nonce(account, draft.nonce, now)
         if (
             draft.signature is not None
             and (most := account.signature_memory)
@@ -182,7 +182,7 @@ class MemoryEngine:
             state.bucket.put(draft.cost)
         state.last = position = max(now, state.last + 1)
         if draft.key is not None:
-            state.answers.first(draft.key, (draft.fingerprint, Receipt(position, True, draft.listeners)), now)
+            state.requests.note(draft, position, now)
         folded = draft.identifier.folded
         push = Push(folded, draft.push_id, draft.secret, position, push_frame(draft, position), None, draft.excluded)
         ring = state.rings.rings.get(folded)
@@ -213,8 +213,11 @@ class MemoryEngine:
 
     def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
         state = self._state(account.api_key)
-        if nonce is not None and state.nonces.first(nonce, True, max(self._clock(), state.last)):
-            return fail(refusals.nonce_reused())
+        if nonce is not None:
+            try:
+                state.requests.use_nonce(account, nonce, max(self._clock(), state.last))
+            except Refused:
+                return fail()
         if disconnect.subject is not None:
             state.revocations.note(disconnect.subject, at)
         return self._disconnect(account.api_key, disconnect, inf)
@@ -290,10 +293,3 @@ class MemoryEngine:
             self._last_forgotten = max(self._last_forgotten, state.last)
             del self._states[api_key]
         return steps
-
-
-def _again(draft: Draft, fingerprint: str, receipt: Receipt) -> Receipt:
-    """The answer that was given to the same key. Raises `Refused` (idempotency_mismatch)."""
-    if fingerprint != draft.fingerprint:
-        raise refusals.idempotency_mismatch()
-    return receipt

@@ -45,6 +45,18 @@ def too_many_pushes(account: Account, wait: int) -> Refused:
     )
 
 
+def too_many_requests(account: Account, wait: int) -> Refused:
+    """Refuse a request above `request_memory`. `wait`: microseconds until there is room for it."""
+    seconds = max(1, -(-wait // SECOND))
+    return Refused(
+        errors.TOO_MANY_PUSHES,
+        f"This account has used {account.request_memory} nonces or Idempotency-Keys within ten minutes, and each is remembered "
+        "for that time. Nothing was pushed, and nobody was disconnected: send the request again in "
+        f"{seconds} s, or raise request_memory of the account.",
+        retry=seconds,
+    )
+
+
 def replicas_away() -> Refused:
     """Refuse a push because too many others wait for replicas."""
     return Refused(

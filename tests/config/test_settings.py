@@ -58,7 +58,7 @@ def test_every_setting_can_be_set(read):
         'http = ["tcp:80", "unix:/run/cometify"]\nwebsocket = []\nadmin = "tcp:9"\nheartbeat = 300\ndrain = 0\n'
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\nadmin_hosts = ["node1.example.org"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-        'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nsignatures = "v2"\n'
+        'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nrequest_memory = 100\nsignatures = "v2"\n'
         'pushes_per_second = 7\npush_burst = 9\nlisteners = 11\nprivate = ["User_*", "orders"]\n'
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
@@ -68,7 +68,7 @@ def test_every_setting_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, origins, "v2", 7, 9, 11, ("user_*", "orders")),
+        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, 100, origins, "v2", 7, 9, 11, ("user_*", "orders")),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -283,7 +283,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'connections_per_ip = 0\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
-            'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\norigins = ["https://www.example.org"]\n'
+            'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\nrequest_memory = 101\norigins = ["https://www.example.org"]\n'
             'private = ["orders", "user_*"]\n' + ACCOUNT
         ),
     ):
@@ -346,6 +346,7 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ("buffer_pushes = 0", "buffer_pushes: must be a whole number of at least 1."),
         ("buffer_bytes = 524287", "buffer_bytes: must be a whole number of at least 524288."),
         ("keep_bytes = 524287", "keep_bytes: must be a whole number of at least 524288."),
+        ("request_memory = 99", "request_memory: must be a whole number of at least 100."),
         ("signature_memory = -1", "signature_memory: must be a whole number of at least 0."),
         ('signatures = "v1"', 'signatures: must be "any", "strong" to refuse the MD5 signature'),
         ("signatures = 2", 'signatures: must be "any", "strong" to refuse the MD5 signature'),

@@ -29,6 +29,27 @@ def test_key_is_remembered_ten_minutes_among_the_latest(steps, most):
         }
 
 
+@given(steps, st.integers(1, 4), st.integers(1, 4))
+def test_wait_is_over_when_there_is_room(steps, count, more):
+    ttl_map, put, now, most = TTLMap(), [], 1_764_000_000 * SECOND, count + more
+    for key, (_key, passed) in enumerate(steps):
+        now += passed
+        put = [when for when in put if when > now - TTL]
+        wait = ttl_map.wait(count, most, now)
+        over = len(put) + count - most
+        assert wait == (0 if over <= 0 else put[over - 1] + TTL - now)
+        if not ttl_map.wait(1, most, now):
+            ttl_map.first(key, key, now)
+            put.append(now)
+
+
+def test_wait_forgets_few_of_a_burst_that_is_due():
+    ttl_map = filled(1000)
+    assert [ttl_map.wait(1, 800, TTL), len(ttl_map)] == [1, 900]
+    assert [ttl_map.wait(1, 800, TTL), len(ttl_map)] == [1, 800]
+    assert [ttl_map.wait(1, 800, TTL), len(ttl_map)] == [0, 700]
+
+
 def test_ten_minutes_are_ten_minutes():
     ttl_map = TTLMap()
     assert ttl_map.first("key", 1, 0) is None

@@ -112,7 +112,7 @@ def test_signatures_nonces_and_answers_expire_in_bounded_slices():
     engine.now += TTL + SECOND
     assert engine.expire_all() >= 4000 // EXPIRE_STEPS
     state = engine._states["1"]
-    assert [len(kept) for kept in (state.signatures, state.nonces, state.answers, state.rings.rings)] == [0, 0, 0, 0]
+    assert [len(kept) for kept in (state.signatures, state.requests, state.rings.rings)] == [0, 0, 0]
 
 
 def test_channels_without_listeners_are_left_in_bounded_slices():

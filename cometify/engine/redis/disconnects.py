@@ -31,14 +31,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
+from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.revocation import Disconnect
-from cometify.engine import refusals
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.connection import NotSentError
 from cometify.engine.redis.revocations import AccountRevocations
-from cometify.engine.redis.scripts import DISCONNECT
+from cometify.engine.redis.scripts import DISCONNECT, read_count
 from cometify.engine.redis.session import RedisSession
 from cometify.interfaces import IDisconnect
 from cometify.runtime.reactor import CallLater
@@ -99,8 +99,9 @@ class RedisDisconnects:
 
     # Asking.
 
-    def ask(self, api_key: str, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
+    def ask(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
         """Disconnect on all nodes. See `IEngine.disconnect`."""
+        api_key = account.api_key
         commands = self._session.commands
         if commands is None or not self._session.is_ready:
             return defer.fail(unavailable.nobody_disconnected())
@@ -110,8 +111,18 @@ class RedisDisconnects:
         entry = "" if disconnect.subject is None else f"{at} {disconnect.subject}"
         state = self._states.get(api_key)
         known = 0 if state is None else state.revocations.known
-        answered = commands.run(DISCONNECT, name_of(api_key), self._everybody, f"?{text}", entry, known, nonce or b"")
-        return answered.addCallback(self._asked, number, question).addErrback(self._failed, number, api_key)
+        answered = commands.run(
+            DISCONNECT,
+            name_of(api_key),
+            self._everybody,
+            f"?{text}",
+            entry,
+            known,
+            nonce or b"",
+            account.request_memory,
+        )
+        counted = answered.addCallback(read_count, account).addCallback(self._asked, number, question)
+        return counted.addErrback(self._failed, number, api_key)
 
     def _failed(self, failure: Failure, number: str, api_key: str) -> Failure:
         self._questions.pop(number, None)
@@ -122,9 +133,7 @@ class RedisDisconnects:
         self._is_of_account(failure, api_key, DISCONNECT.name)
         return Failure(unavailable.perhaps_disconnected())
 
-    def _asked(self, nodes: int | bytes, number: str, question: _Question) -> Deferred[int]:
-        if isinstance(nodes, bytes):
-            raise refusals.nonce_reused()
+    def _asked(self, nodes: int, number: str, question: _Question) -> Deferred[int]:
         question.nodes = nodes
         question.timer = self._call_later(ANSWERS_WITHIN, self._answer, number)
         self._answer_if_whole(number, question)

@@ -173,9 +173,10 @@ class RedisEngine:
             self._subscriber.channel(state, name),
             draft.signature.hex() if draft.signature is not None and remembers else b"", draft.identifier.spelled,
             account.signature_memory,
-            draft.key or b"", draft.fingerprint if draft.key is not None else b"", draft.listeners,
+            draft.key or b"", draft.fingerprint.hex() if draft.key is not None else b"", draft.listeners,
             draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
             account.pushes_per_second or 0, account.burst, draft.cost,
+            account.request_memory,
         )  # fmt: skip
         appended = answered.addCallback(read_receipt, account)
         if self._replica_wait.replicas:
@@ -221,9 +222,9 @@ class RedisEngine:
     def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
         if self._first_contact is not None:
             return self._first_contact.wait(unavailable.nobody_disconnected).addCallback(
-                lambda _none: self._disconnects.ask(account.api_key, disconnect, at, nonce)
+                lambda _none: self._disconnects.ask(account, disconnect, at, nonce)
             )
-        return self._disconnects.ask(account.api_key, disconnect, at, nonce)
+        return self._disconnects.ask(account, disconnect, at, nonce)
 
     def revoked_at(self, api_key: str, subject: str) -> float:
         state = self._states.get(api_key)

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import attrs
 
 from cometify.core.account import Account
+from cometify.core.errors import Refused
 from cometify.core.push import Receipt
 from cometify.engine import refusals
 
@@ -39,7 +40,7 @@ APPEND: Script[list[bytes]] = _script("append")
 READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOT: Script[None] = _script("free_slot")
-DISCONNECT: Script[int | bytes] = _script("disconnect")
+DISCONNECT: Script[int | list[bytes]] = _script("disconnect")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
 
 
@@ -54,8 +55,22 @@ def read_receipt(answer: list[bytes], account: Account) -> Receipt:
         raise refusals.idempotency_mismatch()
     if kind == b"wait":
         raise refusals.too_many_pushes(account, int(answer[1]))
-    if kind == b"nonce":
-        raise refusals.nonce_reused()
     if kind == b"behind":
         raise refusals.replicas_away()
-    raise refusals.signature_reused(answer[1].decode())
+    if kind == b"reused":
+        raise refusals.signature_reused(answer[1].decode())
+    raise _not_accepted(answer, account)
+
+
+def read_count(answer: int | list[bytes], account: Account) -> int:
+    """The number of nodes that `disconnect.lua` answers. Raises `Refused`."""
+    if isinstance(answer, int):
+        return answer
+    raise _not_accepted(answer, account)
+
+
+def _not_accepted(answer: list[bytes], account: Account) -> Refused:
+    """The refusal that `room_for` or `use_nonce` of `common.lua` answers."""
+    if answer[0] == b"full":
+        return refusals.too_many_requests(account, int(answer[1]))
+    return refusals.nonce_reused()

@@ -30,6 +30,7 @@ steps = st.lists(
         st.tuples(st.just("wait"), st.sampled_from(WAITS), st.none(), st.none()),
         st.tuples(st.just("signed"), st.sampled_from(ALL), st.integers(0, 2), st.none()),
         st.tuples(st.just("keyed"), st.sampled_from(ALL), st.integers(0, 2), st.booleans()),
+        st.tuples(st.just("once"), st.sampled_from(ALL), st.integers(0, 2), st.none()),
     ),
     min_size=1,
     max_size=25,
@@ -50,7 +51,10 @@ def outcome(engine, account, draft):
 
 
 @given(
-    steps, st.sampled_from([(1000, 10**7, 10**7, 9), (3, 10**7, 10**7, 2), (1000, 900, 10**7, 1), (5, 900, 1200, 3)])
+    steps,
+    st.sampled_from(
+        [(1000, 10**7, 10**7, 9, 9), (3, 10**7, 10**7, 2, 2), (1000, 900, 10**7, 1, 1), (5, 900, 1200, 3, 2)]
+    ),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_both_engines_keep_forget_and_refuse_alike(nodes, taken, bounds):
@@ -71,6 +75,8 @@ def test_both_engines_keep_forget_and_refuse_alike(nodes, taken, bounds):
             made = draft(name, str(number), signature=b"%d" % size)
         elif what == "keyed":
             made = draft(name, "the same", secret=bool(secret), key=f"key {size}", listeners=number)
+        elif what == "once":
+            made = draft(name, str(number), nonce=f"nonce {size}")
         both += [outcome(engine, account, made) for engine in (memory, redis)]
         first.settle()
     # A join drops only public pushes that are too old. A secret push drops the secret ones.
@@ -106,13 +112,33 @@ def test_everything_in_redis_expires(nodes):
     form = "application/x-www-form-urlencoded"
     refused = first.request("POST", f"/{API_KEY}/push/chat", b"text=x&secret=0&secure=no", Content_Type=form)
     assert refused.answer().status == 403
+    account = Account(API_KEY, (API_SECRET,))
+    outcome(first.server.engine, account, draft("chat", "x", key="key", nonce="nonce"))
     nodes.advance(3)
     keys = nodes.command("KEYS", "*")
-    assert len(keys) > 5
+    assert {f"cometify:{{{API_KEY}}}:{book}".encode() for book in ("keyed", "nonces", "k:key", "once:nonce")} <= set(
+        keys
+    )
     left = {key: nodes.command("TTL", key) for key in keys}
     for key in (f"cometify:{{{API_KEY}}}", f"cometify:{{{API_KEY}}}:state"):
         assert 24 * 3600 < left.pop(key.encode()) <= 30 * 24 * 3600
     assert all(0 < seconds <= 25 * 3600 for seconds in left.values()), left
+
+
+def test_books_of_keys_and_nonces_stay_within_their_bound(nodes):
+    account = Account(API_KEY, (API_SECRET,), request_memory=5)
+    engine = nodes[0].server.engine
+    found = []
+    for number in range(40):
+        found.append(outcome(engine, account, draft("chat", "x", key=f"{number}", nonce=f"{number}")))
+        nodes.settle()
+        for book in ("keyed", "nonces"):
+            assert nodes.command("LLEN", f"cometify:{{{API_KEY}}}:{book}") <= 5
+        nodes.jump(70)
+        nodes.find()
+    accepted = [told[0] != "too_many_pushes" for told in found]
+    assert accepted[:5] == [True] * 5
+    assert 0.5 < sum(accepted) / len(accepted) < 0.7
 
 
 @pytest.mark.parametrize("minutes", [5, 11, 60, 23 * 60])

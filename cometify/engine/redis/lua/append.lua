@@ -7,6 +7,7 @@
 --   {'behind'}                          too many pushes wait for replicas
 --   {'wait', microseconds}              the account has pushed too much, and may push again after that time
 --   {'nonce'}                           the nonce was used before
+--   {'full', microseconds}              as many nonces or keys are remembered as may be, and there is room after that time
 --   {'reused', identifier}              the signature was accepted for another identifier, spelled like this
 
 local identifier, head, secret, push_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -19,6 +20,8 @@ local key, fingerprint, listeners, nonce = ARGV[14], ARGV[15], ARGV[16], ARGV[17
 local waits_for_replicas = ARGV[18] == '1'
 -- The limit of the account, 0 if it has none, and the pushes that this one counts for: 0 for a later one of a batch.
 local pushes_per_second, push_burst, cost = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
+-- The most nonces that are remembered, and the most keys.
+local request_memory = tonumber(ARGV[22])
 
 -- Was it pushed before? This comes first, so that a request can be sent again exactly as it was.
 if key ~= '' then
@@ -33,6 +36,11 @@ if key ~= '' then
             redis.call('HSET', STATE, 'again', position)
         end
         return {'again', position, count}
+    end
+    -- The first push of a batch needs room for all of it, and the later ones cost nothing.
+    local full = cost > 0 and room_for(NAME .. ':keyed', cost, request_memory)
+    if full then
+        return full
     end
 end
 
@@ -54,8 +62,11 @@ if pushes_per_second > 0 and cost > 0 then
     end
 end
 
-if nonce ~= '' and not redis.call('SET', NAME .. ':once:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
-    return {'nonce'}
+if nonce ~= '' then
+    local refused = use_nonce(nonce, request_memory)
+    if refused then
+        return refused
+    end
 end
 
 -- Was the signature accepted for another identifier? If it is new, remember it and forget the oldest ones.
@@ -136,6 +147,7 @@ end
 close(position, kind, drop(kind, position - KEPT, kept, keep_bytes))
 if key ~= '' then
     redis.call('SET', NAME .. ':k:' .. key, fingerprint .. ' ' .. digits(position) .. ' ' .. listeners, 'PX', RECENTLY_MS)
+    note_in(NAME .. ':keyed')
 end
 
 -- Publish it to all nodes that follow the channel. The text begins with the beginning of the memory, and with the

@@ -25,6 +25,8 @@
 --                          "CHANNEL TEXT"
 --   NAME:k:KEY     string  the answer to a push with this Idempotency-Key: "FINGERPRINT POSITION LISTENERS"
 --   NAME:once:N    string  there for ten minutes after the nonce N was used
+--   NAME:keyed     list    when each Idempotency-Key was used, oldest first. A batch has one for each of its pushes
+--   NAME:nonces    list    the same of the nonces
 --   NAME:s         hash    for each signature when it was accepted and for which identifier: "TIME IDENTIFIER"
 --   NAME:signed    list    the same signatures, oldest first: "TIME SIGNATURE"
 --
@@ -104,6 +106,8 @@ local function open(last_known, lowest, step)
         redis.call('EXPIRE', NAME .. ':oldest:secret', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)
+        redis.call('EXPIRE', NAME .. ':keyed', RECENTLY + 120)
+        redis.call('EXPIRE', NAME .. ':nonces', RECENTLY + 120)
     end
     return position, began, {public = tonumber(state[3]) or 0, secret = tonumber(state[4]) or 0}
 end
@@ -148,6 +152,55 @@ local function drop(kind, oldest, bytes, most)
         bytes = bytes - drop_oldest(first[1], kind)
     end
     return bytes
+end
+
+-- The account remembers at most `most` nonces and at most `most` keys of requests. A new one must wait at that bound, because
+-- an older one could be sent again if it were forgotten.
+--
+-- `book`: NAME:keyed or NAME:nonces. Returns nil if it has room for `count` more, else what the script answers:
+-- {'full', microseconds until there is room}. What is too old is dropped only here, and only as much as there must be room for.
+local function room_for(book, count, most)
+    local over = redis.call('LLEN', book) + count - most
+    if over <= 0 then
+        return nil
+    end
+    local too_old = 0
+    for _, when in ipairs(redis.call('LRANGE', book, 0, math.min(over, MOST_DROPS) - 1)) do
+        if tonumber(when) > clock - RECENTLY * 1000000 then
+            break
+        end
+        too_old = too_old + 1
+    end
+    if too_old > 0 then
+        redis.call('LTRIM', book, too_old, -1)
+        over = over - too_old
+    end
+    if over <= 0 then
+        return nil
+    end
+    local goes = tonumber(redis.call('LINDEX', book, over - 1)) + RECENTLY * 1000000
+    return {'full', digits(math.max(1, goes - clock))}
+end
+
+-- Write down that a nonce or a key was used. Each of them has a key of its own, which expires by itself.
+local function note_in(book)
+    if redis.call('RPUSH', book, digits(clock)) == 1 then
+        redis.call('EXPIRE', book, RECENTLY + 120) -- `open` renews it
+    end
+end
+
+-- Use a nonce up. Returns nil, or what the script answers: {'nonce'} if it was used before, or that of `room_for`.
+local function use_nonce(nonce, most)
+    local once, book = NAME .. ':once:' .. nonce, NAME .. ':nonces'
+    local full = room_for(book, 1, most)
+    if full then
+        return redis.call('EXISTS', once) == 1 and {'nonce'} or full
+    end
+    if not redis.call('SET', once, 1, 'NX', 'PX', RECENTLY_MS) then
+        return {'nonce'}
+    end
+    note_in(book)
+    return nil
 end
 
 -- Publish the unconfirmed pushes up to the position `highest`, in their order. Only so many at a time: whoever waits for

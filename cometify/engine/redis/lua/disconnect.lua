@@ -3,16 +3,21 @@
 --   NAME:revoked   zset    "TIME SUBJECT" by version, a number that grows with each revocation. TIME is in Unix seconds: tokens of
 --                          the subject that were issued before it are refused. One subject can be there with several times
 --
--- Answers the number of nodes that hear it, or 'nonce' if the nonce was used before. A node that does not hear it learns of
+-- Answers the number of nodes that hear it, or what `use_nonce` returns. A node that does not hear it learns of
 -- the revocation from `read.lua`, because it sends the version that it knows.
 
 local channel, text, entry, known, nonce = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local request_memory = tonumber(ARGV[6])
 local revoked = NAME .. ':revoked'
 local MOST_REVOKED = 10000
 local SECONDS_OF_REVOKED = 31 * 86400
 
-if nonce ~= '' and not redis.call('SET', NAME .. ':once:' .. nonce, 1, 'NX', 'PX', RECENTLY_MS) then
-    return 'nonce'
+if nonce ~= '' then
+    local refused = use_nonce(nonce, request_memory)
+    if refused then
+        return refused
+    end
+    redis.call('EXPIRE', NAME .. ':nonces', RECENTLY + 120) -- an account that does not push has nothing else to renew it
 end
 if entry ~= '' then -- else connections of one listener id end, and nothing is remembered
     local newest = redis.call('ZREVRANGE', revoked, 0, 0, 'WITHSCORES')[2]
