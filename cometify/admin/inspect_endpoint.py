@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from cometify.admin.inspector import Inspector
 from cometify.core import errors
 from cometify.core.errors import Refused
-from cometify.core.identifier import Identifier
+from cometify.core.identifier import EXTENDED, Identifier
 from cometify.core.ring import Channel
 from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
@@ -23,7 +23,7 @@ def read_channel(request: Exchange) -> Channel | None:
         return None
     if not account or not identifier:
         raise Refused(errors.MISSING_PARAMETER, "Name both account (its API key) and identifier, or neither.")
-    return account, Identifier.read(identifier).folded
+    return account, Identifier.read(identifier, EXTENDED).folded
 
 
 def answer_inspected(request: Exchange, processes: Iterable[Mapping[str, object]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from cometify.core.private_names import NAME_OR_PREFIX
+from cometify.core.identifier import EXTENDED, SPELLINGS
 
 Reader = Callable[[object], Any]
 """Any, because the value becomes a field of `Settings` or `Account`, each with a type of its own."""
@@ -108,10 +108,10 @@ def origins(value: object) -> tuple[str, ...]:
 
 
 def names_or_prefixes(value: object) -> tuple[str, ...]:
-    """Read an array of identifiers and prefixes, in lower case."""
+    """Read an array of identifiers and prefixes, in lower case. The caller checks the spelling that the account allows."""
     read = texts(0, 100)(value)
     for name in read:
-        if not NAME_OR_PREFIX.fullmatch(name):
+        if not EXTENDED.allows_prefix(name):
             raise ValueError(f'"{name}" is neither an identifier nor a prefix: write "orders" or "user_*"')
     return tuple([name.lower() for name in read])
 
@@ -121,5 +121,14 @@ def signatures(value: object) -> str:
     if value not in ("any", "strong", "v2"):
         raise ValueError(
             'must be "any", "strong" to refuse the MD5 signature secure, or "v2" to require that pushes are signed with HMAC'
+        )
+    return str(value)
+
+
+def spelling(value: object) -> str:
+    """Read how the identifiers of an account may be spelled."""
+    if value not in SPELLINGS:
+        raise ValueError(
+            'must be "plain", or "extended" to allow identifiers with dots and hyphens, up to 100 characters'
         )
     return str(value)

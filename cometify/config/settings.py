@@ -243,7 +243,14 @@ def _account(table: Table, where: str) -> Account:
         values["api_secrets"] = (one,)
     if "push_burst" in values and "pushes_per_second" not in values:
         raise SettingsError(f"{where}push_burst: bounds nothing without pushes_per_second; set both, or leave it out.")
-    return Account(**values)
+    account = Account(**values)
+    for name in account.private:
+        if not account.spelling.allows_prefix(name):
+            raise SettingsError(
+                f'{where}private: "{name}" is neither an identifier nor a prefix: write "orders" or "user_*", or set '
+                'identifiers = "extended" to allow dots and hyphens.'
+            )
+    return account
 
 
 _TOP: dict[str, Reader] = {
@@ -280,5 +287,6 @@ _ACCOUNT: dict[str, Reader] = {
     "origins": readers.origins,
     "signatures": readers.signatures,
     "private": readers.names_or_prefixes,
+    "identifiers": readers.spelling,
 }
 """The keys of an account."""

@@ -2,6 +2,8 @@
 
 import attrs
 
+from cometify.core.identifier import SPELLINGS, Spelling
+
 DEFAULT_BURST = 100
 """The lowest default of `push_burst`: the most pushes of a batch."""
 
@@ -36,9 +38,15 @@ class Account:
     """The most pushes at once, after a time with fewer; None: see `burst`."""
     listeners: int | None = None
     """The most listeners at once, over all nodes and addresses; None: only `listeners_per_ip` bounds them."""
-
     private: tuple[str, ...] = ()
     """Private identifiers, in lower case; a trailing * stands for a prefix."""
+    identifiers: str = "plain"
+    """The spelling of identifiers that is allowed: "plain" (the seed's), or "extended" (longer ones, with . and - too)."""
+
+    @property
+    def spelling(self) -> Spelling:
+        """The rule for the spelling of identifiers."""
+        return SPELLINGS[self.identifiers]
 
     @property
     def burst(self) -> int:

@@ -8,7 +8,8 @@ The order of the checks is part of the wire contract:
 4. `secret`, `push_id`, `event` and `except`;
 5. the sender, by a verifier that the caller passes;
 6. `data`, if it is there instead of `text`: no stranger may ask for the work of reading it;
-7. the Idempotency-Key.
+7. the Idempotency-Key;
+8. the rules of the account (`account_rules`), which the caller checks.
 
 The text comes before the sender because of length extension of MD5. Such a forgery always holds NULs, so it is refused
 before its signature is checked.
@@ -19,6 +20,8 @@ An HMAC signature is checked before this module reads any parameter. The verifie
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
+from cometify.core.account import Account
+from cometify.core.account_rules import check_rules
 from cometify.core.errors import (
     IDENTIFIER_MISMATCH,
     INVALID_BODY,
@@ -30,11 +33,10 @@ from cometify.core.errors import (
     Code,
     Refused,
 )
-from cometify.core.identifier import Identifier
+from cometify.core.identifier import ANY, Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.listener_id import read_listener_id
 from cometify.core.payload import read_data, read_event
-from cometify.core.private_names import check_secret
 from cometify.core.push import MAX_TEXT, Draft, bind
 from cometify.core.strict_json import SentValue
 
@@ -116,7 +118,7 @@ def _admit_more(draft: Draft, parameters: Parameters, verify: Verifier) -> None:
     """Check the sender and the parameters that few pushes have, and put these into the draft."""
     event = parameters.get("event")
     if event is not None:
-        draft.event, draft.uncovered = read_event(event), "event"
+        draft.event, draft.uncovered = read_event(event, ANY), "event"
     excluded = parameters.get("except")
     if excluded is not None:
         draft.excluded, draft.uncovered = read_listener_id(excluded, "except"), "except"
@@ -130,7 +132,7 @@ def _admit_more(draft: Draft, parameters: Parameters, verify: Verifier) -> None:
 
 
 def admit_batch(
-    pushes: Sequence[object], verify: Verifier, idempotency_key: str | None = None, private: tuple[str, ...] = ()
+    pushes: Sequence[object], verify: Verifier, account: Account, idempotency_key: str | None = None
 ) -> list[Draft]:
     """Return the drafts of a batch, in its order. All are checked before any is pushed.
 
@@ -143,7 +145,7 @@ def admit_batch(
             INVALID_BODY, f"The batch has {len(pushes)} pushes, the most is {MAX_BATCH}: send several batches."
         )
     drafts = [
-        _admit_numbered(number, parameters, verify if number == 1 else checked_already, private)
+        _admit_numbered(number, parameters, verify if number == 1 else checked_already, account)
         for number, parameters in enumerate(pushes, 1)
     ]
     for number, draft in enumerate(drafts):
@@ -153,13 +155,12 @@ def admit_batch(
     return drafts
 
 
-def _admit_numbered(number: int, parameters: object, verify: Verifier, private: tuple[str, ...]) -> Draft:
+def _admit_numbered(number: int, parameters: object, verify: Verifier, account: Account) -> Draft:
     try:
         if not isinstance(parameters, dict):
             raise Refused(INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
         draft = admit(parameters, None, verify)
-        if private:
-            check_secret(private, draft)
+        check_rules(account, draft)
     except Refused as refused:
         raise Refused(refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}") from None
     return draft
@@ -184,12 +185,12 @@ def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Ide
         identifier = parameters.get("identifier")
         if identifier is None:
             raise missing("identifier")
-        return Identifier.read(identifier)
-    in_path = Identifier.read(path_identifier)
+        return Identifier.read(identifier, ANY)
+    in_path = Identifier.read(path_identifier, ANY)
     named = parameters.get("identifier", path_identifier)
     if named == path_identifier:
         return in_path
-    in_body = Identifier.read(named)
+    in_body = Identifier.read(named, ANY)
     if in_body != in_path:
         raise Refused(
             IDENTIFIER_MISMATCH,

@@ -70,7 +70,7 @@ class Group:
 
     def _proven(self, account: Account, now: float) -> Right:
         if self.token is not None:
-            token = read_token(self.token, account.api_secrets, now)
+            token = read_token(self.token, account.api_secrets, now, account.spelling)
             covered = frozenset([one.folded for one in self.names.identifiers if token.covers(one.folded)])
             subject = None if token.subject is None else (token.subject, token.issued)
             return Right(covered, token.until if covered else inf, subject)

@@ -12,7 +12,7 @@ import attrs
 
 from cometify.core import errors
 from cometify.core.group import Group
-from cometify.core.identifier import MAX_IDENTIFIERS, Names, names_from_json, names_from_query
+from cometify.core.identifier import MAX_IDENTIFIERS, PLAIN, Names, Spelling, names_from_json, names_from_query
 from cometify.core.integer import MAX_EXACT, read_integer
 from cometify.core.listener_id import read_listener_id
 from cometify.core.strict_json import read_json
@@ -47,15 +47,17 @@ class ListenRequest:
 _IS_KEYED, _BEGINS_NOW = attrgetter("is_keyed"), attrgetter("begins_now")
 
 
-def listen_request_from_query(parameters: Mapping[str, Sequence[str]], resume: str | None = None) -> ListenRequest:
+def listen_request_from_query(
+    parameters: Mapping[str, Sequence[str]], resume: str | None = None, spelling: Spelling = PLAIN
+) -> ListenRequest:
     """Read one group from the parameters of a query; unknown parameters are ignored.
 
-    `resume`: the Last-Event-ID, which wins over `position`. Raises `Refused`: missing_parameter, repeated_parameter,
-    invalid_parameter, invalid_identifier.
+    `resume`: the Last-Event-ID, which wins over `position`. `spelling`: of the account. Raises `Refused`:
+    missing_parameter, repeated_parameter, invalid_parameter, invalid_identifier.
     """
     identifiers, secure_key, token, position, listener = [_only(parameters, name) for name in _PARAMETERS]
     after = read_integer(resume, "Last-Event-ID", MAX_EXACT) if resume else position
-    group = _group(names_from_query(identifiers or ""), secure_key, token, after)
+    group = _group(names_from_query(identifiers or "", spelling), secure_key, token, after)
     return ListenRequest((group,), read_listener_id(listener))
 
 
@@ -83,10 +85,10 @@ def _only(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
     return given[0] or None if given else None
 
 
-def listen_request_from_frame(data: bytes) -> ListenRequest:
+def listen_request_from_frame(data: bytes, spelling: Spelling = PLAIN) -> ListenRequest:
     """Read the groups of a `listen` frame, which is JSON; unknown members are ignored.
 
-    Raises `Refused`: invalid_body, missing_parameter, invalid_parameter, invalid_identifier.
+    `spelling`: of the account. Raises `Refused`: invalid_body, missing_parameter, invalid_parameter, invalid_identifier.
     """
     frame = read_json(data, errors.INVALID_PARAMETER)
     if not isinstance(frame, dict) or frame.get("type") != "listen":
@@ -100,7 +102,7 @@ def listen_request_from_frame(data: bytes) -> ListenRequest:
         )
     if not isinstance(asked, list) or not asked or not all(isinstance(group, dict) for group in asked):
         raise errors.Refused(errors.INVALID_PARAMETER, "groups must be an array of at least one object.")
-    groups = tuple([_group_from_json(group) for group in asked])
+    groups = tuple([_group_from_json(group, spelling) for group in asked])
     total = sum(len(group.names.identifiers) for group in groups)
     if total > MAX_IDENTIFIERS:
         raise errors.Refused(
@@ -110,8 +112,8 @@ def listen_request_from_frame(data: bytes) -> ListenRequest:
     return ListenRequest(groups, read_listener_id(frame.get("listener")))
 
 
-def _group_from_json(group: dict[str, Any]) -> Group:
-    names = names_from_json(group.get("identifiers"))
+def _group_from_json(group: dict[str, Any], spelling: Spelling) -> Group:
+    names = names_from_json(group.get("identifiers"), spelling)
     return _group(names, group.get("secureKey"), group.get("token"), group.get("position"))
 
 

@@ -16,23 +16,24 @@ JSON has it only as an escape, which is plain ASCII in the frame.
 import re
 
 from cometify.core.errors import INVALID_PARAMETER, TEXT_TOO_LONG, Refused
+from cometify.core.identifier import PLAIN, Spelling
 from cometify.core.push import MAX_TEXT
 from cometify.core.strict_json import SentValue
 
 MAX_DEPTH = 60
 """Levels of arrays and objects. Some parsers stop at 64 (System.Text.Json of .NET), and the frame is a level too."""
 
-_EVENT = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def read_event(value: object) -> str:
-    """Return `event` as it was sent, because its case counts. Raises `Refused` (invalid_parameter)."""
-    if isinstance(value, str) and _EVENT.fullmatch(value):
+def read_event(value: object, spelling: Spelling = PLAIN) -> str:
+    """Return `event` as it was sent, because its case counts. It is spelled like an identifier.
+
+    Raises `Refused` (invalid_parameter).
+    """
+    if isinstance(value, str) and spelling.allows(value):
         return value
-    raise Refused(
-        INVALID_PARAMETER, "event must be a name: write 1 to 60 of a-z, A-Z, 0-9 and underscore, a letter first."
-    )
+    raise Refused(INVALID_PARAMETER, f"event must be a name: write {spelling.rule}.")
 
 
 def read_data(sent: SentValue) -> str:

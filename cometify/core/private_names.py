@@ -3,15 +3,11 @@
 A push to a private identifier must be secret, and only a group with a right to it may join it.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from cometify.core.errors import MUST_BE_SECRET, Refused
 from cometify.core.push import Draft
-
-NAME_OR_PREFIX = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}\*?|\*")
-"""An identifier, or a prefix and a `*`."""
 
 
 def split(names: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:

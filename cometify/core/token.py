@@ -16,7 +16,8 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from cometify.core import errors
-from cometify.core.private_names import NAME_OR_PREFIX, split
+from cometify.core.identifier import PLAIN, Spelling
+from cometify.core.private_names import split
 from cometify.core.strict_json import read_json
 
 MAX_TOKEN = 8 * 1024
@@ -78,10 +79,10 @@ class Token:
         return folded in self.names or folded.startswith(self.prefixes)
 
 
-def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
+def read_token(text: str, api_secrets: Iterable[str], now: float, spelling: Spelling = PLAIN) -> Token:
     """Verify a token and return its rights.
 
-    `now`: the wall clock, in Unix seconds. Raises `Refused` (invalid_token).
+    `now`: the wall clock, in Unix seconds. `spelling`: of the account. Raises `Refused` (invalid_token).
     """
     if len(text) > MAX_TOKEN or (parts := _COMPACT_FORM.fullmatch(text)) is None:
         raise _refused(
@@ -96,7 +97,8 @@ def read_token(text: str, api_secrets: Iterable[str], now: float) -> Token:
         )
     if "nbf" in claims and now < (begins := _read_time(claims, "nbf")) - SKEW:
         raise _refused(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
-    return _token(until, claims.get("identifiers"), *_read_subject(claims))
+    names, prefixes = split(_read_names(claims.get("identifiers"), spelling))
+    return Token(until, names, prefixes, *_read_subject(claims))
 
 
 def _check_header(part: str) -> None:
@@ -162,14 +164,17 @@ def _read_subject(claims: dict[str, object]) -> tuple[str | None, float]:
     return subject, _read_time(claims, "iat") if "iat" in claims else -inf
 
 
-def _token(until: float, identifiers: object, subject: str | None, issued: float) -> Token:
+def _read_names(identifiers: object, spelling: Spelling) -> list[str]:
     if isinstance(identifiers, str):
         identifiers = [identifiers]
     if not isinstance(identifiers, list) or not all(
-        isinstance(name, str) and NAME_OR_PREFIX.fullmatch(name) for name in identifiers
+        isinstance(name, str) and spelling.allows_prefix(name) for name in identifiers
     ):
-        raise _refused("its identifiers must be a name or an array of names, where a trailing * stands for a prefix")
-    return Token(until, *split(identifiers), subject, issued)
+        raise _refused(
+            "its identifiers must be a name or an array of names, where a trailing * stands for a prefix. A name is "
+            f"{spelling.rule}"
+        )
+    return identifiers
 
 
 def _refused(reason: str) -> errors.Refused:

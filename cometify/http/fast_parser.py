@@ -22,7 +22,9 @@ MOST_BODY = 64 * 1024
 """Bytes of the longest body that is plain."""
 MOST_KNOWN = 512
 """Heads that are remembered."""
-_LINE = re.compile(rb"(GET|POST) /([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_]{1,64}){1,2})(?:\?([!\"$-~]*))? HTTP/1\.1")
+_LINE = re.compile(
+    rb"(GET|POST) /([A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,2})(?:\?([!\"$-~]*))? HTTP/1\.1"
+)
 _FIELDS = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*:[ -~]*\r\n)+")
 _LENGTH = re.compile(r"[0-9]{1,6}")
 _ODD = frozenset(["transfer-encoding", "expect", "te", "trailer", "http2-settings", "proxy-connection", "keep-alive"])

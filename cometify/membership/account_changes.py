@@ -1,7 +1,8 @@
 """Accounts that change while their listeners are connected.
 
-A reload (SIGHUP) may remove an account or change its secrets. Listeners of a removed account are ended. A listener whose
-right to secret pushes or to private identifiers has changed joins again in place. A `ready` frame tells it.
+A reload (SIGHUP) may remove an account or change its settings. Listeners of a removed account are ended, and so are those
+of an identifier that the account may no longer have. A listener whose right to secret pushes or to private identifiers has
+changed joins again in place. A `ready` frame tells it.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from twisted.python.failure import Failure
 
 from cometify.core import errors
 from cometify.core.account import Account
+from cometify.core.account_rules import check_names
 from cometify.core.group import Group
 from cometify.core.identifier import Identifier, Names
 from cometify.core.listen_request import ListenRequest
@@ -61,8 +63,19 @@ class AccountChanges:
         elif account != slot.account:
             before, slot.account = slot.account, account
             # A listener that has not joined yet is checked when it does.
-            if listener.view is not None and (slot.asked is not None or account.private):
-                self._check_rights(listener, slot.asked or _request_of(listener.view), before, slot)
+            if listener.view is not None:
+                self._check_joined(listener, listener.view, before, slot)
+
+    def _check_joined(self, listener: Listener, view: View, before: Account, slot: Slot) -> None:
+        account = slot.account
+        if account.spelling is not before.spelling:
+            try:
+                check_names(account, (slot.asked or _request_of(view)).names)
+            except errors.Refused as refused:
+                listener.end(refused)
+                return
+        if slot.asked is not None or account.private:
+            self._check_rights(listener, slot.asked or _request_of(view), before, slot)
 
     def _check_rights(self, listener: Listener, request: ListenRequest, before: Account, slot: Slot) -> None:
         """Let a listener join again if its right to secret pushes is not what it was under the account `before`."""

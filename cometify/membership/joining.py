@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from cometify.core.account import Account
+from cometify.core.account_rules import check_names
 from cometify.core.backlog import Backlog
 from cometify.core.frames import ready_frame
 from cometify.core.group import Group, Right, Subject
@@ -53,6 +54,12 @@ class Joining:
         """Find out the rights of all groups. `now`: Unix seconds. Raises `Refused`: invalid_token, not_authorized."""
         account = self.account
         self.take_rights([group.right(account, now) for group in self.request.groups])
+
+    def check_again(self, account: Account, now: float) -> None:
+        """Check the request again, because its account was changed meanwhile. Raises `Refused`."""
+        self.account = account
+        check_names(account, self.request.names)
+        self.check_rights(now)
 
     def take_rights(self, rights: list[Right]) -> None:
         """Join with these rights, one for each group. Raises `Refused` (not_authorized) if they leave nothing to join."""

@@ -188,8 +188,7 @@ class Membership:
             # The account was changed while the rings were read, and a right may be gone. The rings are dropped first,
             # because the new account may refuse the listener.
             self._unfollow_unless_used(joining)
-            joining.account = slot.account
-            joining.check_rights(self._token_expiry.wall())
+            joining.check_again(slot.account, self._token_expiry.wall())
             return self._follow(joining)
         else:
             if joining.subjects:

@@ -60,7 +60,7 @@ class BatchEndpoint(Endpoint):
         # The publisher comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
         account, verify = self._single.publishers.of_batch(request)
         pushes = read_json_array(request.header("content-type"), request.body(), AS_SENT)
-        drafts = admit_batch(pushes, verify, read_idempotency_key(request), account.private)
+        drafts = admit_batch(pushes, verify, account, read_idempotency_key(request))
         _check_burst(account, len(drafts))
         appended = self._append(account, drafts)
         self._single.answer_later(appended.addCallback(self._pushed, request, drafts), request)

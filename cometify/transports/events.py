@@ -1,5 +1,6 @@
 """GET /{apiKey}/events: an event stream (WHATWG HTML, section 9.2), for EventSource and `curl -N`."""
 
+from cometify.core.account import Account
 from cometify.core.encodings import EVENTS, EVENTS_UNCHUNKED, RAW_EVENTS, RAW_EVENTS_UNCHUNKED
 from cometify.core.errors import Refused
 from cometify.core.frames import error_frame
@@ -19,10 +20,10 @@ class EventsEndpoint(OpenEndpoint):
         whole, chunked = _FORMS[wants_raw_events(request.query())]
         return StreamListener(self.context, chunked if request.is_http_1_1 else whole)
 
-    def listen_request(self, request: Exchange) -> ListenRequest:
+    def listen_request(self, request: Exchange, account: Account) -> ListenRequest:
         query = request.query()
         wants_raw_events(query)
-        return listen_request_from_query(query, resume=request.header("last-event-id") or None)
+        return listen_request_from_query(query, request.header("last-event-id") or None, account.spelling)
 
     def refuse(self, request: Exchange, refused: Refused) -> None:
         if refused.retry is None:

@@ -70,17 +70,18 @@ class ListeningEndpoint(Endpoint):
 
     def serve(self, request: Exchange) -> None:
         account = account_of(request, self.context)
-        self.listen(request, account, self.listen_request(request))
+        self.listen(request, account, self.listen_request(request, account))
 
     def count_refusal(self, code: errors.Code) -> None:
         self.context.membership.refused[code.name] += 1
 
-    def listen_request(self, request: Exchange) -> ListenRequest:
+    def listen_request(self, request: Exchange, account: Account) -> ListenRequest:
         """Read the request from the query, or from a `listen` frame in the body of a POST. Raises `Refused`."""
-        if request.method == b"GET":
-            return listen_request_from_query(request.query())
-        body = request.body()
-        return listen_request_from_frame(body) if body else listen_request_from_query(request.query())
+        spelling = account.spelling
+        body = b"" if request.method == b"GET" else request.body()
+        if body:
+            return listen_request_from_frame(body, spelling)
+        return listen_request_from_query(request.query(), spelling=spelling)
 
     def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
         """Let a new listener join. It answers the request, now or later."""

@@ -17,10 +17,10 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.account_rules import check_rules
 from cometify.core.admission import AS_SENT, PARAMETERS, admit
 from cometify.core.errors import DRAINING, Code, Refused
 from cometify.core.integer import write_integer
-from cometify.core.private_names import check_secret
 from cometify.core.push import Draft, Receipt
 from cometify.delivery.registry import Registry
 from cometify.http.bodies import read_parameters
@@ -68,8 +68,8 @@ class PushEndpoint(Endpoint):
         key = None if header(IDEMPOTENCY_KEY) is None else read_idempotency_key(request)
         draft = admit(parameters, request.segments[2], verify, key)
         assert account is not None  # the verifier has refused an unknown API key
-        if account.private:
-            check_secret(account.private, draft)
+        if account.private or draft.identifier.is_extended or draft.event is not None:
+            check_rules(account, draft)
         appended = self._engine.append(account, draft) if key is None else self.append(account, draft)
         # The only place that tells an engine that answers at once from one that answers later. A helper for both would
         # cost 2.5 % of a push to the engine in memory.

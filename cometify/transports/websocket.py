@@ -12,6 +12,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.core import errors
+from cometify.core.account import Account
+from cometify.core.account_rules import check_names
 from cometify.core.encodings import WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame
@@ -187,7 +189,7 @@ class WebSocketListener(Connection):
             self._violated(Violation(INVALID_DATA, "a text frame is UTF-8"))
             return
         try:
-            request = listen_request_from_frame(data)
+            request = listen_request_from_frame(data, self._account().spelling)
             if self._pace is None and (self.view is not None or self._waiting is not None):
                 self._pace = ListenPace(self)
             if self._pace is None:
@@ -213,15 +215,22 @@ class WebSocketListener(Connection):
         if self._waiting is not None:
             self._waiting.append((request, replaced))
             return
-        account = self.context.accounts.get(self._api_key)  # it may have changed since the handshake
-        if account is None:
-            raise refusals.key_removed()
+        account = self._account()
+        if self._pace is not None:
+            check_names(account, request.names)  # the frame can have waited while the account was changed
         self._waiting = []
         joined = self.context.membership.join(self, account, self._address, request, replaced=replaced)
         if joined is None:
             self._waiting = None
         else:
             joined.addCallback(self._joined).addErrback(self._not_joined)
+
+    def _account(self) -> Account:
+        """The account, which may have changed since the handshake. Raises `Refused` (not_authorized)."""
+        account = self.context.accounts.get(self._api_key)
+        if account is None:
+            raise refusals.key_removed()
+        return account
 
     def _joined(self, _none: None) -> None:
         waiting, self._waiting = self._waiting or (), None

@@ -58,10 +58,11 @@ def _arrive(
     refused = None
     api_key, ask = "", None
     try:
-        api_key = account_of(request, context).api_key
+        account = account_of(request, context)
+        api_key = account.api_key
         query = request.query()
         if query.get("identifiers", _EMPTY) != _EMPTY or any(query.get(name, _EMPTY) != _EMPTY for name in _NAMES):
-            ask = listen_request_from_query(query)
+            ask = listen_request_from_query(query, spelling=account.spelling)
     except Refused as error:
         refused = error
     address = client_address(request, context.trusted, context.untrusted)

@@ -59,7 +59,7 @@ def test_every_setting_can_be_set(read):
         'trusted_proxies = ["10.0.0.1", "10.1.2.3/16", "::1"]\nadmin_hosts = ["node1.example.org"]\n'
         '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
         'buffer_bytes = 524288\nkeep_bytes = 524288\nsignature_memory = 0\nrequest_memory = 100\nsignatures = "v2"\n'
-        'pushes_per_second = 7\npush_burst = 9\nlisteners = 11\nprivate = ["User_*", "orders"]\n'
+        'pushes_per_second = 7\npush_burst = 9\nlisteners = 11\nprivate = ["User-*", "orders"]\nidentifiers = "extended"\n'
         'origins = ["https://www.example.org", "http://localhost:8000", "null"]\n' + ACCOUNT
     )
     assert settings.http == ("tcp:80", "unix:/run/cometify")
@@ -68,7 +68,23 @@ def test_every_setting_can_be_set(read):
     assert settings.trusted_proxies == tuple(map(ip_network, ["10.0.0.1/32", "10.1.0.0/16", "::1/128"]))
     origins = ("https://www.example.org", "http://localhost:8000", "null")
     assert settings.accounts == (
-        Account("a-B_9", ("old", "new"), 1, 1, 524288, 524288, 0, 100, origins, "v2", 7, 9, 11, ("user_*", "orders")),
+        Account(
+            "a-B_9",
+            ("old", "new"),
+            1,
+            1,
+            524288,
+            524288,
+            0,
+            100,
+            origins,
+            "v2",
+            7,
+            9,
+            11,
+            ("user-*", "orders"),
+            "extended",
+        ),
         Account("37282591", ("s3cr3t",)),
     )
 
@@ -284,7 +300,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\nrequest_memory = 101\norigins = ["https://www.example.org"]\n'
-            'private = ["orders", "user_*"]\n' + ACCOUNT
+            'private = ["orders", "user-*"]\nidentifiers = "extended"\n' + ACCOUNT
         ),
     ):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
@@ -357,9 +373,12 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
         ('private = "orders"', "private: must be an array of 0 to 100 strings."),
         (
             'private = ["user-*"]',
-            'private: "user-*" is neither an identifier nor a prefix: write "orders" or "user_*".',
+            'private: "user-*" is neither an identifier nor a prefix: write "orders" or "user_*", or set identifiers',
         ),
         ('private = ["*_7"]', 'private: "*_7" is neither an identifier nor a prefix'),
+        ('private = ["_x"]\nidentifiers = "extended"', 'private: "_x" is neither an identifier nor a prefix'),
+        ('identifiers = "long"', 'identifiers: must be "plain", or "extended" to allow'),
+        ("identifiers = true", 'identifiers: must be "plain", or "extended" to allow'),
     ],
 )
 def test_wrong_account_value_is_refused_by_number_and_key(refuse, line, reason):

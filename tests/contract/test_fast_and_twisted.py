@@ -52,7 +52,11 @@ texts = st.sampled_from(["", "Hello world!", "ä+b c&d=e%", "a" * 3000, "\N{SNOW
 @st.composite
 def pushes(draw: Any) -> tuple[str, str, bytes, dict[str, str]]:
     """Pushes, right and wrong ones."""
-    spelled = draw(st.sampled_from(["chat", "Chat", "metrics", "x" * 60, "x" * 61, "1chat"]))
+    spelled = draw(
+        st.sampled_from(
+            ["chat", "Chat", "metrics", "x" * 60, "x" * 61, "1chat", "order.42", "a-b", ".", "..", "x." * 50, "x." * 51]
+        )
+    )
     text = draw(texts)
     fields: dict[str, str | bytes] = {"text": text, "secret": "0", "secure": secure(spelled, text)}
     wrong: dict[str, Any] = draw(
@@ -82,12 +86,16 @@ def pushes(draw: Any) -> tuple[str, str, bytes, dict[str, str]]:
 def listens(draw: Any) -> tuple[str, str, bytes | None, dict[str, str]]:
     """Requests to listen, by query or by frame, on every transport."""
     path = f"/{draw(st.sampled_from([API_KEY, API_KEY, 'unknown', 'latest']))}/" + draw(
-        st.sampled_from(["poll", "poll", "stream", "events", "nothing"])
+        st.sampled_from(["poll", "poll", "stream", "events", "nothing", "no.thing", ".."])
     )
     headers = draw(
         st.sampled_from([{}, {"Origin": "https://a.example"}, {"Last-Event-ID": "5"}, {"X-Forwarded-For": "9.9.9.9"}])
     )
-    names = draw(st.sampled_from(["chat", "chat,metrics", "chat:0", "chat:7,metrics:0", "chat,metrics:0", "1", ""]))
+    names = draw(
+        st.sampled_from(
+            ["chat", "chat,metrics", "chat:0", "chat:7,metrics:0", "chat,metrics:0", "1", "", "a-b,c.d", "a.b:7"]
+        )
+    )
     position = draw(st.sampled_from([None, "0", "9" * 15, "x"]))
     if draw(st.booleans()):
         query = f"identifiers={names}" + (f"&position={position}" if position else "")
@@ -100,11 +108,12 @@ def listens(draw: Any) -> tuple[str, str, bytes | None, dict[str, str]]:
     return "POST", path, body, headers
 
 
-@given(st.lists(pushes() | listens(), min_size=1, max_size=4), st.booleans())
+@given(st.lists(pushes() | listens(), min_size=1, max_size=4), st.booleans(), st.sampled_from(["plain", "extended"]))
 @settings(max_examples=60)
-def test_both_ways_give_the_same_answers(requests, restricted):
+def test_both_ways_give_the_same_answers(requests, restricted, identifiers):
     origins = ("https://a.example",) if restricted else None
-    worlds = [Counted(Account(API_KEY, (API_SECRET,), origins=origins)) for _ in range(2)]
+    account = Account(API_KEY, (API_SECRET,), origins=origins, identifiers=identifiers)
+    worlds = [Counted(account) for _ in range(2)]
     hears = [world.stream("identifiers=chat,metrics") for world in worlds]
     before = [world.ordinary for world in worlds]
     for method, target, body, headers in requests:
@@ -119,9 +128,11 @@ def test_both_ways_give_the_same_answers(requests, restricted):
 
 
 def test_plain_requests_do_not_reach_twisted_web():
-    world = Counted()
+    world = Counted(Account(API_KEY, (API_SECRET,), identifiers="extended"))
     listener = "listener=0123456789"
     assert world.push("chat", "one").status == 200
+    for name in ("order.42", "private-chat", "x" * 100):
+        assert world.push(name, "one").status == 200
     world.stream("identifiers=chat")
     world.request("GET", f"/{API_KEY}/events?identifiers=chat", Accept="text/event-stream", Connection="keep-alive")
     world.websocket("identifiers=chat")

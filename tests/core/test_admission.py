@@ -40,7 +40,7 @@ def admitted(fields, path="chat", account=ACCOUNT, api_key=KEY):
 
 def admitted_batch(*pushes):
     """Admit a batch, whose request was signed with HMAC."""
-    return admit_batch(pushes, partial(note_nonce, NONCE))
+    return admit_batch(pushes, partial(note_nonce, NONCE), ACCOUNT)
 
 
 def refused_push(fields, path="chat", account=ACCOUNT, api_key=KEY):
@@ -307,16 +307,19 @@ def test_any_json_array_is_a_batch_or_refused(pushes):
 @pytest.mark.parametrize("key", ["k", "~" * 128, 'with spaces and "quotes"'])
 def test_idempotency_key_is_1_to_128_printable_characters(key):
     assert admit(signed(), "chat", checked_already, key).key == key
-    assert [draft.key for draft in admit_batch([BATCHED, BATCHED], checked_already, key)] == [f"{key}\n0", f"{key}\n1"]
-    assert admit_batch([], checked_already, key) == []
+    assert [draft.key for draft in admit_batch([BATCHED, BATCHED], checked_already, ACCOUNT, key)] == [
+        f"{key}\n0",
+        f"{key}\n1",
+    ]
+    assert admit_batch([], checked_already, ACCOUNT, key) == []
 
 
 @pytest.mark.parametrize("key", ["", "k" * 129, "\xe9", "\t", "k\n", "\x7f", "\u2028"])
 def test_other_idempotency_keys_are_refused(key):
     for refused in (
         refusal(admit, signed(), "chat", checked_already, key),
-        refusal(admit_batch, [BATCHED], checked_already, key),
-        refusal(admit_batch, [], checked_already, key),
+        refusal(admit_batch, [BATCHED], checked_already, ACCOUNT, key),
+        refusal(admit_batch, [], checked_already, ACCOUNT, key),
     ):
         assert refused.code is errors.INVALID_PARAMETER
         assert "Idempotency-Key" in refused.detail
@@ -327,7 +330,7 @@ def test_idempotency_key_is_checked_after_the_sender():
         raise errors.Refused(errors.NOT_AUTHORIZED, "a stranger")
 
     assert refusal(admit, signed(), "chat", refuse, "").code is errors.NOT_AUTHORIZED
-    assert refusal(admit_batch, [BATCHED], refuse, "").code is errors.NOT_AUTHORIZED
+    assert refusal(admit_batch, [BATCHED], refuse, ACCOUNT, "").code is errors.NOT_AUTHORIZED
 
 
 def draft(identifier="chat", text="Hello", *, secret=False, push_id=None, **more):

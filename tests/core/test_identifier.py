@@ -7,7 +7,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
-from cometify.core.identifier import MAX_IDENTIFIERS, Identifier, Names, names_from_json, names_from_query
+from cometify.core.identifier import (
+    ANY,
+    EXTENDED,
+    MAX_IDENTIFIERS,
+    PLAIN,
+    Identifier,
+    Names,
+    names_from_json,
+    names_from_query,
+)
 from tests.samples import refusal, vectors
 
 VECTORS = vectors("identifiers")
@@ -148,3 +157,72 @@ def test_any_query_is_a_list_or_refused(text):
 )
 def test_refusal_tells_why_a_text_is_no_identifier(value, reason):
     assert f" is not an identifier {reason}: write 1 to 60" in refusal(Identifier.read, value).detail
+
+
+# Accounts with `identifiers = "extended"`.
+
+EXTENDED_NAMES = VECTORS["extended"]["valid"]
+
+
+@pytest.mark.parametrize("spelling", [EXTENDED, ANY])
+@pytest.mark.parametrize("text", [*VECTORS["valid"], *EXTENDED_NAMES])
+def test_extended_account_allows_both_spellings(text, spelling):
+    one = Identifier.read(text, spelling)
+    assert (one.spelled, one.folded) == (text, text.lower())
+    assert one.is_extended is (text not in VECTORS["valid"])
+
+
+@pytest.mark.parametrize("spelling", [EXTENDED, ANY])
+@pytest.mark.parametrize("value", VECTORS["extended"]["invalid"])
+def test_other_names_are_refused_in_extended_accounts(value, spelling):
+    refused = refusal(Identifier.read, value, spelling)
+    assert refused.code is errors.INVALID_IDENTIFIER
+    assert refused.detail.isprintable()
+
+
+@given(st.text(REST + ".-", max_size=104) | st.text(max_size=104))
+@example("a" * 100 + "\n")
+@example("a.b\n")
+def test_extended_identifier_is_matched_to_its_last_one(text):
+    characters = REST + ".-"
+    good = 1 <= len(text) <= 100 and text[0] in LETTERS and all(character in characters for character in text)
+    assert EXTENDED.allows(text) is good
+    if good:
+        assert Identifier.read(text, EXTENDED).spelled == text
+    else:
+        assert refusal(Identifier.read, text, EXTENDED).code is errors.INVALID_IDENTIFIER
+
+
+@pytest.mark.parametrize("text", ["order.42", "private-chat", "x" * 61])
+def test_what_one_account_may_have_reaches_no_other(text):
+    """Read by the wider rule first, so that a cache in common would give it to the account with the other one."""
+    for _ in range(2):
+        for spelling in (EXTENDED, ANY):
+            assert Identifier.read(text, spelling).spelled == text
+            assert names_from_query(f"chat,{text}", spelling).folded == ("chat", text)
+            assert names_from_json(["chat", text], spelling).folded == ("chat", text)
+        for call, value in ((Identifier.read, text), (names_from_query, f"chat,{text}"), (names_from_json, [text])):
+            assert refusal(call, value).code is errors.INVALID_IDENTIFIER
+            assert refusal(call, value, PLAIN).code is errors.INVALID_IDENTIFIER
+
+
+def test_colon_separates_an_internal_id_from_any_name():
+    names = names_from_query("order.42:7,private-chat:0", EXTENDED)
+    assert (names.folded, names.internal_ids) == (("order.42", "private-chat"), (7, 0))
+    assert names_from_json({"order.42": 7, "private-chat": 0}, EXTENDED) == names
+
+
+@pytest.mark.parametrize(
+    ("spelling", "value", "words"),
+    [
+        (PLAIN, "a.b", ["because of the character '.'", "write 1 to 60 of", 'identifiers = "extended"']),
+        (PLAIN, "x" * 61, ["because it has 61 characters", "write 1 to 60 of"]),
+        (EXTENDED, "a b", ["because of the character ' '", "write 1 to 100 of", "dot and hyphen"]),
+        (EXTENDED, "x" * 101, ["because it has 101 characters", "write 1 to 100 of"]),
+        (EXTENDED, "-a", ["because it begins with '-'", "write 1 to 100 of"]),
+        (ANY, "a b", ["because of the character ' '", "write 1 to 60 of", 'identifiers = "extended"', "1 to 100"]),
+    ],
+)
+def test_refusal_tells_the_rule_of_the_account(spelling, value, words):
+    detail = refusal(Identifier.read, value, spelling).detail
+    assert all(word in detail for word in words), detail

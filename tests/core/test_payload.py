@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
+from cometify.core.identifier import EXTENDED
 from cometify.core.payload import MAX_DEPTH, read_data, read_event
 from cometify.core.push import MAX_TEXT
 from cometify.core.strict_json import SentValue, read_json, texts_of_items
@@ -145,3 +146,10 @@ def test_event_that_is_no_name_is_refused(event):
     refused = refusal(read_event, event)
     assert refused.code is errors.INVALID_PARAMETER
     assert refused.detail.startswith("event must be a name: write 1 to 60 of ")
+
+
+@pytest.mark.parametrize("event", ["order.created", "a-b", "x" * 100])
+def test_event_is_spelled_as_identifiers_of_its_account(event):
+    assert read_event(event, EXTENDED) == event
+    assert refusal(read_event, event).code is errors.INVALID_PARAMETER
+    assert "1 to 100 of" in refusal(read_event, "a b", EXTENDED).detail

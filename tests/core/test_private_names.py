@@ -49,9 +49,9 @@ def test_public_push_to_a_private_identifier_is_refused():
 
 def test_batch_with_a_public_push_to_a_private_one_is_refused():
     pushes = [{"identifier": name, "text": "x", "secret": secret} for name, secret in (("chat", 0), ("orders", 1))]
-    assert len(admit_batch(pushes, checked_already, None, PRIVATE)) == 2
+    assert len(admit_batch(pushes, checked_already, ACCOUNT)) == 2
     pushes[1]["secret"] = 0
-    refused = refusal(admit_batch, pushes, checked_already, None, PRIVATE)
+    refused = refusal(admit_batch, pushes, checked_already, ACCOUNT)
     assert refused.code is errors.MUST_BE_SECRET
     assert refused.detail.startswith("Push 2 of the batch, nothing was pushed: orders is private")
 
