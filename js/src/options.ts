@@ -50,7 +50,8 @@ export const ORIGIN = /^https?:\/\/[^/]+/;
 const TRANSPORTS: Transport[] = ['websocket', 'stream', 'poll'];
 
 const API_KEY = /^[\w-]{1,64}$/;
-const IDENTIFIER = /^[a-z]\w{0,59}$/i;
+/** The widest rule that an account can have. The server knows the rule of the account. */
+const IDENTIFIER = /^[a-z][\w.-]{0,99}$/i;
 const INTERNAL_ID = /^(0|[1-9]\d{0,18})$/;
 /** A dotted name needs no stricter rule, because it is looked up and never evaluated. */
 const FUNCTION_NAME = /^[^\s()]+$/;

@@ -18,7 +18,7 @@ describe('the forms of the options', () => {
       JSON.stringify(identifiers({ tweets: 100, Metrics: '59', big: '9223372036854775807' })),
       '{"tweets":100,"Metrics":"59","big":"9223372036854775807"}',
     );
-    const longest = `a${'_'.repeat(59)}`;
+    const longest = `a.-${'_'.repeat(97)}`;
     assert.deepEqual(identifiers(longest), [longest]);
     assert.deepEqual(identifiers({ constructor: 0 }), { constructor: 0 });
   });
@@ -66,7 +66,8 @@ const WRONG: [option: string, given: object][] = [
     'chat\n',
     '1a',
     '_a',
-    'a-b',
+    '-a',
+    'a:1',
     'a,b',
     'é',
     '\u212a',
@@ -74,7 +75,7 @@ const WRONG: [option: string, given: object][] = [
     ['chat', null],
   ].map((identifiers): [string, object] => ['identifiers', { identifiers }]),
   ['identifiers', { identifiers: ['chat', 'Chat'] }],
-  ['identifiers', { identifiers: [`a${'_'.repeat(60)}`] }],
+  ['identifiers', { identifiers: [`a${'_'.repeat(100)}`] }],
   ['identifiers', { identifiers: Array.from({ length: 101 }, (_, i) => `a${i}`) }],
   ...[-1, 1.5, 2 ** 53, NaN, null, 'x', '', '-1', true, [], '1'.repeat(20)].map(
     (id): [string, object] => ['identifiers', { identifiers: { chat: id } }],
