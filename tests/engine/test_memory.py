@@ -1,7 +1,9 @@
 """The memory engine under bursts and in quiet: bounded steps, exact replay while expiry lags, memory that is given back."""
 
 import json
+import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.memory import EXPIRE_STEPS, MemoryEngine
 from tests.memory import World
 
+LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"
 BEGAN = 1_764_000_000 * SECOND
 ACCOUNT = Account("1", ("s",), buffer_pushes=10**6)
 
@@ -52,6 +55,26 @@ def burst(count, names=40):
         engine.push(f"name{number % names}")
     engine.now += RETENTION + 1 * SECOND
     return engine
+
+
+# What a push takes
+
+
+@pytest.mark.parametrize(("row", "each"), [("beside others on its identifier", 100), ("alone on its identifier", 1)])
+def test_kept_push_takes_what_the_docs_say(row, each):
+    told = int(re.search(rf"\| {row} \| (\d+) bytes", LIMITS.read_text())[1])
+    engine, count = Engine(), 5000
+    engine.push("first")
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            engine.push(f"name{number // each}", push_id=number)
+        engine.announced.clear()
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    beside_the_frames = (taken - engine.stats().bytes) / count
+    assert told / 2 < beside_the_frames < told * 1.2  # versions of Python differ
 
 
 # Bursts
