@@ -80,7 +80,7 @@ class Cometify(MultiService):
         self.accounts = Accounts(settings.accounts)
         loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
         self.fan_out = FanOut(loop_hooks.call_soon)
-        self.registry = Registry(self.fan_out.wake)
+        self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon)
         self.engine = self._make_engine(clock)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
         self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)

@@ -229,6 +229,12 @@ class Listener:
                 self.sent_up_to = span.told
         return rest
 
+    def cut_short(self, span: Span, sent: int) -> None:
+        """Leave the listener to its transport, which took only `sent` bytes of `span`: see (b)."""
+        rest = self.took(span, sent)
+        self.transition(Event.BLOCKED)
+        self.hold(rest)
+
     @property
     def has_everything(self) -> bool:
         """True if the listener has every push that it gets, and nothing else is owed to it."""

@@ -17,6 +17,7 @@ import attrs
 from cometify.core.encodings import Encoding
 from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
+from cometify.core.late_views import LateViews
 from cometify.core.push import Push
 from cometify.core.ring import POSITION, Channel, RingBuffer
 
@@ -37,6 +38,7 @@ ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
 
 
 _NOBODY: AbstractSet[str] = frozenset()
+_NEVER_LATE = LateViews()
 
 
 @attrs.define(eq=False)
@@ -91,6 +93,7 @@ class View:
 
     `live`: the listeners at the head. `filtered`: those of all states with an internal id. `members` counts all of them.
     `watermark()` gives the position for a heartbeat. It can be below the position of a push that was just announced.
+    `late`: see `core/late_views.py`.
 
     Six attributes belong to the fan-out. `pass_members`: the listeners of the pass that is under way. `pass_at`: the index
     of the next one. `needs_pass`: another pass must follow. `is_queued`: the view is in the queue. `pass_since` and
@@ -98,11 +101,18 @@ class View:
     """
 
     __slots__ = (
-        "account", "before", "encoding", "filtered", "head", "is_queued", "key", "latest", "live", "members", "needs_pass",
-        "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "visible", "watermark",
+        "account", "before", "encoding", "filtered", "head", "is_queued", "key", "late", "latest", "live", "members",
+        "needs_pass", "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "visible", "watermark",
     )  # fmt: skip
 
-    def __init__(self, key: ViewKey, sources: tuple[Source, ...], head: int, watermark: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        key: ViewKey,
+        sources: tuple[Source, ...],
+        head: int,
+        watermark: Callable[[], int],
+        late: LateViews = _NEVER_LATE,
+    ) -> None:
         self.key = key
         self.encoding = key[0]
         self.sources = sources
@@ -111,6 +121,7 @@ class View:
         self.visible = tuple([kept for ring, secret in sources for kept in ring.visible(secret)])
         self.head = head
         self.watermark = watermark
+        self.late = late
         self.members = 0
         self.live: dict[Listener, None] = {}
         self.filtered = FilterIndex()
@@ -131,13 +142,23 @@ class View:
         self.head = max(self.head, push.position)
         self.spans = {}
 
-    def lose(self, floor: int) -> None:
-        """Raise the head to `floor`, because everything up to there may be lost.
+    def rise(self, position: int) -> None:
+        """Raise the head to `position`, because the rings have pushes up to there, or may have lost them.
 
-        The live listeners are below the head then. The next pass finds the gap and tells it to each.
+        The live listeners are below the head then. The next pass finds the pushes, or the gap, for each.
         """
-        self.head = max(self.head, floor)
+        self.head = max(self.head, position)
         self.spans = {}
+
+    @property
+    def newest(self) -> int:
+        """The position of the newest push in the rings that the view may see, or of a loss."""
+        return max([ring.newest(secret) for ring, secret in self.sources])
+
+    @property
+    def is_late(self) -> bool:
+        """True if the head is not raised yet to what the rings have."""
+        return self.late.exist and self.newest > self.head
 
     def span(self, cursor: int) -> Span | None:
         """Return the next write for every listener at `cursor`.
@@ -276,7 +297,8 @@ class View:
             return Span(data, size, span.cursor, span.ends, len(preamble), heartbeat, span.told)
         if not (replaying or (self.encoding.once and size)):
             return Span(preamble + span.data, size, span.cursor, span.ends, len(preamble))
-        position = max(self.watermark(), span.cursor)
+        # The watermark is above a push that is not in the span, if the view is late.
+        position = span.cursor if self.is_late else max(self.watermark(), span.cursor)
         beat = self.encoding.encode(heartbeat_frame(position), position)
         data = b"".join([preamble, span.data, beat])
         return Span(data, len(data), span.cursor, span.ends, len(preamble), size, position)

@@ -10,7 +10,7 @@ That takes no longer for ten thousand listeners than for one. The writing is don
   view encodes these once, as a span, and the pass sends the span to one socket after the other. This is the hot loop.
 - *Catching up* is for listeners that are behind by themselves. They join, or were cut short, or have a filter that kept
   the last push out, or must be told a gap. Each is asked for its own next span (`Listener.owed`) until nothing is owed to
-  it. Then it goes live.
+  it. Then it goes live (catching_up.py).
 
 Slices
 ------
@@ -75,6 +75,7 @@ from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.view import Span, View
+from cometify.delivery.catching_up import CatchingUp
 from cometify.runtime.epoll_loop import CallSoon
 
 SLICE = 0.000_25
@@ -90,7 +91,7 @@ class FanOut:
     """`call_soon(0, function)` makes a call in the next turn. `clock` counts seconds.
 
     `deliveries`: the number of times that a push was written to a listener, or given to its transport. `gaps`: the number
-    of gaps that were told. `lag`: for each pass the seconds that its oldest push had waited when the pass was over.
+    of gaps that were told. `lag`: for each pass the seconds from the first `wake` that asked for it until it was over.
     """
 
     def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -100,7 +101,8 @@ class FanOut:
         self._queue: deque[View] = deque()
         self._account = ""
         self._others: OrderedDict[str, deque[View]] = OrderedDict()
-        self._behind: deque[Listener] = deque()
+        self._catching_up = CatchingUp(self.deliver, self.settle, clock)
+        self._behind = self._catching_up.behind
         self._is_set = False
         self._length = SLICE
         self._is_news = False
@@ -143,6 +145,12 @@ class FanOut:
         self._behind.append(listener)
         self._start()
 
+    def settle(self, view: View) -> None:
+        """Raise the head of a view now, if it is late. See core/late_views.py."""
+        if view.is_late:
+            view.rise(view.newest)
+            self.wake(view)
+
     def deliver(self, listener: Listener, span: Span) -> int:
         """Write a span to one listener. Returns how many of its bytes were taken."""
         sent = listener.offer(span.data) if span.size else 0
@@ -167,7 +175,7 @@ class FanOut:
             if self._queue:
                 self._run_passes(self._clock() + self._length)
             if self._behind:
-                self._catch_up_some(self._clock() + SLICE)
+                self._catching_up.advance_some(self._clock() + SLICE)
         finally:
             self._start()
 
@@ -243,7 +251,7 @@ class FanOut:
                     listener.cursor = to
                 else:
                     deliveries += span.begun(sent) - pushes  # type: ignore[union-attr]
-                    self._cut_short(listener, span, sent)  # type: ignore[arg-type]
+                    listener.cut_short(span, sent)  # type: ignore[arg-type]
             self._count(deliveries)
             now = self._clock()
             if view.pass_at >= len(view.pass_members):
@@ -261,40 +269,3 @@ class FanOut:
         """Take the listeners of a part that filter a push of their span out of the passes. See "Filters"."""
         for listener in view.unwilling(span, cursor, part):
             self._diverge(listener)
-
-    @staticmethod
-    def _cut_short(listener: Listener, span: Span, sent: int) -> None:
-        """Leave a listener to its transport, which took only `sent` bytes. See "Short writes"."""
-        rest = listener.took(span, sent)
-        listener.transition(Event.BLOCKED)
-        listener.hold(rest)
-
-    def _catch_up_some(self, end: float) -> None:
-        """Write one span to each listener that is behind, and then begin again with the first.
-
-        So a listener that is far behind does not hold up the others.
-        """
-        behind = self._behind
-        for _ in range(len(behind)):
-            listener = behind.popleft()
-            if listener.state is State.BEHIND:
-                self._advance(listener)
-            if self._clock() >= end:
-                return
-
-    def _advance(self, listener: Listener) -> None:
-        """Write the next span to a listener that is behind. It goes live if nothing is owed to it after that."""
-        span = listener.owed()
-        sent = self.deliver(listener, span)
-        if listener.state is State.GONE:
-            return  # a poll ends with its first write
-        if sent < span.size:
-            self._cut_short(listener, span, sent)
-            return
-        listener.took(span, sent)
-        if listener.state is not State.BEHIND:
-            return  # the transport has taken everything, and has no room for more
-        if listener.has_everything:
-            listener.go_live()
-        else:
-            self._behind.append(listener)

@@ -21,8 +21,8 @@ from cometify.core.frames import heartbeat_frame
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.view import View
-from cometify.delivery.slices import SlicedWork
 from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork, listener_in_words
 
 PATIENCE = 60
 """Seconds after which a listener is ended if it reads nothing while bytes wait for it."""
@@ -44,7 +44,7 @@ class HeartbeatWheel:
         self._ticks = 0
         # For each stalled listener the number of bytes that wait for it, and the tick since which the number is the same.
         self._stalled: dict[Listener, tuple[int, int]] = {}
-        self._work = SlicedWork(call_soon)
+        self._work = SlicedWork(call_soon, listener_in_words)
 
     @property
     def stalled(self) -> int:
@@ -111,7 +111,7 @@ class HeartbeatWheel:
             self._move(listener)  # its interval began again since it was put here
         elif listener.beat_from >= tick:
             return  # its interval began again while the slot waited for this step: it is due in a whole interval
-        elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head:
+        elif listener.state is State.LIVE and view is not None and listener.cursor >= view.head and not view.is_late:
             if view not in frames:
                 frames[view] = _encoded(view)
             heartbeat, position = frames[view]

@@ -1,33 +1,44 @@
 """The listeners of this node, and the views that they are in.
 
 The registry knows no engine. It is told of pushes, and tells `wake` which view has a new push. It looks at no listener
-then: the next pass over the view, which is bounded, finds those that are owed something else (see fanout.py).
+then: the next pass over the view, which is bounded, finds those that are owed something else (see fanout.py). If a channel
+has very many views, these are gone through in steps (see wide_channels.py).
 """
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from cometify.core.group_filter import Filters
+from cometify.core.late_views import LateViews
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import Source, View, ViewKey
+from cometify.delivery.wide_channels import VIEWS, WideChannels
+from cometify.runtime.epoll_loop import CallSoon
 
 _NOBODY: Mapping[View, bool] = {}
 
 
 class Registry:
-    """All listeners of this node."""
+    """All listeners of this node. `call_soon`: see `SlicedWork`. `most`: views that may be raised in one step."""
 
-    def __init__(self, wake: Callable[[View], None]) -> None:
+    def __init__(self, wake: Callable[[View], None], call_soon: CallSoon, most: int = VIEWS) -> None:
         self._wake = wake
         self._views: dict[ViewKey, View] = {}
         self._of_channel: dict[Channel, dict[View, bool]] = {}
+        self._most = most
+        self._late = LateViews()
+        self._wide = WideChannels(wake, self._late, call_soon, most)
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
         """Advance the views that may see a push, and have it written to their listeners."""
-        for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
+        views = self._of_channel.get(ring.channel, _NOBODY)
+        if len(views) > self._most or self._late.exist:
+            self._wide.announce(ring, views, push)
+            return
+        for view, secret in views.items():
             if push.secret and not secret:
                 continue
             view.advance(push)
@@ -38,9 +49,7 @@ class Registry:
 
         The work for each listener is done by the next pass of its view, which is bounded.
         """
-        for view, secret in self._of_channel.get(ring.channel, _NOBODY).items():
-            view.lose(ring.lost_since(secret))
-            self._wake(view)
+        self._wide.announce(ring, self._of_channel.get(ring.channel, _NOBODY))
 
     def channels(self) -> Iterable[tuple[Channel, Mapping[View, bool]]]:
         """Iterate over the channels that are listened to here, with the views of each and their right to secret pushes."""
@@ -89,7 +98,7 @@ class Registry:
         if view is None:
             sources: list[Source] = [(rings[name], name in seen) for name in names]
             head = max([ring.newest(secret) for ring, secret in sources])
-            view = self._views[key] = View(key, tuple(sources), head, watermark)
+            view = self._views[key] = View(key, tuple(sources), head, watermark, self._late)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1

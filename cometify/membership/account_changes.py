@@ -18,11 +18,11 @@ from cometify.core.identifier import Identifier, Names
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.view import View
-from cometify.delivery.slices import SlicedWork
 from cometify.interfaces import IAccounts
 from cometify.membership import refusals
 from cometify.membership.joining import Joining
 from cometify.membership.slots import Slot, SlotTable
+from cometify.runtime.slices import SlicedWork
 
 
 class AccountChanges:
@@ -34,7 +34,7 @@ class AccountChanges:
     def __init__(
         self,
         slots: SlotTable,
-        work: SlicedWork,
+        work: SlicedWork[Listener],
         follow: Callable[[Joining], Deferred[None] | None],
         wall: Callable[[], float],
     ) -> None:

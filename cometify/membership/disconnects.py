@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from cometify.core.group import Subject
 from cometify.core.listener import Listener
 from cometify.core.revocation import Disconnect
-from cometify.delivery.slices import SlicedWork
 from cometify.membership import refusals
 from cometify.membership.slots import Slot, SlotTable
 from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork
 
 SEARCH = 2000
 """Slots that are looked at in one turn, at about 0.15 us each."""
@@ -31,7 +31,7 @@ class Disconnects:
     def __init__(
         self,
         slots: SlotTable,
-        work: SlicedWork,
+        work: SlicedWork[Listener],
         call_soon: CallSoon,
         revoked_at: Callable[[str, str], float],
     ) -> None:

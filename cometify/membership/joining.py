@@ -172,7 +172,8 @@ def _subscription(listener: Listener, position: int) -> tuple[Filters, int]:
     view = listener.view
     if view is None:
         return {}, 0
-    at = position if listener.state is State.LIVE and listener.cursor >= view.head else listener.reached
+    is_at_head = listener.state is State.LIVE and listener.cursor >= view.head and not view.is_late
+    at = position if is_at_head else listener.reached
     if listener.filters is not None:
         return listener.filters, at
     return {ring.channel[1]: (listener.unfiltered(secret),) for ring, secret in view.sources}, at

@@ -83,6 +83,8 @@ class PollResumer:
         if view is None or (ticket.slot.until != inf and not self._is_valid(ticket)):
             return False
         ticket.view = view
+        if view.late.exist:
+            self._fan_out.settle(view)
         position, last = (min(positions), max(positions)) if len(positions) > 1 else (positions[0], positions[0])
         now = max(self._engine.watermark(ticket.account.api_key), view.head)
         if last > now or position <= now - RETENTION:

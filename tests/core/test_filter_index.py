@@ -90,7 +90,7 @@ def test_each_kind_of_push_has_its_own_threshold():
 
 def seconds_for_a_push(pages, unwilling):
     """Measure the announcement of a push. `unwilling`: the pages with the highest internal id that there is."""
-    registry = Registry(lambda _view: None)
+    registry = Registry(lambda _view: None, lambda _seconds, _call: None)
     ring = RingBuffer.beginning_at(("37282591", "chat"), 0)
     for internal_id in [*range(pages), *[MAX_ID] * unwilling]:
         page = Peer()

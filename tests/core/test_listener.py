@@ -279,6 +279,19 @@ def test_timeline_b_slow_reader():
     assert (listener.state, listener.cursor) == (State.LIVE, 190)
 
 
+def test_short_write_leaves_the_rest_of_a_frame_to_the_transport():
+    view = timeline([130], head=130, watermark=130)
+    listener = Peer(view, cursor=130)
+    held = []
+    listener.hold = held.append
+    listener.go_live()
+    push_at(view, 140)
+    span = view.span(listener.cursor)
+    listener.cut_short(span, 3)
+    assert (listener.state, listener.cursor) == (State.STALLED, 140)
+    assert held == [span.data[3:]]
+
+
 @pytest.mark.parametrize(("secret", "expected"), [(False, [210, 220]), (True, ["gap", 205, 210, 215, 220])])
 def test_timeline_c_gap_betrays_no_secret_push(secret, expected):
     view = timeline([180], head=180, watermark=220, secret=secret)

@@ -64,8 +64,11 @@ class World:
         self.haste = 0.0
         self.position = 0
         self.ring = RingBuffer.beginning_at(CHANNEL, 0)
-        self.fan_out = FanOut(lambda seconds, function: self.due.append((seconds, function)), self.clock)
-        self.registry = Registry(self.fan_out.wake)
+        self.fan_out = FanOut(self.later, self.clock)
+        self.registry = Registry(self.fan_out.wake, self.later)
+
+    def later(self, seconds, function):
+        self.due.append((seconds, function))
 
     def clock(self):
         self.time += self.haste
@@ -200,7 +203,7 @@ def test_push_made_by_a_write_is_seen_by_the_pass(world):
 def test_long_pass_does_not_hold_up_another_view(world):
     other = World()
     other.due, other.fan_out = world.due, world.fan_out
-    other.registry = Registry(world.fan_out.wake)
+    other.registry = Registry(world.fan_out.wake, world.later)
     crowd, few = world.live(5 * CHUNK), other.live(1)
     world.haste = LONGEST
     world.push()
@@ -217,7 +220,7 @@ def test_long_pass_does_not_hold_up_another_view(world):
 def test_two_views_are_both_brought_to_the_head(world, haste):
     other = World()
     other.due, other.fan_out = world.due, world.fan_out
-    other.registry = Registry(world.fan_out.wake)
+    other.registry = Registry(world.fan_out.wake, world.later)
     peers = [*world.live(2), *other.live(2)]
     world.haste = haste
     world.push()

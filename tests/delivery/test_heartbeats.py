@@ -12,7 +12,7 @@ from cometify.core.listener_state import Event
 from cometify.core.push import Push
 from cometify.core.view import View
 from cometify.delivery.heartbeats import HeartbeatWheel
-from cometify.delivery.slices import STEP
+from cometify.runtime.slices import STEP
 from tests.delivery.loop import Loop
 
 PATIENCE = 60

@@ -38,6 +38,7 @@ from cometify.delivery.fanout import LONGEST, SLICE, FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
+from cometify.delivery.wide_channels import VIEWS
 from cometify.engine.memory import MemoryEngine
 from cometify.membership.membership import Membership
 from tests.delivery.model import SECOND, Asked, Audit, Kept, Listen, Made, Moment, frames_of, listen
@@ -178,6 +179,9 @@ class Peer(Listener):
 
 
 class Promises(RuleBasedStateMachine):
+    most_views = VIEWS
+    """Views whose heads are raised in one step."""
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = START
@@ -186,7 +190,9 @@ class Promises(RuleBasedStateMachine):
         self.due: deque[Any] = deque()
         self.peers: list[Peer] = []
         self.fan_out = FanOut(lambda _seconds, function: self.due.append(function), self._perf)
-        self.registry = Registry(self.fan_out.wake)
+        self.registry = Registry(
+            self.fan_out.wake, lambda _seconds, function: self.due.append(function), self.most_views
+        )
         self.engine = MemoryEngine(lambda: self.clock, self._announce)
         self.announced: list[Push] = []
         self.heartbeats = HeartbeatWheel(HEARTBEAT, lambda _seconds, function: self.due.append(function))
@@ -309,7 +315,7 @@ class Promises(RuleBasedStateMachine):
         before = peer.listens[-1] if peer.listens else None
         if before is not None:
             assert peer.view is not None
-            is_at_head = peer.state is State.LIVE and peer.cursor >= peer.view.head
+            is_at_head = peer.state is State.LIVE and peer.cursor >= peer.view.newest
             at = before.until = self.kept.now if is_at_head else peer.reached
         self.kept.expire(False)
         expected = listen(self.kept, groups, before, at, poll=peer.is_poll)
@@ -404,11 +410,18 @@ class Promises(RuleBasedStateMachine):
         assert (self.fan_out.deliveries, self.fan_out.gaps) == (told["push"], told["gap"]), "counted wrongly"
 
 
+class PromisesOfWideChannels(Promises):
+    """Every channel with two views is a wide one, and only one view is raised in each step."""
+
+    most_views = 1
+
+
 TestPromises = Promises.TestCase
+TestPromisesOfWideChannels = PromisesOfWideChannels.TestCase
 # Shrinking takes minutes here. The short profile leaves it out, so that a failure is reported at once.
 # HYPOTHESIS_PROFILE=shrink finds the same failure and makes it small.
 _PHASES = set(Phase) - ({Phase.shrink, Phase.explain} if settings.get_current_profile_name() == "short" else set())
-TestPromises.settings = settings(
+TestPromises.settings = TestPromisesOfWideChannels.settings = settings(
     settings.default, max_examples=settings.default.max_examples * 7 // 10, stateful_step_count=40, phases=_PHASES
 )
 

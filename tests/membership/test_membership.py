@@ -4,8 +4,9 @@ import pytest
 
 from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.delivery.slices import STEP
 from cometify.runtime.epoll_loop import LoopHooks
+from cometify.runtime.slices import STEP
+from tests.membership.turns import Turns
 from tests.memory import World
 from tests.wire import API_KEY, API_SECRET, secure_key
 
@@ -13,29 +14,6 @@ MANY = 3 * STEP + 1
 ACCOUNT = Account(API_KEY, (API_SECRET,), listeners_per_ip=1000)
 OTHER = Account("other", ("secret",))
 GROUP = f"identifiers=chat&secureKey={secure_key('chat')}"
-
-
-class Turns:
-    """The end of the reactor's turns: what is due at the end of one turn is done in it, and not what that asks for."""
-
-    def __init__(self):
-        self.due = []
-
-    def call_soon(self, _seconds, call):
-        self.due.append(call)
-
-    def turn(self):
-        calls, self.due = self.due, []
-        for call in calls:
-            call()
-
-    def settle(self):
-        """Turn until nothing is due. The fan-out writes in slices of real time, so a slow machine needs many turns."""
-        for _ in range(1000):
-            if not self.due:
-                return
-            self.turn()
-        raise AssertionError("something is always due")
 
 
 @pytest.fixture
