@@ -10,7 +10,9 @@ from cometify.core import errors
 from cometify.core.integer import MAX_ID, read_integer
 
 MAX_IDENTIFIERS = 100
-"""The most identifiers of one listener, over all its groups."""
+"""The most identifiers of one listener, over all its groups. One in several groups counts once."""
+MAX_NAMED = 1000
+"""How often all groups of a listener together may name an identifier. It bounds the work of one join."""
 
 _PLAIN = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,59}")
 

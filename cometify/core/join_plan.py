@@ -132,31 +132,37 @@ def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, jo
     """
     if not joined and request.begins_now:
         return _plan_from_now(request, rights, now)
-    filters: dict[str, tuple[GroupFilter, ...]] = {}
+    # The filters of each identifier in the order asked, each once. A dictionary, because a frame can name an identifier in
+    # hundreds of groups. For those that go on, also the position where they do, by their right.
+    found: dict[str, dict[GroupFilter, None]] = {}
+    gone_on: dict[tuple[str, bool], int] = {}
     positions: list[int] = []
     lost: set[str] = set()
     stale: list[tuple[str, GroupFilter]] = []
     for group, right in zip(request.groups, rights, strict=True):
         first = now
-        for index, identifier in enumerate(group.names.identifiers):
-            name = identifier.folded
+        for index, name in enumerate(group.names.folded):
             if name in right.left_out:
                 continue
             internal_id = None if group.names.internal_ids is None else group.names.internal_ids[index]
             secret = name in right.names
-            if name in joined:
-                asked = tuple([wanted.going_on(secret, at) for wanted in joined[name]])
-            else:
+            if name not in joined:
                 wanted, is_lost = _begin(internal_id, group.position, secret, now)
                 if is_lost:
                     lost.add(name)
                 elif internal_id and group.position is None:
                     stale.append((name, wanted))
-                asked = (wanted,)
-            first = min([first, *(wanted.since for wanted in asked)])
-            # Keep each filter once. Otherwise the filters would grow when a listen frame is sent again and again.
-            filters[name] = tuple(dict.fromkeys((*filters.get(name, ()), *asked)))
+                found.setdefault(name, {})[wanted] = None
+                begins = wanted.since
+            elif (name, secret) in gone_on:
+                begins = gone_on[name, secret]
+            else:
+                asked = [wanted.going_on(secret, at) for wanted in joined[name]]
+                found.setdefault(name, {}).update(dict.fromkeys(asked))
+                begins = gone_on[name, secret] = min([wanted.since for wanted in asked])
+            first = min(first, begins)
         positions.append(first)
+    filters = {name: tuple(asked) for name, asked in found.items()}
     since = {name: min([wanted.since for wanted in asked]) for name, asked in filters.items()}
     return JoinPlan(
         filters,

@@ -12,7 +12,15 @@ import attrs
 
 from cometify.core import errors
 from cometify.core.group import Group
-from cometify.core.identifier import MAX_IDENTIFIERS, PLAIN, Names, Spelling, names_from_json, names_from_query
+from cometify.core.identifier import (
+    MAX_IDENTIFIERS,
+    MAX_NAMED,
+    PLAIN,
+    Names,
+    Spelling,
+    names_from_json,
+    names_from_query,
+)
 from cometify.core.integer import MAX_EXACT, read_integer
 from cometify.core.listener_id import read_listener_id
 from cometify.core.strict_json import read_json
@@ -103,13 +111,28 @@ def listen_request_from_frame(data: bytes, spelling: Spelling = PLAIN) -> Listen
     if not isinstance(asked, list) or not asked or not all(isinstance(group, dict) for group in asked):
         raise errors.Refused(errors.INVALID_PARAMETER, "groups must be an array of at least one object.")
     groups = tuple([_group_from_json(group, spelling) for group in asked])
-    total = sum(len(group.names.identifiers) for group in groups)
-    if total > MAX_IDENTIFIERS:
+    if len(groups) > 1:
+        _check_total(groups)
+    return ListenRequest(groups, read_listener_id(frame.get("listener")))
+
+
+def _check_total(groups: Sequence[Group]) -> None:
+    """Check the identifiers of several groups. Raises `Refused` (invalid_parameter)."""
+    named = sum([len(group.names.folded) for group in groups])
+    if named <= MAX_IDENTIFIERS:
+        return
+    different = len({name for group in groups for name in group.names.folded})
+    if different > MAX_IDENTIFIERS:
         raise errors.Refused(
             errors.INVALID_PARAMETER,
-            f"identifiers: name at most {MAX_IDENTIFIERS} over all groups; {total} were given.",
+            f"identifiers: name at most {MAX_IDENTIFIERS} different ones over all groups; {different} were given.",
         )
-    return ListenRequest(groups, read_listener_id(frame.get("listener")))
+    if named > MAX_NAMED:
+        raise errors.Refused(
+            errors.INVALID_PARAMETER,
+            f"identifiers: the groups name {named} in all, and the most is {MAX_NAMED}: put those with the same key and "
+            "position into one group.",
+        )
 
 
 def _group_from_json(group: dict[str, Any], spelling: Spelling) -> Group:

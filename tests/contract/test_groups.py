@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from cometify.core.account import Account
-from tests.contract.support import SECOND, gaps, kinds, positions, refusal, texts
+from tests.contract.support import SECOND, by_frame, gaps, kinds, positions, refusal, texts
 from tests.memory import World
 from tests.wire import API_KEY, API_SECRET, client_frame, secure_key
 
@@ -34,6 +34,16 @@ def test_an_identifier_in_several_groups_is_sent_once(world):
     wire = joined(world, CHAT, {"identifiers": ["metrics", "Chat"]}, {"identifiers": {"chat": 0}})
     world.pushed("chat", "x")
     assert texts(wire.frames()) == ["x"]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "stream", "poll"])
+def test_identifier_in_several_groups_counts_once(world, transport):
+    many = [f"a{number}" for number in range(100)]
+    groups = [{"identifiers": many}, {"identifiers": many[:50]}, {"identifiers": ["A7"]}]
+    ready = by_frame(world, transport, *groups).frames()[0]
+    assert (ready["type"], len(ready["positions"])) == ("ready", 3)
+    code, status = refusal(by_frame(world, transport, *groups, {"identifiers": ["chat"]}))
+    assert (code, status) == ("invalid_parameter", 4000 if transport == "websocket" else 400)
 
 
 def test_push_is_sent_if_one_group_lets_it_through(world):

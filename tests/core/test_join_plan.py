@@ -1,6 +1,8 @@
 """The plan of a join: first cursors, filters, rights and losses."""
 
 import json
+import sys
+from functools import partial
 from math import inf
 
 import hypothesis.strategies as st
@@ -235,6 +237,30 @@ def test_repeated_listen_does_not_let_the_filters_grow():
     for at in range(NOW - 5, NOW):
         wants = plan(group, group, joined=wants, at=at).filters
     assert len(wants["chat"]) == 1
+
+
+def calls_of(call):
+    """Count the calls of Python functions that a call makes."""
+    made = []
+    sys.setprofile(lambda _frame, event, _arg: made.append(1) if event == "call" else None)
+    try:
+        result = call()
+    finally:
+        sys.setprofile(None)
+    return result, len(made)
+
+
+@pytest.mark.parametrize("is_joined", [False, True])
+def test_work_of_a_join_grows_with_its_groups_alone(is_joined):
+    """A name in twice as many groups, each with a filter of its own, costs twice the work and not four times."""
+    counts = []
+    for number in (100, 200):
+        groups = [{"identifiers": {"chat": 1 + index}, "position": NOW - 1 - index} for index in range(number)]
+        joined = plan(*groups).filters if is_joined else {}
+        made, calls = calls_of(partial(plan, *groups, joined=joined, at=NOW - number - 1))
+        assert len(made.filters["chat"]) == number
+        counts.append(calls)
+    assert counts[1] < 2.2 * counts[0]
 
 
 @pytest.mark.parametrize(

@@ -149,11 +149,29 @@ def test_invalid_group_is_refused(group, code):
 
 
 def test_hundred_identifiers_over_all_groups_and_no_more():
-    many = [f"a{number}" for number in range(60)]
-    assert len(listen_request_from_frame(listen({"identifiers": many}, {"identifiers": many[:40]})).groups) == 2
-    refused = refusal(listen_request_from_frame, listen({"identifiers": many}, {"identifiers": many[:41]}))
+    first, second = ([f"{letter}{number}" for number in range(60)] for letter in "ab")
+    assert len(listen_request_from_frame(listen({"identifiers": first}, {"identifiers": second[:40]})).groups) == 2
+    refused = refusal(listen_request_from_frame, listen({"identifiers": first}, {"identifiers": second[:41]}))
     assert refused.code is errors.INVALID_PARAMETER
     assert "101 were given" in refused.detail
+
+
+def test_identifier_in_several_groups_counts_once():
+    many = [f"a{number}" for number in range(100)]
+    upper = [name.upper() for name in many]
+    request = listen_request_from_frame(listen({"identifiers": many}, {"identifiers": upper}, {"identifiers": "a7"}))
+    assert sorted(request.names) == sorted(many)
+    refused = refusal(listen_request_from_frame, listen({"identifiers": many}, {"identifiers": ["A1", "b"]}))
+    assert "101 were given" in refused.detail
+    assert len(listen_request_from_frame(listen(*[{"identifiers": "chat"}] * 400)).groups) == 400
+
+
+def test_groups_name_a_thousand_in_all_and_no_more():
+    many = {"identifiers": [f"a{number}" for number in range(100)]}
+    assert len(listen_request_from_frame(listen(*[many] * 10)).groups) == 10
+    refused = refusal(listen_request_from_frame, listen(*[many] * 10, {"identifiers": "a1"}))
+    assert refused.code is errors.INVALID_PARAMETER
+    assert "1001" in refused.detail
 
 
 @pytest.mark.parametrize("listener", ["a" * 8, "A-_9" * 16, "--------"])
