@@ -8,6 +8,7 @@
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md
 # make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
+# make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 
-.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz soak
+.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz races soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -44,6 +45,10 @@ tools:
 	@scripts/need npm npm
 	@scripts/need curl curl
 	@scripts/need php php-cli
+	@scripts/need php:pdo_sqlite php-sqlite3
+	@scripts/need php:pdo_pgsql php-pgsql
+	@scripts/need sqlite3 sqlite3
+	@scripts/need postgres postgresql
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
 	@scripts/need firefox-esr firefox-esr
@@ -127,6 +132,10 @@ attacks:
 fuzz:
 	@bench/setup cometify
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.fuzz --inputs $(or $(INPUTS),1000000) $(if $(SEED),--seed $(SEED))
+
+races:
+	@bench/setup cometify postgres
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.races $(if $(RACES),--races $(RACES))
 
 soak:
 	@bench/setup cometify redis

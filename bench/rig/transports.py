@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from bench.rig import wire
 from bench.rig.account import KEY
@@ -13,7 +13,14 @@ Frames = AsyncIterator[dict[str, Any]]
 Transport = Callable[[wire.Streams, Client], Frames]
 
 
-async def websocket(streams: wire.Streams, client: Client) -> Frames:
+class Joins(Protocol):
+    """Anything that can say what it listens to, each time it joins."""
+
+    def listen_frame(self) -> dict[str, Any]:
+        """The `listen` frame with which it joins now."""
+
+
+async def websocket(streams: wire.Streams, client: Joins) -> Frames:
     """Listen over a WebSocket. The `listen` frame is its first message."""
     reader, writer = streams
     writer.write(wire.request("GET", f"/{KEY}/websocket", wire.UPGRADE))
@@ -29,7 +36,7 @@ async def websocket(streams: wire.Streams, client: Client) -> Frames:
             return
 
 
-async def stream(streams: wire.Streams, client: Client) -> Frames:
+async def stream(streams: wire.Streams, client: Joins) -> Frames:
     """Listen over a stream of lines."""
     reader, writer = streams
     writer.write(wire.request("POST", f"/{KEY}/stream", body=wire.compact(client.listen_frame())))
@@ -52,14 +59,14 @@ async def events(streams: wire.Streams, client: Client) -> Frames:
             yield json.loads(fields["data"])
 
 
-async def poll(streams: wire.Streams, client: Client) -> Frames:
+async def poll(streams: wire.Streams, client: Joins) -> Frames:
     """Poll again and again on the same connection."""
     while True:
         async for frame in hop(streams, client):
             yield frame
 
 
-async def hop(streams: wire.Streams, client: Client) -> Frames:
+async def hop(streams: wire.Streams, client: Joins) -> Frames:
     """Poll once. The next poll comes on another connection, and often to another node."""
     reader, writer = streams
     writer.write(wire.request("POST", f"/{KEY}/poll", body=wire.compact(client.listen_frame())))
