@@ -9,7 +9,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { minify } from 'terser';
+import { minify as compress } from 'terser';
+import { minify as shorten } from 'uglify-js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The folder that keeps the built files, and from which the server reads them. */
@@ -30,9 +31,11 @@ const INNER = `
   rest rung source spelling startAt startOver step succeed transition unanswered ways
 `;
 
-const MINIFIED = {
+/** The first minifier knows more of the language. It leaves the names alone, for the second to see. */
+const COMPRESSED = {
   ecma: 2018,
   module: true,
+  mangle: false,
   compress: {
     passes: 4,
     unsafe: true,
@@ -40,6 +43,13 @@ const MINIFIED = {
     unsafe_methods: true,
     keep_fargs: false,
   },
+};
+
+/** The second lets variables share a name, which the first cannot. */
+const SHORTENED = {
+  module: true,
+  toplevel: true,
+  compress: { passes: 4, keep_fargs: false, pure_getters: true, inline: 1 },
 };
 
 /** The browser finds the map of a script by a header, because in a script each byte counts. */
@@ -62,15 +72,20 @@ async function buildOne({ name, entry, format, url }, mangleCache) {
     define: { VERSION: JSON.stringify(VERSION), STRICT: 'false' },
     mangleProps: new RegExp(`^(${INNER.trim().split(/\s+/).join('|')})$`),
     mangleCache,
+    minifySyntax: true,
     sourcemap: 'external',
     write: false,
   });
   const text = (ending) => outputFiles.find(({ path }) => path.endsWith(ending)).text;
-  const { code, map } = await minify(text('js'), {
-    ...MINIFIED,
-    module: format === 'esm',
-    sourceMap: { content: text('.map'), filename: name, url, includeSources: true },
+  const compressed = await compress(text('js'), {
+    ...COMPRESSED,
+    sourceMap: { content: text('.map'), filename: name, includeSources: true },
   });
+  const { error, code, map } = shorten(compressed.code, {
+    ...SHORTENED,
+    sourceMap: { content: compressed.map, filename: name, url, includeSources: true },
+  });
+  if (error) throw error;
   return { files: { [name]: code, [`${name}.map`]: map }, names };
 }
 
