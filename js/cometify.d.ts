@@ -49,6 +49,8 @@ export interface SubscribeOptions {
   token?: Token | null | undefined;
   /** A function, or the (dotted) name of a global one, looked up when a push arrives. */
   callback?: Callback | string | undefined;
+  /** The position after which to begin, as `GET /{apiKey}/position` tells it. */
+  since?: number | string | null | undefined;
 }
 
 export interface ConnectOptions extends SubscribeOptions {
@@ -68,34 +70,74 @@ export interface Options extends ConnectOptions {
   callback: Callback | string;
 }
 
+export interface PushNotice<D = Data, E extends string | null = string | null> {
+  type: 'push';
+  data: D;
+  id: PushId;
+  /** The name of what happened, or null if the push has none. */
+  event: E;
+  /** As the page spelled it. */
+  identifier: string;
+  position: number;
+}
+
 /** What the page is told by `on`. */
-export type Notice =
+export type Notice<D = Data> =
   /** `after`: when waiting, how many milliseconds until it connects again. */
   | { type: 'state'; state: State; transport: Way; after: number | null }
-  | { type: 'push'; data: Data; id: PushId; identifier: string; position: number }
+  | PushNotice<D>
   /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
   | { type: 'gap'; identifiers: string[] }
   /** `fatal`: it does not come back by itself. `identifiers`: only these are affected. */
   | { type: 'error'; code: string; detail: string; fatal: boolean; identifiers?: string[] };
 
-export type NoticeOf<T extends Notice['type']> = Extract<Notice, { type: T }>;
+export type NoticeOf<T extends Notice['type'], D = Data> = Extract<Notice<D>, { type: T }>;
 
-/** A connection or a subscription: both have the same methods. */
-export interface Listener {
+/** The data of each event of a subscription, by its name. */
+// biome-ignore lint/suspicious/noExplicitAny: the page knows the kind of its own pushes
+export type Events = Record<string, any>;
+
+/** Something to hear of: a notice, or the pushes of an event. */
+export type Heard<E, T> = T extends Notice['type']
+  ? NoticeOf<T, E[keyof E]>
+  : T extends keyof E & string
+    ? PushNotice<E[T], T>
+    : never;
+
+export interface HearOptions {
+  /** Takes the handler away when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * A connection or a subscription: both have the same methods. `E` has the data of each event:
+ * `subscribe<{created: Order; deleted: {id: number}}>('orders')`.
+ */
+export interface Listener<E = Events> {
   /** That of the connection. After `stop()` it is `stopped`. */
   readonly state: State;
   /** The one in use, or being tried. */
   readonly transport: Way;
   /** Ends a connection for good, or only this subscription. */
   stop(): void;
-  /** A connection hears everything, a subscription what is told to it. */
-  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
-  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  /**
+   * A connection hears everything, a subscription what is told to it. `push` hears every push. Any other
+   * name than those of the notices is an event, and hears the pushes with this event.
+   */
+  on<T extends Notice['type'] | (keyof E & string)>(
+    type: T,
+    hear: (notice: Heard<E, T>) => void,
+    options?: HearOptions,
+  ): this;
+  off<T extends Notice['type'] | (keyof E & string)>(
+    type: T,
+    hear: (notice: Heard<E, T>) => void,
+  ): this;
   /** Another subscription of the connection, with a callback or else that of the connection. */
-  subscribe(identifiers: Identifiers, options?: SubscribeOptions): Subscription;
+  subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
   /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
   unsubscribe(identifiers: string | readonly string[]): this;
 }
 
 export type Connection = Listener;
-export type Subscription = Listener;
+export type Subscription<E = Events> = Listener<E>;

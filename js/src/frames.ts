@@ -24,6 +24,8 @@ export interface PushFrame {
   type: 'push';
   identifier: string;
   push_id: PushId;
+  /** The name of what happened, if the push has one. */
+  event?: string;
   /** One of the two: a text, or any JSON value. */
   text?: string;
   data?: unknown;

@@ -27,9 +27,11 @@ export interface Asked {
 }
 
 export interface Group extends Asked {
+  /** The position after which the page asked to begin. */
+  since?: number | undefined;
   /** From the wire's lower case to the page's spelling, without the identifiers that the page dropped. */
   spelling: Map<string, string>;
-  /** Where its tokens come from. */
+  /** The page's source of its tokens. */
   source?: Token | undefined;
   /** The time at which the next token is due. Undefined without a source. */
   renewAt?: number | undefined;
@@ -50,21 +52,20 @@ export function isAnyJoining(groups: Group[]): boolean {
   return groups.some((group) => group.position === undefined);
 }
 
-function isSameList(group: Group, { identifiers, secureKey }: Asked): boolean {
-  return (
-    JSON.stringify([group.identifiers, group.secureKey]) ===
-    JSON.stringify([identifiers, secureKey])
-  );
+function wishOf({ identifiers, secureKey, since }: Group): string {
+  return JSON.stringify([identifiers, secureKey, since]);
 }
 
 /**
- * True if the group brings everything that is asked for, and perhaps pushes before it. A new wish with
- * internal ids wants a replay, which a group that has begun does not bring.
+ * True if the group brings everything that is wished for, and perhaps pushes before it. A new wish with
+ * internal ids wants a replay, which a group that has begun does not bring. A wish to begin above the
+ * cursor of a joined group is for the server to judge, because nothing may be that new.
  */
-export function brings(group: Group, asked: Asked): boolean {
-  if (!isSameList(group, asked) || group.isGap) return false;
-  if (asked.position !== undefined) return asked.position >= (group.position as number);
-  return group.position === undefined || Array.isArray(asked.identifiers);
+export function brings(group: Group, wish: Group): boolean {
+  if (wishOf(group) !== wishOf(wish) || group.isGap) return false;
+  const { position, joined } = group;
+  if (wish.position === undefined) return position === undefined || Array.isArray(wish.identifiers);
+  return wish.position === position || (!joined && wish.position > (position as number));
 }
 
 /** The frame that joins all groups at once, each where it left off. */

@@ -4,8 +4,8 @@ import { type ConnectOptions, type Options, ORIGIN, readOptions } from './option
 
 export type { PushId } from './frames';
 export type { Callback, Data, Identifiers } from './group';
-export type { Connection, Listener, Subscription } from './listener';
-export type { Notice, NoticeOf } from './notices';
+export type { Connection, HearOptions, Listener, Subscription } from './listener';
+export type { Events, Heard, Notice, NoticeOf, PushNotice } from './notices';
 export type { ConnectOptions, Options, SubscribeOptions } from './options';
 export type { State } from './states';
 export type { Token } from './token';

@@ -11,15 +11,20 @@ import type { Effect } from './effects';
 import { brings, type Callback, type Group, type Identifiers } from './group';
 import { openHttp } from './http';
 import { loadShare } from './load';
-import { errorNotice, type Notice, type NoticeOf } from './notices';
+import { type Events, errorNotice, type Heard, NOTICES, type Notice } from './notices';
 import { readSubscription, type Settings, type SubscribeOptions } from './options';
 import { createRun, type Ways } from './run';
 import type { State } from './states';
 import type { Way } from './transport';
 import { openWebSocket } from './websocket';
 
+export interface HearOptions {
+  /** Takes the handler away when it is aborted. */
+  signal?: AbortSignal | undefined;
+}
+
 /** A connection or a subscription: both have the same methods. */
-export interface Listener {
+export interface Listener<E = Events> {
   /** That of the connection. After `stop()` it is `stopped`. */
   readonly state: State;
   /** The one in use, or being tried. */
@@ -27,16 +32,23 @@ export interface Listener {
   /** Ends a connection for good, or only this subscription. */
   stop(): void;
   /** A connection hears everything, a subscription what is told to it. */
-  on<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
-  off<T extends Notice['type']>(type: T, hear: (notice: NoticeOf<T>) => void): this;
+  on<T extends Notice['type'] | (keyof E & string)>(
+    type: T,
+    hear: (notice: Heard<E, T>) => void,
+    options?: HearOptions,
+  ): this;
+  off<T extends Notice['type'] | (keyof E & string)>(
+    type: T,
+    hear: (notice: Heard<E, T>) => void,
+  ): this;
   /** Another subscription of the connection, with a callback or else that of the connection. */
-  subscribe(identifiers: Identifiers, options?: SubscribeOptions): Subscription;
+  subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
   /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
   unsubscribe(identifiers: string | readonly string[]): this;
 }
 
 export type Connection = Listener;
-export type Subscription = Listener;
+export type Subscription<E = Events> = Listener<E>;
 
 /** Somebody who is told: the connection if there is no group, or else a subscription. */
 interface Member {
@@ -74,9 +86,9 @@ export function startListener({
   // -------------------------------------------------------------- telling the page
 
   function deliver({ group, push }: Extract<Effect, { type: 'push' }>): void {
-    const { text, data = text, push_id: id, position } = push;
+    const { text, data = text, push_id: id, event = null, position } = push;
     const identifier = group.spelling.get(push.identifier) as string;
-    notify({ type: 'push', data, id, identifier, position }, group);
+    notify({ type: 'push', data, id, event, identifier, position }, group);
   }
 
   function tellError(code: string, detail: string, group?: Group): void {
@@ -87,18 +99,21 @@ export function startListener({
 
   /** Tells the connection, and the subscriptions of this group or else all of them. */
   function notify(notice: Notice, about?: Group): void {
+    const { type, event } = notice as { type: string; event?: string };
     const addressed = hearers.filter(
-      ([{ group }, type]) => type === notice.type && (!about || !group || group === about),
+      ([{ group }, heard]) =>
+        (heard === type || (heard === event && !NOTICES.includes(heard))) &&
+        (!about || !group || group === about),
     );
     let isLast = false;
     if (notice.type === 'state') {
       transport = notice.transport;
       isLast = notice.state === 'stopped';
-      if (isLast) members = [];
+      if (isLast) members = hearers = [];
     }
-    for (const [member, , hear] of addressed) {
-      // A handler before this one may have ended the member. A connection's end is still told.
-      if (isLast || isMember(member)) safely(() => hear(notice as never));
+    for (const hearer of addressed) {
+      // A handler before this one may have taken it away. A connection's end is still told.
+      if (isLast || hearers.includes(hearer)) safely(() => hearer[2](notice as never));
     }
     if (notice.type === 'error' && !addressed[0]) write(`${notice.code}: ${notice.detail}`);
   }
@@ -195,8 +210,14 @@ export function startListener({
         return transport;
       },
       stop: () => (member.group ? end(member) : run.feed({ type: 'stop' })),
-      on(type, hear) {
-        hearers.push([member, type, hear]);
+      on(type, hear, { signal } = {}) {
+        const hearer: Hearer = [member, type, hear];
+        if (isMember(member) && !(signal && signal.aborted)) hearers.push(hearer);
+        if (signal) {
+          signal.addEventListener('abort', () => {
+            hearers = hearers.filter((other) => other !== hearer);
+          });
+        }
         return this;
       },
       off(type, hear) {
@@ -205,9 +226,9 @@ export function startListener({
         );
         return this;
       },
-      subscribe: (identifiers, options = {}) => {
+      subscribe: <F>(identifiers: Identifiers, options: SubscribeOptions = {}) => {
         const { callback = ownCallback } = options;
-        return join(readSubscription(identifiers, options), callback);
+        return join(readSubscription(identifiers, options), callback) as Listener<F>;
       },
       unsubscribe(identifiers) {
         const names = ([] as string[]).concat(identifiers);

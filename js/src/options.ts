@@ -15,6 +15,8 @@ export interface SubscribeOptions {
   token?: Token | null | undefined;
   /** A function, or the (dotted) name of a global one, looked up when a push arrives. */
   callback?: Callback | string | undefined;
+  /** The position after which to begin, as `GET /{apiKey}/position` tells it. */
+  since?: number | string | null | undefined;
 }
 
 export interface ConnectOptions extends SubscribeOptions {
@@ -52,7 +54,8 @@ const TRANSPORTS: Transport[] = ['websocket', 'stream', 'poll'];
 const API_KEY = /^[\w-]{1,64}$/;
 /** The widest rule that an account can have. The server knows the rule of the account. */
 const IDENTIFIER = /^[a-z][\w.-]{0,99}$/i;
-const INTERNAL_ID = /^(0|[1-9]\d{0,18})$/;
+/** An internal id or a position. */
+const COUNT = /^(0|[1-9]\d{0,18})$/;
 /** A dotted name needs no stricter rule, because it is looked up and never evaluated. */
 const FUNCTION_NAME = /^[^\s()]+$/;
 
@@ -100,13 +103,17 @@ function isCallback(callback: unknown): callback is Callback | string {
 
 export function readGroup(
   identifiers: Identifiers,
-  { secureKey, token, callback }: SubscribeOptions,
+  { secureKey, token, callback, since }: SubscribeOptions,
 ): Group {
   must(callback === undefined || isCallback(callback), CALLBACK);
   must(!secureKey || typeof secureKey === 'string', 'secureKey: a string');
   must(!secureKey || !token, 'secureKey or token, not both');
+  must(since == null || isExact(since, COUNT), 'since: a position, such as 1764000000000000');
+  const position = since == null ? undefined : Number(since);
   return {
     ...readIdentifiers(identifiers),
+    position,
+    since: position,
     secureKey: secureKey || undefined,
     source: token || undefined,
     renewAt: token ? 0 : undefined,
@@ -130,9 +137,7 @@ export function readIdentifiers(given: Identifiers): Group {
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
     const isRight =
-      isExact(name, IDENTIFIER) &&
-      !spelling.has(lower) &&
-      (isList || isExact(list[name], INTERNAL_ID));
+      isExact(name, IDENTIFIER) && !spelling.has(lower) && (isList || isExact(list[name], COUNT));
     must(isRight, `${IDENTIFIERS}, not '${name}'${isList ? '' : `: ${list[name]}`}`);
     spelling.set(lower, name);
   }

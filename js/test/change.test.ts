@@ -1,35 +1,17 @@
 /** subscribe, unsubscribe and tokens, against a server. */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 import { init } from '../src/index';
 import type { Listener } from '../src/listener';
 import type { Options } from '../src/options';
 import type { Transport } from '../src/transport';
-import { FakeServer, type Listen } from './fake-server';
+import type { Listen } from './fake-server';
+import { lastAsked, said, server, stopAfter } from './server-each';
 import { happen, pause, until } from './world';
 
-let server: FakeServer;
-let started: Listener[] = [];
-let said: string[] = [];
 let pushing: ReturnType<typeof setInterval> | undefined;
-const { error } = console;
 
-beforeEach(async () => {
-  server = await new FakeServer().start();
-  said = [];
-  console.error = (text: string) => {
-    said.push(text);
-  };
-  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
-});
-
-afterEach(async () => {
-  for (const listener of started) listener.stop();
-  started = [];
-  clearInterval(pushing);
-  await server.stop();
-  console.error = error;
-});
+afterEach(() => clearInterval(pushing));
 
 function listen(options: Partial<Options> = {}): { listener: Listener; got: unknown[][] } {
   const got: unknown[][] = [];
@@ -40,17 +22,12 @@ function listen(options: Partial<Options> = {}): { listener: Listener; got: unkn
     callback: (...given) => got.push(given),
     ...options,
   }).start();
-  started.push(listener);
+  stopAfter(listener);
   return { listener, got };
 }
 
 async function connected(listener: Listener): Promise<void> {
   await until(() => listener.state === 'connected', 'connected');
-}
-
-/** The groups of the last `listen`. Empty while only the head of its request has arrived. */
-function lastAsked(): Listen['groups'] {
-  return server.asked.at(-1)?.listen?.groups ?? [];
 }
 
 /** Waits for a `listen` with so many groups, and returns them. */

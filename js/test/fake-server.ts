@@ -1,6 +1,7 @@
 /**
  * A Cometify server in the test's own process. It joins listeners, keeps every push, replays,
- * resumes, continues identifiers over a second `listen`, and can be told to misbehave.
+ * resumes, tells a gap to whoever asks for what is yet to come, continues identifiers over a second
+ * `listen`, and can be told to misbehave.
  *
  * To extend it: `Want` decides which pushes a listener gets, and `join` makes it from the request of a
  * group. A test may replace three functions. `accept` checks keys and tokens, and may refuse.
@@ -19,6 +20,7 @@ interface Kept {
   push_id: number | string | null;
   text?: string;
   data?: unknown;
+  event?: string;
   position: number;
 }
 
@@ -123,9 +125,9 @@ export class FakeServer {
     this.keep({ type: 'push', identifier, push_id, text, position: ++this.position });
   }
 
-  /** Pushes any JSON value instead of a text. */
-  pushData(identifier: string, data: unknown): void {
-    this.keep({ type: 'push', identifier, push_id: null, data, position: ++this.position });
+  /** Pushes any JSON value instead of a text, and perhaps the name of an event. */
+  pushData(identifier: string, data: unknown, event?: string): void {
+    this.keep({ type: 'push', identifier, push_id: null, data, event, position: ++this.position });
   }
 
   private keep(kept: Kept): void {
@@ -163,20 +165,25 @@ export class FakeServer {
     const resuming = groups.every(({ position }) => position !== undefined);
     const had = new Map(one.wants);
     one.wants.clear();
-    const positions = groups.map(({ identifiers, position }) => {
+    const lost: string[] = [];
+    const positions = groups.map(({ identifiers, position: asked }) => {
+      const isAhead = asked !== undefined && asked > head;
+      const position = isAhead ? head : asked;
       const names = Array.isArray(identifiers) ? identifiers : Object.keys(identifiers);
       const all = names.map((name) => {
         const id = Array.isArray(identifiers) ? undefined : Number(Object(identifiers)[name]);
         const lower = name.toLowerCase();
+        if (isAhead && !had.has(lower)) lost.push(lower);
         const wants = had.get(lower) || [wantOf(id, position, head)];
         one.wants.set(lower, [...(one.wants.get(lower) || []), ...wants]);
         return Math.min(...wants.map(({ since }) => since));
       });
       return Math.min(...all);
     });
-    const behind = this.kept.filter((kept) =>
+    const behind: object[] = this.kept.filter((kept) =>
       one.wants.get(kept.identifier)?.some((want) => lets(want, kept)),
     );
+    if (lost.length) behind.unshift({ type: 'gap', identifiers: lost });
     const waits = one.transport === 'poll' && resuming;
     if (!waits) one.send({ type: 'ready', heartbeat, secret: [], warnings, positions });
     const end = { type: 'heartbeat', position: head };

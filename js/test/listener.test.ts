@@ -1,34 +1,14 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { init } from '../src/index';
 import type { Listener } from '../src/listener';
 import type { Options } from '../src/options';
 import type { Transport } from '../src/transport';
-import { FakeServer } from './fake-server';
+import type { FakeServer } from './fake-server';
 import { pick, seeded } from './random';
+import { said, server, stopAfter } from './server-each';
 import { happen, pause, thrown, until, watching } from './world';
-
-let server: FakeServer;
-let started: Listener[] = [];
-let said: string[] = [];
-const { error, warn } = console;
-
-beforeEach(async () => {
-  server = await new FakeServer().start();
-  said = [];
-  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
-  console.error = console.warn = (text: string) => {
-    said.push(text);
-  };
-});
-
-afterEach(async () => {
-  for (const listener of started) listener.stop();
-  started = [];
-  await server.stop();
-  Object.assign(console, { error, warn });
-});
 
 function listen(options: Partial<Options> = {}): { listener: Listener; got: unknown[][] } {
   const got: unknown[][] = [];
@@ -39,7 +19,7 @@ function listen(options: Partial<Options> = {}): { listener: Listener; got: unkn
     callback: (...given) => got.push(given),
     ...options,
   }).start();
-  started.push(listener);
+  stopAfter(listener);
   return { listener, got };
 }
 
@@ -486,7 +466,7 @@ describe('the page', () => {
       callback: (text) => got.push(text),
     });
     const pair = [cometify.start(), cometify.start()] as const;
-    started.push(...pair);
+    pair.forEach(stopAfter);
     await connected(pair[0]);
     await connected(pair[1]);
     pair[0].stop();

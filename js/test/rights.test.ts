@@ -1,43 +1,26 @@
 /** Tokens that fail cost their own group its right, and nothing else. */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { connect } from '../src/index';
 import type { Connection, Subscription } from '../src/listener';
 import type { Token } from '../src/token';
 import type { Transport } from '../src/transport';
-import { FakeServer, type Listen } from './fake-server';
+import { lastAsked, said, server, stopAfter } from './server-each';
 import { pause, until } from './world';
 
-let server: FakeServer;
 let connection: Connection;
-let said: string[] = [];
-const { error } = console;
-
-beforeEach(async () => {
-  server = await new FakeServer().start();
-  said = [];
-  console.error = (text: string) => {
-    said.push(text);
-  };
-  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
-});
-
-afterEach(async () => {
-  connection.stop();
-  await server.stop();
-  console.error = error;
-});
 
 const ALL: Transport[] = ['websocket', 'stream', 'poll'];
 
 function open(transport: Transport = 'websocket'): void {
-  connection = connect({ apiKey: 37282591, server: server.url, transports: [transport] });
+  connection = stopAfter(
+    connect({ apiKey: 37282591, server: server.url, transports: [transport] }),
+  );
 }
 
 /** The token of each group of the last `listen`. */
 function tokens(): (string | undefined)[] {
-  const groups: Listen['groups'] = server.asked.at(-1)?.listen?.groups ?? [];
-  return groups.map(({ token }) => token);
+  return lastAsked().map(({ token }) => token);
 }
 
 async function asked(...wanted: (string | undefined)[]): Promise<void> {

@@ -60,6 +60,31 @@ describe('tabs that share a listener', () => {
     }
   });
 
+  test('each begins after its own position', async () => {
+    const first = open();
+    await connected(first);
+    server.push('chat', '0');
+    const since = server.position;
+    server.push('chat', '1');
+    const second = open({ since });
+    await connected(second);
+    server.push('chat', '2');
+    await until(() => second.got.length === 2 && first.got.length === 3, 'what each asked for');
+    assert.deepEqual([first.got, second.got], [numbers(0, 3), numbers(1, 3)]);
+    assert.deepEqual([first.gaps, second.gaps, server.joined.size], [[], [], 1]);
+  });
+
+  test('a position that is yet to come is a gap, and is not waited for', async () => {
+    const first = open();
+    await connected(first);
+    const second = open({ since: server.position + 9_000 });
+    await until(() => second.gaps.length, 'the gap');
+    server.push('chat', 'now');
+    await until(() => first.got.length && second.got.length, 'both hear it');
+    assert.deepEqual([first.got, second.got, second.gaps], [['now'], ['now'], ['chat']]);
+    assert.deepEqual(second.states, ['connecting', 'connected']);
+  });
+
   for (const end of ['close', 'crash'] as const) {
     for (const transport of ['websocket', 'stream', 'poll']) {
       test(`leaders that ${end} in turn lose nothing: ${transport}`, async () => {

@@ -1,57 +1,15 @@
 /** A connection, and subscriptions that come and go by themselves, against a server. */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { connect, init } from '../src/index';
 import type { Connection, Subscription } from '../src/listener';
 import type { ConnectOptions } from '../src/options';
 import type { Transport } from '../src/transport';
-import { FakeServer, type Listen } from './fake-server';
+import { asked, lastAsked, listens, said, server, stopAfter } from './server-each';
 import { pause, until } from './world';
 
-let server: FakeServer;
-let started: Connection[] = [];
-let said: string[] = [];
-const { error } = console;
-
-beforeEach(async () => {
-  server = await new FakeServer().start();
-  said = [];
-  console.error = (text: string) => {
-    said.push(text);
-  };
-  for (const key of Object.keys(sessionStorage)) delete sessionStorage[key];
-});
-
-afterEach(async () => {
-  for (const connection of started) connection.stop();
-  started = [];
-  await server.stop();
-  console.error = error;
-});
-
 function open(options: Partial<ConnectOptions> = {}): Connection {
-  const connection = connect({ apiKey: 37282591, server: server.url, ...options });
-  started.push(connection);
-  return connection;
-}
-
-/** The groups of the last `listen`. Empty while only the head of its request has arrived. */
-function lastAsked(): Listen['groups'] {
-  return server.asked.at(-1)?.listen?.groups ?? [];
-}
-
-/** All `listen` frames so far. */
-function listens(): number {
-  return server.asked.reduce((sum, one) => sum + one.listens, 0);
-}
-
-function namesAsked(): unknown[] {
-  return lastAsked().map(({ identifiers }) => identifiers);
-}
-
-async function asked(...names: unknown[]): Promise<void> {
-  const wanted = JSON.stringify(names);
-  await until(() => JSON.stringify(namesAsked()) === wanted && server.joined.size, wanted);
+  return stopAfter(connect({ apiKey: 37282591, server: server.url, ...options }));
 }
 
 /** What this subscription or connection hears of pushes, in order. */
@@ -85,7 +43,7 @@ describe('a connection without a subscription', () => {
       server: server.url,
       callback: (...given) => got.push(given),
     }).start();
-    started.push(connection);
+    stopAfter(connection);
     await pause(30);
     assert.equal(server.asked.length, 0);
     connection.subscribe('Chat');

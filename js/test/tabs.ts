@@ -119,6 +119,8 @@ export class Tab {
   readonly got: string[] = [];
   readonly states: string[] = [];
   readonly said: string[] = [];
+  /** The gaps that were told, each as its identifiers. */
+  readonly gaps: string[] = [];
   readonly loaded: string[] = [];
   /** The events of a frozen page, which it gets when it thaws. Undefined while it is not frozen. */
   private frozen: (() => void)[] | undefined;
@@ -155,7 +157,9 @@ export class Tab {
       listener = Cometify.init({
         apiKey: 1, identifiers: 'chat', server, share: true, ...more,
         callback: (data) => tab.got.push(data),
-      }).start().on('state', ({state}) => tab.states.push(state));
+      }).start()
+        .on('state', ({state}) => tab.states.push(state))
+        .on('gap', ({identifiers}) => tab.gaps.push(String(identifiers)));
     `);
     return this;
   }

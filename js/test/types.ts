@@ -43,6 +43,19 @@ const orders: Cometify.Subscription = connection.subscribe('orders', { token: nu
 orders.on('push', ({ data }) => data.trim()).stop();
 Cometify.connect({ apiKey: 1, identifiers: [], callback: 'onPush', transports: ['poll'] });
 
+const typed = connection.subscribe<{ created: { id: number }; counted: { total: number } }>(
+  'orders',
+  {
+    since: 1764000000000000,
+  },
+);
+const { signal } = new AbortController();
+typed
+  .on('created', ({ data, event }) => [data.id + 1, event === 'created'], { signal })
+  .on('push', ({ data, event }) => [data, event && event.trim()])
+  .on('state', ({ state }) => state);
+connection.subscribe('orders', { since: '1764000000000000' }).on('created', ({ data }) => data.id);
+
 // Wrong use.
 // @ts-expect-error no apiKey
 Cometify.connect({ server: 'https://push.example.org' });
@@ -61,7 +74,15 @@ Cometify.init({ ...right, token: async () => 5 });
 // @ts-expect-error an id may be null
 Cometify.init({ ...right, callback: (_data, id: number) => id });
 // @ts-expect-error there is no such event
-listener.on('message', () => {});
+typed.on('message', () => {});
+// @ts-expect-error the event has other data
+typed.on('created', ({ data }) => data.total);
+// @ts-expect-error an event may have no name of a notice
+typed.on('gap', ({ event }) => event);
+// @ts-expect-error since is no date
+connection.subscribe('orders', { since: new Date() });
+// @ts-expect-error a signal belongs into an object
+orders.on('push', () => {}, new AbortController().signal);
 // @ts-expect-error a gap has no data
 listener.on('gap', ({ data }) => data);
 // @ts-expect-error an error has no text
