@@ -187,7 +187,11 @@ def test_identifier_keeps_the_spelling_of_the_page(
     assert shown(visitor, 2) == [["loud", 1, spelled], ["quiet", 2, spelled]]
 
 
-NO_IDENTIFIERS = ["1chat", "_chat", "chat-room", "chat room", "chat\n", "a" * 61, "chat,news", ""]
+NO_IDENTIFIERS = ["1chat", "_chat", "chat room", "chat\n", "a" * 101, "chat,news", ""]
+"""Names that no account allows, so the page itself refuses them."""
+
+EXTENDED_IDENTIFIERS = ["chat-room", "chat.room", "a" * 61]
+"""Names that this account does not allow. A page does not know the rule of its account, so the server refuses them."""
 
 
 def test_invalid_identifier_is_refused_everywhere(server: Server, site: Site, visit: Visit, direct: Way):
@@ -195,8 +199,13 @@ def test_invalid_identifier_is_refused_everywhere(server: Server, site: Site, vi
     complain = """name => {
         try { Cometify.init({apiKey: 1, identifiers: [name], callback: show}); } catch (error) { return String(error); }
     }"""
+    refused = """([apiKey, name]) => new Promise((tell) => Cometify.init({apiKey, identifiers: [name], callback: show})
+        .start().on('error', ({code, fatal}) => tell([code, fatal])))"""
     for identifier in NO_IDENTIFIERS:
         assert "TypeError: Cometify needs identifiers" in visitor.page.evaluate(complain, identifier)
+    for identifier in EXTENDED_IDENTIFIERS:
+        assert visitor.page.evaluate(refused, [API_KEY, identifier]) == ["invalid_identifier", True]
+    for identifier in NO_IDENTIFIERS + EXTENDED_IDENTIFIERS:
         fields = {"text": "", "secret": "0", "secure": secure(identifier, "")}
         answer = server.request("POST", f"/{API_KEY}/push/{quote(identifier)}", form(fields), FORM)
         assert (answer.status, answer.json["code"]) == (400, "invalid_identifier"), identifier
