@@ -25,9 +25,14 @@ AT_ONCE = 128
 Heartbeats, slices of the fan-out and other calls that are due must come in between."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
-COSTLY = 0.005
-"""Seconds of a read after which its connection counts as costly. A poll takes a twentieth of it. That matters because a
-costly connection can be overtaken: a poll on it is then read behind the next poll of the same listener."""
+NOTICED = 0.0001
+"""Seconds of a read, below which it is not charged: three pushes. Most reads are shorter, and cost nothing to judge."""
+SHARE = 0.01
+"""The part of the server's time that a connection may have for its reads."""
+COSTLY = 0.004
+"""Seconds that a connection may have beyond its share. Above that it counts as costly."""
+MOST_CHARGED = 0.02
+"""Seconds beyond its share with which a connection is charged at most. So it is costly for 1.6 s after it has become cheap."""
 LONGEST_READS = 0.005
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
 
@@ -70,12 +75,12 @@ class LoopHooks:
     write_batch: WriteBatch | None = None
 
 
-def install_direct_poll(reactor: Clock) -> LoopHooks:
-    """Give an epoll reactor the shorter turn. Every other reactor keeps its own."""
+def install_direct_poll(reactor: Clock, seconds: Callable[[], float] = time.perf_counter) -> LoopHooks:
+    """Give an epoll reactor the shorter turn. Every other reactor keeps its own. `seconds`: the clock that measures reads."""
     if type(reactor) is not EPollReactor:
         return LoopHooks(reactor.callLater)
     try:
-        direct_poll = DirectPoll(reactor)
+        direct_poll = DirectPoll(reactor, seconds)
     except AttributeError as error:
         log.error(  # noqa: TRY400 - the reason is in the line
             "This Twisted has another epoll reactor, whose turns stay as they are: {error}", error=str(error)
@@ -92,25 +97,32 @@ class DirectPoll:
       request (4 of 45 us a push). It only names the connection in old-style log lines, which are not written here.
     - A call that is due at once is not made a DelayedCall, which is put into a heap and taken out again (3 us each).
     - Answers are written in batches.
-    - Connections whose reads are costly wait. One read can hold ten thousand pings or half a megabyte of JSON, which takes
-      as long as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
-      would wait for all ten. So the connections whose last read was costly are read last. A turn reads at least one of
-      them, and more only until its reads have taken `LONGEST_READS`. The others go first in the next turn, in their order.
+    - Connections whose reads are costly wait. One read can hold hundreds of pings, or the end of a body that takes as long
+      to parse as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
+      would wait for all ten. So costly connections are read last. A turn reads at least one of them, and more only until its
+      reads have taken `LONGEST_READS`. The others go first in the next turn, in their order.
+
+    **Costly** is a connection whose reads took more than its share of the time, and not one whose last read took long. A body
+    comes in many reads, of which the last is the dear one, and a peer can send its bytes one by one. `EagerServer.paid_until`
+    is the time at which the share of its connection has paid for its reads. A read of 1 ms moves it by 100 ms, from now on if
+    it has passed. A connection is costly while that time is more than 400 ms ahead. It is wall time, because asking for the
+    CPU time of each read would cost as much as a tenth of a small one. A read that is preempted is charged too much.
 
     An event that waits for the next turn may be out of date then. That does no harm: reading a socket that has nothing is
     told by the kernel, and a descriptor that was closed is no longer known.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, seconds: Callable[[], float]) -> None:
         """Raises AttributeError if the reactor has other names inside."""
         self._poll: Callable[[float, int], list[Event]] = reactor._poller.poll
         self._selectables: dict[int, object] = reactor._selectables
         self._readable: int = reactor._POLL_IN
         self._read_or_write: Callable[[object, int, int], None] = reactor._doReadOrWrite
         self._disconnect: Callable[[object, object, bool], None] = reactor._disconnectSelectable
+        self._seconds = seconds
         self._due: list[Callable[[], None]] = []
-        # Descriptors whose last read was costly. A closed one stays until its number is used again and the read is cheap.
-        self._costly: set[int] = set()
+        # Until this time a connection may be costly, so that most turns need not look for one.
+        self._paid_until = 0.0
         # Events that wait for the next turn, the oldest first: of cheap connections, and of costly ones.
         self._left: list[Event] = []
         self._left_costly: list[Event] = []
@@ -129,8 +141,8 @@ class DirectPoll:
                 timeout = 0
             # epoll puts the others first in the next turn.
             events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
-        began = time.perf_counter()
-        if self._costly or self._left or self._left_costly:
+        began = self._seconds()
+        if self._paid_until > began + COSTLY / SHARE or self._left or self._left_costly:
             self._read_costly_last(events, began)
         else:
             self._left = self._read_all(events, began)
@@ -139,12 +151,18 @@ class DirectPoll:
 
     def _read_costly_last(self, events: list[Event], began: float) -> None:
         """Read the cheap connections, then at least one of the costly, and leave the rest for the next turn."""
-        left, costly = self._left, self._left_costly
-        known = {fd for fd, _event in left} | {fd for fd, _event in costly}
-        new = [event for event in events if event[0] not in known]
-        costly += [event for event in new if event[0] in self._costly]
-        self._left = self._read_all(left + [event for event in new if event[0] not in self._costly], began)
-        self._left_costly = self._read_all(costly, began)
+        known = {fd for fd, _event in self._left} | {fd for fd, _event in self._left_costly}
+        events = self._left + [event for event in events if event[0] not in known]
+        # Those that wait are judged again, because a connection may have become costly by its last read.
+        costly = self._costly(events, began + COSTLY / SHARE) if self._paid_until > began + COSTLY / SHARE else set()
+        self._left_costly += [event for event in events if event[0] in costly]
+        self._left = self._read_all([event for event in events if event[0] not in costly], began)
+        self._left_costly = self._read_all(self._left_costly, began)
+
+    def _costly(self, events: list[Event], most: float) -> set[int]:
+        """The descriptors of the events whose reads are paid for later than `most`."""
+        selectables = self._selectables
+        return {fd for fd, _event in events if getattr(selectables.get(fd), "paid_until", 0.0) > most}
 
     def _read_all(self, events: list[Event], began: float) -> list[Event]:
         """Read until the reads of this turn, which began at `began`, have taken too long. Returns the events left over."""
@@ -157,8 +175,8 @@ class DirectPoll:
 
     def _read(self, events: list[Event], began: float) -> int:
         """Read at least once. Returns how many events were served until the time was over."""
-        selectables, readable, costly = self._selectables, self._readable, self._costly
-        clock = time.perf_counter
+        selectables, readable = self._selectables, self._readable
+        clock = self._seconds
         before = clock()
         done = 0
         for fd, event in events:
@@ -175,15 +193,19 @@ class DirectPoll:
                 if why:
                     self._disconnect(selectable, why, True)
                 now = clock()
-                if now - before > COSTLY:
-                    costly.add(fd)
-                elif costly:
-                    costly.discard(fd)
+                if now - before > NOTICED:
+                    self._charge(selectable, now - before, now)
                 before = now
             elif selectable is not None:
                 callWithLogger(selectable, self._read_or_write, selectable, fd, event)
                 before = clock()
         return done
+
+    def _charge(self, connection: EagerServer, seconds: float, now: float) -> None:
+        """Let a connection pay for a read that took so many seconds."""
+        paid_until = max(connection.paid_until, now) + seconds / SHARE
+        connection.paid_until = min(paid_until, now + MOST_CHARGED / SHARE)
+        self._paid_until = max(self._paid_until, connection.paid_until)
 
     def _call_due(self) -> None:
         calls, self._due = self._due, []  # calls that these ask for are due in the next turn

@@ -85,6 +85,8 @@ class EagerServer(tcp.Server):
     """
 
     read_size = READ
+    paid_until = 0.0
+    """The time at which its share of the server has paid for its reads. See `epoll_loop.DirectPoll`."""
 
     def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override] # one of the bases says None
         """Read once. Returns the reason if the connection is over.

@@ -10,6 +10,9 @@ section 4.6.3), and OpenSSL answers each time. The answers to a client that read
 because no protocol above TLS knows of them. So such a client is cut off too.
 """
 
+import math
+from typing import Any
+
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -44,6 +47,8 @@ class PatientTLS(TLSMemoryBIOProtocol):
         # On the instance, so that no read costs more once the handshake has begun.
         self.dataReceived = self._collect_hello  # type: ignore[method-assign]
         self._deadline = self.factory._clock.callLater(HANDSHAKE_WITHIN, self._too_late)
+        # A handshake takes as long as 30 pushes. Hundreds that begin at once are read behind everything that is cheap.
+        _pay_until(transport, math.inf)
         super().makeConnection(transport)
 
     def _collect_hello(self, data: bytes) -> None:
@@ -62,8 +67,9 @@ class PatientTLS(TLSMemoryBIOProtocol):
         """Go on with the handshake, except when the connection is made: nothing can be done then."""
         if self._hello is None:
             super()._checkHandshakeStatus()
-            if self._handshakeDone:
+            if self._handshakeDone and self._deadline is not None:
                 self._cancel_deadline()
+                _pay_until(self.transport, 0.0)
 
     def _flushReceiveBIO(self) -> None:
         """Read what has come. Protocols above TLS add next to nothing in a read while so much waits for their client."""
@@ -92,6 +98,11 @@ class PatientTLS(TLSMemoryBIOProtocol):
             self._end_collecting()
         self._cancel_deadline()
         super().connectionLost(reason)
+
+
+def _pay_until(transport: Any, time: float) -> None:
+    """Set `EagerServer.paid_until`."""
+    transport.paid_until = time
 
 
 def _is_incomplete(hello: bytes) -> bool:

@@ -1,7 +1,6 @@
 """The shorter turn of the reactor: an error costs one connection only, and calls that are due are made in time."""
 
 import socket
-import time
 from contextlib import suppress
 from itertools import pairwise
 
@@ -12,8 +11,21 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.runtime.epoll_loop import AT_ONCE, COSTLY, LONGEST_READS, TOGETHER, LoopHooks, install_direct_poll
+from cometify.runtime.certificates import CertificateFiles, Certificates
+from cometify.runtime.epoll_loop import (
+    AT_ONCE,
+    COSTLY,
+    LONGEST_READS,
+    MOST_CHARGED,
+    NOTICED,
+    SHARE,
+    TOGETHER,
+    LoopHooks,
+    install_direct_poll,
+)
 from cometify.runtime.tcp import MOST_ACCEPTED, EagerReactor, EagerServer
+from tests.certificates import Peer, make_key_pair
+from tests.runtime.tls import client as tls_client
 
 
 class Careless(Protocol):
@@ -53,10 +65,22 @@ def lines():
     globalLogPublisher.removeObserver(observe)
 
 
+class HandClock:
+    """A clock that stands still until it is moved, or that moves by a step whenever somebody looks at it."""
+
+    now = 1000.0
+    step = 0.0
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
 @pytest.fixture
 def reactor():
     reactor = EPollReactor()
-    loop_hooks = install_direct_poll(reactor)
+    reactor.hand_clock = HandClock()
+    loop_hooks = install_direct_poll(reactor, reactor.hand_clock)
     reactor.call_soon, reactor.write_batch = loop_hooks.call_soon, loop_hooks.write_batch
     yield reactor
     for selectable in reactor.removeAll():
@@ -266,9 +290,7 @@ class Slow(Protocol):
     def dataReceived(self, data):
         name, seconds = data.split()[-1].split(b":")
         self.factory.reads.append(name.decode())
-        until = time.perf_counter() + float(seconds)
-        while time.perf_counter() < until:
-            pass
+        self.factory.hand_clock.now += float(seconds)
 
 
 class Slowly:
@@ -276,7 +298,7 @@ class Slowly:
 
     def __init__(self, reactor, names):
         factory = Factory.forProtocol(Slow)
-        factory.reads, factory.accepted = [], 0
+        factory.reads, factory.accepted, factory.hand_clock = [], 0, reactor.hand_clock
         self.reads = factory.reads
         self.reactor = reactor
         port = EagerReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
@@ -303,7 +325,7 @@ class Slowly:
         raise AssertionError(found)
 
 
-CHEAP, DEAR = COSTLY / 10, LONGEST_READS * 1.5
+CHEAP, DEAR = NOTICED / 10, LONGEST_READS * 1.5
 
 
 @pytest.fixture
@@ -355,17 +377,58 @@ def test_costly_connections_take_turns(slowly):
     assert all(order[at : at + 3].count(name) == 1 for at in range(0, 12, 3) for name in names)
 
 
-def test_connection_that_becomes_cheap_is_no_longer_costly(slowly):
-    server = slowly("a", "b", "c")
-    server.send(DEAR, "a", "b")
-    server.until_read(2)
-    server.send(CHEAP, "a", "b")
-    server.until_read(2)
-    server.send(DEAR, "c")
+def test_costly_connection_stays_so_through_its_cheap_reads(slowly):
+    server = slowly("a", "good")  # "a" sends bodies, of which the last read is dear
+    server.send(DEAR, "a")
     server.until_read(1)
-    server.send(CHEAP, "c", "a", "b")
-    assert server.turn()[:2] != ["c", "a"]
-    assert len(server.reads) == 8
+    for _ in range(5):
+        server.send(CHEAP, "a")
+        server.until_read(1)
+    server.send(CHEAP, "a")
+    server.send(CHEAP, "good")
+    assert server.turn() == ["good", "a"]
+
+
+def test_connection_with_many_cheap_reads_becomes_costly(slowly):
+    server = slowly("a", "good")
+    for _ in range(int(COSTLY / (2 * NOTICED)) + 2):
+        server.send(2 * NOTICED, "a")
+        server.until_read(1)
+    server.send(CHEAP, "a")
+    server.send(CHEAP, "good")
+    assert server.turn() == ["good", "a"]
+
+
+def test_costly_connection_is_cheap_again_once_it_has_paid(reactor, slowly):
+    server = slowly("a", "b")
+    server.send(DEAR, "b")
+    server.until_read(1)
+    for _ in range(1000):  # however much it took, it pays for 1.6 seconds
+        server.send(DEAR, "a")
+        server.until_read(1)
+    reactor.hand_clock.now += (MOST_CHARGED - COSTLY) / SHARE + 0.01
+    server.send(CHEAP, "a")
+    server.until_read(1)
+    server.send(DEAR, "b")
+    server.until_read(1)
+    server.send(CHEAP, "b")
+    server.send(CHEAP, "a")
+    assert server.turn() == ["a", "b"]
+
+
+def test_connection_within_its_share_is_never_costly(reactor, slowly):
+    server = slowly("a", "b")
+    for _ in range(100):
+        server.send(DEAR, "a")
+        server.until_read(1)
+        server.send(COSTLY / 2, "b")
+        server.until_read(1)
+        reactor.hand_clock.now += COSTLY / 2 / SHARE
+    server.send(DEAR, "a")
+    server.until_read(1)
+    server.send(CHEAP, "a")
+    server.send(CHEAP, "b")
+    assert server.turn() == ["b", "a"]
 
 
 def test_connection_that_closes_while_it_waits_is_forgotten(reactor, slowly):
@@ -395,3 +458,48 @@ def test_a_port_accepts_while_connections_are_costly(slowly):
     late.send(CHEAP, "late")
     late.until_read(1)
     assert len(server.reads) < 18
+
+
+class Hurried(Protocol):
+    """Notes at its read how many clients have an answer to their hello."""
+
+    def dataReceived(self, data):
+        self.factory.answered = sum(client.answered for client in self.factory.clients)
+
+
+class HelloClient(Asker):
+    """A client that has sent its hello."""
+
+    def __init__(self, port):
+        super().__init__(port)
+        self.sendall(Peer(tls_client()).hello())
+
+    @property
+    def answered(self):
+        with suppress(BlockingIOError):
+            return bool(self.recv(1, socket.MSG_PEEK))
+        return False
+
+
+def test_open_connection_is_read_before_many_handshakes(reactor, tmp_path):
+    make_key_pair(tmp_path / "key.pem", tmp_path / "cert.pem")
+    certificates = Certificates(CertificateFiles("ssl:443", tmp_path / "key.pem", tmp_path / "cert.pem"))
+    ports = EagerReactor(reactor)
+    tls = ports.listenSSL(0, Factory.forProtocol(Protocol), certificates, interface="127.0.0.1")
+    hurried = Factory.forProtocol(Hurried)
+    port = ports.listenTCP(0, hurried, interface="127.0.0.1")
+    reactor.hand_clock.step = 0.001  # each read takes a millisecond
+    hurried.clients, hurried.answered = [HelloClient(tls) for _ in range(40)], None
+    good = Asker(port)
+    before = len(reactor.getReaders())
+    reactor.doIteration(0)  # accepts
+    assert len(reactor.getReaders()) > before
+    try:
+        good.send(b"hello")
+        turns(reactor, lambda: hurried.answered is not None)
+        # The first turn does not know yet that handshakes are dear.
+        assert hurried.answered <= LONGEST_READS / reactor.hand_clock.step + 2
+        turns(reactor, lambda: all(client.answered for client in hurried.clients))
+    finally:
+        for peer in (good, *hurried.clients):
+            peer.close()
