@@ -94,8 +94,8 @@ class ChannelTransport:
         self.is_reading = True
         if self._missing:
             self._missing -= len(part)
-            if not self._missing:
-                set_read_size(self._owner.transport, READ)
+            if self._missing < LONG_READ:
+                set_read_size(self._owner.transport, self._missing)
         else:
             self._head += part
             if self._in_chunks:
@@ -147,7 +147,7 @@ class ChannelTransport:
         self._in_chunks = length is None
         self._missing = length or 0
         if self._missing > READ:
-            set_read_size(self._owner.transport, LONG_READ)
+            set_read_size(self._owner.transport, self._missing)
 
     def find(self, path: tuple[str, ...]) -> PlainEndpoint:
         """The endpoint at a path."""

@@ -80,10 +80,12 @@ class FastChannel(ConnectionState):
         if whole:
             self._partial = None
             if len(whole) > READ:
-                sockets.set_read_size(self.transport, READ)
+                sockets.set_read_size(self.transport)
             self._note_activity()
             self._serve(whole, self._write_batch)
         elif partial.missing:
+            if partial.missing < LONG_READ:
+                sockets.set_read_size(self.transport, partial.missing)
             self._shared.idle.extend(self, len(data))
 
     def _note_activity(self) -> None:
@@ -146,7 +148,7 @@ class FastChannel(ConnectionState):
         if len(data) < whole:
             self._partial = PartialRequest(data, whole - len(data))
             if whole > READ:
-                sockets.set_read_size(self.transport, LONG_READ)
+                sockets.set_read_size(self.transport, whole - len(data))
             self._shared.idle.expect_rest(self)
             if len(data) > end:
                 self._shared.idle.extend(self, len(data) - end)

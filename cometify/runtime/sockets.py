@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from cometify.runtime.tcp import LISTENER_OPTIONS, EagerServer
+from cometify.runtime.tcp import LISTENER_OPTIONS, LONG_READ, READ, EagerServer
 from cometify.runtime.transport import StreamProtocol, Transport
 
 
@@ -59,11 +59,15 @@ def below_proxy(transport: Any) -> Any:
     return transport
 
 
-def set_read_size(transport: Transport, size: int) -> None:
-    """Set the bytes of one read. A transport that is not eager keeps its own."""
+def set_read_size(transport: Transport, missing: int = 0) -> None:
+    """Set the bytes of one read. A transport that is not eager keeps its own.
+
+    `missing`: the bytes of a body that have not come yet. A longer read would take requests that follow the body, and its
+    turn would last until all of them are served.
+    """
     low = lowest(transport)
     if isinstance(low, EagerServer):
-        low.read_size = size
+        low.read_size = max(READ, min(missing, LONG_READ))
 
 
 def set_no_delay(transport: Transport) -> None:
