@@ -13,7 +13,9 @@ from tests.lag import SchedulingLag, waited_for_cpu
 
 SECONDS = 0.7
 # Other tests share the processors. Even CPU time is twice as much where two processes share a core.
-SLACK = 5.0
+SLACK = 4.0
+# Other processes only ever add to a latency. So the least of some measurements is nearest to the server's own.
+MEASUREMENTS = 3
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +26,24 @@ def victim(tmp_path_factory):
     assert_clean((folder / "server.log").read_text())
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attack_costs_others_no_more_than_its_bounds(victim, name):
+def measure(attack, victim):
+    """The cost of an attack, without the time in which the server or the good client had no core."""
     waited = waited_for_cpu(victim.pid)
     with SchedulingLag() as lag:
-        cost = carry_out(ATTACKS[name], victim, SECONDS)
-        # The good client and the server wait for a core too. That says nothing about the server.
+        cost = carry_out(attack, victim, SECONDS)
         cost.p99 -= lag.seconds + waited_for_cpu(victim.pid) - waited
     victim.rest(5)
+    return cost
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack_costs_others_no_more_than_its_bounds(victim, name):
+    attack = ATTACKS[name]
+    for _ in range(MEASUREMENTS):
+        cost = measure(attack, victim)
+        if not cost.violations(SLACK):
+            break
     assert not cost.violations(SLACK), cost
-    assert cost.connections >= cost.attack.connections, cost
-    assert cost.sent > 0 or not cost.attack.payload(0), cost
+    assert cost.connections >= attack.connections, cost
+    assert cost.sent > 0 or not attack.payload(0), cost
     assert cost.p50 < float("inf"), cost

@@ -14,11 +14,16 @@ FLOODS = {
     "many requests at a time": Flood(depth=64),
     "many identifiers": Flood(depth=8, identifiers=100, listeners=100, connections=100),
 }
-MOST = 0.014
+MOST = 0.008
 """Seconds at the median. Ten connections with many requests each took 16 ms before they shared the turns."""
+MEASUREMENTS = 3
+"""The least of some measurements counts, because a process that shares a core takes up to twice as long."""
 
 
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
 def test_account_that_floods_does_not_hold_up_another(flood):
-    samples = samples_under(flood, TWISTD, 60, {"PYTHONPATH": PYTHONPATH})
-    assert percentile([sample.cpu for sample in samples], 0.5) < MOST
+    medians = []
+    while len(medians) < MEASUREMENTS and min(medians, default=MOST) >= MOST:
+        samples = samples_under(flood, TWISTD, 60, {"PYTHONPATH": PYTHONPATH})
+        medians.append(percentile([sample.cpu for sample in samples], 0.5))
+    assert min(medians) < MOST, medians
