@@ -25,6 +25,7 @@ from cometify.core.account_rules import check_rules
 from cometify.core.errors import (
     IDENTIFIER_MISMATCH,
     INVALID_BODY,
+    INVALID_IDENTIFIER,
     INVALID_PARAMETER,
     INVALID_TEXT,
     MISSING_PARAMETER,
@@ -192,12 +193,23 @@ def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Ide
         return in_path
     in_body = Identifier.read(named, ANY)
     if in_body != in_path:
-        raise Refused(
-            IDENTIFIER_MISMATCH,
-            f"The URL names {in_path.spelled} and the parameter identifier names {in_body.spelled}: "
-            "send the same in both, or leave the parameter out.",
-        )
+        raise _mismatch(in_path, in_body)
     return in_body
+
+
+def _mismatch(in_path: Identifier, in_body: Identifier) -> Refused:
+    """The account is not known yet. If only one of them needs extended identifiers, most accounts have no such name."""
+    detail = (
+        f"The URL names {in_path.spelled} and the parameter identifier names {in_body.spelled}: "
+        "send the same in both, or leave the parameter out."
+    )
+    if in_path.is_extended == in_body.is_extended:
+        return Refused(IDENTIFIER_MISMATCH, detail)
+    extended = in_path if in_path.is_extended else in_body
+    return Refused(
+        INVALID_IDENTIFIER,
+        f'{detail} {extended.spelled} is an identifier only for an account with identifiers = "extended".',
+    )
 
 
 def _read_text(parameters: Parameters) -> str:

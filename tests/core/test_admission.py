@@ -195,6 +195,19 @@ def test_path_and_parameter_must_name_one_identifier():
     assert "other" in refused.detail
 
 
+@pytest.mark.parametrize(("path", "named"), [("ch-at", "chat"), ("chat", "ch-at"), ("chat", "x" * 61)])
+def test_mismatch_names_the_identifier_that_most_cannot_have(path, named):
+    refused = refused_push(signed() | {"identifier": named}, path)
+    assert refused.code is errors.INVALID_IDENTIFIER
+    assert f"names {named}" in refused.detail
+    assert f"names {path}" in refused.detail
+    assert f"{max(path, named, key=lambda name: name != 'chat')} is an identifier only" in refused.detail
+
+
+def test_two_extended_identifiers_that_differ_are_a_mismatch():
+    assert refused_push(signed() | {"identifier": "ch.at"}, "ch-at").code is errors.IDENTIFIER_MISMATCH
+
+
 @pytest.mark.parametrize(("path", "parameter"), [("9", "chat"), ("chat", "9"), ("chat", None), ("chat\n", "chat")])
 def test_invalid_identifier_is_refused(path, parameter):
     assert refused_push(signed() | {"identifier": parameter}, path=path).code is errors.INVALID_IDENTIFIER
