@@ -93,7 +93,7 @@ def load(path: str | None, overrides: Overrides) -> Settings:
         table = tomllib.loads(file.read_text("utf-8-sig"))  # Some editors begin a file with a byte order mark.
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib has no error of its own for long numbers and deep arrays
         raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
     try:
         return _read_all(table, options)

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, SettingsError
 from cometify.runtime.certificates import CertificateReactor, Certificates, files_of, in_words
+from cometify.runtime.proxy_protocol import PREFIX, ProxiedEndpoint
 
 log = Logger()
 
@@ -105,7 +106,7 @@ def _exit_if_failed(listening: "defer.Deferred[T]", key: str, text: str) -> None
 
 def is_behind_proxies(text: str) -> bool:
     """True for an endpoint whose peers are proxies, which tell the client's address by the PROXY protocol."""
-    return text.startswith("haproxy:")
+    return text.startswith(PREFIX)
 
 
 def public_endpoints(settings: Settings) -> list[tuple[str, str]]:
@@ -153,7 +154,7 @@ def endpoint_of(
             reactor = CertificateReactor(reactor, read)
             if certificates is not None:
                 certificates.append(read)
-        endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
+        endpoint = _read_endpoint(reactor, text)
         if not 0 <= int(getattr(endpoint, "_port", 0)) <= MOST_PORT:
             raise ValueError(f"a port is a number up to {MOST_PORT}")  # noqa: TRY301
     except Exception as error:  # noqa: BLE001 - Parsers of endpoints are plugins and raise any exception.
@@ -161,6 +162,14 @@ def endpoint_of(
         if "ssl:" not in text:
             reason += '; Twisted\'s syntax is, for example, "tcp:8081" or "tcp:8081:interface=127.0.0.1"'
         raise SettingsError(f'{key}: "{text}" cannot be used as an endpoint: {reason}.') from None
+    return endpoint
+
+
+def _read_endpoint(reactor: object, text: str) -> IStreamServerEndpoint:
+    """Make an endpoint from Twisted's syntax, with our own reader of the PROXY protocol. Raises whatever its parser raises."""
+    if is_behind_proxies(text):
+        return ProxiedEndpoint(_read_endpoint(reactor, text.removeprefix(PREFIX)))
+    endpoint: IStreamServerEndpoint = serverFromString(reactor, text)
     return endpoint
 
 

@@ -137,6 +137,11 @@ def test_invalid_toml_is_refused_with_its_line(refuse):
     assert "line 4" in reason
 
 
+@pytest.mark.parametrize("value", ["[" * 5000, "1" * 5000])
+def test_value_that_is_too_deep_or_too_long_is_refused(refuse, value):
+    assert refuse(f"heartbeat = {value}\n" + ACCOUNT).startswith("is not valid TOML (")
+
+
 def test_invalid_utf_8_is_refused(tmp_path):
     path = tmp_path / "some.toml"
     path.write_bytes(b'admin = "\xff"\n')

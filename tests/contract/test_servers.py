@@ -118,6 +118,18 @@ def test_large_replay_arrives_whole_on_every_endpoint(endpoints, kind):
             assert [text[:2] for text in listener.texts(count)] == [f"{number:02}" for number in range(count)]
 
 
+@pytest.mark.parametrize(
+    ("preamble", "is_served"), [(b"PROXY UNKNOWN\r\n", True), (b"PROXY TCP4 x 192.0.2.2 x 80\r\n", False), (b"", False)]
+)
+def test_proxy_protocol_is_read_or_closed_without_a_traceback(endpoints, preamble, is_served):
+    port, _more = endpoints.where["haproxy"]
+    with Connection(port, preamble=preamble + request_bytes("GET", f"/{API_KEY}/position")) as wire:
+        if is_served:
+            assert wire.answer().status == 200
+        else:
+            assert wire.rest() == b""
+
+
 def test_address_comes_from_the_proxy_protocol(endpoints):
     port, _more = endpoints.where["haproxy"]
 
