@@ -18,6 +18,8 @@ from cometify.core.view import Source, View, ViewKey
 from cometify.delivery.wide_channels import VIEWS, WideChannels
 from cometify.runtime.epoll_loop import CallSoon
 
+MOST_LOOKED_AT = 1_000
+"""Listeners of a channel that are looked at to count a push that excludes one. A batch can have a hundred such pushes."""
 _NOBODY: Mapping[View, bool] = {}
 
 
@@ -63,15 +65,32 @@ class Registry:
         """Return True if a listener listens to the channel here."""
         return channel in self._of_channel
 
-    def count(self, channel: Channel, secret: bool, push_id: int | None) -> int:
-        """Count the listeners of this node that a push may reach."""
+    def count(self, channel: Channel, secret: bool, push_id: int | None, excluded: str | None = None) -> int:
+        """Count the listeners of this node that a push may reach. `excluded`: the listener id that it is not sent to."""
         many = 0
         for view, seen in self._of_channel.get(channel, _NOBODY).items():
             if seen or not secret:
                 many += view.members
                 if view.filtered:
                     many -= view.filtered.count_unwilling((channel[1], secret), push_id)
-        return many
+        return many if excluded is None else many - self._count_excluded(channel, secret, push_id, excluded)
+
+    def _count_excluded(self, channel: Channel, secret: bool, push_id: int | None, listener_id: str) -> int:
+        """Count the listeners with an id that are at the head and would get a push otherwise.
+
+        The fan-out looks at each listener of such a push as well. Here the number is bounded, because it is one step.
+        """
+        found, left = 0, MOST_LOOKED_AT
+        for view, seen in self._of_channel.get(channel, _NOBODY).items():
+            left -= len(view.live)
+            if left < 0:
+                break
+            if seen or not secret:
+                named = [listener for listener in view.live if listener.id == listener_id]
+                found += len(named)
+                if named and view.filtered and push_id is not None:
+                    found -= len(view.filtered.unwilling({(channel[1], secret): push_id}, named))
+        return found
 
     def listeners(self) -> Counter[str]:
         """Count the listeners of each transport, by its name."""

@@ -114,7 +114,7 @@ class PushEndpoint(Endpoint):
 
     def _count(self, api_key: str, draft: Draft) -> int:
         """Return how many of the listeners on this node the push may reach."""
-        return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id)
+        return self._registry.count((api_key, draft.identifier.folded), draft.secret, draft.push_id, draft.excluded)
 
 
 def no_page_pushes() -> str:

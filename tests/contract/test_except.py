@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from cometify.core.account import Account
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -18,6 +19,7 @@ from tests.contract.support import (
     push_fields,
     texts,
 )
+from tests.memory import World
 from tests.wire import form, request_bytes, secure, secure_key
 
 JSON = "application/json"
@@ -203,3 +205,53 @@ def test_idempotency_key_covers_except(world):
 def test_case_of_a_listener_id_counts(world):
     push(world)
     assert heard(world, "stream", ME.upper()) == ["mine"]
+
+
+# The number of listeners in the answer.
+
+
+def reached(world, **more):
+    answer = send(world, json.dumps({"text": "x", "secret": 0, **more}))
+    world.settle()
+    return answer.json["listeners"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_answer_does_not_count_the_named_listener(world, transport):
+    query = f"identifiers=chat&position={world.clock()}&listener="
+    mine, other = (by_query(world, transport, f"{query}{name}") for name in (ME, OTHER))
+    assert reached(world, **{"except": ME}) == 1
+    if transport == "poll":
+        assert not mine.answered
+        assert other.answered
+        assert reached(world, **{"except": ME}) == 0
+    else:
+        assert texts(mine.frames()) == []
+        assert texts(other.frames()) == ["x"]
+        assert reached(world, **{"except": "nobody-here"}) == 2
+
+
+def test_named_listener_that_wants_no_push_is_left_out_once(world):
+    by_query(world, "websocket", f"identifiers=chat:5&listener={ME}")
+    by_query(world, "websocket", f"identifiers=chat&listener={OTHER}")
+    assert reached(world, push_id=5, **{"except": ME}) == 1
+    assert reached(world, push_id=6, **{"except": ME}) == 1
+    assert reached(world, push_id=6) == 2
+    assert reached(world, secret=1, **{"except": ME}) == 0
+
+
+def test_repeated_push_tells_the_same_number(world):
+    by_query(world, "websocket", f"identifiers=chat&listener={ME}")
+    by_query(world, "websocket", f"identifiers=chat&listener={OTHER}")
+    body, key = json.dumps({"text": "x", "secret": 0, "except": ME}), {"Idempotency-Key": "7c1f2b04"}
+    assert [send(world, body, **key).json["listeners"] for _ in range(2)] == [1, 1]
+
+
+@pytest.mark.memory("it has a thousand listeners")
+def test_named_listener_is_looked_for_among_a_thousand():
+    world = World(Account(API_KEY, (API_SECRET,), listeners_per_ip=2000), heartbeat=200)
+    for number in range(1000):
+        by_query(world, "websocket", f"identifiers=chat&listener={ME if number == 500 else f'nr-{number:06d}'}")
+    assert reached(world, **{"except": ME}) == 999
+    by_query(world, "websocket", f"identifiers=chat&listener={OTHER}")
+    assert reached(world, **{"except": ME}) == 1001
