@@ -50,12 +50,12 @@ class SlicedWork(Generic[T]):
         self._in_words = in_words
         self._most = most
         self._jobs: deque[_Job[T]] = deque()
-        self._is_set = False
+        self._is_set = False  # True while a step is due or under way
 
     @property
     def is_busy(self) -> bool:
         """True until every item of every job was served."""
-        return bool(self._jobs)
+        return self._is_set
 
     def add(
         self,
@@ -75,10 +75,9 @@ class SlicedWork(Generic[T]):
         `at_once`: take the first step now unless other jobs wait, so that a few items are served before anything else is
         read. `done`: called when the last item was served.
         """
-        is_first = not self._jobs
         # A copy, because listeners join and part between two steps. It takes 5 ns an item.
         self._jobs.append(_Job(task, iter(list(items)), begin, done))
-        if at_once and is_first:
+        if at_once and not self._is_set:
             self._step()
         else:
             self._start()
@@ -89,7 +88,7 @@ class SlicedWork(Generic[T]):
             self._call_soon(0, self._step)
 
     def _step(self) -> None:
-        self._is_set = False
+        self._is_set = True
         left = self._most
         try:
             while self._jobs and left:
@@ -100,6 +99,7 @@ class SlicedWork(Generic[T]):
                 elif job.done is not None:
                     job.done()
         finally:
+            self._is_set = False
             self._start()
 
     def _serve(self, job: _Job[T], most: int) -> int:

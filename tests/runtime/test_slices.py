@@ -87,6 +87,30 @@ def test_work_added_by_the_work_comes_after_it():
     assert served == [first, second]
 
 
+def test_done_is_called_behind_the_last_item_and_may_add_work():
+    loop = Loop()
+    work, served = SlicedWork(loop.later, str, most=3), []
+
+    def more():
+        served.append("done")
+        work.add("more", [5, 6, 7], lambda: served.append, at_once=True)
+
+    work.add("job", [1, 2, 3, 4], lambda: served.append, at_once=True, done=more)
+    assert served == [1, 2, 3]
+    loop.turn()
+    assert served == [1, 2, 3, 4, "done", 5, 6], "one step has its bound, whatever is added in it"
+    assert work.is_busy
+    loop.turns()
+    assert (served[-1], work.is_busy) == (7, False)
+
+
+def test_done_of_an_empty_job_is_called():
+    loop, served = Loop(), []
+    SlicedWork(loop.later, str).add("job", [], lambda: served.append, done=lambda: served.append("done"))
+    loop.turns()
+    assert served == ["done"]
+
+
 @pytest.fixture
 def told():
     told = []

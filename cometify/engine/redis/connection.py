@@ -9,7 +9,10 @@ There is no timer for each command either. `RedisSession` looks at the oldest co
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias, TypeVar, cast
+from functools import partial
+from itertools import chain
+from operator import itemgetter
+from typing import Any, TypeAlias, TypeVar, cast
 
 import hiredis
 from twisted.internet import defer
@@ -21,6 +24,8 @@ from txredisapi import ConnectionError as RedisConnectionError
 from txredisapi import ResponseError
 
 from cometify.engine.redis.scripts import Script
+from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork
 from cometify.runtime.transport import Transport
 
 Argument: TypeAlias = bytes | str | int
@@ -30,22 +35,28 @@ Reply: TypeAlias = "bytes | int | ResponseError | list[Reply] | None"
 Answer = TypeVar("Answer")
 
 
+MOST_FAILED = 50
+"""Commands that fail in one turn of the event loop. Each may be a request that is answered then, which takes about 50 us."""
+
+
 class NotSentError(RedisConnectionError):
     """The connection was closed already, so that nothing of the command was sent."""
 
 
 class RedisConnection(Protocol):
-    """`seconds`: a clock that never goes back.
+    """`seconds`: a clock that never goes back. `call_soon`: see `SlicedWork`.
 
     `heard(channel, text)` is called for each message of a subscription. `lost(reason)` is called once, when the
-    connection is closed, after all commands in flight have failed.
+    connection is closed. By then the first commands in flight have failed. Thousands can be in flight, and the others fail
+    in the turns that follow, `MOST_FAILED` in each.
     """
 
     transport: Transport  # type: ignore[assignment] # Twisted's type has neither of the two methods that are called here
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], call_soon: CallSoon) -> None:
         self._reader = hiredis.Reader(protocolError=RedisConnectionError, replyError=ResponseError)
         self._seconds = seconds
+        self._failing: SlicedWork[Deferred[Any]] = SlicedWork(call_soon, repr, MOST_FAILED)
         self._is_open = True
         self._in_flight: deque[tuple[float, Deferred[Reply]]] = deque()
         # The channels that a SUBSCRIBE still waits for: Redis confirms them one by one.
@@ -156,14 +167,15 @@ class RedisConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._is_open = False
         why = self._reason or _in_words(reason)
-        in_flight, self._in_flight = self._in_flight, deque()
-        subscribing, self._subscribing = self._subscribing, deque()
-        for _since, reply in in_flight:
-            reply.errback(RedisConnectionError(why))
-        for _left, done in subscribing:
-            done.errback(RedisConnectionError(why))
+        waiting = map(itemgetter(1), chain(self._in_flight, self._subscribing))
+        self._failing.add("Failing a command", waiting, lambda: partial(_fail, why), at_once=True)
+        self._in_flight, self._subscribing = deque(), deque()
         if self.lost is not None:
             self.lost(why)
+
+
+def _fail(why: str, waiting: Deferred[Any]) -> None:
+    waiting.errback(RedisConnectionError(why))
 
 
 def _in_words(lost: Failure) -> str:

@@ -1,6 +1,5 @@
 """Reaching Redis: endpoints, TLS, Sentinels, and the first commands of a connection."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -24,11 +23,11 @@ T = TypeVar("T")
 class _RedisConnections(Factory):
     noisy = False
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
-        self._seconds = seconds
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
 
     def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
-        return RedisConnection(self._seconds)
+        return RedisConnection(self._reactor.seconds, self._reactor.callLater)
 
 
 class Connector:
@@ -74,7 +73,7 @@ class Connector:
         return wrapClientTLS(optionsForClientTLS(host, trust_root), endpoint)
 
     def _open(self, endpoint: IStreamClientEndpoint) -> Deferred[RedisConnection]:
-        return cast("Deferred[RedisConnection]", endpoint.connect(_RedisConnections(self._reactor.seconds)))
+        return cast("Deferred[RedisConnection]", endpoint.connect(_RedisConnections(self._reactor)))
 
     def _within(self, answered: Deferred[T], connection: RedisConnection) -> Deferred[T]:
         """Abort the connection unless the answer comes in time: a Redis that is frozen accepts connections too."""

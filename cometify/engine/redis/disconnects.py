@@ -14,6 +14,9 @@ A listener joins only after the rings of its account were read (see "The seam" i
 brings the revocations up to that moment. Later ones are heard, and are noted before the listener can join. So a revoked token
 joins nowhere.
 
+An answer has at most 500 revocations, because a step of the event loop must not take long. If there are more, they are read
+before the listener joins.
+
 A read can bring a revocation before its question is heard, because the two come over different connections. The question
 must still find the connections, to count them. So a revocation that a read has brought ends connections `ANSWERS_WITHIN`
 seconds later.

@@ -61,7 +61,7 @@ class RedisEngine:
             self._session, node, prefix, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
-        self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:")
+        self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:", reactor.callLater)
         subscriber = self._subscriber
         self._leaving = LeavingChannels(reactor.seconds, self._states, subscriber)
         self._disconnects = RedisDisconnects(

@@ -51,7 +51,11 @@ class FirstContact:
         self._serve_some()
 
     def close(self) -> None:
-        """Refuse the requests that wait, because the node stops."""
+        """Refuse the requests that wait, because the node stops.
+
+        This is one step, because the event loop may have no further turn. It holds up nobody: the ports are closed, and the
+        listeners were sent away.
+        """
         self._is_closed = True
         self._cancel()
         queue, self._queue = self._queue, deque()

@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.connection import RedisConnection, Reply
 from cometify.engine.redis.read_batch import Since
+from cometify.engine.redis.revocations import MOST_READ
 from cometify.engine.redis.scripts import READ, ReadAnswer
 
 ABOVE_ALL = 2**62
@@ -47,9 +48,20 @@ class Reader:
             state.highest, last_known, self._channel, f"{state.account.api_key} {number}", state.account.keep_bytes,
             self._node, "" if has_caught_up else state.last_known_name, state.last_heard,
             "secret" if state.last_known_secret else "public", 1 if is_beat else 0,
-            state.revocations.known, *arguments,
+            state.revocations.known, MOST_READ, *arguments,
         )  # fmt: skip
-        return answered.addCallback(_take_revocations, state)
+        return answered.addCallback(self._take_revocations, state, connection)
+
+    def _take_revocations(
+        self, answer: ReadAnswer, state: AccountState, connection: RedisConnection
+    ) -> ReadAnswer | Deferred[ReadAnswer]:
+        """Note the revocations before anything else, because listeners may join with this answer.
+
+        If there are more than one answer has, the others are read first. Their versions grow, so each read brings new ones.
+        """
+        if state.revocations.take_read(answer[2]):
+            return answer
+        return self.ask_position(state, connection).addCallback(lambda _answer: answer)
 
     def ask_position(
         self, state: AccountState, connection: RedisConnection, *, is_beat: bool = False
@@ -60,9 +72,3 @@ class Reader:
     def beat(self, connection: RedisConnection) -> Deferred[Reply]:
         """Publish a message that tells nothing to this node."""
         return connection.execute(b"PUBLISH", self._channel, b"beat")
-
-
-def _take_revocations(answer: ReadAnswer, state: AccountState) -> ReadAnswer:
-    """Note them before anything else, because listeners may join with this answer."""
-    state.revocations.take_read(answer[2])
-    return answer

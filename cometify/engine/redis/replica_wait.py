@@ -6,7 +6,7 @@ lose. Such a push would come a second time when its publisher, which got no answ
 The theory of operation in `cometify.engine.redis` draws the timeline.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from twisted.internet import defer
@@ -14,22 +14,28 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from txredisapi import RedisError
 
-from cometify.engine.redis.connection import RedisConnection, Reply
+from cometify.engine.redis.connection import NotSentError, RedisConnection, Reply
 from cometify.engine.redis.scripts import PUBLISH_CONFIRMED
+from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork
 
 WAIT_MILLISECONDS = 500
 """Time for the replicas. Commands on the same connection wait behind a WAIT, so that only one WAIT is sent at a time."""
+
+MOST_ANSWERED = 50
+"""Publishers that are answered in one turn of the event loop, at about 50 us each. Thousands can share a WAIT."""
 
 Batch = dict[bytes, tuple[int, list["Deferred[None]"]]]
 """For the name of each account: the highest position to confirm, and the Deferreds of those who wait for it."""
 
 
 class ReplicaWait:
-    """`replicas`: the number that must have a push. `call_later(seconds, function)`: the reactor's `callLater`."""
+    """`replicas`: the number that must have a push. `call_soon`: see `SlicedWork`."""
 
-    def __init__(self, replicas: int, call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(self, replicas: int, call_soon: CallSoon) -> None:
         self.replicas = replicas
-        self._call_later = call_later
+        self._call_soon = call_soon
+        self._answers: SlicedWork[Deferred[None]] = SlicedWork(call_soon, repr, MOST_ANSWERED)
         self._connection: RedisConnection | None = None
         self._next: Batch = {}
         self._is_waiting = False
@@ -41,14 +47,18 @@ class ReplicaWait:
         connection before, because WAIT covers the commands that came before it on its own connection.
         """
         if connection is not self._connection:
-            # Those who waited on an earlier connection have failed with it.
-            self._connection, self._next, self._is_waiting = connection, {}, False
+            # No WAIT will be sent any longer for those who still wait on an earlier connection.
+            batch, self._next = self._next, {}
+            self._connection, self._is_waiting = connection, False
+            self._failed(Failure(RedisError("the connection was lost")), batch)
         confirmed: Deferred[None] = Deferred()
+        is_first = not self._next
         highest, waiting = self._next.get(name, (0, []))
-        self._next[name] = max(highest, position), [*waiting, confirmed]
-        if not self._is_waiting and len(self._next) == 1 and not waiting:
+        waiting.append(confirmed)
+        self._next[name] = max(highest, position), waiting
+        if is_first and not self._is_waiting:
             # In the next turn of the reactor, so that all pushes of this turn share one WAIT.
-            self._call_later(0, lambda: self._wait(connection))
+            self._call_soon(0, lambda: self._wait(connection))
         return confirmed
 
     def _wait(self, connection: RedisConnection) -> None:
@@ -69,27 +79,33 @@ class ReplicaWait:
         published = []
         for name, (position, waiting) in batch.items():
             answered = connection.run(PUBLISH_CONFIRMED, name, position)
-            answered.addCallbacks(_fire, _fail, (waiting,), errbackArgs=(waiting,))
+            answered.addCallbacks(self._fire, self._fail, (waiting,), errbackArgs=(waiting,))
             published.append(answered)
         return defer.gatherResults(published)
 
-    @staticmethod
-    def _failed(failure: Failure, batch: Batch) -> None:
+    def _failed(self, failure: Failure, batch: Batch) -> None:
+        if failure.check(NotSentError):
+            failure = Failure(RedisError("the connection was lost"))  # the pushes were sent, and only the WAIT was not
         for _position, waiting in batch.values():
-            _fail(failure, waiting)
+            self._fail(failure, waiting)
 
     def _done(self, _result: object, connection: RedisConnection) -> None:
         if connection is self._connection:
             self._is_waiting = False
             self._wait(connection)
 
+    def _fire(self, _answer: object, waiting: "list[Deferred[None]]") -> None:
+        self._answers.add("Answering publishers", waiting, lambda: _succeed, at_once=True)
 
-def _fire(_answer: object, waiting: list["Deferred[None]"]) -> None:
-    for confirmed in waiting:
+    def _fail(self, failure: Failure, waiting: "list[Deferred[None]]") -> None:
+        self._answers.add("Refusing publishers", waiting, lambda: partial(_fail_unless_answered, failure), at_once=True)
+
+
+def _succeed(confirmed: "Deferred[None]") -> None:
+    if not confirmed.called:
         confirmed.callback(None)
 
 
-def _fail(failure: Failure, waiting: list["Deferred[None]"]) -> None:
-    for confirmed in waiting:
-        if not confirmed.called:
-            confirmed.errback(failure)
+def _fail_unless_answered(failure: Failure, confirmed: "Deferred[None]") -> None:
+    if not confirmed.called:
+        confirmed.errback(failure)

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 
 from cometify.core.revocation import Revocations
 
+MOST_READ = 500
+"""Revocations that one answer of Redis has, at about 1 us each. The first read of an account can have 10,000 to bring."""
+
 
 class AccountRevocations(Revocations):
     """`known`: the version up to which all revocations were read. `learned(new)`: called with the (subject, time) of those
@@ -17,10 +20,13 @@ class AccountRevocations(Revocations):
         super().__init__()
         self.known = 0
         self._learned = learned
-        self._is_read = False
+        self._is_read = False  # True once all revocations of the first read are here
 
-    def take_read(self, found: Sequence[bytes]) -> None:
-        """Take the revocations above `known` that `read.lua` has found: entries and versions in turn, in their order."""
+    def take_read(self, found: Sequence[bytes]) -> bool:
+        """Take the revocations above `known` that `read.lua` has found: entries and versions in turn, in their order.
+
+        Returns False if there may be more of them, which must be read before anybody joins.
+        """
         new = []
         for entry in found[::2]:
             at, subject = entry.decode().split(" ", 1)
@@ -30,4 +36,6 @@ class AccountRevocations(Revocations):
             self.known = max(self.known, int(found[-1]))
         if new and self._is_read:
             self._learned(new)
-        self._is_read = True
+        is_whole = len(found) < 2 * MOST_READ
+        self._is_read = self._is_read or is_whole
+        return is_whole

@@ -6,6 +6,7 @@ its own listeners, because Redis can forget them (it was emptied, or has gone ba
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import attrs
@@ -16,9 +17,14 @@ from cometify.core.account import Account
 from cometify.core.quota import ClientKey
 from cometify.engine.redis.connection import Answer, Argument
 from cometify.engine.redis.scripts import FREE_SLOT, TAKE_SLOT, Script
+from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork
 
 REPORT_EVERY = 900.0
 """Seconds after which a node reports its slots again. Redis forgets them after an hour."""
+
+REPORTED = 50
+"""Slots that are reported in one turn of the event loop, at about 20 us each."""
 
 SlotKey = tuple[ClientKey, str]
 """((API key, address), listener id)."""
@@ -47,10 +53,18 @@ class _Holding:
 class RedisSlots:
     """`run`: see `RunScript`. `wait()`: a Deferred while Redis has not been there yet, else None.
 
-    `node`: the name of this node. `node_prefix`: the beginning of the names of all nodes' own channels.
+    `node`: the name of this node. `node_prefix`: the beginning of the names of all nodes' own channels. `call_soon`: see
+    `SlicedWork`.
     """
 
-    def __init__(self, run: RunScript, wait: Callable[[], Deferred[None] | None], node: str, node_prefix: str) -> None:
+    def __init__(
+        self,
+        run: RunScript,
+        wait: Callable[[], Deferred[None] | None],
+        node: str,
+        node_prefix: str,
+        call_soon: CallSoon,
+    ) -> None:
         self._run = run
         self._wait = wait
         self._node = node
@@ -58,6 +72,9 @@ class RedisSlots:
         self._held: dict[SlotKey, _Holding] = {}
         self._left: set[SlotKey] = set()  # slots given up here, which Redis has not confirmed yet
         self._moved: Callable[[ClientKey, str], None] | None = None
+        self._reporting: SlicedWork[SlotKey] = SlicedWork(call_soon, _in_words, REPORTED)
+        # The accounts whose slots must be reported when the report under way is done. None stands for all accounts.
+        self._to_report: set[str | None] = set()
 
     def watch(self, moved: Callable[[ClientKey, str], None]) -> None:
         self._moved = moved
@@ -132,17 +149,32 @@ class RedisSlots:
     def report(self, api_key: str | None = None) -> None:
         """Tell Redis again which slots are held here, and which were given up while it was away.
 
-        `api_key`: of this account only. Takes nobody's slot away, except from a listener that has moved meanwhile.
+        `api_key`: of this account only. Takes nobody's slot away, except from a listener that has moved meanwhile. The
+        slots are reported in steps. A report that is asked for meanwhile follows, because Redis may have forgotten those
+        that were reported already.
         """
-        for key in list(self._left):
+        self._to_report.add(api_key)
+        if not self._reporting.is_busy:
+            self._report_next()
+
+    def _report_next(self) -> None:
+        if self._to_report:
+            accounts, self._to_report = self._to_report, set()
+            report = partial(self._report_one, accounts)
+            keys = [*self._left, *self._held]
+            self._reporting.add("Reporting to Redis", keys, lambda: report, at_once=True, done=self._report_next)
+
+    def _report_one(self, accounts: set[str | None], key: SlotKey) -> None:
+        """Report a slot as it is by now, if it is of one of the accounts."""
+        if key in self._left:
             self._free(key)
-        for key, holding in list(self._held.items()):
-            # A slot without `since` is being asked for at this moment.
-            if holding.since and (api_key is None or key[0][0] == api_key):
-                answered = self._ask(key, holding, None, holding.since)
-                if answered is not None:
-                    answered.addCallback(self._reported, key, holding)
-                    answered.addErrback(lambda _failure: None)  # the connection is lost: the next session reports again
+        holding = self._held.get(key)
+        # A slot without `since` is being asked for at this moment.
+        if holding is not None and holding.since and (None in accounts or key[0][0] in accounts):
+            answered = self._ask(key, holding, None, holding.since)
+            if answered is not None:
+                answered.addCallback(self._reported, key, holding)
+                answered.addErrback(lambda _failure: None)  # the connection is lost: the next session reports again
 
     def _reported(self, answer: bytes, key: SlotKey, holding: _Holding) -> None:
         if answer == b"moved" and not holding.unanswered and self._held.get(key) is holding:
@@ -163,3 +195,7 @@ class RedisSlots:
     def _has_moved(self, key: SlotKey) -> None:
         if self._moved is not None and self._held.pop(key, None) is not None:
             self._moved(*key)
+
+
+def _in_words(key: SlotKey) -> str:
+    return f"a slot of account {key[0][0]}"

@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 from txredisapi import ConnectionError as RedisConnectionError
 from txredisapi import RedisError, ResponseError
 
-from cometify.engine.redis.connection import NotSentError, RedisConnection
+from cometify.engine.redis.connection import MOST_FAILED, NotSentError, RedisConnection
 from cometify.engine.redis.scripts import APPEND, FREE_SLOT, TAKE_SLOT
+from tests.delivery.loop import Loop
 from tests.redis import RedisServer
 
 
@@ -38,8 +39,9 @@ class Connected:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.loop = Loop()
         self.transport = StringTransport()
-        self.connection = RedisConnection(self.clock.seconds)
+        self.connection = RedisConnection(self.clock.seconds, self.loop.later)
         self.outcomes: list[object] = []
         self.lost: list[str] = []
         self.connection.lost = self.lost.append
@@ -58,6 +60,25 @@ def test_commands_in_flight_fail_with_the_reason():
     assert connected.lost == [
         "the connection was lost (Connection to the other side was lost in a non-clean fashion: gone.)"
     ]
+
+
+def test_commands_in_flight_fail_in_bounded_steps_and_in_order():
+    connected = Connected()
+    many = 3 * MOST_FAILED + 1
+    failed: list[int] = []
+    for number in range(many):
+        reply = connected.connection.subscribe([b"a"]) if number == many - 1 else connected.connection.execute("PING")
+        reply.addErrback(lambda _failure, number=number: failed.append(number))
+    connected.connection.lost = lambda _why: failed.append(-1)
+    connected.connection.connectionLost()
+    assert failed == [*range(MOST_FAILED), -1], "the session hears of it when the first have failed"
+    steps = []
+    while connected.loop.due:
+        before = len(failed)
+        connected.loop.turn()
+        steps.append(len(failed) - before)
+    assert steps == [MOST_FAILED, MOST_FAILED, 1]
+    assert failed[MOST_FAILED + 1 :] == list(range(MOST_FAILED, many))
 
 
 def test_command_on_a_closed_connection_is_not_sent():

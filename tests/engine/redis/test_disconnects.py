@@ -6,6 +6,7 @@ from math import inf
 import pytest
 
 from cometify.core.revocation import KEPT, Disconnect
+from cometify.engine.redis.revocations import MOST_READ, AccountRevocations
 from tests.engine.redis.nodes import Nodes, half_joined
 from tests.memory import World
 from tests.wire import API_KEY, API_SECRET, jwt, request_bytes, seal
@@ -262,6 +263,48 @@ def test_redis_keeps_a_bounded_number_for_31_days(nodes):
     disconnected(nodes, subject="user_x")
     assert nodes.command("ZCARD", REVOKED) == 2
     assert nodes.command("ZSCORE", REVOKED, "1 old") is None
+
+
+def test_first_read_of_many_revocations_goes_in_bounded_steps(nodes):
+    """Nobody joins before the last of them was read. Each turn reads some."""
+    world, many = nodes[1], 3 * MOST_READ + 7
+    now = world.clock()
+    names = [f"user_{number}" for number in range(many)]
+    rows = [part for number, name in enumerate(names) for part in (now - many + number, f"{int(world.wall())} {name}")]
+    nodes.command("ZADD", REVOKED, *rows)
+    wire = half_joined(world, "stream", f"identifiers=chat&token={token(world, names[-1], issued=-5)}", 0)
+    known = [0]
+    while not wire.answered:
+        world.reactor.advance(0)
+        world.reactor.pump()
+        known.append(sum(world.server.engine.revoked_at(API_KEY, name) > 0 for name in names))
+        assert known[-1] - known[-2] <= MOST_READ
+    assert known[-1] == many
+    assert wire.answer().json["code"] == "invalid_token"
+
+
+def test_only_reads_after_the_first_end_connections():
+    """Before the first read is whole the node has no listener of the account."""
+    learned = []
+    revocations = AccountRevocations(learned.append)
+    rows = [part for number in range(MOST_READ + 2) for part in (b"9 user_%d" % number, b"%d" % number)]
+    for part in (rows[: 2 * MOST_READ], rows[2 * MOST_READ : -2]):
+        revocations.take_read(part)
+    assert learned == []
+    revocations.take_read(rows[-2:])
+    assert learned == [[(f"user_{MOST_READ + 1}", 9)]]
+
+
+@pytest.mark.parametrize("many", [MOST_READ - 1, MOST_READ, MOST_READ + 1])
+def test_revocations_missed_meanwhile_are_all_read(nodes, many):
+    wire = listen(nodes[1], token(nodes[0], f"user_{many - 1}", issued=-5))
+    nodes.cut(nodes[1])
+    now, wall = nodes[0].clock(), int(nodes[0].wall())
+    rows = [part for number in range(many) for part in (now + number, f"{wall} user_{number}")]
+    nodes.command("ZADD", REVOKED, *rows)
+    nodes.find()
+    nodes.advance(1.5)
+    assert ended_with(wire) == ["not_authorized"]
 
 
 def test_request_that_comes_before_redis_waits_for_it(moved_redis):

@@ -2,8 +2,8 @@
 --
 -- Answers {watermark, position, {revocation, version, ...}, {floor, secret_floor, {public push, ...}, {secret push, ...}}, ...},
 -- the identifiers in the order asked. All pushes up to the watermark are published, and no push above it is read. The
--- watermark is the account's position, or lower if a push still waits for replicas. The revocations are those above the
--- version that the node knows (see disconnect.lua).
+-- watermark is the account's position, or lower if a push still waits for replicas. The revocations are the first ones above the
+-- version that the node knows, at most `most_revoked` (see disconnect.lua).
 --
 -- Secret pushes are read only for a node that asks for them, and dropped only in a beat. The time of other reads tells
 -- nothing of them.
@@ -14,7 +14,8 @@
 local highest, last_known, node_channel, label = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local keep_bytes, node, last_known_name, last_heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local last_known_kind, is_beat, known_revoked = ARGV[9], ARGV[10] == '1', ARGV[11]
--- From ARGV[12] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
+local most_revoked = ARGV[12]
+-- From ARGV[13] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
 -- '-' for no secret pushes.
 
 -- The index of the first push above the position `since`. The list is in the order of positions.
@@ -79,9 +80,10 @@ local function read(pushes, since)
     return last == 0 and {} or redis.call('LRANGE', pushes, first, unconfirmed and last - 1 or -1)
 end
 
-local revoked = redis.call('ZRANGEBYSCORE', NAME .. ':revoked', '(' .. known_revoked, '+inf', 'WITHSCORES')
+local revoked = redis.call('ZRANGEBYSCORE', NAME .. ':revoked', '(' .. known_revoked, '+inf', 'WITHSCORES', 'LIMIT', 0,
+    most_revoked)
 local answer = {digits(watermark), digits(position), revoked}
-for index = 12, #ARGV, 3 do
+for index = 13, #ARGV, 3 do
     local identifier, since, secret_since = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
     local pushes, info = keys_of(identifier, 'public')
     local secret_pushes = keys_of(identifier, 'secret')
