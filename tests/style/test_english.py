@@ -7,10 +7,18 @@ import pytest
 from tests.style.english import PHRASES, QUESTION_WORDS, first_word, python_prose, typescript_prose
 
 ROOT = Path(__file__).parents[2]
+
+
+def python_files(folder):
+    """The sources of a folder. What is installed or built stands in hidden folders, such as bench/.build."""
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
+
+
 FOLDERS = {
-    "cometify": lambda: [(path, python_prose(path)) for path in sorted((ROOT / "cometify").rglob("*.py"))],
-    "bench": lambda: [(path, python_prose(path)) for path in sorted((ROOT / "bench").rglob("*.py"))],
-    "tests": lambda: [(path, python_prose(path)) for path in sorted((ROOT / "tests").rglob("*.py"))],
+    "cometify": lambda: [(path, python_prose(path)) for path in python_files("cometify")],
+    "bench": lambda: [(path, python_prose(path)) for path in python_files("bench")],
+    "tests": lambda: [(path, python_prose(path)) for path in python_files("tests")],
     "js": lambda: [(path, typescript_prose(path)) for path in sorted((ROOT / "js" / "src").glob("*.ts"))],
 }
 MOST_QUESTIONS = 0.03
