@@ -1,13 +1,11 @@
 """Connections that a back end ends: those of a subject (the `sub` of their token), or those of a listener id.
 
 The connections of a subject are found by an index. Only listeners whose token has a `sub` are in it, so that all others cost
-nothing. Listener ids are in no index, because nearly every listener has one. So all slots are looked through, some in each
-turn of the event loop.
+nothing. Listener ids are in no index, because nearly every listener has one. They are searched for: see `ListenerSearch`.
 """
 
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 
 from twisted.internet.defer import Deferred, succeed
 
@@ -15,12 +13,10 @@ from cometify.core.group import Subject
 from cometify.core.listener import Listener
 from cometify.core.revocation import Disconnect
 from cometify.membership import refusals
+from cometify.membership.listener_search import ListenerSearch, Name
 from cometify.membership.slots import Slot, SlotTable
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
-
-SEARCH = 2000
-"""Slots that are looked at in one turn, at about 0.15 us each."""
 
 TASK = "Disconnecting"
 
@@ -37,7 +33,7 @@ class Disconnects:
     ) -> None:
         self._slots = slots
         self._work = work
-        self._call_soon = call_soon
+        self._search = ListenerSearch(slots, call_soon)
         self._revoked_at = revoked_at
         self._listeners: dict[tuple[str, str], dict[Listener, None]] = {}
         self._keys: dict[Listener, tuple[tuple[str, str], ...]] = {}
@@ -83,7 +79,7 @@ class Disconnects:
         """End connections of this node. See `IDisconnect`."""
         if disconnect.subject is None:
             assert disconnect.listener is not None
-            return self._disconnect_listener(api_key, disconnect.listener)
+            return self._disconnect_listener((api_key, disconnect.listener))
         found = self._listeners.get((api_key, disconnect.subject))
         if found is None:
             return succeed(0)
@@ -100,33 +96,14 @@ class Disconnects:
         if any(name == subject and issued < issued_before for name, issued in slot.subjects):
             listener.end(refusals.disconnected())
 
-    def _disconnect_listener(self, api_key: str, name: str) -> Deferred[int]:
-        counted: Deferred[int] = Deferred()
-        everybody = iter(self._slots.listeners())
-        found: list[Listener] = []
+    def _disconnect_listener(self, name: Name) -> Deferred[int]:
+        return self._search.find(name).addCallback(self._end_found, name)
 
-        def is_meant(listener: Listener) -> bool:
-            slot = self._slots.get(listener)
-            # A listener without a view is still joining, so nobody can know of it yet.
-            if slot is None or listener.view is None:
-                return False
-            return slot.listener == name and slot.account.api_key == api_key
+    def _end_found(self, found: list[Listener], name: Name) -> int:
+        end = partial(self._end_named, name)
+        self._work.add(TASK, found, lambda: end, at_once=True)
+        return len(found)
 
-        def end(listener: Listener) -> None:
-            if is_meant(listener):
-                listener.end(refusals.disconnected())
-
-        def search() -> None:
-            looked_at = 0
-            for listener in islice(everybody, SEARCH):
-                looked_at += 1
-                if is_meant(listener):
-                    found.append(listener)
-            if looked_at == SEARCH:
-                self._call_soon(0, search)
-                return
-            self._work.add(TASK, found, lambda: end, at_once=True)
-            counted.callback(len(found))
-
-        search()
-        return counted
+    def _end_named(self, name: Name, listener: Listener) -> None:
+        if self._search.is_named(listener, name):
+            listener.end(refusals.disconnected())

@@ -10,7 +10,8 @@ from twisted.logger import globalLogPublisher
 from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.revocation import KEPT
-from cometify.membership.disconnects import SEARCH
+from cometify.membership.listener_search import SEARCH
+from cometify.membership.slots import SlotTable
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -368,7 +369,7 @@ def test_listener_id_is_found_at_every_address_of_the_account():
 
 @pytest.mark.memory
 def test_search_among_many_listeners_goes_in_steps(monkeypatch):
-    monkeypatch.setattr("cometify.membership.disconnects.SEARCH", 10)
+    monkeypatch.setattr("cometify.membership.listener_search.SEARCH", 10)
     assert SEARCH > 10
     world = World()
     query = "identifiers=chat&listener="
@@ -377,6 +378,27 @@ def test_search_among_many_listeners_goes_in_steps(monkeypatch):
         assert disconnected(world, listener=f"listener-{number}") == 1
         wires[number].frames()
     assert len(world.server.membership) == 31
+
+
+@pytest.mark.memory
+def test_many_searches_at_once_look_through_the_slots_together(monkeypatch):
+    monkeypatch.setattr("cometify.membership.listener_search.SEARCH", 10)
+    world = World(Account(API_KEY, (API_SECRET,)), Account("other", (API_SECRET,)))
+    query = "identifiers=chat&listener="
+    for number in range(35):
+        for key in (API_KEY, "other"):
+            by_query(world, "websocket", f"{query}listener-{number}", host=f"10.0.{number}.1", key=key)
+    looked, listeners = [], SlotTable.listeners
+    monkeypatch.setattr(SlotTable, "listeners", lambda table: looked.append(1) or listeners(table))
+    wires = []
+    for number in range(60):
+        wires.append(world.connect("127.0.0.1"))
+        body = b'{"listener":"listener-%d"}' % number
+        wires[-1].transport.protocol.dataReceived(request_bytes("POST", PATH, body, BEARER))
+    world.settle()
+    assert [wire.answer().json["disconnected"] for wire in wires] == [1] * 35 + [0] * 25
+    assert len(looked) <= 4
+    assert len(world.server.membership) == 35
 
 
 # The request.
