@@ -12,7 +12,10 @@ from bench.campaigns.fuzz.target import ACCOUNTS, MARK, OPEN_KEYS
 from bench.rig.wire import md5
 
 NAMES = ("chat", "Chat", "room1", "room2", "a", "b" * 60)
-ODD_NAMES = (*NAMES, "b" * 61, "1x", "ch_t", "", "a:b", "é", "chat\n", "chat ", "\0", "..", "chat,room1")
+ODD_NAMES = (
+    *NAMES, "b" * 61, "1x", "ch_t", "", "a:b", "é", "chat\n", "chat ", "\0", "..", "chat,room1",
+    "room.1", "a-b", "c." * 50, "c." * 51, "-a", ".a", "a.b\n",
+)  # fmt: skip
 _FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _TYPES = (
     _FORM, _JSON, "multipart/form-data; boundary=BoUnD", "multipart/form-data", "multipart/form-data; boundary=",

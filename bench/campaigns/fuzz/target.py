@@ -28,7 +28,7 @@ _SMALL = "buffer_pushes = 50\nsignature_memory = 1000\nlisteners_per_ip = 60\n"
 """What an account may keep is small, so that the memory of a server at rest tells of leaks alone."""
 _MORE = {
     "signed": 'signatures = "v2"\n',
-    "sites": 'origins = ["https://good.example"]\n',
+    "sites": 'origins = ["https://good.example"]\nidentifiers = "extended"\n',
     "paced": "pushes_per_second = 5\npush_burst = 5\nlisteners = 5\n",
 }
 ACCOUNT_LINES = _SMALL + "".join(
