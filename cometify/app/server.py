@@ -38,13 +38,13 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
+from cometify.transports.begun_message import MESSAGE_WITHIN
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.position import PositionEndpoint
 from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
-from cometify.transports.websocket import MESSAGE_WITHIN
 
 log = Logger()
 

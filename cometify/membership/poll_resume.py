@@ -1,6 +1,6 @@
 """Polls that come again: most of them need not join, because the server knows already what is owed to them.
 
-See the theory of operation in membership.py.
+See the theory of operation in the docstring of this folder.
 """
 
 from collections import Counter

@@ -19,6 +19,7 @@ from cometify.core.errors import Refused
 from cometify.core.listen_request import ListenRequest, listen_request_from_frame
 from cometify.core.listener_state import State
 from cometify.membership import refusals
+from cometify.transports.begun_message import MESSAGE_WITHIN, BegunMessage
 from cometify.transports.connection import Connection
 from cometify.transports.context import Context
 from cometify.transports.http_listener import MAX_LISTEN
@@ -40,31 +41,10 @@ from cometify.websocket.frame_reader import (
 
 SILENCE = 10
 """Seconds within which a WebSocket must have sent its first `listen` frame."""
-MESSAGE_WITHIN = 30
-"""Seconds in which a message that has begun must be whole. The longest one has 16 KiB."""
 MOST_PONGS = 16
 """Pings of one read that are answered. RFC 6455, section 5.5.3, allows to answer the last one alone."""
 
 log = Logger()
-
-
-class BegunMessage:
-    """A message of which a part has arrived. `seen`, `due`: see `idle_timeout.TimesOut`.
-
-    It exists only while the message is incomplete, because most listeners never send another one.
-    """
-
-    __slots__ = ("_listener", "due", "reader", "seen")
-
-    def __init__(self, listener: "WebSocketListener", reader: FrameReader) -> None:
-        self._listener = listener
-        self.reader = reader
-        self.seen = 0.0
-        self.due = 0
-
-    def timeoutConnection(self) -> None:
-        """End the listener: its message takes too long."""
-        self._listener.message_is_late()
 
 
 class WebSocketListener(Connection):
@@ -144,7 +124,7 @@ class WebSocketListener(Connection):
     def _wait_for_rest(self, reader: FrameReader, found: Sequence[Message | Violation]) -> None:
         """Bound the time of the message that is incomplete. `found`: what was complete before it."""
         if self._begun is None:
-            self._begun = BegunMessage(self, reader)
+            self._begun = BegunMessage(reader, self.message_is_late)
             self.context.begun.watch(self._begun)
         # A control frame may stand between the fragments of a message. The message gets no time for it.
         elif found and not (reader.is_in_message and all(_is_control(message) for message in found)):

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from cometify.http.idle_timeout import LEAST_SPEED, REST_WITHIN
-from cometify.transports.websocket import MESSAGE_WITHIN
+from cometify.transports.begun_message import MESSAGE_WITHIN
 from tests.contract.support import API_KEY, kinds
 from tests.memory import World
 from tests.wire import FORM, Connection, client_frame, form, request_bytes, secure
