@@ -160,12 +160,15 @@ def test_row_that_commits_late_is_lost_by_ids_of_rows(server: Server, socket_fol
 
 def count_event(connection: "psycopg.Connection[Any]", row: int, numbers: list[int]) -> None:
     """Change a row and number the event, as the documentation does, up to the commit."""
-    event = replaced(replaced(EVENT, "id = 1", f"id = {row}"), "SELECT last, 1", f"SELECT last, {row}")
+    assert EVENT.count("id = 1") == 2
+    event = EVENT.replace("id = 1", f"id = {row}")
     *statements, commit = event.strip().removesuffix(";").split(";")
     assert commit.strip() == "COMMIT"
     for statement in statements:
         cursor = connection.execute(statement)
-    numbers.append(cursor.fetchone()["id"])
+    counted = cursor.fetchone()
+    assert (counted["data"]["id"], counted["data"]["text"]) == (row, "Hi")
+    numbers.append(counted["id"])
 
 
 def read_page(connection: "psycopg.Connection[Any]") -> tuple[int, list[str]]:
