@@ -37,9 +37,10 @@ START_WITHIN = 60.0
 
 
 class Server(Client):
-    """A `twistd cometify` process. `twistd`: the command that starts it."""
+    """A `twistd cometify` process. `twistd`: the command that starts it. `python_path`: the folders of its packages."""
 
     twistd = TWISTD
+    python_path = PYTHONPATH
 
     def __init__(self, folder: Path, options: dict[str, Any], account: dict[str, Any]) -> None:
         super().__init__(*free_ports(3))
@@ -69,7 +70,7 @@ class Server(Client):
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": PYTHONPATH, **FRUGAL},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": self.python_path, **FRUGAL},
             )
         until = time.monotonic() + START_WITHIN
         while True:

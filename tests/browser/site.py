@@ -41,10 +41,17 @@ def journal_page(port: int, *statements: str, before: str = "", chance: float = 
     """A page whose client comes from this port. `before` is done before it is loaded. How long a listener waits before it
     connects again is up to chance; where a test must not depend on it, it is set.
     """
+    return page_with_client(
+        f"http://127.0.0.1:{port}/latest/cometify.min.js", *statements, before=before, chance=chance
+    )
+
+
+def page_with_client(client: str, *statements: str, before: str = "", chance: float = 0.05) -> str:
+    """The same with the URL of the client."""
     return f"""<!doctype html>
 <title>Journals</title>
 <script>Math.random = () => {chance}; {before}</script>
-<script src="http://127.0.0.1:{port}/latest/cometify.min.js"></script>
+<script src="{client}"></script>
 <script>{JOURNAL}{"".join(statements)}</script>
 """
 
