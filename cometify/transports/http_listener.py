@@ -47,6 +47,13 @@ def _readable(origin: bytes) -> Headers:
 
 _FOR_ANY_ORIGIN = _PASSED_ON + _readable(b"*")
 
+_PREFLIGHT: Headers = (
+    (b"Access-Control-Allow-Methods", b"GET, POST"),
+    (b"Access-Control-Allow-Headers", b"*"),
+    (b"Access-Control-Max-Age", b"7200"),
+)
+"""The answer to a preflight (WHATWG Fetch). `*` stands for all headers but Authorization, which nothing here needs."""
+
 
 class ListeningEndpoint(Endpoint):
     """A transport over HTTP. Pages of all origins can read the answer, or pages of those that the account names."""
@@ -67,6 +74,13 @@ class ListeningEndpoint(Endpoint):
         if origin is None or origin not in account.origins:
             return _PASSED_ON + varies
         return _PASSED_ON + varies + _readable(origin.encode())
+
+    def render(self, request: Exchange) -> None:
+        """Answer a browser's preflight too. Our own client needs none, but htmx and Datastar send headers of their own."""
+        if request.method == b"OPTIONS" and request.header("access-control-request-method") is not None:
+            request.answer(200, b"text/plain", b"", _PREFLIGHT)
+        else:
+            super().render(request)
 
     def serve(self, request: Exchange) -> None:
         account = account_of(request, self.context)
