@@ -139,7 +139,8 @@ class ProxyProtocol(ProtocolWrapper):
         try:
             found = read_header(bytes(self._begun))
         except ValueError:
-            self.loseConnection()
+            # Not `loseConnection`: HTTP is a producer, and TLS would wait for its end.
+            self._transport().abortConnection()
             return
         if found is not None:
             self._begun.clear()

@@ -29,19 +29,21 @@ class Endpoints(Server):
 def endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
     folder = tmp_path_factory.mktemp("endpoints")
     tls = make_certificate(folder)
-    tls_port, haproxy_port = free_ports(2)
+    tls_port, haproxy_port, proxied_tls_port = free_ports(3)
     server = Endpoints(folder, {"trusted_proxies": ["127.0.0.1"]}, {"listeners_per_ip": 30})
     server.options["http"] = [
         f"tcp:{server.port}:interface=127.0.0.1",
         f"ssl:{tls_port}:privateKey=key.pem:certKey=cert.pem:interface=127.0.0.1",
         "unix:http.socket",
         f"haproxy:tcp:{haproxy_port}:interface=127.0.0.1",
+        f"haproxy:ssl:{proxied_tls_port}:privateKey=key.pem:certKey=cert.pem:interface=127.0.0.1",
     ]
     server.where = {
         "tcp": (server.port, {}),
         "ssl": (tls_port, {"wrap": tls}),
         "unix": (str(folder / "http.socket"), {}),
         "haproxy": (haproxy_port, {"preamble": b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n"}),
+        "haproxy:ssl": (proxied_tls_port, {"wrap": tls}),
     }
     server.start()
     yield server
@@ -118,12 +120,14 @@ def test_large_replay_arrives_whole_on_every_endpoint(endpoints, kind):
             assert [text[:2] for text in listener.texts(count)] == [f"{number:02}" for number in range(count)]
 
 
+@pytest.mark.parametrize("kind", ["haproxy", "haproxy:ssl"])
 @pytest.mark.parametrize(
-    ("preamble", "is_served"), [(b"PROXY UNKNOWN\r\n", True), (b"PROXY TCP4 x 192.0.2.2 x 80\r\n", False), (b"", False)]
+    ("header", "is_served"), [(b"PROXY UNKNOWN\r\n", True), (b"PROXY TCP4 x 192.0.2.2 x 80\r\n", False), (b"", False)]
 )
-def test_proxy_protocol_is_read_or_closed_without_a_traceback(endpoints, preamble, is_served):
-    port, _more = endpoints.where["haproxy"]
-    with Connection(port, preamble=preamble + request_bytes("GET", f"/{API_KEY}/position")) as wire:
+def test_proxy_protocol_is_read_or_closed_without_a_traceback(endpoints, kind, header, is_served):
+    port, more = endpoints.where[kind]
+    with Connection(port, wrap=more.get("wrap")) as wire:
+        wire.send(header + request_bytes("GET", f"/{API_KEY}/position"))
         if is_served:
             assert wire.answer().status == 200
         else:
