@@ -170,6 +170,14 @@ def test_refusals_at_the_bound_are_counted():
     assert 'cometify_disconnects_refused_total{code="too_many_pushes"} 1.0' in metrics
 
 
+@pytest.mark.memory
+def test_openapi_tells_that_these_requests_can_be_too_many():
+    world, _wire = bounded()
+    paths = world.request("GET", "/openapi.json").answer().json["paths"]
+    for path in ("/{apiKey}/push/{identifier}", "/{apiKey}/push", "/{apiKey}/disconnect"):
+        assert "429" in paths[path]["post"]["responses"]
+
+
 @pytest.mark.parametrize("lowered", [1, 2])
 def test_lowered_bound_counts_at_once(lowered):
     world, _wire = bounded(4)
