@@ -118,6 +118,10 @@ export interface Listener<E = Events> {
   readonly state: State;
   /** The one in use, or being tried. */
   readonly transport: Way;
+  /** The id by which the server knows this listener: a push with it as `except` is not sent here. */
+  readonly listener: string;
+  /** Of a subscription: it has heard everything up to this position. Undefined before it has joined. */
+  readonly position: number | undefined;
   /** Ends a connection for good, or only this subscription. */
   stop(): void;
   /**

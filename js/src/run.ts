@@ -30,6 +30,8 @@ export type Ways = Record<Way, Open>;
 
 export interface Run {
   readonly state: State;
+  /** The server knows this listener by it. */
+  readonly id: string;
   feed(input: Input): void;
   /** Starts with the remembered transport, or else with the first. */
   start(): void;
@@ -98,8 +100,9 @@ export function createRun(
     const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
     opening = generation;
     if (groups.some(isDue)) await renewAll();
-    // Another connection may have taken over, or the listener may have been stopped.
-    if (opening !== generation) return;
+    // Another connection may have taken over, or the listener may have been stopped. Or every group has
+    // ended meanwhile, and the change that tells so waits for its turn.
+    if (opening !== generation || !groups[0]) return;
     line = ways[transport](url + transport, listenFrame(listenerId, groups), report);
     report({ type: '(opened)' });
   }
@@ -163,6 +166,7 @@ export function createRun(
     get state() {
       return machine.state;
     },
+    id: listenerId,
     feed,
     regroup: () => regroup(),
     start: () => feed({ type: 'start', rung: rememberedRung() }),

@@ -456,3 +456,26 @@ describe('the transport that worked', () => {
     }
   });
 });
+
+test('groups that end while their token is awaited are not asked for', async () => {
+  const { listener } = listen({ identifiers: [] });
+  let isRefused = false;
+  const secret = listener.subscribe('secret', {
+    token: async () => {
+      if (isRefused) secret.stop();
+      return 'x.y.z';
+    },
+  });
+  await askedFor(1);
+  // The page has used up the changes that it may tell at once.
+  for (let i = 0; i < 30; i++) {
+    listener.subscribe(`a${i}`).stop();
+    await pause(0);
+  }
+  isRefused = true;
+  server.say({ type: 'error', code: 'invalid_token', detail: '', retry: 0 });
+  await until(() => listener.state === 'idle', 'idle');
+  for (const { listen } of server.asked) assert.notDeepEqual(listen?.groups, []);
+  listener.subscribe('public');
+  await until(() => `${lastAsked()[0]?.identifiers}` === 'public', 'the next group');
+});

@@ -68,6 +68,24 @@ describe('a connection without a subscription', () => {
 });
 
 describe('subscriptions', () => {
+  test('tell the listener that the server knows, and their position', async () => {
+    const connection = open();
+    const subscription = connection.subscribe('chat');
+    assert.equal(subscription.position, undefined);
+    const got = hearing(subscription);
+    await asked(['chat']);
+    server.push('chat', 'hi');
+    await until(() => got.length, 'the push');
+    const listener = server.asked.at(-1)?.listen?.listener;
+    assert.deepEqual([subscription.listener, connection.listener], [listener, listener]);
+    assert.deepEqual([subscription.position, connection.position], [server.position, undefined]);
+    server.push('other', 'to nobody here');
+    server.say({ type: 'heartbeat', position: server.position });
+    await until(() => subscription.position === server.position, 'the heartbeat');
+    subscription.stop();
+    assert.equal(subscription.position, server.position, 'it can go on from there');
+  });
+
   for (const transport of ALL) {
     test(`two to one name are one on the wire, ended one by one: ${transport}`, async () => {
       const connection = open({ transports: [transport] });
