@@ -12,7 +12,7 @@ import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+export const root = fileURLToPath(new URL('..', import.meta.url));
 /** The folder that keeps the built files, and from which the server reads them. */
 export const STATIC = fileURLToPath(new URL('../../cometify/static/', import.meta.url));
 export const VERSION = /__version__ = "(.+)"/.exec(
@@ -32,7 +32,7 @@ const INNER = `
 `;
 
 /** The first minifier knows more of the language. It leaves the names alone, for the second to see. */
-const COMPRESSED = {
+export const COMPRESSED = {
   ecma: 2018,
   module: true,
   mangle: false,
@@ -46,7 +46,7 @@ const COMPRESSED = {
 };
 
 /** The second lets variables share a name, which the first cannot. */
-const SHORTENED = {
+export const SHORTENED = {
   module: true,
   toplevel: true,
   compress: { passes: 4, keep_fargs: false, pure_getters: true, inline: 1 },

@@ -2,12 +2,16 @@
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildAll } from './build.mjs';
+import { buildEntries } from './entries.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 rmSync(`${root}/dist`, { recursive: true, force: true });
 mkdirSync(`${root}/dist`);
-for (const [name, bytes] of Object.entries(await buildAll())) {
+const files = { ...(await buildAll()), ...(await buildEntries()) };
+for (const [name, bytes] of Object.entries(files)) {
   writeFileSync(`${root}/dist/${name}`, bytes);
 }
-copyFileSync(`${root}/cometify.d.ts`, `${root}/dist/cometify.d.ts`);
+for (const name of ['cometify', 'react', 'vue', 'echo']) {
+  copyFileSync(`${root}/${name}.d.ts`, `${root}/dist/${name}.d.ts`);
+}
