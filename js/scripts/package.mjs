@@ -1,4 +1,4 @@
-/** Puts the files of the npm package into `dist`: the built files and their types. */
+/** Puts the files of the npm package into `dist`: the built files and their types. The license is beside it. */
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildAll } from './build.mjs';
@@ -12,6 +12,7 @@ const files = { ...(await buildAll()), ...(await buildEntries()) };
 for (const [name, bytes] of Object.entries(files)) {
   writeFileSync(`${root}/dist/${name}`, bytes);
 }
+copyFileSync(`${root}/../LICENSE`, `${root}/LICENSE`);
 for (const name of ['cometify', 'react', 'vue', 'echo']) {
   copyFileSync(`${root}/${name}.d.ts`, `${root}/dist/${name}.d.ts`);
 }

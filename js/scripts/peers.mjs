@@ -1,5 +1,5 @@
 /**
- * Prints the size table of the README: the built files, and the browser builds in the npm packages of
+ * Prints the size table of DEVELOPING.md: the built files, and the browser builds in the npm packages of
  * other clients, compressed by gzip -9. `--write` puts it there.
  *
  * It installs the packages named here from the registry, into a folder that is removed afterwards.
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { STATIC, VERSION } from './build.mjs';
+import { table } from './table.mjs';
 
 const OURS = ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs'];
 
@@ -28,16 +29,6 @@ function row(what, file, path) {
   return [what, file, all.toLocaleString('en'), gzipped.toLocaleString('en')];
 }
 
-/** A Markdown table in the format of Prettier and Biome: columns of one width, figures to the right. */
-function table(rows) {
-  const all = [['', 'File', 'Bytes', 'gzip -9'], ...rows];
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...all.map((cells) => cells[i].length), 3));
-  const line = (cells) =>
-    `| ${cells.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(' | ')} |`;
-  const rule = widths.map((width, i) => (i < 2 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`));
-  return [line(all[0]), line(rule), ...all.slice(1).map(line)].join('\n');
-}
-
 const folder = mkdtempSync(join(tmpdir(), 'cometify-peers-'));
 try {
   const packages = PEERS.map(([name, version]) => `${name}@${version}`);
@@ -51,19 +42,22 @@ try {
     '--silent',
     ...packages,
   ]);
-  const made = table([
-    ...OURS.map((name) => row(`Cometify ${VERSION}`, `\`${name}\``, STATIC + name)),
-    ...PEERS.map(([name, version, file, note]) =>
-      row(
-        `${name} ${version}`,
-        `\`${file}\`${note ? `, ${note}` : ''}`,
-        join(folder, 'node_modules', name, file),
+  const made = table(
+    ['', 'File', 'Bytes', 'gzip -9'],
+    [
+      ...OURS.map((name) => row(`Cometify ${VERSION}`, `\`${name}\``, STATIC + name)),
+      ...PEERS.map(([name, version, file, note]) =>
+        row(
+          `${name} ${version}`,
+          `\`${file}\`${note ? `, ${note}` : ''}`,
+          join(folder, 'node_modules', name, file),
+        ),
       ),
-    ),
-  ]);
+    ],
+  );
   process.stdout.write(`${made}\n`);
   if (process.argv.includes('--write')) {
-    const path = fileURLToPath(new URL('../README.md', import.meta.url));
+    const path = fileURLToPath(new URL('../DEVELOPING.md', import.meta.url));
     const text = readFileSync(path, 'utf8');
     const between = /(<!-- sizes -->\n\n)[\s\S]*?(\n\n<!-- end of sizes -->)/;
     writeFileSync(
