@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -60,6 +61,7 @@ class Site:
     def __init__(self) -> None:
         site = self
         self._files: dict[str, tuple[str, dict[str, str]]] = {}
+        self._answers: dict[str, Callable[[str], tuple[int, str]]] = {}
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -72,6 +74,16 @@ class Site:
                 self.send_response(200)
                 for name, value in headers.items():
                     self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                given = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                status, text = site._answers[self.path](given)
+                body = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -89,6 +101,12 @@ class Site:
         path = f"/{len(self._files)}.{kind}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self._files[path] = (text, {"Content-Type": TYPES[kind], **named})
+        return self.origin + path
+
+    def add_answer(self, answer: Callable[[str], tuple[int, str]]) -> str:
+        """Answer POSTs: `answer` gets a body and returns a status and JSON. Returns the URL."""
+        path = f"/answers/{len(self._answers)}"
+        self._answers[path] = answer
         return self.origin + path
 
     def close(self) -> None:

@@ -1,0 +1,31 @@
+/** The events of a public channel and of two private ones, and the status of the connection. */
+import { CometifyConnector } from 'cometify/echo';
+import Echo from 'laravel-echo';
+
+const { apiKey, server, auth } = document.getElementById('app').dataset;
+const echo = new Echo({
+  broadcaster: CometifyConnector,
+  key: apiKey,
+  server,
+  authEndpoint: auth,
+});
+
+function show(text) {
+  const item = document.createElement('li');
+  item.textContent = text;
+  document.querySelector('ul').append(item);
+}
+
+echo.channel('news').listen('Published', ({ title }) => show(`news: ${title}`));
+echo
+  .private('orders.5')
+  .listen('.order.paid', ({ total }) => show(`orders.5: ${total}`))
+  .error(({ detail }) => show(detail));
+echo.private('orders.6').error(({ detail }) => {
+  document.getElementById('errors').textContent += detail;
+});
+
+echo.connector.onConnectionChange((status) => {
+  document.getElementById('state').textContent = status;
+});
+document.getElementById('leave').onclick = () => echo.leave('orders.5');
