@@ -182,6 +182,7 @@ class WebSocketListener(Connection):
     def listen_in_turn(self, request: ListenRequest, replaced: Sequence[ListenRequest]) -> None:
         """Answer a frame that has waited for its turn, and with it the frames that it replaces."""
         try:
+            check_names(self._account(), request.names)  # it was read by the rule of that time
             self.listen(request, replaced)
         except Refused as refused:
             self.end(refused)
@@ -196,8 +197,6 @@ class WebSocketListener(Connection):
             self._waiting.append((request, replaced))
             return
         account = self._account()
-        if self._pace is not None:
-            check_names(account, request.names)  # the frame can have waited while the account was changed
         self._waiting = []
         joined = self.context.membership.join(self, account, self._address, request, replaced=replaced)
         if joined is None:
@@ -214,9 +213,9 @@ class WebSocketListener(Connection):
 
     def _joined(self, _none: None) -> None:
         waiting, self._waiting = self._waiting or (), None
-        if self.state is not State.GONE:
-            for request, replaced in waiting:
-                self.listen(request, replaced)  # if this one must wait, the others queue up behind it again
+        for request, replaced in waiting:
+            if self.state is not State.GONE:
+                self.listen_in_turn(request, replaced)  # if this one must wait, the others queue up behind it again
 
     def _not_joined(self, failure: Failure) -> None:
         self._waiting = None
