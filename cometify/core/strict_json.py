@@ -48,14 +48,20 @@ def read_json(body: bytes, repeated: Code, most_parts: int = MOST_PARTS) -> obje
             parse_int=None if is_short else _read_integer,
             parse_constant=_refuse_constant,
         )
-    except (ValueError, RecursionError):
+    except (json.JSONDecodeError, UnicodeDecodeError):
         raise Refused(INVALID_BODY, "The body is not valid JSON in UTF-8.") from None
+    except RecursionError:
+        raise too_deep() from None
+    except ValueError:  # of an integer: Python reads no more than some 4,000 digits
+        raise Refused(
+            INVALID_BODY, f"An integer in the JSON has more than {MOST_DIGITS} digits: send it as a string."
+        ) from None
     return value
 
 
 def _refuse_constant(name: str) -> None:
     """Refuse NaN, Infinity and -Infinity."""
-    raise ValueError(name)
+    raise Refused(INVALID_BODY, f"{name} is not valid JSON, which has no such number: send null or a string.")
 
 
 def _check_parts(body: bytes, most: int) -> None:

@@ -105,6 +105,24 @@ def test_text_of_long_json_may_hold_anything(text):
     assert read_json(json.dumps(value).encode(), errors.REPEATED_PARAMETER) == value
 
 
+@pytest.mark.parametrize("before", [b"", LONG])
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        (b"[" * 3000 + b"]" * 3000, "nested too deeply"),
+        (b"9" * 5000, "digits: send it as a string"),
+        (b"[NaN]", "NaN is not valid JSON"),
+        (b"[-Infinity]", "send null or a string"),
+        (b"[1", "not valid JSON in UTF-8"),
+        (b'"\xff"', "not valid JSON in UTF-8"),
+    ],
+)
+def test_refusal_of_json_says_what_is_wrong_with_it(before, document, told):
+    refused = refusal(before + document)
+    assert refused.code is errors.INVALID_BODY
+    assert told in refused.detail
+
+
 def test_integer_of_long_json_has_so_many_digits_and_no_more():
     most = b"9" * MOST_DIGITS
     assert read_json(LONG + most, errors.REPEATED_PARAMETER) == int(most)
