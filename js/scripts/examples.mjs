@@ -20,7 +20,11 @@ for (const [name, bytes] of Object.entries(await buildEntries())) {
   writeFileSync(join(installed, 'dist', name), bytes);
 }
 
-for (const name of ['react', 'vue', 'echo']) {
+function copy(name, ...files) {
+  for (const file of files) cpSync(join(EXAMPLES, name, file), join(folder, name, file));
+}
+
+for (const name of ['react', 'vue', 'echo', 'datastar']) {
   const from = join(EXAMPLES, name);
   const { scripts } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'));
   const [tool, ...options] = scripts.build
@@ -31,5 +35,10 @@ for (const name of ['react', 'vue', 'echo']) {
     env: { ...process.env, NODE_PATH: `${join(folder, 'node_modules')}:${root}/node_modules` },
     stdio: 'inherit',
   });
-  cpSync(join(from, 'index.html'), join(folder, name, 'index.html'));
+  copy(name, 'index.html');
 }
+copy('datastar', 'app.py');
+// Nothing of htmx is built.
+copy('htmx', 'index.html', 'app.py');
+const htmx = 'node_modules/htmx.org/dist';
+cpSync(join(root, htmx), join(folder, 'htmx', htmx), { recursive: true });

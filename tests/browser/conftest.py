@@ -1,13 +1,15 @@
 """Three real browsers for all, fresh pages for each test, and a site of another origin for pages that listen."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from tests.browser.chromium import Chromium, launch
-from tests.browser.engine import Engine, Tab
+from tests.browser.engine import Engine, Tab, find
 from tests.browser.firefox import Firefox
 from tests.browser.site import Site
 from tests.browser.visitor import Visitor
@@ -100,3 +102,12 @@ def lag() -> Iterator[SchedulingLag]:
     """The lag of the machine during the test, which promises in seconds are held with."""
     with SchedulingLag() as lag:
         yield lag
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the built examples."""
+    folder = tmp_path_factory.mktemp("examples")
+    script = next(found for up in Path(__file__).parents if (found := up / "js/scripts/examples.mjs").exists())
+    subprocess.run([find("nodejs", "node"), str(script), str(folder)], check=True, timeout=120)
+    return folder

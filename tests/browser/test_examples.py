@@ -1,7 +1,6 @@
 """The examples for React, Vue and Laravel Echo, built from the npm package, in Chromium."""
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,22 +10,13 @@ from urllib.parse import parse_qsl
 import pytest
 
 from tests.browser.chromium import Chromium, ChromiumTab
-from tests.browser.engine import Tab, find
+from tests.browser.engine import Tab
 from tests.browser.proxy import Proxy
 from tests.browser.site import Site
 from tests.conftest import Server
 from tests.wire import API_KEY, API_SECRET, eventually, jwt
 
 SHOWN = "[...document.querySelectorAll('li')].map((item) => item.textContent)"
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the built examples."""
-    folder = tmp_path_factory.mktemp("examples")
-    script = next(found for up in Path(__file__).parents if (found := up / "js/scripts/examples.mjs").exists())
-    subprocess.run([find("nodejs", "node"), str(script), str(folder)], check=True, timeout=120)
-    return folder
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""The back end of the example: it keeps orders, renders them, and pushes. python3 app.py [PORT]
+
+A push whose event is `datastar-merge-fragments` is Datastar's own: it changes the page as its text says.
+"""
+
+import html
+import json
+import os
+import sys
+import time
+import urllib.request
+import uuid
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlencode
+
+COMETIFY = os.environ.get("COMETIFY", "http://localhost:8081/37282591")
+SECRET = os.environ.get("COMETIFY_SECRET", "dj28DNam!!nx72*")
+ORDERS = []
+EVENT = "datastar-merge-fragments"
+
+
+def ask(path, body=None, **headers):
+    """Ask Cometify, again and again while it is restarted. A push has an Idempotency-Key, so it is pushed once."""
+    headers = {"Authorization": f"Bearer {SECRET}", **headers}
+    for patience in (0.1, 0.3, 0.6, 1, 2, None):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(COMETIFY + path, body, headers), timeout=2) as answer:
+                return json.load(answer)
+        except OSError as error:
+            if patience is None or getattr(error, "code", 500) < 500:
+                raise
+        time.sleep(patience)
+
+
+def position():
+    """The newest position now. It is asked for before the orders are read, so that no push is missed."""
+    return ask("/position")["position"]
+
+
+def push(identifier, text):
+    """Push a public text. Bearer is for back ends on the same machine, and for https."""
+    body = urlencode({"text": text, "secret": 0, "event": EVENT}).encode()
+    ask(f"/push/{identifier}", body, **{"Idempotency-Key": uuid.uuid4().hex})
+
+
+def listener(server, begin):
+    """An element that listens from a position. `server`: the address of Cometify for browsers."""
+    url = f"{server}/events?form=raw&identifiers=orders&position={begin}"
+    load = html.escape(f"@get('{url}', {{retryMaxCount: 1e9, openWhenHidden: true}})")
+    return f'<div id="pushes" data-on-load="{load}"></div>'
+
+
+def orders():
+    """The whole list, so that a push which comes twice changes nothing."""
+    return '<ul id="orders">' + "".join(f"<li>{html.escape(text)}</li>" for text in ORDERS) + "</ul>"
+
+
+class App(SimpleHTTPRequestHandler):
+    """Serves this folder, and /orders."""
+
+    def do_GET(self):
+        if self.path.startswith("/orders"):
+            begin = position()
+            listens = listener(os.environ.get("COMETIFY_FOR_PAGES", COMETIFY), begin)
+            self.answer(f"event: {EVENT}\ndata: fragments {orders()}{listens}\n\n")
+        else:
+            super().do_GET()
+
+    def do_POST(self):
+        signals = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        ORDERS.append(signals["text"])
+        push("orders", f"fragments {orders()}")  # the order is kept by now
+        self.answer("")
+
+    def answer(self, text):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+if __name__ == "__main__":
+    os.chdir(os.path.dirname(os.path.abspath(__file__)))
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 8000), App).serve_forever()
