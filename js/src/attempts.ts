@@ -9,19 +9,13 @@
  * One deadline is enough. It means that a connection was silent for too long, or that the wait before
  * the next one is over.
  */
-import {
-  type Connection,
-  createConnection,
-  hasServed,
-  isSuspect,
-  needsOwnConnection,
-} from './connection';
-import type { Effect } from './effects';
+import { createConnection, hasServed, isSuspect, needsOwnConnection } from './connection';
 import type { ErrorFrame } from './frames';
 import { type Group, isAnyJoining } from './group';
 import { createLadder } from './ladder';
 import { errorNotice } from './notices';
 import { createLifecycle, type State, type StateEvent } from './states';
+import type { Step } from './step';
 import {
   DEFAULT_HEARTBEAT,
   FIRST_DELAY,
@@ -33,30 +27,19 @@ import {
 import { dropRefused, markRefused } from './token';
 import type { Way } from './transport';
 
-/** The step that the machine is taking. Each step collects its own effects, at one time. */
-export interface Step {
-  effects: Effect[];
-  now: number;
-  random: number;
-}
-
 export interface Attempts {
   readonly state: State;
-  /** The connection in use, or the last one. */
-  readonly connection: Connection;
-  /** The number of the connection in use, or of the next one if there is none. */
-  readonly generation: number;
-  readonly deadline: number;
   isDue(): boolean;
   /** The first attempt, with the transport at this place of the list. */
   start(rung: number): void;
-  connect(): void;
+  /** Opens a connection, and tells the page of it. */
+  tryNext(): void;
   /** Gives up the connection and any further attempt, until something else happens. */
-  close(event: StateEvent): void;
+  giveUp(event: StateEvent): void;
   /** True if there is no group to listen to. The server would refuse a `listen` without any. */
   rest(): boolean;
   /** A WebSocket is told of a change of groups in another `listen`. HTTP must ask in a new request. */
-  regroup(): void;
+  relisten(): void;
   /** The request is on its way, so the answer is due. */
   expectFirstFrame(): void;
   /** A frame was heard. After a while connected, earlier failures no longer count. */
@@ -81,16 +64,17 @@ export interface Attempts {
 }
 
 /** Both lists may change: `regroup` tells of the groups, and the transports are read at each attempt. */
-export function createAttempts(groups: Group[], transports: Way[], step: Step): Attempts {
+export function createAttempts(
+  groups: Group[],
+  transports: Way[],
+  step: Step,
+  server: string,
+): Attempts {
   const lifecycle = createLifecycle();
   const ladder = createLadder(transports);
 
-  let deadline = Infinity;
   /** The time at which the deadline was set. A clock that shows less was set back since. */
   let armedAt = 0;
-
-  let connection = createConnection([], false, 0);
-  let generation = 0;
 
   /** The time since which the page sees `connected`, over any number of polls or streams. */
   let connectedAt = 0;
@@ -104,13 +88,13 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
 
   // -------------------------------------------------------------- time and state
 
-  function isDue(time = deadline): boolean {
-    return step.now >= time || step.now < armedAt;
+  function isDue(time = step.deadline): boolean {
+    return step.time >= time || step.time < armedAt;
   }
 
   function arm(delay: number): void {
-    armedAt = step.now;
-    deadline = step.now + delay;
+    armedAt = step.time;
+    step.deadline = step.time + delay;
   }
 
   function change(event: StateEvent, after: number | null = null): void {
@@ -122,27 +106,27 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
   // -------------------------------------------------------------- opening and closing
 
   function leaveConnection(forNow: boolean): void {
-    generation++;
+    step.generation++;
     step.effects.push({ type: 'close', forNow });
   }
 
-  function close(event: StateEvent): void {
+  function giveUp(event: StateEvent): void {
     leaveConnection(false);
     armedAt = 0;
-    deadline = Infinity;
+    step.deadline = Infinity;
     change(event);
   }
 
-  function connect(): void {
+  function tryNext(): void {
     if (rest()) return;
-    if (ladder.isTooLongBelow(step.now)) ladder.startOver();
+    if (ladder.isTooLongBelow(step.time)) ladder.startOver();
     openConnection();
     change('connect');
   }
 
   function rest(): boolean {
     const isEmpty = !groups[0];
-    if (isEmpty && lifecycle.state !== 'idle') close('empty');
+    if (isEmpty && lifecycle.state !== 'idle') giveUp('empty');
     return isEmpty;
   }
 
@@ -152,30 +136,30 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
     const transport = ladder.current();
     // A poll that resumes is silent until there is a push, and a hub until the server has answered it.
     const mayBeSilent = transport === 'poll' || transport === 'shared';
-    connection = createConnection([...groups], mayBeSilent && !isAnyJoining(groups), step.now);
-    for (const group of groups) group.joined = connection.isPatient;
+    step.attempt = createConnection([...groups], mayBeSilent && !isAnyJoining(groups), step.time);
+    for (const group of groups) group.joined = step.attempt.isPatient;
     // Longer than the first frame may take, because the page may have tokens to fetch first.
     arm(heartbeat + HEARTBEAT_GRACE);
-    step.effects.push({ type: 'open', generation, transport });
+    step.effects.push({ type: 'open', generation: step.generation, transport });
   }
 
-  function canListenAgain(): boolean {
+  function canListenAgain(): boolean | undefined {
     return (
-      connection.hasBegun &&
+      step.attempt.hasBegun &&
       ladder.current() === 'websocket' &&
-      !groups.some((group) => needsOwnConnection(group, connection))
+      !groups.some((group) => needsOwnConnection(group, step.attempt))
     );
   }
 
-  function live(isAccepted = connection.isPatient): void {
-    connection.heardAt = step.now;
-    connection.hasBegun = connection.hasBegun || isAccepted;
-    if (!connection.hasBegun) return;
+  function live(isAccepted = step.attempt.isPatient): void {
+    step.attempt.heardAt = step.time;
+    step.attempt.hasBegun = step.attempt.hasBegun || isAccepted;
+    if (!step.attempt.hasBegun) return;
     ladder.succeed();
     lastError = undefined;
     arm(heartbeat + HEARTBEAT_GRACE);
     if (lifecycle.state !== 'connected') {
-      connectedAt = step.now;
+      connectedAt = step.time;
       change('accept');
     }
   }
@@ -183,12 +167,12 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
   // -------------------------------------------------------------- the end of a connection
 
   function lose(after = 0): void {
-    const isKept = ladder.lose(lifecycle.state === 'connected', step.now);
+    const isKept = ladder.lose(lifecycle.state === 'connected', step.time);
     // The first time through all transports there is no delay between them.
     if (isKept || after || ladder.isExhausted()) backOff(after);
-    else connect();
+    else tryNext();
     if (ladder.isUnreachable()) {
-      tellError('unreachable', 'No answer. Check that the server runs and connect-src allows it.');
+      tellError('unreachable', `No answer from ${server}. Check that it runs, and connect-src.`);
     }
   }
 
@@ -196,12 +180,12 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
   function backOff(atLeast: number): void {
     const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** delays);
     delays++;
-    waitFor(atLeast + step.random * longest, atLeast);
+    waitFor(atLeast + step.chance * longest, atLeast);
   }
 
   function waitFor(delay: number, atLeast: number): void {
     leaveConnection(true);
-    notBefore = step.now + atLeast;
+    notBefore = step.time + atLeast;
     arm(delay);
     change('pause', delay);
   }
@@ -216,42 +200,33 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
     get state() {
       return lifecycle.state;
     },
-    get connection() {
-      return connection;
-    },
-    get generation() {
-      return generation;
-    },
-    get deadline() {
-      return deadline;
-    },
     isDue,
-    connect,
-    close,
+    tryNext,
+    giveUp,
     rest,
     live,
     lose,
     start(rung) {
-      ladder.startAt(rung, step.now);
-      connect();
+      ladder.startAt(rung, step.time);
+      tryNext();
     },
-    regroup() {
+    relisten() {
       if (rest()) return;
       if (canListenAgain()) {
-        connection.asked = [...groups];
-        connection.unanswered.push(connection.asked);
+        step.attempt.asked = [...groups];
+        step.attempt.unanswered.push(step.attempt.asked);
         step.effects.push({ type: 'listen' });
       } else {
         openConnection();
         // Something new is asked for, so the answer to a poll may come at once and still be in order.
-        connection.isFruitful = true;
+        step.attempt.isFruitful = true;
       }
     },
     expectFirstFrame() {
-      if (!connection.isPatient) arm(FIRST_FRAME_TIMEOUT);
+      if (!step.attempt.isPatient) arm(FIRST_FRAME_TIMEOUT);
     },
     prove() {
-      if (lifecycle.state === 'connected' && step.now - connectedAt >= PROOF) {
+      if (lifecycle.state === 'connected' && step.time - connectedAt >= PROOF) {
         delays = 0;
         ladder.prove();
       }
@@ -261,8 +236,8 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
       live(true);
     },
     endAnswer() {
-      if (!hasServed(connection, step.now)) lose();
-      else if (ladder.isTooLongBelow(step.now)) connect();
+      if (!hasServed(step.attempt, step.time)) lose();
+      else if (ladder.isTooLongBelow(step.time)) tryNext();
       else openConnection();
     },
     refuse({ code, detail, retry }) {
@@ -278,21 +253,21 @@ export function createAttempts(groups: Group[], transports: Way[], step: Step): 
       }
       // A page of private identifiers has no right while its token cannot be had. It is asked for again.
       const isFatal = retry === null && !groups.some(({ failures }) => failures);
-      if (isFatal) close('refuse');
+      if (isFatal) giveUp('refuse');
       else backOff((retry as number) * 1000 || 0);
       tellError(code, detail, isFatal);
     },
     // The server spreads the delays that it gives. A bare close code gives none.
     postpone(after) {
-      waitFor(after || step.random * FIRST_DELAY, after);
+      waitFor(after || step.chance * FIRST_DELAY, after);
     },
     wake(network) {
       // The network may be another one, and what the last one let through proves nothing about it.
       if (network) ladder.startOver();
       if (lifecycle.state !== 'waiting') {
-        if (network || isSuspect(connection, heartbeat, step.now)) connect();
-      } else if (isDue(notBefore)) connect();
-      else deadline = notBefore;
+        if (network || isSuspect(step.attempt, heartbeat, step.time)) tryNext();
+      } else if (isDue(notBefore)) tryNext();
+      else step.deadline = notBefore;
     },
   };
 }

@@ -1,14 +1,22 @@
 /** Calls into the page's code, which may be missing and may throw, without losing a push by it. */
 import type { Callback } from './group';
 
-/** Runs the page's code. An error is thrown later, where the page's own error handling sees it. */
+/** Replaced by the build: true in the module, which may run in Node. */
+declare const NODE: boolean;
+
+/**
+ * Runs the page's code. An error is thrown later, where the page's own error handling sees it. In Node
+ * that would end the process, and with it all later pushes.
+ */
 export function safely(run: () => void): void {
   try {
     run();
   } catch (thrown) {
-    setTimeout(() => {
-      throw thrown;
-    });
+    if (NODE && !self.addEventListener) console.error(thrown);
+    else
+      setTimeout(() => {
+        throw thrown;
+      });
   }
 }
 

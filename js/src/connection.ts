@@ -11,11 +11,11 @@ export interface Connection {
   /** The groups of each `listen` that no `ready` has answered yet, oldest first. */
   unanswered: Group[][];
   /** The server has accepted the listener on this connection. */
-  hasBegun: boolean;
+  hasBegun?: boolean;
   /** No frame is expected soon: a resuming poll is silent until there is a push. */
   isPatient: boolean;
   /** The connection has brought a first cursor, a push or a gap. */
-  isFruitful: boolean;
+  isFruitful?: boolean;
   openedAt: number;
   /** The time of the last frame that showed life. */
   heardAt: number;
@@ -25,16 +25,18 @@ export function createConnection(asked: Group[], isPatient: boolean, now: number
   return {
     asked,
     unanswered: [asked],
-    hasBegun: false,
     isPatient,
-    isFruitful: false,
     openedAt: now,
     heardAt: now,
   };
 }
 
 /** True if the next sign of life is late, but not so late that the client gives the connection up. */
-export function isSuspect(connection: Connection, heartbeat: number, now: number): boolean {
+export function isSuspect(
+  connection: Connection,
+  heartbeat: number,
+  now: number,
+): boolean | undefined {
   return connection.hasBegun && now - connection.heardAt > heartbeat + HEARTBEAT_SUSPECT;
 }
 

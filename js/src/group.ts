@@ -33,7 +33,7 @@ export interface Group extends Asked {
   spelling: Map<string, string>;
   /** The page's source of its tokens. */
   source?: Token | undefined;
-  /** The time at which the next token is due. Undefined without a source. */
+  /** The time at which the next token is due. Undefined before the first. */
   renewAt?: number | undefined;
   /** The question to the source that has not been answered yet. */
   question?: Promise<string | null | undefined> | undefined;

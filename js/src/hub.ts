@@ -97,7 +97,7 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
     isChanged = isChanged || used.size < groups.length;
     groups.splice(0, groups.length, ...used);
     if (run) {
-      if (isChanged) run.regroup();
+      if (isChanged) run.relisten();
     } else if (groups[0]) {
       run = makeRun(groups, hear);
       run.start();

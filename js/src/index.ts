@@ -1,6 +1,7 @@
 /** Cometify's browser client: `Cometify.connect({…})`, and `Cometify.init({…}).start()`. */
 import { type Connection, startListener } from './listener';
-import { type ConnectOptions, type Options, ORIGIN, readOptions } from './options';
+import { type ConnectOptions, OPTIONS, type Options, ORIGIN, readOptions } from './options';
+import { checkNames } from './teach';
 
 export type { PushId } from './frames';
 export type { Callback, Data, Identifiers } from './group';
@@ -18,11 +19,12 @@ const [home] = ORIGIN.exec(script ? script.src : '') || [];
 /** Checks the options, so that a mistake is thrown at once. Each `start()` is a listener of its own. */
 export function init(options: Options): { start(): Connection } {
   readOptions(options, home);
+  checkNames(options, OPTIONS);
   return { start: () => startListener(readOptions(options, home)) };
 }
 
 /** Listens to nothing until there is a subscription. A push then needs no callback, only a handler. */
 export function connect(options: ConnectOptions): Connection {
   const { identifiers = [], callback = () => {} } = options || {};
-  return startListener(readOptions({ ...options, identifiers, callback }, home));
+  return init({ ...options, identifiers, callback }).start();
 }

@@ -11,10 +11,18 @@ import type { Effect } from './effects';
 import { brings, type Callback, type Group, type Identifiers } from './group';
 import { openHttp } from './http';
 import { loadShare } from './load';
-import { type Events, errorNotice, type Heard, NOTICES, type Notice } from './notices';
+import {
+  type Events,
+  errorNotice,
+  type Heard,
+  LIKE_A_NOTICE,
+  NOTICES,
+  type Notice,
+} from './notices';
 import { readSubscription, type Settings, type SubscribeOptions } from './options';
 import { createRun, type Ways } from './run';
 import type { State } from './states';
+import { checkNames } from './teach';
 import type { Way } from './transport';
 import { openWebSocket } from './websocket';
 
@@ -144,7 +152,7 @@ export function startListener({
     isChanged = true;
     await 0;
     isChanged = false;
-    run.regroup();
+    run.relisten();
   }
 
   /** A group that brings what is wished for, or else the wish itself. */
@@ -167,11 +175,7 @@ export function startListener({
       const call = lookUp(callback);
       if (call) call(data, id, identifier);
       else {
-        tellError(
-          'no_callback',
-          `${callback} is not a function. Declare it globally.`,
-          member.group,
-        );
+        tellError('no_callback', `Declare a global function ${callback}.`, member.group);
       }
     });
   }
@@ -219,6 +223,7 @@ export function startListener({
       },
       stop: () => (member.group ? end(member) : run.feed({ type: 'stop' })),
       on(type, hear, { signal } = {}) {
+        if (LIKE_A_NOTICE.test(type)) checkNames({ [type]: hear }, NOTICES);
         const hearer: Hearer = [member, type, hear];
         if (isMember(member) && !(signal && signal.aborted)) hearers.push(hearer);
         if (signal) {
@@ -255,10 +260,7 @@ export function startListener({
         const share = await loadShare(url);
         await share(createRun, url, transports, ways, run.feed);
       } catch {
-        tellError(
-          'not_shared',
-          'cometify.share.min.js did not load or work. This tab listens by itself.',
-        );
+        tellError('not_shared', 'cometify.share.min.js did not work. This tab listens alone.');
       }
     }
     isChanged = false;

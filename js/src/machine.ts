@@ -11,42 +11,43 @@
  *
  * Effects on the network come before effects on the page, because the page's code may call back in.
  */
-import { createAttempts, type Step } from './attempts';
+import { createAttempts } from './attempts';
 import { takeGap, takeHeartbeat, takePush, takeReady } from './cursors';
 import type { Input, Machine } from './effects';
 import type { Frame, GapFrame, HeartbeatFrame, PushFrame, ReadyFrame } from './frames';
 import { type Group, isAnyJoining } from './group';
 import { errorNotice } from './notices';
 import type { State } from './states';
+import { createStep } from './step';
 import type { Way } from './transport';
 
 type Handlers = { [T in Input['type']]?: (input: Extract<Input, { type: T }>) => void };
 type Readers = { [T in Frame['type']]: (frame: Extract<Frame, { type: T }>) => void };
 
 /** Both lists may change: `regroup` tells of the groups, and the transports are read at each attempt. */
-export function createMachine(groups: Group[], transports: Way[]): Machine {
-  const current: Step = { effects: [], now: 0, random: 0 };
-  const attempts = createAttempts(groups, transports, current);
+export function createMachine(groups: Group[], transports: Way[], server: string): Machine {
+  const current = createStep();
+  const attempts = createAttempts(groups, transports, current, server);
 
-  const hide = (): void => attempts.close('pause');
-  const stop = (): void => attempts.close('stop');
+  const hide = (): void => attempts.giveUp('pause');
+  const stop = (): void => attempts.giveUp('stop');
   const wake: Handlers['wake'] = ({ network }) => attempts.wake(network);
   const whileConnected: Handlers = {
     heard: hear,
     tick: () => attempts.lose(),
     wake,
-    regroup: attempts.regroup,
+    regroup: attempts.relisten,
     hide,
     stop,
   };
 
   /** The reaction of each state to each input. An input that is not listed is ignored. */
   const HANDLERS: Record<State, Handlers> = {
-    idle: { start: ({ rung }) => attempts.start(rung), regroup: attempts.connect, stop },
+    idle: { start: ({ rung }) => attempts.start(rung), regroup: attempts.tryNext, stop },
     connecting: whileConnected,
     connected: whileConnected,
     // The next attempt reads the groups, so a change of them matters only if none is left.
-    waiting: { tick: attempts.connect, wake, regroup: attempts.rest, hide, stop },
+    waiting: { tick: attempts.tryNext, wake, regroup: attempts.rest, hide, stop },
     stopped: {},
     failed: { stop },
   };
@@ -73,13 +74,13 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
 
   function readReady(frame: ReadyFrame): void {
     attempts.accept(frame.heartbeat * 1000);
-    const { connection } = attempts;
-    connection.isFruitful = connection.isFruitful || isAnyJoining(groups);
-    const answered = connection.unanswered.shift();
+    const { attempt } = current;
+    attempt.isFruitful = attempt.isFruitful || isAnyJoining(groups);
+    const answered = attempt.unanswered.shift();
     // A `ready` that answers no `listen` tells that the listener lost or won a right. Coming back with
     // another token from the cursor loses nothing. To go on would pass secret pushes.
     if (!answered && groups.some(({ source }) => source)) attempts.lose();
-    else takeReady(answered || connection.asked, frame.positions);
+    else takeReady(answered || attempt.asked, frame.positions);
     for (const detail of frame.warnings || []) {
       current.effects.push(errorNotice('warning', detail));
     }
@@ -88,7 +89,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
   function readPush(push: PushFrame): void {
     attempts.live();
     for (const group of takePush(groups, push)) {
-      attempts.connection.isFruitful = true;
+      current.attempt.isFruitful = true;
       current.effects.push({ type: 'push', group, push });
     }
   }
@@ -100,7 +101,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
 
   function readGap({ identifiers }: GapFrame): void {
     attempts.live();
-    attempts.connection.isFruitful = true;
+    current.attempt.isFruitful = true;
     for (const group of groups) {
       const affected = takeGap(group, identifiers);
       if (affected[0]) current.effects.push({ type: 'gap', group, identifiers: affected });
@@ -108,7 +109,7 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
   }
 
   function isForUs(input: Input): boolean {
-    if (input.type === 'heard') return input.generation === attempts.generation;
+    if (input.type === 'heard') return input.generation === current.generation;
     return input.type !== 'tick' || attempts.isDue();
   }
 
@@ -118,11 +119,11 @@ export function createMachine(groups: Group[], transports: Way[]): Machine {
     },
     step(input, time, chance) {
       current.effects = [];
-      current.now = time;
-      current.random = chance;
+      current.time = time;
+      current.chance = chance;
       const handle = HANDLERS[attempts.state][input.type] as ((input: Input) => void) | undefined;
       if (handle && isForUs(input)) handle(input);
-      return [current.effects, attempts.deadline];
+      return [current.effects, current.deadline];
     },
   };
 }

@@ -39,6 +39,9 @@ export type Heard<E, T> = T extends Notice['type']
 /** An event of one of these names is heard as a push only, because the name has its own meaning. */
 export const NOTICES: readonly string[] = ['state', 'push', 'gap', 'error'];
 
+/** A notice in the plural or in capitals is most likely a mistake, although an event may be called so. */
+export const LIKE_A_NOTICE = /^(state|push|gap|error)e?s?$/i;
+
 export function errorNotice(code: string, detail: string, fatal = false): NoticeOf<'error'> {
   return { type: 'error', code, detail, fatal };
 }

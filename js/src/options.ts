@@ -4,6 +4,7 @@
  * silent.
  */
 import type { Callback, Group, Identifiers } from './group';
+import { checkNames } from './teach';
 import type { Token } from './token';
 import type { Transport, Way } from './transport';
 
@@ -36,6 +37,18 @@ export interface Options extends ConnectOptions {
   callback: Callback | string;
 }
 
+const SUBSCRIBE_OPTIONS = ['secureKey', 'token', 'callback', 'since'];
+
+/** The options of a connection. */
+export const OPTIONS = [
+  'apiKey',
+  'identifiers',
+  'server',
+  'transports',
+  'share',
+  ...SUBSCRIBE_OPTIONS,
+];
+
 /** Options that were checked. */
 export interface Settings {
   url: string;
@@ -63,7 +76,7 @@ const MOST_IDENTIFIERS = 100;
 
 const IDENTIFIERS = `identifiers: 1 to ${MOST_IDENTIFIERS}, as 'a', ['a', 'b'] or {a: 59}`;
 
-const CALLBACK = 'callback: a function, or the name of a global one';
+const CALLBACK = 'callback: a function, or its global name';
 
 function must(holds: unknown, write: string): asserts holds {
   if (!holds) throw new TypeError(`Cometify needs ${write}`);
@@ -78,15 +91,21 @@ function isExact(value: unknown, pattern: RegExp): value is number | string {
 
 /** `home` is the origin that the script came from, if that is known. */
 export function readOptions(options: ConnectOptions, home: string | undefined): Settings {
-  const { apiKey, server = home, transports = TRANSPORTS, share } = options || {};
-  must(isExact(apiKey, API_KEY), 'apiKey: the key of your account, such as 37282591');
-  must(ORIGIN.test(server as string), "server: its address, such as 'https://push.example.org'");
+  const {
+    apiKey,
+    server = home,
+    transports = TRANSPORTS,
+    share,
+    identifiers,
+    callback,
+  } = options || ({} as ConnectOptions);
+  must(isExact(apiKey, API_KEY), 'apiKey, such as 37282591');
+  must(ORIGIN.test(server as string), "server, such as 'https://push.example.org'");
   must(
     transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
   );
-  const { identifiers, callback } = options;
-  must(isCallback(callback), CALLBACK);
+  must(callback, CALLBACK);
   return {
     url: (server as string).replace(/\/*$/, `/${apiKey}/`),
     group: readGroup(identifiers as Identifiers, options),
@@ -96,19 +115,19 @@ export function readOptions(options: ConnectOptions, home: string | undefined): 
   };
 }
 
-function isCallback(callback: unknown): callback is Callback | string {
-  if (typeof callback === 'string') return FUNCTION_NAME.test(callback);
-  return typeof callback === 'function';
-}
-
 export function readGroup(
   identifiers: Identifiers,
   { secureKey, token, callback, since }: SubscribeOptions,
 ): Group {
-  must(callback === undefined || isCallback(callback), CALLBACK);
+  must(
+    callback === undefined ||
+      typeof callback === 'function' ||
+      (typeof callback === 'string' && FUNCTION_NAME.test(callback)),
+    CALLBACK,
+  );
   must(!secureKey || typeof secureKey === 'string', 'secureKey: a string');
   must(!secureKey || !token, 'secureKey or token, not both');
-  must(since == null || isExact(since, COUNT), 'since: a position, such as 1764000000000000');
+  must(since == null || isExact(since, COUNT), 'since: a position');
   const position = since == null ? undefined : Number(since);
   return {
     ...readIdentifiers(identifiers),
@@ -116,12 +135,12 @@ export function readGroup(
     since: position,
     secureKey: secureKey || undefined,
     source: token || undefined,
-    renewAt: token ? 0 : undefined,
   };
 }
 
 /** The group of a subscription, which has at least one identifier. */
 export function readSubscription(identifiers: Identifiers, options: SubscribeOptions): Group {
+  checkNames(options, SUBSCRIBE_OPTIONS);
   const group = readGroup(identifiers, options);
   must(group.spelling.size, IDENTIFIERS);
   return group;

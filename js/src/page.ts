@@ -1,11 +1,16 @@
+/** Replaced by the build: true in the module, which may run in Node. */
+declare const NODE: boolean;
+
 /**
- * The events of a page that a connection must know of. There is no `unload`: it would keep the page
- * out of the back/forward cache. So would an open WebSocket, which is why `pagehide` closes it.
+ * The events of a page that a connection must know of. A worker has only `online`, and Node has none.
+ * There is no `unload`: it would keep the page out of the back/forward cache. So would an open
+ * WebSocket, which is why `pagehide` closes it.
  */
 const EVENTS = ['online', 'pagehide', 'pageshow', 'visibilitychange'];
 
 /** Calls `wake` (true if the network came back) and `hide`. Returns a function that stops watching. */
 export function watchPage(wake: (network: boolean) => void, hide: () => void): () => void {
+  if (NODE && !self.addEventListener) return () => {};
   function onEvent({ type }: Event): void {
     if (type === 'pagehide') hide();
     else if (type !== 'visibilitychange' || !document.hidden) wake(type === 'online');

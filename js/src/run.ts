@@ -36,7 +36,7 @@ export interface Run {
   /** Starts with the remembered transport, or else with the first. */
   start(): void;
   /** Tells the server about a change of the groups. */
-  regroup(): void;
+  relisten(): void;
 }
 
 /** `act` is told of each effect, unless the listener was stopped meanwhile. */
@@ -48,7 +48,7 @@ export function createRun(
   act: (effect: Effect) => void,
 ): Run {
   const listenerId = randomId();
-  const machine = createMachine(groups, transports);
+  const machine = createMachine(groups, transports, url);
   const storageKey = `cometify ${url}`;
   /** The last connection, which may be closed already. Before the first there is nothing to close. */
   let line: Line = { close() {} };
@@ -70,7 +70,7 @@ export function createRun(
       if (input.type === 'stop' || machine.state !== 'stopped') carry(effect);
     }
     if (machine.state === 'connected' && Date.now() > restingUntil && groups.some(isDue)) {
-      regroup(false);
+      relisten(false);
     }
   }
 
@@ -108,7 +108,7 @@ export function createRun(
   }
 
   /** Until the tokens that it takes are here, everything goes on as it was. */
-  async function regroup(isChanged = true): Promise<void> {
+  async function relisten(isChanged = true): Promise<void> {
     // A listener that has ended has nothing to ask the page for.
     if (hasEnded(machine.state)) return;
     const hasToken = await renewAll();
@@ -168,7 +168,7 @@ export function createRun(
     },
     id: listenerId,
     feed,
-    regroup: () => regroup(),
+    relisten,
     start: () => feed({ type: 'start', rung: rememberedRung() }),
   };
 }

@@ -114,7 +114,7 @@ export function createLifecycle(
     transition(event) {
       const next = TRANSITIONS[current][event];
       if (next) current = next;
-      else complain(`Cometify: no "${event}" when ${current}. Please report this bug.`);
+      else complain(`Cometify: bug: ${event} when ${current}`);
       return !!next;
     },
   };

@@ -36,9 +36,9 @@ export function timeLeft(token: string): number {
   }
 }
 
-/** True if a new token should be asked for. A group without a source has no `renewAt`. */
-export function isDue({ renewAt }: Group): boolean {
-  return renewAt !== undefined && Date.now() >= renewAt;
+/** True if a new token should be asked for. The first is due at once. */
+export function isDue({ source, renewAt = 0 }: Group): boolean {
+  return !!source && Date.now() >= renewAt;
 }
 
 /** The server refused a token. Makes all of them due. False if there is nothing to ask for another. */

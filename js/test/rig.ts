@@ -45,7 +45,7 @@ export class Rig {
     readonly groups: Group[] = [groupOf('chat')],
     transports: Way[] = ['websocket', 'stream', 'poll'],
   ) {
-    this.machine = createMachine(groups, transports);
+    this.machine = createMachine(groups, transports, 'https://push.example.org/1/');
   }
 
   get did(): string {
