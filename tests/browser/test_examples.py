@@ -1,4 +1,4 @@
-"""The examples for React, Vue and Laravel Echo, built from the npm package, in Chromium."""
+"""The examples for React, Vue and Laravel Echo, built from the npm package, in three browsers."""
 
 import json
 import time
@@ -9,8 +9,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from tests.browser.chromium import Chromium, ChromiumTab
-from tests.browser.engine import Tab
+from tests.browser.engine import ENGINES, HEARTBEAT, Engine, Tab
 from tests.browser.proxy import Proxy
 from tests.browser.site import Site
 from tests.conftest import Server
@@ -21,7 +20,7 @@ SHOWN = "[...document.querySelectorAll('li')].map((item) => item.textContent)"
 
 @pytest.fixture
 def server(make_server: Callable[..., Server]) -> Server:
-    return make_server(account={"identifiers": "extended", "private": ["private-*"]})
+    return make_server(account={"identifiers": "extended", "private": ["private-*"]}, heartbeat=HEARTBEAT)
 
 
 @pytest.fixture
@@ -31,11 +30,15 @@ def wire(server: Server) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture
-def open_example(examples: Path, site: Site, chromium: Chromium, wire: Proxy) -> Callable[..., ChromiumTab]:
+@pytest.fixture(params=ENGINES)
+def open_example(
+    request: pytest.FixtureRequest, _engines: dict[str, Engine], examples: Path, site: Site, wire: Proxy
+) -> Iterator[Callable[..., Tab]]:
     """open_example("react"): its page, connected through the line. `auth`: the URL that the page asks for tokens."""
 
-    def open_example(name: str, auth: str = "") -> ChromiumTab:
+    opened: list[Tab] = []
+
+    def open_example(name: str, auth: str = "") -> Tab:
         script = site.add((examples / name / "dist/app.js").read_text("utf-8"), "js")
         page = (examples / name / "index.html").read_text("utf-8")
         for own, tested in {
@@ -46,11 +49,18 @@ def open_example(examples: Path, site: Site, chromium: Chromium, wire: Proxy) ->
             assert own in page or own == "/broadcasting/auth"
             page = page.replace(own, tested)
         assert API_KEY in page
-        tab = chromium.open(site.add(page))
+        tab = _engines[request.param].open(site.add(page))
+        opened.append(tab)
         connected(tab)
         return tab
 
-    return open_example
+    yield open_example
+    for tab in opened:
+        tab.close()
+
+
+def click(tab: Tab, selector: str) -> None:
+    tab.evaluate(f"(document.querySelector({json.dumps(selector)}).click(), true)")
 
 
 def shows(tab: Tab, *texts: str) -> None:
@@ -71,13 +81,13 @@ def listeners_of(server: Server, identifier: str) -> int:
 
 @pytest.mark.parametrize("name", ["react", "vue"])
 def test_example_with_channels_shows_each_push_once(
-    server: Server, wire: Proxy, open_example: Callable[..., ChromiumTab], name: str
+    server: Server, wire: Proxy, open_example: Callable[..., Tab], name: str
 ):
     tab = open_example(name)
     server.pushed("orders", "1")
     shows(tab, "orders: 1")
     # The other channel is chosen as well. The first loses nothing by that.
-    tab.page.click("input[name=news]")
+    click(tab, "input[name=news]")
     server.pushed("orders", "2")
     eventually(lambda: listeners_of(server, "news") == 1)
     wire.cut()
@@ -89,7 +99,7 @@ def test_example_with_channels_shows_each_push_once(
     tab.until("document.getElementById('state').textContent !== 'connected'")
     server.start()
     connected(tab)
-    tab.page.click("input[name=orders]")
+    click(tab, "input[name=orders]")
     eventually(lambda: listeners_of(server, "orders") == 0 and listeners_of(server, "news") == 1)
     server.pushed("orders", "not chosen")
     server.pushed("news", "5")
@@ -105,7 +115,7 @@ def push_event(server: Server, identifier: str, event: str, data: Any, **more: s
 
 
 def test_example_of_echo_hears_what_its_app_allows(
-    server: Server, site: Site, wire: Proxy, open_example: Callable[..., ChromiumTab]
+    server: Server, site: Site, wire: Proxy, open_example: Callable[..., Tab]
 ):
     asked: list[tuple[str, str]] = []
 
@@ -131,7 +141,7 @@ def test_example_of_echo_hears_what_its_app_allows(
     tab.until("document.getElementById('state').textContent !== 'connected'")
     server.start()
     connected(tab)
-    tab.page.click("#leave")
+    click(tab, "#leave")
     eventually(lambda: listeners_of(server, "private-orders.5") == 0 and listeners_of(server, "news") == 1)
     push_event(server, "private-orders.5", "order.paid", {"total": "left"})
     push_event(server, "news", "App.Events.Published", {"title": "4"})
