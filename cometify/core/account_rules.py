@@ -1,7 +1,7 @@
 """Rules that an account sets: the spelling of names, and for its pushes the private identifiers.
 
-A push is checked by them after its sender. Until then every account reads names by the widest rule (`identifier.ANY`),
-because a stranger must get the same answer whether there is an account of this API key or not.
+A push is checked by these rules after its sender is proven. Until then names are read by the widest rule (`identifier.ANY`) for
+every account, because a stranger must get the same answer with and without an account of this API key.
 """
 
 from collections.abc import Iterable

@@ -198,7 +198,11 @@ def _read_identifier(path_identifier: str | None, parameters: Parameters) -> Ide
 
 
 def _mismatch(in_path: Identifier, in_body: Identifier) -> Refused:
-    """The account is not known yet. If only one of them needs extended identifiers, most accounts have no such name."""
+    """Refuse two different identifiers. The account is not known yet, so all accounts get the same refusal.
+
+    An account with plain identifiers refuses an extended one anyway. So the code is that of a malformed identifier if only one
+    of the two is extended.
+    """
     detail = (
         f"The URL names {in_path.spelled} and the parameter identifier names {in_body.spelled}: "
         "send the same in both, or leave the parameter out."

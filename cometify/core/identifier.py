@@ -53,7 +53,8 @@ class Spelling:
     """A rule for the spelling of identifiers.
 
     An identifier is a letter and then more of `characters` (the inside of a class of `re`), `longest` characters in all.
-    `rule` says so in English. Each rule has caches of its own, so that no account gets what only another one may have.
+    `rule` says so in English. Each rule has caches of its own, so that no account gets an identifier that only another
+    one may have.
 
     `find(spelled)`: the identifier, None if it is none. `find_names(text)`: `names_from_query` for short texts.
     """
@@ -107,7 +108,7 @@ EXTENDED = Spelling("a-zA-Z0-9_.-", 100, "1 to 100 of a-z, A-Z, 0-9, underscore,
 ANY = Spelling(
     "a-zA-Z0-9_.-",
     100,
-    f'{_PLAIN_RULE}, or with identifiers = "extended" in the settings of the account 1 to 100, dot and hyphen too',
+    f'{_PLAIN_RULE}; or 1 to 100, dot and hyphen too, if the settings of the account have identifiers = "extended"',
 )
 """The rule for a push whose sender is not known yet. Its text must not depend on the account. See `account_rules`."""
 SPELLINGS: Mapping[str, Spelling] = {"plain": PLAIN, "extended": EXTENDED}

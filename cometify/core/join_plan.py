@@ -132,8 +132,8 @@ def make_join_plan(request: ListenRequest, rights: Sequence[Right], now: int, jo
     """
     if not joined and request.begins_now:
         return _plan_from_now(request, rights, now)
-    # The filters of each identifier in the order asked, each once. A dictionary, because a frame can name an identifier in
-    # hundreds of groups. For those that go on, also the position where they do, by their right.
+    # `found`: the filters of each identifier in the order asked, each once. It is a dictionary, because a frame can name an
+    # identifier in hundreds of groups. `gone_on`: where an identifier goes on, by its name and its right.
     found: dict[str, dict[GroupFilter, None]] = {}
     gone_on: dict[tuple[str, bool], int] = {}
     positions: list[int] = []

@@ -18,10 +18,10 @@ So the work that waits does not grow, however fast pushes come.
 
 Order
 -----
-`View.advance` takes the push at hand for the only one since the last head. Its span is then that push alone, which saves
-3 us for each view. If two pushes of different channels are above a head, a listener would get the second one alone. So while
-some view is late, a second announcement has the heads raised to what the rings have (`View.rise`), also those of channels
-with few views. Made from the rings, each span has all pushes in the order of their positions.
+`View.advance` assumes that its push is the only one above the head. The span is then that push alone, which saves 3 us for
+each view. If two pushes of different channels are above a head, a listener would get the second one alone. So if a push
+is announced while some view is late, all heads are raised by `View.rise` from then on, those of small channels too. It has the
+spans made from the rings, with all pushes in the order of their positions.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class _Pass:
 
 
 class WideChannels:
-    """`wake`: see `FanOut`. `late`: that of all views. `most`: the most views that are raised in one step."""
+    """`wake`: see `FanOut`. `late`: the one that all views share. `most`: the most views that are raised in one step."""
 
     def __init__(self, wake: Callable[[View], None], late: LateViews, call_soon: CallSoon, most: int) -> None:
         self._wake = wake

@@ -1,6 +1,6 @@
 """The requests of an account that the memory engine has accepted within ten minutes: their nonces, and their answers.
 
-An answer is kept for each push with an Idempotency-Key, and a nonce for each request that is signed with HMAC. Whoever may push
+An answer is kept for each push with an Idempotency-Key, and a nonce for each request that is signed with HMAC. A publisher
 can send any number of them, so both are bounded, each by `request_memory` of the account. At the bound a new request is
 refused. An older one must not be forgotten instead, because it could be sent again then.
 
@@ -20,7 +20,7 @@ _ANSWER = Struct("<QQ32s")
 
 
 class AcceptedRequests:
-    """Every `now` is in microseconds, of the engine's clock."""
+    """The nonces and the answers of one account. Every `now` is in microseconds, of the engine's clock."""
 
     __slots__ = ("_answers", "_nonces")
 

@@ -32,7 +32,8 @@ SHARE = 0.01
 COSTLY = 0.004
 """Seconds that a connection may have beyond its share. Above that it counts as costly."""
 MOST_CHARGED = 0.02
-"""Seconds beyond its share with which a connection is charged at most. So it is costly for 1.6 s after it has become cheap."""
+"""Seconds beyond its share with which a connection is charged at most. So it is costly for at most 1.6 s after its last
+long read."""
 LONGEST_READS = 0.005
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
 
@@ -102,11 +103,12 @@ class DirectPoll:
       would wait for all ten. So costly connections are read last. A turn reads at least one of them, and more only until its
       reads have taken `LONGEST_READS`. The others go first in the next turn, in their order.
 
-    **Costly** is a connection whose reads took more than its share of the time, and not one whose last read took long. A body
-    comes in many reads, of which the last is the dear one, and a peer can send its bytes one by one. `EagerServer.paid_until`
-    is the time at which the share of its connection has paid for its reads. A read of 1 ms moves it by 100 ms, from now on if
-    it has passed. A connection is costly while that time is more than 400 ms ahead. It is wall time, because asking for the
-    CPU time of each read would cost as much as a tenth of a small one. A read that is preempted is charged too much.
+    A connection is **costly** if its reads took more than its share of the time. Its last read alone does not decide,
+    because a body comes in many reads and only the last is expensive, and a peer can send bytes one by one.
+    `EagerServer.paid_until` is the time at which the share of its connection has paid for its reads. A read of 1 ms moves
+    it by 100 ms, from now on if it has passed. A connection is costly while that time is more than 400 ms ahead. Reads are
+    measured in wall time, because asking for the CPU time would cost a tenth of a small read. So a read that is preempted
+    is charged too much.
 
     An event that waits for the next turn may be out of date then. That does no harm: reading a socket that has nothing is
     told by the kernel, and a descriptor that was closed is no longer known.

@@ -66,7 +66,7 @@ class SlicedWork(Generic[T]):
         at_once: bool = False,
         done: Callable[[], None] | None = None,
     ) -> None:
-        """Serve the items in turns to come.
+        """Serve the items in the turns that follow.
 
         `begin` is called at the beginning of each step, and returns the function that is called for each item of
         the step. An item can have changed by then, or be gone, so this function must look at its state. An error

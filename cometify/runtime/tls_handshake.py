@@ -47,7 +47,7 @@ class PatientTLS(TLSMemoryBIOProtocol):
         # On the instance, so that no read costs more once the handshake has begun.
         self.dataReceived = self._collect_hello  # type: ignore[method-assign]
         self._deadline = self.factory._clock.callLater(HANDSHAKE_WITHIN, self._too_late)
-        # A handshake takes as long as 30 pushes. Hundreds that begin at once are read behind everything that is cheap.
+        # A handshake takes as long as 30 pushes. If hundreds begin at once, they are read after all cheap connections.
         _pay_until(transport, math.inf)
         super().makeConnection(transport)
 

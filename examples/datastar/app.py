@@ -1,6 +1,6 @@
 """The back end of the example: it keeps orders, renders them, and pushes. python3 app.py [PORT]
 
-A push whose event is `datastar-merge-fragments` is Datastar's own: it changes the page as its text says.
+Datastar itself handles an event `datastar-merge-fragments`, and puts its elements into the page.
 """
 
 import html
@@ -51,7 +51,7 @@ def listener(server, begin):
 
 
 def orders():
-    """The whole list, so that a push which comes twice changes nothing."""
+    """The whole list, so that a repeated push changes nothing."""
     return '<ul id="orders">' + "".join(f"<li>{html.escape(text)}</li>" for text in ORDERS) + "</ul>"
 
 

@@ -1,1 +1,1 @@
-"""The races campaign: pages that load while four writers change what they show must end with what the database has."""
+"""The races campaign: pages load while four writers change rows. At the end each page must show the rows of the database."""

@@ -78,7 +78,7 @@ async def reset(connection: Connection) -> None:
 
 
 async def read(connection: Connection) -> Contents:
-    """Read the rows and the highest id of a row, one after the other, as a page does that knows no better."""
+    """Read the rows, and take the highest of their ids."""
     rows = await _rows(connection)
     await connection.commit()
     return Contents(rows, max((row.id for row in rows), default=0))

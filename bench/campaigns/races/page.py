@@ -1,4 +1,4 @@
-"""A page: what it has read, where it joins, and what it does with the pushes that come."""
+"""A page: the rows that it has read, its join, and the pushes that it applies."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ READING = 0.002
 LOADING = 0.010
 """Mean seconds between the read of the rows and the join."""
 END = 2**53 - 1
-"""The push_id of the last push of a round, which no page may be without."""
+"""The push_id of the last push of a round, which every page must get."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Page:
 
     def _take(self, row: Row, number: int | None) -> None:
         """Apply a push that is newer than what the page has of its row."""
-        # Versions tell which change of a row is newer; numbers of events do it too, and start with the join.
+        # A higher version is a newer change of its row, and so is a higher event. All rows begin at the event that was read.
         order = number if self.way.start is Start.EVENT and number is not None else row.version
         newest = self._newest.get(row.id, 0)
         if (row.id, row.version) in self._had:

@@ -1,4 +1,4 @@
-"""The ways in which a page says what it has: those that docs/page-load.md advises, and three that lose changes."""
+"""The ways in which a page joins: those that docs/page-load.md advises, and three that lose changes."""
 
 import time
 from dataclasses import dataclass

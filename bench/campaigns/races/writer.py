@@ -13,7 +13,7 @@ from bench.campaigns.races.ways import Start, Way
 OPEN = 0.003
 """Mean seconds between the change and the commit. Transactions commit out of order, because the times differ."""
 UNPUSHED = (0.002, 0.002, 0.002, 0.03)
-"""Mean seconds between the commit and the push, of which one is chosen. Pushes overtake each other, because they differ."""
+"""Mean seconds between the commit and the push. Each push draws one of them, so pushes overtake each other."""
 
 
 @dataclass

@@ -158,7 +158,8 @@ end
 -- an older one could be sent again if it were forgotten.
 --
 -- `book`: NAME:keyed or NAME:nonces. Returns nil if it has room for `count` more, else what the script answers:
--- {'full', microseconds until there is room}. What is too old is dropped only here, and only as much as there must be room for.
+-- {'full', microseconds until there is room}. Entries that are too old are dropped only here, and
+-- only as many as must make room.
 local function room_for(book, count, most)
     local over = redis.call('LLEN', book) + count - most
     if over <= 0 then
