@@ -120,10 +120,16 @@ export async function buildAll() {
 function guide(files) {
   const path = fileURLToPath(new URL('../../docs/client.md', import.meta.url));
   const tag = /(src="[^"]*\/)[\d.]+(\/([\w.]+)"\s+integrity=")[^"]*/g;
+  const tagged = new Set();
   const text = readFileSync(path, 'utf8').replace(tag, (_, host, rest, name) => {
+    tagged.add(name);
     const hash = createHash('sha384').update(files[name]).digest('base64');
     return `${host}${VERSION}${rest}sha384-${hash}`;
   });
+  for (const { name, format } of SCRIPTS) {
+    if (format === 'iife' && !tagged.has(name))
+      throw new Error(`${path} has no tag of ${name} with a hash`);
+  }
   return [path, Buffer.from(text)];
 }
 

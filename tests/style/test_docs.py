@@ -1,5 +1,6 @@
 """The documents can be scanned: short lines, short table cells, and links that lead somewhere."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ LONGEST_CELL = 300
 TEST = re.compile(r"\[([\w ]+)\]\((?:\.\./)*(tests/[\w/]+\.py)\)")
 """A link to a test that a document names as evidence: its name without `test_`, with spaces, and its file."""
 
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7}|\|{7})(?: .*)?$", re.MULTILINE)
+"""A line that Git leaves where two changes meet."""
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
 
@@ -78,6 +81,17 @@ def missing_tests(text: str) -> list[str]:
     return found
 
 
+def sources(folder: Path) -> list[Path]:
+    """List the files of a folder. Packages and builds stand in folders of these names, or in hidden ones."""
+    found = []
+    for where, folders, files in os.walk(folder):
+        folders[:] = [
+            name for name in folders if name not in {"node_modules", "__pycache__", "dist"} and name[0] != "."
+        ]
+        found += [Path(where, name) for name in files]
+    return found
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_document_has_short_lines_and_cells(document: Path) -> None:
     assert faults(document.read_text("utf-8")) == []
@@ -91,6 +105,26 @@ def test_document_has_no_broken_link(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
 def test_document_names_no_test_that_is_gone(document: Path) -> None:
     assert missing_tests(document.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["bench", "changelog.d", "cometify", "deploy", "docs", "examples", "js", "protocol", "scripts"]
+)
+def test_no_file_has_the_marks_of_a_conflict(folder: str) -> None:
+    files = [path for path in sources(ROOT / folder) if _CONFLICT.search(path.read_text("utf-8", "replace"))]
+    assert files == []
+
+
+def test_marks_of_a_conflict_are_found(tmp_path: Path) -> None:
+    for number, mark in enumerate(
+        ["<<<<<<< HEAD", "=======", ">>>>>>> 12ab (A change)", "======= =", "========", " ======="]
+    ):
+        (tmp_path / str(number)).write_text(f"before\n{mark}\nbehind\n")
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "a").write_text("<<<<<<< HEAD\n")
+    assert [bool(_CONFLICT.search(path.read_text("utf-8"))) for path in sorted(sources(tmp_path))] == [True] * 4 + [
+        False
+    ] * 2
 
 
 def test_index_names_every_document() -> None:
