@@ -8,7 +8,8 @@ import { thrown, until } from './world';
 
 async function open(): Promise<Connection> {
   const connection = stopAfter(connect({ apiKey: 1, server: server.url, identifiers: 'chat' }));
-  await asked(['chat']);
+  // The server has joined it a moment before the client knows.
+  await until(() => connection.state === 'connected', 'connected');
   return connection;
 }
 
