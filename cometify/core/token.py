@@ -5,6 +5,7 @@ HS256, because the receiver must choose the algorithm and not the token (RFC 872
 is believed before its signature is verified, and a refusal never repeats any of it.
 """
 
+import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
@@ -54,6 +55,21 @@ class _AnyOfSecrets(HMACAlgorithm):
         return any(verified)
 
 
+class _OneSecret(HMACAlgorithm):
+    """HMAC with a secret that signs. PyJWT's own class refuses and warns as above."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """The bytes of the secret."""
+        return key.encode() if isinstance(key, str) else key
+
+    def check_key_length(self, key: bytes) -> str | None:
+        """Accept every length."""
+        return None
+
+
+_signer = jwt.PyJWS(algorithms=[])
+_signer.register_algorithm("HS256", _OneSecret(HMACAlgorithm.SHA256))
+
 # This object knows no algorithm but HS256. PyJWT's `decode` would also check the claims, but by the real clock and
 # without strict JSON, so only its check of the signature is used.
 _verifier = jwt.PyJWS(algorithms=[])
@@ -99,6 +115,15 @@ def read_token(text: str, api_secrets: Iterable[str], now: float, spelling: Spel
         raise _refused(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
     names, prefixes = split(_read_names(claims.get("identifiers"), spelling))
     return Token(until, names, prefixes, *_read_subject(claims))
+
+
+def make_token(api_secret: str, names: Iterable[str], until: int, issued: int, subject: str | None = None) -> str:
+    """Make a token. `until`, `issued`: Unix seconds. `names`: identifiers, where a trailing * stands for a prefix."""
+    claims: dict[str, object] = {"iat": issued, "exp": until, "identifiers": list(names)}
+    if subject is not None:
+        claims["sub"] = subject
+    payload = json.dumps(claims, separators=(",", ":")).encode()
+    return _signer.encode(payload, api_secret, "HS256")
 
 
 def _check_header(part: str) -> None:

@@ -6,11 +6,11 @@ import math
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cometify.core import errors
-from cometify.core.token import MAX_TOKEN, read_token
+from cometify.core.token import MAX_TOKEN, make_token, read_token
 from tests.c_calls import counted_c_calls
 from tests.samples import JSON, vectors
 from tests.wire import API_SECRET, jwt, jwt_signed
@@ -184,3 +184,17 @@ def test_token_covers_its_names_and_prefixes_in_any_case(names, asked):
         for name in names
     )
     assert token.covers(asked.lower()) == expected
+
+
+@given(
+    st.text(min_size=1, max_size=80).filter(str.isprintable),
+    st.lists(st.sampled_from(["chat", "Order_*", "*"]), max_size=5),
+    st.none() | st.text(min_size=1, max_size=20).filter(str.isprintable),
+)
+@example("-----BEGIN PUBLIC KEY-----", ["chat"], None)  # PyJWT's own class refuses such a secret
+def test_made_token_is_read_with_the_same_secret_alone(secret, names, subject):
+    made = make_token(secret, names, 2000, 1000, subject)
+    token = read_token(made, ["older", secret], 1000)
+    assert (token.until, token.subject) == (2000, subject)
+    assert token.covers("chat") == any(name in ("chat", "*") for name in names)
+    assert "signature" in refusal(made, [f"{secret}x"], 1000)

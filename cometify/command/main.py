@@ -1,0 +1,23 @@
+"""The group of all commands."""
+
+import platform
+
+import click
+
+import twisted
+from cometify import __version__
+from cometify.command.configuration import check, init
+from cometify.command.rights import key, token
+from cometify.command.serve import serve
+
+_VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message=_VERSIONS)
+def main() -> None:
+    """Run Cometify, a web push server, and make what its back ends need."""
+
+
+for _command in (serve, check, init, key, token):
+    main.add_command(_command)

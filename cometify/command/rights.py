@@ -1,0 +1,110 @@
+"""`cometify key` and `cometify token`: the right to the secret pushes of some identifiers, for a page."""
+
+import re
+import time
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from cometify.config.settings import SettingsError, load
+from cometify.core.account import Account
+from cometify.core.errors import Refused
+from cometify.core.identifier import EXTENDED, names_from_query
+from cometify.core.md5_signature import secure_key
+from cometify.core.token import is_subject, make_token
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Duration(click.ParamType[int]):
+    """A number and a unit: 90s, 10m, 8h, 7d. Its value is in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", value)
+        if found is None:
+            self.fail(f"{value!r} is not a duration: write a number and s, m, h or d, such as 10m.", param, ctx)
+        return int(found[1]) * _SECONDS[found[2]]
+
+
+_account_options = (
+    click.option(
+        "--url",
+        envvar="COMETIFY_URL",
+        help="https://KEY:SECRET@host of the account. COMETIFY_URL is the same. Otherwise a configuration file has it.",
+    ),
+    click.option("--config", help="The configuration file. Default: cometify.toml"),
+    click.option("--api-key", help="The account of the configuration file, if it has several."),
+)
+
+
+def _with_account_options(command: click.decorators.FC) -> click.decorators.FC:
+    for option in reversed(_account_options):
+        command = option(command)
+    return command
+
+
+def _account(url: str | None, config: str | None, api_key: str | None) -> Account:
+    """Find the account. Raises `ClickException`, which never repeats a secret."""
+    if url and config is None:
+        parts = urlsplit(url)
+        if not parts.username or not parts.password:
+            raise click.ClickException("--url must have the account: https://KEY:SECRET@push.example.org")
+        return Account(unquote(parts.username), (unquote(parts.password),), identifiers="extended")
+    try:
+        settings = load(config, {})
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    if settings.made_up:
+        raise click.ClickException("There is no cometify.toml here: give --url, or --config FILE.")
+    found = [account for account in settings.accounts if api_key in (None, account.api_key)]
+    if len(found) != 1:
+        known = ", ".join(account.api_key for account in settings.accounts)
+        raise click.ClickException(f"Give --api-key with one of the accounts: {known}")
+    return found[0]
+
+
+@click.command()
+@click.argument("identifiers")
+@_with_account_options
+def key(identifiers: str, url: str | None, config: str | None, api_key: str | None) -> None:
+    """Print the secureKey of IDENTIFIERS, a list such as guestbook,comments.
+
+    The key fits exactly this list: these names, in this order and spelling.
+    """
+    account = _account(url, config, api_key)
+    try:
+        names = names_from_query(identifiers, account.spelling)
+    except Refused as refused:
+        raise click.ClickException(refused.detail) from None
+    if names.internal_ids is not None:
+        raise click.ClickException("A secureKey is made of the names alone: leave the internal ids out.")
+    click.echo(secure_key(account.api_key, account.api_secrets[0], names.spelled))
+
+
+@click.command()
+@click.option(
+    "--identifiers", required=True, help="Names such as guestbook,user_7_*. A trailing * stands for a prefix."
+)
+@click.option(
+    "--for", "seconds", type=Duration(), default=600, help="The life of the token: 90s, 10m, 8h, 7d. Default: 10m"
+)
+@click.option("--sub", help="The visitor to whom the token is given, so that `disconnect` can find the connections.")
+@_with_account_options
+def token(
+    identifiers: str, seconds: int, sub: str | None, url: str | None, config: str | None, api_key: str | None
+) -> None:
+    """Print a token that gives the right to secret pushes for a while."""
+    account = _account(url, config, api_key)
+    names = identifiers.split(",")
+    for name in names:
+        if not account.spelling.allows_prefix(name):
+            raise click.ClickException(f"{name!r} is not a name or a prefix: write {EXTENDED.rule}, or a prefix and *.")
+    if sub is not None and not is_subject(sub):
+        raise click.ClickException("--sub must have 1 to 128 printable characters.")
+    now = int(time.time())
+    click.echo(make_token(account.api_secrets[0], names, now + seconds, now, sub))
