@@ -4,12 +4,12 @@
  */
 export as namespace Cometify;
 
-/** Says what to listen to. Throws a TypeError that names the option that is wrong. */
+/** Checks the options. `start()` connects. Throws a TypeError that names the wrong option. */
 export function init(options: Options): { start(): Connection };
 
 /**
- * The connection, which listens to nothing until there is a subscription. Throws a TypeError that names
- * the option that is wrong.
+ * Makes a connection. Without `identifiers` it listens to nothing until there is a subscription. Throws
+ * a TypeError that names the wrong option.
  */
 export function connect(options: ConnectOptions): Connection;
 
@@ -29,8 +29,8 @@ export type Identifiers = string | readonly string[] | Readonly<Record<string, n
 type Given = string | null | undefined;
 
 /**
- * A JWT; a promise of one; or a function that gives either, and is asked again before it expires. Null
- * or an empty text is no right: the group hears public pushes.
+ * A JWT, a promise of one, or a function that gives either. The function is called again before the
+ * token expires. With null or an empty text, the subscription hears public pushes only.
  */
 export type Token = string | Promise<Given> | (() => Given | Promise<Given>);
 
@@ -55,9 +55,9 @@ export interface SubscribeOptions {
 
 export interface ConnectOptions extends SubscribeOptions {
   apiKey: number | string;
-  /** None, or an empty list: `subscribe` names them. */
+  /** Left out or empty: the connection itself listens to nothing, and `subscribe` adds identifiers. */
   identifiers?: Identifiers | undefined;
-  /** Where Cometify runs, unless it is where the script came from. A module must be told. */
+  /** The URL of Cometify. By default it is the origin of the script. A module needs it. */
   server?: string | undefined;
   /** The order to try: `['websocket', 'stream', 'poll']`. */
   transports?: readonly Transport[] | undefined;
@@ -81,14 +81,14 @@ export interface PushNotice<D = Data, E extends string | null = string | null> {
   position: number;
 }
 
-/** What the page is told by `on`. */
+/** A notice that handlers get. */
 export type Notice<D = Data> =
   /** `after`: when waiting, how many milliseconds until it connects again. */
   | { type: 'state'; state: State; transport: Way; after: number | null }
   | PushNotice<D>
-  /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
+  /** Pushes to these identifiers may have been lost. Load their data from your own server again. */
   | { type: 'gap'; identifiers: string[] }
-  /** `fatal`: it does not come back by itself. `identifiers`: only these are affected. */
+  /** `fatal`: the client does not come back by itself. `identifiers`: only these are affected. */
   | { type: 'error'; code: string; detail: string; fatal: boolean; identifiers?: string[] };
 
 export type NoticeOf<T extends Notice['type'], D = Data> = Extract<Notice<D>, { type: T }>;
@@ -105,7 +105,7 @@ export type Heard<E, T> = T extends Notice['type']
     : never;
 
 export interface HearOptions {
-  /** Takes the handler away when it is aborted. */
+  /** Removes the handler when it is aborted. */
   signal?: AbortSignal | undefined;
 }
 
@@ -114,9 +114,9 @@ export interface HearOptions {
  * `subscribe<{created: Order; deleted: {id: number}}>('orders')`.
  */
 export interface Listener<E = Events> {
-  /** That of the connection. After `stop()` it is `stopped`. */
+  /** The state of the connection. It is `stopped` after `stop()`. */
   readonly state: State;
-  /** The one in use, or being tried. */
+  /** The transport that is in use, or is being tried. */
   readonly transport: Way;
   /** The id by which the server knows this listener: a push with it as `except` is not sent here. */
   readonly listener: string;
@@ -125,8 +125,8 @@ export interface Listener<E = Events> {
   /** Ends a connection for good, or only this subscription. */
   stop(): void;
   /**
-   * A connection hears everything, a subscription what is told to it. `push` hears every push. Any other
-   * name than those of the notices is an event, and hears the pushes with this event.
+   * Adds a handler. A connection hears everything, a subscription only its own notices. `push` hears
+   * every push. A name that is no notice is an event: the handler hears the pushes with this event.
    */
   on<T extends Notice['type'] | (keyof E & string)>(
     type: T,
@@ -137,9 +137,12 @@ export interface Listener<E = Events> {
     type: T,
     hear: (notice: Heard<E, T>) => void,
   ): this;
-  /** Another subscription of the connection, with a callback or else that of the connection. */
+  /** Adds a subscription. Without `callback` it has the callback of the connection. */
   subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
-  /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
+  /**
+   * Removes identifiers from every subscription. A list with a secureKey stays whole on the server until
+   * its last identifier is removed.
+   */
   unsubscribe(identifiers: string | readonly string[]): this;
 }
 

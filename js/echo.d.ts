@@ -10,8 +10,8 @@ export interface CometifyChannel extends Channel {
 export type Status = 'connected' | 'disconnected' | 'connecting' | 'reconnecting' | 'failed';
 
 /**
- * Of the options of Echo it reads `key` (the API key), `authEndpoint`, `auth`, `csrfToken`,
- * `bearerToken` and `namespace`, and `server`, where Cometify runs.
+ * The connector reads these options of Echo: `key` (the API key), `server` (the URL of Cometify),
+ * `authEndpoint`, `auth`, `csrfToken`, `bearerToken` and `namespace`.
  */
 export class CometifyConnector extends Connector<'null', CometifyChannel, CometifyChannel, never> {
   connection: Connection;

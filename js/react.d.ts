@@ -18,7 +18,7 @@ export type Wanted = Identifiers | null | undefined | false;
 
 /** The options of `usePushes`. */
 export interface PushesOptions extends Pick<SubscribeOptions, 'secureKey' | 'token' | 'since'> {
-  /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
+  /** Pushes to these identifiers may have been lost. Load their data from your own server again. */
   onGap?: ((gap: NoticeOf<'gap'>) => void) | undefined;
   /** Without it, errors are written to the console. */
   onError?: ((error: NoticeOf<'error'>) => void) | undefined;

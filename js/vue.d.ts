@@ -18,16 +18,15 @@ export type Wanted = Identifiers | null | undefined | false;
 
 /** The options of `usePushes`. */
 export interface PushesOptions extends Pick<SubscribeOptions, 'secureKey' | 'token' | 'since'> {
-  /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
+  /** Pushes to these identifiers may have been lost. Load their data from your own server again. */
   onGap?: ((gap: NoticeOf<'gap'>) => void) | undefined;
   /** Without it, errors are written to the console. */
   onError?: ((error: NoticeOf<'error'>) => void) | undefined;
 }
 
 /**
- * Gives a connection to the components below this one, or of the whole app: a new one by these options,
- * which is made when the first of them listens and ends after the last, or a given one, which is never
- * stopped.
+ * Gives a connection to the components below this one, or to the whole `app`. With options, a connection
+ * is made when the first component listens, and ends after the last. A given connection is never stopped.
  */
 export function provideCometify(source: Connection | SourceOptions, app?: App): void;
 

@@ -31,7 +31,7 @@ const INNER = `
   rest rung source spelling startAt startOver step succeed time transition tryNext unanswered ways
 `;
 
-/** The first minifier knows more of the language. It leaves the names alone, for the second to see. */
+/** The first minifier knows more of the language. It leaves the names to the second. */
 export const COMPRESSED = {
   ecma: 2018,
   module: true,

@@ -10,7 +10,7 @@ import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
 import { COMPRESSED, root, SHORTENED } from './build.mjs';
 
-/** Next.js renders what is marked so in the browser too, and not on the server alone. */
+/** Next.js runs a module with this mark in the browser too, and not on the server alone. */
 const IN_BROWSER = "'use client';";
 
 export const ENTRIES = {

@@ -2,7 +2,7 @@
  * Laravel Echo 2: `new Echo({ broadcaster: CometifyConnector, key, server })`.
  *
  * A channel is an identifier of the same name, and an event of Laravel is the event of a push, with dots
- * for backslashes. A private channel asks the app for a token. A refusal costs that channel alone.
+ * for backslashes. A private channel asks the app for a token. A refusal ends that channel alone.
  */
 import { Channel, Connector, EventFormatter } from 'laravel-echo';
 import { type Connection, connect } from './index';
@@ -36,7 +36,7 @@ class CometifyChannel extends Channel {
   ) {
     super();
     const { authEndpoint, auth } = options;
-    /** Asks the app for a token. The client tells the page what this throws, and asks again. */
+    /** Asks the app for a token. If this throws, the client tells the page of the error and asks again. */
     const authorize = async () => {
       const answer = await fetch(authEndpoint, {
         method: 'POST',
@@ -44,8 +44,8 @@ class CometifyChannel extends Channel {
         body: new URLSearchParams({ channel_name: name, socket_id: connection.listener }),
       });
       if (answer.ok) return (await answer.json()).token;
-      // Another try could succeed. Otherwise the channel ends with the error, because a connection that
-      // asks only for what it may not hear would be refused.
+      // From 429 up another try can succeed. Below, the channel ends with the error, because a connection
+      // that asks for forbidden identifiers alone would be refused.
       if (answer.status < 429) {
         this.subscription.on('error', ({ detail }) => {
           this.subscription.stop();
@@ -105,7 +105,7 @@ export class CometifyConnector extends Connector<'null', CometifyChannel, Cometi
   connect(): void {
     const { key: apiKey, server } = this.options;
     this.channels = {};
-    // Without `share`, because then the server would not know this tab by a listener id of its own.
+    // Without `share`, because with it the server would know the leading tab alone by its listener id.
     this.connection = connect({ apiKey: apiKey as string, server });
   }
 

@@ -58,8 +58,8 @@ function wishOf({ identifiers, secureKey, since }: Group): string {
 
 /**
  * True if the group brings everything that is wished for, and perhaps pushes before it. A new wish with
- * internal ids wants a replay, which a group that has begun does not bring. A wish to begin above the
- * cursor of a joined group is for the server to judge, because nothing may be that new.
+ * internal ids wants a replay, which a group that has begun does not bring. A wish may also
+ * begin above the cursor of a joined group. Only the server knows whether such a position exists.
  */
 export function brings(group: Group, wish: Group): boolean {
   if (wishOf(group) !== wishOf(wish) || group.isGap) return false;

@@ -27,15 +27,15 @@ import type { Way } from './transport';
 import { openWebSocket } from './websocket';
 
 export interface HearOptions {
-  /** Takes the handler away when it is aborted. */
+  /** Removes the handler when it is aborted. */
   signal?: AbortSignal | undefined;
 }
 
 /** A connection or a subscription: both have the same methods. */
 export interface Listener<E = Events> {
-  /** That of the connection. After `stop()` it is `stopped`. */
+  /** The state of the connection. It is `stopped` after `stop()`. */
   readonly state: State;
-  /** The one in use, or being tried. */
+  /** The transport that is in use, or is being tried. */
   readonly transport: Way;
   /** The id by which the server knows this listener: a push with it as `except` is not sent here. */
   readonly listener: string;
@@ -43,7 +43,7 @@ export interface Listener<E = Events> {
   readonly position: number | undefined;
   /** Ends a connection for good, or only this subscription. */
   stop(): void;
-  /** A connection hears everything, a subscription what is told to it. */
+  /** Adds a handler. A connection hears everything, a subscription only its own notices. */
   on<T extends Notice['type'] | (keyof E & string)>(
     type: T,
     hear: (notice: Heard<E, T>) => void,
@@ -53,9 +53,12 @@ export interface Listener<E = Events> {
     type: T,
     hear: (notice: Heard<E, T>) => void,
   ): this;
-  /** Another subscription of the connection, with a callback or else that of the connection. */
+  /** Adds a subscription. Without `callback` it has the callback of the connection. */
   subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
-  /** Out of every subscription. The server goes on to send what a key signs until the whole list is gone. */
+  /**
+   * Removes identifiers from every subscription. A list with a secureKey stays whole on the server until
+   * its last identifier is removed.
+   */
   unsubscribe(identifiers: string | readonly string[]): this;
 }
 
@@ -124,7 +127,7 @@ export function startListener({
       if (isLast) members = hearers = [];
     }
     for (const hearer of addressed) {
-      // A handler before this one may have taken it away. A connection's end is still told.
+      // An earlier handler may have removed this one. A connection's end is still told.
       if (isLast || hearers.includes(hearer)) safely(() => hearer[2](notice as never));
     }
     if (notice.type === 'error' && !addressed[0]) write(`${notice.code}: ${notice.detail}`);

@@ -2,8 +2,8 @@
  * The part that the entries for React and Vue share: a connection that is there while components
  * listen, and subscriptions that go on when their identifiers change.
  *
- * Rendering makes no connection, on a server neither. The first subscription makes it. It ends in the
- * turn after the last one has ended, because one component often replaces another in the same turn.
+ * Rendering makes no connection. The first subscription makes it. The connection ends in the turn after
+ * the last subscription has ended, because one component often replaces another in the same turn.
  */
 import type { Identifiers } from './group';
 import { type Connection, type ConnectOptions, connect } from './index';
@@ -17,7 +17,7 @@ export type SourceOptions = Pick<ConnectOptions, 'apiKey' | 'server' | 'transpor
 
 /** The options of `usePushes`. */
 export interface PushesOptions extends Pick<SubscribeOptions, 'secureKey' | 'token' | 'since'> {
-  /** Pushes to these identifiers may have been lost: load what they stand for afresh. */
+  /** Pushes to these identifiers may have been lost. Load their data from your own server again. */
   onGap?: ((gap: NoticeOf<'gap'>) => void) | undefined;
   /** Without it, errors are written to the console. */
   onError?: ((error: NoticeOf<'error'>) => void) | undefined;
@@ -34,18 +34,18 @@ export interface Wish extends PushesOptions {
 
 export interface OnDemand {
   state(): State;
-  /** Calls `changed` at each change of the state. Returns a function that ends that. */
+  /** Calls `changed` at each change of the state. Returns a function that ends these calls. */
   watch(changed: () => void): () => void;
   /**
-   * For one component. The function that is returned subscribes to what is wished for then, and returns
-   * one that ends that. Handlers and tokens are looked up when they are needed.
+   * Serves one component. Returns a function that subscribes by the wish of that moment, and in turn
+   * returns a function that ends the subscription. Handlers and tokens are looked up when needed.
    */
   component(wish: () => Wish): () => () => void;
 }
 
 type Given = string | null | undefined;
 
-/** The same text as long as a subscription need not be replaced. A newer function replaces none. */
+/** A text that changes if the subscription must be replaced. Another function does not change it. */
 export function keyOf(wish: Wish): string {
   return JSON.stringify({ ...wish, since: 0 }, (_, value) =>
     typeof value === 'function' ? 1 : value,

@@ -30,7 +30,7 @@ export type Ways = Record<Way, Open>;
 
 export interface Run {
   readonly state: State;
-  /** The server knows this listener by it. */
+  /** The id by which the server knows this listener. */
   readonly id: string;
   feed(input: Input): void;
   /** Starts with the remembered transport, or else with the first. */

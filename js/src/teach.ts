@@ -1,9 +1,9 @@
 /** Hints for a name that does nothing, such as `identifier` instead of `identifiers`. */
 
-/** So many first letters tell all names apart. */
+/** The number of first letters that tell all names apart. */
 const LETTERS = 3;
 
-/** Warns of each name that is not known, and says which is meant. If none begins alike, it may be any. */
+/** Warns of each unknown name, and names the known one that begins alike. If none does, it names all. */
 export function checkNames(given: object, known: readonly string[]): void {
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue;

@@ -1,8 +1,8 @@
 /**
  * Vue: `provideCometify`, `usePushes` and `useConnectionState`.
  *
- * A component listens from when it is mounted, because on a server it never is. Another scope, such as
- * that of a store, listens at once. Both end with their scope.
+ * A component begins to listen when it is mounted, because no component is mounted on a server. Another
+ * scope, such as that of a store, listens at once. Both end with their scope.
  */
 import {
   type App,
@@ -38,8 +38,8 @@ export type { PushesOptions, SourceOptions, Wanted } from './on-demand';
 const KEY = Symbol() as InjectionKey<OnDemand>;
 
 /**
- * Gives a connection to the components below this one, or of the whole app: a new one by these options,
- * which is made when the first of them listens, or a given one.
+ * Gives a connection to the components below this one, or to the whole `app`. With options, a connection
+ * is made when the first component listens.
  */
 export function provideCometify(source: Connection | SourceOptions, app?: App): void {
   (app || { provide }).provide(KEY, onDemand(source));
