@@ -37,7 +37,7 @@ export const COMPRESSED = {
   module: true,
   mangle: false,
   compress: {
-    passes: 4,
+    passes: 2,
     unsafe: true,
     unsafe_math: true,
     unsafe_arrows: true,
@@ -50,7 +50,14 @@ export const COMPRESSED = {
 export const SHORTENED = {
   module: true,
   toplevel: true,
-  compress: { passes: 8, keep_fargs: false, pure_getters: true, hoist_vars: true, inline: 1 },
+  compress: {
+    passes: 8,
+    keep_fargs: false,
+    pure_getters: true,
+    hoist_vars: true,
+    inline: 1,
+    varify: false,
+  },
 };
 
 /** Node has no `self`, and a browser of 2018 has no `globalThis`. */

@@ -49,10 +49,17 @@ export function hasServed(connection: Connection, now: number): boolean {
 /**
  * True if this group cannot be added to the connection by another `listen`. An identifier that is
  * joined already goes on where it is. So a group that has such an identifier and begins elsewhere
- * would miss its replay.
+ * would miss its replay. One that begins at the cursor of the group before it misses nothing.
  */
 export function needsOwnConnection(group: Group, { asked }: Connection): boolean {
   const beginsElsewhere = !Array.isArray(group.identifiers) || group.position !== undefined;
-  const isJoined = (name: string) => asked.some(({ spelling }) => spelling.has(name));
-  return beginsElsewhere && !asked.includes(group) && [...group.spelling.keys()].some(isJoined);
+  return (
+    beginsElsewhere &&
+    !asked.includes(group) &&
+    asked.some(
+      ({ spelling, position }) =>
+        (!position || position !== group.position) &&
+        [...spelling.keys()].some((name) => group.spelling.has(name)),
+    )
+  );
 }

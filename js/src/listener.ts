@@ -263,7 +263,7 @@ export function startListener({
         const share = await loadShare(url);
         await share(createRun, url, transports, ways, run.feed);
       } catch {
-        tellError('not_shared', 'cometify.share.min.js did not work. This tab listens alone.');
+        tellError('not_shared', 'cometify.share.min.js failed. This tab listens alone.');
       }
     }
     isChanged = false;

@@ -46,6 +46,11 @@ export function listens(): number {
   return server.asked.reduce((sum, one) => sum + one.listens, 0);
 }
 
+/** The `listen` frames of the last request. Earlier ones may have been given up on a busy machine. */
+export function lastListens(): number | undefined {
+  return server.asked.at(-1)?.listens;
+}
+
 /** Waits until the server has joined exactly these lists of identifiers. */
 export async function asked(...names: unknown[]): Promise<void> {
   const wanted = JSON.stringify(names);

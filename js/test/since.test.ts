@@ -123,6 +123,23 @@ describe('since', () => {
     );
   });
 
+  test('to go on where a subscription ended is one frame on the connection', async () => {
+    const connection = open();
+    const first = connection.subscribe('chat');
+    const got = hearing(first);
+    await asked(['chat']);
+    push('one');
+    await hears(got, 'one');
+    const before = server.asked.length;
+    first.stop();
+    const more = hearing(connection.subscribe(['chat', 'news'], { since: first.position }));
+    push('on its way');
+    await asked(['chat', 'news']);
+    push('two');
+    await hears(more, 'on its way', 'two');
+    assert.deepEqual([got, server.asked.length], [['one'], before]);
+  });
+
   for (const since of ['', 'now', -1, 1.5, 2 ** 53, NaN, true, {}, '01', '1 ']) {
     test(`is a position: ${JSON.stringify(since)}`, () => {
       assert.throws(() => open({ since }), /^TypeError: Cometify needs since: a position/);
