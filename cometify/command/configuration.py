@@ -1,4 +1,4 @@
-"""`cometify init` and `cometify check`: a configuration file is written, and looked at."""
+"""`cometify init` writes a configuration file, and `cometify check` reads one."""
 
 import os
 import secrets
@@ -13,8 +13,8 @@ from cometify.config.settings import DEFAULT_FILE
 _OWNER_ALONE = 0o600
 _TEXT = """\
 # The settings of Cometify. docs/configuration.md explains all of them. A setting behind # is not set.
-# Look at your changes with: cometify check {file}
-# SIGHUP has a running server read the accounts again.
+# Check your changes with: cometify check {file}
+# On SIGHUP a running server reads the accounts again.
 
 # The ports of publishers and pages, and one for WebSockets alone.
 # http = ["tcp:8081"]
@@ -23,7 +23,7 @@ _TEXT = """\
 # Health checks, metrics and the inspector, for this machine alone.
 # admin = "tcp:8082:interface=127.0.0.1"
 
-# Proxies before this server. Their X-Forwarded-For and X-Forwarded-Proto are believed.
+# Proxies in front of this server. Their X-Forwarded-For and X-Forwarded-Proto are believed.
 # trusted_proxies = ["127.0.0.1"]
 
 # Pushes are kept in memory. A Redis keeps them over restarts, and joins several nodes.
@@ -33,10 +33,10 @@ _TEXT = """\
 api_key = "{api_key}"
 api_secret = "{api_secret}"
 
-# Publishers sign with HMAC, or show the secret itself over TLS. "any" also takes the seed's MD5 signature `secure`.
+# Publishers sign with HMAC, or show the secret itself over TLS. "any" also takes the old MD5 signature `secure`.
 signatures = "strong"
 
-# Pages that may listen: those of any site.
+# Origins whose pages may listen. Default: all.
 # origins = ["https://www.example.org"]
 
 # The most listeners at once from one address.

@@ -16,7 +16,7 @@ _VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {pla
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message=_VERSIONS)
 def main() -> None:
-    """Run Cometify, a web push server, and make what its back ends need."""
+    """Run Cometify, a web push server. Make its configuration, and keys and tokens for pages."""
 
 
 for _command in (serve, check, init, key, token):

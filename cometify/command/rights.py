@@ -9,7 +9,7 @@ import click
 from cometify.config.settings import SettingsError, load
 from cometify.core.account import Account
 from cometify.core.errors import Refused
-from cometify.core.identifier import EXTENDED, names_from_query
+from cometify.core.identifier import names_from_query
 from cometify.core.md5_signature import secure_key
 from cometify.core.token import is_subject, make_token
 
@@ -35,7 +35,7 @@ _account_options = (
     click.option(
         "--url",
         envvar="COMETIFY_URL",
-        help="https://KEY:SECRET@host of the account. COMETIFY_URL is the same. Otherwise a configuration file has it.",
+        help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
     ),
     click.option("--config", help="The configuration file. Default: cometify.toml"),
     click.option("--api-key", help="The account of the configuration file, if it has several."),
@@ -103,7 +103,9 @@ def token(
     names = identifiers.split(",")
     for name in names:
         if not account.spelling.allows_prefix(name):
-            raise click.ClickException(f"{name!r} is not a name or a prefix: write {EXTENDED.rule}, or a prefix and *.")
+            raise click.ClickException(
+                f"{name!r} is not a name or a prefix: write {account.spelling.rule}. A trailing * stands for a prefix."
+            )
     if sub is not None and not is_subject(sub):
         raise click.ClickException("--sub must have 1 to 128 printable characters.")
     now = int(time.time())

@@ -161,6 +161,12 @@ def test_account_must_be_told(run, tmp_path):
     assert "is not an identifier" in run("key", "order.5", "--api-key", API_KEY, status=1)
 
 
+def test_token_tells_the_rule_of_the_account(run, tmp_path):
+    (tmp_path / "cometify.toml").write_text(TWO_ACCOUNTS)
+    assert "write 1 to 60 of" in run("token", "--identifiers", "order.5", "--api-key", API_KEY, status=1)
+    assert "write 1 to 100 of" in run("token", "--identifiers", "order/5", "--api-key", "other", status=1)
+
+
 def test_secret_stands_in_no_error(run):
     for arguments in (["key", "a b"], ["token", "--identifiers", "-"], ["key", "a", "--config", "none.toml"]):
         assert API_SECRET not in run(*arguments, status=1, COMETIFY_URL=URL)
