@@ -49,7 +49,8 @@ export function createMachine(groups: Group[], transports: Way[], server: string
     // The next attempt reads the groups, so a change of them matters only if none is left.
     waiting: { tick: attempts.tryNext, wake, regroup: attempts.rest, hide, stop },
     stopped: {},
-    failed: { stop },
+    // The refusal was of other groups. To these the server may say yes.
+    failed: { regroup: attempts.tryNext, stop },
   };
 
   /** The reaction to each frame. A type that is not listed comes from a newer server. */

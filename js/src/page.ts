@@ -8,17 +8,22 @@ declare const NODE: boolean;
  */
 const EVENTS = ['online', 'pagehide', 'pageshow', 'visibilitychange'];
 
-/** Calls `wake` (true if the network came back) and `hide`. Returns a function that stops watching. */
-export function watchPage(wake: (network: boolean) => void, hide: () => void): () => void {
+/**
+ * Calls `wake` (true if the network came back) and `hide`, while it is switched on by the function that
+ * it returns. Switching on what is on changes nothing.
+ */
+export function watchPage(
+  wake: (network: boolean) => void,
+  hide: () => void,
+): (isOn: boolean) => void {
   if (NODE && !self.addEventListener) return () => {};
   function onEvent({ type }: Event): void {
     if (type === 'pagehide') hide();
     else if (type !== 'visibilitychange' || !document.hidden) wake(type === 'online');
   }
-  // In the capturing phase, because not every browser lets the document's events bubble to the window.
-  function forEach(change: typeof addEventListener): void {
+  return (isOn) => {
+    const change = isOn ? addEventListener : removeEventListener;
+    // In the capturing phase, because not every browser lets the document's events bubble to the window.
     for (const name of EVENTS) change(name, onEvent, true);
-  }
-  forEach(addEventListener);
-  return () => forEach(removeEventListener);
+  };
 }

@@ -91,7 +91,8 @@ export function createRun(
     else if (type === 'listen' && line.send) line.send(listenFrame(listenerId, groups));
     else if (type === 'state') {
       if (effect.state === 'connected') remember(effect.transport);
-      if (hasEnded(effect.state)) unwatch();
+      // While nothing is asked for, the page's events change nothing.
+      watch(!hasEnded(effect.state));
     }
     act(effect);
   }
@@ -109,8 +110,8 @@ export function createRun(
 
   /** Until the tokens that it takes are here, everything goes on as it was. */
   async function relisten(isChanged = true): Promise<void> {
-    // A listener that has ended has nothing to ask the page for.
-    if (hasEnded(machine.state)) return;
+    // A listener that was stopped has nothing to ask the page for.
+    if (machine.state === 'stopped') return;
     const hasToken = await renewAll();
     // A change that waits for its turn tells of all that has changed by then.
     if ((!hasToken && !isChanged) || isQueued) return;
@@ -158,7 +159,7 @@ export function createRun(
     }
   }
 
-  const unwatch = watchPage(
+  const watch = watchPage(
     (network) => feed({ type: 'wake', network }),
     () => feed({ type: 'hide' }),
   );

@@ -10,7 +10,8 @@
  *     connecting  A connection is being opened. The server has not accepted the listener on it yet.
  *     connected   The server has accepted the listener. Pushes arrive.
  *     waiting     There is no connection. The next attempt is due later, or when the page returns.
- *     failed      The server refused for a reason that repeating would not change.
+ *     failed      The server refused for a reason that repeating would not change. Only a change of the
+ *                 groups is another request, and tries again.
  *     stopped     The page called `stop()`. Nothing follows.
  *
  * The usual life is idle, connecting, connected. A lost connection leads through waiting back to
@@ -21,6 +22,8 @@
  *                ^  |           |
  *                |  v           |
  *              waiting <--------+
+ *
+ * Only `stop()` is final. A refusal leads to `failed`, and a change of the groups leads back.
  *
  * Three layers, each of which knows only the one below:
  *
@@ -79,7 +82,8 @@ export const TRANSITIONS: Transitions = {
   // A page may be hidden while it waits, which pauses it again, this time without an end in sight.
   waiting: { connect: 'connecting', pause: 'waiting', empty: 'idle', stop: 'stopped' },
   stopped: {},
-  failed: { stop: 'stopped' },
+  // The page has changed its groups, so another request follows, or none.
+  failed: { connect: 'connecting', empty: 'idle', stop: 'stopped' },
 };
 
 /** In these states nothing happens any longer by itself. */

@@ -332,6 +332,7 @@ describe('the page', () => {
   test('a stopped or failed listener removes its event listeners', async () => {
     const before = watching.size;
     const { listener } = listen();
+    await connected(listener);
     assert.equal(watching.size, before + 4);
     listener.stop();
     assert.equal(watching.size, before);
@@ -340,6 +341,9 @@ describe('the page', () => {
     server.say({ type: 'error', code: 'x', detail: '', retry: null });
     await until(() => other.state === 'failed', 'failed');
     assert.equal(watching.size, before);
+    other.subscribe('news');
+    await connected(other);
+    assert.equal(watching.size, before + 4);
   });
 
   test('online reconnects, pagehide closes, pageshow resumes', async () => {

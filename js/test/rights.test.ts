@@ -6,7 +6,7 @@ import type { Connection, Subscription } from '../src/listener';
 import type { Token } from '../src/token';
 import type { Transport } from '../src/transport';
 import { lastAsked, said, server, stopAfter } from './server-each';
-import { pause, until } from './world';
+import { happen, pause, until } from './world';
 
 let connection: Connection;
 
@@ -193,5 +193,49 @@ describe('a token that is refused twice', () => {
     assert.deepEqual(said, [
       'Cometify: invalid_token: The token is not accepted: it is not a JWT.',
     ]);
+  });
+});
+
+describe('a subscription that is refused', () => {
+  /** As a server does with private identifiers: without a right it takes the other groups alone. */
+  function refusePrivate(): void {
+    server.accept = ({ groups }) =>
+      groups.every(({ identifiers }) => `${identifiers}` === 'user_7')
+        ? { type: 'error', code: 'not_authorized', detail: 'It is private.', retry: null }
+        : undefined;
+  }
+
+  for (const transport of ALL) {
+    test(`does not silence one that comes later: ${transport}`, async () => {
+      refusePrivate();
+      open(transport);
+      connection.subscribe('user_7', { token: () => null });
+      await until(() => connection.state === 'failed', 'failed');
+      const news = hearing(connection.subscribe('news'));
+      await until(() => connection.state === 'connected', 'connected');
+      server.push('news', 'heard');
+      await until(() => news.length, 'heard');
+      assert.deepEqual(said, ['Cometify: not_authorized: It is private.']);
+    });
+  }
+
+  test('is not asked for again by itself', async () => {
+    refusePrivate();
+    open();
+    connection.subscribe('user_7');
+    await until(() => connection.state === 'failed', 'failed');
+    happen('online');
+    await pause(100);
+    assert.deepEqual([connection.state, server.asked.length], ['failed', 1]);
+  });
+
+  test('leaves the connection idle when it stops', async () => {
+    refusePrivate();
+    open();
+    const refused = connection.subscribe('user_7');
+    await until(() => connection.state === 'failed', 'failed');
+    refused.stop();
+    await until(() => connection.state === 'idle', 'idle');
+    assert.equal(server.asked.length, 1);
   });
 });

@@ -26,8 +26,8 @@ describe('states', () => {
     assert.deepEqual([...reachableFrom('idle')].sort(), [...STATES].sort());
   });
 
-  test('only stop leads out of failed, and nothing out of stopped', () => {
-    assert.deepEqual(TRANSITIONS.failed, { stop: 'stopped' });
+  test('only the page leads out of failed, and nothing out of stopped', () => {
+    assert.deepEqual(TRANSITIONS.failed, { connect: 'connecting', empty: 'idle', stop: 'stopped' });
     assert.deepEqual(TRANSITIONS.stopped, {});
     assert.deepEqual(STATES.filter(hasEnded), ['stopped', 'failed']);
   });
