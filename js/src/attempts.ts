@@ -172,7 +172,7 @@ export function createAttempts(
     if (isKept || after || ladder.isExhausted()) backOff(after);
     else tryNext();
     if (ladder.isUnreachable()) {
-      tellError('unreachable', `No answer from ${server}. Is it up, and in connect-src?`);
+      tellError('unreachable', `No answer from ${server}. Check it and connect-src.`);
     }
   }
 
