@@ -102,7 +102,9 @@ export function readOptions(options: ConnectOptions, home: string | undefined): 
   must(isExact(apiKey, API_KEY), 'apiKey, such as 37282591');
   must(ORIGIN.test(server as string), "server, such as 'https://push.example.org'");
   must(
-    transports[0] && transports.every((transport) => TRANSPORTS.includes(transport)),
+    Array.isArray(transports) &&
+      transports[0] &&
+      transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
   );
   must(callback, CALLBACK);

@@ -90,6 +90,8 @@ const WRONG: [option: string, given: object][] = [
   ),
   ['transports', { transports: [] }],
   ['transports', { transports: ['sse'] }],
+  ['transports', { transports: 'poll' }],
+  ['transports', { transports: null }],
 ];
 
 describe('a wrong option is a TypeError that names it', () => {

@@ -219,6 +219,21 @@ describe('a subscription that is refused', () => {
     });
   }
 
+  test('costs the others nothing once it stops', async () => {
+    server.accept = ({ groups }) =>
+      groups.some(({ identifiers }) => `${identifiers}` === 'my-news')
+        ? { type: 'error', code: 'invalid_identifier', detail: 'No hyphen.', retry: null }
+        : undefined;
+    open();
+    const news = hearing(connection.subscribe('news'));
+    const malformed = connection.subscribe('my-news');
+    await until(() => connection.state === 'failed', 'failed');
+    malformed.stop();
+    await until(() => connection.state === 'connected', 'connected');
+    server.push('news', 'heard');
+    await until(() => news.length, 'heard');
+  });
+
   test('is not asked for again by itself', async () => {
     refusePrivate();
     open();
