@@ -18,7 +18,8 @@ from bench.rig.ports import free_ports
 from tests.redis import Redis
 from tests.wire import API_KEY, API_SECRET, Client
 
-TWISTD = [str(Path(sys.executable).parent / "twistd")]
+PLAIN_TWISTD = [str(Path(sys.executable).parent / "twistd")]
+TWISTD = PLAIN_TWISTD
 if "COVERAGE_RUN" in os.environ or "COVERAGE_PROCESS_CONFIG" in os.environ:
     # twistd ends by the signal that ended it, which leaves coverage no time to write.
     TWISTD = [sys.executable, "-m", "tests.covered_twistd"]
@@ -32,14 +33,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """The allocator gives free memory back, so that the memory of a process is the memory that the server holds."""
 
+UNTRACED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+"""With `PLAIN_TWISTD`, for tests of time: coverage does not measure the server, which would take twice as long."""
+
 START_WITHIN = 60.0
 """Seconds after which a start of processes counts as failed. Not a promise, because a busy machine takes longer."""
 
 
 class Server(Client):
-    """A `twistd cometify` process. `twistd`: the command that starts it. `python_path`: the folders of its packages."""
+    """A `twistd cometify` process.
+
+    `twistd`: the command that starts it. `service`: the service for twistd. `python_path`: the folders of its packages.
+    """
 
     twistd = TWISTD
+    service = ("cometify",)
     python_path = PYTHONPATH
 
     def __init__(self, folder: Path, options: dict[str, Any], account: dict[str, Any]) -> None:
@@ -66,7 +74,7 @@ class Server(Client):
         self.write_config()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.twistd, "-n", "--pidfile=", "cometify"],
+                [*self.twistd, "-n", "--pidfile=", *self.service],
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,

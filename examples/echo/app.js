@@ -16,14 +16,16 @@ function show(text) {
   document.querySelector('ul').append(item);
 }
 
+function complain({ detail }) {
+  document.getElementById('errors').textContent += `${detail} `;
+}
+
 echo.channel('news').listen('Published', ({ title }) => show(`news: ${title}`));
 echo
   .private('orders.5')
   .listen('.order.paid', ({ total }) => show(`orders.5: ${total}`))
-  .error(({ detail }) => show(detail));
-echo.private('orders.6').error(({ detail }) => {
-  document.getElementById('errors').textContent += detail;
-});
+  .error(complain);
+echo.private('orders.6').error(complain);
 
 echo.connector.onConnectionChange((status) => {
   document.getElementById('state').textContent = status;

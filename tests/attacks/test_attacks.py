@@ -8,7 +8,7 @@ import pytest
 from bench.campaigns.attacks.campaign import carry_out
 from bench.campaigns.attacks.catalogue import ATTACKS
 from bench.campaigns.attacks.victim import running_victim
-from tests.conftest import FRUGAL, PYTHONPATH, TWISTD, assert_clean
+from tests.conftest import FRUGAL, PLAIN_TWISTD, PYTHONPATH, UNTRACED, assert_clean
 from tests.lag import SchedulingLag, waited_for_cpu
 
 SECONDS = 0.7
@@ -21,7 +21,7 @@ MEASUREMENTS = 3
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory):
     folder = tmp_path_factory.mktemp("victim")
-    with running_victim(folder, TWISTD, {"PYTHONPATH": PYTHONPATH, **FRUGAL}) as server:
+    with running_victim(folder, PLAIN_TWISTD, {"PYTHONPATH": PYTHONPATH, **FRUGAL, **UNTRACED}) as server:
         yield server
     assert_clean((folder / "server.log").read_text())
 

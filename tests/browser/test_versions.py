@@ -24,7 +24,7 @@ from tests.browser.site import Site, listens, page_with_client
 from tests.browser.test_chaos import NAMES
 from tests.browser.test_life import listeners
 from tests.browser.visitor import TRANSPORTS
-from tests.conftest import Server, assert_clean
+from tests.conftest import PLAIN_TWISTD, Server, assert_clean
 from tests.wire import eventually, jwt, secure_key
 
 FIRST = Path(__file__).parent / "versions" / "server-0.1.0-first.zip"
@@ -38,8 +38,27 @@ class Pair(NamedTuple):
     client: Path
 
 
+TAC = """\
+from twisted.application.service import Application
+from cometify.options import Options
+from cometify.service import makeService
+
+options = Options()
+options.parseOptions([])
+application = Application("cometify")
+makeService(options).setServiceParent(application)
+"""
+
+
 class OldServer(Server):
-    """A server whose package is in the folder of the test."""
+    """A server whose package is in the folder of the test. The plugin of the installed package would not find it."""
+
+    twistd = PLAIN_TWISTD
+    service = ("-y", "first.tac")
+
+    def start(self) -> Server:
+        (self.folder / "first.tac").write_text(TAC)
+        return super().start()
 
     @property
     def python_path(self) -> str:  # type: ignore[override]

@@ -8,7 +8,13 @@ from twisted.internet import protocol
 from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import globalLogPublisher
 
-from cometify.runtime.connection_limits import LOG_EVERY, MOST_IN_RESERVE, ConnectionLimits, public_descriptors
+from cometify.runtime.connection_limits import (
+    LOG_EVERY,
+    MOST_IN_RESERVE,
+    NO_LIMIT,
+    ConnectionLimits,
+    public_descriptors,
+)
 from cometify.runtime.spare_descriptor import SpareDescriptor
 from cometify.runtime.tcp import EagerReactor
 from tests.certificates import make_certificate
@@ -147,7 +153,7 @@ def connect(reactor, port, source, wrap=None):
 
 @pytest.mark.parametrize("kind", ["tcp", "tls"])
 def test_connection_above_the_limit_is_closed_before_anything_is_read(reactor, kind, tmp_path):
-    ours = limits(2, ())
+    ours = limits(2, (), NO_LIMIT)  # the process of the tests has any number of descriptors
     eager = EagerReactor(reactor, limits=ours)
     factory = protocol.Factory.forProtocol(Greeter)
     if kind == "tls":
