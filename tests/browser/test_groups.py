@@ -173,5 +173,9 @@ def test_page_renews_its_token_and_misses_nothing(server: Server, site: Site, ev
         tab.until(got(len(texts)), show="[journals, asked]")
         for transport in TRANSPORTS:
             assert tab.evaluate(f"journals.{transport}.got") == texts, (engine, transport)
-            journal = tab.evaluate(f"[journals.{transport}.gaps, journals.{transport}.errors, asked.{transport}]")
-            assert journal == [[], [], 2], (engine, transport)
+            gaps, errors, asked = tab.evaluate(
+                f"['gaps', 'errors'].map((key) => journals.{transport}[key]).concat(asked.{transport})"
+            )
+            assert (gaps, asked) == ([], 2), (engine, transport)
+            # A page on a busy machine may be late. It is warned then that its right had ended, and loses nothing either.
+            assert set(errors) <= {"warning"}, (engine, transport)
