@@ -25,9 +25,9 @@ NOW = 1_764_000_000_000_000
 WALL = 1_764_000_000.0
 
 
-def plan(*groups, joined=None, at=0):
+def plan(*groups, joined=None, at=0, account=ACCOUNT):
     request = listen_request_from_frame(json.dumps({"type": "listen", "groups": groups}).encode())
-    rights = [group.right(ACCOUNT, WALL) for group in request.groups]
+    rights = [group.right(account, WALL) for group in request.groups]
     return make_join_plan(request, rights, NOW, joined or {}, at)
 
 
@@ -333,3 +333,25 @@ def test_stale_page_costs_few_looks_at_pushes():
     assert made.lost_in({"chat": ring}) == set()
     assert ring.bytes_after(NOW - RETENTION + 500, secret=True) == 500
     assert 0 < sum(looks) < 4 * BLOCK
+
+
+PRIVATE = Account("37282591", ("new secret",), private=("user_*",))
+
+
+@pytest.mark.parametrize(
+    "identifiers",
+    [["news", "User_7", "user_8"], {"news": 59, "User_7": 0, "user_8": 1}],
+    ids=["from now", "with internal ids"],
+)
+def test_private_identifiers_without_a_right_are_left_out(identifiers):
+    made = plan({"identifiers": identifiers}, account=PRIVATE)
+    assert set(made.filters) == {"news"}
+    (warning,) = made.warnings
+    assert "without user_7, user_8: private" in warning
+
+
+def test_private_identifiers_are_joined_with_their_right():
+    made = plan({"identifiers": ["news", "user_7"], "token": token(60, "user_7")}, account=PRIVATE)
+    assert set(made.filters) == {"news", "user_7"}
+    assert made.warnings == ()
+    assert made.secret == ["user_7"]
