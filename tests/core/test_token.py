@@ -198,3 +198,12 @@ def test_made_token_is_read_with_the_same_secret_alone(secret, names, subject):
     assert (token.until, token.subject) == (2000, subject)
     assert token.covers("chat") == any(name in ("chat", "*") for name in names)
     assert "signature" in refusal(made, [f"{secret}x"], 1000)
+
+
+@pytest.mark.parametrize("row", vectors("publishers")["tokens"], ids=lambda row: row["about"])
+def test_made_token_has_the_claims_of_its_vector(row):
+    now = row["now"]
+    made = make_token(row["api_secret"], row["identifiers"], now + row["seconds"], now, row["sub"])
+    payload = made.split(".")[1]
+    assert json.loads(base64.urlsafe_b64decode(payload + "==")) == row["claims"]
+    assert read_token(made, [row["api_secret"]], now).subject == row["sub"]
