@@ -2,10 +2,11 @@
 
 import re
 import time
-from urllib.parse import unquote, urlsplit
 
 import click
 
+from cometify.client.address import ENVIRONMENT_VARIABLE, read_url
+from cometify.client.errors import CometifyError
 from cometify.config.settings import SettingsError, load
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -34,7 +35,7 @@ class Duration(click.ParamType[int]):
 _account_options = (
     click.option(
         "--url",
-        envvar="COMETIFY_URL",
+        envvar=ENVIRONMENT_VARIABLE,
         help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
     ),
     click.option("--config", help="The configuration file. Default: cometify.toml"),
@@ -51,10 +52,11 @@ def _with_account_options(command: click.decorators.FC) -> click.decorators.FC:
 def _account(url: str | None, config: str | None, api_key: str | None) -> Account:
     """Find the account. Raises `ClickException`, which never repeats a secret."""
     if url and config is None:
-        parts = urlsplit(url)
-        if not parts.username or not parts.password:
-            raise click.ClickException("--url must have the account: https://KEY:SECRET@push.example.org")
-        return Account(unquote(parts.username), (unquote(parts.password),), identifiers="extended")
+        try:
+            address = read_url(url)
+        except CometifyError as error:
+            raise click.ClickException(error.detail) from None
+        return Account(address.api_key, (address.api_secret,), identifiers="extended")
     try:
         settings = load(config, {})
     except SettingsError as error:
