@@ -88,16 +88,19 @@ class Connection(Listener):
     # The listener.
 
     def offer(self, data: bytes) -> int:
-        # The socket's method is looked up each time, because to remember it takes 72 bytes for each stream.
-        send = self.tls if self.eager is None else self.eager.socket.send
-        if send is None:
-            assert self.transport is not None
-            self.transport.write(data)
-            return len(data)
-        try:
-            return send(data)
-        except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
-            return 0
+        eager = self.eager
+        if eager is not None:
+            try:
+                # Called where it is looked up, because Python then makes no bound method. To remember one takes 72 bytes
+                # for each stream.
+                return eager.socket.send(data)
+            except OSError:  # EAGAIN, or a real error, which the reactor meets again. It ends the connection then.
+                return 0
+        if self.tls is not None:
+            return self.tls(data)
+        assert self.transport is not None
+        self.transport.write(data)
+        return len(data)
 
     def wake(self) -> None:
         self.send = (self.tls or self.offer) if self.eager is None else self.eager.socket.send

@@ -49,6 +49,16 @@ def test_hello_in_pieces_is_understood(port, size):
     assert connection.echoes(peer)
 
 
+def test_handshake_leaves_attributes_inside_the_instance(port):
+    """CPython keeps them in a dict beside the instance once one is deleted or `__dict__` is read, and lookups take longer."""
+    connection, peer = port.connect(), Peer(client())
+    hello = peer.hello()
+    assert connection.receive(hello[:10]) == b""
+    connection.finish(peer, connection.receive(hello[10:]))
+    assert connection.echoes(peer)
+    assert not [kept for kept in gc.get_referents(connection.server) if type(kept) is dict]
+
+
 def test_hello_in_several_records_is_understood(port):
     connection, peer = port.connect(), Peer(client())
     hello = peer.hello()
