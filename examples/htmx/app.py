@@ -15,31 +15,50 @@ SECRET = os.environ.get("COMETIFY_SECRET", "dj28DNam!!nx72*")
 ORDERS = []
 
 
-def ask(path, body=None, **headers):
-    """Ask Cometify, again and again while it is restarted. A push has an Idempotency-Key, so it is pushed once."""
-    headers = {"Authorization": f"Bearer {SECRET}", **headers}
+def push(identifier, text):
+    """Push a public text, again and again while Cometify is restarted. Because of the Idempotency-Key it is pushed once.
+
+    Bearer is for back ends on the same machine, and for https.
+    """
+    body = urlencode({"text": text, "secret": 0}).encode()
+    headers = {"Authorization": f"Bearer {SECRET}", "Idempotency-Key": uuid.uuid4().hex}
     for patience in (0.1, 0.3, 0.6, 1, 2, None):
         try:
-            with urllib.request.urlopen(urllib.request.Request(COMETIFY + path, body, headers), timeout=2) as answer:
-                return json.load(answer)
+            request = urllib.request.Request(f"{COMETIFY}/push/{identifier}", body, headers)
+            return urllib.request.urlopen(request, timeout=2).close()
         except OSError as error:
             if patience is None or getattr(error, "code", 500) < 500:
                 raise
         time.sleep(patience)
 
 
-def push(identifier, text):
-    """Push a public text. Bearer is for back ends on the same machine, and for https."""
-    body = urlencode({"text": text, "secret": 0}).encode()
-    ask(f"/push/{identifier}", body, **{"Idempotency-Key": uuid.uuid4().hex})
+def position():
+    """The newest position now, or a time before it. It is taken before the orders are read, so that no push is missed."""
+    try:
+        with urllib.request.urlopen(COMETIFY + "/position", timeout=2) as answer:
+            return json.load(answer)["position"]
+    except OSError:  # Cometify is away: the own clock does as well, with a margin of 5 s
+        return int(time.time() * 1_000_000) - 5_000_000
+
+
+def orders():
+    return "".join(f"<li>{html.escape(text)}</li>" for text in ORDERS)
+
+
+def page():
+    begin = position()
+    with open("index.html", encoding="utf-8") as file:
+        return file.read().replace("{position}", str(begin)).replace("{orders}", orders())
 
 
 class App(SimpleHTTPRequestHandler):
-    """Serves this folder, and /orders."""
+    """Serves the page at /, the list at /orders, and the scripts in this folder."""
 
     def do_GET(self):
-        if self.path == "/orders":
-            self.answer("".join(f"<li>{html.escape(text)}</li>" for text in ORDERS))
+        if self.path == "/":
+            self.answer(page())
+        elif self.path == "/orders":
+            self.answer(orders())
         else:
             super().do_GET()
 

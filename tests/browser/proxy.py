@@ -20,6 +20,9 @@ class Proxy:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._is_broken = False
+        self._may_pass = threading.Event()
+        self._may_pass.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._spawn(self._accept)
@@ -56,6 +59,9 @@ class Proxy:
         with client, socket.socket() as server, suppress(OSError):
             with self._lock:
                 self._open |= {client, server}
+            if self._is_broken:
+                return
+            self._may_pass.wait()
             server.connect(("127.0.0.1", self.upstream))
             self.carry(client, server)
         with self._lock:
@@ -67,10 +73,24 @@ class Proxy:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
 
+    def break_off(self) -> None:
+        """Cut all connections, and each new one too, until `restore`."""
+        self._is_broken = True
+        self.cut()
+
+    def hold_back(self) -> None:
+        """Pass nothing on from new connections until `restore`."""
+        self._may_pass.clear()
+
+    def restore(self) -> None:
+        self._is_broken = False
+        self._may_pass.set()
+
     def close(self) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._may_pass.set()
         self.cut()
         for thread in self._threads:
             thread.join(5)

@@ -99,6 +99,9 @@ def test_example_with_channels_shows_each_push_once(
     tab.until("document.getElementById('state').textContent !== 'connected'")
     server.start()
     connected(tab)
+    # The server's memory is empty now.
+    told = "document.getElementById('gaps').textContent"
+    tab.until(f"{told}.split(',').sort().join() === 'news,orders'", show=told)
     click(tab, "input[name=orders]")
     eventually(lambda: listeners_of(server, "orders") == 0 and listeners_of(server, "news") == 1)
     server.pushed("orders", "not chosen")

@@ -1,14 +1,19 @@
 """The examples for htmx and Datastar: pages with nothing but their own attributes, which hear raw events."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
+import attrs
 import pytest
 
 from bench.rig.ports import free_ports
@@ -35,14 +40,30 @@ def line(server: Server) -> Iterator[Proxy]:
         yield proxy
 
 
+@attrs.frozen
+class App:
+    """The running back end of an example."""
+
+    port: int
+    encode: Callable[[dict[str, str]], str]
+    """Encodes the body of a POST, as the pages of the example do."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def send(self, text: str) -> None:
+        """Send an order, which is kept and pushed before the answer comes."""
+        body = self.encode({"text": text}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/orders", body, timeout=20).close()
+
+
 @pytest.fixture(params=["htmx", "datastar"])
-def app(request: pytest.FixtureRequest, examples: Path, server: Server, line: Proxy) -> Iterator[str]:
-    """The URL of the running back end of an example."""
-    folder = examples / request.param
+def app(request: pytest.FixtureRequest, tmp_path: Path, examples: Path, server: Server, line: Proxy) -> Iterator[App]:
+    folder = shutil.copytree(examples / request.param, tmp_path / request.param)
     page = folder / "index.html"
     page.write_text(page.read_text().replace("http://localhost:8081", f"http://127.0.0.1:{line.port}"))
     (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
     there = {"COMETIFY": f"http://127.0.0.1:{server.port}/{API_KEY}", "COMETIFY_SECRET": API_SECRET}
     there["COMETIFY_FOR_PAGES"] = f"http://127.0.0.1:{line.port}/{API_KEY}"
     with (
@@ -58,7 +79,7 @@ def app(request: pytest.FixtureRequest, examples: Path, server: Server, line: Pr
                     socket.create_connection(("127.0.0.1", port)).close()
                     break
                 time.sleep(0.05)
-            yield f"{url}/"
+            yield App(port, urlencode if request.param == "htmx" else json.dumps)
         finally:
             process.terminate()
     assert "Traceback" not in (folder / "app.log").read_text()
@@ -74,22 +95,51 @@ def order(tab: Tab, text: str) -> None:
     )
 
 
-def test_pages_show_the_orders_of_each_other(app: str, server: Server, line: Proxy, everywhere: Everywhere):
-    tabs = everywhere(app)
+def shows(tabs: dict[str, Tab], *texts: str) -> None:
+    """Wait until each tab shows so many orders. They must be exactly these."""
+    for tab in tabs.values():
+        tab.until(f"{SHOWN}.length >= {len(texts)}", 20, show=SHOWN)
+        assert tab.evaluate(SHOWN) == list(texts)
 
-    def all_show(texts: list[str]) -> None:
-        for tab in tabs.values():
-            tab.until(f"{SHOWN}.length >= {len(texts)}", 20, show=SHOWN)
-            assert tab.evaluate(SHOWN) == texts
 
+def test_pages_show_the_orders_of_each_other(app: App, server: Server, line: Proxy, everywhere: Everywhere):
+    tabs = everywhere(app.url)
     first, *_others = tabs.values()
     eventually(lambda: listeners(server) == len(tabs))
     order(first, "one & <b>")
-    all_show(["one & <b>"])
+    shows(tabs, "one & <b>")
     line.cut()
     order(first, "while the line is cut")
-    all_show(["one & <b>", "while the line is cut"])
+    shows(tabs, "one & <b>", "while the line is cut")
     server.stop()
     server.start()
     order(first, "after a restart")
-    all_show(["one & <b>", "while the line is cut", "after a restart"])
+    expected = ["one & <b>", "while the line is cut", "after a restart"]
+    shows(tabs, *expected)
+    # New pages show all orders without a push.
+    shows(everywhere(app.url), *expected)
+
+
+@pytest.mark.parametrize("interrupt", [Proxy.hold_back, Proxy.break_off], ids=["held", "cut"])
+def test_pages_miss_no_order_while_they_load(
+    app: App, line: Proxy, everywhere: Everywhere, interrupt: Callable[[Proxy], None]
+):
+    app.send("before")
+    interrupt(line)
+    tabs = everywhere(app.url)
+    shows(tabs, "before")
+    app.send("between")
+    line.restore()
+    shows(tabs, "before", "between")
+
+
+def test_pages_load_their_orders_after_a_gap(app: App, server: Server, line: Proxy, everywhere: Everywhere):
+    tabs = everywhere(app.url)
+    eventually(lambda: listeners(server) == len(tabs))
+    line.break_off()
+    app.send("pushed to nobody")
+    # The server's memory is empty now, so no page can be sent the push.
+    server.stop()
+    server.start()
+    line.restore()
+    shows(tabs, "pushed to nobody")
