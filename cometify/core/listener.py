@@ -96,8 +96,9 @@ from cometify.core.errors import Refused
 from cometify.core.group_filter import Filters, GroupFilter
 from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
+from cometify.core.span import Span
 from cometify.core.state_table import next_state
-from cometify.core.view import Span, View
+from cometify.core.view import View
 
 
 class Listener:
@@ -139,6 +140,10 @@ class Listener:
     def unread(self) -> int:
         """Return how many bytes wait for the peer in the process and the kernel. It reads nothing while that stays."""
         raise NotImplementedError
+
+    def in_words(self) -> str:
+        """Name the listener in the log."""
+        return f"a listener on {self.encoding.name}"
 
     def lost_right(self) -> None:
         """Do what the transport needs when a token has expired. The `ready` that tells of it is owed already."""

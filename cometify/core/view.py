@@ -4,15 +4,10 @@ They listen to the same rings with the same right to secret pushes, and their tr
 from a cursor to the head are therefore encoded once for all listeners that stand at this cursor: they are a *span*.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING
-
-import attrs
 
 from cometify.core.encodings import Encoding
 from cometify.core.filter_index import FilterIndex, Kind
@@ -20,6 +15,7 @@ from cometify.core.frames import heartbeat_frame
 from cometify.core.late_views import LateViews
 from cometify.core.push import Push
 from cometify.core.ring import POSITION, Channel, RingBuffer
+from cometify.core.span import Span
 
 if TYPE_CHECKING:
     from cometify.core.listener import Listener
@@ -37,55 +33,7 @@ ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
 """The key of a view. Listeners with the same key are owed the same bytes."""
 
 
-_NOBODY: AbstractSet[str] = frozenset()
 _NEVER_LATE = LateViews()
-
-
-@attrs.define(eq=False)
-class Span:
-    """The bytes for one write that begins at some cursor.
-
-        data   |  preamble  |  push  |  push  |  heartbeat  |
-        size   0         preamble  ends[0] ends[1]         size       (the offsets in `ends` count from `preamble`)
-
-    `cursor`: the position that the write leads to. `preamble`: the number of bytes that come before the pushes and belong to
-    one listener alone. `ends`: (offset, position) at the end of each push. `heartbeat`: the offset of the heartbeat at the
-    end, or None, and `told` the position in it. `gap`: True if the preamble has a gap frame. `lowest`: the lowest push_id
-    among the pushes, for each kind of push that some listener of the view filters. Empty or None if all want all of them.
-    `excluded`: the listener ids that some of the pushes exclude. `is_for_all`: False if one of the last two is not empty.
-    """
-
-    data: bytes
-    size: int
-    cursor: int
-    ends: Sequence[tuple[int, int]]
-    preamble: int = 0
-    heartbeat: int | None = None
-    told: int = 0
-    gap: bool = False
-    lowest: Mapping[Kind, int] | None = None
-    excluded: AbstractSet[str] = _NOBODY
-    is_for_all: bool = True
-
-    def begun(self, sent: int) -> int:
-        """Count the pushes that a write of `sent` bytes has begun. `cut` tells the rest of the last one."""
-        sent -= self.preamble
-        return min(bisect_left(self.ends, sent, key=itemgetter(0)) + 1, len(self.ends)) if sent > 0 else 0
-
-    def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
-        """Find where a write stopped that began at `cursor` and took `sent` bytes, less than all.
-
-        Returns the new cursor, and the bytes that must be held for the listener: the rest of the frame that was begun.
-        """
-        if sent < self.preamble:
-            return cursor, self.data[sent : self.preamble]
-        begun = self.preamble
-        for offset, position in self.ends:
-            end = self.preamble + offset
-            if end > sent:
-                return (position, self.data[sent:end]) if sent > begun else (cursor, b"")
-            begun, cursor = end, position
-        return cursor, self.data[sent:] if sent > begun else b""
 
 
 class View:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
-from cometify.core.view import Span, View
+from cometify.core.span import Span
+from cometify.core.view import View
 
 
 class CatchingUp:

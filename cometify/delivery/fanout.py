@@ -74,7 +74,8 @@ from collections.abc import Callable
 from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
-from cometify.core.view import Span, View
+from cometify.core.span import Span
+from cometify.core.view import View
 from cometify.delivery.catching_up import CatchingUp
 from cometify.runtime.epoll_loop import CallSoon
 

@@ -22,7 +22,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.view import View
 from cometify.runtime.epoll_loop import CallSoon
-from cometify.runtime.slices import SlicedWork, listener_in_words
+from cometify.runtime.slices import SlicedWork
 
 PATIENCE = 60
 """Seconds after which a listener is ended if it reads nothing while bytes wait for it."""
@@ -44,7 +44,7 @@ class HeartbeatWheel:
         self._ticks = 0
         # For each stalled listener the number of bytes that wait for it, and the tick since which the number is the same.
         self._stalled: dict[Listener, tuple[int, int]] = {}
-        self._work = SlicedWork(call_soon, listener_in_words)
+        self._work = SlicedWork(call_soon, Listener.in_words)
 
     @property
     def stalled(self) -> int:

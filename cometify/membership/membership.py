@@ -28,7 +28,7 @@ from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
 from cometify.membership.slots import Slot, SlotTable
 from cometify.runtime.epoll_loop import CallSoon
-from cometify.runtime.slices import SlicedWork, listener_in_words
+from cometify.runtime.slices import SlicedWork
 
 
 class Membership:
@@ -58,7 +58,7 @@ class Membership:
         self._token_expiry = expiry
         self._slots = SlotTable(quota, engine.slots, seconds, join_pace)
         self._after: Callable[[], int]
-        self._work = SlicedWork(call_soon, listener_in_words)
+        self._work = SlicedWork(call_soon, Listener.in_words)
         self._disconnects = Disconnects(self._slots, self._work, call_soon, engine.revoked_at)
         engine.watch_disconnects(self._disconnects.disconnect)
         self._account_changes = AccountChanges(self._slots, self._work, self._follow, expiry.wall)

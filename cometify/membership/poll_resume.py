@@ -13,7 +13,8 @@ from cometify.core.account import Account
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event
 from cometify.core.position import RETENTION
-from cometify.core.view import Span, View
+from cometify.core.span import Span
+from cometify.core.view import View
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry

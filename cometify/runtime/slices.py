@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 import attrs
 from twisted.logger import Logger
 
-from cometify.core.listener import Listener
 from cometify.runtime.epoll_loop import CallSoon
 
 STEP = 32
@@ -17,11 +16,6 @@ STEP = 32
 T = TypeVar("T")
 
 log = Logger()
-
-
-def listener_in_words(listener: Listener) -> str:
-    """Name a listener in the log."""
-    return f"a listener on {listener.encoding.name}"
 
 
 @attrs.define(eq=False)

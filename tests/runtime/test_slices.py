@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import formatEvent, globalLogPublisher
 
-from cometify.runtime.slices import STEP, SlicedWork, listener_in_words
+from cometify.runtime.slices import STEP, SlicedWork
 from tests.delivery.loop import Loop
 from tests.fakes import Peer
 
@@ -13,7 +13,7 @@ from tests.fakes import Peer
 @given(st.lists(st.integers(0, 3 * STEP), max_size=4))
 def test_no_step_serves_more_than_its_bound(sizes):
     loop = Loop()
-    work = SlicedWork(loop.later, listener_in_words)
+    work = SlicedWork(loop.later, Peer.in_words)
     served = []
     jobs = [[Peer() for _ in range(size)] for size in sizes]
     for number, job in enumerate(jobs):
@@ -29,7 +29,7 @@ def test_no_step_serves_more_than_its_bound(sizes):
 
 def test_work_is_busy_until_the_last_listener_is_served():
     loop = Loop()
-    work, served = SlicedWork(loop.later, listener_in_words), []
+    work, served = SlicedWork(loop.later, Peer.in_words), []
     assert not work.is_busy
     work.add("job", [Peer() for _ in range(2 * STEP)], lambda: served.append)
     while len(served) < 2 * STEP:
@@ -41,7 +41,7 @@ def test_work_is_busy_until_the_last_listener_is_served():
 
 def test_listeners_that_come_later_are_not_of_the_job():
     loop, served, listeners = Loop(), [], {Peer(): None for _ in range(STEP + 1)}
-    SlicedWork(loop.later, listener_in_words).add("job", listeners, lambda: served.append)
+    SlicedWork(loop.later, Peer.in_words).add("job", listeners, lambda: served.append)
     first = list(listeners)
     loop.turn()
     listeners[Peer()] = None
@@ -51,7 +51,7 @@ def test_listeners_that_come_later_are_not_of_the_job():
 
 def test_first_step_is_taken_at_once_only_where_no_job_waits():
     loop = Loop()
-    work, served = SlicedWork(loop.later, listener_in_words), []
+    work, served = SlicedWork(loop.later, Peer.in_words), []
     first, second = ([Peer() for _ in range(STEP + 1)] for _ in range(2))
     work.add("job", first, lambda: served.append, at_once=True)
     work.add("job", second, lambda: served.append, at_once=True)
@@ -67,14 +67,14 @@ def test_function_is_made_for_each_step():
         steps.append([])
         return steps[-1].append
 
-    SlicedWork(loop.later, listener_in_words).add("job", [Peer() for _ in range(2 * STEP + 1)], begin)
+    SlicedWork(loop.later, Peer.in_words).add("job", [Peer() for _ in range(2 * STEP + 1)], begin)
     loop.turns()
     assert [len(step) for step in steps if step] == [STEP, STEP, 1]
 
 
 def test_work_added_by_the_work_comes_after_it():
     loop = Loop()
-    work, served = SlicedWork(loop.later, listener_in_words), []
+    work, served = SlicedWork(loop.later, Peer.in_words), []
     first, second = Peer(), Peer()
 
     def serve(listener):
@@ -128,7 +128,7 @@ def test_fault_with_one_listener_is_logged_with_its_task(told):
         if listener is listeners[1]:
             raise ZeroDivisionError
 
-    SlicedWork(loop.later, listener_in_words).add("Counting", listeners, lambda: serve)
+    SlicedWork(loop.later, Peer.in_words).add("Counting", listeners, lambda: serve)
     loop.turns()
     assert served == listeners
     assert [formatEvent(event) for event in told] == ["Counting failed for a listener on stream"]
@@ -136,7 +136,7 @@ def test_fault_with_one_listener_is_logged_with_its_task(told):
 
 def test_fault_of_a_step_does_not_stop_the_next_job():
     loop, served = Loop(), []
-    work = SlicedWork(loop.later, listener_in_words)
+    work = SlicedWork(loop.later, Peer.in_words)
 
     def broken():
         raise ZeroDivisionError
