@@ -45,6 +45,7 @@ tools:
 	@scripts/need npm npm
 	@scripts/need curl curl
 	@scripts/need php php-cli
+	@scripts/need php:curl php-curl
 	@scripts/need php:pdo_sqlite php-sqlite3
 	@scripts/need php:pdo_pgsql php-pgsql
 	@scripts/need sqlite3 sqlite3
@@ -98,7 +99,7 @@ wheel: $(VENV)/dev
 suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r tests docs deploy protocol scripts pyproject.toml README.md $(SUITE)/
+	@cp -r tests docs deploy protocol scripts sdk pyproject.toml README.md $(SUITE)/
 	@mkdir $(SUITE)/bench
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 

@@ -108,7 +108,7 @@ def test_document_names_no_test_that_is_gone(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "folder", ["bench", "changelog.d", "cometify", "deploy", "docs", "examples", "js", "protocol", "scripts"]
+    "folder", ["bench", "changelog.d", "cometify", "deploy", "docs", "examples", "js", "protocol", "scripts", "sdk"]
 )
 def test_no_file_has_the_marks_of_a_conflict(folder: str) -> None:
     files = [path for path in sources(ROOT / folder) if _CONFLICT.search(path.read_text("utf-8", "replace"))]
