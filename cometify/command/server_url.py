@@ -1,0 +1,54 @@
+"""The URL of a server and its account. Listeners may leave the API secret out."""
+
+from urllib.parse import unquote, urlsplit
+
+import attrs
+import click
+
+from cometify.client.address import Address, read_server, read_url
+from cometify.client.errors import CometifyError
+
+_NONE = "none"
+"""Stands for the secret that a URL does not have, because an `Address` must have one."""
+
+
+@attrs.frozen
+class ServerURL:
+    """`api_secret`: empty if the URL has none."""
+
+    address: Address
+    api_secret: str = attrs.field(repr=False)
+
+    @classmethod
+    def read(cls, url: str) -> "ServerURL":
+        """Read `https://KEY:SECRET@push.example.org`. Raises `ClickException`, which never repeats a secret."""
+        try:
+            parts = urlsplit(url)
+            if not parts.username or parts.password:
+                address = read_url(url)
+                return cls(address, address.api_secret)
+            without_account = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            return cls(read_server(without_account, unquote(parts.username), _NONE), "")
+        except CometifyError as error:
+            raise click.ClickException(error.detail) from None
+        except ValueError:
+            raise click.ClickException("The URL cannot be read: write https://KEY:SECRET@push.example.org.") from None
+
+    @property
+    def is_tls(self) -> bool:
+        """True for https."""
+        return self.address.scheme == "https"
+
+    @property
+    def api_key(self) -> str:
+        """The API key of the account."""
+        return self.address.api_key
+
+    @property
+    def origin(self) -> str:
+        """The URL without account and path. It can be shown to anybody."""
+        return self.address.origin
+
+    def path(self, rest: str) -> str:
+        """The path of a request that belongs to the account."""
+        return f"{self.address.prefix}/{self.api_key}/{rest}"
