@@ -1,6 +1,6 @@
 """The URL of a server and its account. Listeners may leave the API secret out."""
 
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import attrs
 import click
@@ -27,7 +27,7 @@ class ServerURL:
             if not parts.username or parts.password:
                 address = read_url(url)
                 return cls(address, address.api_secret)
-            without_account = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+            without_account = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], *parts[2:]))
             return cls(read_server(without_account, unquote(parts.username), _NONE), "")
         except CometifyError as error:
             raise click.ClickException(error.detail) from None
