@@ -14,8 +14,11 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, ListenerCount
 from cometify.core.push import Draft, Push, Receipt
+from cometify.core.push_page import AskedPushes, PushPage
 from cometify.core.quota import ClientKey
+from cometify.core.retention import AccountRings
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 
@@ -45,6 +48,45 @@ class IDisconnect(Protocol):
     def __call__(self, api_key: str, disconnect: Disconnect, issued_before: float) -> Deferred[int]: ...
 
 
+class IListenerCounts(Protocol):
+    """The listeners of this node, counted for an engine that is asked for them."""
+
+    def of(self, channel: Channel) -> ListenerCount:
+        """Count the listeners of one channel."""
+
+    def page(self, rings: AccountRings, asked: AskedNames, *, listened_only: bool = False) -> Deferred[IdentifierPage]:
+        """Make a page of the identifiers of `rings` that are listened to here, or have pushes in their ring.
+
+        `listened_only`: leave out those that only have pushes. The Deferred has fired already if there are few.
+        """
+
+
+class IQueries(Protocol):
+    """The questions of a back end about its account. Each Deferred can fail with `Refused` (engine_unavailable)."""
+
+    def count_with(self, counts: IListenerCounts) -> None:
+        """Count the listeners of this node with `counts`. Called once, before the engine starts."""
+
+    def use_nonce(self, account: Account, nonce: str) -> Deferred[None]:
+        """Use up the nonce of a signed question.
+
+        The Deferred fails with `Refused`: nonce_reused, too_many_pushes (see `request_memory`), or engine_unavailable.
+        """
+
+    def pushes(self, account: Account, identifier: str, asked: AskedPushes) -> Deferred[PushPage]:
+        """Read kept pushes of an identifier, public and secret ones.
+
+        Every push of the page is sure to reach the listeners, and every push that was answered before the question is
+        on the page, unless it is beyond the page's bounds or the page tells a gap.
+        """
+
+    def identifiers(self, account: Account, asked: AskedNames) -> Deferred[IdentifierPage]:
+        """List the identifiers that are listened to on any node, or have pushes kept."""
+
+    def identifier(self, account: Account, identifier: str) -> Deferred[IdentifierDetails]:
+        """Tell about one identifier. One that nobody has ever used is told with zeros."""
+
+
 @attrs.frozen
 class EngineStats:
     """Figures of an engine at this moment."""
@@ -62,6 +104,10 @@ class IEngine(Protocol):
 
     Positions strictly grow over all identifiers of an account, on all nodes together. Different accounts are independent.
     """
+
+    @property
+    def queries(self) -> IQueries:
+        """The questions that a back end can ask."""
 
     @property
     def slots(self) -> "ISlots | None":

@@ -43,11 +43,18 @@ def jwt_signed(signed: str, secret: str = API_SECRET) -> str:
 
 
 def seal(
-    path: str, body: bytes, timestamp: float | str, nonce: str, secret: str = API_SECRET, kind: str = "", key: str = ""
+    path: str,
+    body: bytes,
+    timestamp: float | str,
+    nonce: str,
+    secret: str = API_SECRET,
+    kind: str = "",
+    key: str = "",
+    method: str = "POST",
 ) -> dict[str, str]:
-    """The headers of a POST that is signed with HMAC. `kind`, `key`: its Content-Type and Idempotency-Key, empty: none."""
+    """The headers of a request that is signed with HMAC. `kind`, `key`: its Content-Type and Idempotency-Key, empty: none."""
     stamp = timestamp if isinstance(timestamp, str) else str(int(timestamp))
-    signed = "\n".join(["v2", "POST", path, stamp, nonce, kind, key, hashlib.sha256(body).hexdigest()])
+    signed = "\n".join(["v2", method, path, stamp, nonce, kind, key, hashlib.sha256(body).hexdigest()])
     digest = hmac.digest(secret.encode(), signed.encode(), "sha256").hex()
     sent = {"Content-Type": kind, "Idempotency-Key": key}
     return {

@@ -13,8 +13,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from cometify import __version__
-from cometify.core import encodings, errors
+from cometify.core import errors
 from cometify.core.histogram import BOUNDS, Histogram
+from cometify.core.identifier_page import TRANSPORTS
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
@@ -25,13 +26,13 @@ from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor_lag import ReactorLag
+from cometify.transports.back_end import BackEnd
 from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.push import PushEndpoint
 
 OPENMETRICS = "application/openmetrics-text"
 
 # These labels are exposed from the start with a value of 0. Prometheus sees no increase in a series that begins with 1.
-_TRANSPORTS = [encoding.name for encoding in (encodings.WEBSOCKET, encodings.STREAM, encodings.EVENTS, encodings.POLL)]
 _PUSH_CODES = [
     code.name
     for code in (errors.NOT_AUTHORIZED, errors.SIGNATURE_REUSED, errors.TOO_MANY_PUSHES, errors.ENGINE_UNAVAILABLE)
@@ -40,7 +41,7 @@ _JOIN_CODES = [
     code.name
     for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE, errors.OVERLOADED)
 ]
-_DISCONNECT_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.ENGINE_UNAVAILABLE)]
+_BACK_END_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.ENGINE_UNAVAILABLE)]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
 
 
@@ -55,6 +56,7 @@ class Figures(Collector):
     membership: Membership
     push: PushEndpoint
     disconnect: DisconnectEndpoint
+    back_end: BackEnd
     reactor_lag: ReactorLag
     idle: Sequence[IdleTimeout]
     limits: Sequence[ConnectionLimits]
@@ -63,6 +65,7 @@ class Figures(Collector):
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
         yield from self._of_pushes()
         yield from self._of_listeners()
+        yield from self._of_the_back_end()
         yield from self._of_the_fan_out()
         yield from self._of_connections()
 
@@ -78,7 +81,7 @@ class Figures(Collector):
 
     def _of_listeners(self) -> Iterator[Metric]:
         membership = self.membership
-        yield _gauge("listeners", "Joined listeners.", _all(_TRANSPORTS, self.registry.listeners()), "transport")
+        yield _gauge("listeners", "Joined listeners.", _all(TRANSPORTS, self.registry.listeners()), "transport")
         yield _gauge(
             "listeners_stalled",
             "Listeners that do not read although something waits for them.",
@@ -87,7 +90,7 @@ class Figures(Collector):
         yield _counter(
             "listeners_joined",
             "Joins. Each poll is one.",
-            _all(_TRANSPORTS, membership.joined),
+            _all(TRANSPORTS, membership.joined),
             "transport",
         )
         yield _counter(
@@ -103,10 +106,18 @@ class Figures(Collector):
             "code",
         )
 
+    def _of_the_back_end(self) -> Iterator[Metric]:
         yield _counter(
             "disconnects_refused",
             "Refused requests to disconnect, by the code of the answer.",
-            _all(_DISCONNECT_CODES, self.disconnect.refused),
+            _all(_BACK_END_CODES, self.disconnect.refused),
+            "code",
+        )
+        yield _counter("lists_answered", "Answered requests for identifiers or kept pushes.", self.back_end.answered)
+        yield _counter(
+            "lists_refused",
+            "Refused requests for identifiers or kept pushes, by the code of the answer.",
+            _all(_BACK_END_CODES, self.back_end.refused),
             "code",
         )
 

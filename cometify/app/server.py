@@ -24,6 +24,7 @@ from cometify.core.join_pace import JoinPace
 from cometify.core.quota import Quota
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
+from cometify.delivery.listener_counts import ListenerCounts
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine.memory import MemoryEngine
@@ -38,6 +39,7 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
+from cometify.transports.back_end import BackEnd
 from cometify.transports.begun_message import MESSAGE_WITHIN
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
@@ -110,7 +112,10 @@ class Cometify(MultiService):
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
         self.push = PushEndpoint(self.engine, self.registry, publishers)
         self._disconnect = DisconnectEndpoint(self.engine, publishers, wall)
-        root = Root(self.push, self._disconnect, PositionEndpoint(context, self.engine), context, reactor)
+        self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
+        back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon)
+        position = PositionEndpoint(context, self.engine)
+        root = Root(self.push, self._disconnect, position, back_end, context, reactor)
         self.http = Site(root, reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
         per_address = settings.connections_per_ip
@@ -130,6 +135,7 @@ class Cometify(MultiService):
             self.membership,
             self.push,
             self._disconnect,
+            back_end,
             self.reactor_lag,
             (self.http.idle, self.websocket.idle),
             (self.limits, self.limits_of_proxies),

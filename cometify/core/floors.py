@@ -38,6 +38,10 @@ class Floors:
         """
         return self._apart.pop(identifier, self._told)
 
+    def floor_of(self, identifier: str) -> int:
+        """Return the floor of a channel that has no ring."""
+        return self._apart.get(identifier, self._others).floor
+
     def put(self, identifier: str, dropped: Dropped) -> None:
         """Keep the summary of a ring that is forgotten, if it tells more than that of all others."""
         if all(map(le, dropped, self._others)):

@@ -9,7 +9,7 @@ from cometify.core.integer import write_integer
 
 if TYPE_CHECKING:
     from cometify.core.errors import Refused
-    from cometify.core.push import Draft
+    from cometify.core.push import Draft, Push
 
 
 def _encode(value: object) -> bytes:
@@ -57,6 +57,11 @@ def split_excluded(head: bytes) -> tuple[str, bytes]:
     """Return the listener id in a head that begins with `EXCLUDED`, and the head without it, as it is sent."""
     listener, _, rest = head[len(EXCLUDED) :].partition(b'",')
     return listener.decode(), b"{" + rest
+
+
+def listed_frame(push: "Push") -> bytes:
+    """Write the frame of a kept push for a back end: with one more field, `secret`, which listeners are not told."""
+    return b'%b,"secret":%d}' % (push.frame[:-1], push.secret)
 
 
 def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], positions: Sequence[int]) -> bytes:

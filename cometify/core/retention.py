@@ -18,6 +18,7 @@ from cometify.core.account import Account
 from cometify.core.kept_pushes import KeptPushes
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
+from cometify.core.sorted_names import SortedNames
 
 MOST_STEPS = 500
 """The most steps of one call of `drop`. A step drops a push, and takes half a microsecond."""
@@ -123,14 +124,22 @@ class Retention:
 class AccountRings:
     """All rings of an account that this process has.
 
-    `rings`: by identifier (lower case). `public` and `secret`: the bounds over the pushes of each kind. `emptied`: see
-    `Retention`.
+    `rings`: by identifier (lower case). `names`: the same identifiers in order. `public` and `secret`: the bounds over the
+    pushes of each kind. `emptied`: see `Retention`.
     """
 
     def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
         self.rings: dict[str, RingBuffer] = {}
+        self.names = SortedNames()
         self.public = Retention(False, emptied)
         self.secret = Retention(True, emptied)
+
+    def add(self, ring: RingBuffer) -> RingBuffer:
+        """Add a ring of an identifier that has none. Returns the ring."""
+        name = ring.channel[1]
+        self.rings[name] = ring
+        self.names.add(name)
+        return ring
 
     @property
     def kept_bytes(self) -> int:
@@ -154,6 +163,8 @@ class AccountRings:
 
     def remove(self, ring: RingBuffer) -> None:
         """Forget a ring, with all that it has."""
-        del self.rings[ring.channel[1]]
+        name = ring.channel[1]
+        del self.rings[name]
+        self.names.remove(name)
         self.public.remove(ring.public)
         self.secret.remove(ring.secret)

@@ -18,97 +18,20 @@ from twisted.internet.defer import Deferred, fail
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
-from cometify.core.floors import Floors
 from cometify.core.frames import push_frame
-from cometify.core.identifier import Identifier
-from cometify.core.kept_pushes import DROPS, Dropped, KeptPushes, NothingKept, most_drops
-from cometify.core.leaky_bucket import LeakyBucket
-from cometify.core.position import FLOOR_RETENTION, RETENTION, SECOND
+from cometify.core.kept_pushes import DROPS, most_drops
+from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
-from cometify.core.retention import AccountRings
-from cometify.core.revocation import Disconnect, Revocations
+from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.ttl_map import TTLMap
 from cometify.engine import UNFOLLOW_DELAY, refusals
-from cometify.engine.accepted_requests import AcceptedRequests
+from cometify.engine.memory_account import AccountState
+from cometify.engine.memory_queries import MemoryQueries
 from cometify.engine.total_bytes import TotalBytes
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect
 
 EXPIRE_STEPS = 500
 """The steps of one call of `expire`, which take about 0.3 ms. A step drops a push, or forgets one thing."""
-
-
-class _AccountState:
-    """One account: the last position that was given or told, and all that is kept and remembered of it.
-
-    `began`: the position where the memory of this process begins. `last`: no position up to it may be given again.
-    """
-
-    __slots__ = (
-        "_nothing", "api_key", "began", "bucket", "floors", "followed", "last", "requests", "revocations", "rings",
-        "signatures",
-    )  # fmt: skip
-
-    def __init__(self, api_key: str, began: int, last: int) -> None:
-        self.api_key = api_key
-        self.began = began
-        self.last = last
-        self.rings = AccountRings(self._emptied)
-        self._nothing = NothingKept(Dropped(began), began=began)
-        self.followed: set[str] = set()
-        # Of public and of secret pushes.
-        self.floors = (Floors(began), Floors(began))
-        self.signatures: TTLMap[bytes, Identifier] = TTLMap()
-        self.requests = AcceptedRequests()
-        self.revocations = Revocations()
-        self.bucket = LeakyBucket()
-
-    def ring(self, identifier: str) -> RingBuffer:
-        """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
-        ring = self.rings.rings.get(identifier)
-        if ring is None:
-            ring = self.rings.rings[identifier] = RingBuffer((self.api_key, identifier), self._nothing, self._nothing)
-            public, secret = self.floors
-            if (dropped := public.take(identifier)) is not None:
-                ring.public = KeptPushes(dropped, began=self.began)
-            if (dropped := secret.take(identifier)) is not None:
-                ring.secret = KeptPushes(dropped, began=self.began)
-        return ring
-
-    def _emptied(self, ring: RingBuffer) -> None:
-        if not ring and ring.channel[1] not in self.followed:
-            self.forget_ring(ring)
-
-    def forget_ring(self, ring: RingBuffer) -> None:
-        """Forget an empty ring that nobody follows, except for its floors."""
-        self.rings.remove(ring)
-        for floors, kept in zip(self.floors, (ring.public, ring.secret), strict=True):
-            floors.put(ring.channel[1], kept.dropped)
-
-    def unfollow(self, identifier: str) -> None:
-        """Keep the ring of an identifier only while there are pushes in it."""
-        self.followed.discard(identifier)
-        ring = self.rings.rings.get(identifier)
-        if ring is not None and not ring:
-            self.forget_ring(ring)
-
-    def expire(self, now: int, most: int) -> int:
-        """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
-        left = most - self.rings.public.expire(now - RETENTION, most)
-        left -= self.rings.secret.expire(now - RETENTION, left)
-        left -= self.signatures.forget(now, left)
-        left -= self.requests.forget(now, left)
-        left -= self.revocations.forget(now / SECOND, left)
-        for floors in self.floors:
-            left -= floors.expire(now - FLOOR_RETENTION, left)
-        return most - left
-
-    def is_empty(self, now: int) -> bool:
-        """Return whether nothing is kept, remembered or followed."""
-        remembered = self.signatures or self.requests or self.revocations
-        if self.rings.rings or remembered or not self.bucket.is_empty(now):
-            return False
-        return all(floors.is_empty(now - FLOOR_RETENTION, self.began) for floors in self.floors)
 
 
 class MemoryEngine:
@@ -124,7 +47,7 @@ class MemoryEngine:
         self._clock = clock
         self._announce = announce
         self._began = clock()
-        self._states: dict[str, _AccountState] = {}
+        self._states: dict[str, AccountState] = {}
         # Of public and of secret pushes.
         self._totals: tuple[TotalBytes, TotalBytes] | None = None
         if keep_bytes_total is not None:
@@ -136,6 +59,7 @@ class MemoryEngine:
         # No position up to here may be given again, by whichever account.
         self._last_forgotten = self._began
         self._disconnect: IDisconnect  # see `watch_disconnects`
+        self.queries = MemoryQueries(self._state, self.watermark)
         # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
         self._leaving: OrderedDict[Channel, int] = OrderedDict()
         # The API keys of the accounts that `expire` has still to visit in its round.
@@ -147,10 +71,10 @@ class MemoryEngine:
     def stop(self) -> None:
         """There is nothing to disconnect from."""
 
-    def _state(self, api_key: str) -> _AccountState:
+    def _state(self, api_key: str) -> AccountState:
         state = self._states.get(api_key)
         if state is None:
-            state = self._states[api_key] = _AccountState(api_key, self._began, self._last_forgotten)
+            state = self._states[api_key] = AccountState(api_key, self._began, self._last_forgotten)
         return state
 
     def watermark(self, api_key: str) -> int:
@@ -198,7 +122,7 @@ class MemoryEngine:
         self._announce(ring, push)
         return Receipt(position)
 
-    def _check_rate(self, state: _AccountState, account: Account, draft: Draft) -> None:
+    def _check_rate(self, state: AccountState, account: Account, draft: Draft) -> None:
         """Check that the account may push now. Raises `Refused` (too_many_pushes).
 
         The draft is charged only when nothing else refuses it, because a captured request could use up the rate otherwise.

@@ -6,6 +6,7 @@ from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
 from cometify.http.static_files import static_endpoints
 from cometify.runtime.reactor import Reactor
+from cometify.transports.back_end import BackEnd, IdentifierEndpoint, IdentifiersEndpoint, KeptPushesEndpoint
 from cometify.transports.batch import BatchEndpoint
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
@@ -25,7 +26,7 @@ class _Nowhere(Endpoint):
             errors.NOT_FOUND,
             "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
             "/stream, /events or /poll; ask for the newest position with GET /{apiKey}/position; "
-            "disconnect a visitor with POST /{apiKey}/disconnect.",
+            "disconnect a visitor with POST /{apiKey}/disconnect; ask what is in use with GET /{apiKey}/identifiers.",
         )
 
 
@@ -37,6 +38,7 @@ class Root(Tree):
         push: PushEndpoint,
         disconnect: DisconnectEndpoint,
         position: PositionEndpoint,
+        back_end: BackEnd,
         context: Context,
         reactor: Reactor,
     ) -> None:
@@ -51,7 +53,10 @@ class Root(Tree):
             "events": EventsEndpoint(context),
             "poll": PollEndpoint(context),
             "position": position,
+            "identifiers": IdentifiersEndpoint(back_end),
         }
+        self._identifier = IdentifierEndpoint(back_end)
+        self._kept_pushes = KeptPushesEndpoint(back_end)
         self._nowhere = _Nowhere()
 
     def find(self, path: tuple[str, ...]) -> Endpoint:
@@ -62,7 +67,14 @@ class Root(Tree):
             return self._push
         if len(path) == 2 and path[0]:
             return self._at_key.get(path[1], self._nowhere)
+        if len(path) in (3, 4) and path[1] == "identifiers":
+            return self._of_identifier(path)
         return self._nowhere
+
+    def _of_identifier(self, path: tuple[str, ...]) -> Endpoint:
+        if len(path) == 3:
+            return self._identifier
+        return self._kept_pushes if path[3] == "pushes" else self._nowhere
 
 
 class WebSocketRoot(Tree):

@@ -174,6 +174,7 @@ def test_series_of_alerts_exist_from_the_start_with_zero(world):
         ("cometify_listeners_refused_total", "too_many_listeners"),
         ("cometify_pushes_refused_total", "not_authorized"),
         ("cometify_disconnects_refused_total", "not_authorized"),
+        ("cometify_lists_refused_total", "not_authorized"),
         *(("cometify_listeners", transport) for transport in TRANSPORTS),
         *(("cometify_listeners_joined_total", transport) for transport in TRANSPORTS),
     ):
@@ -251,6 +252,33 @@ def test_refused_disconnects_are_counted_by_code(world, since):
         ("cometify_disconnects_refused_total", "missing_parameter"): 2,
         ("cometify_disconnects_refused_total", "body_too_large"): 1,
         ("cometify_disconnects_refused_total", "method_not_allowed"): 1,
+    }
+
+
+def test_lists_are_counted_as_answered_or_by_code(world, since):
+    right, wrong = {"Authorization": f"Bearer {API_SECRET}"}, {"Authorization": "Bearer guessed"}
+    for path, headers in (
+        ("", right),
+        ("/chat", right),
+        ("/chat/pushes", right),
+        ("/chat", wrong),
+        ("/a!b/pushes", right),
+        ("?x=1", right),
+        ("", {}),
+    ):
+        wire = world.connect("127.0.0.1")
+        wire.receive(request_bytes("GET", f"/{API_KEY}/identifiers{path}", None, headers))
+        wire.answer()
+    world.request("BREW", f"/{API_KEY}/identifiers").answer()
+    assert since(
+        "cometify_lists_answered_total", "cometify_lists_refused_total", "cometify_disconnects_refused_total"
+    ) == {
+        "cometify_lists_answered_total": 3,
+        ("cometify_lists_refused_total", "not_authorized"): 1,
+        ("cometify_lists_refused_total", "invalid_identifier"): 1,
+        ("cometify_lists_refused_total", "unknown_parameter"): 1,
+        ("cometify_lists_refused_total", "missing_parameter"): 1,
+        ("cometify_lists_refused_total", "method_not_allowed"): 1,
     }
 
 

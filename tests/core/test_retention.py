@@ -119,7 +119,7 @@ class Both:
         if name not in self.account_rings.rings:
             since = self.position - back
             kinds = [KeptPushes(Dropped(BEGAN), since) for _ in range(2)]
-            ring = self.account_rings.rings[name] = RingBuffer(("1", name), *kinds)
+            ring = self.account_rings.add(RingBuffer(("1", name), *kinds))
             self.plain.floors[name] = [BEGAN, BEGAN]
             for one in self._kept_elsewhere(name, since, self.position):
                 self.account_rings.put(ring, one, self.account)
@@ -184,7 +184,7 @@ def rings_of(count, each):
     """Rings whose pushes have one byte each and come by turns."""
     account, account_rings = Account("1", ("s",), buffer_pushes=10**6), AccountRings()
     for number in range(count):
-        account_rings.rings[f"a{number}"] = RingBuffer.beginning_at(("1", f"a{number}"), 0)
+        account_rings.add(RingBuffer.beginning_at(("1", f"a{number}"), 0))
     for position in range(1, count * each + 1):
         ring = account_rings.rings[f"a{position % count}"]
         account_rings.put(ring, Push(ring.channel[1], None, False, position, b"x"), account)
@@ -216,7 +216,7 @@ def test_removed_rings_do_not_grow_the_heap_without_end():
     account = Account("1", ("s",), buffer_pushes=2)
     account_rings = AccountRings()
     for round_ in range(100):
-        ring = account_rings.rings["a"] = RingBuffer.beginning_at(("1", "a"), 0)
+        ring = account_rings.add(RingBuffer.beginning_at(("1", "a"), 0))
         for step in range(10):
             account_rings.put(ring, Push("a", None, False, round_ * 10 + step + 1, b"x"), account)
         account_rings.remove(ring)
@@ -227,7 +227,7 @@ def test_removed_rings_do_not_grow_the_heap_without_end():
 def test_each_account_has_bounds_of_its_own():
     accounts = [AccountRings(), AccountRings()]
     for account_rings in accounts:
-        ring = account_rings.rings["a"] = RingBuffer.beginning_at(("1", "a"), 0)
+        ring = account_rings.add(RingBuffer.beginning_at(("1", "a"), 0))
         for position in range(1, 11):
             account_rings.put(ring, Push("a", None, False, position, b"x" * 10), Account("1", ("s",)))
     accounts[0].drop(0, 30)
@@ -236,7 +236,7 @@ def test_each_account_has_bounds_of_its_own():
 
 def test_push_larger_than_the_bound_leaves_nothing_behind():
     account_rings = AccountRings()
-    ring = account_rings.rings["a"] = RingBuffer.beginning_at(("1", "a"), 0)
+    ring = account_rings.add(RingBuffer.beginning_at(("1", "a"), 0))
     account_rings.put(ring, Push("a", None, False, 5, b"x" * 11), Account("1", ("s",), buffer_bytes=10))
     assert (account_rings.kept_bytes, len(ring), ring.public.floor) == (0, 0, 5)
     assert account_rings.public.drop(5, 0) == 0
@@ -245,7 +245,7 @@ def test_push_larger_than_the_bound_leaves_nothing_behind():
 def test_kind_of_pushes_drops_none_of_the_other():
     """Else the listeners who may not see one kind would notice how much of it there is."""
     account, account_rings = Account("1", ("s",)), AccountRings()
-    ring = account_rings.rings["a"] = RingBuffer.beginning_at(("1", "a"), 0)
+    ring = account_rings.add(RingBuffer.beginning_at(("1", "a"), 0))
     for position in range(1, 21):
         secret = position % 2 == 0
         retention = account_rings.put(ring, Push("a", None, secret, position, b"x" * 10), account)

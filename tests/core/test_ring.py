@@ -111,7 +111,8 @@ def test_channels_without_pushes_share_what_they_do_not_have():
     account, account_rings = Account("1", ("s",)), AccountRings()
     nothing = NothingKept(Dropped(0))
     rings = [RingBuffer(("1", name), nothing, nothing) for name in "abc"]
-    account_rings.rings.update({ring.channel[1]: ring for ring in rings})
+    for ring in rings:
+        account_rings.add(ring)
     account_rings.put(rings[0], Push("a", None, True, 9, b"x" * 70), account)
     account_rings.put(rings[1], Push("b", None, False, 10, b"x" * 70), account)
     assert [(len(ring.public), len(ring.secret)) for ring in rings] == [(0, 1), (1, 0), (0, 0)]
@@ -125,7 +126,7 @@ def test_channels_without_pushes_share_what_they_do_not_have():
 def test_two_channels_can_have_a_push_at_the_same_position():
     account, account_rings = Account("1", ("s",)), AccountRings()
     for name in "ba":
-        ring = account_rings.rings[name] = RingBuffer.beginning_at(("1", name), 0)
+        ring = account_rings.add(RingBuffer.beginning_at(("1", name), 0))
         account_rings.put(ring, Push(name, None, False, 9, b"x" * 70), account)
     account_rings.drop(8, 1000)
     assert account_rings.kept_bytes == 140

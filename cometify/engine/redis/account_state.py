@@ -184,7 +184,7 @@ class AccountState:
         batch.position = int(answer[0])
         for name, (floor, secret_floor, public, secret) in zip(names, answer[3:], strict=True):
             batch.floors[name] = int(floor), int(secret_floor)
-            batch.entries[name] = _pushes(name, public), _pushes(name, secret)
+            batch.entries[name] = read_entries(name, public), read_entries(name, secret)
 
     def settle(self, batch: ReadBatch) -> None:
         """Put a batch into the rings. All of it was read, and everything up to its seam was heard."""
@@ -206,11 +206,12 @@ class AccountState:
         read = {push.position: push for push in (*public, *secret, *self.starting.pop(name, ()))}
         began = self.began or 0
         floor, secret_floor = batch.floors[name]
-        self.rings[name] = ring = RingBuffer(
-            (self.account.api_key, name),
+        secret_begins = batch.position if secret_since is None else secret_since
+        kinds = (
             KeptPushes(Dropped(max(floor, began)), since),
-            KeptPushes(Dropped(max(secret_floor, began)), batch.position if secret_since is None else secret_since),
+            KeptPushes(Dropped(max(secret_floor, began)), secret_begins),
         )
+        ring = self.account_rings.add(RingBuffer((self.account.api_key, name), *kinds))
         for position in sorted(read):
             push = read[position]
             if position > ring.of(push.secret).since:
@@ -271,7 +272,8 @@ class AccountState:
         del self.complete_to[name]
 
 
-def _pushes(identifier: str, entries: Iterable[bytes]) -> list[Push]:
+def read_entries(identifier: str, entries: Iterable[bytes]) -> list[Push]:
+    """Read kept pushes of an identifier, as `common.lua` describes them."""
     return [_push(identifier, *entry.split(b" ", 3)) for entry in entries]
 
 

@@ -1,8 +1,8 @@
 """Disconnecting over all nodes.
 
 The node that was asked runs `disconnect.lua`, which keeps the revocation and publishes a question on a channel that all nodes
-hear. Each node, this one too, ends its connections and publishes their number on the asking node's own channel. Redis has
-told how many nodes hear the question, so the answer can be given when all have answered, or after `ANSWERS_WITHIN` seconds.
+hear. Each node, this one too, ends its connections and publishes their number on the asking node's own channel (see
+`Questions`).
 
     asked     [ disconnect.lua: keeps "1764000001 user_7", publishes the question; 2 nodes hear it ]
     node 1    question: ends 2 connections, answers 2
@@ -23,15 +23,12 @@ seconds later.
 """
 
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 
-import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
@@ -40,25 +37,12 @@ from cometify.core.revocation import Disconnect
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.connection import NotSentError
+from cometify.engine.redis.questions import ANSWERS_WITHIN, Questions
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import DISCONNECT, read_count
 from cometify.engine.redis.session import RedisSession
 from cometify.interfaces import IDisconnect
 from cometify.runtime.reactor import CallLater
-
-ANSWERS_WITHIN = 1.0
-"""Seconds to wait for the answers of all nodes."""
-
-
-@attrs.define(eq=False)
-class _Question:
-    """`counted`: fires with `total`, the connections that the `answers` have told. `nodes`: how many hear it, None: unknown."""
-
-    counted: Deferred[int] = attrs.Factory(Deferred)
-    total: int = 0
-    answers: int = 0
-    nodes: int | None = None
-    timer: IDelayedCall | None = None
 
 
 class RedisDisconnects:
@@ -85,7 +69,7 @@ class RedisDisconnects:
         self._states = states
         self._call_later = call_later
         self._is_of_account = is_of_account
-        self._questions: dict[str, _Question] = {}
+        self._questions = Questions(call_later)
 
     # The revocations themselves.
 
@@ -108,48 +92,34 @@ class RedisDisconnects:
         commands = self._session.commands
         if commands is None or not self._session.is_ready:
             return defer.fail(unavailable.nobody_disconnected())
-        number = secrets.token_hex(8)
-        question = self._questions[number] = _Question()
-        text = json.dumps([number, self._own.decode(), api_key, disconnect.subject, disconnect.listener, at])
         entry = "" if disconnect.subject is None else f"{at} {disconnect.subject}"
         state = self._states.get(api_key)
         known = 0 if state is None else state.revocations.known
-        answered = commands.run(
-            DISCONNECT,
-            name_of(api_key),
-            self._everybody,
-            f"?{text}",
-            entry,
-            known,
-            nonce or b"",
-            account.request_memory,
-        )
-        counted = answered.addCallback(read_count, account).addCallback(self._asked, number, question)
-        return counted.addErrback(self._failed, number, api_key)
 
-    def _failed(self, failure: Failure, number: str, api_key: str) -> Failure:
-        self._questions.pop(number, None)
+        def publish(number: str) -> Deferred[int]:
+            text = json.dumps([number, self._own.decode(), api_key, disconnect.subject, disconnect.listener, at])
+            answered = commands.run(
+                DISCONNECT,
+                name_of(api_key),
+                self._everybody,
+                f"?{text}",
+                entry,
+                known,
+                nonce or b"",
+                account.request_memory,
+            )
+            return answered.addCallback(read_count, account)
+
+        counted = self._questions.ask(publish).addCallback(lambda answers: sum(map(int, answers)))
+        return counted.addErrback(self._failed, api_key)
+
+    def _failed(self, failure: Failure, api_key: str) -> Failure:
         if failure.check(Refused):
             return failure
         if failure.check(NotSentError):
             return Failure(unavailable.nobody_disconnected())
         self._is_of_account(failure, api_key, DISCONNECT.name)
         return Failure(unavailable.perhaps_disconnected())
-
-    def _asked(self, nodes: int, number: str, question: _Question) -> Deferred[int]:
-        question.nodes = nodes
-        question.timer = self._call_later(ANSWERS_WITHIN, self._answer, number)
-        self._answer_if_whole(number, question)
-        return question.counted
-
-    def _answer_if_whole(self, number: str, question: _Question) -> None:
-        if question.timer is not None and question.nodes is not None and question.answers >= question.nodes:
-            question.timer.cancel()
-            self._answer(number)
-
-    def _answer(self, number: str) -> None:
-        question = self._questions.pop(number)
-        question.counted.callback(question.total)
 
     # Hearing.
 
@@ -158,12 +128,7 @@ class RedisDisconnects:
         if text.startswith(b"?"):
             self._heard_question(*json.loads(text[1:]))
             return
-        number, count = text[1:].decode().split(" ")
-        question = self._questions.get(number)
-        if question is not None:
-            question.answers += 1
-            question.total += int(count)
-            self._answer_if_whole(number, question)
+        self._questions.heard(text[1:])
 
     def _heard_question(
         self, number: str, asker: str, api_key: str, subject: str | None, listener: str | None, at: int

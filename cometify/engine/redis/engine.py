@@ -25,6 +25,7 @@ from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
 from cometify.engine.redis.positions import PositionQuestions
+from cometify.engine.redis.queries import RedisQueries
 from cometify.engine.redis.read_batch import Reach
 from cometify.engine.redis.reader import Reader
 from cometify.engine.redis.replica_wait import ReplicaWait
@@ -61,11 +62,21 @@ class RedisEngine:
             self._session, node, prefix, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
-        self.slots = RedisSlots(self._run, self._wait_for_slot, node, f"{prefix}node:", reactor.callLater)
+        self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
         subscriber = self._subscriber
         self._leaving = LeavingChannels(reactor.seconds, self._states, subscriber)
         self._disconnects = RedisDisconnects(
             self._session, subscriber.own, subscriber.everybody, self._states, reactor.callLater, self._is_of_account
+        )
+        self.queries = RedisQueries(
+            self._session,
+            subscriber.own,
+            subscriber.everybody,
+            self._states,
+            self._replica_wait,
+            reactor.callLater,
+            self._wait_for_redis,
+            self._not_answered,
         )
         reader = Reader(node, subscriber.own)
         self._positions = PositionQuestions(self._session, reader, reactor.callLater, self._not_answered)
@@ -104,6 +115,8 @@ class RedisEngine:
     def heard(self, channel: bytes, text: bytes) -> None:
         if text.startswith(b"!"):
             (self.slots if text.startswith(b"![") else self._disconnects).heard(text[1:])
+        elif text.startswith(b"@"):
+            self.queries.heard(text[1:])
         else:
             self._subscriber.heard(channel, text)
 
@@ -134,7 +147,7 @@ class RedisEngine:
         answered = commands.run(script, name_of(api_key), *args)
         return answered.addErrback(self._not_answered, api_key, script.name)
 
-    def _wait_for_slot(self) -> Deferred[None] | None:
+    def _wait_for_redis(self) -> Deferred[None] | None:
         return None if self._first_contact is None else self._first_contact.wait(unavailable.not_followed)
 
     # Pushing.

@@ -13,7 +13,7 @@ from cometify.engine import refusals
 
 Answer = TypeVar("Answer")
 ReadAnswer: TypeAlias = list[Any]
-"""The answer of `read.lua`: two positions, the revocations, and a list for each identifier. No list type expresses this."""
+"""The answer of `read.lua` or `pushes.lua`: positions and lists, which no list type expresses."""
 
 
 @attrs.frozen
@@ -42,6 +42,9 @@ TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOT: Script[None] = _script("free_slot")
 DISCONNECT: Script[int | list[bytes]] = _script("disconnect")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
+USE_NONCE: Script[list[bytes]] = _script("use_nonce")
+PUSHES: Script[ReadAnswer] = _script("pushes")
+IDENTIFIERS: Script[list[bytes]] = _script("identifiers")
 
 
 def read_receipt(answer: list[bytes], account: Account) -> Receipt:
@@ -67,6 +70,12 @@ def read_count(answer: int | list[bytes], account: Account) -> int:
     if isinstance(answer, int):
         return answer
     raise _not_accepted(answer, account)
+
+
+def check_nonce(answer: list[bytes], account: Account) -> None:
+    """Raise the refusal that `use_nonce.lua` answers, if it is one."""
+    if answer:
+        raise _not_accepted(answer, account)
 
 
 def _not_accepted(answer: list[bytes], account: Account) -> Refused:

@@ -60,3 +60,11 @@ def perhaps_disconnected() -> Refused:
         errors.ENGINE_UNAVAILABLE,
         "Redis did not answer, and some may have been disconnected: send it again, which does no harm, signed anew.",
     )
+
+
+def not_confirmed() -> Refused:
+    """A back end asks for pushes, and the replicas do not confirm some of them, so that a failover could still lose those."""
+    return Refused(
+        errors.ENGINE_UNAVAILABLE,
+        "Some of these pushes wait for replicas of Redis, which do not answer: ask again in a moment.",
+    )

@@ -119,7 +119,8 @@ local before = math.max(last, tonumber(known[2]) or 0)
 local entry = digits(position) .. ' ' .. secret .. ' ' .. push_id .. ' ' .. head
 local _, size = read_entry(entry)
 local count = redis.call('RPUSH', pushes, entry)
-if count == 1 then -- the pushes before it, if there were any, have expired
+local is_first = count == 1
+if is_first then -- the pushes before it, if there were any, have expired
     floor, kept, bytes = math.max(floor, last), kept - bytes, 0
 end
 bytes, kept = bytes + size, kept + size
@@ -138,6 +139,10 @@ if oldest then
     end
 elseif oldest == false then
     redis.call('ZREM', oldest_key, identifier)
+    forget_name(identifier)
+end
+if is_first and oldest and redis.call('ZADD', NAME .. ':names', 0, identifier) == 1 then
+    redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
 end
 if count <= 1 or clock - (tonumber(known[5]) or 0) > RENEWED_AFTER then
     redis.call('HSET', info, renewed_field, digits(clock))

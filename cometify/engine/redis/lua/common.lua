@@ -13,6 +13,7 @@
 --                             level, leaked: the account's leaky bucket in millionths of a push, and when it last leaked
 --                             again: written only so that a WAIT has a write before it
 --   NAME:oldest:KIND  zset    the identifiers that have kept pushes of the kind, by the position of the oldest
+--   NAME:names        zset    the identifiers that have kept pushes of any kind, in the order of their names
 --   NAME:KIND:IDENT   list    the kept pushes of an identifier and a kind, oldest first: "POSITION SECRET PUSH_ID HEAD"
 --                             HEAD is the frame up to its position. If it begins with {"except":"ID", then the nodes cut this
 --                             off, and do not send the push to the listener ID
@@ -74,6 +75,25 @@ local function read_entry(entry)
     return tonumber(position), size
 end
 
+-- The index of the first push above the position `since`. The list is in the order of positions.
+local function first_above(pushes, since)
+    local low, high = 0, redis.call('LLEN', pushes)
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if read_entry(redis.call('LINDEX', pushes, middle)) > since then
+            high = middle
+        else
+            low = middle + 1
+        end
+    end
+    return low
+end
+
+-- The position of the first push that waits for replicas, or nil.
+local function first_unconfirmed()
+    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
+end
+
 -- Begin the memory of an account that has none here. Returns the last position that a version with another layout gave, or
 -- nil. Whatever that version kept is not read, so all of it counts as lost.
 local function begin_memory()
@@ -104,6 +124,7 @@ local function open(last_known, lowest, step)
         redis.call('EXPIRE', NAME, SECONDS_OF_ACCOUNT)
         redis.call('EXPIRE', NAME .. ':oldest:public', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':oldest:secret', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':keyed', RECENTLY + 120)
@@ -117,6 +138,13 @@ local function close(position, kind, bytes)
     redis.call('HSET', STATE, 'last', digits(position), kind .. '_bytes', bytes)
 end
 
+-- Take an identifier out of the names if no push of it is left.
+local function forget_name(identifier)
+    if redis.call('EXISTS', NAME .. ':public:' .. identifier, NAME .. ':secret:' .. identifier) == 0 then
+        redis.call('ZREM', NAME .. ':names', identifier)
+    end
+end
+
 -- Drop the oldest push of an identifier and a kind. Returns how many bytes that frees.
 local function drop_oldest(identifier, kind)
     local pushes, info = keys_of(identifier, kind)
@@ -127,6 +155,7 @@ local function drop_oldest(identifier, kind)
         redis.call('HSET', info, floor_field, last[1] or 0, bytes_field, 0)
         redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
         redis.call('ZREM', oldest_key, identifier)
+        forget_name(identifier)
         return tonumber(last[2]) or 0
     end
     local position, size = read_entry(entry)
@@ -137,6 +166,7 @@ local function drop_oldest(identifier, kind)
         redis.call('ZADD', oldest_key, digits((read_entry(next_entry))), identifier)
     else
         redis.call('ZREM', oldest_key, identifier)
+        forget_name(identifier)
     end
     return size
 end

@@ -18,20 +18,6 @@ local most_revoked = ARGV[12]
 -- From ARGV[13] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
 -- '-' for no secret pushes.
 
--- The index of the first push above the position `since`. The list is in the order of positions.
-local function first_above(pushes, since)
-    local low, high = 0, redis.call('LLEN', pushes)
-    while low < high do
-        local middle = math.floor((low + high) / 2)
-        if read_entry(redis.call('LINDEX', pushes, middle)) > since then
-            high = middle
-        else
-            low = middle + 1
-        end
-    end
-    return low
-end
-
 -- Whether the push at a position, which the node knows of, was never pushed here. False if that can no longer be told.
 local function is_unknown(identifier, kind, position)
     local began = tonumber(redis.call('HGET', STATE, 'began')) or 0
@@ -59,11 +45,6 @@ if is_beat then
     close(position, 'secret', drop('secret', position - KEPT, bytes.secret, keep_bytes))
 end
 redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
-
--- The position of the first push that waits for replicas, or nil.
-local function first_unconfirmed()
-    return tonumber((redis.call('LINDEX', NAME .. ':unsaid', 0) or ''):match('^%S+ %d+ %d+ (%d+)'))
-end
 
 local unconfirmed = first_unconfirmed()
 if unconfirmed and unconfirmed <= last_heard then

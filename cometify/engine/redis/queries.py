@@ -1,0 +1,249 @@
+"""The questions of a back end, answered by a node of several: see `IQueries`.
+
+The pushes that are kept are in Redis. Each script reads a bounded part, because a script stops everybody else.
+
+The listeners are counted by the nodes. The node that was asked asks all nodes, itself too (see `Questions`), for their part
+of the page, while it reads Redis. A page of identifiers is then merged from the pages of all nodes and that of Redis.
+
+    asked     reads Redis                                                     chat: 3 pushes, news: 1 push
+              publishes  @?[number, own channel, API key, prefix, after, limit]
+    node 1    answers    @=number [[["chat", 2], ["orders", 1]], null]
+    node 2    answers    @=number [[["chat", 5]], null]
+    page      chat: 7 listeners, 3 pushes; news: none, 1 push; orders: 1 listener, none
+
+A push that waits for replicas (`redis_wait`) could still be lost with a failover. So a page that has one is not given before
+the replicas have it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from txredisapi import RedisError
+
+from cometify.core.account import Account
+from cometify.core.identifier_page import (
+    AskedNames,
+    IdentifierDetails,
+    IdentifierPage,
+    IdentifierRow,
+    Kept,
+    ListenerCount,
+    added,
+    merged,
+)
+from cometify.core.integer import MAX_EXACT
+from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
+from cometify.core.push_page import merged as merged_pushes
+from cometify.core.retention import AccountRings
+from cometify.engine.redis import unavailable
+from cometify.engine.redis.account_state import AccountState, name_of, read_entries
+from cometify.engine.redis.connection import Argument
+from cometify.engine.redis.questions import Questions
+from cometify.engine.redis.replica_wait import ReplicaWait
+from cometify.engine.redis.scripts import IDENTIFIERS, PUSHES, USE_NONCE, Answer, ReadAnswer, Script, check_nonce
+from cometify.engine.redis.session import RedisSession
+from cometify.interfaces import IListenerCounts
+from cometify.runtime.reactor import CallLater
+
+MOST_NAMES = 200
+"""Identifiers that one script counts, in about half a millisecond."""
+MOST_SCRIPTS = 10
+"""Scripts for one page. A page that would take more, because names are left of what has expired, is short."""
+
+T = TypeVar("T")
+Refuse = Callable[[Failure, str, str], Failure]
+
+
+class RedisQueries:
+    """`own`: this node's own channel. `everybody`: the channel that all nodes hear. `states`: all accounts.
+
+    `wait()`: waits for the first contact with Redis, None if there is nothing to wait for. `refuse(failure, api_key, command)`:
+    turns an error of a command into a refusal.
+    """
+
+    _counts: IListenerCounts
+    """See `IQueries.count_with`."""
+
+    def __init__(
+        self,
+        session: RedisSession,
+        own: bytes,
+        everybody: bytes,
+        states: Mapping[str, AccountState],
+        replica_wait: ReplicaWait,
+        call_later: CallLater,
+        wait: Callable[[], Deferred[None] | None],
+        refuse: Refuse,
+    ) -> None:
+        self._session = session
+        self._own = own
+        self._everybody = everybody
+        self._states = states
+        self._replica_wait = replica_wait
+        self._wait = wait
+        self._refuse = refuse
+        self._questions = Questions(call_later)
+
+    def count_with(self, counts: IListenerCounts) -> None:
+        self._counts = counts
+
+    def _run(self, script: Script[Answer], account: Account, *arguments: Argument) -> Deferred[Answer]:
+        waiting = self._wait()
+        if waiting is not None:
+            return waiting.addCallback(lambda _none: self._run(script, account, *arguments))
+        commands = self._session.commands
+        if commands is None or not self._session.is_ready:
+            return defer.fail(unavailable.not_followed())
+        answered = commands.run(script, name_of(account.api_key), *arguments)
+        return answered.addErrback(self._refuse, account.api_key, script.name)
+
+    def use_nonce(self, account: Account, nonce: str) -> Deferred[None]:
+        return self._run(USE_NONCE, account, nonce, account.request_memory).addCallback(check_nonce, account)
+
+    # Kept pushes.
+
+    def pushes(self, account: Account, identifier: str, asked: AskedPushes) -> Deferred[PushPage]:
+        state = self._states.get(account.api_key)
+        last_known = 0 if state is None else state.last_known
+        # Lua has no integers above this, and no position is as high.
+        after = "" if asked.after is None else min(asked.after, MAX_EXACT)
+        answered = self._run(PUSHES, account, identifier, after, last_known, asked.limit, MOST_BYTES)
+        return answered.addCallback(self._make_page, account, identifier, asked)
+
+    def _make_page(
+        self, answer: ReadAnswer, account: Account, identifier: str, asked: AskedPushes
+    ) -> PushPage | Deferred[PushPage]:
+        now, since, floor, unconfirmed = map(int, answer[:4])
+        kinds = [(answer[4], answer[5]), (answer[6], answer[7])]
+        pushes, more = merged_pushes([(read_entries(identifier, entries), bool(left)) for entries, left in kinds])
+        page = page_of(pushes, asked.limit, has_gap(since, now, floor), more)
+        highest = max([push.position for push in pushes[: len(page.frames)]], default=0)
+        if not unconfirmed or highest < unconfirmed or not self._replica_wait.replicas:
+            return page
+        return self._confirm(account, highest).addCallback(lambda _none: page)
+
+    def _confirm(self, account: Account, position: int) -> Deferred[None]:
+        """Wait until the replicas have the account's pushes up to a position. Fails with `Refused` if they do not answer."""
+        connection, name = self._session.pushes, name_of(account.api_key)
+        if connection is None:
+            return defer.fail(unavailable.not_followed())
+        # WAIT covers what came before on its own connection, so that there must be a write on this one.
+        connection.execute(b"HSET", name + b":state", b"again", position).addErrback(lambda _failure: None)
+        return self._replica_wait.confirm(connection, name, position).addErrback(_not_confirmed)
+
+    # Identifiers.
+
+    def identifiers(self, account: Account, asked: AskedNames) -> Deferred[IdentifierPage]:
+        listened = self._ask_nodes(account, ["page", asked.prefix, asked.after, asked.limit])
+        kept = self._read_kept(account, asked, f"[{asked.lowest}" if asked.lowest else "-", MOST_SCRIPTS)
+        return _both(kept, listened).addCallback(_merge, asked.limit)
+
+    def _read_kept(self, account: Account, asked: AskedNames, lowest: str, left: int) -> Deferred[IdentifierPage]:
+        """Read the identifiers that have pushes kept, from `lowest` on, with at most `left` scripts."""
+        highest = f"({asked.prefix}\x7f" if asked.prefix else "+"
+        answered = self._run(IDENTIFIERS, account, lowest, highest, min(asked.limit, MOST_NAMES))
+        return answered.addCallback(self._kept_read, account, asked, left)
+
+    def _kept_read(
+        self, answer: list[bytes], account: Account, asked: AskedNames, left: int
+    ) -> IdentifierPage | Deferred[IdentifierPage]:
+        page = IdentifierPage(_read_kept_rows(answer), answer[0].decode() or None)
+        if page.next is None or left == 1 or len(page.rows) >= asked.limit:
+            return page
+        missing = AskedNames(asked.prefix, page.next, asked.limit - len(page.rows))
+        return self._read_kept(account, missing, f"({page.next}", left - 1).addCallback(
+            lambda rest: IdentifierPage(page.rows + rest.rows, rest.next)
+        )
+
+    def identifier(self, account: Account, identifier: str) -> Deferred[IdentifierDetails]:
+        listened = self._ask_nodes(account, ["one", identifier])
+        kept = self._run(IDENTIFIERS, account, f"[{identifier}", f"[{identifier}", 1).addCallback(_read_kept_rows)
+        return _both(kept, listened).addCallback(_details, identifier)
+
+    # Asking all nodes.
+
+    def _ask_nodes(self, account: Account, question: list[str | int]) -> Deferred[list[bytes]]:
+        waiting = self._wait()
+        if waiting is not None:
+            return waiting.addCallback(lambda _none: self._ask_nodes(account, question))
+        commands = self._session.commands
+        if commands is None or not self._session.is_ready:
+            return defer.fail(unavailable.not_followed())
+
+        def publish(number: str) -> Deferred[int]:
+            text = json.dumps([number, self._own.decode(), account.api_key, *question])
+            return cast("Deferred[int]", commands.execute(b"PUBLISH", self._everybody, f"@?{text}"))
+
+        asked = self._questions.ask(publish).addErrback(self._refuse, account.api_key, "PUBLISH")
+        return asked.addCallback(_check_answered)
+
+    def heard(self, text: bytes) -> None:
+        """Handle a question of any node, or an answer to a question of this one."""
+        if not text.startswith(b"?"):
+            self._questions.heard(text[1:])
+            return
+        number, asker, api_key, kind, *question = json.loads(text[1:])
+        if kind == "one":
+            count = self._counts.of((api_key, question[0]))
+            self._tell(asker, number, [dict(count.transports), count.secret])
+            return
+        state = self._states.get(api_key)
+        rings = AccountRings() if state is None else state.account_rings
+        page = self._counts.page(rings, AskedNames(*question), listened_only=True)
+        page.addCallback(
+            lambda page: self._tell(asker, number, [[[row.identifier, row.listeners] for row in page.rows], page.next])
+        )
+
+    def _tell(self, asker: str, number: str, answer: list[object]) -> None:
+        commands = self._session.commands
+        if commands is not None:  # else the asking node does not wait for longer than a second
+            text = f"@={number} {json.dumps(answer, separators=(',', ':'))}"
+            commands.execute(b"PUBLISH", asker, text).addErrback(lambda _failure: None)
+
+
+def _read_kept_rows(answer: list[bytes]) -> tuple[IdentifierRow, ...]:
+    rows = zip(answer[1::4], answer[2::4], answer[3::4], answer[4::4], strict=True)
+    return tuple([IdentifierRow(name.decode(), 0, Kept(*map(int, figures))) for name, *figures in rows])
+
+
+def _both(kept: Deferred[T], listened: Deferred[list[bytes]]) -> Deferred[tuple[T, list[bytes]]]:
+    """Wait for Redis and for the nodes. Fails as the part that fails first."""
+    both = defer.gatherResults([cast("Deferred[Any]", kept), cast("Deferred[Any]", listened)], consumeErrors=True)
+    return both.addCallbacks(tuple, _first_error)
+
+
+def _first_error(failure: Failure) -> Failure:
+    error = failure.value
+    assert isinstance(error, defer.FirstError)
+    return error.subFailure
+
+
+def _check_answered(answers: list[bytes]) -> list[bytes]:
+    """Refuse if no node has answered, not even the one that asks, because the session was lost."""
+    if not answers:
+        raise unavailable.not_followed()
+    return answers
+
+
+def _merge(both: tuple[IdentifierPage, list[bytes]], limit: int) -> IdentifierPage:
+    kept, answers = both
+    pages = [kept]
+    for answer in answers:
+        rows, following = json.loads(answer)
+        pages.append(IdentifierPage(tuple([IdentifierRow(name, many, Kept()) for name, many in rows]), following))
+    return merged(pages, limit)
+
+
+def _details(both: tuple[tuple[IdentifierRow, ...], list[bytes]], identifier: str) -> IdentifierDetails:
+    rows, answers = both
+    counts = [ListenerCount(*json.loads(answer)) for answer in answers]
+    return IdentifierDetails(identifier, added(counts), rows[0].kept if rows else Kept())
+
+
+def _not_confirmed(failure: Failure) -> None:
+    failure.trap(RedisError)
+    raise unavailable.not_confirmed()

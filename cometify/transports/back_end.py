@@ -1,0 +1,149 @@
+"""The questions of a back end about its account.
+
+- GET /{apiKey}/identifiers: the identifiers that are in use.
+- GET /{apiKey}/identifiers/{identifier}: one of them.
+- GET /{apiKey}/identifiers/{identifier}/pushes: what is kept of it.
+
+They are proved like a push, because they tell secret pushes and who listens to what. There are no CORS headers, because no
+page should hold the API secret.
+
+An answer can take two milliseconds: it has up to a thousand identifiers, or 1 MiB. So the server begins one of them in each
+turn of the event loop, however many back ends ask.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+
+from cometify.core.account import Account
+from cometify.core.errors import Code
+from cometify.core.identifier import Identifier
+from cometify.core.identifier_page import IdentifierDetails, IdentifierPage, IdentifierRow, Kept
+from cometify.core.list_query import check_no_parameters, read_asked_names, read_asked_pushes
+from cometify.core.push_page import PushPage
+from cometify.http.exchange import Exchange
+from cometify.http.site import Endpoint
+from cometify.interfaces import IQueries
+from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.slices import SlicedWork
+from cometify.transports.publishers import Publishers
+
+Ask = Callable[[], Deferred[bytes]]
+"""Asks the engine. The Deferred fires with the JSON of the answer."""
+
+
+class BackEnd:
+    """The part that all questions share. `answered`, `refused`: how many questions were, the latter by code.
+
+    `call_soon`: see `SlicedWork`.
+    """
+
+    def __init__(self, queries: IQueries, publishers: Publishers, call_soon: CallSoon) -> None:
+        self.queries = queries
+        self.publishers = publishers
+        self.answered = 0
+        self.refused: Counter[str] = Counter()
+        self._work: SlicedWork[Deferred[None]] = SlicedWork(call_soon, repr, 1)
+
+    def turn(self) -> Deferred[None]:
+        """Wait for the turn of a question."""
+        turn: Deferred[None] = Deferred()
+        self._work.add("Answering a back end", [turn], lambda: _begin)
+        return turn
+
+
+def _begin(turn: Deferred[None]) -> None:
+    turn.callback(None)
+
+
+class _QuestionEndpoint(Endpoint):
+    """Answers one kind of question."""
+
+    methods = (b"GET",)
+    allows_fast_path = True
+
+    def __init__(self, back_end: BackEnd) -> None:
+        self._back_end = back_end
+
+    def count_refusal(self, code: Code) -> None:
+        self._back_end.refused[code.name] += 1
+
+    def serve(self, request: Exchange) -> None:
+        account, nonce = self._back_end.publishers.of_request(request)
+        ask = self._read(request, account, self._back_end.queries)
+        turn = self._back_end.turn()
+        if nonce is not None:
+            # A request that is refused for its query must not use up its nonce, so this comes after the query was read.
+            turn.addCallback(lambda _none: self._back_end.queries.use_nonce(account, nonce))
+        answered = turn.addCallback(lambda _none: ask())
+        answered.addCallback(self._answer, request).addErrback(self.failed, request)
+
+    def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
+        """Read the question. Raises `Refused`."""
+        raise NotImplementedError
+
+    def _answer(self, body: bytes, request: Exchange) -> None:
+        self._back_end.answered += 1
+        request.answer(200, b"application/json", body)
+
+
+class IdentifiersEndpoint(_QuestionEndpoint):
+    """GET /{apiKey}/identifiers."""
+
+    def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
+        asked = read_asked_names(request.query())
+        return lambda: queries.identifiers(account, asked).addCallback(_page_json)
+
+
+class IdentifierEndpoint(_QuestionEndpoint):
+    """GET /{apiKey}/identifiers/{identifier}."""
+
+    def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
+        identifier = Identifier.read(request.segments[2], account.spelling).folded
+        check_no_parameters(request.query())
+        return lambda: queries.identifier(account, identifier).addCallback(_details_json)
+
+
+class KeptPushesEndpoint(_QuestionEndpoint):
+    """GET /{apiKey}/identifiers/{identifier}/pushes."""
+
+    def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
+        identifier = Identifier.read(request.segments[2], account.spelling).folded
+        asked = read_asked_pushes(request.query())
+        return lambda: queries.pushes(account, identifier, asked).addCallback(_pushes_json)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def _row(identifier: str, listeners: int, kept: Kept) -> dict[str, object]:
+    return {
+        "identifier": identifier,
+        "listeners": listeners,
+        "kept": kept.pushes,
+        "bytes": kept.bytes,
+        "position": kept.position,
+    }
+
+
+def _row_of(row: IdentifierRow) -> dict[str, object]:
+    return _row(row.identifier, row.listeners, row.kept)
+
+
+def _page_json(page: IdentifierPage) -> bytes:
+    return _json({"identifiers": list(map(_row_of, page.rows)), "next": page.next})
+
+
+def _details_json(details: IdentifierDetails) -> bytes:
+    count = details.listeners
+    row = _row(details.identifier, count.total, details.kept)
+    return _json({**row, "transports": dict(count.transports), "secret_listeners": count.secret})
+
+
+def _pushes_json(page: PushPage) -> bytes:
+    following = b"null" if page.next is None else b"%d" % page.next
+    gap = b"true" if page.gap else b"false"
+    return b'{"pushes":[%b],"gap":%b,"next":%b}\n' % (b",".join(page.frames), gap, following)
