@@ -1,6 +1,7 @@
 # make run          serve on http://localhost:8081
 # make test         run everything: lint, types, import contracts, every test, the client, the wheel
 # make check        run the quick part of it, for the inner loop
+# make docs         build the documentation as a site into cometify/static/docs.zip, which the server serves at /docs
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/
@@ -17,8 +18,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
+SITE := cometify/static/docs.zip
+PAGES := $(wildcard *.md docs/*.md docs/*/* scripts/site/* deploy/*)
 
-.PHONY: run test check lint client js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz races soak
+.PHONY: run test check lint client docs js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz races soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -90,7 +93,12 @@ js: $(JS)
 client: $(JS)
 	cd js && npm run --silent build
 
-wheel: $(VENV)/dev
+$(SITE): $(VENV)/dev $(PAGES) cometify/__init__.py
+	$(BIN)/python scripts/site
+
+docs: $(SITE)
+
+wheel: $(VENV)/dev $(SITE)
 	@rm -rf build dist *.egg-info
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
 	$(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
@@ -144,4 +152,4 @@ soak:
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.faults $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean:
-	rm -rf $(VENV) .cache build dist *.egg-info js/node_modules bench/.build bench/.peers
+	rm -rf $(VENV) .cache build dist *.egg-info $(SITE) js/node_modules bench/.build bench/.peers

@@ -115,7 +115,7 @@ class Cometify(MultiService):
         self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
         back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon)
         position = PositionEndpoint(context, self.engine)
-        root = Root(self.push, self._disconnect, position, back_end, context, reactor)
+        root = Root(self.push, self._disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
         per_address = settings.connections_per_ip

@@ -15,7 +15,7 @@ Reader = Callable[[object], Any]
 """Any, because the value becomes a field of `Settings` or `Account`, each with a type of its own."""
 Network = IPv4Network | IPv6Network
 
-RESERVED = ("latest", "page")
+RESERVED = ("docs", "latest", "page")
 """First path segments of the server's own. None of them can be an API key."""
 PLACEHOLDERS = ("…", "...", "YOUR_API_SECRET")
 """Secrets as the examples in the documentation spell them."""
@@ -37,6 +37,13 @@ def whole_number(lowest: int, highest: int = _NO_LIMIT) -> Callable[[object], in
         return value
 
     return read
+
+
+def truth(value: object) -> bool:
+    """Read true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - like those of all readers
+    return value
 
 
 def text(value: object) -> str:

@@ -66,6 +66,8 @@ class Settings:
     keep_bytes_total: int | None = None
     """The most bytes of frames that the engine in memory keeps for all accounts together. Public and secret pushes get one
     half each. None: only `keep_bytes` counts."""
+    pages: bool = True
+    """True if the page at / and the documentation at /docs are served."""
     made_up: bool = False
     """True if there is no file and the account was made up for this run."""
 
@@ -267,6 +269,7 @@ _TOP: dict[str, Reader] = {
     "workers": readers.whole_number(1, 1000),
     "joins_per_second": readers.whole_number(1, 1_000_000),
     "keep_bytes_total": readers.whole_number(512 * 1024),
+    "pages": readers.truth,
 }
 """The keys of the server, above the first [[account]]."""
 _ACCOUNT: dict[str, Reader] = {

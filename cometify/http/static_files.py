@@ -1,12 +1,13 @@
-"""The files of cometify/static: the getting-started page, and the scripts that other people's pages load."""
+"""The files of cometify/static: the getting-started page, and the scripts that other people's pages load.
+
+`docs_site.py` has the documentation.
+"""
 
 import gzip
 import re
 from base64 import b64encode
 from hashlib import sha256, sha384
 from importlib.resources import files
-
-import attrs
 
 from cometify import __version__
 from cometify.http.exchange import Exchange, Headers
@@ -49,24 +50,22 @@ _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[\
 """Matches an Accept-Encoding that allows gzip (RFC 9110, section 12.5.3). An item with q=0 forbids it."""
 
 
-@attrs.frozen
-class _Variant:
-    """A file as it is sent, compressed or not. `encoding`: the headers that say so."""
-
-    body: bytes
-    etag: str
-    encoding: Headers = ()
+def _takes_gzip(request: Exchange) -> bool:
+    """True if the answer to this request may be compressed with gzip."""
+    return _GZIP.search(request.header("accept-encoding") or "") is not None
 
 
-class StaticEndpoint(Endpoint):
-    """One file. It is compressed once, when the server starts."""
+class FileEndpoint(Endpoint):
+    """One file, which is kept compressed. It is decompressed for a client that does not take gzip.
+
+    `packed`: the file as gzip. `name`: changes with the content of the file.
+    """
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
-        name = sha256(body).hexdigest()[:32]
-        self._plain = _Variant(body, f'"{name}"')
-        self._packed = _Variant(gzip.compress(body, mtime=0), f'"{name}-gzip"', ((b"Content-Encoding", b"gzip"),))
+    def __init__(self, packed: bytes, name: str, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
+        self._packed = packed
+        self._name = name
         self._content_type = content_type
         self._headers = (
             (b"Cache-Control", cached),
@@ -75,42 +74,61 @@ class StaticEndpoint(Endpoint):
             *headers,
         )
 
-    def _variant(self, request: Exchange) -> _Variant:
-        return self._packed if _GZIP.search(request.header("accept-encoding") or "") else self._plain
+    def plain(self) -> bytes:
+        """The file without compression."""
+        return gzip.decompress(self._packed)
 
     def headers(self, request: Exchange) -> Headers:
-        return (*self._headers, (b"ETag", self._variant(request).etag.encode()))
+        return (*self._headers, (b"ETag", self._tag(request).encode()))
+
+    def _tag(self, request: Exchange) -> str:
+        return f'"{self._name}-gzip"' if _takes_gzip(request) else f'"{self._name}"'
 
     def serve(self, request: Exchange) -> None:
-        variant = self._variant(request)
         known = [tag.strip().removeprefix("W/") for tag in (request.header("if-none-match") or "").split(",")]
-        if variant.etag in known or "*" in known:
+        if self._tag(request) in known or "*" in known:
             request.answer(304, self._content_type, b"")
+        elif _takes_gzip(request):
+            request.answer(200, self._content_type, self._packed, ((b"Content-Encoding", b"gzip"),))
         else:
-            request.answer(200, self._content_type, variant.body, variant.encoding)
+            request.answer(200, self._content_type, self.plain())
 
 
-def static_endpoints() -> dict[tuple[str, ...], StaticEndpoint]:
-    """The endpoints of all files, by their path."""
-    page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
+class StaticEndpoint(FileEndpoint):
+    """A file that is kept without compression too. It is compressed once, when the server starts."""
 
-    def read(name: str) -> bytes:
-        return (STATIC / name).read_bytes()
+    def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
+        self._body = body
+        super().__init__(gzip.compress(body, mtime=0), sha256(body).hexdigest()[:32], content_type, cached, headers)
 
+    def plain(self) -> bytes:
+        return self._body
+
+
+def static_endpoints() -> dict[tuple[str, ...], Endpoint]:
+    """The endpoints of the files that programs and other pages load, by their path."""
     return {
-        ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
-        **_page_parts(),
-        ("favicon.svg",): StaticEndpoint(read("page/favicon.svg"), b"image/svg+xml", LATEST),
-        ("openapi.json",): StaticEndpoint(read("openapi.json"), b"application/json", LATEST, ANYBODY),
+        ("openapi.json",): StaticEndpoint((STATIC / "openapi.json").read_bytes(), b"application/json", LATEST, ANYBODY),
         **_scripts("latest", LATEST),
         **_scripts(__version__, FOREVER),
     }
 
 
-def _page_parts() -> dict[tuple[str, ...], StaticEndpoint]:
+def page_endpoints() -> dict[tuple[str, ...], Endpoint]:
+    """The endpoints of the getting-started page and its parts, by their path."""
+    page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
+    icon = (STATIC / "page" / "favicon.svg").read_bytes()
+    return {
+        ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
+        **_page_parts(),
+        ("favicon.svg",): StaticEndpoint(icon, b"image/svg+xml", LATEST),
+    }
+
+
+def _page_parts() -> dict[tuple[str, ...], Endpoint]:
     """The page's own scripts and styles, by path: each file of static/page at /page/{name}."""
     content_types = {"css": STYLE, "js": SCRIPT}
-    endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
+    endpoints: dict[tuple[str, ...], Endpoint] = {}
     for file in (STATIC / "page").iterdir():
         content_type = content_types.get(file.name.rpartition(".")[2])
         if content_type is not None:
@@ -118,12 +136,12 @@ def _page_parts() -> dict[tuple[str, ...], StaticEndpoint]:
     return endpoints
 
 
-def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], StaticEndpoint]:
+def _scripts(folder: str, cached: bytes) -> dict[tuple[str, ...], Endpoint]:
     """The endpoints of the scripts and their source maps.
 
     A header names the map, because a comment in the script would count as part of its size.
     """
-    endpoints: dict[tuple[str, ...], StaticEndpoint] = {}
+    endpoints: dict[tuple[str, ...], Endpoint] = {}
     for name in SCRIPTS:
         body, source_map = (STATIC / name).read_bytes(), (STATIC / f"{name}.map").read_bytes()
         headers = (*ANYBODY, (b"SourceMap", f"{name}.map".encode()))

@@ -2,9 +2,10 @@
 
 from cometify.core import errors
 from cometify.core.errors import Refused
+from cometify.http.docs_site import docs_endpoints
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
-from cometify.http.static_files import static_endpoints
+from cometify.http.static_files import page_endpoints, static_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.transports.back_end import BackEnd, IdentifierEndpoint, IdentifiersEndpoint, KeptPushesEndpoint
 from cometify.transports.batch import BatchEndpoint
@@ -31,7 +32,10 @@ class _Nowhere(Endpoint):
 
 
 class Root(Tree):
-    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and so on."""
+    """Finds the endpoint of a path: /{apiKey}/push/{identifier}, /{apiKey}/push, /{apiKey}/{transport}, and so on.
+
+    `pages`: the page at / and the documentation are served too.
+    """
 
     def __init__(
         self,
@@ -41,10 +45,14 @@ class Root(Tree):
         back_end: BackEnd,
         context: Context,
         reactor: Reactor,
+        *,
+        pages: bool = True,
     ) -> None:
         super().__init__()
         self._push = push
         self._static = static_endpoints()
+        if pages:
+            self._static |= {**page_endpoints(), **docs_endpoints()}
         self._at_key: dict[str, Endpoint] = {
             "push": BatchEndpoint(push),
             "disconnect": disconnect,

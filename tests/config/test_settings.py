@@ -300,7 +300,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
         read("joins_per_second = 7\nkeep_bytes_total = 524288\n" + ACCOUNT),
         read(
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
-            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\n'
+            'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\npages = false\n'
             'connections_per_ip = 0\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
@@ -326,6 +326,7 @@ def test_redis_is_read_as_a_url(read):
         ),
         ("hartbeat = 25", "hartbeat: there is no such key; the keys are http, websocket, admin, "),
         ("http = []", "http: must be an array of 1 to 1000 strings."),
+        ("pages = 0", "pages: must be true or false."),
         ('http = "tcp:80"', "http: must be an array of 1 to 1000 strings."),
         ("http = [80]", "http: must be a string that is not empty."),
         ("websocket = 80", "websocket: must be an array of 0 to 1000 strings."),
@@ -405,6 +406,7 @@ def test_wrong_account_value_is_refused_by_number_and_key(refuse, line, reason):
         (f'api_key = "{"a" * 65}"', "api_key: must be a string of 1 to 64"),
         ('api_key = "latest"', 'api_key: "latest" is a path of the server itself;'),
         ('api_key = "page"', 'api_key: "page" is a path of the server itself;'),
+        ('api_key = "docs"', 'api_key: "docs" is a path of the server itself;'),
     ],
 )
 def test_account_needs_a_key_and_a_secret(refuse, lines, reason):

@@ -133,6 +133,12 @@ def test_index_names_every_document() -> None:
     assert sorted(page for page in pages if f"]({page})" not in index) == []
 
 
+def test_index_of_the_site_names_every_page() -> None:
+    index = (ROOT / "scripts/site/index.md").read_text("utf-8").splitlines()
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README"}
+    assert sorted(page for page in pages if page not in index) == []
+
+
 def test_long_line_long_cell_and_broken_link_are_found(tmp_path: Path) -> None:
     long = "x" * 301
     assert len(faults(f"{long}\n| a | {long} |\n```\n{long}\n```\n| {long[:300]} |\n{long[:160]}")) == 2

@@ -1,0 +1,31 @@
+"""The built documentation. `make docs` builds it in a checkout, and a release holds it."""
+
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ARCHIVE = Path(str(files("cometify") / "static" / "docs.zip"))
+
+
+def is_current() -> bool:
+    """True if the archive is there and no page of this checkout is newer. The suite has no checkout, but a wheel."""
+    if not ARCHIVE.exists():
+        return False
+    sources = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "scripts" / "site").rglob("*"), *ROOT.glob("*.md")]
+    is_checkout = ARCHIVE.is_relative_to(ROOT)
+    return not is_checkout or max(file.stat().st_mtime for file in sources) <= ARCHIVE.stat().st_mtime
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the site, by name. It is built first if a checkout has none, or an old one."""
+    if not is_current():
+        work = tmp_path_factory.mktemp("site")
+        subprocess.run([sys.executable, ROOT / "scripts" / "site", "--work", work], check=True, cwd=ROOT)
+    with ZipFile(ARCHIVE) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
