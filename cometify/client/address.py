@@ -1,5 +1,6 @@
 """The URL of an account: `https://KEY:SECRET@push.example.org`. Every program that pushes reads it here."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
@@ -22,7 +23,8 @@ class Address:
     """The server and the account that a program pushes to.
 
     `scheme`: http or https. `host`: a name or an IP address, without brackets. `prefix`: the path below which a proxy has
-    the server, empty or such as `/push`. `bearer`: send the API secret itself instead of signatures.
+    the server, empty or such as `/push`. `api_secret`: empty if the program only listens. `bearer`: send the API secret
+    itself instead of signatures.
     """
 
     scheme: str
@@ -36,7 +38,7 @@ class Address:
     def __post_init__(self) -> None:
         if not _API_KEY.fullmatch(self.api_key):
             raise _invalid("The API key has 1 to 64 letters, digits, _ and -")
-        _check_secret(self.api_secret)
+        _check_utf8(self.api_secret)
         if self.bearer:
             self._check_bearer()
 
@@ -44,6 +46,11 @@ class Address:
     def origin(self) -> str:
         """The scheme, the host and the port, without the port that the scheme has by default."""
         return f"{self.scheme}://{self.authority}"
+
+    @property
+    def server(self) -> str:
+        """The URL without the account."""
+        return f"{self.origin}{self.prefix}"
 
     @property
     def authority(self) -> str:
@@ -75,20 +82,28 @@ class Address:
             )
 
 
-def read_url(url: str, *, bearer: bool = False) -> Address:
+def read_url(url: str, *, bearer: bool = False, needs_secret: bool = True) -> Address:
     """Read the URL of an account. Raises `CometifyError` (invalid_url), which never repeats the secret.
 
     The characters `/ ? # [ ] %` of a secret are percent-encoded, and others may be. With `?bearer=1` the API secret itself is
-    sent instead of signatures.
+    sent instead of signatures. `needs_secret`: False for programs that only listen, whose URL may be https://KEY@host.
     """
     parts = _split(url)
-    if not parts.username or not parts.password:
+    if not parts.username or (needs_secret and not parts.password):
         raise _invalid(f"The URL must have the account: {_FORM}. {_ENCODE}")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     chosen = options.pop("bearer", "1" if bearer else "0")
     if options or chosen not in ("0", "1"):
         raise _invalid("Behind a question mark, the URL can have bearer=1 and nothing else")
-    return _address(parts, unquote(parts.username), unquote(parts.password), chosen == "1")
+    return _address(parts, unquote(parts.username), unquote(parts.password or ""), chosen == "1")
+
+
+def read_given_url(url: str | None, *, bearer: bool = False) -> Address:
+    """Read a URL, or that of the environment if it is None. Raises `CometifyError` (invalid_url)."""
+    found = os.environ.get(ENVIRONMENT_VARIABLE) if url is None else url
+    if not found:
+        raise _invalid(f"There is no URL: give one, or set {ENVIRONMENT_VARIABLE} to {_FORM}")
+    return read_url(found, bearer=bearer)
 
 
 def read_server(server: str, api_key: str, api_secret: str, *, bearer: bool = False) -> Address:
@@ -96,6 +111,8 @@ def read_server(server: str, api_key: str, api_secret: str, *, bearer: bool = Fa
     parts = _split(server)
     if parts.username is not None or parts.query:
         raise _invalid("The URL of the server must have no account and no question mark: https://push.example.org")
+    if not api_secret:
+        raise _invalid("The API secret is empty")
     return _address(parts, api_key, api_secret, bearer)
 
 
@@ -134,13 +151,11 @@ def _host(host: str) -> str:
     return name
 
 
-def _check_secret(api_secret: str) -> None:
+def _check_utf8(api_secret: str) -> None:
     try:
-        encoded = api_secret.encode()
+        api_secret.encode()
     except UnicodeEncodeError:
-        encoded = b""
-    if not encoded:
-        raise _invalid("The API secret is empty or is not UTF-8")
+        raise _invalid("The API secret is not UTF-8") from None
 
 
 def _invalid(detail: str) -> CometifyError:

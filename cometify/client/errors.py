@@ -9,6 +9,15 @@ NO_ANSWER = "no_answer"
 UNREADABLE_ANSWER = "unreadable_answer"
 """The answer is not one of Cometify's: something else answers at this URL."""
 
+INVALID_BODY, INVALID_IDENTIFIER, INVALID_PARAMETER, INVALID_TEXT, MISSING_PARAMETER = (
+    "invalid_body",
+    "invalid_identifier",
+    "invalid_parameter",
+    "invalid_text",
+    "missing_parameter",
+)
+"""The server's codes for arguments that cannot even be sent."""
+
 
 class CometifyError(Exception):
     """A request failed, or its arguments were refused before it was sent.

@@ -1,0 +1,57 @@
+"""The part of a client that needs no network, and that the three clients share: tokens and keys, made with the API secret."""
+
+import time
+from collections.abc import Iterable
+from typing import Self
+
+from . import signing
+from .address import read_given_url, read_server
+from .errors import INVALID_PARAMETER, CometifyError
+from .tries import DEFAULT_TIMEOUT
+
+
+class AccountClient:
+    """A client of one account.
+
+    - `server`: such as `https://push.example.org`.
+    - `api_key`, `api_secret`: of the account.
+    - `timeout`: the seconds that a call may take, with all its tries.
+    - `bearer`: send the API secret itself instead of signatures. It is sent over TLS and to this machine only.
+    """
+
+    def __init__(
+        self, server: str, api_key: str, api_secret: str, *, timeout: float = DEFAULT_TIMEOUT, bearer: bool = False
+    ) -> None:
+        if not timeout > 0:
+            raise CometifyError(INVALID_PARAMETER, "timeout must be a number of seconds above 0.")
+        self._address = read_server(server, api_key, api_secret, bearer=bearer)
+        self._timeout = timeout
+
+    @classmethod
+    def from_url(cls, url: str | None = None, *, timeout: float = DEFAULT_TIMEOUT, bearer: bool = False) -> Self:
+        """Make a client from one URL: `https://KEY:SECRET@push.example.org`, by default that of COMETIFY_URL.
+
+        `?bearer=1` behind the URL does what `bearer` does. Raises `CometifyError` (invalid_url).
+        """
+        found = read_given_url(url, bearer=bearer)
+        return cls(found.server, found.api_key, found.api_secret, timeout=timeout, bearer=found.bearer)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._address.api_key} at {self._address.server}>"
+
+    def token(self, identifiers: str | Iterable[str], seconds: float, sub: str | None = None) -> str:
+        """Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.
+
+        - `identifiers`: names, where a trailing * stands for a prefix. A string can have several, separated by commas.
+        - `sub`: the visitor to whom you give it, so that `disconnect` can end the visitor's connections.
+
+        Nothing is sent. Raises `CometifyError`.
+        """
+        if not seconds >= 1:
+            raise CometifyError(INVALID_PARAMETER, "seconds must be 1 or more.")
+        now = int(time.time())
+        return signing.token(self._address.api_secret, identifiers, now, now + int(seconds), sub)
+
+    def secure_key(self, identifiers: str | Iterable[str]) -> str:
+        """Make the secureKey of exactly this list: these names, in this order and spelling. Nothing is sent."""
+        return signing.secure_key(self._address.api_key, self._address.api_secret, identifiers)
