@@ -22,6 +22,7 @@ from cometify.delivery.registry import Registry
 from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Endpoint
+from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.interfaces import IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits
@@ -60,6 +61,7 @@ class Figures(Collector):
     reactor_lag: ReactorLag
     idle: Sequence[IdleTimeout]
     limits: Sequence[ConnectionLimits]
+    untrusted: UntrustedProxies
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
@@ -146,6 +148,11 @@ class Figures(Collector):
             "requests_too_slow",
             "Connections that were closed because a request had begun and did not go on.",
             sum(idle.slow for idle in self.idle),
+        )
+        yield _counter(
+            "forwarded_ignored",
+            "Requests of listeners whose X-Forwarded-For was ignored, because trusted_proxies does not name their peer.",
+            self.untrusted.ignored,
         )
         yield _counter(
             "connections_refused",

@@ -139,6 +139,7 @@ class Cometify(MultiService):
             self.reactor_lag,
             (self.http.idle, self.websocket.idle),
             (self.limits, self.limits_of_proxies),
+            context.untrusted,
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
         self.admin = Site(

@@ -122,13 +122,15 @@ class Listening:
         if not self._is_stopped and self._group.cursor is not None and self._group.cursor != before:
             self._receiver.moved(self._group.cursor)
 
-    def closed(self, code: int | None, reason: str) -> None:
+    def closed(self, code: int | None, reason: str, status: int | None) -> None:
         """See `websocket_client.Owner`."""
         self._socket = None
         if self._is_stopped:
             return
         if code is not None and code // 100 == 40:
             self._end(self._why or f"{reason} ({code})")
+        elif status is not None:
+            self._come_back(f"The answer to the handshake is {status}. `cometify doctor` finds the reason")
         else:
             self._come_back(self._why or reason or "The connection was lost")
 

@@ -7,6 +7,7 @@ import click
 import twisted
 from cometify import __version__
 from cometify.command.configuration import check, init
+from cometify.command.doctor.command import doctor
 from cometify.command.listen import listen
 from cometify.command.rights import key, token
 from cometify.command.serve import serve
@@ -20,5 +21,5 @@ def main() -> None:
     """Run Cometify, a web push server. Make its configuration, and keys and tokens for pages."""
 
 
-for _command in (serve, check, init, key, token, listen):
+for _command in (serve, check, init, key, token, listen, doctor):
     main.add_command(_command)

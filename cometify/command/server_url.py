@@ -5,8 +5,22 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import attrs
 import click
 
-from cometify.client.address import Address, read_server, read_url
+from cometify.client.address import ENVIRONMENT_VARIABLE, Address, read_server, read_url
 from cometify.client.errors import CometifyError
+
+
+def with_url(command: click.decorators.FC) -> click.decorators.FC:
+    """Give a command the argument `url`, which may also come as an option, or from the environment."""
+    named = click.option("--url", "named_url", envvar=ENVIRONMENT_VARIABLE, help="The same. Default: COMETIFY_URL")
+    return click.argument("url", required=False)(named(command))
+
+
+def chosen(url: str | None, named_url: str | None) -> "ServerURL":
+    """Read the URL of a command that has `with_url`. Raises `ClickException`."""
+    if url is None and named_url is None:
+        raise click.UsageError("Give the URL of the server: https://KEY:SECRET@push.example.org, or set COMETIFY_URL.")
+    return ServerURL.read(url or named_url or "")
+
 
 _NONE = "none"
 """Stands for the secret that a URL does not have, because an `Address` must have one."""

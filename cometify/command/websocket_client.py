@@ -28,8 +28,11 @@ class Owner(Protocol):
     def heard(self, text: str, frame: dict[str, Any]) -> None:
         """A frame came. `text`: the frame as it was sent."""
 
-    def closed(self, code: int | None, reason: str) -> None:
-        """The connection is gone, opened or not. `code`: of the close frame, None if there was none."""
+    def closed(self, code: int | None, reason: str, status: int | None) -> None:
+        """The connection is gone, opened or not.
+
+        `code`: of the close frame. `status`: of an HTTP answer that refused the handshake. None if there was none.
+        """
 
 
 class FrameSocket(WebSocketClientProtocol):
@@ -53,7 +56,12 @@ class FrameSocket(WebSocketClientProtocol):
             self.dropConnection(abort=True)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.factory.owner.closed(code if wasClean else None, reason or "")
+        self.factory.owner.closed(code if wasClean else None, reason or "", self._refusal())
+
+    def _refusal(self) -> int | None:
+        """The HTTP status that came instead of 101."""
+        words = str(getattr(self, "http_status_line", "")).split()
+        return int(words[1]) if len(words) > 1 and words[1].isdigit() and words[1] != "101" else None
 
     def say(self, frame: dict[str, Any]) -> None:
         """Send a frame."""

@@ -1,4 +1,4 @@
-"""Logs X-Forwarded-For from peers that `trusted_proxies` does not name.
+"""Counts and logs X-Forwarded-For from peers that `trusted_proxies` does not name.
 
 A proxy that is not named makes all its visitors count as one address, and the 31st of them is refused. The log says what to
 write in the configuration.
@@ -19,15 +19,17 @@ log = Logger()
 
 
 class UntrustedProxies:
-    """`seconds`: a clock that never goes back."""
+    """`seconds`: a clock that never goes back. `ignored`: requests whose X-Forwarded-For was ignored."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
+        self.ignored = 0
         self._seconds = seconds
         self._told: set[str] = set()
         self._told_at = 0.0
 
     def note(self, host: str) -> None:
-        """Log this peer once, if nothing was logged within the last minute."""
+        """Count, and log this peer once if nothing was logged within the last minute."""
+        self.ignored += 1
         network = address_of(host)
         now = self._seconds()
         if network in self._told or len(self._told) >= MOST or (self._told and now - self._told_at < PAUSE):

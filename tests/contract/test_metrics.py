@@ -3,6 +3,7 @@
 import random
 import re
 from collections import Counter
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -376,6 +377,18 @@ def test_requests_refused_before_joining_are_counted_too(world, since):
         ("cometify_listeners_refused_total", code): 1
         for code in ("upgrade_required", "method_not_allowed", "body_too_large")
     }
+
+
+def test_ignored_forwarded_addresses_are_counted(engine):
+    world = World(trusted_proxies=(ip_network("10.0.0.0/8"),))
+    since = Since(world)
+    for transport in TRANSPORTS:
+        by_query(world, transport, "identifiers=chat", host="10.0.0.1", X_Forwarded_For="192.0.2.7")
+        assert not since("cometify_forwarded_ignored_total")
+        by_query(world, transport, "identifiers=chat", host="203.0.113.5", X_Forwarded_For="192.0.2.7")
+        assert since("cometify_forwarded_ignored_total") == {"cometify_forwarded_ignored_total": 1}
+        by_query(world, transport, "identifiers=chat", host="203.0.113.5")
+        assert not since("cometify_forwarded_ignored_total")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
