@@ -214,6 +214,12 @@ class Listener:
         span = view.replay(self.cursor, preamble, backlog.replaying, self.id) if self._wants_all(view) else None
         if span is None:
             span = view.join(self.cursor, preamble, self.wants, backlog.replaying)
+            if self.encoding.once and not span.ends and span.heartbeat is None and span.cursor > self.cursor:
+                # The only write of this listener must tell a position. This part of the replay has no wanted push, so the
+                # preamble waits for the next part. If it were written by itself, a listener that was told a gap would come
+                # again from the same position, and would be told the same gap for ever.
+                backlog.preamble = preamble
+                span = Span(b"", 0, span.cursor, ())
         span.gap = bool(gap)
         return span
 
@@ -227,7 +233,7 @@ class Listener:
             self.cursor = span.cursor
         else:
             self.cursor, rest = span.cut(sent, self.cursor)
-        if self.backlog is not None:
+        if self.backlog is not None and span.size:
             self.backlog.preamble = b""
             if span.heartbeat is not None and (sent > span.heartbeat or sent == span.size):
                 self.backlog.replaying = False

@@ -3,6 +3,8 @@
 import pytest
 
 from cometify.core.account import Account
+from cometify.core.identifier import Identifier
+from cometify.core.push import Draft
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -566,9 +568,6 @@ def test_poll_short_of_the_head_has_no_heartbeat(world):
 
 
 def test_long_replay_with_few_wanted_pushes_ends(world):
-    from cometify.core.identifier import Identifier
-    from cometify.core.push import Draft
-
     account = world.server.accounts.get(API_KEY)
     start = world.clock() - 1
     for name in "abcd":
@@ -580,3 +579,46 @@ def test_long_replay_with_few_wanted_pushes_ends(world):
     frames = wire.frames()
     assert kinds(frames) == ["push", "heartbeat"]
     assert frames[0]["position"] == last
+
+
+def crowded(world, count, name="chat", **more):
+    """Push so many times to one identifier, with a push_id below 99."""
+    account = world.server.accounts.get(API_KEY)
+    for _ in range(count):
+        world.server.engine.append(account, Draft(Identifier.read(name), "x", False, 1, None, **more))
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
+@pytest.mark.parametrize("names", ["chat", "chat,news,other"])
+def test_poll_with_a_gap_tells_where_it_goes_on(count, names):
+    world = small(1000)
+    for name in names.split(","):
+        crowded(world, count, name)
+    asked = ",".join(f"{name}:99" for name in names.split(","))
+    wire = world.poll(f"identifiers={asked}&position=1")
+    world.advance(1)
+    frames = wire.frames()
+    assert kinds(frames) == ["gap", "heartbeat"]
+    again = world.poll(f"identifiers={asked}&position={frames[-1]['position']}")
+    assert not again.answered
+    world.pushed("chat", "heard", push_id=100)
+    assert texts(again.frames()) == ["heard"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_first_answer_is_whole_behind_many_unwanted_pushes(transport):
+    world = small(1000)
+    crowded(world, 1000)
+    wire = by_query(world, transport, "identifiers=chat:99")
+    world.advance(1)
+    frames = wire.frames()
+    assert [kind for kind in kinds(frames) if kind != "(end)"] == ["ready", "heartbeat"]
+
+
+def test_poll_that_many_pushes_exclude_tells_where_it_goes_on():
+    world = small(1000)
+    crowded(world, 1001, excluded="me-0123456789")
+    wire = world.poll("identifiers=chat&position=1&listener=me-0123456789")
+    world.advance(1)
+    assert kinds(wire.frames()) == ["gap", "heartbeat"]
+    assert world.server.fan_out.gaps == 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cometify.core.backlog import Backlog
-from cometify.core.encodings import STREAM_UNCHUNKED
+from cometify.core.encodings import POLL, STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
 from cometify.core.group_filter import GroupFilter
@@ -13,7 +13,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
-from cometify.core.view import View
+from cometify.core.view import SCAN, View
 from tests.fakes import Peer
 
 SEES_ALL = (("chat", True), ("metrics", False))
@@ -104,6 +104,29 @@ def test_loss_is_told_once_and_before_newer_pushes(view):
     assert frames(listener.owed()) == [{"position": 2}]
     add(view, 3, most=1)
     assert frames(listener.owed()) == [gap("chat"), {"position": 3}]
+
+
+class Poller(Peer):
+    """A listener that ends after its first write."""
+
+    encoding = POLL
+
+
+@pytest.mark.parametrize("count", [SCAN - 1, SCAN, SCAN + 1, 2 * SCAN + 1])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_only_write_of_a_listener_tells_a_position(view, count, wanted):
+    poll_view = View((POLL, ()), view.sources, 0, lambda: 9_999)
+    for position in range(1, count + 3):
+        add(poll_view, position, push_id=position, most=count + 1)
+    listener = Poller(poll_view, {"chat": (GroupFilter(True, count + 1 if wanted else count + 2),)})
+    listener.backlog = Backlog(replaying=True)
+    while not (span := listener.owed()).size:
+        listener.took(span, 0)
+    assert span.cursor == count + 2
+    told, *rest = frames(span)
+    assert told == gap("chat")
+    assert ({"position": count + 2} in rest) == wanted
+    assert wanted or rest == [{"type": "heartbeat", "position": 9_999}]
 
 
 @pytest.mark.parametrize(("number", "names"), [(0, ["chat"]), (1, [])])
