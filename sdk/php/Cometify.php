@@ -116,7 +116,7 @@ final class Cometify
     /**
      * Push up to 100 in one request. All are checked before one is pushed.
      *
-     * @param array<array<string, mixed>> $pushes The arguments of `push`, by their names: `['identifier' => 'chat', …]`.
+     * @param array<array<string, mixed>> $pushes The arguments of `push` by their names: `['identifier' => 'chat', …]`.
      * @return list<Pushed> In the same order.
      */
     public function batch(#[\SensitiveParameter] array $pushes, ?string $idempotencyKey = null): array
@@ -125,10 +125,11 @@ final class Cometify
         foreach (array_values($pushes) as $index => $push) {
             try {
                 $drafts[] = self::draft(...$push);
-            } catch (\Error | CometifyException $error) {
-                $why = $error instanceof CometifyException ? $error->detail : $error->getMessage();
-                $why = str_replace(self::class . '::draft()', 'push()', $why);
-                throw new CometifyException('invalid_parameter', 'Push ' . ($index + 1) . " of the batch: $why");
+            } catch (CometifyException $error) {
+                throw new CometifyException($error->code, 'Push ' . ($index + 1) . " of the batch: $error->detail");
+            } catch (\Error $error) {
+                $why = str_replace(self::class . '::draft()', 'push()', $error->getMessage());
+                throw new CometifyException('invalid_parameter', 'Push ' . ($index + 1) . " of the batch: $why.");
             }
         }
         $answers = $this->ask(count($drafts), 'POST', '/push', $drafts, $idempotencyKey ?? self::random());
@@ -228,17 +229,17 @@ final class Cometify
         $body = $value === null ? '' : self::json($value);
         $end = self::now() + $this->timeout;
         $pause = self::FIRST_PAUSE;
-        for ($isLost = false;;) {
+        for ($inDoubt = false;;) {
             // A try may use half of the time that is left. So if a connection hangs, there is time for another one.
             $left = $end - self::now();
             $answer = $this->send($field, $method, $path, $body, $key, max($left / 2, min($left, self::SHORTEST_TRY)));
             if (!$answer instanceof Failure) {
                 return $answer;
             }
-            $isLost = $isLost || $answer->isLost;
+            $inDoubt = $answer->isLost || ($inDoubt && $answer->isAway);
             $wait = $answer->retryAfter ?? $pause * random_int(50, 100) / 100;
             if (!$answer->canRetry || self::now() + $wait + self::SHORTEST_TRY > $end) {
-                $class = $isLost && $key !== null ? MaybePushed::class : CometifyException::class;
+                $class = $inDoubt && $key !== null ? MaybePushed::class : CometifyException::class;
                 throw new $class($answer->code, $answer->detail, $answer->status, $answer->retryAfter, $key);
             }
             usleep((int) ($wait * 1e6));
@@ -303,16 +304,16 @@ final class Cometify
 
     private function refusal(int $status, array $problem, ?int $retryAfter): Failure
     {
-        $isFailed = $status === 200 || in_array($status, self::AGAIN, true);
-        $canRetry = $isFailed || ($status === 429 && $retryAfter !== null);
+        $isAway = $status === 200 || in_array($status, self::AGAIN, true);
+        $canRetry = $isAway || ($status === 429 && $retryAfter !== null);
         $code = $problem['code'] ?? null;
         if (!is_string($code)) {
             $detail = "$this->server answered with status $status and not as Cometify does: "
                 . 'the URL must lead to a Cometify server, and a proxy before it must pass its answers on.';
-            return new Failure('unreadable_answer', $detail, $status, $retryAfter, $canRetry, $isFailed);
+            return new Failure('unreadable_answer', $detail, $status, $retryAfter, $canRetry, $isAway, $isAway);
         }
-        $isLost = $isFailed && !in_array($code, self::UNPUSHED, true);
-        return new Failure($code, (string) ($problem['detail'] ?? ''), $status, $retryAfter, $canRetry, $isLost);
+        $isLost = $isAway && !in_array($code, self::UNPUSHED, true);
+        return new Failure($code, (string) ($problem['detail'] ?? ''), $status, $retryAfter, $canRetry, $isLost, $isAway);
     }
 
     /** @return list<string> */
@@ -461,12 +462,20 @@ class CometifyException extends \RuntimeException
     }
 }
 
-/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe, because it is made once. */
+/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe. */
 final class MaybePushed extends CometifyException
 {
 }
 
-/** @internal Why a try has failed. `isLost`: the request may have been carried out. */
+/**
+ * The reason why a try has failed.
+ *
+ * - `isLost`: the request may have been carried out.
+ * - `isAway`: the server has not looked at it, so the tries before it stay in doubt. A refusal ends all doubt, because the
+ *   server would have answered with the result of such a try.
+ *
+ * @internal
+ */
 final class Failure
 {
     public function __construct(
@@ -476,6 +485,7 @@ final class Failure
         public readonly ?int $retryAfter = null,
         public readonly bool $canRetry = false,
         public readonly bool $isLost = false,
+        public readonly bool $isAway = true,
     ) {
     }
 }

@@ -14,7 +14,10 @@ from tests.wire import API_KEY, API_SECRET
 
 SDK = Path(__file__).parents[2] / "sdk"
 HERE = Path(__file__).parent
-COMMANDS = {"php": ["php", str(HERE / "driver.php"), str(SDK / "php/Cometify.php")]}
+COMMANDS = {
+    "php": ["php", str(HERE / "driver.php"), str(SDK / "php/Cometify.php")],
+    "node": ["node", str(HERE / "driver.mjs"), str(SDK / "node/index.js")],
+}
 
 
 class LibraryError(Exception):

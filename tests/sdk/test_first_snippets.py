@@ -37,3 +37,7 @@ def run(server):
 
 def test_php_page_pushes(run):
     assert run("php.md", ["php", "-r", "{}"], "php") == "Hello world!"
+
+
+def test_node_page_pushes(run):
+    assert run("node.md", ["node", "--input-type=module", "--eval", "{}"], "node") == "Hello world!"

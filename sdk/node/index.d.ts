@@ -1,0 +1,119 @@
+/** Options of a push. */
+export interface PushOptions {
+  /** True: only for listeners with a valid secureKey or token. False by default. */
+  secret?: boolean;
+  /** Your own number for it, from 0 to 2^63 - 1. */
+  pushId?: number | bigint | string | null;
+  /** The name of what happened. */
+  event?: string | null;
+  /** The id of the listener that caused it, which does not get it. */
+  except?: string | null;
+  /** Instead of `content`, for a JSON value that is a string or null. */
+  data?: unknown;
+}
+
+export interface KeyOptions {
+  /** Calls with the same key push once. By default each call makes a new one. */
+  idempotencyKey?: string;
+}
+
+/** One push of a batch. */
+export interface Push extends PushOptions {
+  identifier: string;
+  /** A string is the text of the push. Any other value is its data, which is sent as JSON. */
+  content?: unknown;
+}
+
+/** The server has a push. */
+export interface Pushed {
+  /** In lower case. */
+  identifier: string;
+  /** Your own number. One above 2^53 - 1 is a string of digits. */
+  pushId: number | string | null;
+  /** The server's number of the push, a time in microseconds. */
+  position: number;
+  /** Listeners on the server that answered which may get the push. */
+  listeners: number;
+  /** The server knew the push already by its Idempotency-Key. */
+  duplicate: boolean;
+}
+
+/**
+ * Push to web pages through a Cometify server.
+ *
+ * One object keeps its connections. Every call ends within `timeout`, with all its tries. A call that
+ * fails rejects with a `CometifyError`.
+ */
+export class Cometify {
+  private constructor();
+
+  /**
+   * @param url `https://KEY:SECRET@push.example.org`. By default the environment variable COMETIFY_URL.
+   * @param options `timeout`: milliseconds for a call with all its tries, 2000 by default. `bearer`: send
+   *   the API secret itself instead of signatures. `?bearer=1` behind the URL does the same.
+   */
+  static fromUrl(url?: string, options?: { timeout?: number; bearer?: boolean }): Cometify;
+
+  readonly apiKey: string;
+  /** The scheme, the host, the port, and the path below which a proxy has the server. */
+  readonly server: string;
+
+  /** Push to one identifier. A string is the text of the push. Any other value is its data, sent as JSON. */
+  push(identifier: string, content: unknown, options?: PushOptions & KeyOptions): Promise<Pushed>;
+
+  /** Push up to 100 in one request. All are checked before one is pushed. */
+  batch(pushes: Iterable<Push>, options?: KeyOptions): Promise<Pushed[]>;
+
+  /** The newest position now. Ask for it before you read the database, and let the page listen from there. */
+  position(): Promise<number>;
+
+  /** End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended. */
+  disconnect(whom: { subject: string } | { listener: string }): Promise<number>;
+
+  /**
+   * Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.
+   *
+   * @param identifiers A trailing * stands for a prefix. A string can have several, with commas.
+   * @param options `sub`: the visitor to whom you give it, for `disconnect`.
+   */
+  token(
+    identifiers: string | readonly string[],
+    seconds: number,
+    options?: { sub?: string },
+  ): string;
+
+  /** Make the secureKey of exactly this list: these names, in this order and spelling. */
+  secureKey(identifiers: string | readonly string[]): string;
+
+  /** Close the connections that are kept. They do not keep the process running. */
+  close(): void;
+}
+
+/** A call has failed. Its message says what to do, and holds no secret. */
+export class CometifyError extends Error {
+  /** The server's code, or `invalid_url`, `unreachable`, `no_answer` or `unreadable_answer`. */
+  readonly code: string;
+  /** For people: what to do. */
+  readonly detail: string;
+  /** The HTTP status of the answer. Null: there was no answer. */
+  readonly status: number | null;
+  /** The seconds after which the server wants the request again. */
+  readonly retryAfter: number | null;
+  /** The key of the push. Whoever sends the push again gives the same key. */
+  readonly idempotencyKey: string | null;
+}
+
+/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe. */
+export class MaybePushed extends CometifyError {}
+
+/** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */
+export function signature(request: {
+  apiSecret: string;
+  method: string;
+  path: string;
+  timestamp: string;
+  nonce: string;
+  contentType: string;
+  idempotencyKey: string;
+  body: string;
+}): string;
