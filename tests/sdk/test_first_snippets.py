@@ -41,3 +41,7 @@ def test_php_page_pushes(run):
 
 def test_node_page_pushes(run):
     assert run("node.md", ["node", "--input-type=module", "--eval", "{}"], "node") == "Hello world!"
+
+
+def test_shell_page_pushes(run):
+    assert run("shell.md", ["sh", "-c", "{}"], "..") == "Hello world!"
