@@ -38,6 +38,26 @@ export interface Pushed {
   duplicate: boolean;
 }
 
+/** An identifier as the server tells of it. */
+export interface IdentifierState {
+  identifier: string;
+  listeners: number;
+  kept: number;
+  bytes: number;
+  position: number | null;
+}
+
+/** A kept push, in the names of the wire protocol. It has either `text` or `data`. */
+export interface KeptPush {
+  identifier: string;
+  push_id: number | string | null;
+  event?: string;
+  text?: string;
+  data?: unknown;
+  position: number;
+  secret: 0 | 1;
+}
+
 /**
  * Push to web pages through a Cometify server.
  *
@@ -69,6 +89,31 @@ export class Cometify {
 
   /** End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended. */
   disconnect(whom: { subject: string } | { listener: string }): Promise<number>;
+
+  /** A page of the identifiers that are listened to or have pushes kept. `after`: the `next` of the page before. */
+  identifiers(page?: {
+    prefix?: string;
+    limit?: number;
+    after?: string | null;
+  }): Promise<{ identifiers: IdentifierState[]; next: string | null }>;
+
+  /** The same of one identifier, and its listeners by transport. */
+  identifier(identifier: string): Promise<
+    IdentifierState & {
+      transports: Record<'websocket' | 'stream' | 'events' | 'poll', number>;
+      secret_listeners: number;
+    }
+  >;
+
+  /**
+   * A page of the pushes that are kept of an identifier, the oldest first, secret ones too.
+   *
+   * @param page `after`: a position, such as the `next` of the page before.
+   */
+  pushes(
+    identifier: string,
+    page?: { after?: number | null; limit?: number },
+  ): Promise<{ pushes: KeptPush[]; gap: boolean; next: number | null }>;
 
   /**
    * Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.

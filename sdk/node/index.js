@@ -47,7 +47,7 @@ export class Cometify {
       ...OPTIONS,
       'idempotencyKey',
     ]);
-    const path = `/push/${encodeURIComponent(identifier)}`;
+    const path = `/push/${encoded(identifier)}`;
     return this.#requests.carryOut({
       method: 'POST',
       path,
@@ -107,6 +107,37 @@ export class Cometify {
     });
   }
 
+  /** @param {{prefix?: string, limit?: number, after?: string | null}} page */
+  async identifiers({ prefix, limit, after } = {}) {
+    return this.#get(`/identifiers${query({ prefix, limit, after })}`, 'identifiers');
+  }
+
+  /** @param {string} identifier */
+  async identifier(identifier) {
+    return this.#get(`/identifiers/${encoded(identifier)}`, 'identifier');
+  }
+
+  /**
+   * @param {string} identifier
+   * @param {{after?: number | null, limit?: number}} page
+   */
+  async pushes(identifier, { after, limit } = {}) {
+    return this.#get(
+      `/identifiers/${encoded(identifier)}/pushes${query({ after, limit })}`,
+      'pushes',
+    );
+  }
+
+  /**
+   * @param {string} path
+   * @param {string} field A field that the answer must have.
+   */
+  #get(path, field) {
+    const read = (/** @type {any} */ answer) =>
+      answer?.[field] === undefined ? undefined : answer;
+    return this.#requests.carryOut({ method: 'GET', path, read });
+  }
+
   /**
    * @param {string | string[]} identifiers
    * @param {number} seconds
@@ -153,9 +184,7 @@ function draft(identifier, content, options, known) {
     'invalid_parameter',
     `There is no option ${unknown}: there are ${known.join(', ')}.`,
   );
-  // Such a name would be lost in the path.
-  const isName = typeof identifier === 'string' && /[^.]/.test(identifier);
-  check(isName, 'invalid_identifier', 'The identifier must be a name such as guestbook.');
+  encoded(identifier);
   const { data, secret = false, pushId, event, except } = options;
   check(
     (content === undefined) !== (data === undefined) && content !== null,
@@ -173,6 +202,26 @@ function draft(identifier, content, options, known) {
     event: event ?? undefined,
     except: except ?? undefined,
   };
+}
+
+/**
+ * An identifier as a part of a path. A name of dots would be lost there.
+ *
+ * @param {string} identifier
+ */
+function encoded(identifier) {
+  const isName = typeof identifier === 'string' && /[^.]/.test(identifier);
+  check(isName, 'invalid_identifier', 'The identifier must be a name such as guestbook.');
+  return encodeURIComponent(identifier);
+}
+
+/** @param {Record<string, unknown>} parameters Those that are null or undefined are left out. */
+function query(parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => (value ?? '') !== '');
+  const text = given
+    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
+    .join('&');
+  return text && `?${text}`;
 }
 
 /** @param {unknown} pushId */

@@ -108,7 +108,7 @@ final class Cometify
         mixed $data = Absent::Value,
     ): Pushed {
         $push = self::draft($identifier, $content, $secret, $pushId, $event, $except, $data);
-        $path = '/push/' . rawurlencode($identifier);
+        $path = '/push/' . self::encoded($identifier);
         unset($push['identifier']);
         return Pushed::read($this->ask('position', 'POST', $path, $push, $idempotencyKey ?? self::random()));
     }
@@ -177,6 +177,36 @@ final class Cometify
         );
         $whom = $subject === null ? ['listener' => $listener] : ['subject' => $subject];
         return $this->ask('disconnected', 'POST', '/disconnect', $whom)['disconnected'];
+    }
+
+    /**
+     * A page of the identifiers that are listened to or have pushes kept, in the order of their names.
+     *
+     * @param string|null $after The `next` of the page before.
+     * @return array{identifiers: list<array<string, mixed>>, next: string|null}
+     */
+    public function identifiers(string $prefix = '', ?int $limit = null, ?string $after = null): array
+    {
+        $query = self::query(['prefix' => $prefix === '' ? null : $prefix, 'limit' => $limit, 'after' => $after]);
+        return $this->ask('identifiers', 'GET', "/identifiers$query");
+    }
+
+    /** @return array<string, mixed> The same of one identifier, and its listeners by transport. */
+    public function identifier(string $identifier): array
+    {
+        return $this->ask('identifier', 'GET', '/identifiers/' . self::encoded($identifier));
+    }
+
+    /**
+     * A page of the pushes that are kept of an identifier, the oldest first, secret ones too.
+     *
+     * @param int|null $after A position: the `next` of the page before, or one that you know.
+     * @return array{pushes: list<array<string, mixed>>, gap: bool, next: int|null}
+     */
+    public function pushes(string $identifier, ?int $after = null, ?int $limit = null): array
+    {
+        $query = self::query(['after' => $after, 'limit' => $limit]);
+        return $this->ask('pushes', 'GET', '/identifiers/' . self::encoded($identifier) . "/pushes$query");
     }
 
     /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */
@@ -352,9 +382,7 @@ final class Cometify
         ?string $except = null,
         mixed $data = Absent::Value,
     ): array {
-        // Such a name would be lost in the path.
-        $isName = trim($identifier, '.') !== '';
-        self::check($isName, 'invalid_identifier', 'The identifier must be a name such as guestbook.');
+        self::encoded($identifier);
         self::check(
             ($content === Absent::Value) !== ($data === Absent::Value) && $content !== null,
             'missing_parameter',
@@ -377,6 +405,21 @@ final class Cometify
             self::check($isName, 'invalid_parameter', "identifiers: $shown is not a name such as guestbook.");
         }
         return $names;
+    }
+
+    /** An identifier as a part of a path. A name of dots would be lost there. */
+    private static function encoded(string $identifier): string
+    {
+        $isName = trim($identifier, '.') !== '';
+        self::check($isName, 'invalid_identifier', 'The identifier must be a name such as guestbook.');
+        return rawurlencode($identifier);
+    }
+
+    /** @param array<string, string|int|null> $parameters Those that are null are left out. */
+    private static function query(array $parameters): string
+    {
+        $query = http_build_query($parameters, '', '&', PHP_QUERY_RFC3986);
+        return $query === '' ? '' : "?$query";
     }
 
     private static function json(array $value): string

@@ -19,6 +19,8 @@ function call({ identifier, content, identifiers, seconds, pushes, ...rest }, me
   if (method === 'push') return cometify.push(identifier, content, rest);
   if (method === 'batch') return cometify.batch(pushes, rest);
   if (method === 'token') return cometify.token(identifiers, seconds, rest);
+  if (method === 'identifier') return cometify.identifier(identifier);
+  if (method === 'pushes') return cometify.pushes(identifier, rest);
   if (method === 'secureKey') return cometify.secureKey(identifiers);
   return cometify[method](rest);
 }
