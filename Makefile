@@ -49,6 +49,7 @@ tools:
 	@scripts/need curl curl
 	@scripts/need php php-cli
 	@scripts/need php:curl php-curl
+	@scripts/need illuminate php-illuminate-broadcasting php-illuminate-config php-illuminate-http php-illuminate-routing
 	@scripts/need php:pdo_sqlite php-sqlite3
 	@scripts/need php:pdo_pgsql php-pgsql
 	@scripts/need sqlite3 sqlite3
