@@ -8,7 +8,19 @@
 """
 
 from .errors import CometifyError, MaybePushed
-from .pushes import Push, Pushed
+from .lists import IdentifierDetails, IdentifierUse, KeptPush, KeptPushes
+from .pushes import ABSENT, Push, Pushed
 from .sync import Cometify
 
-__all__ = ["Cometify", "CometifyError", "MaybePushed", "Push", "Pushed"]
+__all__ = [
+    "ABSENT",
+    "Cometify",
+    "CometifyError",
+    "IdentifierDetails",
+    "IdentifierUse",
+    "KeptPush",
+    "KeptPushes",
+    "MaybePushed",
+    "Push",
+    "Pushed",
+]

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -12,6 +12,7 @@ from .account import AccountClient
 from .address import Address
 from .calls import Call
 from .connections import IDLE_FOR, MAX_IDLE, Connections
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Answer, NoAnswer, Reply, Request, Wait, tries
 
@@ -70,6 +71,26 @@ class AsyncCometify(AccountClient):
     async def position(self) -> int:
         """The newest position now. Ask for it before you read the database, and let the page listen from there."""
         return await self._call(calls.position())
+
+    async def identifiers(self, prefix: str = "") -> AsyncIterator[IdentifierUse]:
+        """The identifiers that are listened to, or that have pushes kept. The list is asked for page by page."""
+        after: str | None = ""
+        while after is not None:
+            page = await self._call(calls.identifiers(prefix, after))
+            for use in page.identifiers:
+                yield use
+            after = page.next
+
+    async def identifier(self, identifier: str) -> IdentifierDetails:
+        """The listeners of one identifier, and what is kept of it."""
+        return await self._call(calls.identifier(identifier))
+
+    async def pushes(self, identifier: str, *, after: int | None = None) -> KeptPushes:
+        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+
+        A page has up to 1,000. `next` of the page is the `after` of the next one.
+        """
+        return await self._call(calls.kept_pushes(identifier, after))
 
     async def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> int:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

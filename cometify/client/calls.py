@@ -4,13 +4,16 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from .errors import INVALID_PARAMETER, CometifyError
+from .lists import IdentifierDetails, IdentifierPage, KeptPushes, read_details, read_kept, read_page
 from .pushes import Push, Pushed, batch_body, check_identifier, read_pushed, read_pushes, write_json
 
 T = TypeVar("T")
 JSON = "application/json"
+MAX_PAGE = 1000
+"""Entries of a page of a list."""
 MAX_KEY = 128
 """Characters of an Idempotency-Key."""
 
@@ -35,8 +38,9 @@ class Call(Generic[T]):
 
 def push(push: Push, idempotency_key: str | None) -> Call[Pushed]:
     """Push to one identifier. Raises `CometifyError`."""
-    path = f"/push/{quote(check_identifier(push.identifier), safe='')}"
-    return Call("POST", path, read_pushed, write_json(push.parameters()), _key(idempotency_key))
+    return Call(
+        "POST", f"/push/{_part(push.identifier)}", read_pushed, write_json(push.parameters()), _key(idempotency_key)
+    )
 
 
 def batch(pushes: Iterable[Push], idempotency_key: str | None) -> Call[list[Pushed]]:
@@ -55,6 +59,28 @@ def disconnect(subject: str | None, listener: str | None) -> Call[int]:
         raise CometifyError(INVALID_PARAMETER, "Give subject or listener, and not both.")
     body = write_json({"subject": subject} if listener is None else {"listener": listener})
     return Call("POST", "/disconnect", lambda answer: _field(answer, "disconnected"), body)
+
+
+def identifiers(prefix: str, after: str) -> Call[IdentifierPage]:
+    """Ask for a page of the identifiers that are in use."""
+    given = {"limit": str(MAX_PAGE), "prefix": prefix, "after": after}
+    query = urlencode({name: value for name, value in given.items() if value})
+    return Call("GET", f"/identifiers?{query}", read_page, changes=False)
+
+
+def identifier(name: str) -> Call[IdentifierDetails]:
+    """Ask for the details of one identifier. Raises `CometifyError`."""
+    return Call("GET", f"/identifiers/{_part(name)}", read_details, changes=False)
+
+
+def kept_pushes(name: str, after: int | None) -> Call[KeptPushes]:
+    """Ask for the pushes that are kept of an identifier. Raises `CometifyError`."""
+    query = f"limit={MAX_PAGE}" if after is None else f"limit={MAX_PAGE}&after={after:d}"
+    return Call("GET", f"/identifiers/{_part(name)}/pushes?{query}", read_kept, changes=False)
+
+
+def _part(identifier: str) -> str:
+    return quote(check_identifier(identifier), safe="")
 
 
 def _field(answer: object, name: str) -> int:

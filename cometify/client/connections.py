@@ -6,7 +6,7 @@ held: `append` and `pop` of a deque are atomic. A forked process leaves the conn
 
 import io
 import os
-import select
+import selectors
 import socket
 import ssl
 import time
@@ -22,6 +22,8 @@ MAX_IDLE = 8
 """Connections that are kept while they are not used."""
 IDLE_FOR = 30.0
 """Seconds after which an idle connection is no longer used: a firewall on the way may have forgotten it."""
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""SelectSelector takes no descriptor above 1023, but Windows has nothing else."""
 MAX_ANSWER = 64 * 2**20
 """Bytes of an answer."""
 
@@ -120,9 +122,9 @@ class _Connection:
         """True if nothing has come since the last answer: no end, and no byte that would be taken for an answer."""
         if time.monotonic() - self._used > IDLE_FOR:
             return False
-        poll = select.poll()  # select.select takes no descriptor above 1023
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        with _Selector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            return not selector.select(0)
 
     def close(self) -> None:
         self._socket.close()

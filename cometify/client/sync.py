@@ -1,7 +1,7 @@
 """The client for programs that wait for their answers: Django, Flask, scripts, workers of a queue."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
@@ -9,6 +9,7 @@ from . import calls
 from .account import AccountClient
 from .calls import Call
 from .connections import Connections
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Reply, Wait, tries
 
@@ -54,6 +55,25 @@ class Cometify(AccountClient):
     def position(self) -> int:
         """The newest position now. Ask for it before you read the database, and let the page listen from there."""
         return self._call(calls.position())
+
+    def identifiers(self, prefix: str = "") -> Iterator[IdentifierUse]:
+        """The identifiers that are listened to, or that have pushes kept. The list is asked for page by page."""
+        after: str | None = ""
+        while after is not None:
+            page = self._call(calls.identifiers(prefix, after))
+            yield from page.identifiers
+            after = page.next
+
+    def identifier(self, identifier: str) -> IdentifierDetails:
+        """The listeners of one identifier, and what is kept of it."""
+        return self._call(calls.identifier(identifier))
+
+    def pushes(self, identifier: str, *, after: int | None = None) -> KeptPushes:
+        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+
+        A page has up to 1,000. `next` of the page is the `after` of the next one.
+        """
+        return self._call(calls.kept_pushes(identifier, after))
 
     def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> int:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

@@ -1,6 +1,7 @@
 """The client for Twisted. Its calls return Deferreds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any, Self, TypeVar, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -32,6 +33,7 @@ from .account import AccountClient
 from .address import Address, read_given_url
 from .calls import Call
 from .connections import IDLE_FOR, MAX_ANSWER, MAX_IDLE
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Answer, NoAnswer, Reply, Request, Wait, tries
 
@@ -96,6 +98,26 @@ class TxCometify(AccountClient):
     def position(self) -> Deferred[int]:
         """The newest position now. Ask for it before you read the database, and let the page listen from there."""
         return self._call(calls.position)
+
+    async def identifiers(self, prefix: str = "") -> AsyncIterator[IdentifierUse]:
+        """The identifiers that are listened to, or that have pushes kept. The list is asked for page by page."""
+        after: str | None = ""
+        while after is not None:
+            page = await self._call(partial(calls.identifiers, prefix, after))
+            for use in page.identifiers:
+                yield use
+            after = page.next
+
+    def identifier(self, identifier: str) -> Deferred[IdentifierDetails]:
+        """The listeners of one identifier, and what is kept of it."""
+        return self._call(lambda: calls.identifier(identifier))
+
+    def pushes(self, identifier: str, *, after: int | None = None) -> Deferred[KeptPushes]:
+        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+
+        A page has up to 1,000. `next` of the page is the `after` of the next one.
+        """
+        return self._call(lambda: calls.kept_pushes(identifier, after))
 
     def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> Deferred[int]:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Callable
+from inspect import iscoroutine
 from typing import Any
 
 import pytest
@@ -27,12 +28,12 @@ class Shell:
     ) -> None:
         self.client = client
         self.turn = turn
-        self._wait = wait
+        self.wait = wait
         self._end = end
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.client, name)
-        return lambda *arguments, **options: self._wait(method(*arguments, **options))
+        return lambda *arguments, **options: self.wait(method(*arguments, **options))
 
     def end(self) -> None:
         self.close()
@@ -61,7 +62,7 @@ def _asyncio(aio: Any, url: str, options: dict[str, Any]) -> Shell:
     runner = asyncio.Runner()
 
     def wait(result: Any) -> Any:
-        return runner.run(result) if asyncio.iscoroutine(result) else result
+        return runner.run(result) if iscoroutine(result) else result
 
     def turn() -> None:
         runner.run(asyncio.sleep(0))
@@ -74,6 +75,8 @@ def _twisted(url: str, options: dict[str, Any]) -> Shell:
     reactor.startRunning(installSignalHandlers=False)
 
     def wait(deferred: Any) -> Any:
+        if iscoroutine(deferred):
+            deferred = Deferred.fromCoroutine(deferred)
         if not isinstance(deferred, Deferred):
             return deferred
         results: list[Any] = []

@@ -26,7 +26,9 @@ from tests.wire import API_KEY, API_SECRET
 LONG = 20.0
 """Seconds: a deadline that no test reaches, on a busy machine either."""
 RESULT = Pushed("chat", None, 1764000000000000, 3)
-METHODS = ["push", "batch", "position", "disconnect", "close", "token", "secure_key"]
+METHODS = [
+    "push", "batch", "position", "identifiers", "identifier", "pushes", "disconnect", "close", "token", "secure_key",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("other", [AsyncCometify, TxCometify])

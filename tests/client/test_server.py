@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cometify.client import CometifyError, Push, Pushed
+from cometify.client import ABSENT, CometifyError, Push, Pushed
 from cometify.core.token import read_token
 from tests.client.shells import Shell
 from tests.wire import API_KEY, API_SECRET, secure_key
@@ -153,3 +153,47 @@ def test_stopped_server_has_pushed_nothing(client, make_server):
     server.stop()
     pushing.turn()
     assert refusal(pushing.push, "chat", "two").code == "unreachable"
+
+
+def listed(pushing, prefix):
+    async def collect():
+        return [use async for use in pushing.client.identifiers(prefix)]
+
+    uses = pushing.client.identifiers(prefix)
+    return list(uses) if hasattr(uses, "__iter__") else pushing.wait(collect())
+
+
+def test_identifiers_in_use_are_listed_over_all_pages(pushing):
+    prefix = f"list_{secrets.token_hex(4)}_"
+    names = [f"{prefix}{number:04}" for number in range(1050)]
+    for first in range(0, 1050, 100):
+        pushing.batch([Push(name, "kept") for name in names[first : first + 100]])
+    uses = listed(pushing, prefix.upper())
+    assert [use.identifier for use in uses] == names
+    assert {(use.listeners, use.kept) for use in uses} == {(0, 1)}
+    assert listed(pushing, f"{prefix}x") == []
+
+
+def test_identifier_tells_its_listeners(server, pushing):
+    key = pushing.secure_key("chat_8")
+    with server.websocket(f"identifiers=chat_8&secureKey={key}") as one, server.stream("identifiers=chat_8") as two:
+        one.joined()
+        two.joined()
+        details = pushing.identifier("Chat_8")
+    assert (details.identifier, details.listeners, details.secret_listeners) == ("chat_8", 2, 1)
+    assert details.transports == {"websocket": 1, "stream": 1, "events": 0, "poll": 0}
+    assert refusal(pushing.identifier, "chat 8").code == "invalid_identifier"
+
+
+def test_kept_pushes_are_listed_from_a_position(pushing):
+    first = pushing.push("chat_9", "one")
+    pushing.push("chat_9", "two", secret=True, push_id=2**63 - 1)
+    pushing.push("chat_9", {"three": 3}, event="created")
+    pushing.push("chat_9", data=None)
+    kept = pushing.pushes("chat_9", after=first.position)
+    two, three, four = kept.pushes
+    assert (two.text, two.data, two.secret, two.push_id) == ("two", ABSENT, True, 2**63 - 1)
+    assert (three.text, three.data, three.secret, three.event) == (None, {"three": 3}, False, "created")
+    assert (four.text, four.data, four.push_id) == (None, None, None)
+    assert (kept.gap, kept.next) == (False, None)
+    assert len(pushing.pushes("chat_9").pushes) >= 4

@@ -1,0 +1,123 @@
+"""The server's answers to a back end that asks what is in use, and what is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from .pushes import ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierUse:
+    """The use of an identifier.
+
+    - `identifier`: in lower case.
+    - `listeners`: those that have joined now, on all servers.
+    - `kept`, `bytes`: the number of pushes that are kept, and the bytes of their frames.
+    - `position`: of the newest kept push, or None.
+    """
+
+    identifier: str
+    listeners: int
+    kept: int
+    bytes: int
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierDetails:
+    """The use of one identifier, with two more fields.
+
+    - `transports`: the listeners by transport.
+    - `secret_listeners`: the number of them that have a right to secret pushes.
+    """
+
+    identifier: str
+    listeners: int
+    kept: int
+    bytes: int
+    position: int | None
+    transports: Mapping[str, int]
+    secret_listeners: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPush:
+    """A push that is kept. It has a `text`, or else `data`; the other one is None or ABSENT."""
+
+    identifier: str
+    push_id: int | None
+    position: int
+    secret: bool
+    text: str | None = None
+    data: object = ABSENT
+    event: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPushes:
+    """Some of the pushes that are kept, oldest first.
+
+    - `gap`: True if pushes after the position that you gave may be missing.
+    - `next`: give it as `after` to get the next ones. None: these are the last.
+    """
+
+    pushes: list[KeptPush]
+    gap: bool
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierPage:
+    """A page of a list of identifiers. `next`: the `after` of the next page, or None."""
+
+    identifiers: list[IdentifierUse]
+    next: str | None
+
+
+def read_page(answer: object) -> IdentifierPage:
+    """Read a page of identifiers. Raises KeyError, TypeError or ValueError if it is none."""
+    page = _object(answer)
+    uses = [IdentifierUse(*_use(_object(row))) for row in page["identifiers"]]
+    return IdentifierPage(uses, page["next"])
+
+
+def read_details(answer: object) -> IdentifierDetails:
+    """Read the details of an identifier. Raises as `read_page` does."""
+    row = _object(answer)
+    transports = {str(name): int(number) for name, number in _object(row["transports"]).items()}
+    return IdentifierDetails(*_use(row), transports, int(row["secret_listeners"]))
+
+
+def read_kept(answer: object) -> KeptPushes:
+    """Read a list of kept pushes. Raises as `read_page` does."""
+    page = _object(answer)
+    return KeptPushes([_push(_object(frame)) for frame in page["pushes"]], page["gap"] is True, _integer(page["next"]))
+
+
+def _use(row: Mapping[str, Any]) -> tuple[str, int, int, int, int | None]:
+    counts = int(row["listeners"]), int(row["kept"]), int(row["bytes"])
+    return str(row["identifier"]), *counts, _integer(row["position"])
+
+
+def _push(frame: Mapping[str, Any]) -> KeptPush:
+    return KeptPush(
+        str(frame["identifier"]),
+        _integer(frame["push_id"]),
+        int(frame["position"]),
+        frame["secret"] == 1,
+        frame.get("text"),
+        frame.get("data", ABSENT),
+        frame.get("event"),
+    )
+
+
+def _integer(value: object) -> int | None:
+    """Read an integer, which is a string of digits where browsers would round it."""
+    return None if value is None else int(cast("int | str", value))
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
