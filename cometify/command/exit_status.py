@@ -5,4 +5,6 @@ FAILED = 1
 REFUSED = 3
 """The server refused the request, and would refuse it again: the key, the token or the channels must change."""
 UNREACHABLE = 4
-"""No server answered at this URL."""
+"""No server answered at this URL, or it asked for a later try. Nothing was pushed."""
+MAYBE_PUSHED = 5
+"""The push may have been made. To repeat it is safe with the same Idempotency-Key."""

@@ -9,6 +9,7 @@ from cometify import __version__
 from cometify.command.configuration import check, init
 from cometify.command.doctor.command import doctor
 from cometify.command.listen import listen
+from cometify.command.push import position, push
 from cometify.command.rights import key, token
 from cometify.command.serve import serve
 
@@ -23,3 +24,5 @@ def main() -> None:
 
 for _command in (serve, check, init, key, token, listen, doctor):
     main.add_command(_command)
+main.add_command(push)
+main.add_command(position)

@@ -5,10 +5,7 @@ import time
 
 import click
 
-from cometify.client.address import ENVIRONMENT_VARIABLE, read_url
-from cometify.client.errors import CometifyError
-from cometify.config.settings import SettingsError, load
-from cometify.core.account import Account
+from cometify.command.account import find_account, with_account_options
 from cometify.core.errors import Refused
 from cometify.core.identifier import names_from_query
 from cometify.core.md5_signature import secure_key
@@ -32,53 +29,15 @@ class Duration(click.ParamType[int]):
         return int(found[1]) * _SECONDS[found[2]]
 
 
-_account_options = (
-    click.option(
-        "--url",
-        envvar=ENVIRONMENT_VARIABLE,
-        help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
-    ),
-    click.option("--config", help="The configuration file. Default: cometify.toml"),
-    click.option("--api-key", help="The account of the configuration file, if it has several."),
-)
-
-
-def _with_account_options(command: click.decorators.FC) -> click.decorators.FC:
-    for option in reversed(_account_options):
-        command = option(command)
-    return command
-
-
-def _account(url: str | None, config: str | None, api_key: str | None) -> Account:
-    """Find the account. Raises `ClickException`, which never repeats a secret."""
-    if url and config is None:
-        try:
-            address = read_url(url)
-        except CometifyError as error:
-            raise click.ClickException(error.detail) from None
-        return Account(address.api_key, (address.api_secret,), identifiers="extended")
-    try:
-        settings = load(config, {})
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-    if settings.made_up:
-        raise click.ClickException("There is no cometify.toml here: give --url, or --config FILE.")
-    found = [account for account in settings.accounts if api_key in (None, account.api_key)]
-    if len(found) != 1:
-        known = ", ".join(account.api_key for account in settings.accounts)
-        raise click.ClickException(f"Give --api-key with one of the accounts: {known}")
-    return found[0]
-
-
 @click.command()
 @click.argument("identifiers")
-@_with_account_options
+@with_account_options
 def key(identifiers: str, url: str | None, config: str | None, api_key: str | None) -> None:
     """Print the secureKey of IDENTIFIERS, a list such as guestbook,comments.
 
     The key fits exactly this list: these names, in this order and spelling.
     """
-    account = _account(url, config, api_key)
+    account = find_account(url, config, api_key)
     try:
         names = names_from_query(identifiers, account.spelling)
     except Refused as refused:
@@ -96,12 +55,12 @@ def key(identifiers: str, url: str | None, config: str | None, api_key: str | No
     "--for", "seconds", type=Duration(), default=600, help="The life of the token: 90s, 10m, 8h, 7d. Default: 10m"
 )
 @click.option("--sub", help="The visitor to whom the token is given, so that `disconnect` can find the connections.")
-@_with_account_options
+@with_account_options
 def token(
     identifiers: str, seconds: int, sub: str | None, url: str | None, config: str | None, api_key: str | None
 ) -> None:
     """Print a token that gives the right to secret pushes for a while."""
-    account = _account(url, config, api_key)
+    account = find_account(url, config, api_key)
     names = identifiers.split(",")
     for name in names:
         if not account.spelling.allows_prefix(name):

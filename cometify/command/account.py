@@ -1,0 +1,74 @@
+"""The account of a command: that of a URL, or one of the configuration file."""
+
+import click
+
+from cometify.app.banner import url_of
+from cometify.client import Cometify
+from cometify.client.address import ENVIRONMENT_VARIABLE, read_url
+from cometify.client.errors import CometifyError
+from cometify.config.settings import Settings, SettingsError, load
+from cometify.core.account import Account
+
+_options = (
+    click.option(
+        "--url",
+        envvar=ENVIRONMENT_VARIABLE,
+        help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
+    ),
+    click.option("--config", help="The configuration file. Default: cometify.toml"),
+    click.option("--api-key", help="The account of the configuration file, if it has several."),
+)
+
+
+def with_account_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Give a command the options `url`, `config` and `api_key`."""
+    for option in reversed(_options):
+        command = option(command)
+    return command
+
+
+def find_account(url: str | None, config: str | None, api_key: str | None) -> Account:
+    """Find the account. Raises `ClickException`, which never repeats a secret."""
+    if url and config is None:
+        try:
+            address = read_url(url)
+        except CometifyError as error:
+            raise click.ClickException(error.detail) from None
+        return Account(address.api_key, (address.api_secret,), identifiers="extended")
+    return _account_of(_read(config), api_key)
+
+
+def find_client(url: str | None, config: str | None, api_key: str | None, timeout: float) -> Cometify:
+    """Make a client of the account. Its server is that of the URL, or the one that the configuration file starts here.
+
+    Raises `ClickException`, which never repeats a secret.
+    """
+    try:
+        if url and config is None:
+            return Cometify.from_url(url, timeout=timeout)
+        settings = _read(config)
+        account = _account_of(settings, api_key)
+        server = next(filter(None, map(url_of, settings.http)), None)
+        if server is None:
+            raise click.ClickException("The configuration file has no http port with a number: give --url.")
+        return Cometify(server, account.api_key, account.api_secrets[0], timeout=timeout)
+    except CometifyError as error:
+        raise click.ClickException(error.detail) from None
+
+
+def _read(config: str | None) -> Settings:
+    try:
+        settings = load(config, {})
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    if settings.made_up:
+        raise click.ClickException("There is no cometify.toml here: give --url, or --config FILE.")
+    return settings
+
+
+def _account_of(settings: Settings, api_key: str | None) -> Account:
+    found = [account for account in settings.accounts if api_key in (None, account.api_key)]
+    if len(found) != 1:
+        known = ", ".join(account.api_key for account in settings.accounts)
+        raise click.ClickException(f"Give --api-key with one of the accounts: {known}")
+    return found[0]
