@@ -351,7 +351,7 @@ BEFORE = [("poll", "none", "none"), ("poll", "last", "last"), ("push", "chat", F
 
 
 @given(steps, st.sampled_from([["chat"], ["chat,metrics"], ["chat", "metrics"]]), st.booleans(), st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_repeated_polls_are_answered_like_first_polls(  # noqa: C901, PLR0912 - a table in steps
     steps, names, keyed, by_query
 ):
