@@ -16,9 +16,9 @@ from math import inf
 
 from cometify.core.account import Account
 from cometify.core.kept_pushes import KeptPushes
+from cometify.core.name_index import NameIndex
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
-from cometify.core.sorted_names import SortedNames
 
 MOST_STEPS = 500
 """The most steps of one call of `drop`. A step drops a push, and takes half a microsecond."""
@@ -124,13 +124,13 @@ class Retention:
 class AccountRings:
     """All rings of an account that this process has.
 
-    `rings`: by identifier (lower case). `names`: the same identifiers in order. `public` and `secret`: the bounds over the
+    `rings`: by identifier (lower case). `names`: the order of these identifiers. `public` and `secret`: the bounds over the
     pushes of each kind. `emptied`: see `Retention`.
     """
 
     def __init__(self, emptied: Callable[[RingBuffer], None] | None = None) -> None:
         self.rings: dict[str, RingBuffer] = {}
-        self.names = SortedNames()
+        self.names = NameIndex(self.rings)
         self.public = Retention(False, emptied)
         self.secret = Retention(True, emptied)
 
@@ -138,7 +138,8 @@ class AccountRings:
         """Add a ring of an identifier that has none. Returns the ring."""
         name = ring.channel[1]
         self.rings[name] = ring
-        self.names.add(name)
+        if self.names.order is not None:
+            self.names.order.add(name)
         return ring
 
     @property
@@ -165,6 +166,7 @@ class AccountRings:
         """Forget a ring, with all that it has."""
         name = ring.channel[1]
         del self.rings[name]
-        self.names.remove(name)
+        if self.names.order is not None:
+            self.names.order.discard(name)
         self.public.remove(ring.public)
         self.secret.remove(ring.secret)

@@ -6,14 +6,14 @@ names behind it. So the names are in parts, each a sorted list of at most `MOST`
 moves the rest of one part.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 
 MOST = 1_000
 """Names of one part. A part that has more is cut in half."""
 
 
 class SortedNames:
-    """A set of names. Each name must be added before it is removed, and only once."""
+    """A set of names."""
 
     __slots__ = ("_lasts", "_parts")
 
@@ -22,7 +22,7 @@ class SortedNames:
         self._lasts: list[str] = []  # the last name of each part
 
     def add(self, name: str) -> None:
-        """Add a name that is not there yet."""
+        """Add a name, unless it is there already."""
         lasts, parts = self._lasts, self._parts
         if not parts:
             parts.append([name])
@@ -30,7 +30,10 @@ class SortedNames:
             return
         at = min(bisect_left(lasts, name), len(lasts) - 1)
         part = parts[at]
-        insort(part, name)
+        index = bisect_left(part, name)
+        if index < len(part) and part[index] == name:
+            return
+        part.insert(index, name)
         lasts[at] = part[-1]
         if len(part) > MOST:
             half = len(part) // 2
@@ -38,12 +41,17 @@ class SortedNames:
             del part[half:]
             lasts.insert(at, part[-1])
 
-    def remove(self, name: str) -> None:
-        """Remove a name that is there."""
+    def discard(self, name: str) -> None:
+        """Remove a name, if it is there."""
         lasts, parts = self._lasts, self._parts
         at = bisect_left(lasts, name)
+        if at == len(parts):
+            return
         part = parts[at]
-        del part[bisect_left(part, name)]
+        index = bisect_left(part, name)
+        if part[index] != name:
+            return
+        del part[index]
         if part:
             lasts[at] = part[-1]
         else:

@@ -58,8 +58,12 @@ class _Walk:
 
     def step(self) -> None:
         """Look at the next identifiers. The last step fires `made`."""
+        order = self.rings.names.ask(STEP)
+        if order is None:
+            self.call_soon(0, self.step)
+            return
         left = STEP
-        names = self.rings.names.starting_at(self.lowest, STEP)
+        names = order.starting_at(self.lowest, STEP)
         for name in names:
             if not self.asked.has(name):
                 self._end(None)

@@ -73,6 +73,7 @@ class AccountState:
 
     def expire(self, now: int, most: int) -> int:
         """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
+        self.rings.names.expire(now)
         left = most - self.rings.public.expire(now - RETENTION, most)
         left -= self.rings.secret.expire(now - RETENTION, left)
         left -= self.signatures.forget(now, left)

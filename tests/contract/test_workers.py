@@ -154,6 +154,17 @@ def test_visitor_is_disconnected_on_all_workers(three):
         assert three.request("GET", f"/{API_KEY}/poll?identifiers=chat&token={token}").json["code"] == "invalid_token"
 
 
+def test_listeners_on_all_workers_are_listed(three):
+    headers = {"Authorization": f"Bearer {API_SECRET}"}
+    with ExitStack() as stack:
+        for _ in range(12):
+            stack.enter_context(three.websocket("identifiers=counted")).joined()
+        assert min(three.figures("cometify_listeners", transport="websocket").values()) > 0
+        for _ in range(6):  # a connection each, so that all workers are asked
+            answer = three.request("GET", f"/{API_KEY}/identifiers?prefix=counted", headers=headers)
+            assert [row["listeners"] for row in answer.json["identifiers"]] == [12]
+
+
 def test_metrics_are_one_target_whose_series_tell_the_worker(three):
     answer = three.request("GET", "/metrics", port=three.admin_port)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

@@ -176,6 +176,7 @@ class AccountState:
         oldest, most_bytes = self.watermark - RETENTION, self.account.keep_bytes
         self.revocations.forget(self.watermark / SECOND, FORGET_REVOKED)
         rings = self.account_rings
+        rings.names.expire(self.watermark)
         rings.drop(oldest, most_bytes)
         return rings.public.is_due(oldest, most_bytes) or rings.secret.is_due(oldest, most_bytes)
 

@@ -3,7 +3,8 @@
 -- Answers {position, since, floor, unconfirmed, {public push, ...}, more, {secret push, ...}, more}
 --   position     that of the account now
 --   since        the position above which the page begins
---   floor        that of the last push that was dropped, of either kind; or the beginning of the memory, if that is later
+--   floor        that of the last push that was dropped, of either kind; or the beginning of the memory, if that is later; above
+--                all others if the memory has not begun
 --   unconfirmed  that of the account's first push that waits for replicas, 0 if none does
 --   more         1 if there are other pushes of the kind behind those
 
@@ -14,8 +15,8 @@ local CHUNK = 8 -- pushes that are read before their bytes are counted
 local state = redis.call('HMGET', STATE, 'last', 'began')
 local last, floor = tonumber(state[1]) or 0, tonumber(state[2]) or 0
 local position = math.max(clock, last)
-if last == 0 or last_known > last then -- this Redis was emptied, or it has gone back in time
-    floor = position
+if last == 0 or last_known > last then
+    floor = 2 ^ 53 -- this Redis was emptied, or it has gone back in time, and whatever it had may be lost
 end
 since = since or position - KEPT
 
