@@ -58,6 +58,13 @@ def test_old_floors_are_forgotten_in_steps():
     assert floors.take("9").floor == 1009
 
 
+def test_floor_of_a_channel_without_a_ring_can_be_looked_at():
+    floors = floors_of(10, 3)
+    assert [floors.floor_of(name) for name in ("9", "0", "never pushed to")] == [1009, 1006, 1006]
+    assert floors.take("9").floor == 1009
+    assert Floors(BEGAN).floor_of("9") == BEGAN
+
+
 def test_floors_are_empty_only_when_that_of_all_others_is_old():
     assert Floors(BEGAN).is_empty(0, BEGAN)
     floors = floors_of(10, 1)
@@ -78,6 +85,8 @@ def test_what_a_channel_has_dropped_is_never_told_too_low(drops, most):
     for identifier, dropped in drops:
         told = floors.take(identifier) or Dropped(BEGAN)
         assert all(map(ge, told, known[identifier]))
+        for name, before in known.items():
+            assert name == identifier or floors.floor_of(name) >= before.floor
         known[identifier] = Dropped(*map(max, known[identifier], dropped))
         floors.put(identifier, Dropped(*map(max, told, dropped)))
         assert len(floors) <= most

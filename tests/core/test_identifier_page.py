@@ -13,6 +13,8 @@ from cometify.core.identifier_page import (
     kept_in,
     merged,
 )
+from cometify.core.push import Push
+from cometify.core.ring import RingBuffer
 
 names = st.text("ab", min_size=1, max_size=3)
 
@@ -79,5 +81,10 @@ def test_listeners_of_several_nodes_are_added_by_transport():
     assert count.total == 4
 
 
-def test_channel_without_a_ring_keeps_nothing():
+def test_ring_is_told_by_its_pushes_bytes_and_newest_position():
     assert kept_in(None) == Kept(0, 0, None)
+    ring = RingBuffer.beginning_at(("1", "chat"), 0)
+    assert kept_in(ring) == Kept(0, 0, None)
+    for position, secret in ((5, True), (7, False)):
+        ring.of(secret).append(Push("chat", None, secret, position, b"x" * position), 10, 1000)
+    assert kept_in(ring) == Kept(2, 12, 7)

@@ -40,8 +40,11 @@ def test_order_is_made_in_bounded_steps():
     account_rings = AccountRings()
     for number in range(1000):
         toggle(account_rings, f"n{number}")
-    answers = [account_rings.names.ask(300) for _ in range(4)]
+    answers = [account_rings.names.ask(300)]
+    toggle(account_rings, "n999")  # it is in none of the names that are still to come
+    answers += [account_rings.names.ask(300) for _ in range(3)]
     assert [answer is None for answer in answers] == [True, True, True, False]
+    assert answers[-1].starting_at("n998", 5) == ["n998"]
 
 
 def test_order_is_forgotten_when_nobody_has_asked_for_ten_minutes():
