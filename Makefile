@@ -62,6 +62,7 @@ tools:
 	@scripts/need gcc gcc libc6-dev
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
+	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	@scripts/need faketime faketime
 	@scripts/need iptables iptables

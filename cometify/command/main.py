@@ -6,6 +6,7 @@ import click
 
 import twisted
 from cometify import __version__
+from cometify.command.bench.command import bench
 from cometify.command.configuration import check, init
 from cometify.command.doctor.command import doctor
 from cometify.command.listen import listen
@@ -22,7 +23,7 @@ def main() -> None:
     """Run Cometify, a web push server. Make its configuration, and keys and tokens for pages."""
 
 
-for _command in (serve, check, init, key, token, listen, doctor):
+for _command in (serve, check, init, key, token, listen, doctor, bench):
     main.add_command(_command)
 main.add_command(push)
 main.add_command(position)

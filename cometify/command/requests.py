@@ -1,6 +1,5 @@
 """HTTP requests of `cometify doctor` and `cometify bench`, on Twisted's Agent."""
 
-import hmac
 import json
 import secrets
 import time
@@ -16,10 +15,11 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
 
+from cometify.client.signing import sign
 from cometify.command.server_url import ServerURL
 from cometify.command.troubles import FAULT_OF_CODE, GATEWAYS, Trouble
 from cometify.command.websocket_client import USER_AGENT
-from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest
+from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 JSON = "application/json"
 _MOST_IDLE = 64
@@ -127,13 +127,12 @@ class Requests:
     async def push(self, identifier: str, fields: Mapping[str, object]) -> Answer:
         """Push JSON, signed with HMAC."""
         path, body = self._server.path(f"push/{identifier}"), json.dumps(fields).encode()
-        stamp, nonce = str(int(time.time())), secrets.token_urlsafe(16)
-        request = SignedRequest(b"POST", path.encode(), JSON, "", body, stamp, nonce, "")
+        stamp, nonce = int(time.time()), secrets.token_urlsafe(16)
         headers = {
             "Content-Type": JSON,
-            TIMESTAMP_HEADER: stamp,
+            TIMESTAMP_HEADER: str(stamp),
             NONCE_HEADER: nonce,
-            SIGNATURE_HEADER: hmac.digest(self._server.api_secret.encode(), request.signed_bytes, "sha256").hex(),
+            SIGNATURE_HEADER: sign(self._server.api_secret, "POST", path, stamp, nonce, JSON, "", body),
         }
         return await self.ask("POST", path, body, headers)
 

@@ -24,23 +24,31 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class Program:
-    """A running command. Leaving the context kills it. `stdout`: a descriptor instead of a pipe."""
+    """A running command. Leaving the context kills it. `stdout`, `stderr`, `stdin`: descriptors, such as a terminal."""
 
     def __init__(
-        self, *arguments: str, cwd: Path | None = None, reads: bool = True, stdout: int | None = None, **variables: str
+        self,
+        *arguments: str,
+        cwd: Path | None = None,
+        reads: bool = True,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
+        **variables: str,
     ) -> None:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=cwd,
             env=environment(**variables),
-            stdout=subprocess.PIPE if stdout is None else stdout,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            stdin=stdin,
         )
         self.errors: queue.Queue[str] = queue.Queue()
         self.lines: queue.Queue[str] = queue.Queue()
-        assert self.process.stderr is not None
-        self._threads = [self._read(self.process.stderr, self.errors)]
+        self._threads = []
+        if self.process.stderr is not None:
+            self._threads.append(self._read(self.process.stderr, self.errors))
         if reads and self.process.stdout is not None:
             self._threads.append(self._read(self.process.stdout, self.lines))
 

@@ -48,20 +48,20 @@ class Examination:
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield one finding after the other."""
-        before = Figures({})
-        if self._admin is None:
-            yield Finding("admin", Status.SKIPPED, "File descriptors and Redis are seen with --admin URL only.")
-        else:
+        before, admin = Figures({}), self._admin
+        if admin is not None:
             try:
-                before = await self._admin.figures()
+                before = await admin.figures()
             except Trouble as trouble:
                 yield failed("admin", trouble)
-                self._admin = None
+                admin = None
         async for finding in self._from_outside():
             yield finding
-        if self._admin is not None:
-            async for finding in self._admin.examine(before, self._joined):
+        if admin is not None:
+            async for finding in admin.examine(before, self._joined):
                 yield finding
+        elif self._admin is None:
+            yield Finding("admin", Status.SKIPPED, "File descriptors and Redis are seen with --admin URL only.")
         await self._requests.close()
 
     async def _from_outside(self) -> AsyncIterator[Finding]:
