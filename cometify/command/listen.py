@@ -105,7 +105,7 @@ class _Printer:
             self.end()
 
 
-@click.command()
+@click.command(short_help="Print the pushes of channels as they come.")
 @click.argument("channels", nargs=-1, required=True)
 @click.option(
     "--url", envvar=ENVIRONMENT_VARIABLE, required=True, help="https://KEY:SECRET@host. Default: COMETIFY_URL"

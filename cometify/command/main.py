@@ -1,29 +1,43 @@
-"""The group of all commands."""
+"""The group of all commands. A command is imported when it is run, because some of them import much."""
 
 import platform
+from importlib import import_module
 
 import click
 
 import twisted
 from cometify import __version__
-from cometify.command.bench.command import bench
-from cometify.command.configuration import check, init
-from cometify.command.doctor.command import doctor
-from cometify.command.listen import listen
-from cometify.command.push import position, push
-from cometify.command.rights import key, token
-from cometify.command.serve import serve
 
 _VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}"
+_MODULES = {
+    "bench": "bench.command",
+    "check": "configuration",
+    "doctor": "doctor.command",
+    "init": "configuration",
+    "key": "rights",
+    "listen": "listen",
+    "position": "push",
+    "push": "push",
+    "serve": "serve",
+    "token": "rights",
+}
+"""The module of each command, below this package. A command is a function of its name there."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """See click."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"cometify.command.{_MODULES[cmd_name]}"), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message=_VERSIONS)
 def main() -> None:
-    """Run Cometify, a web push server. Make its configuration, and keys and tokens for pages."""
-
-
-for _command in (serve, check, init, key, token, listen, doctor, bench):
-    main.add_command(_command)
-main.add_command(push)
-main.add_command(position)
+    """Run Cometify, a web push server. Make its configuration, and keys and tokens for pages. Push, listen, find faults."""

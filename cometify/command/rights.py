@@ -29,7 +29,7 @@ class Duration(click.ParamType[int]):
         return int(found[1]) * _SECONDS[found[2]]
 
 
-@click.command()
+@click.command(short_help="Print the secureKey of a list of identifiers.")
 @click.argument("identifiers")
 @with_account_options
 def key(identifiers: str, url: str | None, config: str | None, api_key: str | None) -> None:
@@ -47,7 +47,7 @@ def key(identifiers: str, url: str | None, config: str | None, api_key: str | No
     click.echo(secure_key(account.api_key, account.api_secrets[0], names.spelled))
 
 
-@click.command()
+@click.command(short_help="Print a token with the right to secret pushes.")
 @click.option(
     "--identifiers", required=True, help="Names such as guestbook,user_7_*. A trailing * stands for a prefix."
 )

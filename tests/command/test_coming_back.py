@@ -114,7 +114,7 @@ def test_lost_connection_resumes_at_the_last_position():
     world.lose()
     world.comes_back_after()
     assert world.join() == {"identifiers": {"chat": 59}, "position": 110}
-    world.say({**READY, "positions": [90]}, push(105, "repeated"), push(111, "c"))
+    world.say({**READY, "positions": [90]}, push(105, "repeated"), push(110, "repeated"), push(111, "c"))
     assert world.frames == ["a", "b", "c"]
     assert world.cursors == [100, 105, 110, 111]
 

@@ -219,3 +219,28 @@ def test_serve_tells_what_is_wrong_in_one_line(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("cometify: --redis: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_help_names_every_command_in_a_whole_sentence(run):
+    text = run("--help")
+    for name in ("bench", "check", "doctor", "init", "key", "listen", "position", "push", "serve", "token"):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"  {name} ")]
+        assert line.endswith("."), "it was cut"
+        assert not line.endswith("..."), "it was cut"
+        assert "Usage:" in run(name, "--help")
+    assert "No such command" in run("nonsense", status=2)
+
+
+def test_key_does_not_wait_for_what_other_commands_import():
+    program = (
+        "import sys; from cometify.command.main import main; main(['key', 'a'], standalone_mode=False); "
+        "print([name for name in ('autobahn', 'rich', 'twisted.web.client') if name in sys.modules])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "COMETIFY_URL": URL},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.splitlines()[-1] == "[]"

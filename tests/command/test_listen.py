@@ -193,6 +193,18 @@ def test_state_file_resumes_without_loss_and_without_repeat(server, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["state"]
 
 
+def test_state_file_is_replaced_and_never_half_written(server, tmp_path):
+    state, link = tmp_path / "state", tmp_path / "link"
+    with listening(server, "replaced", "--state", str(state)) as program:
+        eventually(state.exists)
+        os.link(state, link)
+        before = link.read_text()
+        position = server.pushed("replaced", "x")
+        eventually(lambda: position_in(state) >= position)
+        assert link.read_text() == before
+        assert program.end(signal.SIGTERM) == 0
+
+
 def test_killed_listener_loses_nothing(server, tmp_path):
     arguments = ("killed", "--state", str(tmp_path / "state"), "--json")
     with listening(server, *arguments) as program:

@@ -17,7 +17,7 @@ from cometify.command.troubles import Trouble
 _STATUS_OF_FAULT = {"wrong_key": REFUSED, "refused": REFUSED, "unreachable": UNREACHABLE, "no_node": UNREACHABLE}
 
 
-@click.command()
+@click.command(short_help="Load a running server, and measure it.")
 @with_url
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, help="The time that pushes are sent: 10.")
 @click.option("--listeners", type=click.IntRange(min=0), default=10, help="WebSockets that hear every push: 10.")

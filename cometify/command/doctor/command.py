@@ -13,7 +13,7 @@ from cometify.command.exit_status import FAILED
 from cometify.command.server_url import chosen, with_url
 
 
-@click.command()
+@click.command(short_help="Examine a server, and name what is wrong.")
 @with_url
 @click.option("--admin", help="The admin endpoint too, such as http://127.0.0.1:8082")
 @click.option("--patience", type=click.FloatRange(min=0.1), default=5.0, help="Seconds that an answer may take: 5.")
