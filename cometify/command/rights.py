@@ -1,5 +1,6 @@
 """`cometify key` and `cometify token`: the right to the secret pushes of some identifiers, for a page."""
 
+import json
 import re
 import time
 
@@ -12,6 +13,9 @@ from cometify.core.md5_signature import secure_key
 from cometify.core.token import is_subject, make_token
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print a line of JSON.")
 
 
 class Duration(click.ParamType[int]):
@@ -31,8 +35,9 @@ class Duration(click.ParamType[int]):
 
 @click.command(short_help="Print the secureKey of a list of identifiers.")
 @click.argument("identifiers")
+@_as_json
 @with_account_options
-def key(identifiers: str, url: str | None, config: str | None, api_key: str | None) -> None:
+def key(identifiers: str, as_json: bool, url: str | None, config: str | None, api_key: str | None) -> None:
     """Print the secureKey of IDENTIFIERS, a list such as guestbook,comments.
 
     The key fits exactly this list: these names, in this order and spelling.
@@ -44,7 +49,8 @@ def key(identifiers: str, url: str | None, config: str | None, api_key: str | No
         raise click.ClickException(refused.detail) from None
     if names.internal_ids is not None:
         raise click.ClickException("A secureKey is made of the names alone: leave the internal ids out.")
-    click.echo(secure_key(account.api_key, account.api_secrets[0], names.spelled))
+    made = secure_key(account.api_key, account.api_secrets[0], names.spelled)
+    click.echo(json.dumps({"secureKey": made}) if as_json else made)
 
 
 @click.command(short_help="Print a token with the right to secret pushes.")
@@ -55,9 +61,16 @@ def key(identifiers: str, url: str | None, config: str | None, api_key: str | No
     "--for", "seconds", type=Duration(), default=600, help="The life of the token: 90s, 10m, 8h, 7d. Default: 10m"
 )
 @click.option("--sub", help="The visitor to whom the token is given, so that `disconnect` can find the connections.")
+@_as_json
 @with_account_options
 def token(
-    identifiers: str, seconds: int, sub: str | None, url: str | None, config: str | None, api_key: str | None
+    identifiers: str,
+    seconds: int,
+    sub: str | None,
+    as_json: bool,
+    url: str | None,
+    config: str | None,
+    api_key: str | None,
 ) -> None:
     """Print a token that gives the right to secret pushes for a while."""
     account = find_account(url, config, api_key)
@@ -70,4 +83,5 @@ def token(
     if sub is not None and not is_subject(sub):
         raise click.ClickException("--sub must have 1 to 128 printable characters.")
     now = int(time.time())
-    click.echo(make_token(account.api_secrets[0], names, now + seconds, now, sub))
+    made = make_token(account.api_secrets[0], names, now + seconds, now, sub)
+    click.echo(json.dumps({"token": made, "exp": now + seconds}) if as_json else made)

@@ -1,11 +1,9 @@
 """The URL of a server and its account. Listeners may leave the API secret out."""
 
-from urllib.parse import unquote, urlsplit, urlunsplit
-
 import attrs
 import click
 
-from cometify.client.address import ENVIRONMENT_VARIABLE, Address, read_server, read_url
+from cometify.client.address import ENVIRONMENT_VARIABLE, Address, read_url
 from cometify.client.errors import CometifyError
 
 
@@ -22,31 +20,24 @@ def chosen(url: str | None, named_url: str | None) -> "ServerURL":
     return ServerURL.read(url or named_url or "")
 
 
-_NONE = "none"
-"""Stands for the secret that a URL does not have, because an `Address` must have one."""
-
-
 @attrs.frozen
 class ServerURL:
-    """`api_secret`: empty if the URL has none."""
+    """The server of a command that listens."""
 
     address: Address
-    api_secret: str = attrs.field(repr=False)
 
     @classmethod
     def read(cls, url: str) -> "ServerURL":
         """Read `https://KEY:SECRET@push.example.org`. Raises `ClickException`, which never repeats a secret."""
         try:
-            parts = urlsplit(url)
-            if not parts.username or parts.password:
-                address = read_url(url)
-                return cls(address, address.api_secret)
-            without_account = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], *parts[2:]))
-            return cls(read_server(without_account, unquote(parts.username), _NONE), "")
+            return cls(read_url(url, needs_secret=False))
         except CometifyError as error:
             raise click.ClickException(error.detail) from None
-        except ValueError:
-            raise click.ClickException("The URL cannot be read: write https://KEY:SECRET@push.example.org.") from None
+
+    @property
+    def api_secret(self) -> str:
+        """The API secret, empty if the URL has none."""
+        return self.address.api_secret
 
     @property
     def is_tls(self) -> bool:

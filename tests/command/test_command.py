@@ -129,6 +129,14 @@ def test_token_gives_the_right_for_its_life(run):
     assert began <= token.issued <= time.time()
 
 
+def test_key_and_token_are_printed_as_json(run):
+    assert json.loads(run("key", "a,b", "--json", COMETIFY_URL=URL)) == {
+        "secureKey": secure_key(API_KEY, API_SECRET, "a,b")
+    }
+    made = json.loads(run("token", "--identifiers", "a", "--json", COMETIFY_URL=URL))
+    assert read_token(made["token"], [API_SECRET], time.time()).until == made["exp"]
+
+
 def test_token_without_options_lives_ten_minutes(run):
     began = int(time.time())
     token = read_token(run("token", "--identifiers", "a", COMETIFY_URL=URL), [API_SECRET], began)
@@ -173,7 +181,7 @@ def test_secret_stands_in_no_error(run):
 
 
 def test_help_lists_the_commands_and_the_options_of_serve(run):
-    for name in ("serve", "init", "check", "key", "token"):
+    for name in ("serve", "init", "check", "key", "token", "push", "position"):
         assert f"\n  {name} " in run("--help")
     helped = run("serve", "--help")
     assert helped.startswith("Usage: cometify serve [options]")
