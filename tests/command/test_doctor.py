@@ -255,6 +255,21 @@ def test_proxy_without_a_server_is_named(tmp_path):
     assert set(faults(findings).values()) == {"no_node"}
 
 
+def test_something_else_at_the_url_is_named(server, tmp_path):
+    with Nginx(tmp_path / "nginx", server.port, "if ($request_uri) { return 404; }") as other:
+        status, findings = examine(other.port)
+    assert status == 1
+    assert faults(findings) == {"version": "not_cometify", "engine": "not_cometify"}
+
+
+def test_transports_are_tried_if_the_proxy_hides_the_description(server, tmp_path):
+    hides = "location = /openapi.json { return 404; }"
+    with Nginx(tmp_path / "nginx", server.port, more=hides) as proxy:
+        _status, findings = examine(proxy.port)
+    assert faults(findings) == {"version": "not_cometify"}
+    assert [findings[name]["status"] for name in TRANSPORTS] == ["ok"] * 4
+
+
 def test_port_where_nobody_listens_is_named():
     (nobody,) = free_ports(1)
     assert faults(examine(nobody)[1]) == {"connection": "unreachable"}

@@ -30,6 +30,8 @@ MAX_DIFFERENCE = 5
 SLOW = 1.0
 """Seconds after which a push is late."""
 PUSHES = 3
+_NOBODY = frozenset({"not_cometify", "no_node"})
+"""Faults of a URL at which no server answers."""
 
 
 class Examination:
@@ -71,12 +73,13 @@ class Examination:
         except Trouble as trouble:
             yield failed("connection", trouble)
             return
-        yield _version(answer)
+        version = _version(answer)
+        yield version
         yield _clock(answer)
         engine = await self._position()
         yield engine
-        if engine.fault == "wrong_key":
-            return
+        if engine.fault == "wrong_key" or {version.fault, engine.fault} <= _NOBODY:
+            return  # the transports would only say the same
         if self._can_push:
             yield await self._push()
         else:
