@@ -194,7 +194,7 @@ class IEngine(Protocol):
         """Return what this process has of a channel, for an inspection. Must not be changed, nor kept."""
 
     def stats(self) -> EngineStats:
-        """Count what there is, for the metrics. Looks at every channel, so it is called for each scrape only."""
+        """Count what there is, for the metrics. Looks at every channel with a push, so it is called for each scrape only."""
 
     def expire(self) -> bool:
         """Forget a bounded part of what is too old.

@@ -70,6 +70,11 @@ class Retention:
             # Its first push is larger than all that may be kept.
             self._emptied(ring)
 
+    def count(self) -> int:
+        """Count the kept pushes. Looks at each ring that has some, and at no other."""
+        kinds = {ring.of(self.is_secret) for _position, ring in self._oldest}
+        return sum([len(kept) for kept in kinds if kept.queued >= 0])  # a ring that was removed is still in the heap
+
     def is_due(self, oldest: int, most_bytes: float) -> bool:
         """True if `drop` with the same bounds has something to do."""
         heap = self._oldest
@@ -146,6 +151,10 @@ class AccountRings:
     def kept_bytes(self) -> int:
         """The bytes of the frames in all rings."""
         return self.public.kept_bytes + self.secret.kept_bytes
+
+    def count(self) -> int:
+        """Count the kept pushes. Strangers can follow any number of identifiers without a push, which cost nothing here."""
+        return self.public.count() + self.secret.count()
 
     def of(self, secret: bool) -> Retention:
         """The bounds of one kind."""

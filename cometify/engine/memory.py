@@ -175,7 +175,7 @@ class MemoryEngine:
     def stats(self) -> EngineStats:
         states = self._states.values()
         return EngineStats(
-            pushes=sum(len(ring) for state in states for ring in state.rings.rings.values()),
+            pushes=sum(state.rings.count() for state in states),
             bytes=sum(state.rings.kept_bytes for state in states),
             followed=sum(len(state.followed) for state in states),
         )

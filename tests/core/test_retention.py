@@ -175,6 +175,7 @@ def test_oldest_goes_first_whatever_ring_has_it(taken, bounds):
         getattr(both, what)(*arguments)
         account_rings, plain = both.account_rings, both.plain
         assert account_rings.kept_bytes == sum(len(one.frame) for one in plain.kept)
+        assert account_rings.count() == len(plain.kept)
         for name, ring in account_rings.rings.items():
             assert list(ring.after(0)) == plain.of(name)
             assert [ring.public.floor, ring.secret.floor] == plain.floors[name]

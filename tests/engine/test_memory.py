@@ -19,6 +19,7 @@ from cometify.core.push import Draft
 from cometify.core.ttl_map import TTL
 from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.memory import EXPIRE_STEPS, MemoryEngine
+from tests.c_calls import counted_c_calls
 from tests.memory import World
 
 LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"
@@ -148,6 +149,17 @@ def test_channels_without_listeners_are_left_in_bounded_slices():
     followed = [engine.stats().followed for _ in range(4) if engine.expire() or True]
     assert followed == [2 * EXPIRE_STEPS, EXPIRE_STEPS, 0, 0]
     assert engine._states == {}
+
+
+def test_counting_takes_no_longer_for_channels_without_pushes():
+    engine = Engine()
+    engine.join(*[f"name{number}" for number in range(5_000)])
+    for number in range(10):
+        engine.push(f"name{number}")
+    with counted_c_calls() as calls:
+        stats = engine.stats()
+    assert (stats.pushes, stats.followed) == (10, 5_000)
+    assert calls.total() < 100
 
 
 def test_slices_visit_every_account():

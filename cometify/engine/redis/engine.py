@@ -283,8 +283,11 @@ class RedisEngine:
 
     def stats(self) -> EngineStats:
         states = self._states.values()
-        rings = [ring for state in states for ring in state.rings.values()]
-        return EngineStats(sum(map(len, rings)), sum(state.account_rings.kept_bytes for state in states), len(rings))
+        return EngineStats(
+            pushes=sum(state.account_rings.count() for state in states),
+            bytes=sum(state.account_rings.kept_bytes for state in states),
+            followed=sum(len(state.rings) for state in states),
+        )
 
     # Forgetting.
 
