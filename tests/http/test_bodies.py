@@ -158,6 +158,8 @@ def test_no_form_of_a_stranger_takes_long(unit, before, size):
 
 LONGEST_JSON = 15e-3
 """The same for JSON. It takes 10 ms at most, and took 50."""
+HALFWAY = f"{5**1075}e-1075".encode()
+"""2^-1075, which is halfway between two floats, so that each of its 752 digits counts. Reading it takes 60 us."""
 LONGEST_DATA = 0.025
 """The same for a push of a proven publisher that has data. It takes 10 ms at most, and took 43."""
 
@@ -173,6 +175,8 @@ LONGEST_DATA = 0.025
         b'"",',
         b"9" * 4000 + b",",
         b"1.5,",
+        b"9e-320,",
+        HALFWAY + b",",
         b'\\"',
         b"\\\\",
         b'"',
@@ -189,7 +193,11 @@ def test_no_json_of_a_stranger_takes_long(unit, before):
     assert seconds_of(read_or_refuse) < LONGEST_JSON
 
 
-@pytest.mark.parametrize(("unit", "end"), [(b'{"a":[]},', b"1]"), (b'[{"a":1}],', b"1]")])
+@pytest.mark.parametrize(
+    ("unit", "end"),
+    [(b'{"a":[]},', b"1]"), (b'[{"a":1}],', b"1]"), (HALFWAY + b",", b"1]")],
+    ids=["objects in pairs", "arrays in pairs", "floats"],
+)
 def test_json_of_many_parts_takes_no_longer_if_it_is_valid(unit, end):
     body = b"[" + unit * (HALF_MIB // len(unit)) + end
 
