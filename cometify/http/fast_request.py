@@ -7,7 +7,7 @@ import attrs
 from twisted.internet.interfaces import IAddress
 from twisted.web.http import parse_qs
 
-from cometify.http.exchange import ServeAgain, decoded_query
+from cometify.http.exchange import ServeAgain, decoded_query, has_too_many, too_many_parameters
 from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD, Head
 from cometify.http.fast_response import whole_response
 from cometify.http.response_head import Headers
@@ -77,9 +77,12 @@ class FastRequest:
         return self.data[self._head.query], self.body()
 
     def query(self) -> dict[str, list[str]]:
-        query = self.data[self._head.query].decode()  # a plain query is ASCII
+        sent = self.data[self._head.query]
+        if has_too_many(sent):
+            raise too_many_parameters()
+        query = sent.decode()  # a plain query is ASCII
         if "%" in query or "+" in query or ";" in query:
-            return decoded_query(parse_qs(query.encode(), 1))
+            return decoded_query(parse_qs(sent, 1))
         # Nothing is encoded. Splitting here takes half the time of `parse_qs`, and gives the same.
         parameters: dict[str, list[str]] = {}
         for item in query.split("&"):

@@ -13,7 +13,16 @@ from twisted.web.server import Request as WebRequest
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.channel_transport import ChannelTransport
-from cometify.http.exchange import PROBLEM, Headers, ServeAgain, decoded_query, problem_document, refusal_headers
+from cometify.http.exchange import (
+    PROBLEM,
+    Headers,
+    ServeAgain,
+    decoded_query,
+    has_too_many,
+    problem_document,
+    refusal_headers,
+    too_many_parameters,
+)
 from cometify.http.response_head import PHRASES, response_head
 from cometify.runtime.sockets import Hop
 from cometify.runtime.transport import Transport
@@ -37,6 +46,7 @@ class Request(WebRequest):
     fixed: Headers = ()
     gone = False
     _refused = False
+    _has_too_many = False
     _discarded = 0
     _limit = MAX_BODY
 
@@ -111,7 +121,11 @@ class Request(WebRequest):
             self.transport.loseConnection()
             return
         self.transport.request_is_whole()
-        super().requestReceived(command, _origin_form(path), version)
+        target = _origin_form(path)
+        before, mark, query = target.partition(b"?")
+        self._has_too_many = has_too_many(query)
+        # twisted.web splits the query of every request, whether or not it is asked for.
+        super().requestReceived(command, before + mark if self._has_too_many else target, version)
 
     def finish(self) -> None:
         """Called once the answer has been written."""
@@ -160,6 +174,8 @@ class Request(WebRequest):
         return self.uri.partition(b"?")[2], self.body()
 
     def query(self) -> dict[str, list[str]]:
+        if self._has_too_many:
+            raise too_many_parameters()
         return decoded_query(self.args)
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:

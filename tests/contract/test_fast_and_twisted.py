@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from cometify.core.account import Account
 from cometify.http.fast_channel import MOST_EARLY
+from tests.c_calls import counted_c_calls
 from tests.memory import Wire, World
 from tests.wire import API_KEY, API_SECRET, FORM, client_frame, form, request_bytes, secure, secure_key
 
@@ -99,7 +100,11 @@ def listens(draw: Any) -> tuple[str, str, bytes | None, dict[str, str]]:
     position = draw(st.sampled_from([None, "0", "9" * 15, "x"]))
     if draw(st.booleans()):
         query = f"identifiers={names}" + (f"&position={position}" if position else "")
-        query += draw(st.sampled_from(["", "&listener=0123456789", "&listener=x", "&secureKey=", "&token=x", "&%ff=1"]))
+        query += draw(
+            st.sampled_from(
+                ["", "&listener=0123456789", "&listener=x", "&secureKey=", "&token=x", "&%ff=1", "&" * 70, ";a" * 70]
+            )
+        )
         return "GET", f"{path}?{query}", None, headers
     group: dict[str, Any] = {"identifiers": names.split(","), "secureKey": secure_key(*names.split(","))}
     if position:
@@ -125,6 +130,27 @@ def test_both_ways_give_the_same_answers(requests, restricted, identifiers):
         assert told(wires[0]) == told(wires[1])
     assert hears[0].body() == hears[1].body()
     assert worlds[1].ordinary - before[1] == len(requests)
+
+
+@pytest.mark.parametrize("more", [{}, ODD])
+@pytest.mark.parametrize("parameter", ["&a=1", ";a=1", "&", "&a=%41"])
+def test_query_has_64_parameters_and_no_more(parameter, more):
+    world = World()
+    for count, status in ((63, 200), (64, 400), (2_000, 400)):
+        wire = world.connect()
+        with counted_c_calls() as calls:
+            wire.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat{parameter * count}", None, more))
+        assert wire.head[0] == status
+        assert calls["split"] + calls["partition"] < 500
+        if status == 400:
+            assert "more than 64 parameters" in json.loads(wire.body())["detail"]
+
+
+@pytest.mark.parametrize("more", [{}, ODD])
+def test_query_that_nobody_reads_may_be_anything(more):
+    wire = World().connect()
+    wire.receive(request_bytes("GET", f"/{API_KEY}/position?{'&' * 3_000}", None, more))
+    assert wire.answer().status == 200
 
 
 def test_plain_requests_do_not_reach_twisted_web():
