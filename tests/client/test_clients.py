@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -84,7 +85,9 @@ def test_forked_process_leaves_the_connection_of_its_parent_alone(scripted):
     server = scripted(answering())
     with Cometify.from_url(server.url, timeout=LONG) as pushing:
         pushing.push("chat", "parent")
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # newer versions of Python warn: the server has threads
+            child = os.fork()
         if child == 0:
             try:
                 os._exit(pushing.push("chat", "child") != RESULT)
@@ -187,6 +190,26 @@ react(lambda reactor: Deferred.fromCoroutine(main()))
         )
         assert done.stdout.startswith(expected), done.stdout
         assert not done.stderr
+
+
+@pytest.mark.parametrize("client", ["sync", "httpx", "threads"], indirect=True)
+def test_connection_that_has_ended_is_replaced_without_a_pause(client, scripted, monkeypatch):
+    def one_answer(served):
+        served.request()
+        served.answer()
+        served.request()
+
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+
+    pushing = client(scripted(one_answer, answering()).url, timeout=LONG)
+    assert pushing.push("chat", "one") == RESULT
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    assert pushing.push("chat", "two") == RESULT
+    assert pauses == []
 
 
 @pytest.mark.parametrize("with_httpx", [True, False])
