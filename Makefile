@@ -19,7 +19,8 @@ BIN := $(VENV)/bin
 JS := js/node_modules/.package-lock.json
 SUITE := .cache/suite
 SITE := cometify/static/docs.zip
-PAGES := $(wildcard *.md docs/*.md docs/*/* scripts/site/* deploy/*)
+PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
+	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
 .PHONY: run test check lint client docs js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz races soak
 

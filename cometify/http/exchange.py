@@ -25,6 +25,11 @@ NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 NO_SNIFF: Headers = (*NO_STORE, (b"X-Content-Type-Options", b"nosniff"))
 """Headers of an answer for which a browser must not guess another type."""
 PROBLEM = b"application/problem+json"
+PROBLEM_TYPES = "/docs/errors.html#"
+"""The `type` of a problem document before its code: the place in the server's documentation that explains the code.
+
+RFC 9457, section 3.1.1, allows a relative reference. It is read against the URL of the request, so it leads to this server.
+"""
 
 
 class Exchange(Protocol):
@@ -109,15 +114,16 @@ def refusal_headers(refused: Refused) -> Headers:
 
 
 def problem_document(refused: Refused) -> bytes:
-    """The body of a refusal: its status, code and title, and a detail that tells the caller how to fix it."""
+    """The body of a refusal: its type, status, code and title, and a detail that tells the caller how to fix it."""
     code = refused.code
-    return (
-        json.dumps(
-            {"status": code.status, "title": code.title, "detail": refused.detail, "code": code.name},
-            separators=(",", ":"),
-        ).encode()
-        + b"\n"
-    )
+    problem = {
+        "type": PROBLEM_TYPES + code.name,
+        "status": code.status,
+        "title": code.title,
+        "detail": refused.detail,
+        "code": code.name,
+    }
+    return json.dumps(problem, separators=(",", ":")).encode() + b"\n"
 
 
 MOST_PARAMETERS = 64

@@ -4,16 +4,19 @@
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import archive
-import clean_pages
-import sources
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # the definitions are those of this checkout, not of an installed package
+
+import archive  # noqa: E402
+import clean_pages  # noqa: E402
+import sources  # noqa: E402
+
 WORK = ROOT / ".cache" / "site"
 
 
@@ -26,6 +29,7 @@ def build(work: Path, to: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "--builder", "html"]
     done = subprocess.run(  # noqa: S603 - the command is written above
         [*command, "--conf-dir", str(Path(__file__).parent), "--doctree-dir", str(work / "doctrees"), pages, site],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
     if done.returncode:

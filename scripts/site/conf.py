@@ -17,6 +17,9 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["attrs_inline", "attrs_block"]
 
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", ".*")]  # the types of Python itself have no page here
+default_role = "code"
+autodoc_typehints = "description"
 html_theme = "furo"
 html_title = f"Cometify {release}"
 html_static_path = [str(HERE / "static")]

@@ -9,6 +9,10 @@ import re
 import shutil
 from pathlib import Path
 
+from reference import client, http, python, settings
+
+from cometify.core import errors
+
 PROJECT = {
     "ARCHITECTURE.md": "architecture",
     "CONTRIBUTING.md": "contributing",
@@ -32,6 +36,24 @@ def copy(root: Path, to: Path) -> None:
     index = to / "decisions" / "README.md"
     index.write_text(index.read_text("utf-8") + _DECISIONS, "utf-8")
     shutil.copy(Path(__file__).parent / "index.md", to / "index.md")
+    page = to / "errors.md"
+    page.write_text(with_anchors(page.read_text("utf-8")), "utf-8")
+    _write_reference(root, to / "reference")
+
+
+def _write_reference(root: Path, to: Path) -> None:
+    """Write the pages that are made from definitions."""
+    to.mkdir()
+    requests = root / "cometify" / "static" / "openapi.json"
+    shutil.copy(requests, to / "openapi.json")
+    pages = {
+        "http": http.page(requests),
+        "settings": settings.page(),
+        "client": client.page(root / "js"),
+        "python": python.page(),
+    }
+    for name, text in pages.items():
+        (to / f"{name}.md").write_text(text, "utf-8")
 
 
 def _copy_page(root: Path, page: Path, to: Path) -> None:
@@ -69,3 +91,14 @@ def with_links(text: str, root: Path, page: Path) -> str:
         return match["text"] if name in match["text"] else f"{match['text']} (`{name}`)"
 
     return _LINK.sub(link, text)
+
+
+def with_anchors(text: str) -> str:
+    """The page of errors, with an anchor in the row of each code. The `type` of a problem document leads to it."""
+    codes = [code.name for code in vars(errors).values() if isinstance(code, errors.Code)]
+    for code in codes:
+        cell = f"| `{code}` |"
+        if text.count(cell) != 1:
+            raise ValueError(f"docs/errors.md needs one row for {code}, and has {text.count(cell)}")
+        text = text.replace(cell, f'| <a id="{code}"></a>`{code}` |')
+    return text

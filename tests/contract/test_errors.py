@@ -76,7 +76,7 @@ def test_a_problem_document_is_whole(world):
     _status, headers, wire = ask(world, "POST", f"/{API_KEY}/push/chat", b"", Content_Type=FORM)
     assert headers["content-type"] == PROBLEM
     document = wire.answer().json
-    assert set(document) == {"status", "title", "detail", "code"}
+    assert set(document) == {"type", "status", "title", "detail", "code"}
     assert document == {**document, "status": 400, "code": "missing_parameter"}
     assert "text" in document["detail"]
 

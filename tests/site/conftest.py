@@ -16,7 +16,10 @@ def is_current() -> bool:
     """True if the archive is there and no page of this checkout is newer. The suite has no checkout, but a wheel."""
     if not ARCHIVE.exists():
         return False
-    sources = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "scripts" / "site").rglob("*"), *ROOT.glob("*.md")]
+    folders = ("docs", "scripts/site", "cometify/client", "cometify/config")
+    sources = [file for folder in folders for file in (ROOT / folder).rglob("*.[mp][dy]")]
+    sources += [*ROOT.glob("*.md"), *(ROOT / "js").glob("*.d.ts"), ROOT / "cometify" / "static" / "openapi.json"]
+    sources = [file for file in sources if file.exists()]
     is_checkout = ARCHIVE.is_relative_to(ROOT)
     return not is_checkout or max(file.stat().st_mtime for file in sources) <= ARCHIVE.stat().st_mtime
 

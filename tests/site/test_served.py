@@ -9,6 +9,7 @@ import pytest
 
 from cometify.http.docs_site import docs_endpoints
 from tests.conftest import Server
+from tests.wire import API_KEY
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,14 @@ def test_sample_to_download_is_sent_as_text(server, site):
 def test_unknown_page_and_unknown_method_are_refused(server):
     assert server.request("GET", "/docs/none.html").status == 404
     assert server.request("POST", "/docs/errors.html").status == 405
+
+
+def test_type_of_a_problem_leads_to_the_row_of_its_code(server):
+    for method, path in (("GET", "/nowhere"), ("POST", "/latest/cometify.min.js"), ("POST", f"/{API_KEY}/push/1")):
+        problem = server.request(method, path).json
+        page, _, anchor = problem["type"].partition("#")
+        assert anchor == problem["code"]
+        assert f'id="{anchor}"' in server.request("GET", page).body.decode()
 
 
 def test_page_leads_to_the_documentation(server):
