@@ -53,6 +53,7 @@ tools:
 	@scripts/need illuminate php-illuminate-broadcasting php-illuminate-config php-illuminate-http php-illuminate-routing
 	@scripts/need php:pdo_sqlite php-sqlite3
 	@scripts/need php:pdo_pgsql php-pgsql
+	@scripts/need ruby ruby
 	@scripts/need sqlite3 sqlite3
 	@scripts/need postgres postgresql
 	@scripts/need openssl openssl

@@ -9,7 +9,7 @@ _INLINE = re.compile(r"<(?P<tag>script|style)>(?P<body>.*?)</(?P=tag)>", re.DOTA
 _DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 _ATTRIBUTE = re.compile(r'\bstyle="([a-z-]+): ([^";]+);?"')
 _FORBIDDEN = re.compile(
-    r"""<script(?![^>]*\bsrc=)|<style\b|\sstyle=|\son[a-z]+=["']|(?:src|href)="(?:https?:)?//[^"]+\.(?:js|css)"""
+    r"""<script(?![^>]*\bsrc=)|<style\b|<[^>]*\s(?:style|on[a-z]+)=["']|<(?:script|link|img)\b[^>]*(?:src|href)="(?:[a-z]+:)?//"""
 )
 """What a page may not hold: code or styles of its own, or files of code and styles from elsewhere."""
 
