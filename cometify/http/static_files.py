@@ -29,8 +29,11 @@ ANYBODY: Headers = ((b"Access-Control-Allow-Origin", b"*"), (b"Cross-Origin-Reso
 
 
 SCRIPTS = ("cometify.min.js", "cometify.share.min.js", "cometify.mjs")
+DESCRIPTIONS = ("openapi.json", "asyncapi.json")
+"""The requests, and the frames, for programs that read such descriptions."""
 SCRIPT = b"text/javascript; charset=utf-8"
 STYLE = b"text/css; charset=utf-8"
+JSON = b"application/json"
 
 
 def integrity(name: str) -> str:
@@ -108,7 +111,7 @@ class StaticEndpoint(FileEndpoint):
 def static_endpoints() -> dict[tuple[str, ...], Endpoint]:
     """The endpoints of the files that programs and other pages load, by their path."""
     return {
-        ("openapi.json",): StaticEndpoint((STATIC / "openapi.json").read_bytes(), b"application/json", LATEST, ANYBODY),
+        **{(name,): StaticEndpoint((STATIC / name).read_bytes(), JSON, LATEST, ANYBODY) for name in DESCRIPTIONS},
         **_scripts("latest", LATEST),
         **_scripts(__version__, FOREVER),
     }
