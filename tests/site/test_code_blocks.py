@@ -1,0 +1,167 @@
+"""The blocks of code in the documents have a language and are code of it. `npm run docs` in js/ checks those of browsers."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import attrs
+import psycopg
+import pytest
+import yaml
+
+from bench.rig.ports import free_ports
+from bench.rig.postgres import running_postgres
+from cometify.config.settings import Settings, SettingsError, load
+from tests.certificates import make_key_pair
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^(?P=indent)```\s*$", re.DOTALL | re.MULTILINE
+)
+SERVER = set(attrs.fields_dict(Settings))
+_ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "a secret of this test"\n'
+
+
+class Block(NamedTuple):
+    """A block of code of a document."""
+
+    where: str
+    language: str
+    code: str
+
+
+def blocks_of(text, name):
+    found = []
+    for match in _FENCE.finditer(text):
+        number = text[: match.start()].count("\n") + 1
+        code = re.sub(rf"^{match['indent']}", "", match["code"], flags=re.MULTILINE)
+        found.append(Block(f"{name}:{number}", match["language"], code))
+    return found
+
+
+BLOCKS = [
+    block for page in DOCUMENTS for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
+]
+
+
+def run(command, code, suffix, folder):
+    """What a program says against a file with this code. Nothing: it takes it."""
+    file = folder / f"code{suffix}"
+    file.write_text(code, "utf-8")
+    done = subprocess.run([*command, file], capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def faults_of_settings(code, folder):
+    """Read a piece of a configuration file with the server's own reader. An account is added where the piece has none."""
+    (folder / "settings").mkdir(exist_ok=True)
+    file = folder / "settings" / "cometify.toml"
+    code = code.replace('"…"', '"a secret of this test"')
+    names = tomllib.loads(code).keys()
+    whole = code if "account" in names else f"{code}\n{_ACCOUNT}"
+    if "account" not in names and not names <= SERVER:
+        whole = f"{_ACCOUNT}{code}"
+    file.write_text(whole, "utf-8")
+    try:
+        load(str(file), {})
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+def faults_of_python(code, _folder):
+    try:
+        compile(code, "block", "exec")
+    except SyntaxError as error:
+        return str(error)
+    return ""
+
+
+def faults_of_json(code, _folder):
+    """One value, or one on each line."""
+    try:
+        json.loads(code)
+    except ValueError:
+        try:
+            [json.loads(line) for line in code.splitlines()]
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+def faults_of_yaml(code, _folder):
+    try:
+        yaml.safe_load(code)
+    except yaml.YAMLError as error:
+        return str(error)
+    return ""
+
+
+CHECKS = {
+    "json": faults_of_json,
+    "php": lambda code, folder: run(["php", "-l"], f"<?php\n{code}", ".php", folder),
+    "python": faults_of_python,
+    "ruby": lambda code, folder: run(["ruby", "-c"], code, ".rb", folder),
+    "sh": lambda code, folder: run(["sh", "-n"], code, ".sh", folder),
+    "toml": faults_of_settings,
+    "yaml": faults_of_yaml,
+}
+OF_BROWSERS = {"js", "jsx", "ts", "vue", "html"}
+OTHERS = {"text", "nginx", "sql"}
+"""The tests below run nginx and PostgreSQL with the blocks of theirs."""
+
+
+def test_every_block_has_a_language_that_is_known():
+    assert len(BLOCKS) > 50
+    assert [block for block in BLOCKS if block.language not in {*CHECKS, *OF_BROWSERS, *OTHERS}] == []
+
+
+@pytest.mark.parametrize("language", CHECKS)
+def test_blocks_are_code_of_their_language(language, tmp_path):
+    blocks = [block for block in BLOCKS if block.language == language]
+    assert blocks
+    found = [(block.where, faults) for block in blocks if (faults := CHECKS[language](block.code, tmp_path))]
+    assert found == []
+
+
+WRONG = {
+    "json": '{"a": }',
+    "php": "$a = ;",
+    "python": "a = ",
+    "ruby": "def a(",
+    "sh": 'echo "a',
+    "toml": "hartbeat = 1",
+    "yaml": "a: [",
+}
+
+
+@pytest.mark.parametrize("language", CHECKS)
+def test_wrong_code_is_found(language, tmp_path):
+    (block,) = blocks_of(f"  ```{language}\n  {WRONG[language]}\n  ```\n", "page")
+    assert CHECKS[language](block.code, tmp_path)
+
+
+def test_configuration_of_nginx_is_accepted(tmp_path):
+    (block,) = [block for block in BLOCKS if block.language == "nginx"]
+    make_key_pair(tmp_path / "privkey.pem", tmp_path / "fullchain.pem")
+    (port,) = free_ports(1)
+    server = block.code.replace("/etc/letsencrypt/live/push.example.org", str(tmp_path)).replace("443", str(port))
+    code = f"error_log stderr;\npid {tmp_path}/pid;\nevents {{}}\nhttp {{\n{server}\n}}\n"
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert nginx
+    assert run([nginx, "-t", "-p", tmp_path, "-c"], code, ".conf", tmp_path) == ""
+
+
+def test_statements_of_sql_run_in_their_order():
+    statements = [block.code for block in BLOCKS if block.language == "sql"]
+    assert len(statements) >= 5
+    with running_postgres() as folder, psycopg.connect(host=str(folder), user="postgres", autocommit=True) as db:
+        for statement in statements:
+            db.execute(statement)
+        assert db.execute("SELECT count(*), max(version) FROM entries").fetchone() == (1, 4)
