@@ -83,6 +83,12 @@ def faults_of_python(code, _folder):
     return ""
 
 
+def faults_of_php(code, folder):
+    """Statements, or the elements of an array of settings."""
+    faults = run(["php", "-l"], f"<?php\n{code}", ".php", folder)
+    return faults and run(["php", "-l"], f"<?php\nreturn [\n{code}\n];", ".php", folder) and faults
+
+
 def faults_of_json(code, _folder):
     """One value, or one on each line."""
     try:
@@ -105,7 +111,7 @@ def faults_of_yaml(code, _folder):
 
 CHECKS = {
     "json": faults_of_json,
-    "php": lambda code, folder: run(["php", "-l"], f"<?php\n{code}", ".php", folder),
+    "php": faults_of_php,
     "python": faults_of_python,
     "ruby": lambda code, folder: run(["ruby", "-c"], code, ".rb", folder),
     "sh": lambda code, folder: run(["sh", "-n"], code, ".sh", folder),
