@@ -133,6 +133,12 @@ def test_index_names_every_document() -> None:
     assert sorted(page for page in pages if f"]({page})" not in index) == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_block_of_code_has_a_language(document: Path) -> None:
+    fences = [line.strip() for line in document.read_text("utf-8").splitlines() if line.lstrip().startswith("```")]
+    assert [number for number, fence in enumerate(fences[::2], 1) if fence == "```"] == []
+
+
 def test_index_of_the_site_names_every_page() -> None:
     index = (ROOT / "scripts/site/index.md").read_text("utf-8").splitlines()
     pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"README"}
