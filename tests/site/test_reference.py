@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 
+from cometify import client
 from cometify.config.settings import Settings, load
 from cometify.core import errors
 
@@ -50,5 +51,10 @@ def test_reference_has_the_types_of_the_client(site, name):
 
 def test_reference_has_the_python_api(site):
     page = text(site, "reference/python.html")
-    assert "CometifyError" in page
-    assert "cometify.client" in page
+    names = [f"cometify.client.{name}" for name in client.__all__ if name != "ABSENT"]
+    names += [
+        "cometify.client.aio.AsyncCometify.push",
+        "cometify.client.tx.TxCometify.push",
+        "cometify.client.Cometify.from_url",
+    ]
+    assert [name for name in names if f'id="{name}"' not in page] == []
