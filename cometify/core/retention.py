@@ -179,3 +179,6 @@ class AccountRings:
             self.names.order.discard(name)
         self.public.remove(ring.public)
         self.secret.remove(ring.secret)
+        # The heaps refer to the ring until its oldest push would have been due, ten minutes later at most. A node that begins
+        # and ends to follow a channel again and again would hold a copy of its pushes for each time.
+        ring.let_go()

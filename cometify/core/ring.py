@@ -70,6 +70,10 @@ class RingBuffer:
         """The kinds that a listener may see. `secret`: secret ones too."""
         return (self.public, self.secret) if secret else (self.public,)
 
+    def let_go(self) -> None:
+        """Forget the pushes, because nobody follows the channel any longer. Something may still refer to the ring itself."""
+        self.public, self.secret = [NothingKept(kept.dropped, kept.since, kept.began) for kept in (self.public, self.secret)]
+
     def lose(self, began: int) -> None:
         """Declare that every push up to `began` may be lost, because the memory elsewhere begins there again."""
         self.public.lose(began)

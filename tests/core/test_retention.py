@@ -1,5 +1,6 @@
 """The rings of an account against one plain list of all that is kept, and a list of what is kept elsewhere."""
 
+import weakref
 from math import inf
 
 import hypothesis.strategies as st
@@ -257,3 +258,18 @@ def test_kind_of_pushes_drops_none_of_the_other():
     account_rings.public.drop(5, 50)
     assert (account_rings.public.kept_bytes, account_rings.secret.kept_bytes) == (50, 30)
     assert (ring.public.floor, ring.secret.floor) == (9, 14)
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_pushes_of_a_removed_ring_are_freed(secret):
+    account, account_rings = Account("1", ("s",)), AccountRings()
+    ring = account_rings.add(RingBuffer.beginning_at(("1", "a"), 0))
+    push = Push("a", None, secret, 5, b"x")
+    account_rings.put(ring, push, account)
+    freed = weakref.ref(push)
+    account_rings.remove(ring)
+    del push
+    assert freed() is None
+    # The entry in the heap is passed over once it is due.
+    account_rings.drop(5, 10**6)
+    assert not account_rings.of(secret).is_due(5, 10**6)
