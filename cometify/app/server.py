@@ -39,6 +39,7 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.reactor_lag import ReactorLag
+from cometify.runtime.slices import SlicedWork
 from cometify.transports.back_end import BackEnd
 from cometify.transports.begun_message import MESSAGE_WITHIN
 from cometify.transports.context import Context
@@ -108,6 +109,7 @@ class Cometify(MultiService):
             reactor.callLater,
             reactor.seconds,
             IdleTimeout(reactor.seconds, MESSAGE_WITHIN),
+            SlicedWork(loop_hooks.call_soon, lambda _pace: "a WebSocket", 1),
         )
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
         self.push = PushEndpoint(self.engine, self.registry, publishers)

@@ -12,7 +12,7 @@ The filter of a group depends on how it has joined (the contract, section 3):
 because every later push is above them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 
 import attrs
@@ -46,11 +46,6 @@ class GroupFilter:
         """Return whether all public pushes above `cursor` pass, and (`secret`) all secret ones."""
         return self.above < 0 and self.secret == secret and self.since <= cursor and self.unnumbered_since <= cursor
 
-    @property
-    def settled(self) -> "GroupFilter":
-        """The same filter for a listener at the head: every later push is above its positions, so they no longer matter."""
-        return GroupFilter(self.secret, self.above)
-
     def going_on(self, right: bool, cursor: int) -> "GroupFilter":
         """The same filter for a listener that goes on from `cursor`, with the right that it has now."""
         return GroupFilter(right, self.above, max(self.since, cursor), max(self.unnumbered_since, cursor))
@@ -70,7 +65,22 @@ def filter_on_joining(internal_id: int | None, position: int | None, right: bool
 Filters = Mapping[str, tuple[GroupFilter, ...]]
 """For each identifier (lower case) the filters of the groups that hold it. A push is sent if it passes one of them."""
 
-_IS_SECRET = attrgetter("secret")
+_IS_SECRET, _ABOVE = attrgetter("secret"), attrgetter("above")
+
+
+def settled(filters: Collection[GroupFilter]) -> tuple[GroupFilter, ...]:
+    """The filters of one identifier for a listener at the head: as few as possible, at most one for each right.
+
+    Every later push is above their positions, so the positions no longer matter. Of the filters with the same right, the
+    one with the lowest internal id lets through everything that the others do. A listener can have hundreds of them.
+    """
+    lowest = min(map(_ABOVE, filters))
+    with_right = min([one.above for one in filters if one.secret], default=None)
+    if with_right is None:
+        return (GroupFilter(False, lowest),)
+    if with_right == lowest:
+        return (GroupFilter(True, lowest),)
+    return GroupFilter(True, with_right), GroupFilter(False, lowest)
 
 
 def sees_secret(filters: Iterable[GroupFilter]) -> bool:

@@ -93,12 +93,12 @@ from collections.abc import Callable
 from cometify.core.backlog import Backlog
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
-from cometify.core.group_filter import Filters, GroupFilter
+from cometify.core.group_filter import Filters, GroupFilter, settled
 from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
 from cometify.core.span import Span
 from cometify.core.state_table import next_state
-from cometify.core.view import View
+from cometify.core.view import FEW_FILTERS, SCAN, View
 
 
 class Listener:
@@ -195,6 +195,11 @@ class Listener:
             any(group.lets_all(secret, cursor) for group in filters[ring.channel[1]]) for ring, secret in view.sources
         )
 
+    @property
+    def _most_scanned(self) -> int:
+        """The pushes that may be looked at for one write. They are fewer if hundreds of groups hold one identifier."""
+        return max(1, SCAN * FEW_FILTERS // max([FEW_FILTERS, *map(len, (self.filters or {}).values())]))
+
     # The next write of a listener that is behind.
 
     def owed(self) -> Span:
@@ -213,7 +218,7 @@ class Listener:
         preamble = backlog.preamble + gap
         span = view.replay(self.cursor, preamble, backlog.replaying, self.id) if self._wants_all(view) else None
         if span is None:
-            span = view.join(self.cursor, preamble, self.wants, backlog.replaying)
+            span = view.join(self.cursor, preamble, self.wants, backlog.replaying, self._most_scanned)
             if self.encoding.once and not span.ends and span.heartbeat is None and span.cursor > self.cursor:
                 # The only write of this listener must tell a position. This part of the replay has no wanted push, so the
                 # preamble waits for the next part. If it were written by itself, a listener that was told a gap would come
@@ -294,9 +299,9 @@ class Listener:
     def _settle(self, view: View) -> None:
         """Forget the positions in the filters, and the filters themselves if they keep nothing out."""
         assert self.filters is not None
-        settled = {name: tuple([group.settled for group in groups]) for name, groups in self.filters.items()}
+        filters = {name: settled(groups) for name, groups in self.filters.items()}
         seen = {ring.channel[1]: secret for ring, secret in view.sources}
-        if all(any(one.above < 0 and one.secret == seen[name] for one in groups) for name, groups in settled.items()):
-            self.filters = None  # the index of the view has no entry of such a listener
-        else:
-            self.filters = settled
+        wants_all = all(
+            any(one.above < 0 and one.secret == seen[name] for one in groups) for name, groups in filters.items()
+        )
+        self.filters = None if wants_all else filters  # the index of the view has no entry of a listener that wants all

@@ -72,7 +72,9 @@ class RingBuffer:
 
     def let_go(self) -> None:
         """Forget the pushes, because nobody follows the channel any longer. Something may still refer to the ring itself."""
-        self.public, self.secret = [NothingKept(kept.dropped, kept.since, kept.began) for kept in (self.public, self.secret)]
+        self.public, self.secret = [
+            NothingKept(kept.dropped, kept.since, kept.began) for kept in (self.public, self.secret)
+        ]
 
     def lose(self, began: int) -> None:
         """Declare that every push up to `began` may be lost, because the memory elsewhere begins there again."""

@@ -24,6 +24,8 @@ SPAN = 64 * 1024
 """Bytes in one write at most. A single frame can be larger."""
 SCAN = 1_000
 """Pushes looked at for one write at most. A filter can let little through of a long replay, which must not take long."""
+FEW_FILTERS = 20
+"""Filters of one identifier that make no difference to `SCAN`. A listener with more of them looks at fewer pushes."""
 SPANS = 32
 """Spans remembered at once. Listeners that catch up stand at cursors of their own, so their number has no bound."""
 
@@ -170,11 +172,17 @@ class View:
         return {kind: push_id for kind, push_id in lowest.items() if self.filtered.count_unwilling(kind, push_id)}
 
     def join(
-        self, cursor: int, preamble: bytes = b"", wants: Callable[[Push], bool] | None = None, replaying: bool = False
+        self,
+        cursor: int,
+        preamble: bytes = b"",
+        wants: Callable[[Push], bool] | None = None,
+        replaying: bool = False,
+        scan: int = SCAN,
     ) -> Span:
         """Encode a write: the preamble, the pushes above `cursor` that are wanted, and a heartbeat if one must follow.
 
-        A heartbeat follows only if the write leads to the head. None for `wants` lets all pushes through.
+        A heartbeat follows only if the write leads to the head. None for `wants` lets all pushes through. `scan`: the pushes
+        that are looked at.
         """
         encode = self.encoding.encode_push
         parts: list[bytes] = []
@@ -188,7 +196,7 @@ class View:
                 size += len(data)
                 ends.append((size, push.position))
             cursor = push.position
-            if scanned >= SCAN:
+            if scanned >= scan:
                 break
         else:
             cursor = max(cursor, self.head)

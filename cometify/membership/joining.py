@@ -148,15 +148,19 @@ class Joining:
         ready = encode(ready_frame(heartbeat, secret, plan.warnings, plan.positions), plan.positions[0])
         if not self.replaced:
             return ready
-        earlier = [self._positions_of(request) for request in self.replaced]
+        latest = max(plan.positions)
+        earlier = [self._positions_of(request, latest) for request in self.replaced]
         frames = [encode(ready_frame(heartbeat, secret, (), positions), positions[0]) for positions in earlier]
         return b"".join([*frames, ready])
 
-    def _positions_of(self, request: ListenRequest) -> list[int]:
-        """The first cursor of each group of a replaced request: where its identifiers begin, if they are in force."""
+    def _positions_of(self, request: ListenRequest, latest: int) -> list[int]:
+        """The first cursor of each group of a replaced request: where its identifiers begin, if they are in force.
+
+        `latest`: the cursor of a group of which none is.
+        """
         since = self.plan.since
         return [
-            min([since[name] for name in group.names.folded if name in since], default=max(self.plan.positions))
+            min([since[name] for name in group.names.folded if name in since], default=latest)
             for group in request.groups
         ]
 

@@ -15,9 +15,11 @@ from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.interfaces import IAccounts
 from cometify.membership.membership import Membership
 from cometify.runtime.reactor import CallLater
+from cometify.runtime.slices import SlicedWork
 
 if TYPE_CHECKING:
     from cometify.transports.connection import Connection
+    from cometify.transports.listen_pace import ListenPace
 
 
 @attrs.frozen(eq=False)
@@ -26,6 +28,7 @@ class Context:
 
     `trusted`: the proxies whose X-Forwarded-For is believed. `untrusted`: logs the others that send it. `later` is the
     reactor's callLater, and `seconds` its clock. `begun`: watches over the WebSocket messages that have begun.
+    `turns`: takes the turns of `listen` frames that waited, one at a time.
     `closing`: connections that were told to end and are still open. `silent`: WebSockets that have not asked for anything
     yet.
     """
@@ -39,5 +42,6 @@ class Context:
     later: CallLater
     seconds: Callable[[], float]
     begun: IdleTimeout
+    turns: SlicedWork[ListenPace]
     closing: set[Connection] = attrs.field(factory=set)
     silent: set[Connection] = attrs.field(factory=set)

@@ -14,7 +14,9 @@ moment, after the newest frame: it has the `secret` of the newest frame, and the
 id, in two frames, to get a replay. If the frame without "b" is replaced, "b" would seem to be joined still, and would go
 on without its replay. `Joining` therefore takes an identifier as joined only if every replaced frame names it.
 
-Frames that wait take memory. With `MOST_WAITING` of them nothing further is read from the peer until the next turn.
+Frames that wait take memory, and time in their turn. With `MOST_WAITING` of them, or with `MOST_NAMED` identifiers in them,
+nothing further is read from the peer until the next turn. The turns of many connections can be due at the same moment. They
+are taken one by one, each in a turn of the event loop (`Context.turns`).
 """
 
 from collections.abc import Sequence
@@ -34,6 +36,9 @@ TURN = 1
 """Seconds between two answers above that."""
 MOST_WAITING = 64
 """Frames that wait before the peer is no longer read from. One read can bring some more."""
+MOST_NAMED = 2_000
+"""Names in all groups of the frames that wait, before the peer is no longer read from. The largest frame has 1,000, and its
+`ready` takes half a millisecond."""
 
 
 class PacedListener(Protocol):
@@ -52,22 +57,21 @@ class PacedListener(Protocol):
 class ListenPace:
     """Made when the second frame comes, because most listeners send one alone. The first one is counted here too."""
 
-    __slots__ = ("_answered_at", "_began", "_count", "_is_paused", "_listener", "_turn", "_waiting")
+    __slots__ = ("_answered_at", "_began", "_count", "_is_paused", "_listener", "_named", "_turn", "_waiting")
 
     def __init__(self, listener: PacedListener) -> None:
         self._listener = listener
         self._answered_at = self._began = listener.context.seconds()
         self._count = 1
         self._is_paused = False
+        self._named = 0
         self._turn: IDelayedCall | None = None
         self._waiting: list[ListenRequest] | None = None
 
     def take(self, request: ListenRequest) -> None:
         """Have a frame answered, now or in its turn. Raises `Refused`."""
         if self._waiting is not None:
-            self._waiting.append(request)
-            if len(self._waiting) >= MOST_WAITING and not self._is_paused:
-                self._pause(self._listener.transport)
+            self._wait(self._waiting, request)
             return
         now = self._listener.context.seconds()
         delay = self._delay(now)
@@ -75,14 +79,21 @@ class ListenPace:
             self._count_answer(now)
             self._listener.listen(request)
         else:
-            self._waiting = [request]
-            self._turn = self._listener.context.later(delay, self._take_turn)
+            self._waiting, self._named = [], 0
+            self._wait(self._waiting, request)
+            self._turn = self._listener.context.later(delay, self._queue_turn)
+
+    def _wait(self, waiting: list[ListenRequest], request: ListenRequest) -> None:
+        waiting.append(request)
+        self._named += sum([len(group.names.folded) for group in request.groups])
+        if (len(waiting) >= MOST_WAITING or self._named >= MOST_NAMED) and not self._is_paused:
+            self._pause(self._listener.transport)
 
     def stop(self) -> None:
         """Answer nothing further, because the connection ends. What the peer still sends is read."""
         if self._turn is not None and self._turn.active():
             self._turn.cancel()
-        self._turn = None
+        self._turn = self._waiting = None
         self._go_on()
 
     def _delay(self, now: float) -> float:
@@ -95,10 +106,15 @@ class ListenPace:
         self._count += 1
         self._answered_at = now
 
+    def _queue_turn(self) -> None:
+        self._turn = None
+        self._listener.context.turns.add("Answering listen frames", [self], lambda: ListenPace._take_turn, at_once=True)
+
     def _take_turn(self) -> None:
-        assert self._waiting is not None
+        if self._waiting is None:
+            return  # the connection ends
         *replaced, newest = self._waiting
-        self._turn = self._waiting = None
+        self._waiting = None
         self._count_answer(self._listener.context.seconds())
         self._go_on()
         self._listener.listen_in_turn(newest, replaced)

@@ -4,9 +4,12 @@ import pytest
 
 from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.transports.listen_pace import LISTENS, MOST_WAITING
+from cometify.membership import joining
+from cometify.runtime.epoll_loop import LoopHooks
+from cometify.transports.listen_pace import LISTENS, MOST_NAMED, MOST_WAITING
 from cometify.websocket.frame_reader import PONG
 from tests.contract.support import API_KEY, API_SECRET, gaps, kinds, positions, texts
+from tests.membership.turns import Turns
 from tests.memory import World
 from tests.wire import client_frame, secure_key
 
@@ -214,6 +217,66 @@ def test_flood_is_not_read_until_the_next_turn(world):
     assert wire.transport.producerState == "producing"
     wire.receive(client_frame(b"hello", opcode=9))
     assert {"type": f"({PONG})", "data": b"hello"} in wire.frames()
+
+
+def test_large_frames_wait_in_smaller_number(world):
+    wire = busy(world)
+    frame = wire.listen_frame(*[{"identifiers": {"news": number}} for number in range(1, 501)])
+    for _ in range(MOST_NAMED // 500 - 1):
+        wire.receive(frame)
+        assert wire.transport.producerState == "producing"
+    wire.receive(frame)
+    assert wire.transport.producerState == "paused"
+    world.advance(1)
+    assert wire.transport.producerState == "producing"
+    answers = ready(wire.frames())
+    assert [len(answer["positions"]) for answer in answers] == [500] * (MOST_NAMED // 500)
+
+
+def test_replaced_frames_look_once_at_the_newest_position(world, monkeypatch):
+    looked = []
+
+    class Positions(tuple):
+        __slots__ = ()
+
+        def __iter__(self):
+            looked.append(len(self))
+            return super().__iter__()
+
+    planned = joining.make_join_plan
+
+    def plan(*arguments):
+        made = planned(*arguments)
+        made.positions = Positions(made.positions)
+        return made
+
+    monkeypatch.setattr(joining, "make_join_plan", plan)
+    wire = busy(world)
+    groups = [{"identifiers": f"news{number % 50}"} for number in range(300)]
+    looked.clear()
+    for _ in range(3):
+        wire.listen(*groups)
+    world.advance(1)
+    assert len(ready(wire.frames())) == 3
+    assert len(looked) < 10
+
+
+@pytest.mark.memory("with Redis the answer of a turn comes later")
+def test_turns_of_many_connections_are_taken_one_by_one():
+    turns = Turns()
+    world = World(loop_hooks=LoopHooks(turns.call_soon))
+    for wire in [world.websocket() for _ in range(4)]:
+        for _ in range(LISTENS):
+            wire.listen({"identifiers": "chat"})
+        wire.listen({"identifiers": "news"})
+    turns.settle()
+    world.reactor.advance(1)
+    answered = []
+    while turns.due:
+        answered.append(sum(view.members for view in world.server.registry.views((API_KEY, "news"))))
+        turns.turn()
+    assert answered[:4] == [1, 2, 3, 4]
+    World.end_all()
 
 
 def test_draining_is_told_while_frames_wait(world):

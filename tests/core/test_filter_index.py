@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from cometify.core import group_filter
 from cometify.core.filter_index import FilterIndex
 from cometify.core.group_filter import GroupFilter
 from cometify.core.integer import MAX_ID
@@ -38,7 +39,7 @@ def is_unwilling(given_filters, kind, push_id):
 
 
 def settled(given_filters):
-    return {name: tuple(one.settled for one in groups) for name, groups in given_filters.items()}
+    return {name: group_filter.settled(groups) for name, groups in given_filters.items()}
 
 
 @given(st.lists(st.tuples(filters, st.booleans(), st.booleans()), max_size=8))

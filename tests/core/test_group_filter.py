@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cometify.core.group_filter import GroupFilter, filter_on_joining
+from cometify.core.group_filter import GroupFilter, filter_on_joining, sees_secret, settled
 from cometify.core.position import REPLAY_WINDOW, RETENTION
 from cometify.core.push import Push
 
@@ -79,7 +79,7 @@ def test_secret_pushes_need_the_right(right):
 
 
 def test_right_and_internal_id_remain_at_the_head():
-    assert filter_on_joining(59, None, True, NOW).settled == GroupFilter(True, 59)
+    assert settled([filter_on_joining(59, None, True, NOW)]) == (GroupFilter(True, 59),)
 
 
 def test_going_on_repeats_nothing_and_takes_the_new_right():
@@ -89,12 +89,24 @@ def test_going_on_repeats_nothing_and_takes_the_new_right():
     assert wants.going_on(True, 0) == wants
 
 
-@given(
+joined = st.builds(
+    filter_on_joining,
     st.none() | st.integers(0, 5),
     st.none() | st.integers(NOW - 5, NOW + 5),
-    st.none() | st.integers(0, 5),
-    st.integers(NOW + 6, NOW + 9),
+    st.booleans(),
+    st.just(NOW),
 )
-def test_settled_filter_is_the_same_above_the_head(internal_id, position, push_id, later):
-    wants = filter_on_joining(internal_id, position, True, NOW)
-    assert wants(push(push_id, later)) == wants.settled(push(push_id, later))
+
+
+@given(st.lists(joined, min_size=1), st.none() | st.integers(0, 6), st.integers(NOW + 6, NOW + 9), st.booleans())
+def test_settled_filters_are_the_same_above_the_head(filters, push_id, later, secret):
+    one = push(push_id, later, secret=secret)
+    few = settled(filters)
+    assert any(lets(one) for lets in few) == any(lets(one) for lets in filters)
+    assert sees_secret(few) == sees_secret(filters)
+
+
+@given(st.lists(joined, min_size=1))
+def test_settled_filters_are_one_for_each_right(filters):
+    rights = [one.secret for one in settled(filters)]
+    assert len(set(rights)) == len(rights)

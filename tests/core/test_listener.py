@@ -8,7 +8,7 @@ from cometify.core.backlog import Backlog
 from cometify.core.encodings import POLL, STREAM_UNCHUNKED
 from cometify.core.errors import DRAINING, Refused
 from cometify.core.frames import gap_frame
-from cometify.core.group_filter import GroupFilter
+from cometify.core.group_filter import GroupFilter, settled
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
@@ -217,7 +217,7 @@ def test_positions_in_filters_are_forgotten_at_the_head(view):
 def test_filter_by_internal_id_is_kept_at_the_head(view, filters):
     listener = Peer(view, filters)
     listener.go_live()
-    assert listener.filters == {name: tuple(want.settled for want in wants) for name, wants in filters.items()}
+    assert listener.filters == {name: settled(wants) for name, wants in filters.items()}
     assert len(view.filtered) == 1
 
 

@@ -207,6 +207,22 @@ def test_long_replay_that_is_filtered_out_stays_a_slice():
     assert second.heartbeat == 0
 
 
+@pytest.mark.parametrize("many", [1, 20, 600, 30_000])
+def test_many_filters_look_at_fewer_pushes_in_a_write(many):
+    view = make_view()
+    for position in range(1, 101):
+        add(view, position, push_id=1)
+    listener = Peer(view, {"name0": tuple(GroupFilter(False, 10 + number) for number in range(many))})
+    steps = []
+    while listener.cursor < view.head:
+        before, span = listener.cursor, listener.owed()
+        listener.took(span, span.size)
+        steps.append(listener.cursor - before)
+    assert sum(steps) == 100
+    # A step is a position here, so a push. Each push passes all filters, and one push is always looked at.
+    assert max(steps) * many <= max(SCAN * 20, many)
+
+
 def test_replay_ends_with_a_heartbeat():
     view = make_view()
     push = add(view, 1)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import formatEvent, globalLogPublisher
 
-from cometify.runtime.slices import STEP, SlicedWork
+from cometify.runtime.slices import LONGEST, STEP, TIMED, SlicedWork
 from tests.delivery.loop import Loop
 from tests.fakes import Peer
 
@@ -25,6 +25,22 @@ def test_no_step_serves_more_than_its_bound(sizes):
         loop.turn()
         assert len(served) - before <= STEP
     assert served == [listener for job in jobs for listener in job]
+
+
+def test_costly_items_end_a_step_early():
+    loop, served, seconds = Loop(), [], [0.0]
+    work = SlicedWork(loop.later, str, clock=lambda: seconds[0])
+
+    def serve(item):
+        served.append(item)
+        seconds[0] += LONGEST / 2
+
+    work.add("costly", range(3 * TIMED), lambda: serve)
+    for step in (1, 2, 3):
+        loop.turn()
+        assert len(served) == step * TIMED
+    loop.turns()
+    assert (served, work.is_busy) == (list(range(3 * TIMED)), False)
 
 
 def test_work_is_busy_until_the_last_listener_is_served():
