@@ -73,9 +73,9 @@ class Options(usage.Options):
             "workers": workers,
         }
 
-    def load(self) -> Settings:
-        """Read the file again, with the options of the command line. Raises `SettingsError`."""
-        return load(self["config"], self.overrides())
+    def load(self, *, again: bool = False) -> Settings:
+        """Read the file, with the options of the command line. `again`: see `settings.load`. Raises `SettingsError`."""
+        return load(self["config"], self.overrides(), again=again)
 
     def postOptions(self) -> None:
         try:

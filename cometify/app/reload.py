@@ -35,7 +35,7 @@ def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor) ->
     def reload() -> None:
         server.read_certificates()
         try:
-            settings = options.load()
+            settings = options.load(again=True)
         except SettingsError as error:
             log.error(  # noqa: TRY400 - The line holds the reason, and a traceback would add nothing.
                 "Reload failed, keeping the current accounts: {error}", error=str(error)

@@ -82,15 +82,18 @@ class Overrides(TypedDict, total=False):
     workers: int | str | None
 
 
-def load(path: str | None, overrides: Overrides) -> Settings:
+def load(path: str | None, overrides: Overrides, *, again: bool = False) -> Settings:
     """Read the file at `path`, or cometify.toml if there is one. An option in `overrides` wins over the file.
 
-    Raises `SettingsError`. Without a file one account is made up.
+    Raises `SettingsError`. Without a file one account is made up. `again`: a server that serves reads it, so a pipe is
+    refused. Nobody may ever write to it, and everything would wait.
     """
     options = _read_options(path, overrides)
     file = Path(path or DEFAULT_FILE)
     if path is None and not file.exists():
         return _settings({}, options, (_made_up_account(),), made_up=True)
+    if again and file.is_fifo():
+        raise SettingsError(f"{file}: is a pipe, which can be read at the start alone: write the settings into a file.")
     try:
         table = tomllib.loads(file.read_text("utf-8-sig"))  # Some editors begin a file with a byte order mark.
     except OSError as error:

@@ -30,6 +30,8 @@ CIPHERS = (
 """The ciphers of TLS 1.2: forward secrecy and authenticated encryption (RFC 9325, section 4.2). TLS 1.3 has no others."""
 UNSUPPORTED = ("sslmethod", "dhParameters")
 """Parts of Twisted's `ssl:` that would choose versions and ciphers that nobody needs any longer."""
+_ENCRYPTED = b"ENCRYPTED"
+"""A part of every PEM header of an encrypted key, old and new."""
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 Version = tuple[tuple[int, int, int, int], ...]
@@ -55,16 +57,22 @@ class CertificateFiles:
 
     def load(self) -> CertificateOptions:
         """Read the files. Raises `OSError`, pyOpenSSL's errors and `ValueError`."""
-        found: list[bytes] = _CERTIFICATE.findall(self.certificate.read_bytes())
+        found: list[bytes] = _CERTIFICATE.findall(_read(self.certificate))
         if not found:
             raise ValueError(f"{self.certificate} has no certificate in PEM")
         own, *chain = found
         if self.chain is not None:
-            more = _CERTIFICATE.findall(self.chain.read_bytes())
+            more = _CERTIFICATE.findall(_read(self.chain))
             if not more:
                 raise ValueError(f"{self.chain} has no certificate in PEM")
             chain += [certificate for certificate in more if certificate not in found]
-        pair = PrivateCertificate.loadPEM(own + b"\n" + self.key.read_bytes())
+        key = _read(self.key)
+        if _ENCRYPTED in key:
+            # OpenSSL would ask for the passphrase at the terminal, and the server would wait for it.
+            raise ValueError(
+                f"{self.key} is encrypted, and nobody is there to give its passphrase: write it without one"
+            )
+        pair = PrivateCertificate.loadPEM(own + b"\n" + key)
         # pyOpenSSL's own types are deprecated as arguments of a context. Twisted passes on whatever it is given.
         options = CertificateOptions(
             privateKey=cast("PKey", pair.privateKey.original.to_cryptography_key()),
@@ -75,6 +83,13 @@ class CertificateFiles:
         )
         options.getContext()  # so that files which OpenSSL cannot use are found here and not by the first connection
         return options
+
+
+def _read(file: Path) -> bytes:
+    """Read a file. Raises `OSError`, and `ValueError` for a pipe, because the server would wait until somebody writes to it."""
+    if file.is_fifo():
+        raise ValueError(f"{file} is a pipe: name a file")
+    return file.read_bytes()
 
 
 @implementer(IOpenSSLServerConnectionCreator)

@@ -1,6 +1,7 @@
 """Settings from a file and the command line. Every error is one line that names the file, the key and the reason."""
 
 import json
+import os
 from ipaddress import ip_network
 
 import pytest
@@ -124,6 +125,14 @@ def test_named_file_must_exist(tmp_path):
     with pytest.raises(SettingsError) as error:
         load(str(tmp_path / "none.toml"), {})
     assert str(error.value) == f"{tmp_path}/none.toml: cannot be read (No such file or directory)."
+
+
+@pytest.mark.timeout(30)
+def test_pipe_is_not_waited_for_while_the_server_serves(tmp_path):
+    pipe = tmp_path / "cometify.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(SettingsError, match=r"cometify\.toml: is a pipe, .* write the settings into a file\."):
+        load(str(pipe), {}, again=True)
 
 
 def test_folder_is_refused_as_a_file(tmp_path):

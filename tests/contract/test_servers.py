@@ -1,5 +1,6 @@
 """A server as users start it: its endpoints, its signals, its configuration, and peers that do not read."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -380,6 +381,9 @@ def test_sighup_tells_what_it_does_not_read_again(make_server):
     file.unlink()
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: f"Reload failed, keeping the current accounts: {file} does not exist." in server.log.read_text())
+    os.mkfifo(file)
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "cometify.toml: is a pipe" in server.log.read_text())
 
 
 def test_sighup_reads_the_accounts_again(make_server):

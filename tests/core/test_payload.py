@@ -1,6 +1,7 @@
 """`data`: any JSON value, which is sent on as it came or is refused. `event`: a name."""
 
 import json
+import time
 
 import pytest
 from hypothesis import example, given
@@ -134,6 +135,23 @@ def test_body_that_only_a_lower_stack_can_read_is_refused():
 @pytest.mark.parametrize("text", ['"\\\\"', '" \\" , \\\\\\" "', '["\\\\" , " \\\\" ]', '{" \\\\\\" : " : "\\\\ "}'])
 def test_spaces_behind_escaped_quotes_are_kept_in_strings(text):
     assert data_of(text) == json.dumps(json.loads(text), separators=(",", ":"))
+
+
+@pytest.mark.parametrize("string", ['\\"' * 32_000, "\\\\" * 32_000, '\\\\\\"' * 16_000])
+def test_string_of_escapes_takes_no_longer_than_parsing_it(string):
+    text = f'"{string}"'
+    sent = SentValue(json.loads(text), f'{{"data":{text}}}', "data")
+
+    def best(function):
+        times = []
+        for _ in range(9):
+            began = time.thread_time()
+            function()
+            times.append(time.thread_time() - began)
+        return min(times)
+
+    assert sent.text() == text
+    assert best(sent.text) < 10 * best(lambda: json.loads(text))
 
 
 @pytest.mark.parametrize("event", ["a", "Created", "row_7", "x" * 60])

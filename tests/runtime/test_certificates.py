@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from twisted.internet.ssl import PrivateCertificate
 from twisted.logger import formatEvent, globalLogPublisher
 
 from cometify.config.settings import SettingsError
@@ -259,6 +266,31 @@ def test_wrong_files_change_nothing_and_are_logged_once(live, made, lines):
     live.certificates.poll()
     live.certificates.poll()
     assert live.serves(new)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["key.pem", "fullchain.pem"])
+def test_pipe_is_refused_and_not_waited_for(live, made, lines, name):
+    (live.folder / name).unlink()
+    os.mkfifo(live.folder / name)
+    live.certificates.read_again()
+    assert live.serves(made[0])
+    assert f"{name} is a pipe: name a file" in lines[0]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_encrypted_key_is_refused_and_nobody_is_asked(live, made, lines, monkeypatch, form):
+    def ask(*_arguments):
+        raise AssertionError("OpenSSL would ask at the terminal")
+
+    monkeypatch.setattr(PrivateCertificate, "loadPEM", ask)
+    key = load_pem_private_key((made[0].folder / "key.pem").read_bytes(), None)
+    (live.folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"x")))
+    live.certificates.read_again()
+    assert live.serves(made[0])
+    assert "key.pem is encrypted" in lines[0]
+    assert "write it without one" in lines[0]
 
 
 def test_asked_to_read_again_it_does_at_once(live, made, lines):
