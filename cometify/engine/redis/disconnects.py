@@ -19,7 +19,8 @@ before the listener joins.
 
 A read can bring a revocation before its question is heard, because the two come over different connections. The question
 must still find the connections, to count them. So a revocation that a read has brought ends connections `ANSWERS_WITHIN`
-seconds later.
+seconds later. A node that was out of touch has missed the question, and its read brings the pushes that it has missed too.
+There the connections end first, because a push from after the disconnect must not reach them.
 """
 
 import json
@@ -75,10 +76,13 @@ class RedisDisconnects:
 
     def revocations(self, api_key: str) -> AccountRevocations:
         """Make the revocations of an account that this node begins to use."""
-        return AccountRevocations(lambda new: self._end_later(api_key, new))
+        return AccountRevocations(partial(self._learned, api_key))
 
-    def _end_later(self, api_key: str, new: list[tuple[str, int]]) -> None:
-        self._call_later(ANSWERS_WITHIN, self._end_learned, api_key, new)
+    def _learned(self, api_key: str, new: list[tuple[str, int]], is_late: bool) -> None:
+        if is_late:
+            self._end_learned(api_key, new)
+        else:
+            self._call_later(ANSWERS_WITHIN, self._end_learned, api_key, new)
 
     def _end_learned(self, api_key: str, new: list[tuple[str, int]]) -> None:
         for subject, at in new:

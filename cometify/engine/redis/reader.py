@@ -50,18 +50,19 @@ class Reader:
             "secret" if state.last_known_secret else "public", 1 if is_beat else 0,
             state.revocations.known, MOST_READ, *arguments,
         )  # fmt: skip
-        return answered.addCallback(self._take_revocations, state, connection)
+        return answered.addCallback(self._take_revocations, state, connection, has_caught_up)
 
     def _take_revocations(
-        self, answer: ReadAnswer, state: AccountState, connection: RedisConnection
+        self, answer: ReadAnswer, state: AccountState, connection: RedisConnection, has_caught_up: bool
     ) -> ReadAnswer | Deferred[ReadAnswer]:
-        """Note the revocations before anything else, because listeners may join with this answer.
+        """Note the revocations before anything else, because listeners may join or get pushes with this answer.
 
         If there are more than one answer has, the others are read first. Their versions grow, so each read brings new ones.
         """
-        if state.revocations.take_read(answer[2]):
+        if state.revocations.take_read(answer[2], is_late=not has_caught_up):
             return answer
-        return self.ask_position(state, connection).addCallback(lambda _answer: answer)
+        others = self.read(state, connection, NO_BATCH, {}, has_caught_up=has_caught_up)
+        return others.addCallback(lambda _answer: answer)
 
     def ask_position(
         self, state: AccountState, connection: RedisConnection, *, is_beat: bool = False

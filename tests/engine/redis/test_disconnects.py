@@ -94,6 +94,23 @@ def test_node_out_of_touch_ends_its_listener_when_it_is_back(nodes):
     assert ended_with(other) == ended_with(newer) == []
 
 
+@pytest.mark.parametrize("many", [1, MOST_READ + 1])
+def test_node_that_is_back_sends_no_later_push_to_the_visitor(nodes, many):
+    subject = f"user_{many - 1}"
+    wire = listen(nodes[1], token(nodes[0], subject, issued=-5))
+    other = listen(nodes[1], token(nodes[0], "somebody"))
+    nodes.cut(nodes[1])
+    for number in range(many):
+        disconnected(nodes, subject=f"user_{number}")
+    nodes[0].push("chat", "not for the visitor", 1)
+    nodes.settle()
+    nodes.find()
+    frames = wire.frames()
+    assert [frame["type"] for frame in frames if frame["type"] != "heartbeat"] == ["error", "(close)"]
+    assert frames[-2]["code"] == "not_authorized"
+    assert [frame["text"] for frame in other.frames() if frame["type"] == "push"] == ["not for the visitor"]
+
+
 def test_two_disconnects_in_one_moment_are_told_apart(nodes):
     disconnected(nodes, subject="user_8")
     wire = listen(nodes[1], token(nodes[0]))  # its read brings the first one
@@ -286,13 +303,13 @@ def test_first_read_of_many_revocations_goes_in_bounded_steps(nodes):
 def test_only_reads_after_the_first_end_connections():
     """Before the first read is whole the node has no listener of the account."""
     learned = []
-    revocations = AccountRevocations(learned.append)
+    revocations = AccountRevocations(lambda new, is_late: learned.append((new, is_late)))
     rows = [part for number in range(MOST_READ + 2) for part in (b"9 user_%d" % number, b"%d" % number)]
     for part in (rows[: 2 * MOST_READ], rows[2 * MOST_READ : -2]):
         revocations.take_read(part)
     assert learned == []
     revocations.take_read(rows[-2:])
-    assert learned == [[(f"user_{MOST_READ + 1}", 9)]]
+    assert learned == [([(f"user_{MOST_READ + 1}", 9)], False)]
 
 
 @pytest.mark.parametrize("many", [MOST_READ - 1, MOST_READ, MOST_READ + 1])
