@@ -4,7 +4,7 @@ The theory of operation in `cometify.engine.redis` explains the positions that a
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from cometify.core.account import Account
 from cometify.core.frames import EXCLUDED, split_excluded
@@ -180,12 +180,14 @@ class AccountState:
         rings.drop(oldest, most_bytes)
         return rings.public.is_due(oldest, most_bytes) or rings.secret.is_due(oldest, most_bytes)
 
-    def take_read(self, batch: ReadBatch, names: Iterable[str], answer: ReadAnswer) -> None:
-        """Take the answer of `read.lua` for one part of a batch."""
+    def take_read(self, batch: ReadBatch, names: Sequence[str], answer: ReadAnswer) -> int:
+        """Take the answer of `read.lua` for one part of a batch. Returns how many of the names it has: the first ones."""
         batch.position = int(answer[0])
-        for name, (floor, secret_floor, public, secret) in zip(names, answer[3:], strict=True):
+        found = answer[3:]
+        for name, (floor, secret_floor, public, secret) in zip(names, found, strict=False):
             batch.floors[name] = int(floor), int(secret_floor)
             batch.entries[name] = read_entries(name, public), read_entries(name, secret)
+        return len(found)
 
     def settle(self, batch: ReadBatch) -> None:
         """Put a batch into the rings. All of it was read, and everything up to its seam was heard."""

@@ -22,9 +22,7 @@ Follower = tuple[Reach, Collection[str], Deferred[Mapping[str, RingBuffer]]]
 MOST_JOINS = 50
 """Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
 MOST_READ = 8
-"""Identifiers that one script reads. A script stops everybody else, and its answer can be 4 MiB for each identifier, which
-must arrive before Redis counts as away.
-"""
+"""Identifiers that one script reads. See also `reader.MOST_BYTES`."""
 
 
 @attrs.define(eq=False)

@@ -162,7 +162,7 @@ class Subscriber:
 
     def _read_next(self, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         names = batch.left.pop(0)
-        # Only the watermark of the last part is the seam.
+        # Only the watermark of the last part is the seam, and only if the part is read as a whole.
         number = NO_BATCH if batch.left else batch.number
         since = {name: batch.since[name] for name in names}
         answered = self._reader.read(state, commands, number, since, has_caught_up=state not in self._unread)
@@ -174,7 +174,8 @@ class Subscriber:
     ) -> None:
         if state.reading is not batch:
             return
-        state.take_read(batch, names, answer)
+        if left := names[state.take_read(batch, names, answer) :]:
+            batch.left.insert(0, left)
         batch.is_read = not batch.left
         if batch.left:
             self._read_next(state, batch, commands)
@@ -212,14 +213,16 @@ class Subscriber:
             elif state not in self._set_aside:
                 state.held.append((name, text))
         elif channel == self._channels.own and text != b"beat":
-            api_key, text = text.split(b" ", 1)
-            state = self._states[api_key.decode()]
-            if state.held is None:
-                self._heard_watermark(state, text)
-            elif state not in self._set_aside:
-                state.held.append(("", text))
-                if state in self._unread and state.reading is not None:
-                    self._resume(state, state.reading)
+            api_key, _, text = text.partition(b" ")
+            own = self._states.get(api_key.decode(errors="replace"))
+            if own is None:  # the account was forgotten meanwhile
+                return
+            if own.held is None:
+                self._heard_watermark(own, text)
+            elif own not in self._set_aside:
+                own.held.append(("", text))
+                if own in self._unread and own.reading is not None:
+                    self._resume(own, own.reading)
 
     def _heard_push(self, state: AccountState, name: str, text: bytes) -> None:
         began, before, push = state.parse(name, text)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.read_batch import MOST_READ
 from tests.contract.support import gaps, kinds, positions, texts
 from tests.engine.redis.nodes import Nodes, joined
@@ -138,6 +139,45 @@ def test_pushes_during_catching_up_keep_their_order(nodes, turns):
         assert kinds(frames) == ["push"] * len(made)
         assert texts(frames) == made
         assert positions(frames) == sorted(set(positions(frames)))
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_large_answers_are_read_in_parts(nodes, monkeypatch, turns):
+    """A script stops everybody else, so it stops reading after some bytes. Pushes come between the parts."""
+    monkeypatch.setattr("cometify.engine.redis.reader.MOST_BYTES", 2500)
+    read, take = [], AccountState.take_read
+    monkeypatch.setattr(AccountState, "take_read", lambda *given: read.append(take(*given)) or read[-1])
+    first, second = nodes
+    names = [f"name{number}" for number in range(MOST_READ - 1)]
+    made = [f"{name} {number} {'x' * 60}" for number in range(10) for name in names]
+    for text in made:
+        second.pushed(text.split()[0], text)
+    nodes.settle()
+    wire = first.websocket("identifiers=" + ",".join(f"{name}:0" for name in names))
+    for step in range(100):
+        first.reactor.advance(0.02 if step % turns == 0 else 0)
+        first.reactor.pump()
+        if step < 40:
+            second.pushed(names[-1 - step % len(names)], made.append(f"meanwhile {step}") or made[-1])
+    nodes.advance(1)
+    # An identifier has about 1,500 bytes, so the second one of a part is its last.
+    assert read[:4] == [2, 2, 2, 1]
+    frames = [frame for frame in wire.frames() if frame["type"] == "push"]
+    assert texts(frames) == made
+    assert positions(frames) == sorted(set(positions(frames)))
+
+
+def test_watermark_of_an_unknown_account_is_passed_over(nodes):
+    """An account that is quiet for a day is forgotten, and a message about it can be on its way."""
+    wire = joined(nodes[0].websocket("identifiers=chat"))
+    for channel in nodes.command("PUBSUB", "CHANNELS", f"cometify:{nodes[0].database}:node:*"):
+        for text in ("forgotten 0 1 2", "nothing", "\xff 1"):
+            nodes.command("PUBLISH", channel, text)
+    nodes.settle()
+    assert nodes[0].server.engine.available
+    nodes[1].pushed("chat", "still there")
+    nodes.settle()
+    assert texts(wire.frames()) == ["still there"]
 
 
 @pytest.mark.parametrize("ahead", [5, 0])

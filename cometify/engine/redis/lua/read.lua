@@ -1,7 +1,7 @@
 -- The kept pushes of some identifiers, each above some position. Without any identifier it tells the time of the account.
 --
 -- Answers {watermark, position, {revocation, version, ...}, {floor, secret_floor, {public push, ...}, {secret push, ...}}, ...},
--- the identifiers in the order asked. All pushes up to the watermark are published, and no push above it is read. The
+-- the identifiers in the order asked. Once the answer has `most_bytes`, the other identifiers are left out. All pushes up to the watermark are published, and no push above it is read. The
 -- watermark is the account's position, or lower if a push still waits for replicas. The revocations are the first ones above the
 -- version that the node knows, at most `most_revoked` (see disconnect.lua).
 --
@@ -9,13 +9,14 @@
 -- nothing of them.
 --
 -- The script also publishes the watermark to the node that asks, with the node's `label`. This is the seam: the node hears
--- it on its subscription after every push up to the watermark, and before every push above it.
+-- it on its subscription after every push up to the watermark, and before every push above it. If identifiers were left out
+-- the watermark is no seam, and has the number 0.
 
 local highest, last_known, node_channel, label = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local keep_bytes, node, last_known_name, last_heard = tonumber(ARGV[5]), ARGV[6], ARGV[7], tonumber(ARGV[8])
 local last_known_kind, is_beat, known_revoked = ARGV[9], ARGV[10] == '1', ARGV[11]
-local most_revoked = ARGV[12]
--- From ARGV[13] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
+local most_revoked, most_bytes = ARGV[12], tonumber(ARGV[13])
+-- From ARGV[14] on, for each identifier: its name, and the positions above which its public and its secret pushes are read.
 -- '-' for no secret pushes.
 
 -- Whether the push at a position, which the node knows of, was never pushed here. False if that can no longer be told.
@@ -63,8 +64,21 @@ end
 
 local revoked = redis.call('ZRANGEBYSCORE', NAME .. ':revoked', '(' .. known_revoked, '+inf', 'WITHSCORES', 'LIMIT', 0,
     most_revoked)
-local answer = {digits(watermark), digits(position), revoked}
-for index = 13, #ARGV, 3 do
+-- The bytes of some pushes.
+local function size_of(pushes)
+    local size = 0
+    for _, entry in ipairs(pushes) do
+        size = size + #entry
+    end
+    return size
+end
+
+local answer, size = {digits(watermark), digits(position), revoked}, 0
+for index = 14, #ARGV, 3 do
+    if size >= most_bytes then
+        label = label:gsub('%d+$', '0')
+        break
+    end
     local identifier, since, secret_since = ARGV[index], tonumber(ARGV[index + 1]), tonumber(ARGV[index + 2])
     local pushes, info = keys_of(identifier, 'public')
     local secret_pushes = keys_of(identifier, 'secret')
@@ -73,7 +87,9 @@ for index = 13, #ARGV, 3 do
     local floor = redis.call('EXISTS', pushes) == 1 and known[1] or known[3]
     local secret_floor = redis.call('EXISTS', secret_pushes) == 1 and known[2] or known[4]
     local secret_read = secret_since and read(secret_pushes, secret_since) or {}
-    answer[#answer + 1] = {floor or '0', secret_floor or '0', read(pushes, since), secret_read}
+    local public_read = read(pushes, since)
+    size = size + size_of(public_read) + size_of(secret_read)
+    answer[#answer + 1] = {floor or '0', secret_floor or '0', public_read, secret_read}
 end
 redis.call('PUBLISH', node_channel, label .. ' ' .. digits(began) .. ' ' .. digits(watermark))
 return answer
