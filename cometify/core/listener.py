@@ -98,7 +98,7 @@ from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
 from cometify.core.span import Span
 from cometify.core.state_table import next_state
-from cometify.core.view import FEW_FILTERS, SCAN, View
+from cometify.core.view import View, most_scanned
 
 
 class Listener:
@@ -195,11 +195,6 @@ class Listener:
             any(group.lets_all(secret, cursor) for group in filters[ring.channel[1]]) for ring, secret in view.sources
         )
 
-    @property
-    def _most_scanned(self) -> int:
-        """The pushes that may be looked at for one write. They are fewer if hundreds of groups hold one identifier."""
-        return max(1, SCAN * FEW_FILTERS // max([FEW_FILTERS, *map(len, (self.filters or {}).values())]))
-
     # The next write of a listener that is behind.
 
     def owed(self) -> Span:
@@ -218,7 +213,7 @@ class Listener:
         preamble = backlog.preamble + gap
         span = view.replay(self.cursor, preamble, backlog.replaying, self.id) if self._wants_all(view) else None
         if span is None:
-            span = view.join(self.cursor, preamble, self.wants, backlog.replaying, self._most_scanned)
+            span = view.join(self.cursor, preamble, self.wants, backlog.replaying, most_scanned(self.filters))
             if self.encoding.once and not span.ends and span.heartbeat is None and span.cursor > self.cursor:
                 # The only write of this listener must tell a position. This part of the replay has no wanted push, so the
                 # preamble waits for the next part. If it were written by itself, a listener that was told a gap would come

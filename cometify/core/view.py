@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cometify.core.encodings import Encoding
 from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
+from cometify.core.group_filter import Filters
 from cometify.core.late_views import LateViews
 from cometify.core.push import Push
 from cometify.core.ring import POSITION, Channel, RingBuffer
@@ -36,6 +37,11 @@ ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
 
 
 _NEVER_LATE = LateViews()
+
+
+def most_scanned(filters: Filters | None) -> int:
+    """The pushes that may be looked at for one write. They are fewer if hundreds of groups hold one identifier."""
+    return max(1, SCAN * FEW_FILTERS // max([FEW_FILTERS, *map(len, (filters or {}).values())]))
 
 
 class View:
