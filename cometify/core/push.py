@@ -54,16 +54,18 @@ class Draft:
 def bind(drafts: Sequence[Draft], key: str) -> None:
     """Bind the Idempotency-Key of a batch to the whole batch.
 
-    Each draft gets a key of its own, which no client can send, so that a batch cut in half can be completed.
+    The first draft has the key itself, so that a single push or another batch with the same key is refused. Each other draft
+    gets a key of its own, which no client can send, so that a batch cut in half can be completed.
 
     The hash of the batch is kept with the first draft. Without it, a batch could be sent with the key of another batch that
     begins with the same push. The first draft would pass as already pushed, so that the nonce, which the first draft
     carries for the whole batch, would not be checked.
     """
     if drafts:
-        drafts[0].batch = sha256(b"".join([draft.fingerprint for draft in drafts])).hexdigest()
+        # The space keeps it apart from an identifier, because a single push can have the same key.
+        drafts[0].batch = sha256(b"".join([draft.fingerprint for draft in drafts])).hexdigest() + " "
     for index, draft in enumerate(drafts):
-        draft.key = f"{key}\n{index}"
+        draft.key = f"{key}\n{index}" if index else key
 
 
 # Not frozen: making a frozen instance takes three times as long, and there is one for each push.

@@ -368,13 +368,24 @@ def test_key_is_checked_after_the_signature(world):
 
 def test_key_of_a_batch_is_for_that_batch_alone(world):
     wire = world.stream("identifiers=a,b,c,d")
-    assert send_signed(world, f"/{API_KEY}/push/d", push_json("single"), key="key").status == 200
     assert send_signed(world, BATCH, batch("a", "b"), key="key").status == 200
     for other in (batch("a", "b", "c"), batch("a"), batch("b", "a"), batch("a", "b", text="other")):
         assert code_of(send_signed(world, BATCH, other, key="key")) == "idempotency_mismatch"
     again = send_signed(world, BATCH, batch("a", "b"), key="key").json
     assert [answer["duplicate"] for answer in again] == [True, True]
-    assert texts(wire.frames()) == ["single", "to a", "to b"]
+    assert texts(wire.frames()) == ["to a", "to b"]
+
+
+@pytest.mark.parametrize("single_first", [True, False])
+def test_single_push_and_batch_have_no_key_in_common(world, single_first):
+    wire = world.stream("identifiers=a,b")
+    single, whole = (f"/{API_KEY}/push/a", push_json("to a")), (BATCH, batch("a"))
+    first, second = (single, whole) if single_first else (whole, single)
+    assert send_signed(world, *first, key="key").status == 200
+    assert code_of(send_signed(world, *second, key="key")) == "idempotency_mismatch"
+    assert code_of(send_signed(world, BATCH, batch("a", "b"), key="key")) == "idempotency_mismatch"
+    assert send_signed(world, *first, key="key").status == 200
+    assert texts(wire.frames()) == ["to a"]
 
 
 def test_key_of_a_similar_batch_does_not_bypass_the_nonce(world):

@@ -321,10 +321,18 @@ def test_any_json_array_is_a_batch_or_refused(pushes):
 def test_idempotency_key_is_1_to_128_printable_characters(key):
     assert admit(signed(), "chat", checked_already, key).key == key
     assert [draft.key for draft in admit_batch([BATCHED, BATCHED], checked_already, ACCOUNT, key)] == [
-        f"{key}\n0",
+        key,
         f"{key}\n1",
     ]
     assert admit_batch([], checked_already, ACCOUNT, key) == []
+
+
+def test_single_push_has_never_the_fingerprint_of_a_batch():
+    (draft,) = admit_batch([BATCHED], checked_already, ACCOUNT, "k")
+    # A hash that begins with a letter is the beginning of an extended identifier.
+    draft.batch = f"a{draft.batch[1:]}"
+    named = {**BATCHED, "identifier": draft.batch.strip() + BATCHED["identifier"]}
+    assert draft.fingerprint != admit(named, None, checked_already, "k").fingerprint
 
 
 @pytest.mark.parametrize("key", ["", "k" * 129, "\xe9", "\t", "k\n", "\x7f", "\u2028"])
