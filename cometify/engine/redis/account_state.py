@@ -204,9 +204,7 @@ class AccountState:
         If no secret pushes were read, those that were heard are left out too, and the ring has secret pushes from the seam
         on. It is deepened when somebody comes who may see them.
         """
-        public, secret = batch.entries[name]
         since, secret_since = batch.since[name]
-        read = {push.position: push for push in (*public, *secret, *self.starting.pop(name, ()))}
         began = self.began or 0
         floor, secret_floor = batch.floors[name]
         secret_begins = batch.position if secret_since is None else secret_since
@@ -214,11 +212,16 @@ class AccountState:
             KeptPushes(Dropped(max(floor, began)), since),
             KeptPushes(Dropped(max(secret_floor, began)), secret_begins),
         )
-        ring = self.account_rings.add(RingBuffer((self.account.api_key, name), *kinds))
-        for position in sorted(read):
-            push = read[position]
-            if position > ring.of(push.secret).since:
-                self.account_rings.put(ring, push, self.account)
+        rings, ring = self.account_rings, RingBuffer((self.account.api_key, name), *kinds)
+        rings.add(ring)
+        for kept, retention, entries in zip(kinds, (rings.public, rings.secret), batch.entries[name], strict=True):
+            # All at once, because a batch can have 100,000 pushes.
+            retention.prepend(
+                ring, kept, [push for push in entries if push.position > kept.since], kept.since, kept.floor
+            )
+        for push in self.starting.pop(name, ()):
+            if push.position > ring.of(push.secret).newest:
+                rings.put(ring, push, self.account)
         self.complete_to[name] = batch.position
 
     def _deepen(self, batch: ReadBatch, name: str) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from twisted.internet.defer import Deferred
 
+from cometify.core.kept_pushes import KeptPushes
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.read_batch import MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
@@ -93,3 +94,17 @@ def test_joins_are_refused_in_bounded_steps():
         steps.append(len(told) - before)
     assert steps == [MOST_JOINS, MOST_JOINS, 1]
     assert told == [(number, "engine_unavailable") for number in range(len(waiting))]
+
+
+def test_pushes_that_were_read_are_put_into_a_ring_at_once(nodes, monkeypatch):
+    """A page can join 100 identifiers with 1,000 pushes each in one step. Putting them one by one took 80 ms."""
+    first, second = nodes
+    made = [f"text {number}" for number in range(150)]
+    for text in made:
+        second.pushed("chat", text)
+    appended, append = [], KeptPushes.append
+    monkeypatch.setattr(KeptPushes, "append", lambda *given: appended.append(given) or append(*given))
+    wire = first.websocket("identifiers=chat:0")
+    nodes.settle()
+    assert texts(wire.frames()) == made
+    assert appended == []
