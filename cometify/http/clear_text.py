@@ -21,7 +21,7 @@ def came_in_clear(request: Exchange, trusted: Networks) -> bool:
     protocols = request.headers("x-forwarded-proto")
     if not (protocols or hop.is_proxied or request.headers("x-forwarded-for")):
         return not (hop.is_encrypted or _is_this_machine(here))
-    told = [item.strip().lower() for value in protocols for item in value.split(",")]
+    told = [item.strip(" \t").lower() for value in protocols for item in value.split(",")]
     return not (is_trusted(here, trusted) and set(told) == {"https"})
 
 

@@ -57,16 +57,16 @@ class CertificateFiles:
 
     def load(self) -> CertificateOptions:
         """Read the files. Raises `OSError`, pyOpenSSL's errors and `ValueError`."""
-        found: list[bytes] = _CERTIFICATE.findall(_read(self.certificate))
+        found: list[bytes] = _CERTIFICATE.findall(read_file(self.certificate))
         if not found:
             raise ValueError(f"{self.certificate} has no certificate in PEM")
         own, *chain = found
         if self.chain is not None:
-            more = _CERTIFICATE.findall(_read(self.chain))
+            more = _CERTIFICATE.findall(read_file(self.chain))
             if not more:
                 raise ValueError(f"{self.chain} has no certificate in PEM")
             chain += [certificate for certificate in more if certificate not in found]
-        key = _read(self.key)
+        key = read_file(self.key)
         if _ENCRYPTED in key:
             # OpenSSL would ask for the passphrase at the terminal, and the server would wait for it.
             raise ValueError(
@@ -85,7 +85,7 @@ class CertificateFiles:
         return options
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
     """Read a file. Raises `OSError`, and `ValueError` for a pipe, because the server would wait until somebody writes to it."""
     if file.is_fifo():
         raise ValueError(f"{file} is a pipe: name a file")

@@ -85,6 +85,7 @@ def test_secret_from_afar_in_clear_is_refused(way, path, host):
         (PROXY, {"X-Forwarded-Proto": "https, https"}, True),
         (PROXY, {"X-Forwarded-Proto": "http"}, False),
         (PROXY, {"X-Forwarded-Proto": "https, http"}, False),
+        (PROXY, {"X-Forwarded-Proto": "https\x0b"}, False),
         (PROXY, {"X-Forwarded-Proto": "http, https"}, False),
         (PROXY, {"X-Forwarded-Proto": ""}, False),
         (PROXY, {"X-Forwarded-For": HERE}, False),

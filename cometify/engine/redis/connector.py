@@ -12,6 +12,7 @@ from txredisapi import RedisError
 
 from cometify.config.redis_url import RedisURL
 from cometify.engine.redis.connection import RedisConnection, Reply
+from cometify.runtime.certificates import read_file
 from cometify.runtime.reactor import Reactor
 
 CONNECT_WITHIN = 1.5
@@ -124,7 +125,7 @@ class Connector:
 
 
 def _certificates(ca: str) -> list[Certificate]:
-    """The certificates of a file. Raises `OSError` if the file cannot be read."""
-    certificates = Path(ca).read_bytes().split(b"-----END CERTIFICATE-----")
+    """The certificates of a file. Raises `OSError` if the file cannot be read, and `ValueError` for a pipe."""
+    certificates = read_file(Path(ca)).split(b"-----END CERTIFICATE-----")
     end = b"-----END CERTIFICATE-----\n"
     return [Certificate.loadPEM(pem + end) for pem in certificates if b"BEGIN" in pem]

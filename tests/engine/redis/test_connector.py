@@ -40,6 +40,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
         "--user", "guest", "on", ">guest:@", "~*", "&*", "+@all", "--user", "idle", "on", ">idle", "-@all", "+auth",
     )  # fmt: skip
     certificate(folder, "other")
+    os.mkfifo(folder / "pipe.pem")
     open_ = RedisServer(folder / "open")
     watchers = [
         sentinel_of(folder, sentinel, port, ""),
@@ -72,6 +73,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
             "tls where there is none": f"rediss://:swordfish@{at}?ca={folder}/own.pem",
             "nobody there": f"redis://:swordfish@127.0.0.1:{closed}",
             "no authority": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/none.pem",
+            "an authority that is a pipe": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/pipe.pem",
             "no socket": f"redis+unix://{folder}/nothing.sock",
             "no such name": f"redis+sentinel://:swordfish@127.0.0.1:{sentinel}/other",
             "no sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed}/main",
@@ -133,6 +135,7 @@ def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
         ("tls where there is none", ""),
         ("nobody there", "refused"),
         ("no authority", "No such file"),
+        ("an authority that is a pipe", "is a pipe"),
         ("no socket", "No such file"),
         ("no such name", "knows no other"),
         ("no sentinel", "could not be reached"),
