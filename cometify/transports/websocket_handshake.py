@@ -151,8 +151,14 @@ class WebSocketEndpoint(Endpoint):
     def __init__(self, context: Context, reactor: Clock) -> None:
         self._context = context
         self._factory = WebSocketServerFactory(server="", reactor=reactor)
+        # Version 8, a draft of RFC 6455, tells the page's origin in another header than the one that `origins` is about.
         self._factory.setProtocolOptions(
-            webStatus=False, openHandshakeTimeout=0, autoPingInterval=0, allowNullOrigin=True, allowedOrigins=["*"]
+            versions=[13],
+            webStatus=False,
+            openHandshakeTimeout=0,
+            autoPingInterval=0,
+            allowNullOrigin=True,
+            allowedOrigins=["*"],
         )
         self._factory.protocol = Handshake
 

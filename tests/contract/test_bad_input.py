@@ -422,6 +422,22 @@ CASES = [
         None,
     ),
     Case(
+        "a handshake of a draft of the standard",
+        request_bytes(
+            "GET",
+            f"/{API_KEY}/websocket",
+            None,
+            {
+                "Upgrade": "websocket",
+                "Connection": "Upgrade",
+                "Sec-WebSocket-Version": "8",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            },
+        ),
+        400,
+        None,
+    ),
+    Case(
         "a handshake with a key that is none",
         request_bytes(
             "GET",
