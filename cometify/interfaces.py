@@ -57,7 +57,8 @@ class IListenerCounts(Protocol):
     def page(self, rings: AccountRings, asked: AskedNames, *, listened_only: bool = False) -> Deferred[IdentifierPage]:
         """Make a page of the identifiers of `rings` that are listened to here, or have pushes in their ring.
 
-        `listened_only`: leave out those that only have pushes. The Deferred has fired already if there are few.
+        `listened_only`: leave out those that only have pushes, and count no pushes. The Deferred has fired already if there
+        are few.
         """
 
 

@@ -122,4 +122,4 @@ def kept_in(ring: RingBuffer | None) -> Kept:
     """Count what a ring keeps."""
     if not ring:
         return Kept()
-    return Kept(len(ring), ring.kept_bytes, next(ring.latest()).position)
+    return Kept(len(ring), ring.kept_bytes, max([kept.newest for kept in (ring.public, ring.secret) if len(kept)]))

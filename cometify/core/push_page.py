@@ -4,15 +4,13 @@ A page begins above a position, and the next one above the last push of the page
 meanwhile are on a later page, and none is on two.
 """
 
-from collections.abc import Iterable, Sequence
-from heapq import merge
+from collections.abc import Iterable
 
 import attrs
 
 from cometify.core.frames import listed_frame
 from cometify.core.position import FLOOR_RETENTION, RETENTION
 from cometify.core.push import Push
-from cometify.core.ring import POSITION
 
 MOST_BYTES = 2**20
 """Bytes of the frames of one page, unless its first push alone has more."""
@@ -48,19 +46,6 @@ def has_gap(since: int, now: int, floor: int) -> bool:
     Floors are forgotten after a day. A position above `now` was given by a memory that is gone.
     """
     return since < floor or since < now - FLOOR_RETENTION or since > now
-
-
-def merged(parts: Sequence[tuple[Sequence[Push], bool]]) -> tuple[list[Push], bool]:
-    """Merge the first public and the first secret pushes, and tell whether there are others behind the result.
-
-    Each part is told with whether there are others behind it. Beyond the end of such a part nothing is known of its kind.
-    """
-    ends = [pushes[-1].position for pushes, more in parts if more]
-    found = merge(*[pushes for pushes, _more in parts], key=POSITION)
-    if not ends:
-        return list(found), False
-    end = min(ends)
-    return [push for push in found if push.position <= end], True
 
 
 def page_of(pushes: Iterable[Push], limit: int, gap: bool, more: bool = False) -> PushPage:

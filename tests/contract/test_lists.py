@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cometify.core.account import Account
+from cometify.runtime.epoll_loop import LoopHooks
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -19,6 +20,7 @@ from tests.contract.support import (
     code_of,
     texts,
 )  # fmt: skip
+from tests.delivery.loop import Loop
 from tests.memory import World
 from tests.wire import request_bytes, seal, secure_key
 
@@ -443,11 +445,36 @@ def test_draining_server_still_answers(world):
     assert texts(pushes(world, "chat")["pushes"]) == ["x"]
 
 
-def test_questions_of_one_moment_are_answered_in_turn(world):
-    """Each in a step of its own, in the order in which they came, on one connection."""
+@pytest.mark.memory("Redis answers in its own time")
+def test_questions_of_one_moment_are_answered_one_each_turn():
+    loop = Loop()
+    world = World(loop_hooks=LoopHooks(loop.later))
     world.pushed("chat", "x")
-    wire = world.connect("127.0.0.1")
-    wire.receive(request_bytes("GET", f"/{API_KEY}/identifiers/chat/pushes", None, BEARER) * 20)
-    world.settle()
-    wire._take()
-    assert wire._data.count(b"HTTP/1.1 200") == 20
+    wires = [world.connect("127.0.0.1") for _ in range(10)]
+    for number, wire in enumerate(wires):
+        path = ["", "/chat", "/chat/pushes"][number % 3]
+        wire.transport.protocol.dataReceived(
+            request_bytes("GET", f"/{API_KEY}/identifiers{path}", None, {**BEARER, "Accept": "application/json"})
+        )
+    answered = [sum(wire.answered for wire in wires)]
+    while loop.due:
+        loop.turn()
+        answered.append(sum(wire.answered for wire in wires))
+    assert answered[-1] == 10
+    assert max(after - before for before, after in itertools.pairwise(answered)) == 1
+
+
+def test_openapi_describes_the_answers(world):
+    world.pushed("chat", "x")
+    document = world.request("GET", "/openapi.json").answer().json
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    schemas = document["components"]["schemas"]
+    page, details, kept = ask(world), ask(world, "/chat"), pushes(world, "chat")
+    assert set(page) == set(schemas["IdentifierPage"]["properties"])
+    assert set(page["identifiers"][0]) == set(schemas["IdentifierRow"]["properties"])
+    assert set(details) - set(page["identifiers"][0]) == set(schemas["IdentifierDetails"]["allOf"][1]["properties"])
+    assert set(kept) == set(schemas["PushPage"]["properties"])
+    assert set(kept["pushes"][0]) >= set(schemas["KeptPush"]["required"])
+    assert set(kept["pushes"][0]) <= set(schemas["KeptPush"]["properties"])

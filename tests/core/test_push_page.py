@@ -1,14 +1,12 @@
-"""Pages of kept pushes: bounds, gaps, and the two kinds in one order."""
+"""Pages of kept pushes: their bounds, and when a gap is told."""
 
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cometify.core.position import FLOOR_RETENTION, RETENTION
 from cometify.core.push import Push
-from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, merged, page_of
+from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
 
 NOW = 10 * FLOOR_RETENTION
 
@@ -68,21 +66,3 @@ def test_page_of_a_young_clock_begins_at_zero():
 )
 def test_gap_is_told_wherever_a_push_may_be_lost(since, floor, gap):
     assert has_gap(since, NOW, floor) is gap
-
-
-@given(st.lists(st.booleans()), st.integers(1, 5))
-def test_kinds_are_merged_without_a_hole(kinds, most):
-    """Each kind is read up to a bound of its own; what is beyond the end of one is left to the next page."""
-    everything = [push(at, secret) for at, secret in enumerate(kinds, 1)]
-    found, since = [], 0
-    while since is not None:
-        parts = []
-        for kind in (False, True):
-            above = [one for one in everything if one.secret is kind and one.position > since]
-            parts.append((above[:most], len(above) > most))
-        pushes, more = merged(parts)
-        page = page_of(pushes, most, gap=False, more=more)
-        assert len(page.frames) == most or page.next is None
-        found += positions(page)
-        since = page.next
-    assert found == [one.position for one in everything]

@@ -37,7 +37,6 @@ from cometify.core.identifier_page import (
 )
 from cometify.core.integer import MAX_EXACT
 from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
-from cometify.core.push_page import merged as merged_pushes
 from cometify.core.retention import AccountRings
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of, read_entries
@@ -117,10 +116,9 @@ class RedisQueries:
     def _make_page(
         self, answer: ReadAnswer, account: Account, identifier: str, asked: AskedPushes
     ) -> PushPage | Deferred[PushPage]:
-        now, since, floor, unconfirmed = map(int, answer[:4])
-        kinds = [(answer[4], answer[5]), (answer[6], answer[7])]
-        pushes, more = merged_pushes([(read_entries(identifier, entries), bool(left)) for entries, left in kinds])
-        page = page_of(pushes, asked.limit, has_gap(since, now, floor), more)
+        now, since, floor, unconfirmed, more = map(int, answer[:5])
+        pushes = read_entries(identifier, answer[5])
+        page = page_of(pushes, asked.limit, has_gap(since, now, floor), bool(more))
         highest = max([push.position for push in pushes[: len(page.frames)]], default=0)
         if not unconfirmed or highest < unconfirmed or not self._replica_wait.replicas:
             return page
