@@ -1,5 +1,6 @@
 """The site as one file, which a wheel holds and a server reads when it starts."""
 
+import os
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -8,7 +9,7 @@ _LEFT_OUT = {".map", ".buildinfo"}
 
 def pack(site: Path, to: Path) -> int:
     """Pack the folder `site` into the ZIP file `to`. Return its size. The same folder always makes the same bytes."""
-    part = to.with_suffix(".part")
+    part = to.with_suffix(f".{os.getpid()}.part")  # several processes of the tests may build at once
     with ZipFile(part, "w") as archive:
         for file in sorted(site.rglob("*")):
             if file.is_file() and file.suffix not in _LEFT_OUT and file.name not in _LEFT_OUT:

@@ -1,7 +1,10 @@
 """The built documentation. `make docs` builds it in a checkout, and a release holds it."""
 
+import fcntl
+import os
 import subprocess
 import sys
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from zipfile import ZipFile
@@ -27,8 +30,10 @@ def is_current() -> bool:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of the site, by name. It is built first if a checkout has none, or an old one."""
-    if not is_current():
-        work = tmp_path_factory.mktemp("site")
-        subprocess.run([sys.executable, ROOT / "scripts" / "site", "--work", work], check=True, cwd=ROOT)
+    with (Path(tempfile.gettempdir()) / f"cometify-site-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the processes of a run build it once
+        if not is_current():
+            work = tmp_path_factory.mktemp("site")
+            subprocess.run([sys.executable, ROOT / "scripts" / "site", "--work", work], check=True, cwd=ROOT)
     with ZipFile(ARCHIVE) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
