@@ -118,7 +118,10 @@ export interface Listener<E = Events> {
   readonly state: State;
   /** The transport that is in use, or is being tried. */
   readonly transport: Way;
-  /** The id by which the server knows this listener: a push with it as `except` is not sent here. */
+  /**
+   * The id by which the server knows this listener: a push with it as `except` is not sent here. Read it
+   * when you push, because the listener takes another one if a second connection has taken this one.
+   */
   readonly listener: string;
   /** Of a subscription: it has heard everything up to this position. Undefined before it has joined. */
   readonly position: number | undefined;
@@ -138,7 +141,10 @@ export interface Listener<E = Events> {
     hear: (notice: Heard<E, T>) => void,
   ): this;
   /** Adds a subscription. Without `callback` it has the callback of the connection. */
-  subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
+  subscribe<F = Events>(
+    identifiers: Identifiers,
+    options?: SubscribeOptions | Callback,
+  ): Subscription<F>;
   /**
    * Removes identifiers from every subscription. A list with a secureKey stays whole on the server until
    * its last identifier is removed.

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
+import { LETTERS, mark, rename } from './rename.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 /** The folder that keeps the built files, and from which the server reads them. */
@@ -24,12 +25,17 @@ export const VERSION = /__version__ = "(.+)"/.exec(
  * stands in the client. So none may be here that a DOM object has too, and none that is also looked
  * up by a string, such as the type of an input.
  */
-const INNER = `
+export const INNER = `
   accepted asked attempt chance current deadline effects endAnswer expectFirstFrame failures feed forNow frame
   generation giveUp group hasBegun heardAt isDue isExhausted isFruitful isGap isPatient isReady isShared
   isTooLongBelow isUnreachable joined live lose network openedAt postpone prove question relisten renewAt
-  rest rung source spelling startAt startOver step succeed time transition tryNext unanswered ways
-`;
+  rest rung source spelling startAt startOver step succeed time tryNext unanswered ways
+`
+  .trim()
+  .split(/\s+/);
+
+/** The names that `npm run names` has found. A property that is not there gets one that is free. */
+export const NAMES = JSON.parse(readFileSync(new URL('names.json', import.meta.url), 'utf8'));
 
 /** The first minifier knows more of the language. It leaves the names to the second. */
 export const COMPRESSED = {
@@ -67,7 +73,7 @@ const GLOBAL = "const world = typeof self === 'object' ? self : globalThis;";
  * The browser finds the map of a script by a header, because in a script each byte counts. Only the
  * module runs in Node.
  */
-const SCRIPTS = [
+export const SCRIPTS = [
   { name: 'cometify.min.js', entry: 'src/browser.ts', format: 'iife' },
   { name: 'cometify.share.min.js', entry: 'src/browser-share.ts', format: 'iife' },
   {
@@ -80,8 +86,9 @@ const SCRIPTS = [
   },
 ];
 
-async function buildOne({ name, entry, format, url, banner, define }, mangleCache) {
-  const { outputFiles, mangleCache: names } = await build({
+/** The script and its source map. Inner properties have marks instead of names. */
+export async function buildMarked({ name, entry, format, url, banner, define }) {
+  const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [entry],
     outfile: `${root}/${name}`,
@@ -92,8 +99,8 @@ async function buildOne({ name, entry, format, url, banner, define }, mangleCach
     legalComments: 'none',
     banner,
     define: { VERSION: JSON.stringify(VERSION), STRICT: 'false', NODE: 'false', ...define },
-    mangleProps: new RegExp(`^(${INNER.trim().split(/\s+/).join('|')})$`),
-    mangleCache,
+    mangleProps: new RegExp(`^(${INNER.join('|')})$`),
+    mangleCache: Object.fromEntries(INNER.map((inner, i) => [inner, mark(i)])),
     minifySyntax: true,
     sourcemap: 'external',
     write: false,
@@ -108,17 +115,29 @@ async function buildOne({ name, entry, format, url, banner, define }, mangleCach
     sourceMap: { content: compressed.map, filename: name, url, includeSources: true },
   });
   if (error) throw error;
-  return { files: { [name]: code, [`${name}.map`]: map }, names };
+  return { code, map: JSON.parse(map) };
+}
+
+/** The short name of each inner property. */
+function shortNames() {
+  const { properties } = NAMES;
+  const taken = new Set(Object.values(properties));
+  const free = LETTERS.filter((letter) => !taken.has(letter));
+  return INNER.map((inner) => properties[inner] || free.shift());
 }
 
 /** Each built file's bytes, by its name. */
 export async function buildAll() {
   const files = {};
-  let names = {};
+  const short = shortNames();
   for (const script of SCRIPTS) {
-    const built = await buildOne(script, names);
-    names = built.names;
-    for (const [name, text] of Object.entries(built.files)) files[name] = Buffer.from(text);
+    const { name } = script;
+    const { code, map } = await buildMarked(script);
+    // The names of variables were searched for the script that nearly every page loads.
+    const variables = script === SCRIPTS[0] ? NAMES.variables : {};
+    const built = rename(code, map.mappings, (of) => short[of] || variables[of] || of);
+    files[name] = Buffer.from(built.code);
+    files[`${name}.map`] = Buffer.from(JSON.stringify({ ...map, mappings: built.mappings }));
   }
   return files;
 }

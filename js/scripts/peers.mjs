@@ -9,8 +9,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
 import { STATIC, VERSION } from './build.mjs';
+import { gzipped } from './gzip.mjs';
 import { table } from './table.mjs';
 
 const OURS = ['cometify.min.js', 'cometify.share.min.js', 'cometify.mjs'];
@@ -25,8 +25,7 @@ const PEERS = [
 
 function row(what, file, path) {
   const bytes = readFileSync(path);
-  const [all, gzipped] = [bytes.length, gzipSync(bytes, { level: 9 }).length];
-  return [what, file, all.toLocaleString('en'), gzipped.toLocaleString('en')];
+  return [what, file, bytes.length.toLocaleString('en'), gzipped(bytes).toLocaleString('en')];
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'cometify-peers-'));

@@ -1,8 +1,8 @@
-/** The size gate on the files that a visitor downloads, compressed by gzip -9. */
+/** The size gate on the files that a visitor downloads, compressed. */
 import { readFileSync } from 'node:fs';
-import { gzipSync } from 'node:zlib';
 import { STATIC } from './build.mjs';
 import { buildEntries } from './entries.mjs';
+import { gzipped } from './gzip.mjs';
 
 /**
  * Bytes, gzipped. A page loads the second only if it asks for `share`. An entry for a framework comes
@@ -19,9 +19,9 @@ const LIMITS = {
 const entries = await buildEntries();
 for (const [name, limit] of Object.entries(LIMITS)) {
   const bytes = entries[name] || readFileSync(STATIC + name);
-  const gzipped = gzipSync(bytes, { level: 9 }).length;
-  process.stdout.write(`${name}: ${bytes.length} bytes, ${gzipped} gzipped of ${limit}\n`);
-  if (gzipped > limit) {
+  const size = gzipped(bytes);
+  process.stdout.write(`${name}: ${bytes.length} bytes, ${size} gzipped of ${limit}\n`);
+  if (size > limit) {
     process.stderr.write(
       `${name} is over the size gate. Shorten it, or raise LIMITS with a reason.\n`,
     );

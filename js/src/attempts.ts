@@ -14,7 +14,7 @@ import type { ErrorFrame } from './frames';
 import { type Group, isAnyJoining } from './group';
 import { createLadder } from './ladder';
 import { errorNotice } from './notices';
-import { createLifecycle, type State, type StateEvent } from './states';
+import { type State, type StateEvent, transition } from './states';
 import type { Step } from './step';
 import {
   DEFAULT_HEARTBEAT,
@@ -70,8 +70,9 @@ export function createAttempts(
   step: Step,
   server: string,
 ): Attempts {
-  const lifecycle = createLifecycle();
   const ladder = createLadder(transports);
+
+  let state: State = 'idle';
 
   /** The time at which the deadline was set. A clock that shows less was set back since. */
   let armedAt = 0;
@@ -98,8 +99,9 @@ export function createAttempts(
   }
 
   function change(event: StateEvent, after: number | null = null): void {
-    if (!lifecycle.transition(event)) return;
-    const { state } = lifecycle;
+    const next = transition(state, event);
+    if (!next) return;
+    state = next;
     step.effects.push({ type: 'state', state, transport: ladder.current(), after });
   }
 
@@ -126,7 +128,7 @@ export function createAttempts(
 
   function rest(): boolean {
     const isEmpty = !groups[0];
-    if (isEmpty && lifecycle.state !== 'idle') giveUp('empty');
+    if (isEmpty && state !== 'idle') giveUp('empty');
     return isEmpty;
   }
 
@@ -158,7 +160,7 @@ export function createAttempts(
     ladder.succeed();
     lastError = undefined;
     arm(heartbeat + HEARTBEAT_GRACE);
-    if (lifecycle.state !== 'connected') {
+    if (state !== 'connected') {
       connectedAt = step.time;
       change('accept');
     }
@@ -167,7 +169,7 @@ export function createAttempts(
   // -------------------------------------------------------------- the end of a connection
 
   function lose(after = 0): void {
-    const isKept = ladder.lose(lifecycle.state === 'connected', step.time);
+    const isKept = ladder.lose(state === 'connected', step.time);
     // The first time through all transports there is no delay between them.
     if (isKept || after || ladder.isExhausted()) backOff(after);
     else tryNext();
@@ -198,7 +200,7 @@ export function createAttempts(
 
   return {
     get state() {
-      return lifecycle.state;
+      return state;
     },
     isDue,
     tryNext,
@@ -226,7 +228,7 @@ export function createAttempts(
       if (!step.attempt.isPatient) arm(FIRST_FRAME_TIMEOUT);
     },
     prove() {
-      if (lifecycle.state === 'connected' && step.time - connectedAt >= PROOF) {
+      if (state === 'connected' && step.time - connectedAt >= PROOF) {
         delays = 0;
         ladder.prove();
       }
@@ -264,7 +266,7 @@ export function createAttempts(
     wake(network) {
       // The network may be another one, and what the last one let through proves nothing about it.
       if (network) ladder.startOver();
-      if (lifecycle.state !== 'waiting') {
+      if (state !== 'waiting') {
         if (network || isSuspect(step.attempt, heartbeat, step.time)) tryNext();
       } else if (isDue(notBefore)) tryNext();
       else step.deadline = notBefore;

@@ -103,7 +103,7 @@ function parse(text: string): unknown {
 /** The frame in a line. A line without one, such as a proxy's HTML, is as good as a cut. */
 export function ofLine(line: string): Frame {
   const frame = parse(line) as Frame | undefined;
-  return frame && typeof frame.type === 'string' ? frame : CUT;
+  return frame && frame.type ? frame : CUT;
 }
 
 /**

@@ -9,7 +9,7 @@
 
 import type { Effect } from './effects';
 import { CUT, type ErrorFrame, type Frame, type ReadyFrame, type ReconnectFrame } from './frames';
-import { type Asked, brings, type Group } from './group';
+import { type Asked, brings, type Group, isExtended } from './group';
 import type { Run } from './run';
 import { trust } from './token';
 
@@ -148,13 +148,18 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
 
   /**
    * Ends the connection of each tab, which comes back by itself. If a token was refused, the tab with
-   * the token that is trusted least is told so. The others are only cut, and return as they are.
+   * the token that is trusted least is told so, and if an identifier was, the tabs that have such a one.
+   * The others are only cut, and return as they are.
    */
   function end(frame: ErrorFrame | ReconnectFrame | typeof CUT): void {
-    const trusts = Array.from(tabs, ([id, tab]): [string, number] => [id, trustIn(tab)]);
-    const least = Math.min(...trusts.map(([, trusted]) => trusted));
-    const isTokenRefused = frame.type === 'error' && frame.code === 'invalid_token';
-    for (const [id, trusted] of trusts) say(id, isTokenRefused && trusted > least ? CUT : frame);
+    const code = frame.type === 'error' && frame.code;
+    const least = Math.min(...Array.from(tabs.values(), trustIn));
+    for (const [id, tab] of [...tabs]) {
+      const isInnocent =
+        (code === 'invalid_token' && trustIn(tab) > least) ||
+        (code === 'invalid_identifier' && !tab.asked.some(isExtended));
+      say(id, isInnocent ? CUT : frame);
+    }
   }
 
   say('');

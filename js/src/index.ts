@@ -24,7 +24,10 @@ export function init(options: Options): { start(): Connection } {
 }
 
 /** Listens to nothing until there is a subscription. A push then needs no callback, only a handler. */
-export function connect(options: ConnectOptions): Connection {
-  const { identifiers = [], callback = () => {} } = options || {};
+export function connect({
+  identifiers = [],
+  callback = () => {},
+  ...options
+}: ConnectOptions): Connection {
   return init({ ...options, identifiers, callback }).start();
 }

@@ -7,7 +7,7 @@ export function lineReader(): (bytes: Uint8Array) => string[] {
   let rest = '';
   return (bytes) => {
     const lines = (rest + decoder.decode(bytes, { stream: true })).split('\n');
-    rest = lines.pop() || '';
+    rest = lines.pop() as string;
     return lines.filter(Boolean);
   };
 }

@@ -8,8 +8,9 @@
  */
 import { lookUp, safely } from './callback';
 import type { Effect } from './effects';
-import { brings, type Callback, type Group, type Identifiers } from './group';
+import { brings, type Callback, type Group, type Identifiers, isExtended } from './group';
 import { openHttp } from './http';
+import { randomId } from './id';
 import { loadShare } from './load';
 import {
   type Events,
@@ -18,6 +19,7 @@ import {
   LIKE_A_NOTICE,
   NOTICES,
   type Notice,
+  type NoticeOf,
 } from './notices';
 import { readSubscription, type Settings, type SubscribeOptions } from './options';
 import { createRun, type Ways } from './run';
@@ -54,7 +56,10 @@ export interface Listener<E = Events> {
     hear: (notice: Heard<E, T>) => void,
   ): this;
   /** Adds a subscription. Without `callback` it has the callback of the connection. */
-  subscribe<F = Events>(identifiers: Identifiers, options?: SubscribeOptions): Subscription<F>;
+  subscribe<F = Events>(
+    identifiers: Identifiers,
+    options?: SubscribeOptions | Callback,
+  ): Subscription<F>;
   /**
    * Removes identifiers from every subscription. A list with a secureKey stays whole on the server until
    * its last identifier is removed.
@@ -95,7 +100,8 @@ export function startListener({
     if (type === 'push') deliver(effect);
     else if (type === 'gap') notify({ type, identifiers: effect.identifiers }, effect.group);
     else if (type === 'deny') tellError(effect.code, effect.detail, effect.group);
-    else if (type === 'state' || type === 'error') notify(effect);
+    else if (type === 'error') takeError(effect);
+    else if (type === 'state') notify(effect);
   });
 
   // -------------------------------------------------------------- telling the page
@@ -110,6 +116,22 @@ export function startListener({
     const notice = errorNotice(code, detail);
     if (group) notice.identifiers = [...group.spelling.values()];
     notify(notice, group);
+  }
+
+  /** The connection has failed if the error is fatal. A change of the groups, or of the id, brings it back. */
+  function takeError(notice: NoticeOf<'error'>): void {
+    const { code, detail } = notice;
+    const wrong = code === 'invalid_identifier' ? groups.filter(isExtended) : [];
+    for (const group of wrong) {
+      tellError(code, detail, group);
+      endGroup(group);
+    }
+    if (code === 'replaced') {
+      // Another connection has this id now, perhaps because a proxy repeated a request. Two that have ids of
+      // their own cannot end each other again.
+      run.id = randomId();
+      run.relisten();
+    } else if (!wrong[0]) notify(notice);
   }
 
   /** Tells the connection, and the subscriptions of this group or else all of them. */
@@ -195,13 +217,17 @@ export function startListener({
     }
   }
 
+  function endGroup(group: Group): void {
+    for (const member of members) if (member.group === group) end(member);
+  }
+
   function drop(name: string, group: Group): void {
     const { spelling } = group;
     const spelled = spelling.get(name);
     if (!spelled) return;
     spelling.delete(name);
     if (!spelling.size) {
-      for (const member of members) if (member.group === group) end(member);
+      endGroup(group);
       return;
     }
     // The key signs the whole list, so the server must go on to be asked for all of it.
@@ -220,7 +246,9 @@ export function startListener({
       get transport() {
         return transport;
       },
-      listener: run.id,
+      get listener() {
+        return run.id;
+      },
       get position() {
         return member.group && member.group.position;
       },
@@ -242,13 +270,16 @@ export function startListener({
         );
         return this;
       },
-      subscribe: <F>(identifiers: Identifiers, options: SubscribeOptions = {}) => {
-        const { callback = ownCallback } = options;
-        return join(readSubscription(identifiers, options), callback) as Listener<F>;
+      subscribe: <F>(identifiers: Identifiers, options: SubscribeOptions | Callback = {}) => {
+        const { callback = typeof options === 'function' ? options : ownCallback } =
+          options as SubscribeOptions;
+        return join(
+          readSubscription(identifiers, options as SubscribeOptions),
+          callback,
+        ) as Listener<F>;
       },
       unsubscribe(identifiers) {
-        const names = ([] as string[]).concat(identifiers);
-        for (const name of names) {
+        for (const name of ([] as string[]).concat(identifiers)) {
           for (const group of [...groups]) drop(name.toLowerCase(), group);
         }
         return this;

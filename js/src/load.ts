@@ -11,7 +11,7 @@ declare global {
   }
 }
 
-/** The script that is on its way, for the other listeners that start meanwhile. */
+/** The script, which the page fetches once. If that failed, all its listeners stay alone. */
 let loading: Promise<unknown> | undefined;
 
 function load(src: string): Promise<unknown> {
@@ -27,11 +27,7 @@ function load(src: string): Promise<unknown> {
 export async function loadShare(url: string): Promise<Share> {
   if (!self.CometifyShare) {
     loading = loading || load(`${url}../${VERSION}/cometify.share.min.js`);
-    try {
-      await loading;
-    } finally {
-      loading = undefined;
-    }
+    await loading;
   }
   return self.CometifyShare as Share;
 }

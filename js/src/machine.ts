@@ -78,8 +78,9 @@ export function createMachine(groups: Group[], transports: Way[], server: string
     const { attempt } = current;
     attempt.isFruitful = attempt.isFruitful || isAnyJoining(groups);
     const answered = attempt.unanswered.shift();
-    // A `ready` that answers no `listen` tells that the listener lost or won a right. Coming back with
-    // another token from the cursor loses nothing. To go on would pass secret pushes.
+    // A `ready` that answers no `listen` tells of a right that was lost or won. The listener comes back with
+    // another token, from its cursor, and so loses nothing. If it went on, the cursor would pass secret
+    // pushes that it has no right to yet.
     if (!answered && groups.some(({ source }) => source)) attempts.lose();
     else takeReady(answered || attempt.asked, frame.positions);
     for (const detail of frame.warnings || []) {

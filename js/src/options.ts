@@ -8,6 +8,9 @@ import { checkNames } from './teach';
 import type { Token } from './token';
 import type { Transport, Way } from './transport';
 
+/** Replaced by the build: true in the module, which may run in Node. */
+declare const NODE: boolean;
+
 /** The options of one subscription: the key to its secret pushes, and the callback that gets its pushes. */
 export interface SubscribeOptions {
   /** `md5hex(apiKey + apiSecret + md5hex(identifiers, comma separated))`, for secret pushes. */
@@ -65,8 +68,8 @@ export const ORIGIN = /^https?:\/\/[^/]+/;
 const TRANSPORTS: Transport[] = ['websocket', 'stream', 'poll'];
 
 const API_KEY = /^[\w-]{1,64}$/;
-/** The widest rule that an account can have. The server knows the rule of the account. */
-const IDENTIFIER = /^[a-z][\w.-]{0,99}$/i;
+/** The right beginning of an identifier, by the widest rule that an account can have. */
+const IDENTIFIER = /^[a-z][\w.-]{0,99}/i;
 /** An internal id or a position. */
 const COUNT = /^(0|[1-9]\d{0,18})$/;
 /** A dotted name needs no stricter rule, because it is looked up and never evaluated. */
@@ -100,13 +103,19 @@ export function readOptions(options: ConnectOptions, home: string | undefined): 
     callback,
   } = options || ({} as ConnectOptions);
   must(isExact(apiKey, API_KEY), 'apiKey, such as 37282591');
-  must(ORIGIN.test(server as string), "server, such as 'https://push.example.org'");
+  must(ORIGIN.test(server as string), "server: 'https://…'");
   must(
     Array.isArray(transports) &&
       transports[0] &&
       transports.every((transport) => TRANSPORTS.includes(transport)),
     `transports: some of ${TRANSPORTS}`,
   );
+  if (NODE && typeof WebSocket !== 'function') {
+    must(
+      transports.some((transport) => transport !== 'websocket'),
+      "transports: add 'stream', because there is no WebSocket here. Node has it from version 22 on",
+    );
+  }
   must(callback, CALLBACK);
   return {
     url: (server as string).replace(/\/*$/, `/${apiKey}/`),
@@ -157,9 +166,14 @@ export function readIdentifiers(given: Identifiers): Group {
   must(Object(list) === list && names.length <= MOST_IDENTIFIERS, IDENTIFIERS);
   for (const name of names) {
     const lower = `${name}`.toLowerCase();
-    const isRight =
-      isExact(name, IDENTIFIER) && !spelling.has(lower) && (isList || isExact(list[name], COUNT));
-    must(isRight, `${IDENTIFIERS}, not '${name}'${isList ? '' : `: ${list[name]}`}`);
+    const [wrong] = `${name}`.replace(IDENTIFIER, '');
+    must(
+      isExact(name, IDENTIFIER) &&
+        !wrong &&
+        !spelling.has(lower) &&
+        (isList || isExact(list[name], COUNT)),
+      `${IDENTIFIERS}, not '${name}'${isList ? '' : `: ${list[name]}`}${wrong ? ` because of '${wrong}'` : ''}`,
+    );
     spelling.set(lower, name);
   }
   return { identifiers: isList ? names : { ...list }, spelling };

@@ -3,14 +3,15 @@ declare const NODE: boolean;
 
 /**
  * The events of a page that a connection must know of. A worker has only `online`, and Node has none.
- * There is no `unload`: it would keep the page out of the back/forward cache. So would an open
- * WebSocket, which is why `pagehide` closes it.
+ *
+ * `unload` is not among them, because a page that listens to it is kept out of the back/forward cache. An
+ * open WebSocket keeps a page out too, so `pagehide` closes the connection.
  */
 const EVENTS = ['online', 'pagehide', 'pageshow', 'visibilitychange'];
 
 /**
- * Calls `wake` (true if the network came back) and `hide`, while it is switched on by the function that
- * it returns. Switching on what is on changes nothing.
+ * Returns a switch. While it is on, `wake` and `hide` are called. `wake` gets true if the network came back.
+ * To switch on what is on already changes nothing.
  */
 export function watchPage(
   wake: (network: boolean) => void,

@@ -16,6 +16,9 @@ import type { Line, Open, Way } from './transport';
 /** The timer fires at least this often, so that a machine that slept notices soon after it woke. */
 const LONGEST_TIMER = 5_000;
 
+/** The same while a token has to be asked for again. */
+const SHORTEST_TIMER = 1_000;
+
 /**
  * A page that mounts and unmounts components changes its groups often. After so many changes at once
  * the server is told of one in so many milliseconds, because it takes that many at most.
@@ -23,15 +26,12 @@ const LONGEST_TIMER = 5_000;
 const CHANGES_AT_ONCE = 20;
 const CHANGE_EVERY = 1_000;
 
-/** A transport that worked is tried first by the next page for this long. */
-const REMEMBERED_FOR = 1_800_000;
-
 export type Ways = Record<Way, Open>;
 
 export interface Run {
   readonly state: State;
   /** The id by which the server knows this listener. */
-  readonly id: string;
+  id: string;
   feed(input: Input): void;
   /** Starts with the remembered transport, or else with the first. */
   start(): void;
@@ -47,7 +47,6 @@ export function createRun(
   ways: Ways,
   act: (effect: Effect) => void,
 ): Run {
-  const listenerId = randomId();
   const machine = createMachine(groups, transports, url);
   const storageKey = `cometify ${url}`;
   /** The last connection, which may be closed already. Before the first there is nothing to close. */
@@ -78,7 +77,8 @@ export function createRun(
   function schedule(deadline: number): void {
     clearTimeout(timer);
     if (deadline === Infinity) return;
-    const delay = Math.min(LONGEST_TIMER, deadline - Date.now());
+    const longest = groups.some(({ failures }) => failures) ? SHORTEST_TIMER : LONGEST_TIMER;
+    const delay = Math.min(longest, deadline - Date.now());
     timer = setTimeout(feed, delay, { type: 'tick' });
   }
 
@@ -88,7 +88,7 @@ export function createRun(
       opening = 0;
       line.close(effect.forNow);
     } else if (type === 'open') connect(effect);
-    else if (type === 'listen' && line.send) line.send(listenFrame(listenerId, groups));
+    else if (type === 'listen' && line.send) line.send(listenFrame(run.id, groups));
     else if (type === 'state') {
       if (effect.state === 'connected') remember(effect.transport);
       // While nothing is asked for, the page's events change nothing.
@@ -104,7 +104,7 @@ export function createRun(
     // Another connection may have taken over, or the listener may have been stopped. Or every group has
     // ended meanwhile, and the change that tells so waits for its turn.
     if (opening !== generation || !groups[0]) return;
-    line = ways[transport](url + transport, listenFrame(listenerId, groups), report);
+    line = ways[transport](url + transport, listenFrame(run.id, groups), report);
     report({ type: '(opened)' });
   }
 
@@ -135,6 +135,7 @@ export function createRun(
     const hasToken = await renew(groups, (group, thrown) => {
       const detail = `No token: ${thrown}`;
       if (!hasEnded(machine.state)) act({ type: 'deny', group, code: 'token_failed', detail });
+      feed({ type: 'tick' });
     });
     restingUntil = 0;
     return hasToken;
@@ -145,15 +146,14 @@ export function createRun(
     // A listener with one transport has no choice to remember.
     if (!transports[1]) return;
     try {
-      sessionStorage[storageKey] = [Date.now(), transport];
+      sessionStorage[storageKey] = transport;
     } catch {}
   }
 
   /** The place in the list of the remembered transport; the first without one, -1 if it is not there. */
   function rememberedRung(): number {
     try {
-      const [time, transport] = sessionStorage[storageKey].split(',');
-      return Date.now() - time < REMEMBERED_FOR ? transports.indexOf(transport) : 0;
+      return transports.indexOf(sessionStorage[storageKey]);
     } catch {
       return 0;
     }
@@ -163,13 +163,14 @@ export function createRun(
     (network) => feed({ type: 'wake', network }),
     () => feed({ type: 'hide' }),
   );
-  return {
+  const run: Run = {
     get state() {
       return machine.state;
     },
-    id: listenerId,
+    id: randomId(),
     feed,
     relisten,
     start: () => feed({ type: 'start', rung: rememberedRung() }),
   };
+  return run;
 }

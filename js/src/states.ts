@@ -1,5 +1,5 @@
 /**
- * The states of a listener, and the only place that changes one.
+ * The states of a listener, and the rule between them.
  *
  * Theory of operation
  * -------------------
@@ -31,8 +31,8 @@
  *     that a reader can check it line by line. An event that the table does not list for the current
  *     state is a bug in the client. It is refused: the state stays what it was.
  *  2. `machine.ts` reacts to inputs (a frame, a timer, a page that wakes), and `attempts.ts` turns
- *     the reactions into events and effects. It never writes the state; it calls `transition` and
- *     reads the answer.
+ *     the reactions into events and effects. The state is assigned in its `change` alone, and only what
+ *     `transition` answers.
  *  3. `run.ts` and `listener.ts` carry the effects out, and show the state to the page.
  *
  * Several inputs are normal in a state where they change nothing, such as a timer that fires late.
@@ -91,35 +91,12 @@ export function hasEnded(state: State): boolean {
   return state === 'stopped' || state === 'failed';
 }
 
-export interface Lifecycle {
-  readonly state: State;
-  /** Changes the state as the table says. False if the table has no such transition. */
-  transition(event: StateEvent): boolean;
-}
-
-function fail(message: string): never {
-  throw new Error(message);
-}
-
-/** A visitor's page must not break because of a bug in the client. */
-export function logToConsole(message: string): void {
-  console.error(message);
-}
-
-/** `complain` is told of an impossible transition. */
-export function createLifecycle(
-  complain: (message: string) => void = STRICT ? fail : logToConsole,
-): Lifecycle {
-  let current: State = 'idle';
-  return {
-    get state() {
-      return current;
-    },
-    transition(event) {
-      const next = TRANSITIONS[current][event];
-      if (next) current = next;
-      else complain(`Cometify: bug: ${event} when ${current}`);
-      return !!next;
-    },
-  };
+/**
+ * The state that the event leads to. Undefined if the table has no such transition. Only the tests throw
+ * then, because a bug in the client must not break a visitor's page.
+ */
+export function transition(state: State, event: StateEvent): State | undefined {
+  const next = TRANSITIONS[state][event];
+  if (STRICT && !next) throw new Error(`Cometify: bug: ${event} when ${state}`);
+  return next;
 }

@@ -69,17 +69,7 @@ describe('lines', () => {
     assert.deepEqual(ofLine(JSON.stringify(frame)), frame);
   });
 
-  for (const line of [
-    '',
-    '<html>',
-    'null',
-    '5',
-    '"x"',
-    '[]',
-    '{}',
-    '{"type":5}',
-    '{"type":"push"',
-  ]) {
+  for (const line of ['', '<html>', 'null', '5', '"x"', '[]', '{}', '{"type":"push"']) {
     test(`a line without a frame is a cut: ${line}`, () => assert.equal(ofLine(line), CUT));
   }
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { type Options, readOptions } from '../src/options';
 
 const HOME = 'https://push.example.org';
@@ -93,6 +93,43 @@ const WRONG: [option: string, given: object][] = [
   ['transports', { transports: 'poll' }],
   ['transports', { transports: null }],
 ];
+
+describe('an identifier that is wrong', () => {
+  const WRONG_CHARACTERS: [identifiers: unknown, fault: string][] = [
+    ['guest book', "'guest book' because of ' '"],
+    ['1st', "'1st' because of '1'"],
+    [['chat', 'caf\u00e9s'], "'caf\u00e9s' because of '\u00e9'"],
+    [{ 'a:b': 1 }, "'a:b': 1 because of ':'"],
+    [['chat', 'Chat'], "'Chat'"],
+    [{ chat: -1 }, "'chat': -1"],
+  ];
+  for (const [identifiers, fault] of WRONG_CHARACTERS) {
+    test(`is told with its character: ${JSON.stringify(identifiers)}`, () => {
+      assert.throws(
+        () => read({ identifiers }),
+        ({ message }) => message.endsWith(`, not ${fault}`),
+      );
+    });
+  }
+});
+
+describe('without a WebSocket', () => {
+  const { WebSocket } = globalThis;
+  before(() => Reflect.deleteProperty(globalThis, 'WebSocket'));
+  after(() => Object.assign(globalThis, { WebSocket }));
+
+  test('the WebSocket alone is a TypeError that says what to do', () => {
+    assert.throws(
+      () => read({ transports: ['websocket'] }),
+      /^TypeError: Cometify needs transports: add 'stream', because there is no WebSocket here/,
+    );
+  });
+
+  test('other transports are enough', () => {
+    assert.deepEqual(read({}).ways, ['websocket', 'stream', 'poll']);
+    assert.deepEqual(read({ transports: ['poll'] }).ways, ['poll']);
+  });
+});
 
 describe('a wrong option is a TypeError that names it', () => {
   for (const [option, given] of WRONG) {

@@ -97,6 +97,30 @@ describe('a token function that throws', () => {
     });
   }
 
+  test('is called again as soon as it may be', async (context) => {
+    const later = globalThis.setTimeout;
+    context.after(() => Object.assign(globalThis, { setTimeout: later }));
+    /** The delays until the listener looks at the clock again, since the function has thrown. */
+    const delays: number[] = [];
+    let calls = 0;
+    const counting = (run: () => void, delay = 0, ...given: unknown[]) => {
+      const [input] = given as { type?: string }[];
+      if (calls && input?.type === 'tick') delays.push(delay);
+      return (later as (...all: unknown[]) => unknown)(run, delay, ...given);
+    };
+    Object.assign(globalThis, { setTimeout: counting });
+    open();
+    connection.subscribe('orders', {
+      token: () => {
+        calls++;
+        return calls === 2 ? 'a.b.c' : fails();
+      },
+    });
+    await asked('a.b.c');
+    assert.equal(calls, 2);
+    assert.ok(Math.min(...delays) <= 1_000, `${delays}`);
+  });
+
   test('is told in the console, and called again with backoff', async () => {
     const times: number[] = [];
     open();
@@ -205,6 +229,14 @@ describe('a subscription that is refused', () => {
         : undefined;
   }
 
+  /** An account with plain identifiers. */
+  function refuseExtended(): void {
+    server.accept = ({ groups }) =>
+      groups.some(({ identifiers }) => /[.-]/.test(`${identifiers}`))
+        ? { type: 'error', code: 'invalid_identifier', detail: 'No hyphen.', retry: null }
+        : undefined;
+  }
+
   for (const transport of ALL) {
     test(`does not silence one that comes later: ${transport}`, async () => {
       refusePrivate();
@@ -219,16 +251,31 @@ describe('a subscription that is refused', () => {
     });
   }
 
-  test('costs the others nothing once it stops', async () => {
-    server.accept = ({ groups }) =>
-      groups.some(({ identifiers }) => `${identifiers}` === 'my-news')
-        ? { type: 'error', code: 'invalid_identifier', detail: 'No hyphen.', retry: null }
-        : undefined;
+  for (const transport of ALL) {
+    test(`ends alone if its identifier is refused: ${transport}`, async () => {
+      refuseExtended();
+      open(transport);
+      const news = connection.subscribe('news');
+      const heard = hearing(news);
+      const malformed = connection.subscribe(['my-news', 'shared']);
+      const [others, own, all] = [errors(news), errors(malformed), errors(connection)];
+      await until(() => connection.state === 'connected', 'connected');
+      server.push('news', 'heard');
+      await until(() => heard.length, 'heard');
+      assert.deepEqual(own, [['invalid_identifier', false, ['my-news', 'shared']]]);
+      assert.deepEqual([others, all], [[], own]);
+      assert.deepEqual([malformed.state, news.state], ['stopped', 'connected']);
+      assert.deepEqual(said, []);
+    });
+  }
+
+  test('leaves the connection idle if its identifier is refused', async () => {
+    refuseExtended();
     open();
+    connection.subscribe('a.b');
+    await until(() => said.length && connection.state === 'idle', 'idle');
+    assert.deepEqual(said, ['Cometify: invalid_identifier: No hyphen.']);
     const news = hearing(connection.subscribe('news'));
-    const malformed = connection.subscribe('my-news');
-    await until(() => connection.state === 'failed', 'failed');
-    malformed.stop();
     await until(() => connection.state === 'connected', 'connected');
     server.push('news', 'heard');
     await until(() => news.length, 'heard');

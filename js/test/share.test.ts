@@ -347,6 +347,38 @@ describe('tabs that share a listener', () => {
     assert.deepEqual(good.said, []);
   });
 
+  test('an identifier that is refused costs no other tab its own', async () => {
+    server.accept = ({ groups }) =>
+      groups.some(({ identifiers }) => `${identifiers}`.includes('-'))
+        ? { type: 'error', code: 'invalid_identifier', detail: 'No hyphen.', retry: null }
+        : undefined;
+    const [good, bad] = [open(), open()];
+    await connected(good, bad);
+    bad.run("other = listener.subscribe('my-news')");
+    await until(() => bad.said.length, 'told');
+    assert.deepEqual(bad.said, ['Cometify: invalid_identifier: No hyphen.']);
+    await connected(good, bad);
+    server.push('chat', 'hi');
+    await until(() => good.got.length && bad.got.length, 'both go on');
+    assert.deepEqual([bad.run('other.state'), good.said], ['stopped', []]);
+  });
+
+  test('a shared listener goes on when its id is taken', async () => {
+    const both = [open(), open()];
+    await connected(...both);
+    const asking = () => server.asked.at(-1)?.listen?.listener;
+    const taken = asking();
+    server.say({ type: 'error', code: 'replaced', detail: 'Take another id.', retry: null });
+    await until(() => asking() && asking() !== taken, 'another id');
+    await connected(...both);
+    server.push('chat', 'hi');
+    await until(() => both.every(({ got }) => got.length), 'both go on');
+    assert.deepEqual(
+      both.map((tab) => tab.said),
+      [[], []],
+    );
+  });
+
   test('no push is lost or repeated, whatever the tabs do', async () => {
     const chance = seeded(11);
     const names = ['a', 'b', 'c'];

@@ -68,6 +68,38 @@ describe('a connection without a subscription', () => {
 });
 
 describe('subscriptions', () => {
+  test('take a function instead of options, as their callback', async () => {
+    const got: unknown[][] = [];
+    open().subscribe('Chat', (...given) => got.push(given));
+    await asked(['Chat']);
+    server.push('chat', 'hi', 3);
+    await until(() => got.length, 'the push');
+    assert.deepEqual(got, [['hi', 3, 'Chat']]);
+  });
+
+  for (const transport of ALL) {
+    test(`go on under a new id when theirs is taken: ${transport}`, async () => {
+      const connection = open({ transports: [transport] });
+      const got = hearing(connection.subscribe('chat'));
+      await asked(['chat']);
+      server.push('chat', 'one');
+      await until(() => got.length, 'the push');
+      const { listener } = connection;
+      await until(() => server.joined.size, 'joined');
+      const error = { type: 'error', code: 'replaced', detail: 'Take another id.', retry: null };
+      for (const one of Array.from(server.joined)) {
+        one.send(error);
+        one.end();
+      }
+      const asking = () => server.asked.at(-1)?.listen?.listener;
+      await until(() => asking() && asking() !== listener, 'another id');
+      assert.equal(connection.listener, asking());
+      server.push('chat', 'two');
+      await until(() => got.length > 1, 'goes on');
+      assert.deepEqual([got, said], [['one', 'two'], []]);
+    });
+  }
+
   test('tell the listener that the server knows, and their position', async () => {
     const connection = open();
     const subscription = connection.subscribe('chat');
