@@ -2,6 +2,7 @@
 # make test         run everything: lint, types, import contracts, every test, the client, the wheel
 # make check        run the quick part of it, for the inner loop
 # make docs         build the documentation as a site into cometify/static/docs.zip, which the server serves at /docs
+# make release      build all packages of this commit, an SBOM and checksums into dist/; nothing is uploaded
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/
@@ -22,7 +23,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test check lint client docs js tools wheel suite clean bench bench-docs bench-nodes attacks fuzz races soak
+.PHONY: run test check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -107,12 +108,16 @@ wheel: $(VENV)/dev $(SITE)
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
 	$(BIN)/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps dist/*.whl
 
+release: $(VENV)/dev $(JS)
+	@$(BIN)/python scripts/release
+
 # The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify.
 suite: wheel
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r tests docs deploy protocol scripts sdk pyproject.toml README.md $(SUITE)/
-	@mkdir $(SUITE)/bench
+	@cp -r tests docs deploy protocol scripts sdk pyproject.toml setup.cfg README.md $(SUITE)/
+	@mkdir $(SUITE)/bench $(SUITE)/js
+	@cp js/package.json js/package-lock.json js/README.md $(SUITE)/js/
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
 
 # Lint, the client's tests and the wheel need nothing from each other. The client's tests mostly wait.
