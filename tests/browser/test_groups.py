@@ -110,6 +110,33 @@ def test_subscriptions_to_one_name_end_one_by_one(server: Server, site: Site, ev
         tab.until("Object.values(journals).every(({listener}) => listener.state === 'idle')", show="heard")
 
 
+def test_refused_identifier_costs_its_subscription_alone(server: Server, site: Site, everywhere: Everywhere):
+    statements = [listens("plain", transport, transports=[transport]) for transport in TRANSPORTS]
+    subscribe = """
+    var refused = {};
+    function subscribe() {
+      for (const [name, {listener}] of Object.entries(journals)) {
+        const subscription = listener.subscribe(['with-hyphen', 'other'], () => {});
+        subscription.on('error', ({code, detail}) => refused[name] = [code, detail, subscription]);
+      }
+    }
+    """
+    tabs = everywhere(site.add(journal_page(server.port, *statements, subscribe)))
+    for tab in tabs.values():
+        tab.until("connected()", show="journals")
+        tab.evaluate("subscribe()")
+    for tab in tabs.values():
+        tab.until(f"Object.keys(refused).length === {len(TRANSPORTS)}", show="refused")
+        tab.until("connected()", show="journals")
+    server.pushed("plain", "goes on")
+    for tab in tabs.values():
+        tab.until(got(1), show="journals")
+        for transport in TRANSPORTS:
+            code, detail, state = tab.evaluate(f"(([a, b, {{state}}]) => [a, b, state])(refused.{transport})")
+            assert (code, state) == ("invalid_identifier", "stopped")
+            assert "because of the character '-'" in detail
+
+
 def test_tokens_that_fail_cost_only_their_own_group(server: Server, site: Site, everywhere: Everywhere):
     page = f"""
     var journals = {{}}, failures = {{}}, heard = {{}};
