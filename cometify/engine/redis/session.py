@@ -1,6 +1,7 @@
 """The session with Redis: its connections, reconnecting, and noticing that Redis does not answer any longer."""
 
 import random
+import traceback
 from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -30,6 +31,9 @@ CHECK_EVERY = 0.25
 """Seconds between two checks for a late answer or a silent subscription."""
 FIRST_DELAY, LONGEST_DELAY = 0.05, 2.0
 """Bounds, in seconds, of the delay before reconnecting. It doubles with each attempt; a random part of it is waited."""
+
+_NO_SENSE = (KeyError, RecursionError, TypeError, ValueError)
+"""Errors of a message that no node of this version has published."""
 
 
 class SessionOwner(Protocol):
@@ -197,7 +201,11 @@ class RedisSession:
 
     def _heard(self, channel: bytes, text: bytes) -> None:
         self._heard_at = self._reactor.seconds()
-        self._owner.heard(channel, text)
+        try:
+            self._owner.heard(channel, text)
+        except _NO_SENSE as error:
+            # Another program may publish there. The text is not logged, because it can hold a push.
+            self.reset(f"a message on {channel.decode(errors='replace')} makes no sense ({_where(error)})")
 
     def _check(self) -> None:
         if self.commands is None:
@@ -210,3 +218,9 @@ class RedisSession:
     def _beat(self) -> None:
         if self.commands is not None:
             self._owner.beat()
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and the place in the code. Its words can repeat what was read."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}"

@@ -214,3 +214,22 @@ def test_redis_that_takes_no_writes_refuses_everybody(nodes, command):
     assert answer.status == 503
     assert "nothing was pushed" in answer.json["detail"]
     assert world.admin("GET", "/health/ready").status == 503
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "37282591", "37282591 x", "37282591 1 2", "1 2 x 0 - secret text", "!?", "!?[]", "!?[1,2]", "![",
+     "![1]", "!?" + "[" * 20_000, "@?", "@?[]", '@?["a"]', "\udcff" * 9],
+)  # fmt: skip
+def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):
+    (node,) = nodes
+    wire = joined(node.websocket("identifiers=chat"))
+    for channel in nodes.command("PUBSUB", "CHANNELS", f"cometify:{node.database}:*"):
+        nodes.command("PUBLISH", channel, text.encode("utf-8", "surrogateescape"))
+    nodes.settle()
+    nodes.find()
+    node.pushed("chat", "still there")
+    nodes.advance(1)
+    assert texts(wire.frames()) == ["still there"]
+    assert any("makes no sense" in line for line in lines)
+    assert not any("secret text" in line or "Traceback" in line or "Unhandled" in line for line in lines)
