@@ -289,6 +289,10 @@ final class Cometify
     ): array|Failure {
         $retryAfter = null;
         $curl = $this->connection();
+        if (defined('CURLOPT_QUICK_EXIT')) {
+            // Without it curl waits for a name server that hangs, beyond the timeout. PHP has it from 8.3 on.
+            curl_setopt($curl, CURLOPT_QUICK_EXIT, true);
+        }
         curl_setopt_array($curl, ($method === 'POST' ? [CURLOPT_POSTFIELDS => $body] : []) + [
             CURLOPT_URL => "$this->server/$this->apiKey$path",
             CURLOPT_PATH_AS_IS => true,

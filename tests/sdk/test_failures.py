@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import socket
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -10,7 +11,8 @@ from contextlib import suppress
 import pytest
 
 from bench.rig.ports import free_port
-from tests.sdk.conftest import LibraryError
+from tests.app.test_slow_names import SlowNames
+from tests.sdk.conftest import SDK, LibraryError, url_of
 from tests.sdk.scripted import (
     HALF,
     HALF_CHUNK,
@@ -154,6 +156,32 @@ def test_connection_that_the_server_has_closed_costs_no_push(make):
         assert len(server.requests) == 2
 
 
+FORKS = """
+require 'Cometify.php';
+$cometify = Cometify\\Cometify::fromUrl($argv[1], timeout: 60);
+$cometify->push('chat', 'before');
+$child = pcntl_fork();
+for ($i = 0; $i < 20; $i++) {
+    $cometify->push($child ? 'parent' : 'child', (string) $i);
+}
+if ($child) {
+    pcntl_waitpid($child, $status);
+    exit(pcntl_wexitstatus($status));
+}
+"""
+
+
+def test_forked_process_of_php_has_a_connection_of_its_own():
+    with scripted(answer()) as server:
+        command = ["php", "-r", FORKS, "--", url_of(server.port)]
+        done = subprocess.run(command, cwd=SDK / "php", capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    used = {name: {r.connection for r in server.requests if r.target.endswith(name)} for name in ("parent", "child")}
+    assert used["parent"] == {1}
+    assert len(server.requests) == 41
+    assert used["child"].isdisjoint(used["parent"])
+
+
 def test_retry_after_is_waited_for(make):
     arrived = []
 
@@ -247,6 +275,18 @@ def test_port_that_takes_no_connection_is_unreachable(make):
 def test_name_that_there_is_not_is_unreachable(make):
     error = failed(make(f"http://{API_KEY}:secret@nowhere.invalid", timeout=SHORT))
     assert (error.code, error.maybe_pushed) == ("unreachable", False)
+
+
+def test_deadline_holds_against_a_name_server_that_hangs(make, tmp_path):
+    names = SlowNames(tmp_path)
+    library = make(f"http://{API_KEY}:secret@slow.example:1", names.environment, timeout=SHORT)
+    begun = time.monotonic()
+    error = failed(library)
+    assert time.monotonic() - begun < 20  # the look-up takes 25 s
+    assert (error.code, error.maybe_pushed) == ("unreachable", False)
+    # Node ends only when the look-up has.
+    library.process.kill()
+    library.process.communicate()
 
 
 def test_connection_that_is_not_taken_is_unreachable(make):

@@ -4,7 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from bench.rig.ports import free_port
 from tests.certificates import make_certificate
 from tests.conftest import Server
 from tests.samples import vectors
-from tests.sdk.conftest import Library, LibraryError, url_of
+from tests.sdk.conftest import SDK, Library, LibraryError, url_of
 from tests.wire import secure_key
 
 PUBLISHERS = vectors("publishers")
@@ -376,3 +378,25 @@ def test_request_goes_over_tls_to_a_server_that_is_trusted(make_server, make, tm
     with pytest.raises(LibraryError, match="not trusted") as caught:
         make(url).push()
     assert (caught.value.code, caught.value.maybe_pushed) == ("unreachable", False)
+
+
+# Types.
+
+
+def test_types_of_node_name_all_methods_and_no_other():
+    script = """
+    import * as library from 'cometify-node';
+    const { Cometify } = library;
+    const isSaid = (name) => name !== 'constructor';
+    console.log(JSON.stringify([
+      Object.keys(library).sort(),
+      [...Object.getOwnPropertyNames(Cometify.prototype).filter(isSaid), 'fromUrl'].sort(),
+    ]));
+    """
+    command = ["node", "--input-type=module", "--eval", script]
+    done = subprocess.run(command, cwd=SDK / "node", capture_output=True, text=True, check=True, timeout=60)
+    exported, methods = json.loads(done.stdout)
+    types = (SDK / "node/index.d.ts").read_text("utf-8")
+    assert sorted(re.findall(r"^export (?:class|function) (\w+)", types, re.MULTILINE)) == exported
+    declared = types[types.index("export class Cometify {") : types.index("export class CometifyError")]
+    assert sorted(set(re.findall(r"^  (?:static )?(\w+)\(", declared, re.MULTILINE))) == methods
