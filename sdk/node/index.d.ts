@@ -90,14 +90,13 @@ export class Cometify {
   /** End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended. */
   disconnect(whom: { subject: string } | { listener: string }): Promise<number>;
 
-  /** A page of the identifiers that are listened to or have pushes kept. `after`: the `next` of the page before. */
-  identifiers(page?: {
-    prefix?: string;
-    limit?: number;
-    after?: string | null;
-  }): Promise<{ identifiers: IdentifierState[]; next: string | null }>;
+  /**
+   * The identifiers that are listened to or have pushes kept, in the order of their names. The list is asked
+   * for page by page.
+   */
+  identifiers(options?: { prefix?: string }): AsyncGenerator<IdentifierState, void>;
 
-  /** The same of one identifier, and its listeners by transport. */
+  /** The listeners of one identifier, and what is kept of it. */
   identifier(identifier: string): Promise<
     IdentifierState & {
       transports: Record<'websocket' | 'stream' | 'events' | 'poll', number>;
@@ -106,13 +105,14 @@ export class Cometify {
   >;
 
   /**
-   * A page of the pushes that are kept of an identifier, the oldest first, secret ones too.
+   * The pushes that are kept of an identifier, the oldest first, secret ones too: those after a position, or
+   * of the last ten minutes. A page has up to 1,000.
    *
-   * @param page `after`: a position, such as the `next` of the page before.
+   * @param options `after`: a position, such as the `next` of the page before.
    */
   pushes(
     identifier: string,
-    page?: { after?: number | null; limit?: number },
+    options?: { after?: number | null },
   ): Promise<{ pushes: KeptPush[]; gap: boolean; next: number | null }>;
 
   /**

@@ -15,6 +15,8 @@ export { CometifyError, MaybePushed, signature };
 const NAME = /^[A-Za-z][\w.-]{0,99}$/;
 const NAME_OR_PREFIX = /^(([A-Za-z][\w.-]{0,99})?\*|[A-Za-z][\w.-]{0,99})$/;
 const SUBJECT = /^[^\p{C}\p{Zl}\p{Zp}]{1,128}$/u;
+/** Entries of a page of a list. */
+const PAGE = 1000;
 const OPTIONS = ['secret', 'pushId', 'event', 'except', 'data'];
 
 export class Cometify {
@@ -107,9 +109,17 @@ export class Cometify {
     });
   }
 
-  /** @param {{prefix?: string, limit?: number, after?: string | null}} page */
-  async identifiers({ prefix, limit, after } = {}) {
-    return this.#get(`/identifiers${query({ prefix, limit, after })}`, 'identifiers');
+  /**
+   * @param {{prefix?: string}} options
+   * @returns {AsyncGenerator<any, void>}
+   */
+  async *identifiers({ prefix } = {}) {
+    let after = '';
+    while (after !== null) {
+      const page = await this.#get(`/identifiers${query({ prefix, after })}`, 'identifiers');
+      yield* page.identifiers;
+      after = page.next;
+    }
   }
 
   /** @param {string} identifier */
@@ -215,13 +225,14 @@ function encoded(identifier) {
   return encodeURIComponent(identifier);
 }
 
-/** @param {Record<string, unknown>} parameters Those that are null or undefined are left out. */
+/**
+ * The query of a page of a list.
+ *
+ * @param {Record<string, string | number | null | undefined>} parameters Those that are empty are left out.
+ */
 function query(parameters) {
   const given = Object.entries(parameters).filter(([, value]) => (value ?? '') !== '');
-  const text = given
-    .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
-    .join('&');
-  return text && `?${text}`;
+  return `?${new URLSearchParams([['limit', PAGE], ...given].map((pair) => pair.map(String)))}`;
 }
 
 /** @param {unknown} pushId */

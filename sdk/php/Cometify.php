@@ -21,6 +21,8 @@ final class Cometify
     private const HEADER = '~^[!-\~]([ -\~]*[!-\~])?$~D';
     private const JSON =
         JSON_UNESCAPED_UNICODE | JSON_UNESCAPED_SLASHES | JSON_PRESERVE_ZERO_FRACTION | JSON_THROW_ON_ERROR;
+    /** Entries of a page of a list. */
+    private const PAGE = 1000;
     /** Statuses after which the request is sent again. After 429 it is too, if there is a Retry-After. */
     private const AGAIN = [500, 502, 503, 504];
     /** Codes with such a status that say that nothing was pushed. */
@@ -180,33 +182,40 @@ final class Cometify
     }
 
     /**
-     * A page of the identifiers that are listened to or have pushes kept, in the order of their names.
+     * The identifiers that are listened to or have pushes kept, in the order of their names. The list is asked for page
+     * by page.
      *
-     * @param string|null $after The `next` of the page before.
-     * @return array{identifiers: list<array<string, mixed>>, next: string|null}
+     * @return \Generator<int, array<string, mixed>>
      */
-    public function identifiers(string $prefix = '', ?int $limit = null, ?string $after = null): array
+    public function identifiers(string $prefix = ''): \Generator
     {
-        $query = self::query(['prefix' => $prefix === '' ? null : $prefix, 'limit' => $limit, 'after' => $after]);
-        return $this->ask('identifiers', 'GET', "/identifiers$query");
+        $given = ['limit' => self::PAGE, 'prefix' => $prefix === '' ? null : $prefix];
+        do {
+            $page = $this->ask('identifiers', 'GET', '/identifiers?' . self::query($given));
+            foreach ($page['identifiers'] as $identifier) {
+                yield $identifier;
+            }
+            $given['after'] = $page['next'];
+        } while ($page['next'] !== null);
     }
 
-    /** @return array<string, mixed> The same of one identifier, and its listeners by transport. */
+    /** @return array<string, mixed> The listeners of one identifier, and what is kept of it. */
     public function identifier(string $identifier): array
     {
         return $this->ask('identifier', 'GET', '/identifiers/' . self::encoded($identifier));
     }
 
     /**
-     * A page of the pushes that are kept of an identifier, the oldest first, secret ones too.
+     * The pushes that are kept of an identifier, the oldest first, secret ones too: those after a position, or of the last
+     * ten minutes. A page has up to 1,000.
      *
      * @param int|null $after A position: the `next` of the page before, or one that you know.
      * @return array{pushes: list<array<string, mixed>>, gap: bool, next: int|null}
      */
-    public function pushes(string $identifier, ?int $after = null, ?int $limit = null): array
+    public function pushes(string $identifier, ?int $after = null): array
     {
-        $query = self::query(['after' => $after, 'limit' => $limit]);
-        return $this->ask('pushes', 'GET', '/identifiers/' . self::encoded($identifier) . "/pushes$query");
+        $query = self::query(['limit' => self::PAGE, 'after' => $after]);
+        return $this->ask('pushes', 'GET', '/identifiers/' . self::encoded($identifier) . "/pushes?$query");
     }
 
     /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */
@@ -422,8 +431,7 @@ final class Cometify
     /** @param array<string, string|int|null> $parameters Those that are null are left out. */
     private static function query(array $parameters): string
     {
-        $query = http_build_query($parameters, '', '&', PHP_QUERY_RFC3986);
-        return $query === '' ? '' : "?$query";
+        return http_build_query($parameters, '', '&', PHP_QUERY_RFC3986);
     }
 
     private static function json(array $value): string

@@ -14,11 +14,18 @@ function told(error) {
   return { error: { code, detail, status, idempotencyKey, retryAfter, maybePushed, shown: inspect(error) } };
 }
 
+async function gathered(list) {
+  const all = [];
+  for await (const one of list) all.push(one);
+  return all;
+}
+
 function call({ identifier, content, identifiers, seconds, pushes, ...rest }, method) {
   if (method === 'signature') return signature(rest);
   if (method === 'push') return cometify.push(identifier, content, rest);
   if (method === 'batch') return cometify.batch(pushes, rest);
   if (method === 'token') return cometify.token(identifiers, seconds, rest);
+  if (method === 'identifiers') return gathered(cometify.identifiers(rest));
   if (method === 'identifier') return cometify.identifier(identifier);
   if (method === 'pushes') return cometify.pushes(identifier, rest);
   if (method === 'secureKey') return cometify.secureKey(identifiers);

@@ -27,7 +27,8 @@ try {
 while (($line = fgets(STDIN)) !== false) {
     [$method, $arguments] = json_decode($line, true);
     try {
-        $told = ['result' => $method === 'signature' ? Cometify::signature(...$arguments) : $cometify->$method(...$arguments)];
+        $result = $method === 'signature' ? Cometify::signature(...$arguments) : $cometify->$method(...$arguments);
+        $told = ['result' => $result instanceof Generator ? iterator_to_array($result) : $result];
     } catch (CometifyException $error) {
         $told = told($error);
     }

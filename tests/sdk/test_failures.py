@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -237,6 +238,25 @@ def test_answer_of_something_else_says_to_check_the_url(make, status):
     assert (error.code, error.status, error.maybe_pushed) == ("unreadable_answer", status, False)
     assert "must lead to a Cometify server" in error.detail
     assert len(server.requests) == 1
+
+
+def test_list_is_asked_for_page_by_page(make):
+    pages = [
+        {"identifiers": [{"identifier": name}], "next": after}
+        for name, after in (("a", "a+b"), ("b", "b"), ("c", None))
+    ]
+    with scripted(*[answer(200, page) for page in pages], hang_up) as server:
+        found = make(server.port, timeout=LONG).call("identifiers", prefix="a b")
+    assert [row["identifier"] for row in found] == ["a", "b", "c"]
+    targets = [urlsplit(request.target) for request in server.requests]
+    asked = {"limit": ["1000"], "prefix": ["a b"]}
+    assert [parse_qs(target.query) for target in targets] == [
+        asked,
+        {**asked, "after": ["a+b"]},
+        {**asked, "after": ["b"]},
+    ]
+    assert {target.path for target in targets} == {f"/{API_KEY}/identifiers"}
+    assert all(request.headers["cometify-signature"] == signed(request) for request in server.requests)
 
 
 # The deadline.
