@@ -48,6 +48,8 @@ def greet(settings: Settings) -> None:
         f"    API key    {account.api_key}\n    API secret {account.api_secrets[0]}\n"
         "To keep the account, write these lines to cometify.toml:\n"
         f'    [[account]]\n    api_key = "{account.api_key}"\n    api_secret = "{account.api_secrets[0]}"\n'
+        "For cometify listen and cometify push in another terminal:\n"
+        f"    export COMETIFY_URL={url.replace('//', f'//{account.api_key}:{account.api_secrets[0]}@')}\n"
         "The page asks for the API secret when you push from it.\n",
         file=sys.__stdout__,
         flush=True,

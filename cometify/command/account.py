@@ -4,8 +4,9 @@ import click
 
 from cometify.app.banner import url_of
 from cometify.client import Cometify
-from cometify.client.address import ENVIRONMENT_VARIABLE, read_url
+from cometify.client.address import ENVIRONMENT_VARIABLE, read_server, read_url
 from cometify.client.errors import CometifyError
+from cometify.command.server_url import ServerURL
 from cometify.config.settings import Settings, SettingsError, load
 from cometify.core.account import Account
 
@@ -46,14 +47,33 @@ def find_client(url: str | None, config: str | None, api_key: str | None, timeou
     try:
         if url and config is None:
             return Cometify.from_url(url, timeout=timeout)
-        settings = _read(config)
-        account = _account_of(settings, api_key)
-        server = next(filter(None, map(url_of, settings.http)), None)
-        if server is None:
-            raise click.ClickException("The configuration file has no http port with a number: give --url.")
+        server, account = _server_and_account(config, api_key)
         return Cometify(server, account.api_key, account.api_secrets[0], timeout=timeout)
     except CometifyError as error:
         raise click.ClickException(error.detail) from None
+
+
+def find_server(url: str | None, config: str | None, api_key: str | None) -> ServerURL:
+    """Find the server and the account of a command that listens. The URL may leave the API secret out.
+
+    Raises `ClickException`, which never repeats a secret.
+    """
+    if url and config is None:
+        return ServerURL.read(url)
+    server, account = _server_and_account(config, api_key)
+    try:
+        return ServerURL(read_server(server, account.api_key, account.api_secrets[0]))
+    except CometifyError as error:
+        raise click.ClickException(error.detail) from None
+
+
+def _server_and_account(config: str | None, api_key: str | None) -> tuple[str, Account]:
+    settings = _read(config)
+    account = _account_of(settings, api_key)
+    server = next(filter(None, map(url_of, settings.http)), None)
+    if server is None:
+        raise click.ClickException("The configuration file has no http port with a number: give --url.")
+    return server, account
 
 
 def _read(config: str | None) -> Settings:
@@ -62,7 +82,10 @@ def _read(config: str | None) -> Settings:
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     if settings.made_up:
-        raise click.ClickException("There is no cometify.toml here: give --url, or --config FILE.")
+        raise click.ClickException(
+            "There is no cometify.toml here: give --url https://KEY:SECRET@host, or --config FILE. "
+            "cometify init writes cometify.toml."
+        )
     return settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from twisted.internet.interfaces import IDelayedCall
 
-from cometify.client.address import ENVIRONMENT_VARIABLE
+from cometify.command.account import find_server, with_account_options
 from cometify.command.client_reactor import client_reactor
 from cometify.command.exit_status import REFUSED
 from cometify.command.group import Frame, Group
@@ -17,7 +17,6 @@ from cometify.command.output import LineOutput
 from cometify.command.position_file import PositionFile
 from cometify.command.push_lines import escaped, escaped_json, line_of
 from cometify.command.rights import Duration
-from cometify.command.server_url import ServerURL
 from cometify.core.errors import Refused
 from cometify.core.identifier import EXTENDED, Names, names_from_query
 from cometify.core.md5_signature import secure_key
@@ -107,29 +106,29 @@ class _Printer:
 
 @click.command(short_help="Print the pushes of channels as they come.")
 @click.argument("channels", nargs=-1, required=True)
-@click.option(
-    "--url", envvar=ENVIRONMENT_VARIABLE, required=True, help="https://KEY:SECRET@host. Default: COMETIFY_URL"
-)
 @click.option("--state", type=click.Path(path_type=Path), help="A file that keeps the position over restarts.")
 @click.option("--since", type=Since(), help="Begin after a position, or so long ago: 10m. A state file wins.")
 @click.option("--token", default="", help="A token with the right to secret pushes. Default: a key made of SECRET.")
 @click.option("--count", type=click.IntRange(min=1), help="End after so many pushes.")
 @click.option("--json", "as_json", is_flag=True, help="Print each push and gap as JSON, one a line.")
+@with_account_options
 def listen(
     channels: tuple[str, ...],
-    url: str,
     state: Path | None,
     since: int | None,
     token: str,
     count: int | None,
     as_json: bool,
+    url: str | None,
+    config: str | None,
+    api_key: str | None,
 ) -> None:
     """Print the pushes of CHANNELS, such as `chat metrics`, or with internal ids `chat:59 metrics:0`.
 
     The command comes back whenever the server does, and misses nothing that the server still keeps. SIGINT and SIGTERM
     end it with the status 0.
     """
-    server, names = ServerURL.read(url), _names(channels)
+    server, names = find_server(url, config, api_key), _names(channels)
     key = secure_key(server.api_key, server.api_secret, names.spelled) if server.api_secret and not token else ""
     file = None if state is None else PositionFile(state, server.origin, server.api_key, ",".join(channels))
     cursor = None if file is None else file.read()

@@ -66,7 +66,7 @@ def test_with_an_account_of_ones_own_only_the_page_is_named(say, capsys):
 def test_made_up_secret_is_shown_on_the_terminal_alone(say, capsys):
     lines, terminal = say(Settings((ACCOUNT,), made_up=True))
     assert ACCOUNT.api_key in terminal
-    assert ACCOUNT.api_secrets[0] in terminal
+    assert f"export COMETIFY_URL=http://{ACCOUNT.api_key}:{ACCOUNT.api_secrets[0]}@localhost:8081\n" in terminal
     assert not any(ACCOUNT.api_secrets[0] in line for line in lines)
     assert capsys.readouterr().out == "", "twistd makes a log of it"
 

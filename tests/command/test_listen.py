@@ -153,15 +153,23 @@ def test_unknown_key_ends_with_a_status_of_its_own(server):
         (["a", "--url", "ftp://k@localhost"], 1, "https://"),
         (["a", "--url", "http://k@localhost:port"], 1, "https://KEY:SECRET@"),
         (["a", "--url", "http://k@"], 1, "host"),
-        (["a"], 2, "--url"),
+        (["a"], 1, "cometify init"),
         (["--url", "http://k@localhost"], 2, "CHANNELS"),
         (["a", "--url", "http://k@localhost", "--since", "yesterday"], 2, "such as 10m"),
     ],
 )
-def test_wrong_arguments_are_told_in_a_line(arguments, status, message):
-    with Program("listen", *arguments) as program:
+def test_wrong_arguments_are_told_in_a_line(arguments, status, message, tmp_path):
+    with Program("listen", *arguments, cwd=tmp_path) as program:
         assert message in program.error(message)
         assert program.end() == status
+
+
+def test_account_and_server_come_from_the_configuration_file(server):
+    with Program("listen", "ours", "--count", "1", cwd=server.folder) as program:
+        program.error("Listening")
+        server.pushed("ours", "only for us", secret=1)
+        assert program.line().endswith("  ours  only for us")
+        assert program.end() == 0
 
 
 def test_replay_begins_at_since_or_an_internal_id(server):
