@@ -1,4 +1,4 @@
-"""The part of a client that needs no network, and that the three clients share: tokens and keys, made with the API secret."""
+"""The part that the three clients share and that needs no network: tokens and keys, made with the API secret."""
 
 import time
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ class AccountClient:
 
     @classmethod
     def from_url(cls, url: str | None = None, *, timeout: float = DEFAULT_TIMEOUT, bearer: bool = False) -> Self:
-        """Make a client from one URL: `https://KEY:SECRET@push.example.org`, by default that of COMETIFY_URL.
+        """Make a client from a URL: `https://KEY:SECRET@push.example.org`. Without one it reads COMETIFY_URL.
 
         `?bearer=1` behind the URL does what `bearer` does. Raises `CometifyError` (invalid_url).
         """
@@ -40,7 +40,7 @@ class AccountClient:
         return f"<{type(self).__name__} {self._address.api_key} at {self._address.server}>"
 
     def token(self, identifiers: str | Iterable[str], seconds: float, sub: str | None = None) -> str:
-        """Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.
+        """Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.
 
         - `identifiers`: names, where a trailing * stands for a prefix. A string can have several, separated by commas.
         - `sub`: the visitor to whom you give it, so that `disconnect` can end the visitor's connections.

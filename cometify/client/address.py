@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from .errors import INVALID_URL, CometifyError
 
 ENVIRONMENT_VARIABLE = "COMETIFY_URL"
-"""The variable that has the URL where none is given."""
+"""The environment variable with the URL. It is read if no URL is given."""
 _FORM = "https://KEY:SECRET@push.example.org"
 _ENCODE = "In the secret, percent-encode / ? # [ ] and %"
 _PORTS = {"http": 80, "https": 443}
@@ -23,7 +23,7 @@ class Address:
     """The server and the account that a program pushes to.
 
     `scheme`: http or https. `host`: a name or an IP address, without brackets. `prefix`: the path below which a proxy has
-    the server, empty or such as `/push`. `api_secret`: empty if the program only listens. `bearer`: send the API secret
+    the server, such as `/push`, or empty. `api_secret`: empty if the program only listens. `bearer`: send the API secret
     itself instead of signatures.
     """
 
@@ -85,8 +85,8 @@ class Address:
 def read_url(url: str, *, bearer: bool = False, needs_secret: bool = True) -> Address:
     """Read the URL of an account. Raises `CometifyError` (invalid_url), which never repeats the secret.
 
-    The characters `/ ? # [ ] %` of a secret are percent-encoded, and others may be. With `?bearer=1` the API secret itself is
-    sent instead of signatures. `needs_secret`: False for programs that only listen, whose URL may be https://KEY@host.
+    The characters `/ ? # [ ] %` of a secret must be percent-encoded, and others may be. With `?bearer=1` the API secret
+    itself is sent instead of signatures. `needs_secret`: False for programs that only listen, whose URL may be https://KEY@host.
     """
     parts = _split(url)
     if not parts.username or (needs_secret and not parts.password):

@@ -82,11 +82,11 @@ class AsyncCometify(AccountClient):
             after = page.next
 
     async def identifier(self, identifier: str) -> IdentifierDetails:
-        """The listeners of one identifier, and what is kept of it."""
+        """The listeners and the kept pushes of one identifier, as numbers."""
         return await self._call(calls.identifier(identifier))
 
     async def pushes(self, identifier: str, *, after: int | None = None) -> KeptPushes:
-        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+        """The kept pushes of an identifier, secret ones too: those after a position, or of the last ten minutes.
 
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """
@@ -188,7 +188,7 @@ class _ByHTTPX:
 
 
 class _Course:
-    """Notes how far an exchange has come, from what httpcore tells."""
+    """Notes the progress of an exchange from the events that httpcore reports."""
 
     def __init__(self) -> None:
         self.is_sent = False

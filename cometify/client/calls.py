@@ -24,7 +24,8 @@ class Call(Generic[T]):
 
     `path`: below the API key, and percent-encoded. `read`: makes the result of the answer's JSON, and raises KeyError,
     TypeError or ValueError if it cannot. `idempotency_key`: all tries have the same one; empty: none is sent. `is_signed`:
-    False for a request that everybody may send. `changes`: False if a lost answer leaves nothing in doubt.
+    False for a request that everybody may send. `changes`: False if the request changes nothing, so that a lost answer leaves
+    no doubt.
     """
 
     method: str
@@ -44,7 +45,7 @@ def push(push: Push, idempotency_key: str | None) -> Call[Pushed]:
 
 
 def batch(pushes: Iterable[Push], idempotency_key: str | None) -> Call[list[Pushed]]:
-    """Push all of these or none: they are checked before one is pushed. Raises `CometifyError`."""
+    """Push all of these or none: all are checked before one is pushed. Raises `CometifyError`."""
     return Call("POST", "/push", read_pushes, batch_body(pushes), _key(idempotency_key))
 
 
@@ -74,7 +75,7 @@ def identifier(name: str) -> Call[IdentifierDetails]:
 
 
 def kept_pushes(name: str, after: int | None) -> Call[KeptPushes]:
-    """Ask for the pushes that are kept of an identifier. Raises `CometifyError`."""
+    """Ask for the kept pushes of an identifier. Raises `CometifyError`."""
     query = f"limit={MAX_PAGE}" if after is None else f"limit={MAX_PAGE}&after={after:d}"
     return Call("GET", f"/identifiers/{_part(name)}/pushes?{query}", read_kept, changes=False)
 

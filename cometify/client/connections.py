@@ -48,7 +48,7 @@ class Connections:
             return NoAnswer(_reason(error), sent=False)
         try:
             reply = connection.exchange(request, deadline)
-        except BaseException:  # also what ends a thread or a greenlet: the answer may still come on this connection
+        except BaseException:  # a greenlet or thread that is ended too: the answer may still come
             connection.close()
             raise
         if connection.is_reusable and len(self._idle) < MAX_IDLE:
@@ -119,7 +119,7 @@ class _Connection:
         self.is_reusable = False
 
     def is_idle(self) -> bool:
-        """True if nothing has come since the last answer: no end, and no byte that would be taken for an answer."""
+        """True if nothing has come since the last answer: neither an end nor a byte, which would look like an answer."""
         if time.monotonic() - self._used > IDLE_FOR:
             return False
         with _Selector() as selector:
@@ -139,7 +139,7 @@ class _Connection:
         except TimeoutError as error:
             return NoAnswer(_reason(error), sent)
         except OSError as error:
-            # The server may have refused a long body before it had the whole of it, so its answer is looked for.
+            # The server may have refused a long body before all of it was sent. So its answer is read.
             failed = error
         try:
             return self._read(request.method, reader)
@@ -219,7 +219,7 @@ def _left(deadline: float) -> float:
 
 
 def _look_up(host: str, port: int, deadline: float) -> list[Any]:
-    """Find the addresses of a host. A name server that is silent for longer than the deadline is left behind in a thread."""
+    """Find the addresses of a host. A thread waits for the name server, and goes on alone if the deadline passes."""
     found: list[Any] = []
 
     def look_up() -> None:

@@ -3,7 +3,7 @@
 INVALID_URL = "invalid_url"
 """The URL of the server or the account cannot be used."""
 UNREACHABLE = "unreachable"
-"""No connection came about, so nothing was sent."""
+"""No connection was made, so nothing was sent."""
 NO_ANSWER = "no_answer"
 """The request was sent, and no whole answer came."""
 UNREADABLE_ANSWER = "unreadable_answer"
@@ -16,7 +16,7 @@ INVALID_BODY, INVALID_IDENTIFIER, INVALID_PARAMETER, INVALID_TEXT, MISSING_PARAM
     "invalid_text",
     "missing_parameter",
 )
-"""The server's codes for arguments that cannot even be sent."""
+"""The server's codes for arguments that cannot be sent."""
 
 
 class CometifyError(Exception):
@@ -26,7 +26,7 @@ class CometifyError(Exception):
     - `detail`: for people. It says what to do. It holds no secret.
     - `status`: the HTTP status of the answer; None if there was no answer.
     - `retry_after`: the seconds after which the server wants the request again; None if it did not say.
-    - `idempotency_key`: the Idempotency-Key of the push. Whoever sends the push again gives the same key.
+    - `idempotency_key`: the Idempotency-Key of the push. Give it again to send the same push again.
     """
 
     def __init__(
@@ -50,4 +50,4 @@ class CometifyError(Exception):
 
 
 class MaybePushed(CometifyError):
-    """Nobody knows if the push was made. To send it again with the same `idempotency_key` is safe: it is made once."""
+    """The push may have been made. It is safe to send it again with the same `idempotency_key`, because it is made once."""

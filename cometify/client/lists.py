@@ -1,4 +1,4 @@
-"""The server's answers to a back end that asks what is in use, and what is kept."""
+"""The server's lists for back ends: the identifiers in use, and the kept pushes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ class IdentifierPage:
 
 
 def read_page(answer: object) -> IdentifierPage:
-    """Read a page of identifiers. Raises KeyError, TypeError or ValueError if it is none."""
+    """Read a page of identifiers. Raises KeyError, TypeError or ValueError if it cannot."""
     page = _object(answer)
     uses = [IdentifierUse(*_use(_object(row))) for row in page["identifiers"]]
     return IdentifierPage(uses, page["next"])

@@ -1,6 +1,7 @@
 """Pushes before they are sent, and the server's answers to them.
 
-Only what cannot be written into a request is refused here. All other rules are the server's, whose refusal says what to do.
+A push is refused here only if it cannot be written into a request. The server checks all other rules, and its refusal says
+what to do.
 """
 
 import json

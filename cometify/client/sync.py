@@ -65,11 +65,11 @@ class Cometify(AccountClient):
             after = page.next
 
     def identifier(self, identifier: str) -> IdentifierDetails:
-        """The listeners of one identifier, and what is kept of it."""
+        """The listeners and the kept pushes of one identifier, as numbers."""
         return self._call(calls.identifier(identifier))
 
     def pushes(self, identifier: str, *, after: int | None = None) -> KeptPushes:
-        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+        """The kept pushes of an identifier, secret ones too: those after a position, or of the last ten minutes.
 
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """

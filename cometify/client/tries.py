@@ -9,8 +9,8 @@ time for another one. A `Retry-After` that does not fit the deadline ends the ca
 
 All tries of a push have one Idempotency-Key, because the server may have made the push although no answer came. Each try has
 a fresh timestamp and nonce. The server looks for the key before it looks for the nonce, so it would take the same request
-again too. But a fresh timestamp stays right for as long as the deadline allows, and requests that have no Idempotency-Key
-are served once for each nonce.
+again too. But an old timestamp would expire before a long deadline, and requests that have no Idempotency-Key are served once
+for each nonce.
 """
 
 import json
@@ -36,7 +36,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 RETRIED = frozenset({500, 502, 503, 504})
 """Statuses after which a request is sent again. The others tell the caller to change something."""
 DOUBTFUL = frozenset({500, 502, 504})
-"""Statuses after which nobody knows if the server took the request. For 503 its code tells it."""
+"""Statuses after which the server may have accepted the request. For 503 the code tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def tries(
         failure = _read(call, address, reply)
         if not isinstance(failure, _Failure):
             return failure
-        # A refusal tells that no earlier try was taken: the server would have answered with the result of that one.
+        # A refusal means that no earlier try was accepted: the server would have answered with the result of that try.
         in_doubt = call.changes and (failure.in_doubt or (in_doubt and failure.is_away))
         if failure.again == "now" and not stale:
             stale = True
@@ -114,7 +114,7 @@ def tries(
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A try that failed. `is_away`: the server did not look at the request, so the tries before it stay in doubt."""
+    """A try that failed. `is_away`: the server did not look at the request, so earlier tries stay in doubt."""
 
     code: str
     detail: str
@@ -203,7 +203,7 @@ def _unreadable(
     if answer.status in range(300, 400):
         hint = "it leads elsewhere, and a push does not follow: put the right URL, such as one with https, into COMETIFY_URL"
     detail = f"{address.origin} answered with status {answer.status} and not as Cometify does: {hint}."
-    # A success that cannot be read, or a status of a proxy, may hide a push.
+    # The push may have been made if a success cannot be read, or if a proxy gave the status.
     in_doubt = answer.status < 300 or answer.status >= 500
     return _Failure(UNREADABLE_ANSWER, detail, again, in_doubt, in_doubt, answer.status, retry_after)
 

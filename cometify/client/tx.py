@@ -109,11 +109,11 @@ class TxCometify(AccountClient):
             after = page.next
 
     def identifier(self, identifier: str) -> Deferred[IdentifierDetails]:
-        """The listeners of one identifier, and what is kept of it."""
+        """The listeners and the kept pushes of one identifier, as numbers."""
         return self._call(lambda: calls.identifier(identifier))
 
     def pushes(self, identifier: str, *, after: int | None = None) -> Deferred[KeptPushes]:
-        """The pushes that are kept of an identifier, secret ones too: those after a position, or of the last ten minutes.
+        """The kept pushes of an identifier, secret ones too: those after a position, or of the last ten minutes.
 
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """
@@ -146,7 +146,7 @@ class TxCometify(AccountClient):
 
 
 class _Exchanges:
-    """An agent and its pool, which are made at the first exchange: the import of the reactor installs it."""
+    """An agent and its pool. The first exchange makes them, because the import of the reactor installs a reactor."""
 
     def __init__(self, address: Address, reactor: Any) -> None:
         self._address = address
@@ -199,7 +199,7 @@ class _Exchanges:
 
 @implementer(IBodyProducer)
 class _Body:
-    """The body of a request, which is there as a whole. `is_sent`: it was given to the transport."""
+    """The body of a request, all of it in memory. `is_sent`: it was given to the transport."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -236,7 +236,7 @@ class _AnswerBody(Protocol):
             self._stop()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # PotentialDataLoss: the connection has ended the body, and only its reader can tell if it is whole.
+        # PotentialDataLoss: the body ended with the connection. Only the reader of the JSON can tell if it is whole.
         if self._room >= 0 and reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(b"".join(self._parts))
         else:
@@ -259,7 +259,7 @@ def _read(response: IResponse) -> Deferred[Answer]:
 
 
 def _failed(failure: Failure) -> NoAnswer:
-    """Tell which failure of the network this is. Raises all others again."""
+    """Describe a failure of the network. Raises all other failures again."""
     failure.trap(*_NOT_CONNECTED, *_NEVER_ANSWERED, ResponseFailed, ConnectionClosed)
     error = failure.value
     reasons = [reason.value for reason in getattr(error, "reasons", [])] or [error]

@@ -7,4 +7,4 @@ REFUSED = 3
 UNREACHABLE = 4
 """No server answered at this URL, or it asked for a later try. Nothing was pushed."""
 MAYBE_PUSHED = 5
-"""The push may have been made. To repeat it is safe with the same Idempotency-Key."""
+"""The push may have been made. It is safe to repeat it with the same Idempotency-Key."""

@@ -25,7 +25,7 @@ class Group:
     _is_after_gap: bool = attrs.field(default=False, init=False)
 
     def asked(self) -> dict[str, Any]:
-        """The group in a `listen` frame. The internal ids are sent each time, as at the first joining."""
+        """The group in a `listen` frame. It has the internal ids each time, as in the first request."""
         spelled = [identifier.spelled for identifier in self.names.identifiers]
         ids = self.names.internal_ids
         asked: dict[str, Any] = {

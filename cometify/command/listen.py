@@ -22,11 +22,11 @@ from cometify.core.identifier import EXTENDED, Names, names_from_query
 from cometify.core.md5_signature import secure_key
 
 SAVE_WITHIN = 1
-"""Seconds after which a new cursor is in the file."""
+"""Seconds within which a new cursor is written to the file."""
 
 
 class Since(click.ParamType[int]):
-    """A position, or a duration such as 10m, which is so long before now."""
+    """A position, or a duration such as 10m, which means that time before now."""
 
     name = "since"
 
@@ -107,7 +107,7 @@ class _Printer:
 @click.command(short_help="Print the pushes of channels as they come.")
 @click.argument("channels", nargs=-1, required=True)
 @click.option("--state", type=click.Path(path_type=Path), help="A file that keeps the position over restarts.")
-@click.option("--since", type=Since(), help="Begin after a position, or so long ago: 10m. A state file wins.")
+@click.option("--since", type=Since(), help="Begin after a position, or at a time ago: 10m. A state file comes first.")
 @click.option("--token", default="", help="A token with the right to secret pushes. Default: a key made of SECRET.")
 @click.option("--count", type=click.IntRange(min=1), help="End after so many pushes.")
 @click.option("--json", "as_json", is_flag=True, help="Print each push and gap as JSON, one a line.")
@@ -125,8 +125,8 @@ def listen(
 ) -> None:
     """Print the pushes of CHANNELS, such as `chat metrics`, or with internal ids `chat:59 metrics:0`.
 
-    The command comes back whenever the server does, and misses nothing that the server still keeps. SIGINT and SIGTERM
-    end it with the status 0.
+    The command connects again whenever the connection is lost, and misses nothing that the server still keeps. SIGINT and
+    SIGTERM end it with the status 0.
     """
     server, names = find_server(url, config, api_key), _names(channels)
     key = secure_key(server.api_key, server.api_secret, names.spelled) if server.api_secret and not token else ""

@@ -24,7 +24,7 @@ FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
 HEARTBEAT_GRACE = 10
 """Seconds by which a heartbeat may be late."""
 PROOF = 5
-"""Seconds after which a connection has proven itself: the next delay is short again."""
+"""Seconds after which a connection counts as good: the next delay is short again."""
 
 
 class Receiver(Protocol):
@@ -87,7 +87,7 @@ class Listening:
         elif self._connecting is not None:
             self._connecting.cancel()
 
-    # What the socket reports.
+    # Reports of the socket.
 
     def opened(self, socket: FrameSocket) -> None:
         """See `websocket_client.Owner`."""
@@ -134,7 +134,7 @@ class Listening:
         else:
             self._come_back(self._why or reason or "The connection was lost")
 
-    # What follows.
+    # Reactions to frames and to the loss of the connection.
 
     def _ready(self, frame: Frame) -> None:
         self._heartbeat = frame["heartbeat"]
@@ -172,7 +172,7 @@ class Listening:
         self.refused.callback(why)
 
     def _tell(self, notice: str) -> None:
-        """Tell a notice once, however often it is repeated."""
+        """Tell a notice once, even if it is repeated."""
         if notice != self._last_told:
             self._last_told = notice
             self._receiver.told(notice)

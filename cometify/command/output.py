@@ -37,7 +37,7 @@ class LineOutput:
             signal.signal(which, self._signalled)
 
     def write(self, line: str | Text) -> bool:
-        """Write a line. Returns False if nobody reads any longer, or a signal came before all of it was written."""
+        """Write a line. Returns False if nobody reads any longer, or if a signal came before the whole line was written."""
         if isinstance(line, Text) and self.is_terminal:
             with self._console.capture() as captured:
                 self._console.print(line)

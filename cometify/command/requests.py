@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def problem(self) -> tuple[str, str]:
-        """The code and the detail of a problem document. Both are empty if something else answered than the server."""
+        """The code and the detail of a problem document. Both are empty if something other than the server answered."""
         kind = (self.headers.getRawHeaders("content-type") or [""])[0]
         document = self.json if "problem+json" in kind else None
         if not isinstance(document, dict) or "code" not in document:

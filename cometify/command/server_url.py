@@ -8,7 +8,7 @@ from cometify.client.errors import CometifyError
 
 
 def with_url(command: click.decorators.FC) -> click.decorators.FC:
-    """Give a command the argument `url`, which may also come as an option, or from the environment."""
+    """Give a command the argument `url`. The URL may also come from the option --url or from the environment."""
     named = click.option("--url", "named_url", envvar=ENVIRONMENT_VARIABLE, help="The same. Default: COMETIFY_URL")
     return click.argument("url", required=False)(named(command))
 

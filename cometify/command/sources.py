@@ -39,7 +39,7 @@ class Source(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect. The first frame is not waited for."""
+        """Connect, without waiting for the first frame."""
 
     @abstractmethod
     def close(self) -> None:

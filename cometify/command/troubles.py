@@ -14,9 +14,9 @@ REMEDIES = {
     "wrong_secret": "Correct the API secret in the URL.",
     "no_upgrade": "Have the proxy pass WebSockets on. nginx: proxy_http_version 1.1, and the headers Upgrade and Connection.",
     "buffering": "Have the proxy pass on each byte as it comes. nginx: proxy_buffering off, and gzip off.",
-    "silent": "Look for something on the way that holds connections up, and into the log of the server.",
-    "slow": "Look for something on the way that waits before it passes data on. HAProxy: option http-no-delay.",
-    "full": "Raise listeners_per_ip or listeners of the account. If visitors come through a proxy, name it in trusted_proxies.",
+    "silent": "Find the proxy or firewall on the way that holds connections up, and read the log of the server.",
+    "slow": "Find the proxy on the way that waits before it passes data on. HAProxy: option http-no-delay.",
+    "full": "Raise listeners_per_ip, listeners or pushes_per_second of the account. Name your proxy in trusted_proxies.",
     "draining": "Start the server again, or wait until it has restarted.",
     "redis_away": "Start Redis, or correct `redis` in the server's configuration.",
     "overloaded": "Give the server more workers or nodes.",
@@ -35,10 +35,10 @@ FAULT_OF_CODE = {
     "engine_unavailable": "redis_away",
     "overloaded": "overloaded",
 }
-"""The fault that an error code of the server means for a listener."""
+"""The fault that an error code of the server means."""
 
 GATEWAYS = (502, 503, 504)
-"""Statuses with which a proxy says that it reached no server. The server itself gives 503 with a problem document."""
+"""Statuses of a proxy that reached no server. The server itself gives 503 with a problem document."""
 
 
 class Trouble(Exception):

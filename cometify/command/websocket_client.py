@@ -36,7 +36,7 @@ class Owner(Protocol):
 
 
 class FrameSocket(WebSocketClientProtocol):
-    """Reads frames. Ends the connection if a message is none, because only the server itself sends frames."""
+    """Reads frames. Any other message ends the connection, because the server sends only frames."""
 
     factory: "_Factory"
 
@@ -83,7 +83,7 @@ def endpoint_of(server: ServerURL, reactor: Any) -> IStreamClientEndpoint:
 
 
 def open_websocket(server: ServerURL, owner: Owner, reactor: Any) -> Deferred[Any]:
-    """Connect. `owner` hears the rest. The Deferred fails if there is no connection, and can be cancelled until there is."""
+    """Connect. `owner` gets all later events. The Deferred fails if there is no connection, and can be cancelled until then."""
     scheme = "wss" if server.is_tls else "ws"
     factory = _Factory(owner, f"{scheme}://{server.address.authority}{server.path('websocket')}", reactor)
     return endpoint_of(server, reactor).connect(factory)

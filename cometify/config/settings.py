@@ -85,8 +85,8 @@ class Overrides(TypedDict, total=False):
 def load(path: str | None, overrides: Overrides, *, again: bool = False) -> Settings:
     """Read the file at `path`, or cometify.toml if there is one. An option in `overrides` wins over the file.
 
-    Raises `SettingsError`. Without a file one account is made up. `again`: a server that serves reads it, so a pipe is
-    refused. Nobody may ever write to it, and everything would wait.
+    Raises `SettingsError`. Without a file one account is made up. `again`: the server is serving already, so a pipe is
+    refused. All listeners would wait until somebody writes to it.
     """
     options = _read_options(path, overrides)
     file = Path(path or DEFAULT_FILE)

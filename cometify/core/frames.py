@@ -60,7 +60,7 @@ def split_excluded(head: bytes) -> tuple[str, bytes]:
 
 
 def listed_frame(push: "Push") -> bytes:
-    """Write the frame of a kept push for a back end: with one more field, `secret`, which listeners are not told."""
+    """Write the frame of a kept push for a back end. It has one more field, `secret`, which listeners do not get."""
     return b'%b,"secret":%d}' % (push.frame[:-1], push.secret)
 
 

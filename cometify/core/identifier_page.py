@@ -1,7 +1,7 @@
-"""The list of an account's identifiers, page by page: the question of a back end, and the answer.
+"""Pages of the list of an account's identifiers: the question of a back end, and the answer.
 
 Pages are in the order of the names, and each begins behind the last name of the page before it. So identifiers that come and
-go meanwhile change nothing for the others: each that was there all the time is on exactly one page.
+go meanwhile do not move the others: an identifier that was there all the time is on exactly one page.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ class AskedNames:
         return max(f"{self.after}\0", self.prefix) if self.after else self.prefix
 
     def has(self, name: str) -> bool:
-        """True if a name, which is not below `lowest`, begins with the prefix. If it does not, no name behind it does."""
+        """True if a name, which is not below `lowest`, begins with the prefix. If it does not, no later name does."""
         return name.startswith(self.prefix)
 
 
@@ -64,9 +64,9 @@ class IdentifierPage:
 
 
 def merged(pages: Iterable[IdentifierPage], limit: int) -> IdentifierPage:
-    """Make one page of those that answer the same question from several sources, each with a part of the figures.
+    """Make one page of the pages of several sources. They answer the same question, each with a part of the figures.
 
-    Beyond the `next` of a page its source is unknown, so the merged page ends there at the latest.
+    The names beyond the `next` of a page are unknown, so the merged page ends there at the latest.
     """
     pages = list(pages)
     end = min([page.next for page in pages if page.next is not None], default=None)
@@ -111,7 +111,7 @@ def added(counts: Iterable[ListenerCount]) -> ListenerCount:
 
 @attrs.frozen
 class IdentifierDetails:
-    """All that is told of one identifier."""
+    """The answer to a question about one identifier."""
 
     identifier: str
     listeners: ListenerCount
@@ -119,7 +119,7 @@ class IdentifierDetails:
 
 
 def kept_in(ring: RingBuffer | None) -> Kept:
-    """Count what a ring keeps."""
+    """Count the pushes that a ring keeps."""
     if not ring:
         return Kept()
     return Kept(len(ring), ring.kept_bytes, max([kept.newest for kept in (ring.public, ring.secret) if len(kept)]))

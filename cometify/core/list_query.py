@@ -34,7 +34,7 @@ def check_no_parameters(query: Query) -> None:
 
 
 def _read(query: Query, known: tuple[str, ...]) -> dict[str, str]:
-    """The values that are not empty. An unknown name is refused, because a misspelled `after` would never come to an end."""
+    """The values that are not empty. Unknown names are refused: a misspelled `after` would bring the first page for ever."""
     for name, values in query.items():
         if name not in known:
             names = f"this query takes {', '.join(known)}" if known else "this path takes no query"

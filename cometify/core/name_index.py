@@ -2,7 +2,7 @@
 
 Hardly any account is asked for the list of its identifiers. To keep the names of all accounts in order would make each first
 push to an identifier, and each first join, 2 us slower. So the order is made with the first question, some names at a time,
-and kept up to date from then on. It is forgotten when nobody has asked for ten minutes.
+and kept up to date from then on. The order is forgotten when nobody has asked for ten minutes.
 """
 
 from collections.abc import Iterator, Mapping

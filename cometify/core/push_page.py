@@ -43,13 +43,13 @@ class PushPage:
 def has_gap(since: int, now: int, floor: int) -> bool:
     """True if pushes above `since` may be lost. `floor`: the position of the last one that was dropped, as far as is known.
 
-    Floors are forgotten after a day. A position above `now` was given by a memory that is gone.
+    Floors are forgotten after a day. A position above `now` comes from a memory that is gone.
     """
     return since < floor or since < now - FLOOR_RETENTION or since > now
 
 
 def page_of(pushes: Iterable[Push], limit: int, gap: bool, more: bool = False) -> PushPage:
-    """Make a page of the first pushes. `pushes`: oldest first. `more`: there are others behind them."""
+    """Make a page of the first pushes. `pushes`: oldest first. `more`: there are others after them."""
     frames: list[bytes] = []
     size, last = 0, None
     for push in pushes:

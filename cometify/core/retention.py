@@ -153,7 +153,7 @@ class AccountRings:
         return self.public.kept_bytes + self.secret.kept_bytes
 
     def count(self) -> int:
-        """Count the kept pushes. Strangers can follow any number of identifiers without a push, which cost nothing here."""
+        """Count the kept pushes. Strangers can follow any number of identifiers without a push. Those cost nothing here."""
         return self.public.count() + self.secret.count()
 
     def of(self, secret: bool) -> Retention:
@@ -179,6 +179,6 @@ class AccountRings:
             self.names.order.discard(name)
         self.public.remove(ring.public)
         self.secret.remove(ring.secret)
-        # The heaps refer to the ring until its oldest push would have been due, ten minutes later at most. A node that begins
-        # and ends to follow a channel again and again would hold a copy of its pushes for each time.
+        # The heaps refer to the ring until its oldest push would have been due, ten minutes later at most. A node that follows
+        # a channel and leaves it again and again would hold a copy of its pushes for each time.
         ring.let_go()

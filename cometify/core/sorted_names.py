@@ -1,4 +1,4 @@
-"""Names in alphabetical order, that come and go one by one.
+"""Names in alphabetical order, added and removed one by one.
 
 A back end reads the identifiers of its account page by page, in the order of their names. There can be a million of them,
 and sorting them for each page would take a second. One sorted list would be slow too, because each new name moves all

@@ -17,7 +17,7 @@ import attrs
 from cometify.core.errors import INVALID_BODY, Code, Refused
 
 SHORT = 16 * 1024
-"""Bytes of a document that is parsed without being counted. The worst one takes 1.3 ms."""
+"""Bytes of a document that is parsed without being counted. The worst document takes 1.3 ms."""
 MOST_PARTS = 50_000
 """Strings, arrays, objects and commas of a longer document. The data of a push, of 64 KiB, has less than 44,000."""
 MOST_DIGITS = 1000
@@ -168,7 +168,7 @@ def _after_space(document: str, at: int) -> int:
 def _without_spaces(text: str) -> str:
     """Remove the spaces of a valid JSON text that are not in its strings.
 
-    Every second quote ends a string, once the escaped quotes are hidden. A string of 32,000 escaped quotes must not take
+    Once the escaped quotes are hidden, every second quote ends a string. A string of 32,000 escaped quotes must not take
     longer than any other.
     """
     hidden = text.replace("\\\\", "__").replace('\\"', "__")  # as long as before

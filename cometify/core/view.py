@@ -26,7 +26,7 @@ SPAN = 64 * 1024
 SCAN = 1_000
 """Pushes looked at for one write at most. A filter can let little through of a long replay, which must not take long."""
 FEW_FILTERS = 20
-"""Filters of one identifier that make no difference to `SCAN`. A listener with more of them looks at fewer pushes."""
+"""Filters of one identifier up to which `SCAN` holds. A listener with more of them looks at fewer pushes."""
 SPANS = 32
 """Spans remembered at once. Listeners that catch up stand at cursors of their own, so their number has no bound."""
 

@@ -1,7 +1,8 @@
 """The listeners of this node, counted by identifier, for the lists that a back end asks for.
 
-A page can have a thousand identifiers, and there can be any number of others between them that nobody listens to any longer.
-So a page is made in steps. Each step begins behind the last name of the one before it, whatever has come and gone meanwhile.
+A page can have a thousand identifiers. Any number of others that nobody listens to any longer can lie between them.
+So a page is made in steps. Each step begins behind the last name of the one before it, even if names have come or gone
+meanwhile.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from cometify.runtime.epoll_loop import CallSoon
 STEP = 300
 """Identifiers and views that are looked at in one step, at about 3 us each."""
 MOST_STEPS = 200
-"""Steps of one page. A page that would take more is short, and the next one goes on."""
+"""Steps of one page. A page that would take more is short, and the next page goes on."""
 
 
 NOTHING = Kept()

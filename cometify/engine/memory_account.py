@@ -38,7 +38,7 @@ class AccountState:
         self.bucket = LeakyBucket()
 
     def ring(self, identifier: str) -> RingBuffer:
-        """The ring of an identifier (lower case); a new one goes on from the floors of the one before."""
+        """The ring of an identifier (lower case). A new ring goes on from the floors of the one before."""
         ring = self.rings.rings.get(identifier)
         if ring is None:
             ring = self.rings.add(RingBuffer((self.api_key, identifier), self._nothing, self._nothing))
@@ -72,7 +72,7 @@ class AccountState:
             self.forget_ring(ring)
 
     def expire(self, now: int, most: int) -> int:
-        """Forget what is too old in at most `most` steps. Returns their number; if it is `most`, more may be due."""
+        """Forget old entries in at most `most` steps. Returns their number; if it is `most`, more may be due."""
         self.rings.names.expire(now)
         left = most - self.rings.public.expire(now - RETENTION, most)
         left -= self.rings.secret.expire(now - RETENTION, left)

@@ -61,7 +61,7 @@ class _NotBuilt(Endpoint):
 
 
 def docs_endpoints(archive: Traversable = ARCHIVE) -> dict[tuple[str, ...], Endpoint]:
-    """The endpoints of all files of the site, by their path. Without the archive there is one, which says so."""
+    """The endpoints of all files of the site, by their path. Without the archive one endpoint says how to build it."""
     endpoints: dict[tuple[str, ...], Endpoint] = {("docs",): _Elsewhere()}
     if not archive.is_file():
         return {**endpoints, ("docs", ""): _NotBuilt()}
@@ -78,7 +78,7 @@ def docs_endpoints(archive: Traversable = ARCHIVE) -> dict[tuple[str, ...], Endp
 
 
 def _content_type(name: str) -> bytes:
-    """The content type of a file. A sample to download is shown as text, whatever it is."""
+    """The content type of a file. A sample to download is shown as text, in every language."""
     return _TEXT if name.startswith("_downloads/") else _CONTENT_TYPES.get(name.rpartition(".")[2], _TEXT)
 
 

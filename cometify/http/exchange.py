@@ -131,7 +131,7 @@ MOST_PARAMETERS = 64
 
 
 def has_too_many(query: bytes) -> bool:
-    """True if a query has more parameters than it may have. It is refused then, unless nobody asks for it."""
+    """True if a query has more parameters than it may have. The query is then refused when somebody reads it."""
     return query.count(b"&") + query.count(b";") >= MOST_PARAMETERS
 
 

@@ -31,7 +31,7 @@ CIPHERS = (
 UNSUPPORTED = ("sslmethod", "dhParameters")
 """Parts of Twisted's `ssl:` that would choose versions and ciphers that nobody needs any longer."""
 _ENCRYPTED = b"ENCRYPTED"
-"""A part of every PEM header of an encrypted key, old and new."""
+"""A part of the PEM header of every encrypted key, in the old and the new format."""
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 Version = tuple[tuple[int, int, int, int], ...]

@@ -15,8 +15,7 @@ STEP = 32
 """Listeners in one step. To end one takes about 30 us, so a step takes about a millisecond at most."""
 
 LONGEST = 0.003
-"""Seconds of CPU time of a step, after which the rest waits for the next one. One listener can cost as much as a hundred
-others."""
+"""Seconds of CPU time of a step. The rest waits for the next step, because one listener can cost as much as a hundred."""
 TIMED = 4
 """Items between two looks at the CPU time, because one takes a third of a microsecond."""
 
@@ -43,8 +42,7 @@ class SlicedWork(Generic[T]):
     request answered.
 
     Jobs are done in the order in which they were added, from the next turn on. `call_soon(0, function)` makes a call in the
-    next turn. `in_words` names an item in the log. `clock` counts the seconds of CPU
-    time.
+    next turn. `in_words` names an item in the log. `clock` counts the seconds of CPU time.
     """
 
     def __init__(

@@ -2,10 +2,10 @@
 
 - GET /{apiKey}/identifiers: the identifiers that are in use.
 - GET /{apiKey}/identifiers/{identifier}: one of them.
-- GET /{apiKey}/identifiers/{identifier}/pushes: what is kept of it.
+- GET /{apiKey}/identifiers/{identifier}/pushes: its kept pushes.
 
-They are proved like a push, because they tell secret pushes and who listens to what. There are no CORS headers, because no
-page should hold the API secret.
+They are proved like a push, because the answers have secret pushes and counts of listeners. There are no CORS headers, because
+no page should hold the API secret.
 
 An answer can take two milliseconds: it has up to a thousand identifiers, or 1 MiB. So the server begins one of them in each
 turn of the event loop, however many back ends ask.
@@ -75,7 +75,7 @@ class _QuestionEndpoint(Endpoint):
         ask = self._read(request, account, self._back_end.queries)
         turn = self._back_end.turn()
         if nonce is not None:
-            # A request that is refused for its query must not use up its nonce, so this comes after the query was read.
+            # A request that is refused for its query must not use up its nonce. So the nonce is used after the query was read.
             turn.addCallback(lambda _none: self._back_end.queries.use_nonce(account, nonce))
         answered = turn.addCallback(lambda _none: ask())
         answered.addCallback(self._answer, request).addErrback(self.failed, request)

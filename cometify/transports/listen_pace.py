@@ -37,8 +37,8 @@ TURN = 1
 MOST_WAITING = 64
 """Frames that wait before the peer is no longer read from. One read can bring some more."""
 MOST_NAMED = 2_000
-"""Names in all groups of the frames that wait, before the peer is no longer read from. The largest frame has 1,000, and its
-`ready` takes half a millisecond."""
+"""Names in all groups of the waiting frames. Above it nothing further is read from the peer. The largest frame has 1,000, and
+its `ready` takes half a millisecond."""
 
 
 class PacedListener(Protocol):

@@ -24,12 +24,12 @@ def position():
     try:
         with urllib.request.urlopen(COMETIFY + "/position", timeout=2) as answer:
             return json.load(answer)["position"]
-    except OSError:  # Cometify is away: the own clock does as well, with a margin of 5 s
+    except OSError:  # Cometify is away: the clock of this machine will do, with a margin of 5 s
         return int(time.time() * 1_000_000) - 5_000_000
 
 
 def push(identifier, text):
-    """Push a public text, again and again while Cometify is restarted. Because of the Idempotency-Key it is pushed once.
+    """Push a public text. It is sent again while Cometify restarts. Because of the Idempotency-Key it is pushed once.
 
     Bearer is for back ends on the same machine, and for https.
     """

@@ -11,7 +11,7 @@ _ATTRIBUTE = re.compile(r'\bstyle="([a-z-]+): ([^";]+);?"')
 _FORBIDDEN = re.compile(
     r"""<script(?![^>]*\bsrc=)|<style\b|<[^>]*\s(?:style|on[a-z]+)=["']|<(?:script|link|img)\b[^>]*(?:src|href)="(?:[a-z]+:)?//"""
 )
-"""What a page may not hold: code or styles of its own, or files of code and styles from elsewhere."""
+"""Forbidden parts of a page: inline code and styles, and files of code and styles from elsewhere."""
 
 
 def clean(site: Path) -> None:

@@ -16,12 +16,12 @@ export class CometifyError extends Error {
     this.status = status;
     /** The seconds after which the server wants the request again. */
     this.retryAfter = retryAfter;
-    /** The key of the push. Whoever sends the push again gives the same key. */
+    /** The key of the push. Give it again to send the same push again. */
     this.idempotencyKey = idempotencyKey;
   }
 }
 
-/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe. */
+/** The push may have been made. It is safe to send it again with the same `idempotencyKey`. */
 export class MaybePushed extends CometifyError {
   /** @override */
   name = 'MaybePushed';

@@ -116,7 +116,7 @@ export class Cometify {
   ): Promise<{ pushes: KeptPush[]; gap: boolean; next: number | null }>;
 
   /**
-   * Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.
+   * Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.
    *
    * @param identifiers A trailing * stands for a prefix. A string can have several, with commas.
    * @param options `sub`: the visitor to whom you give it, for `disconnect`.
@@ -144,11 +144,11 @@ export class CometifyError extends Error {
   readonly status: number | null;
   /** The seconds after which the server wants the request again. */
   readonly retryAfter: number | null;
-  /** The key of the push. Whoever sends the push again gives the same key. */
+  /** The key of the push. Give it again to send the same push again. */
   readonly idempotencyKey: string | null;
 }
 
-/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe. */
+/** The push may have been made. It is safe to send it again with the same `idempotencyKey`. */
 export class MaybePushed extends CometifyError {}
 
 /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */

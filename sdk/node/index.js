@@ -3,7 +3,7 @@
  *
  * One object keeps its connections. Every call ends within `timeout` milliseconds, with all its tries. A call
  * that fails rejects with a `CometifyError`. Requests are signed with HMAC, so the API secret does not leave
- * this process.
+ * this process, unless `bearer` is set.
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { HEADER, readUrl } from './address.js';

@@ -20,7 +20,7 @@ const LONGEST_PAUSE = 1000;
 const SHORTEST_TRY = 100;
 /** Statuses after which the request is sent again. After 429 it is too, if there is a Retry-After. */
 const AGAIN = [500, 502, 503, 504];
-/** Codes with such a status that say that nothing was pushed. */
+/** Codes with which nothing was pushed, although their status is one of these. */
 const UNPUSHED = ['overloaded', 'draining'];
 /** Errors of TLS that another try meets again. */
 const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_/;

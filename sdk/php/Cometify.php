@@ -8,7 +8,8 @@ namespace Cometify;
  * Push to web pages through a Cometify server: `Cometify::fromUrl()->push('guestbook', 'Hello world!')`.
  *
  * One object keeps one connection. Every call ends within `timeout` seconds, with all its tries. A call that fails
- * throws `CometifyException`. Requests are signed with HMAC, so the API secret does not leave this process.
+ * throws `CometifyException`. Requests are signed with HMAC, so the API secret does not leave this process, unless
+ * `bearer` is set.
  */
 final class Cometify
 {
@@ -25,7 +26,7 @@ final class Cometify
     private const PAGE = 1000;
     /** Statuses after which the request is sent again. After 429 it is too, if there is a Retry-After. */
     private const AGAIN = [500, 502, 503, 504];
-    /** Codes with such a status that say that nothing was pushed. */
+    /** Codes with which nothing was pushed, although their status is one of these. */
     private const UNPUSHED = ['overloaded', 'draining'];
     private const UNSENT = [CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT];
     private const UNTRUSTED = [CURLE_SSL_PEER_CERTIFICATE, CURLE_SSL_CACERT_BADFILE];
@@ -145,7 +146,7 @@ final class Cometify
     }
 
     /**
-     * Make a token: for so many seconds it gives a page the right to the secret pushes of these identifiers.
+     * Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.
      *
      * @param string|list<string> $identifiers A trailing * stands for a prefix. A string can have several, with commas.
      * @param string|null $sub The visitor to whom you give it, for `disconnect`.
@@ -236,7 +237,7 @@ final class Cometify
         return hash_hmac('sha256', $signed, $apiSecret);
     }
 
-    /** @return array<string, string> What a dump of this object shows, which is no secret. */
+    /** @return array<string, string> The fields that a dump of this object shows. None is secret. */
     public function __debugInfo(): array
     {
         return ['apiKey' => $this->apiKey, 'server' => $this->server];
@@ -248,7 +249,7 @@ final class Cometify
     }
 
     /**
-     * Carry out a call, with several tries if need be. All tries have one Idempotency-Key.
+     * Carry out a call, with several tries if the first one fails. All tries have one Idempotency-Key.
      *
      * @param string|int $field A field that the answer must have, or the number of answers in it.
      */
@@ -308,7 +309,7 @@ final class Cometify
             CURLOPT_RETURNTRANSFER => true,
             CURLOPT_USERAGENT => 'cometify-php',
             CURLOPT_NOSIGNAL => true,
-            // The request to this machine would bring the secret to a proxy in the network.
+            // A proxy would bring the secret of a request to this machine into the network.
             CURLOPT_NOPROXY => $this->bearer && str_starts_with($this->server, 'http:') ? '*' : null,
             CURLOPT_HTTPHEADER => $this->headers($method, $path, $body, $key),
             CURLOPT_TIMEOUT_MS => max(1, (int) ($seconds * 1000)),
@@ -503,7 +504,7 @@ class CometifyException extends \RuntimeException
     /**
      * @param int|null $status The HTTP status of the answer. Null: there was no answer.
      * @param int|null $retryAfter The seconds after which the server wants the request again.
-     * @param string|null $idempotencyKey The key of the push. Whoever sends the push again gives the same key.
+     * @param string|null $idempotencyKey The key of the push. Give it again to send the same push again.
      */
     final public function __construct(
         string $code,
@@ -517,7 +518,7 @@ class CometifyException extends \RuntimeException
     }
 }
 
-/** Nobody knows if the push was made. To send it again with the same `idempotencyKey` is safe. */
+/** The push may have been made. It is safe to send it again with the same `idempotencyKey`. */
 final class MaybePushed extends CometifyException
 {
 }

@@ -1,4 +1,4 @@
-"""A server that does what a script says, however wrong that is, on a port of its own."""
+"""A server on its own port that carries out a script, even a wrong answer."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Promises of one client alone, and of the three beside each other."""
+"""Promises of single clients, and of the three clients together."""
 
 import asyncio
 import gc

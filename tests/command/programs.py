@@ -14,7 +14,7 @@ from tests.conftest import PYTHONPATH
 
 COMMAND = [sys.executable, "-m", "cometify"]
 WITHIN = 60
-"""Seconds after which a line counts as missing. Not a promise, because a busy machine takes longer."""
+"""Seconds after which a line counts as missing. It is long, because the machine may be busy."""
 
 
 def environment(**variables: str) -> dict[str, str]:

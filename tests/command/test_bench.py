@@ -126,7 +126,7 @@ def test_port_where_nobody_listens_has_a_status_of_its_own():
         ([], 2, "COMETIFY_URL"),
     ],
 )
-def test_wrong_arguments_load_nobody(arguments, status, message):
+def test_wrong_arguments_load_no_server(arguments, status, message):
     with Program("bench", *arguments) as program:
         assert program.error(message)
         assert program.end() == status

@@ -1,4 +1,4 @@
-"""`cometify doctor` before set-ups that are broken: it names each fault, and says what to do."""
+"""`cometify doctor` before set-ups that are broken: it names each fault and its remedy."""
 
 import json
 import os

@@ -327,7 +327,7 @@ def test_idempotency_key_is_1_to_128_printable_characters(key):
     assert admit_batch([], checked_already, ACCOUNT, key) == []
 
 
-def test_single_push_has_never_the_fingerprint_of_a_batch():
+def test_single_push_never_has_the_fingerprint_of_a_batch():
     (draft,) = admit_batch([BATCHED], checked_already, ACCOUNT, "k")
     # A hash that begins with a letter is the beginning of an extended identifier.
     draft.batch = f"a{draft.batch[1:]}"

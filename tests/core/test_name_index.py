@@ -19,7 +19,7 @@ def toggle(account_rings, name):
 
 
 @given(st.lists(st.one_of(names, st.integers(1, 3)), max_size=60))
-def test_order_is_that_of_the_rings_whatever_comes_and_goes(steps):
+def test_order_is_that_of_the_rings_while_names_change(steps):
     """A name is a ring that comes or goes; a number is a question that puts so many names in order."""
     account_rings = AccountRings()
     for step in steps:

@@ -64,5 +64,5 @@ def test_page_of_a_young_clock_begins_at_zero():
         (NOW - FLOOR_RETENTION - 1, 0, True),
     ],
 )
-def test_gap_is_told_wherever_a_push_may_be_lost(since, floor, gap):
+def test_gap_is_told_if_a_push_may_be_lost(since, floor, gap):
     assert has_gap(since, NOW, floor) is gap

@@ -1,4 +1,4 @@
-"""Names in order: a set and `sorted` say the same, however the names are spread over the parts."""
+"""Names in order: they equal a sorted set, for every division into parts."""
 
 import pytest
 from hypothesis import given

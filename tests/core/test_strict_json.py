@@ -150,7 +150,7 @@ def test_integer_of_long_json_has_so_many_digits_and_no_more():
     assert "more than 1000 digits" in refusal(LONG + most + b"9").detail
 
 
-def test_integer_of_short_json_has_as_many_digits_as_is_said():
+def test_integer_of_short_json_has_4300_digits_at_most():
     most = b"9" * 4300
     assert read_json(most, errors.REPEATED_PARAMETER) == int(most)
     assert "more than 4300 digits" in refusal(most + b"9").detail

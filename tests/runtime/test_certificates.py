@@ -280,7 +280,7 @@ def test_pipe_is_refused_and_not_waited_for(live, made, lines, name):
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
-def test_encrypted_key_is_refused_and_nobody_is_asked(live, made, lines, monkeypatch, form):
+def test_encrypted_key_is_refused_without_a_question(live, made, lines, monkeypatch, form):
     def ask(*_arguments):
         raise AssertionError("OpenSSL would ask at the terminal")
 

@@ -1,4 +1,4 @@
-"""The libraries for back ends in PHP and Node, each in a process that does what a test says."""
+"""The libraries for back ends in PHP and Node, each in a process that carries out the calls of a test."""
 
 import json
 import os

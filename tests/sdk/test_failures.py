@@ -231,7 +231,7 @@ def test_lost_try_leaves_a_doubt_until_the_server_refuses(make):
 
 
 @pytest.mark.parametrize("status", [301, 307, 404])
-def test_answer_of_something_else_says_to_check_the_url(make, status):
+def test_answer_of_another_server_says_to_check_the_url(make, status):
     elsewhere = free_port()
     with scripted(answer(status, b"<html></html>", Location=f"http://127.0.0.1:{elsewhere}/")) as server:
         error = failed(make(server.port, timeout=LONG))
@@ -292,7 +292,7 @@ def test_port_that_takes_no_connection_is_unreachable(make):
     assert (error.code, error.status, error.maybe_pushed) == ("unreachable", None, False)
 
 
-def test_name_that_there_is_not_is_unreachable(make):
+def test_unknown_host_name_is_unreachable(make):
     error = failed(make(f"http://{API_KEY}:secret@nowhere.invalid", timeout=SHORT))
     assert (error.code, error.maybe_pushed) == ("unreachable", False)
 

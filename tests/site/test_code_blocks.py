@@ -51,7 +51,7 @@ BLOCKS = [
 
 
 def run(command, code, suffix, folder):
-    """What a program says against a file with this code. Nothing: it takes it."""
+    """The complaint of a program about a file with this code. Empty if there is none."""
     file = folder / f"code{suffix}"
     file.write_text(code, "utf-8")
     done = subprocess.run([*command, file], capture_output=True, text=True, check=False, timeout=60)
@@ -120,7 +120,7 @@ CHECKS = {
 }
 OF_BROWSERS = {"js", "jsx", "ts", "vue", "html"}
 OTHERS = {"text", "nginx", "sql"}
-"""The tests below run nginx and PostgreSQL with the blocks of theirs."""
+"""The tests below run nginx and PostgreSQL with their blocks."""
 
 
 def test_every_block_has_a_language_that_is_known():

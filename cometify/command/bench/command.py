@@ -36,7 +36,7 @@ def bench(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Load the server at URL, https://KEY:SECRET@host, and tell rates and latencies. Default: COMETIFY_URL.
+    """Load the server at URL, https://KEY:SECRET@host, and print rates and latencies. Default: COMETIFY_URL.
 
     The pushes go to an identifier that nobody else hears. They count against the quotas of the account.
     """
@@ -66,12 +66,12 @@ def bench(
 
 
 def _is_whole(result: Result) -> bool:
-    """True if pushes were accepted, and every listener stayed and had every one of them once."""
+    """True if pushes were accepted, every listener stayed, and each heard every push once."""
     return result.accepted > 0 and not (result.missing or result.repeated or result.lost)
 
 
 def _check_consent(server: ServerURL, load: str, *, yes: bool) -> None:
-    """Load a server of somebody else only if the person says so."""
+    """Ask before a server of somebody else is loaded."""
     if yes or server.address.is_loopback:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Latencies in little memory, however many there are."""
+"""Latencies, counted in buckets: the memory does not grow with their number."""
 
 import math
 from collections import Counter

@@ -1,7 +1,8 @@
-"""Pushes at a fixed rate to an identifier of its own, and listeners that hear them.
+"""Load: pushes at a fixed rate to a new identifier, and listeners that hear them.
 
 The rate does not wait for the server: a push is due at its time, whether or not earlier ones were answered. So a server that
-falls behind shows in the latencies. Only so many pushes may wait for their answers at once; one more is not sent, and counted.
+falls behind shows in the latencies. At most `MOST_WAITING` pushes wait for their answers at once. A further
+push is not sent, and counted as skipped.
 """
 
 import secrets
@@ -32,10 +33,10 @@ _TICK = 0.005
 
 @attrs.define
 class Result:
-    """`sent`: pushes that were sent in `seconds`. `skipped`: were due, and not sent because too many waited.
+    """`sent`: pushes that were sent in `seconds`. `skipped`: pushes that were due, and not sent because too many waited.
 
     `refused`, `turned_away`: pushes and listeners by the code of the refusal. `missing`: deliveries of accepted pushes that
-    did not come. `repeated`: that came again. `cpu`: the share of one core that this command took.
+    did not come. `repeated`: deliveries that came again. `cpu`: the share of one core that this command took.
     """
 
     listeners: int = 0
@@ -162,7 +163,7 @@ class Load:
         result.repeated = sum(listener.repeated for listener in joined)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
-        """Wait for something, and not for long."""
+        """Wait for a Deferred, for `PATIENCE` seconds at most."""
         until = time.monotonic() + PATIENCE
         while not is_so() and time.monotonic() < until:
             await deferLater(self._reactor, _TICK)
@@ -183,7 +184,7 @@ class _Listener:
 
     @property
     def is_settled(self) -> bool:
-        """True once it has joined, or never will."""
+        """True if it has joined, or can no longer join."""
         return self.is_joined or self.is_gone
 
     def has(self, number: int) -> bool:
@@ -191,7 +192,7 @@ class _Listener:
         return number < len(self._heard) and self._heard[number] == 1
 
     def failed(self, _failure: object) -> None:
-        """No connection came about."""
+        """No connection was made."""
         self.refusal = "unreachable"
         self.is_gone = True
 

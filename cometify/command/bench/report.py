@@ -13,7 +13,7 @@ from cometify.command.bench.load import Result
 _WIDTH = 40
 """Characters of the longest bar."""
 BUSY = 0.9
-"""Share of a core above which this command itself may be what is slow."""
+"""Share of a core above which this command may be slower than the server."""
 
 
 def show(result: Result) -> None:

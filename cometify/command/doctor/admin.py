@@ -1,4 +1,4 @@
-"""The admin endpoint of the server, which tells what nobody sees from outside."""
+"""The admin endpoint of the server, with facts that nobody sees from outside."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from cometify.command.requests import Answer, Requests
 from cometify.command.troubles import Trouble
 
 FEW_DESCRIPTORS = 4096
-"""A limit below this ends before a small server does: each listener takes one, or two behind a proxy of the same machine."""
+"""A lower limit is too low for a small server: each listener takes one, or two behind a proxy on the same machine."""
 FULL = 0.8
 _FAULTS = {"engine_unavailable": "redis_away", "draining": "draining"}
 

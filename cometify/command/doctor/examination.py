@@ -1,4 +1,4 @@
-"""The checks of `cometify doctor`, in the order in which one needs the other.
+"""The checks of `cometify doctor`. Each comes after those that it needs.
 
 All transports are tried with one listener id, one after the other. So the doctor takes one place of the account's limit.
 """
@@ -114,7 +114,7 @@ class Examination:
         return Finding("connection", Status.OK, detail, figures={"milliseconds": milliseconds})
 
     async def _position(self) -> Finding:
-        """Compare the clock of the engine with our own."""
+        """Compare the clock of the engine with that of this machine."""
         try:
             answer = await self._requests.ask("GET", self._server.path("position"))
             if answer.status != 200 or not isinstance(answer.json, dict):

@@ -19,7 +19,7 @@ from cometify.client.address import Address
 from cometify.command.troubles import Trouble
 
 SOON = 14
-"""Days before the end of a certificate from which it is told."""
+"""Days before the end of a certificate at which the warnings begin."""
 
 _EXPIRED, _SELF_SIGNED = 10, 18
 _ISSUER_UNKNOWN = (2, 20, 21)
@@ -59,7 +59,7 @@ class Certificate:
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Tolerant:
-    """Makes connections that note what is wrong with a certificate and go on."""
+    """Makes connections that note the errors of a certificate and go on."""
 
     def __init__(self, address: Address) -> None:
         self.errors: set[int] = set()
@@ -96,7 +96,7 @@ class _Look(Protocol):
 
 
 async def look_at_certificate(address: Address, reactor: Any, patience: float) -> Certificate:
-    """Connect and take leave. Raises whatever the connection fails with."""
+    """Connect and disconnect. Raises the error of the connection."""
     tolerant, look = _Tolerant(address), _Look()
     done = look.done
     endpoint = HostnameEndpoint(reactor, address.host, address.port, timeout=patience)

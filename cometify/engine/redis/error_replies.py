@@ -29,7 +29,7 @@ TABLE: Mapping[str, tuple[Scope, str]] = {
     "LOADING": (Scope.NODE, "Redis reads its data from the disk, and answers nothing before it has."),
     "READONLY": (Scope.NODE, "It has become a replica. The primary is elsewhere, and connecting again finds it."),
     "MASTERDOWN": (Scope.NODE, "It is a replica that has lost its primary, and refuses to answer with old data."),
-    "OOM": (Scope.NODE, "Its memory is full. Pushes and joins write, so that neither is possible."),
+    "OOM": (Scope.NODE, "Its memory is full. Pushes and joins write to it, so neither is possible."),
     "MISCONF": (Scope.NODE, "It cannot write to its disk, and refuses all writes."),
     "NOREPLICAS": (Scope.NODE, "It has fewer replicas than min-replicas-to-write, and refuses all writes."),
     "BUSY": (Scope.NODE, "Somebody's script runs on and on, and no other command is run meanwhile."),

@@ -2,8 +2,8 @@
 
 The pushes that are kept are in Redis. Each script reads a bounded part, because a script stops everybody else.
 
-The listeners are counted by the nodes. The node that was asked asks all nodes, itself too (see `Questions`), for their part
-of the page, while it reads Redis. A page of identifiers is then merged from the pages of all nodes and that of Redis.
+The nodes count the listeners. The node that was asked reads Redis. Meanwhile it asks all nodes, itself too, for their part of
+the page (see `Questions`). A page of identifiers is then merged from the pages of all nodes and that of Redis.
 
     asked     reads Redis                                                     chat: 3 pushes, news: 1 push
               publishes  @?[number, own channel, API key, prefix, after, limit]
@@ -11,8 +11,8 @@ of the page, while it reads Redis. A page of identifiers is then merged from the
     node 2    answers    @=number [[["chat", 5]], null]
     page      chat: 7 listeners, 3 pushes; news: none, 1 push; orders: 1 listener, none
 
-A push that waits for replicas (`redis_wait`) could still be lost with a failover. So a page that has one is not given before
-the replicas have it.
+A failover can still lose a push that waits for replicas (`redis_wait`). So a page with such a push is answered only when the
+replicas have the push.
 """
 
 import json
@@ -49,9 +49,9 @@ from cometify.interfaces import IListenerCounts
 from cometify.runtime.reactor import CallLater
 
 MOST_NAMES = 200
-"""Identifiers that one script counts, in about half a millisecond."""
+"""Identifiers that one script counts, in 0.9 ms."""
 MOST_SCRIPTS = 10
-"""Scripts for one page. A page that would take more, because names are left of what has expired, is short."""
+"""Scripts for one page. A page is short if it would take more, because Redis still has names whose pushes have expired."""
 
 T = TypeVar("T")
 Refuse = Callable[[Failure, str, str], Failure]

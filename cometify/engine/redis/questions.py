@@ -60,7 +60,7 @@ class Questions:
         return question.answered
 
     def heard(self, text: bytes) -> None:
-        """Take an answer: the number of its question, a space, and what is answered."""
+        """Take an answer: the number of its question, a space, and the content."""
         number, _, answer = text.partition(b" ")
         question = self._questions.get(number.decode())
         if question is not None:

@@ -38,7 +38,7 @@ class Reader:
     ) -> Deferred[ReadAnswer]:
         """Read the pushes of identifiers, each above a position, and publish a watermark with this number.
 
-        The answer has the first identifiers alone if they have `MOST_BYTES` together, and the watermark has no number then.
+        If the first identifiers have `MOST_BYTES` together, the answer has only them, and the watermark has no number.
 
         `has_caught_up`: whether the account has been read since the session began. If not, the script looks for the
         very push at `last_known`, which a Redis that has gone back in time lacks. `is_beat`: nobody waits for the answer, so

@@ -10,7 +10,7 @@ MOST_READ = 500
 
 class AccountRevocations(Revocations):
     """`known`: the version up to which all revocations were read. `learned(new, is_late)`: called with the (subject, time)
-    of those that a read has brought, except by the first read, before which the node has no listener of the account.
+    of those that a read has brought, but not by the first read, because the node has no listener of the account before it.
 
     A revocation that is heard is noted at once. It does not raise `known`, because an earlier one may have been missed. So
     the next read of the account brings it once more, together with the missed ones.

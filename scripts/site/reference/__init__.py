@@ -1,1 +1,1 @@
-"""Pages of reference that are made from definitions: no person writes them, so none of them can be out of date."""
+"""Pages of reference that are made from definitions, so they cannot be out of date."""

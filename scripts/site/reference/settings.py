@@ -40,7 +40,7 @@ def _entries(kind: type, readers: Mapping[str, Reader]) -> list[str]:
 
 
 def _values(reader: Reader) -> str:
-    """The values that a reader takes. It tells them when it refuses one that no setting takes."""
+    """The values that a reader takes. Its refusal of a wrong value tells them."""
     try:
         reader(object())
     except ValueError as error:

@@ -167,7 +167,7 @@ def test_large_answers_are_read_in_parts(nodes, monkeypatch, turns):
     assert positions(frames) == sorted(set(positions(frames)))
 
 
-def test_watermark_of_an_unknown_account_is_passed_over(nodes):
+def test_watermark_of_an_unknown_account_is_ignored(nodes):
     """An account that is quiet for a day is forgotten, and a message about it can be on its way."""
     wire = joined(nodes[0].websocket("identifiers=chat"))
     for channel in nodes.command("PUBSUB", "CHANNELS", f"cometify:{nodes[0].database}:node:*"):

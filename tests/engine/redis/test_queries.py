@@ -16,7 +16,7 @@ NAMES = f"{NAME}:names"
 
 
 def begin(world, path="", headers=BEARER):
-    """Send a question, and let only this node see to it."""
+    """Send a question that only this node answers."""
     wire = world.connect("127.0.0.1")
     wire.receive(request_bytes("GET", f"/{API_KEY}/identifiers{path}", None, headers))
     return wire
@@ -117,7 +117,7 @@ def test_nothing_is_published_while_nobody_asks(nodes):
     assert [len(texts) for texts in heard.values()] == [3, 1]  # a question each, and the answers of both
 
 
-def test_version_that_knows_no_questions_passes_them_over(nodes):
+def test_version_without_questions_ignores_them(nodes):
     """It handles only texts that begin with an exclamation mark on the channel of all nodes."""
     subscriber = nodes[1].server.engine._subscriber
     subscriber.heard(subscriber.everybody, b'@?["1","x","37282591","one","chat"]')
@@ -250,7 +250,7 @@ def test_redis_that_is_away_refuses_and_uses_up_no_nonce(nodes, path):
 @pytest.mark.parametrize("path", ["", "/chat", "/chat/pushes"])
 @pytest.mark.parametrize("turns", range(6))
 def test_session_that_is_lost_meanwhile_refuses(nodes, path, turns):
-    """Whenever the connections break, there is one answer. It is whole, or a refusal."""
+    """Each question has one answer, whole or a refusal, at whatever moment the connections break."""
     nodes[0].pushed("chat", "x")
     listen(nodes[0], "chat")
     wire = nodes[0].connect("127.0.0.1")

@@ -1,9 +1,10 @@
 -- The kept pushes of some identifiers, each above some position. Without any identifier it tells the time of the account.
 --
 -- Answers {watermark, position, {revocation, version, ...}, {floor, secret_floor, {public push, ...}, {secret push, ...}}, ...},
--- the identifiers in the order asked. Once the answer has `most_bytes`, the other identifiers are left out. All pushes up to the watermark are published, and no push above it is read. The
--- watermark is the account's position, or lower if a push still waits for replicas. The revocations are the first ones above the
--- version that the node knows, at most `most_revoked` (see disconnect.lua).
+-- the identifiers in the order asked. Once the answer has `most_bytes`, the other identifiers are left out. All pushes up to the
+-- watermark are published, and no push above it is read. The watermark is the account's position, or lower if a push still waits
+-- for replicas. The revocations are the first ones above the version that the node knows, at most `most_revoked` (see
+-- disconnect.lua).
 --
 -- Secret pushes are read only for a node that asks for them, and dropped only in a beat. The time of other reads tells
 -- nothing of them.
