@@ -39,8 +39,8 @@ function move(group: Group, position: number): boolean {
 }
 
 /**
- * Takes the first cursor of each group. A group that resumes keeps its own: the server's may belong
- * to a gap that has yet to be told, and would hide it if the connection were cut between the two.
+ * Takes the first cursor of each group. A group that resumes keeps its own, because the server's may lie
+ * after a gap that is told next. If the connection were cut before that, nobody would tell the gap again.
  */
 export function takeReady(groups: Group[], positions: number[]): void {
   groups.forEach((group, i) => {

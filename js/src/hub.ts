@@ -17,8 +17,10 @@ import { trust } from './token';
 const GATHERING = 50;
 
 /**
- * A message on the channel of the tabs, whose version may differ. With a hub: from this hub, to one
- * tab, or to all if the tab is empty. Without: to the hub, from this tab.
+ * A message on the channel of the tabs. Tabs may have clients of different versions.
+ *
+ * If `hub` is set, this hub speaks to `tab`, or to all tabs if `tab` is empty. If `hub` is empty, `tab`
+ * speaks to the hub.
  */
 export type Message = [hub: string, tab: string, said?: Asked[] | object];
 
