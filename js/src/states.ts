@@ -93,10 +93,13 @@ export function hasEnded(state: State): boolean {
 
 /**
  * The state that the event leads to. Undefined if the table has no such transition. Only the tests throw
- * then, because a bug in the client must not break a visitor's page.
+ * then. On a page it is logged, because a bug in the client must not break a visitor's page.
  */
 export function transition(state: State, event: StateEvent): State | undefined {
   const next = TRANSITIONS[state][event];
-  if (STRICT && !next) throw new Error(`Cometify: bug: ${event} when ${state}`);
+  if (!next) {
+    if (STRICT) throw new Error(`Cometify: bug: ${event} when ${state}`);
+    console.error('Cometify', event, state);
+  }
   return next;
 }

@@ -229,7 +229,10 @@ def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):
     nodes.settle()
     nodes.find()
     node.pushed("chat", "still there")
-    nodes.advance(1)
-    assert texts(wire.frames()) == ["still there"]
+    frames = wire.frames()
+    for _ in range(10):  # the session may be under way back to Redis
+        nodes.advance(1)
+        frames += wire.frames()
+    assert texts(frames) == ["still there"]
     assert any("makes no sense" in line for line in lines)
     assert not any("secret text" in line or "Traceback" in line or "Unhandled" in line for line in lines)
