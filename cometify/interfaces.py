@@ -41,11 +41,13 @@ class ILost(Protocol):
 class IDisconnect(Protocol):
     """A function that an engine calls to end connections of this node.
 
-    `issued_before`: end only connections whose token was issued before that time (Unix seconds); inf: end all.
-    The Deferred fires with the number of the connections that end.
+    `issued_before`: end only connections whose token was issued before that time (Unix seconds); inf: end all. `at_once`: end
+    all connections of a subject before this returns. The Deferred fires with the number of the connections that end.
     """
 
-    def __call__(self, api_key: str, disconnect: Disconnect, issued_before: float) -> Deferred[int]: ...
+    def __call__(
+        self, api_key: str, disconnect: Disconnect, issued_before: float, *, at_once: bool = False
+    ) -> Deferred[int]: ...
 
 
 class IListenerCounts(Protocol):

@@ -169,6 +169,8 @@ class KeptPushes:
         self.floor = max(self.floor, floor)
         self.began = max(self.began, floor)
         self.since = min(self.since, since)
+        if not older:
+            return 0  # empty lists are shared, and new ones would cost each quiet identifier 340 bytes
         self.excluding = max([self.excluding, *[push.position for push in older if push.excluded is not None]])
         self._pushes = [*older, *self._pushes[self._start :]]
         self._positions = [push.position for push in self._pushes]

@@ -75,7 +75,9 @@ class Disconnects:
 
     # The end.
 
-    def disconnect(self, api_key: str, disconnect: Disconnect, issued_before: float) -> Deferred[int]:
+    def disconnect(
+        self, api_key: str, disconnect: Disconnect, issued_before: float, *, at_once: bool = False
+    ) -> Deferred[int]:
         """End connections of this node. See `IDisconnect`."""
         if disconnect.subject is None:
             assert disconnect.listener is not None
@@ -85,7 +87,10 @@ class Disconnects:
             return succeed(0)
         end = partial(self._end_subject, disconnect.subject, issued_before)
         count = len(found)
-        self._work.add(TASK, found, lambda: end, at_once=True)
+        if at_once:
+            self._work.serve_all(TASK, found, end)
+        else:
+            self._work.add(TASK, found, lambda: end, at_once=True)
         return succeed(count)
 
     def _end_subject(self, subject: str, issued_before: float, listener: Listener) -> None:

@@ -89,6 +89,11 @@ class SlicedWork(Generic[T]):
         else:
             self._start()
 
+    def serve_all(self, task: str, items: Iterable[T], serve: Callable[[T], object]) -> None:
+        """Serve all items now, in one step however long it takes. For work that must be done before anything else happens."""
+        for item in list(items):
+            self._serve_one(task, serve, item)
+
     def _start(self) -> None:
         if self._jobs and not self._is_set:
             self._is_set = True
@@ -114,10 +119,13 @@ class SlicedWork(Generic[T]):
         serve = job.begin()
         for item in islice(job.items, most):
             most -= 1
-            try:
-                serve(item)
-            except Exception:  # noqa: BLE001 - a fault with one item must not keep the others waiting
-                log.failure("{task} failed for {item}", task=job.task, item=self._in_words(item))
+            self._serve_one(job.task, serve, item)
             if not most % TIMED and self._clock() >= end:
                 return 0
         return most
+
+    def _serve_one(self, task: str, serve: Callable[[T], object], item: T) -> None:
+        try:
+            serve(item)
+        except Exception:  # noqa: BLE001 - a fault with one item must not keep the others waiting
+            log.failure("{task} failed for {item}", task=task, item=self._in_words(item))

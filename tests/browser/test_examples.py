@@ -70,7 +70,7 @@ def shows(tab: Tab, *texts: str) -> None:
 
 
 def connected(tab: Tab) -> None:
-    tab.until("document.getElementById('state').textContent === 'connected'")
+    tab.until("document.getElementById('state')?.textContent === 'connected'")
 
 
 def listeners_of(server: Server, identifier: str) -> int:

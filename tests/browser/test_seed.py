@@ -204,7 +204,7 @@ def test_invalid_identifier_is_refused_everywhere(server: Server, site: Site, vi
     for identifier in NO_IDENTIFIERS:
         assert "TypeError: Cometify needs identifiers" in visitor.page.evaluate(complain, identifier)
     for identifier in EXTENDED_IDENTIFIERS:
-        assert visitor.page.evaluate(refused, [API_KEY, identifier]) == ["invalid_identifier", True]
+        assert visitor.page.evaluate(refused, [API_KEY, identifier]) == ["invalid_identifier", False]
     for identifier in NO_IDENTIFIERS + EXTENDED_IDENTIFIERS:
         fields = {"text": "", "secret": "0", "secure": secure(identifier, "")}
         answer = server.request("POST", f"/{API_KEY}/push/{quote(identifier)}", form(fields), FORM)

@@ -57,7 +57,7 @@ def test_channel_that_echo_may_not_hear_silences_no_other(
     tabs = everywhere(site.add(page))
     for tab in tabs.values():
         tab.until("document.getElementById('errors').textContent.includes(': 403')")
-        tab.until("document.getElementById('state').textContent === 'connected'")
+        tab.until("document.getElementById('state')?.textContent === 'connected'")
     eventually(lambda: listeners(server) == len(tabs))
     push_event(server, "private-orders.6", "unheard", 1)
     push_event(server, "news", "heard", 0)

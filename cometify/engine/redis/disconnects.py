@@ -80,13 +80,14 @@ class RedisDisconnects:
 
     def _learned(self, api_key: str, new: list[tuple[str, int]], is_late: bool) -> None:
         if is_late:
-            self._end_learned(api_key, new)
+            # In one step. The pushes that were missed come next, and the fan-out would run between two steps.
+            self._end_learned(api_key, new, at_once=True)
         else:
             self._call_later(ANSWERS_WITHIN, self._end_learned, api_key, new)
 
-    def _end_learned(self, api_key: str, new: list[tuple[str, int]]) -> None:
+    def _end_learned(self, api_key: str, new: list[tuple[str, int]], *, at_once: bool = False) -> None:
         for subject, at in new:
-            self.end(api_key, Disconnect(subject=subject), at)
+            self.end(api_key, Disconnect(subject=subject), at, at_once=at_once)
 
     # Asking.
 

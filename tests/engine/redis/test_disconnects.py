@@ -7,6 +7,7 @@ import pytest
 
 from cometify.core.revocation import KEPT, Disconnect
 from cometify.engine.redis.revocations import MOST_READ, AccountRevocations
+from cometify.runtime.slices import STEP
 from tests.engine.redis.nodes import Nodes, half_joined
 from tests.memory import World
 from tests.wire import API_KEY, API_SECRET, jwt, request_bytes, seal
@@ -109,6 +110,21 @@ def test_node_that_is_back_sends_no_later_push_to_the_visitor(nodes, many):
     assert [frame["type"] for frame in frames if frame["type"] != "heartbeat"] == ["error", "(close)"]
     assert frames[-2]["code"] == "not_authorized"
     assert [frame["text"] for frame in other.frames() if frame["type"] == "push"] == ["not for the visitor"]
+
+
+def test_node_that_is_back_ends_all_connections_of_the_visitor_first(nodes):
+    """More connections than one step of sliced work ends, and a subject behind them."""
+    wires = [listen(nodes[1], token(nodes[0], "team", issued=-5), host=f"10.0.{n // 20}.9") for n in range(3 * STEP)]
+    wires.append(listen(nodes[1], token(nodes[0], "user_7", issued=-5)))
+    nodes.cut(nodes[1])
+    disconnected(nodes, subject="team")
+    disconnected(nodes, subject="user_7")
+    nodes[0].push("chat", "not for the team", 1)
+    nodes.settle()
+    nodes.find()
+    nodes.advance(2)
+    heard = [frame.get("text") for wire in wires for frame in wire.frames() if frame["type"] in {"push", "(close)"}]
+    assert heard == [None] * len(wires)
 
 
 def test_two_disconnects_in_one_moment_are_told_apart(nodes):

@@ -154,6 +154,14 @@ def test_names_whose_pushes_have_expired_are_forgotten(nodes):
     assert nodes.command("EXISTS", NAMES) == 0
 
 
+def test_names_that_an_older_version_left_out_come_in(nodes):
+    nodes[0].pushed("chat", "from a version without the index")
+    nodes.command("DEL", NAMES)
+    nodes.advance(61.0, step=2.0)
+    nodes[0].pushed("chat", "from this version")
+    assert nodes.command("ZRANGE", NAMES, 0, -1) == [b"chat"]
+
+
 def test_index_of_names_ends_with_its_account(nodes):
     nodes[0].pushed("chat", "x")
     assert 0 < nodes.command("TTL", NAMES) <= 87_120

@@ -141,13 +141,14 @@ elseif oldest == false then
     redis.call('ZREM', oldest_key, identifier)
     forget_name(identifier)
 end
-if is_first and oldest and redis.call('ZADD', NAME .. ':names', 0, identifier) == 1 then
-    redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
-end
 if count <= 1 or clock - (tonumber(known[5]) or 0) > RENEWED_AFTER then
     redis.call('HSET', info, renewed_field, digits(clock))
     redis.call('EXPIRE', pushes, SECONDS_OF_PUSHES)
     redis.call('EXPIRE', info, SECONDS_OF_FLOORS)
+    -- Not at the first push alone, because a node of an older version does not write the name of an identifier.
+    if count > 0 and redis.call('ZADD', NAME .. ':names', 0, identifier) == 1 then
+        redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
+    end
 end
 close(position, kind, drop(kind, position - KEPT, kept, keep_bytes))
 if key ~= '' then
