@@ -104,7 +104,7 @@ def test_readmes_of_registries_have_absolute_links(project, copy):
 def test_link_becomes_a_name_without_an_address(project, copy):
     project.fill_in(copy, "1.2.3", "")
     readme = (copy / "README.md").read_text("utf-8")
-    assert "| send pushes from a back end | docs/pushing.md |" in readme
+    assert "| send pushes from a back end | docs/pushing.md, with libraries" in readme
     assert "gets each later change at least once (`docs/page-load.md`)" in readme
     assert "through a Cometify server" in (copy / "sdk/php/README.md").read_text("utf-8")
 

@@ -92,7 +92,10 @@ class Reader(threading.Thread):
                     if self.temper == "resets" and self.random.random() < 0.1:
                         connection.reset()
                         return
-                    for line in connection.answer().body.splitlines():
+                    answer = connection.answer()
+                    if answer.status == 409 and self.temper == "resets":
+                        continue  # the request of the connection that was reset has waited, and was served after this one
+                    for line in answer.body.splitlines():
                         self.take(line)
                     self.wait()
             return
