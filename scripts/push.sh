@@ -221,11 +221,15 @@ while :; do
                 lost=1
                 ;;
             500 | 502 | 503 | 504) grep -Eq '"code": *"(overloaded|draining)"' "$folder/answer" || lost=1 ;;
-            429) away='' again=$wait ;;
-            *) away='' again='' ;;
+            *)
+                again=''
+                [ "$status" != 429 ] || again=$wait
+                ! grep -q '"code": *"' "$folder/answer" || away=''
+                ;;
         esac
     fi
-    # A refusal ends all doubt: the server would have answered with the result of the earlier try.
+    # A refusal of the server ends all doubt: it would have answered with the result of the earlier try. The page of a proxy
+    # tells nothing about earlier tries.
     if [ -n "$lost" ]; then in_doubt=1; elif [ -z "$away" ]; then in_doubt=''; fi
     if [ -n "$wait" ]; then rest=$((wait * 1000)); else rest=$pause; fi
     left=$((left - spent - rest))

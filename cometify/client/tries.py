@@ -99,7 +99,7 @@ def tries(
         failure = _read(call, address, reply)
         if not isinstance(failure, _Failure):
             return failure
-        # A refusal means that no earlier try was accepted: the server would have answered with the result of that try.
+        # A refusal of the server means that no earlier try was accepted: it would have answered with the result of that try.
         in_doubt = call.changes and (failure.in_doubt or (in_doubt and failure.is_away))
         if failure.again == "now" and not stale:
             stale = True
@@ -203,9 +203,10 @@ def _unreadable(
     if answer.status in range(300, 400):
         hint = "it leads elsewhere, and a push does not follow: put the right URL, such as one with https, into COMETIFY_URL"
     detail = f"{address.origin} answered with status {answer.status} and not as Cometify does: {hint}."
-    # The push may have been made if a success cannot be read, or if a proxy gave the status.
+    # The push may have been made if a success cannot be read, or if a proxy waited in vain for the server (5xx). A proxy
+    # answers the other statuses in place of the server. They do not tell the result of earlier tries, so those stay in doubt.
     in_doubt = answer.status < 300 or answer.status >= 500
-    return _Failure(UNREADABLE_ANSWER, detail, again, in_doubt, in_doubt, answer.status, retry_after)
+    return _Failure(UNREADABLE_ANSWER, detail, again, in_doubt, True, answer.status, retry_after)
 
 
 def _seconds(header: str) -> float | None:

@@ -39,8 +39,8 @@ const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_/;
  * The reason why a try has failed.
  *
  * - `isLost`: the request may have been carried out.
- * - `isAway`: the server has not looked at it, so the tries before it stay in doubt. A refusal ends all doubt,
- *   because the server would have answered with the result of such a try.
+ * - `isAway`: the server has not looked at it, or another answered, such as a proxy. So the tries before it stay
+ *   in doubt. A refusal of the server ends all doubt, because it would have answered with the result of such a try.
  *
  * @typedef {object} Failure
  * @property {string} code
@@ -268,7 +268,7 @@ export class Requests {
         retryAfter,
         canRetry,
         isLost: isAway,
-        isAway,
+        isAway: true,
       };
     }
     const isLost = isAway && !UNPUSHED.includes(code);

@@ -354,7 +354,7 @@ final class Cometify
         if (!is_string($code)) {
             $detail = "$this->server answered with status $status and not as Cometify does: "
                 . 'the URL must lead to a Cometify server, and a proxy before it must pass its answers on.';
-            return new Failure('unreadable_answer', $detail, $status, $retryAfter, $canRetry, $isAway, $isAway);
+            return new Failure('unreadable_answer', $detail, $status, $retryAfter, $canRetry, isLost: $isAway);
         }
         $isLost = $isAway && !in_array($code, self::UNPUSHED, true);
         return new Failure($code, (string) ($problem['detail'] ?? ''), $status, $retryAfter, $canRetry, $isLost, $isAway);
@@ -527,8 +527,8 @@ final class MaybePushed extends CometifyException
  * The reason why a try has failed.
  *
  * - `isLost`: the request may have been carried out.
- * - `isAway`: the server has not looked at it, so the tries before it stay in doubt. A refusal ends all doubt, because the
- *   server would have answered with the result of such a try.
+ * - `isAway`: the server has not looked at it, or another answered, such as a proxy. So the tries before it stay in doubt. A
+ *   refusal of the server ends all doubt, because it would have answered with the result of such a try.
  *
  * @internal
  */

@@ -16,6 +16,10 @@ LOST = NoAnswer("no answer in time", sent=True)
 STALE = NoAnswer("Connection reset by peer", sent=True, again="now")
 
 
+FOREIGN = Answer(404, {}, b"<h1>Not Found</h1>")
+THROTTLED = Answer(429, {"retry-after": "0"}, b"<h1>Too Many Requests</h1>")
+
+
 def refused(status, code, **headers):
     return Answer(
         status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps({"code": code}).encode()
@@ -129,6 +133,12 @@ def test_wait_that_cannot_be_read_is_as_if_none_was_given(value):
         ([REFUSED_CONNECTION, LOST], MaybePushed),
         ([LOST, refused(400, "invalid_text")], CometifyError),
         ([LOST, refused(409, "idempotency_mismatch")], CometifyError),
+        ([LOST, FOREIGN], MaybePushed),
+        ([LOST, Answer(301, {}, b"")], MaybePushed),
+        ([LOST, Answer(403, {}, b'{"error":"forbidden"}')], MaybePushed),
+        ([LOST, THROTTLED, FOREIGN], MaybePushed),
+        ([LOST, THROTTLED, refused(403, "not_authorized")], CometifyError),
+        ([FOREIGN], CometifyError),
         ([REFUSED_CONNECTION, refused(503, "overloaded")], CometifyError),
     ],
 )

@@ -230,6 +230,16 @@ def test_lost_try_leaves_a_doubt_until_the_server_refuses(make):
     assert (error.code, error.maybe_pushed) == ("not_authorized", False)
 
 
+@pytest.mark.parametrize("status", [301, 403, 404, 429, 499])
+@pytest.mark.parametrize("body", [b"<html></html>", {"error": "forbidden"}])
+def test_page_of_a_proxy_does_not_end_the_doubt(make, status, body):
+    with scripted(hang_up, answer(status, body)) as server:
+        error = failed(make(server.port, timeout=LONG))
+    assert (error.code, error.status, error.maybe_pushed) == ("unreadable_answer", status, True)
+    assert {request.headers["idempotency-key"] for request in server.requests} == {error.idempotency_key}
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize("status", [301, 307, 404])
 def test_answer_of_another_server_says_to_check_the_url(make, status):
     elsewhere = free_port()

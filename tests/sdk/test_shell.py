@@ -209,6 +209,9 @@ def test_lost_answer_is_asked_for_again_with_one_key(push, act):
 ENDS = {
     "lost, then it drains": ([hang_up, refuse(503, "draining", Retry_After="600")], IN_DOUBT),
     "lost, then refused": ([hang_up, refuse(403, "not_authorized")], REFUSED),
+    "lost, then a page of a proxy": ([hang_up, answer(404, b"<html>")], IN_DOUBT),
+    "lost, then a proxy's own limit": ([hang_up, answer(429, b"<html>")], IN_DOUBT),
+    "a page of a proxy": ([answer(404, b"<html>")], REFUSED),
     "a fault": ([answer(500, b"")], IN_DOUBT),
     "it drains": ([refuse(503, "draining", Retry_After="600")], REFUSED),
     "no engine": ([refuse(503, "engine_unavailable", Retry_After="600")], IN_DOUBT),
