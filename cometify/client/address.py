@@ -95,7 +95,7 @@ def read_url(url: str, *, bearer: bool = False, needs_secret: bool = True) -> Ad
     chosen = options.pop("bearer", "1" if bearer else "0")
     if options or chosen not in ("0", "1"):
         raise _invalid("Behind a question mark, the URL can have bearer=1 and nothing else")
-    return _address(parts, unquote(parts.username), unquote(parts.password or ""), chosen == "1")
+    return _address(parts, _decoded(parts.username), _decoded(parts.password or ""), chosen == "1")
 
 
 def read_given_url(url: str | None, *, bearer: bool = False) -> Address:
@@ -134,6 +134,14 @@ def _address(parts: SplitResult, api_key: str, api_secret: str, bearer: bool) ->
         raise _invalid(f"The path of the URL cannot be used: write {_FORM}, or https://…/push for a server below /push")
     port = _PORTS[parts.scheme] if parts.port is None else parts.port
     return Address(parts.scheme, _host(parts.hostname or ""), port, prefix, api_key, api_secret, bearer)
+
+
+def _decoded(part: str) -> str:
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        # A replacement character in the secret would make each signature wrong.
+        raise _invalid("The percent-encoded characters of the API key and the API secret must be UTF-8") from None
 
 
 def _host(host: str) -> str:
