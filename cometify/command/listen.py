@@ -130,7 +130,7 @@ def listen(
     """
     server, names = find_server(url, config, api_key), _names(channels)
     key = secure_key(server.api_key, server.api_secret, names.spelled) if server.api_secret and not token else ""
-    file = None if state is None else PositionFile(state, server.origin, server.api_key, ",".join(channels))
+    file = None if state is None else PositionFile(state, server.address.server, server.api_key, ",".join(channels))
     cursor = None if file is None else file.read()
     group = Group(names, key, token, since if cursor is None else cursor)
     reactor = client_reactor()

@@ -242,6 +242,17 @@ def test_foreign_state_file_is_refused_and_kept(tmp_path, content):
     assert state.read_text() == content
 
 
+@pytest.mark.parametrize("path", ["", "/one"])
+def test_state_file_of_a_server_below_another_path_is_refused(tmp_path, path):
+    state = tmp_path / "state"
+    content = f'{{"server":"http://localhost{path}","api_key":"k","channels":"a","position":1}}'
+    state.write_text(content)
+    with Program("listen", "a", "--url", "http://k@localhost/two", "--state", str(state)) as program:
+        assert f"It belongs to a of k at http://localhost{path}: " in program.error("state")
+        assert program.end() == 1
+    assert state.read_text() == content
+
+
 def test_state_file_that_cannot_be_written_is_told(server, tmp_path):
     with Program("listen", "b", "--url", url(server), "--state", str(tmp_path / "none" / "state")) as program:
         assert "No such file" in program.error("cannot be written")
