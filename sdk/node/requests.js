@@ -18,6 +18,8 @@ const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1000;
 /** Milliseconds below which no further try is made. */
 const SHORTEST_TRY = 100;
+/** Milliseconds of a call at most, 24 days. A timer with more fires at once. */
+const LONGEST_CALL = 2 ** 31 - 1;
 /** Statuses after which the request is sent again. After 429 it is too, if there is a Retry-After. */
 const AGAIN = [500, 502, 503, 504];
 /** Codes with which nothing was pushed, although their status is one of these. */
@@ -88,7 +90,7 @@ export class Requests {
    */
   constructor(address, timeout) {
     this.#address = address;
-    this.#timeout = timeout;
+    this.#timeout = Math.min(timeout, LONGEST_CALL);
     this.#agent = new (address.isSecure ? https : http).Agent({ keepAlive: true });
   }
 

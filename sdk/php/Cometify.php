@@ -35,6 +35,8 @@ final class Cometify
     private const LONGEST_PAUSE = 1.0;
     /** Seconds below which no further try is made. */
     private const SHORTEST_TRY = 0.1;
+    /** Seconds of a call at most, 24 days. INF would become a timeout of 0. */
+    private const LONGEST_CALL = 2147483.0;
 
     private ?\CurlHandle $connection = null;
     /** The process that made the connection. A forked process makes its own. */
@@ -84,7 +86,7 @@ final class Cometify
             . 'Leave bearer out: then requests are signed.',
         );
         self::check($timeout > 0, 'invalid_parameter', 'timeout must be a number of seconds above 0.');
-        return new self($key, $secret, $server, $timeout, $bearer);
+        return new self($key, $secret, $server, min($timeout, self::LONGEST_CALL), $bearer);
     }
 
     /**

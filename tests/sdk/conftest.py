@@ -41,7 +41,7 @@ class Library:
         if language == "node" and "timeout" in options:
             options = {**options, "timeout": options["timeout"] * 1000}
         self.process = subprocess.Popen(
-            [*COMMANDS[language], url, json.dumps(options)],
+            [*COMMANDS[language], url, json.dumps(options).replace("Infinity", "1e999")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -291,6 +291,17 @@ def test_deadline_holds_against_a_server_that_never_ends(make, about):
         assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
 
 
+@pytest.mark.parametrize("timeout", [2**31 / 1000 * 3, 1e15, float("inf")])
+def test_very_long_timeout_does_not_end_at_once(make, timeout):
+    def late(connection):
+        time.sleep(0.3)
+        return answer()(connection)
+
+    with scripted(late, refuse(403, "not_authorized")) as server:
+        assert make(server.port, timeout=timeout).push()["position"] == PUSHED["position"]
+    assert len(server.requests) == 1
+
+
 def test_silent_server_leaves_time_for_another_try(make):
     with scripted(silent, answer()) as server:
         assert make(server.port, timeout=4.0).push()["position"] == PUSHED["position"]
