@@ -230,12 +230,16 @@ class _AnswerBody(Protocol):
         self._room = MAX_ANSWER
 
     def dataReceived(self, data: bytes) -> None:
+        if self.done.called:  # it was cancelled, but TLS waits for the goodbye of the server before it closes
+            return
         self._parts.append(data)
         self._room -= len(data)
         if self._room < 0:
             self._stop()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:  # it was cancelled
+            return
         # PotentialDataLoss: the body ended with the connection. Only the reader of the JSON can tell if it is whole.
         if self._room >= 0 and reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(b"".join(self._parts))

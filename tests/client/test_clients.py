@@ -13,9 +13,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from twisted.logger import globalLogPublisher
 
 from bench.rig.ports import free_port
-from cometify.client import Cometify, CometifyError, Pushed
+from cometify.client import Cometify, CometifyError, MaybePushed, Pushed
 from cometify.client.aio import AsyncCometify
 from cometify.client.tx import TxCometify
 from tests.certificates import make_certificate
@@ -190,6 +191,33 @@ react(lambda reactor: Deferred.fromCoroutine(main()))
         )
         assert done.stdout.startswith(expected), done.stdout
         assert not done.stderr
+
+
+@pytest.mark.parametrize("client", ["twisted"], indirect=True)
+def test_body_that_stops_halfway_logs_nothing_at_the_deadline(client, scripted):
+    ended = threading.Event()
+
+    def half(served):
+        served.request()
+        served.send(b'HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{"identifier"')
+        try:
+            served.fill()
+        finally:
+            ended.set()
+
+    events = []
+    pushing = client(scripted(half).url, timeout=0.5)
+    globalLogPublisher.addObserver(events.append)
+    try:
+        with pytest.raises(CometifyError) as caught:
+            pushing.push("chat", "Hello world!")
+        pushing.turn()
+        assert ended.wait(LONG)
+        pushing.turn()
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert type(caught.value) is MaybePushed
+    assert [event for event in events if "log_failure" in event] == []
 
 
 @pytest.mark.parametrize("client", ["sync", "httpx", "threads"], indirect=True)
