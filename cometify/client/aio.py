@@ -2,7 +2,9 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -130,10 +132,17 @@ class _ByThreads:
         self._connections = Connections(address)
 
     async def exchange(self, request: Request) -> Answer | NoAnswer:
-        return await asyncio.to_thread(self._connections.exchange, request)
+        # The time runs while the request waits for a thread too.
+        return await asyncio.to_thread(self._exchange, request, time.monotonic() + request.timeout)
 
     async def close(self) -> None:
         self._connections.close()
+
+    def _exchange(self, request: Request, deadline: float) -> Answer | NoAnswer:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return NoAnswer("no thread was free in time", sent=False)
+        return self._connections.exchange(replace(request, timeout=left))
 
 
 class _ByHTTPX:

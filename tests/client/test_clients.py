@@ -254,6 +254,29 @@ def test_asyncio_client_serves_one_loop_after_another(monkeypatch, scripted, wit
     assert asyncio.run(push()) == [RESULT] * 5
 
 
+def test_push_that_waited_too_long_for_a_thread_is_not_sent(monkeypatch, scripted):
+    server = scripted(answering())
+    pushing = load_aio(monkeypatch, with_httpx=False).AsyncCometify.from_url(server.url, timeout=0.3)
+    released = threading.Event()
+
+    async def push():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        others = asyncio.create_task(asyncio.to_thread(released.wait, LONG))
+        await asyncio.sleep(0)
+        task = asyncio.create_task(pushing.push("chat", "Hello world!"))
+        await asyncio.sleep(0.6)
+        released.set()
+        await others
+        with pytest.raises(CometifyError) as caught:
+            await task
+        return caught.value
+
+    error = asyncio.run(push())
+    assert (type(error), error.code) == (CometifyError, "unreachable")
+    assert "no thread was free" in error.detail
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("with_httpx", [True, False])
 def test_cancelled_call_ends_at_once(monkeypatch, scripted, with_httpx):
     came = threading.Event()
