@@ -9,7 +9,7 @@
  * One deadline is enough. It means that a connection was silent for too long, or that the wait before
  * the next one is over.
  */
-import { createConnection, hasServed, isSuspect, needsOwnConnection } from './connection';
+import { createConnection, needsOwnConnection } from './connection';
 import type { ErrorFrame } from './frames';
 import { type Group, isAnyJoining } from './group';
 import { createLadder } from './ladder';
@@ -18,9 +18,11 @@ import { type State, type StateEvent, transition } from './states';
 import type { Step } from './step';
 import {
   DEFAULT_HEARTBEAT,
+  EMPTY_ANSWER,
   FIRST_DELAY,
   FIRST_FRAME_TIMEOUT,
   HEARTBEAT_GRACE,
+  HEARTBEAT_SUSPECT,
   LONGEST_DELAY,
   PROOF,
 } from './timing';
@@ -145,6 +147,21 @@ export function createAttempts(
     step.effects.push({ type: 'open', generation: step.generation, transport });
   }
 
+  /** True if the next sign of life is late, but not so late that the client gives the connection up. */
+  function isSuspect(): boolean | undefined {
+    return (
+      step.attempt.hasBegun && step.time - step.attempt.heardAt > heartbeat + HEARTBEAT_SUSPECT
+    );
+  }
+
+  /** True if the answer may end: the server accepted the listener, and sent something or made it wait. */
+  function hasServed(): boolean | undefined {
+    return (
+      (step.attempt.hasBegun || step.attempt.isPatient) &&
+      (step.attempt.isFruitful || step.time - step.attempt.openedAt >= EMPTY_ANSWER)
+    );
+  }
+
   function canListenAgain(): boolean | undefined {
     return (
       step.attempt.hasBegun &&
@@ -193,7 +210,7 @@ export function createAttempts(
   }
 
   /** An error is told once, until a connection works again. */
-  function tellError(code: string, detail: string, isFatal = false): void {
+  function tellError(code: string, detail: string, isFatal?: boolean): void {
     if (isFatal || lastError !== code) step.effects.push(errorNotice(code, detail, isFatal));
     lastError = code;
   }
@@ -238,7 +255,7 @@ export function createAttempts(
       live(true);
     },
     endAnswer() {
-      if (!hasServed(step.attempt, step.time)) lose();
+      if (!hasServed()) lose();
       else if (ladder.isTooLongBelow(step.time)) tryNext();
       else openConnection();
     },
@@ -253,8 +270,11 @@ export function createAttempts(
           retry = 0;
         }
       }
-      // A page of private identifiers has no right while its token cannot be had. It is asked for again.
-      const isFatal = retry === null && !groups.some(({ failures }) => failures);
+      // A replaced listener comes back under another id, and not at once, because a proxy may repeat that
+      // request too. A page of private identifiers has no right while its token cannot be had. It is asked
+      // for again.
+      const isFatal =
+        retry === null && code !== 'replaced' && !groups.some(({ failures }) => failures);
       if (isFatal) giveUp('refuse');
       else backOff((retry as number) * 1000 || 0);
       tellError(code, detail, isFatal);
@@ -267,7 +287,7 @@ export function createAttempts(
       // The network may be another one, and what the last one let through proves nothing about it.
       if (network) ladder.startOver();
       if (state !== 'waiting') {
-        if (network || isSuspect(step.attempt, heartbeat, step.time)) tryNext();
+        if (network || isSuspect()) tryNext();
       } else if (isDue(notBefore)) tryNext();
       else step.deadline = notBefore;
     },

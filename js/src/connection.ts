@@ -3,7 +3,6 @@
  * answer, or one poll.
  */
 import type { Group } from './group';
-import { EMPTY_ANSWER, HEARTBEAT_SUSPECT } from './timing';
 
 export interface Connection {
   /** The groups of the last `listen`. */
@@ -29,21 +28,6 @@ export function createConnection(asked: Group[], isPatient: boolean, now: number
     openedAt: now,
     heardAt: now,
   };
-}
-
-/** True if the next sign of life is late, but not so late that the client gives the connection up. */
-export function isSuspect(
-  connection: Connection,
-  heartbeat: number,
-  now: number,
-): boolean | undefined {
-  return connection.hasBegun && now - connection.heardAt > heartbeat + HEARTBEAT_SUSPECT;
-}
-
-/** True if the answer may end: the server accepted the listener, and sent something or made it wait. */
-export function hasServed(connection: Connection, now: number): boolean {
-  const { hasBegun, isPatient, isFruitful, openedAt } = connection;
-  return (hasBegun || isPatient) && (isFruitful || now - openedAt >= EMPTY_ANSWER);
 }
 
 /**

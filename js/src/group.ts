@@ -68,9 +68,9 @@ export function brings(group: Group, wish: Group): boolean {
   return wish.position === position || (!joined && wish.position > (position as number));
 }
 
-/** True if an identifier is spelled in a way that the server allows to accounts with extended ones only. */
+/** True if the server allows an identifier, by its spelling or length, to accounts with extended ones only. */
 export function isExtended({ identifiers }: Asked): boolean {
-  return /[.-]/.test(JSON.stringify(identifiers));
+  return /[.-]|\w{61}/.test(JSON.stringify(identifiers));
 }
 
 /** The frame that joins all groups at once, each where it left off. */

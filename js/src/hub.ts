@@ -151,17 +151,19 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
   /**
    * Ends the connection of each tab, which comes back by itself. If a token was refused, the tab with
    * the token that is trusted least is told so, and if an identifier was, the tabs that have such a one.
-   * The others are only cut, and return as they are.
+   * The others are only cut, and return as they are. If no tab is guilty, all are told, because the
+   * server would refuse the same again and again.
    */
   function end(frame: ErrorFrame | ReconnectFrame | typeof CUT): void {
     const code = frame.type === 'error' && frame.code;
     const least = Math.min(...Array.from(tabs.values(), trustIn));
-    for (const [id, tab] of [...tabs]) {
-      const isInnocent =
-        (code === 'invalid_token' && trustIn(tab) > least) ||
-        (code === 'invalid_identifier' && !tab.asked.some(isExtended));
-      say(id, isInnocent ? CUT : frame);
-    }
+    const all = [...tabs];
+    const guilty = all.filter(
+      ([, tab]) =>
+        (code !== 'invalid_token' || trustIn(tab) <= least) &&
+        (code !== 'invalid_identifier' || tab.asked.some(isExtended)),
+    );
+    for (const one of all) say(one[0], !guilty[0] || guilty.includes(one) ? frame : CUT);
   }
 
   say('');

@@ -24,10 +24,7 @@ export function init(options: Options): { start(): Connection } {
 }
 
 /** Listens to nothing until there is a subscription. A push then needs no callback, only a handler. */
-export function connect({
-  identifiers = [],
-  callback = () => {},
-  ...options
-}: ConnectOptions): Connection {
+export function connect(options: ConnectOptions): Connection {
+  const { identifiers = [], callback = () => {} } = options || ({} as ConnectOptions);
   return init({ ...options, identifiers, callback }).start();
 }

@@ -10,7 +10,6 @@ import { lookUp, safely } from './callback';
 import type { Effect } from './effects';
 import { brings, type Callback, type Group, type Identifiers, isExtended } from './group';
 import { openHttp } from './http';
-import { randomId } from './id';
 import { loadShare } from './load';
 import {
   type Events,
@@ -118,7 +117,7 @@ export function startListener({
     notify(notice, group);
   }
 
-  /** The connection has failed if the error is fatal. A change of the groups, or of the id, brings it back. */
+  /** The connection has failed if the error is fatal. A change of the groups brings it back. */
   function takeError(notice: NoticeOf<'error'>): void {
     const { code, detail } = notice;
     const wrong = code === 'invalid_identifier' ? groups.filter(isExtended) : [];
@@ -126,12 +125,7 @@ export function startListener({
       tellError(code, detail, group);
       endGroup(group);
     }
-    if (code === 'replaced') {
-      // Another connection has this id now, perhaps because a proxy repeated a request. Two that have ids of
-      // their own cannot end each other again.
-      run.id = randomId();
-      run.relisten();
-    } else if (!wrong[0]) notify(notice);
+    if (!wrong[0]) notify(notice);
   }
 
   /** Tells the connection, and the subscriptions of this group or else all of them. */

@@ -11,7 +11,7 @@ declare global {
   }
 }
 
-/** The script, which the page fetches once. If that failed, all its listeners stay alone. */
+/** The script on its way. After a failure the next listener fetches it again. */
 let loading: Promise<unknown> | undefined;
 
 function load(src: string): Promise<unknown> {
@@ -27,7 +27,9 @@ function load(src: string): Promise<unknown> {
 export async function loadShare(url: string): Promise<Share> {
   if (!self.CometifyShare) {
     loading = loading || load(`${url}../${VERSION}/cometify.share.min.js`);
-    await loading;
+    await loading.finally(() => {
+      loading = undefined;
+    });
   }
   return self.CometifyShare as Share;
 }

@@ -42,6 +42,6 @@ export const NOTICES: readonly string[] = ['state', 'push', 'gap', 'error'];
 /** A notice in the plural or in capitals is most likely a mistake, although an event may be called so. */
 export const LIKE_A_NOTICE = /^(state|push|gap|error)e?s?$/i;
 
-export function errorNotice(code: string, detail: string, fatal = false): NoticeOf<'error'> {
-  return { type: 'error', code, detail, fatal };
+export function errorNotice(code: string, detail: string, isFatal?: boolean): NoticeOf<'error'> {
+  return { type: 'error', code, detail, fatal: !!isFatal };
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Effect, Input } from './effects';
-import type { Frame } from './frames';
+import type { ErrorFrame, Frame } from './frames';
 import { type Group, listenFrame } from './group';
 import { randomId } from './id';
 import { createMachine } from './machine';
@@ -94,7 +94,10 @@ export function createRun(
       // While nothing is asked for, the page's events change nothing.
       watch(!hasEnded(effect.state));
     }
-    act(effect);
+    // Another connection has this id now, perhaps because a proxy repeated a request. Two that have ids of
+    // their own cannot end each other again.
+    if ((effect as Partial<ErrorFrame>).code === 'replaced') run.id = randomId();
+    else act(effect);
   }
 
   async function connect({ transport, generation }: Extract<Effect, { type: 'open' }>) {

@@ -65,7 +65,7 @@ export function trust({ token, accepted }: Group): number {
 export function dropRefused(groups: Group[]): Group | undefined {
   const [group] = groups
     .filter(({ source, token }) => source && token)
-    .sort((a, b) => trust(a) - trust(b) || 0);
+    .sort((a, b) => trust(a) - trust(b));
   if (group) group.token = undefined;
   return group;
 }

@@ -169,6 +169,12 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.later(1e9).do('tick'), ''],
     [(r) => r.do('stop'), 'close, stopped'],
   ],
+  'a listener that is replaced each time waits longer each time': [
+    start,
+    [(r) => r.ready().hear(error(null, 'replaced')), 'close, waiting 500, error replaced'],
+    [(r) => r.due().ready().hear(error(null, 'replaced')), 'close, waiting 1000, error replaced'],
+    [(r) => r.due().ready().hear(error(null, 'replaced')), 'close, waiting 2000, error replaced'],
+  ],
   'retry is waited for, and nothing shortens it': [
     start,
     [(r) => r.hear(error(60)), 'close, waiting 60500, error overloaded'],

@@ -232,7 +232,7 @@ describe('a subscription that is refused', () => {
   /** An account with plain identifiers. */
   function refuseExtended(): void {
     server.accept = ({ groups }) =>
-      groups.some(({ identifiers }) => /[.-]/.test(`${identifiers}`))
+      groups.some(({ identifiers }) => /[.-]|\w{61}/.test(`${identifiers}`))
         ? { type: 'error', code: 'invalid_identifier', detail: 'No hyphen.', retry: null }
         : undefined;
   }
@@ -268,6 +268,19 @@ describe('a subscription that is refused', () => {
       assert.deepEqual(said, []);
     });
   }
+
+  test('ends alone if one of its identifiers is too long', async () => {
+    refuseExtended();
+    open();
+    // All names together are long, but each is short.
+    const many = connection.subscribe(Array.from({ length: 20 }, (_, i) => `news_${i}`));
+    const long = connection.subscribe('a'.repeat(61));
+    const [others, own] = [errors(many), errors(long)];
+    await until(() => connection.state === 'connected', 'connected');
+    assert.deepEqual([own, others], [[['invalid_identifier', false, ['a'.repeat(61)]]], []]);
+    assert.deepEqual([long.state, many.state], ['stopped', 'connected']);
+    assert.deepEqual(said, []);
+  });
 
   test('leaves the connection idle if its identifier is refused', async () => {
     refuseExtended();

@@ -363,6 +363,48 @@ describe('tabs that share a listener', () => {
     assert.deepEqual([bad.run('other.state'), good.said], ['stopped', []]);
   });
 
+  test('an identifier that is too long costs no other tab its own', async () => {
+    server.accept = ({ groups }) =>
+      groups.some(({ identifiers }) => /\w{61}/.test(`${identifiers}`))
+        ? { type: 'error', code: 'invalid_identifier', detail: 'Too long.', retry: null }
+        : undefined;
+    const [good, bad] = [open(), open()];
+    await connected(good, bad);
+    bad.run("other = listener.subscribe('a'.repeat(61))");
+    await until(() => bad.said.length, 'told');
+    await connected(good, bad);
+    assert.deepEqual([bad.run('other.state'), good.said], ['stopped', []]);
+  });
+
+  test('all tabs fail if the refused identifier cannot be found', async () => {
+    server.accept = () => ({
+      type: 'error',
+      code: 'invalid_identifier',
+      detail: 'Not this one.',
+      retry: null,
+    });
+    const both = [open(), open({ identifiers: 'news' })];
+    await until(() => both.every(({ state }) => state === 'failed'), 'failed');
+    for (const tab of both) {
+      assert.deepEqual(tab.said, ['Cometify: invalid_identifier: Not this one.']);
+    }
+  });
+
+  test('a module that failed to load is fetched again', async () => {
+    const tab = new Tab(locks, SPEED);
+    tabs.push(tab);
+    tab.isCutOff = true;
+    tab.listen(server.url);
+    await connected(tab);
+    assert.deepEqual(tab.said, [
+      'Cometify: not_shared: cometify.share.min.js failed. This tab listens alone.',
+    ]);
+    tab.isCutOff = false;
+    tab.listen(server.url);
+    await connected(tab);
+    assert.deepEqual([tab.transport, tab.loaded.length, tab.said.length], ['shared', 2, 1]);
+  });
+
   test('a shared listener goes on when its id is taken', async () => {
     const both = [open(), open()];
     await connected(...both);

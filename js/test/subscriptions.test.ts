@@ -61,7 +61,9 @@ describe('a connection without a subscription', () => {
   });
 
   test('a wrong option is a TypeError', () => {
-    assert.throws(() => connect({} as ConnectOptions), /^TypeError: Cometify needs apiKey/);
+    for (const options of [{}, undefined, null] as ConnectOptions[]) {
+      assert.throws(() => connect(options), /^TypeError: Cometify needs apiKey/);
+    }
     assert.throws(() => open({ callback: '' }), /^TypeError: Cometify needs callback/);
     assert.throws(() => open({ identifiers: 'a b' }), /^TypeError: Cometify needs identifiers/);
   });
@@ -81,6 +83,8 @@ describe('subscriptions', () => {
     test(`go on under a new id when theirs is taken: ${transport}`, async () => {
       const connection = open({ transports: [transport] });
       const got = hearing(connection.subscribe('chat'));
+      const states: string[] = [];
+      connection.on('state', ({ state }) => states.push(state));
       await asked(['chat']);
       server.push('chat', 'one');
       await until(() => got.length, 'the push');
@@ -97,6 +101,7 @@ describe('subscriptions', () => {
       server.push('chat', 'two');
       await until(() => got.length > 1, 'goes on');
       assert.deepEqual([got, said], [['one', 'two'], []]);
+      assert.deepEqual(states, ['connecting', 'connected', 'waiting', 'connecting', 'connected']);
     });
   }
 

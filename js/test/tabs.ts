@@ -122,6 +122,8 @@ export class Tab {
   /** The gaps that were told, each as its identifiers. */
   readonly gaps: string[] = [];
   readonly loaded: string[] = [];
+  /** Scripts fail to load. */
+  isCutOff = false;
   /** The events of a frozen page, which it gets when it thaws. Undefined while it is not frozen. */
   private frozen: (() => void)[] | undefined;
   private over = false;
@@ -292,7 +294,8 @@ export class Tab {
     this.loaded.push(script.src);
     setImmediate(() =>
       this.later(() => {
-        if (!/\/cometify\.share\.min\.js$/.test(script.src)) return script.onerror();
+        const isThere = !this.isCutOff && /\/cometify\.share\.min\.js$/.test(script.src);
+        if (!isThere) return script.onerror();
         this.run(SHARE);
         script.onload();
       }),
