@@ -113,9 +113,8 @@ _HAS_SPACE = re.compile(r"[ \t\n\r]")
 class SentValue:
     """A member of an object, which can also give the text that was sent.
 
-    `value`: the member as Python has it, where 1.0 and 1.00 are the same, and 1e400 is infinite, and any float of a long
-    document is `SOME_FLOAT`. `document`: the JSON of
-    the whole object, which `read_json` has accepted. `name`: the name of the member.
+    `value`: the member as Python has it, where 1.0 and 1.00 are the same, and 1e400 is infinite. In a long document each float
+    is `SOME_FLOAT`. `document`: the JSON of the whole object, which `read_json` has accepted. `name`: the name of the member.
     """
 
     value: object

@@ -90,7 +90,7 @@ class SlicedWork(Generic[T]):
             self._start()
 
     def serve_all(self, task: str, items: Iterable[T], serve: Callable[[T], object]) -> None:
-        """Serve all items now, in one step however long it takes. For work that must be done before anything else happens."""
+        """Serve all items now, in one step however long that takes, because nothing else may happen before."""
         for item in list(items):
             self._serve_one(task, serve, item)
 
