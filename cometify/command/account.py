@@ -28,6 +28,11 @@ def with_account_options(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
+def with_server_argument(command: click.decorators.FC) -> click.decorators.FC:
+    """Give a command the options of `with_account_options`, and the argument `server`, which is another way to give the URL."""
+    return click.argument("server", metavar="[URL]", required=False)(with_account_options(command))
+
+
 def find_account(url: str | None, config: str | None, api_key: str | None) -> Account:
     """Find the account. Raises `ClickException`, which never repeats a secret."""
     if url and config is None:
@@ -65,6 +70,13 @@ def find_server(url: str | None, config: str | None, api_key: str | None) -> Ser
         return ServerURL(read_server(server, account.api_key, account.api_secrets[0]))
     except CometifyError as error:
         raise click.ClickException(error.detail) from None
+
+
+def find_examined(server: str | None, url: str | None, config: str | None, api_key: str | None) -> ServerURL:
+    """Find the server and the account of a command that has `with_server_argument`. See `find_server`."""
+    if server is not None and config is not None:
+        raise click.UsageError("Give either a URL or --config, because the file has a server and an account too.")
+    return find_server(url if server is None else server, config, api_key)
 
 
 def _server_and_account(config: str | None, api_key: str | None) -> tuple[str, Account]:

@@ -12,6 +12,7 @@ from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed
 from cometify.client.errors import NO_ANSWER, UNREACHABLE, UNREADABLE_ANSWER
 from cometify.command import exit_status
 from cometify.command.account import find_client, with_account_options
+from cometify.command.refusals import advice
 
 T = TypeVar("T")
 _LATER = frozenset({429, 500, 502, 503, 504})
@@ -74,7 +75,7 @@ def push(
             idempotency_key=idempotency_key,
         )
 
-    pushed = _carried_out(client, as_json, call)
+    pushed = _carried_out(client, call, url, config, as_json=as_json)
     if as_json:
         click.echo(json.dumps(asdict(pushed)))
     else:
@@ -89,7 +90,7 @@ def push(
 def position(timeout: float, as_json: bool, url: str | None, config: str | None, api_key: str | None) -> None:
     """Print the newest position of the account."""
     client = find_client(url, config, api_key, timeout)
-    newest = _carried_out(client, as_json, client.position)
+    newest = _carried_out(client, client.position, url, config, as_json=as_json)
     click.echo(json.dumps({"position": newest}) if as_json else newest)
 
 
@@ -111,19 +112,18 @@ def _json(text: str) -> object:
     return value
 
 
-def _carried_out(client: Cometify, as_json: bool, call: Callable[[], T]) -> T:
+def _carried_out(client: Cometify, call: Callable[[], T], url: str | None, config: str | None, *, as_json: bool) -> T:
     with client:
         try:
             return call()
         except CometifyError as error:
-            _fail(error, as_json)
+            _fail(error, advice(error, url, config), as_json)
 
 
-def _fail(error: CometifyError, as_json: bool) -> NoReturn:
+def _fail(error: CometifyError, detail: str, as_json: bool) -> NoReturn:
     if as_json:
-        fields = ("code", "detail", "status", "retry_after", "idempotency_key")
-        click.echo(json.dumps({name: getattr(error, name) for name in fields}))
-    detail = error.detail
+        fields = ("code", "status", "retry_after", "idempotency_key")
+        click.echo(json.dumps({"detail": detail, **{name: getattr(error, name) for name in fields}}))
     if isinstance(error, MaybePushed):
         detail += f" The push may have been made. Repeat it with --idempotency-key {error.idempotency_key}"
     raise _Failed(detail, _status(error))

@@ -3,21 +3,8 @@
 import attrs
 import click
 
-from cometify.client.address import ENVIRONMENT_VARIABLE, Address, read_url
+from cometify.client.address import Address, read_url
 from cometify.client.errors import CometifyError
-
-
-def with_url(command: click.decorators.FC) -> click.decorators.FC:
-    """Give a command the argument `url`. The URL may also come from the option --url or from the environment."""
-    named = click.option("--url", "named_url", envvar=ENVIRONMENT_VARIABLE, help="The same. Default: COMETIFY_URL")
-    return click.argument("url", required=False)(named(command))
-
-
-def chosen(url: str | None, named_url: str | None) -> "ServerURL":
-    """Read the URL of a command that has `with_url`. Raises `ClickException`."""
-    if url is None and named_url is None:
-        raise click.UsageError("Give the URL of the server: https://KEY:SECRET@push.example.org, or set COMETIFY_URL.")
-    return ServerURL.read(url or named_url or "")
 
 
 @attrs.frozen

@@ -39,6 +39,13 @@ def test_every_listener_hears_every_push_at_the_rate(server):
     assert report["pushes_per_second"] <= 51
 
 
+def test_server_of_the_configuration_file_is_loaded(server):
+    with Program("bench", "--json", "--seconds", "0.5", "--listeners", "1", cwd=server.folder) as program:
+        assert program.end() == 0
+        report = json.loads(program.line())
+    assert report["accepted"] == report["sent"] > 0
+
+
 def test_pushes_that_a_quota_refuses_are_counted(make_server):
     server = make_server(account={"pushes_per_second": 1, "push_burst": 3})
     report = measured(server, "--rate", "50", "--listeners", "1")
@@ -123,11 +130,12 @@ def test_port_where_nobody_listens_has_a_status_of_its_own():
     [
         (["http://key:secret@192.0.2.1"], 2, "Add --yes"),
         (["http://key@127.0.0.1"], 1, "API secret"),
-        ([], 2, "COMETIFY_URL"),
+        ([], 1, "There is no cometify.toml here"),
+        (["http://key:secret@127.0.0.1", "--config", "x.toml"], 2, "either a URL or --config"),
     ],
 )
-def test_wrong_arguments_load_no_server(arguments, status, message):
-    with Program("bench", *arguments) as program:
+def test_wrong_arguments_load_no_server(arguments, status, message, tmp_path):
+    with Program("bench", *arguments, cwd=tmp_path) as program:
         assert program.error(message)
         assert program.end() == status
 

@@ -304,9 +304,23 @@ def test_terminal_gets_a_table(server):
     assert "websocket" in printed
 
 
-def test_missing_url_is_a_wrong_argument():
-    with Program("doctor") as program:
-        assert program.error("COMETIFY_URL")
+def test_server_of_the_configuration_file_is_examined(server, tmp_path):
+    with Program("doctor", "--json", cwd=server.folder) as program:
+        status = program.end()
+        report = json.loads("".join(program.rest()))
+    assert (status, report["url"]) == (0, f"http://localhost:{server.port}")
+    assert {finding["check"]: finding["status"] for finding in report["findings"]}["push"] == "ok"
+
+
+def test_missing_url_is_told(tmp_path):
+    with Program("doctor", cwd=tmp_path) as program:
+        assert program.error("There is no cometify.toml here: give --url")
+        assert program.end() == 1
+
+
+def test_url_and_file_are_not_both_examined(server):
+    with Program("doctor", "http://key:secret@127.0.0.1:1", "--config", "cometify.toml", cwd=server.folder) as program:
+        assert program.error("either a URL or --config")
         assert program.end() == 2
 
 

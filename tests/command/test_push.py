@@ -89,8 +89,42 @@ def test_refusal_ends_with_its_own_status(server, run):
     printed, errors = run("push", "chat room", "text", "--json", "--url", url(server), status=3)
     assert json.loads(printed)["code"] == "invalid_identifier"
     assert "is not an identifier" in errors
+
+
+def test_refused_account_is_told_by_where_it_stands(server, run, tmp_path):
     wrong = f"http://{API_KEY}:wrong@127.0.0.1:{server.port}"
-    assert "Cometify-Signature does not match" in run("push", "chat", "text", "--url", wrong, status=3)[1]
+    (tmp_path / "cometify.toml").write_text(
+        f'http = ["tcp:{server.port}"]\n[[account]]\napi_key = "{API_KEY}"\napi_secret = "wrong"\n'
+    )
+    refusals = {
+        "--url": run("push", "chat", "text", "--json", "--url", wrong, status=3),
+        "the variable COMETIFY_URL": run("push", "chat", "text", "--json", status=3, COMETIFY_URL=wrong),
+        "cometify.toml": run("push", "chat", "text", "--json", status=3),
+    }
+    for source, (printed, errors) in refusals.items():
+        assert source in errors
+        assert json.loads(printed)["detail"] in errors
+        assert "HMAC" not in errors
+    bearer = run("push", "chat", "text", "--url", f"{wrong}?bearer=1", status=3)[1]
+    assert "?bearer=1" in bearer
+    assert "Authorization" not in bearer
+    unknown = f"http://nobody:{API_SECRET}@127.0.0.1:{server.port}"
+    assert "does not know the API key in --url" in run("position", "--url", unknown, status=3)[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "told"),
+    [
+        ("must_be_secret", "Send secret=1.", "add --secret"),
+        ("idempotency_mismatch", "Make a new Idempotency-Key.", "--idempotency-key was used"),
+        ("not_authorized", "Cometify-Timestamp is 400 seconds behind this server's clock.", "differ by 400 seconds"),
+        ("not_authorized", "It crossed a network without TLS.", "leave ?bearer=1 out of --url"),
+        ("text_too_long", "The text is too long.", "The text is too long."),
+    ],
+)
+def test_refusal_names_the_option_to_correct(run, scripted, code, detail, told):  # noqa: F811 - the fixture
+    server = scripted(answering(403, {"code": code, "detail": detail}))
+    assert told in run("push", "chat", "text", "--url", server.url, status=3)[1]
 
 
 def test_server_that_is_away_ends_with_its_own_status(run, scripted):  # noqa: F811 - the fixture

@@ -6,19 +6,20 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from cometify.command.account import find_examined, with_server_argument
 from cometify.command.bench.load import Load, Result
 from cometify.command.bench.report import show, show_json
 from cometify.command.client_reactor import client_reactor, run
 from cometify.command.exit_status import FAILED, REFUSED, UNREACHABLE
 from cometify.command.push_lines import escaped
-from cometify.command.server_url import ServerURL, chosen, with_url
+from cometify.command.server_url import ServerURL
 from cometify.command.troubles import Trouble
 
 _STATUS_OF_FAULT = {"wrong_key": REFUSED, "refused": REFUSED, "unreachable": UNREACHABLE, "no_node": UNREACHABLE}
 
 
 @click.command(short_help="Load a running server, and measure it.")
-@with_url
+@with_server_argument
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=10.0, help="The time that pushes are sent: 10.")
 @click.option("--listeners", type=click.IntRange(min=0), default=10, help="WebSockets that hear every push: 10.")
 @click.option("--rate", type=click.FloatRange(min=0.1), default=100.0, help="Pushes in a second: 100.")
@@ -26,8 +27,10 @@ _STATUS_OF_FAULT = {"wrong_key": REFUSED, "refused": REFUSED, "unreachable": UNR
 @click.option("--yes", is_flag=True, help="Load a server that is not on this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def bench(
+    server: str | None,
     url: str | None,
-    named_url: str | None,
+    config: str | None,
+    api_key: str | None,
     seconds: float,
     listeners: int,
     rate: float,
@@ -36,19 +39,21 @@ def bench(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Load the server at URL, https://KEY:SECRET@host, and print rates and latencies. Default: COMETIFY_URL.
+    """Load the server at URL, https://KEY:SECRET@host, and print rates and latencies.
+
+    Without a URL, the server is that of COMETIFY_URL, or the one that cometify.toml starts on this machine.
 
     The pushes go to an identifier that nobody else hears. They count against the quotas of the account.
     """
-    server = chosen(url, named_url)
-    if not server.api_secret:
+    loaded = find_examined(server, url, config, api_key)
+    if not loaded.api_secret:
         raise click.ClickException("The URL must have the API secret, because pushes are signed with it.")
-    _check_consent(server, f"{rate:g} pushes a second for {seconds:g} s, to {listeners} listeners", yes=yes)
+    _check_consent(loaded, f"{rate:g} pushes a second for {seconds:g} s, to {listeners} listeners", yes=yes)
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("Pushing", total=seconds)
         reactor = client_reactor()
         load = Load(
-            server,
+            loaded,
             reactor,
             seconds=seconds,
             listeners=listeners,
