@@ -26,6 +26,9 @@ SOME_FLOAT = 0.5
 """Stands for each number with a fraction or an exponent in a longer document. No parameter is such a number, and `data` is sent
 on as it came, so only the type counts. Reading some of them takes 80 us for each KiB: half a megabyte would take 30 ms."""
 
+_MARKS = b"[{,"
+_NEITHER_MARK_NOR_QUOTE = bytes(set(range(256)) - set(_MARKS + b'"'))
+
 
 def read_json(body: bytes, repeated: Code, most_parts: int = MOST_PARTS) -> object:
     """Parse a JSON document: None, bool, int, float, str, list or dict.
@@ -74,21 +77,28 @@ def _refuse_constant(name: str) -> None:
 def _check_parts(body: bytes, most: int) -> None:
     """Refuse a document of too many parts.
 
-    Takes at most 5 ms for half a megabyte. A backslash outside of a string is miscounted, but the parser ends there.
+    Takes at most 3 ms for half a megabyte. A backslash outside of a string is miscounted, but the parser ends there.
     """
     if _count_marks(body) + body.count(b'"') // 2 <= most:
         return  # even if no mark and no quote is part of a text
-    # Without the escaped ones, each second quote ends a string. More pieces than these are too many anyway.
-    pieces = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"', 2 * most + 2)
-    if len(pieces) // 2 + _count_marks(b"".join(pieces[::2])) > most:
-        raise Refused(
-            INVALID_BODY,
-            f"The JSON has more than {most} strings, arrays, objects and commas: send less in one request.",
-        )
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Every quote that is left begins or ends a string. An odd number of quotes before a mark says that it is in a string.
+    skeleton = body.translate(None, _NEITHER_MARK_NOR_QUOTE)
+    strings = (skeleton.count(b'"') + 1) // 2
+    if strings <= most:
+        # Without two quotes that stand side by side the number stays odd or even, and far fewer pieces are left to be made.
+        pieces = skeleton.replace(b'""', b"").split(b'"')
+        if strings + len(b"".join(pieces[::2])) <= most:
+            return
+    raise Refused(
+        INVALID_BODY,
+        f"The JSON has more than {most} strings, arrays, objects and commas: send less in one request.",
+    )
 
 
 def _count_marks(text: bytes) -> int:
-    return len(text) - len(text.translate(None, b"[{,"))
+    return len(text) - len(text.translate(None, _MARKS))
 
 
 def _some_float(_digits: str) -> float:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.strict_json import MOST_DIGITS, MOST_PARTS, SHORT, SOME_FLOAT, SentValue, read_json
@@ -117,6 +118,37 @@ def test_long_json_has_so_many_parts_and_no_more(document):
     refused = refusal(LONG + document(MOST_PARTS + 2))
     assert refused.code is errors.INVALID_BODY
     assert str(MOST_PARTS) in refused.detail
+
+
+def parts_of(value: object) -> int:
+    """Count strings, arrays, objects and commas of a JSON value one by one."""
+    match value:
+        case str():
+            return 1
+        case list():
+            return max(1, len(value)) + sum(map(parts_of, value))
+        case dict():
+            return max(1, len(value)) + sum(1 + parts_of(item) for item in value.values())
+    return 0
+
+
+TEXTS = st.text('[{,"\\a', max_size=4)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | TEXTS,
+        lambda values: st.lists(values, max_size=4) | st.dictionaries(TEXTS, values, max_size=4),
+    )
+)
+def test_parts_of_long_json_are_counted_exactly(value):
+    document = LONG + json.dumps(value).encode()
+    parts = parts_of(value)
+    assert read_json(document, errors.REPEATED_PARAMETER, parts) == value
+    if parts:
+        with pytest.raises(errors.Refused) as caught:
+            read_json(document, errors.REPEATED_PARAMETER, parts - 1)
+        assert f"more than {parts - 1} strings" in caught.value.detail
 
 
 @pytest.mark.parametrize("text", ['[{,"\\', '\\"', '"', "\\", '\\\\"'])
