@@ -57,6 +57,7 @@ tools:
 	@scripts/need ruby ruby
 	@scripts/need sqlite3 sqlite3
 	@scripts/need postgres postgresql
+	@scripts/need mariadbd mariadb-server
 	@scripts/need openssl openssl
 	@scripts/need chromium chromium
 	@scripts/need firefox-esr firefox-esr

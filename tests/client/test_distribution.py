@@ -11,14 +11,18 @@ from tests.wire import API_KEY, API_SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-import asyncio, importlib.util, sys
+import asyncio, importlib.util, sqlite3, sys
 from importlib.metadata import version
-from cometify_client import Cometify, CometifyError
+from cometify_client import Cometify, CometifyError, outbox
 from cometify_client.aio import AsyncCometify
 
 assert not [name for name in ("cometify", "twisted", "httpx", "attr") if importlib.util.find_spec(name)]
 with Cometify.from_url(timeout=20) as client:
     print(client.push("chat", "Hello world!").identifier, version("cometify-client"))
+db = sqlite3.connect(":memory:")
+outbox.create_table(db)
+assert outbox.add(db, "chat", "Hello world!") == 1
+db.close()
 print(asyncio.run(AsyncCometify.from_url(timeout=20).push("chat", "Hello world!")).identifier)
 """
 
