@@ -68,6 +68,19 @@ def test_pages_of_all_sources_make_one_list_without_a_hole(kept, nodes, limit):
     assert found == [expected[name] for name in sorted(expected)]
 
 
+@given(
+    st.lists(st.dictionaries(names, st.integers(1, 9)), min_size=1, max_size=4),
+    st.lists(st.integers(1, 5), min_size=4, max_size=4),
+    st.integers(1, 5),
+)
+def test_pages_merged_one_by_one_are_those_merged_at_once(nodes, lengths, limit):
+    pages = [page_of(node, of_node, "", length) for node, length in zip(nodes, lengths, strict=False)]
+    page = IdentifierPage(())
+    for one in pages:
+        page = merged([page, one], limit)
+    assert page == merged(pages, limit)
+
+
 def test_short_page_of_one_source_ends_the_page_of_all():
     short = IdentifierPage((of_node("a", 1),), "b")
     assert merged([short, IdentifierPage((of_redis("b", 1), of_redis("c", 1)))], 10) == IdentifierPage(

@@ -3,7 +3,7 @@
 The pushes that are kept are in Redis. Each script reads a bounded part, because a script stops everybody else.
 
 The nodes count the listeners. The node that was asked reads Redis. Meanwhile it asks all nodes, itself too, for their part of
-the page (see `Questions`). A page of identifiers is then merged from the pages of all nodes and that of Redis.
+the page (see `Questions`). Their pages and that of Redis are then merged into one (see `PageMerge`).
 
     asked     reads Redis                                                     chat: 3 pushes, news: 1 push
               publishes  @?[number, own channel, API key, prefix, after, limit]
@@ -33,7 +33,6 @@ from cometify.core.identifier_page import (
     Kept,
     ListenerCount,
     added,
-    merged,
 )
 from cometify.core.integer import MAX_EXACT
 from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
@@ -41,6 +40,7 @@ from cometify.core.retention import AccountRings
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of, read_entries
 from cometify.engine.redis.connection import Argument
+from cometify.engine.redis.page_merge import PageMerge
 from cometify.engine.redis.questions import Questions
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import IDENTIFIERS, PUSHES, USE_NONCE, Answer, ReadAnswer, Script, check_nonce
@@ -86,6 +86,7 @@ class RedisQueries:
         self._wait = wait
         self._refuse = refuse
         self._questions = Questions(call_later)
+        self._page_merge = PageMerge(call_later)
 
     def count_with(self, counts: IListenerCounts) -> None:
         self._counts = counts
@@ -138,7 +139,7 @@ class RedisQueries:
     def identifiers(self, account: Account, asked: AskedNames) -> Deferred[IdentifierPage]:
         listened = self._ask_nodes(account, ["page", asked.prefix, asked.after, asked.limit])
         kept = self._read_kept(account, asked, f"[{asked.lowest}" if asked.lowest else "-", MOST_SCRIPTS)
-        return _both(kept, listened).addCallback(_merge, asked.limit)
+        return _both(kept, listened).addCallback(lambda both: self._page_merge.merge(both[0], both[1], asked.limit))
 
     def _read_kept(self, account: Account, asked: AskedNames, lowest: str, left: int) -> Deferred[IdentifierPage]:
         """Read the identifiers that have pushes kept, from `lowest` on, with at most `left` scripts."""
@@ -225,15 +226,6 @@ def _check_answered(answers: list[bytes]) -> list[bytes]:
     if not answers:
         raise unavailable.not_followed()
     return answers
-
-
-def _merge(both: tuple[IdentifierPage, list[bytes]], limit: int) -> IdentifierPage:
-    kept, answers = both
-    pages = [kept]
-    for answer in answers:
-        rows, following = json.loads(answer)
-        pages.append(IdentifierPage(tuple([IdentifierRow(name, many, Kept()) for name, many in rows]), following))
-    return merged(pages, limit)
 
 
 def _details(both: tuple[tuple[IdentifierRow, ...], list[bytes]], identifier: str) -> IdentifierDetails:
