@@ -64,18 +64,26 @@ def listed_frame(push: "Push") -> bytes:
     return b'%b,"secret":%d}' % (push.frame[:-1], push.secret)
 
 
-def ready_frame(heartbeat: int, secret: Sequence[str], warnings: Sequence[str], positions: Sequence[int]) -> bytes:
+def ready_frame(
+    heartbeat: int,
+    secret: Sequence[str],
+    warnings: Sequence[str],
+    positions: Sequence[int],
+    refused: Sequence[int] = (),
+) -> bytes:
     """Write the answer to a `listen`.
 
     `heartbeat`: seconds. `secret`: the identifiers whose secret pushes will come. `positions`: the first cursor of each
-    group, in the order asked.
+    group, in the order asked. `refused`: the places of the groups that were not joined. The field is there only if there
+    are any, and the first warning tells of them.
     """
     # Nearly all lists are empty or have only numbers. json.dumps takes four times as long for these.
     names = _encode(secret) if secret else b"[]"
     told = _encode(warnings) if warnings else b"[]"
     cursors = ",".join(map(str, positions)).encode()
-    return b'{"type":"ready","heartbeat":%d,"secret":%b,"warnings":%b,"positions":[%b]}' % (
-        heartbeat, names, told, cursors,
+    places = b',"refused":%b' % _encode(refused) if refused else b""
+    return b'{"type":"ready","heartbeat":%d,"secret":%b,"warnings":%b,"positions":[%b]%b}' % (
+        heartbeat, names, told, cursors, places,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ class Right:
     subject: Subject | None = None
     """The subject of the token, if it names one."""
     left_out: frozenset[str] = frozenset()
-    """The private identifiers (lower case) that it does not cover. The group joins without them."""
+    """The private identifiers (lower case) that it does not cover, or all of a refused group. The group joins without them."""
     refusal: str = attrs.field(default="", eq=False)
     """The detail of the refusal of a token that has given the right once, for the warning."""
 
@@ -44,6 +44,8 @@ class Group:
     """The position to resume at."""
     token: str | None = attrs.field(default=None, repr=False)
     """A JWT that names identifiers or prefixes."""
+    is_refused: bool = False
+    """True if the groups before it leave too little room for it. It joins nothing, and all others join."""
 
     @property
     def is_keyed(self) -> bool:
@@ -61,6 +63,8 @@ class Group:
         A wrong secureKey gives no right, and does not cost the public pushes. Raises `Refused` (invalid_token) for a wrong
         or expired token, because its owner can fetch a new one.
         """
+        if self.is_refused:
+            return Right(frozenset(), left_out=frozenset(self.names.folded))
         right = self._proven(account, now)
         return self._without_private(right, account) if account.private else right
 

@@ -12,6 +12,7 @@ import attrs
 
 from cometify.core.group import Group, Right
 from cometify.core.group_filter import Filters, GroupFilter, filter_on_joining, sees_secret
+from cometify.core.identifier import MAX_IDENTIFIERS, MAX_NAMED
 from cometify.core.kept_pushes import KeptPushes
 from cometify.core.listen_request import ListenRequest
 from cometify.core.position import FLOOR_RETENTION, REPLAY_WINDOW, RETENTION
@@ -201,17 +202,22 @@ _NOTHING: frozenset[str] = frozenset()
 
 
 def _warnings(request: ListenRequest, rights: Sequence[Right]) -> tuple[str, ...]:
-    """A warning for each group whose key or token gives it no right, and for each that joins without an identifier."""
-    warnings = tuple([_left_out(right) for right in rights if right.left_out])
-    if not request.is_keyed:
-        return warnings
-    return warnings + tuple(
-        [
+    """A warning for each group whose key or token gives it no right, and for each that joins without an identifier.
+
+    The refused groups have one warning together, which is the first.
+    """
+    without = [one for one in zip(request.groups, rights, strict=True) if one[1].left_out]
+    warnings = [_left_out(right) for group, right in without if not group.is_refused]
+    refused = [group.names.spelled for group, _right in without if group.is_refused]
+    if refused:
+        warnings.insert(0, _too_many(refused))
+    if request.is_keyed:
+        warnings += [
             _wrong_key(group) if group.token is None else _ended_token(group, right) or _useless_token(group)
             for group, right in zip(request.groups, rights, strict=True)
-            if group.is_keyed and not right.names
+            if group.is_keyed and not right.names and not group.is_refused
         ]
-    )
+    return tuple(warnings)
 
 
 def _first_loss(rights: Iterable[Right]) -> float:
@@ -240,6 +246,13 @@ def _wrong_key(group: Group) -> str:
     return (
         f"secureKey does not match {names}: secret pushes will not come. It is md5hex(apiKey + apiSecret + md5hex('{names}')), "
         "over exactly these names in this order."
+    )
+
+
+def _too_many(refused: Sequence[str]) -> str:
+    return (
+        f"Not joined: {', '.join(refused)}. The groups of a listener together have at most {MAX_IDENTIFIERS} different "
+        f"identifiers, and {MAX_NAMED} with each repetition. Leave out others, or listen to these on another connection."
     )
 
 

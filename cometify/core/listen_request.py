@@ -35,10 +35,15 @@ class ListenRequest:
 
     @property
     def names(self) -> Iterable[str]:
-        """The identifiers of all groups (lower case), each once."""
+        """The identifiers of all groups (lower case), each once. Refused groups do not count."""
         if len(self.groups) == 1:
             return self.groups[0].names.folded
-        return {name for group in self.groups for name in group.names.folded}
+        return {name for group in self.groups if not group.is_refused for name in group.names.folded}
+
+    @property
+    def refused(self) -> list[int]:
+        """The places of the refused groups, in the order asked. The first group has the place 0."""
+        return [place for place, group in enumerate(self.groups) if group.is_refused]
 
     @property
     def is_keyed(self) -> bool:
@@ -110,29 +115,30 @@ def listen_request_from_frame(data: bytes, spelling: Spelling = PLAIN) -> Listen
         )
     if not isinstance(asked, list) or not asked or not all(isinstance(group, dict) for group in asked):
         raise errors.Refused(errors.INVALID_PARAMETER, "groups must be an array of at least one object.")
-    groups = tuple([_group_from_json(group, spelling) for group in asked])
-    if len(groups) > 1:
-        _check_total(groups)
-    return ListenRequest(groups, read_listener_id(frame.get("listener")))
+    groups = [_group_from_json(group, spelling) for group in asked]
+    if sum([len(group.names.folded) for group in groups]) > MAX_IDENTIFIERS:
+        groups = _refuse_beyond(groups)
+    return ListenRequest(tuple(groups), read_listener_id(frame.get("listener")))
 
 
-def _check_total(groups: Sequence[Group]) -> None:
-    """Check the identifiers of several groups. Raises `Refused` (invalid_parameter)."""
-    named = sum([len(group.names.folded) for group in groups])
-    if named <= MAX_IDENTIFIERS:
-        return
-    different = len({name for group in groups for name in group.names.folded})
-    if different > MAX_IDENTIFIERS:
-        raise errors.Refused(
-            errors.INVALID_PARAMETER,
-            f"identifiers: name at most {MAX_IDENTIFIERS} different ones over all groups; {different} were given.",
-        )
-    if named > MAX_NAMED:
-        raise errors.Refused(
-            errors.INVALID_PARAMETER,
-            f"identifiers: the groups name {named} in all, and the most is {MAX_NAMED}: put those with the same key and "
-            "position into one group.",
-        )
+def _refuse_beyond(groups: Iterable[Group]) -> list[Group]:
+    """Refuse each group that goes beyond the limits of one listener, counted with the groups before it that were not refused.
+
+    One group too many must not cost the page all others. A later group that is small enough still joins.
+    """
+    different: set[str] = set()
+    named = 0
+    checked: list[Group] = []
+    for group in groups:
+        names = group.names.folded
+        new = [name for name in names if name not in different]
+        if len(different) + len(new) > MAX_IDENTIFIERS or named + len(names) > MAX_NAMED:
+            checked.append(attrs.evolve(group, is_refused=True))
+            continue
+        different.update(new)
+        named += len(names)
+        checked.append(group)
+    return checked
 
 
 def _group_from_json(group: dict[str, Any], spelling: Spelling) -> Group:

@@ -80,7 +80,7 @@ class Joining:
 
     @property
     def has_left_out(self) -> bool:
-        """True if a group joins without one of its identifiers, because that is private."""
+        """True if a group joins without one of its identifiers."""
         return any(right.left_out for right in self.rights)
 
     @property
@@ -145,7 +145,8 @@ class Joining:
         in force.
         """
         plan, encode = self.plan, self.listener.encoding.encode
-        ready = encode(ready_frame(heartbeat, secret, plan.warnings, plan.positions), plan.positions[0])
+        refused = self.request.refused if plan.warnings else ()  # a refusal always comes with a warning
+        ready = encode(ready_frame(heartbeat, secret, plan.warnings, plan.positions, refused), plan.positions[0])
         if not self.replaced:
             return ready
         latest = max(plan.positions)

@@ -42,8 +42,79 @@ def test_identifier_in_several_groups_counts_once(world, transport):
     groups = [{"identifiers": many}, {"identifiers": many[:50]}, {"identifiers": ["A7"]}]
     ready = by_frame(world, transport, *groups).frames()[0]
     assert (ready["type"], len(ready["positions"])) == ("ready", 3)
-    code, status = refusal(by_frame(world, transport, *groups, {"identifiers": ["chat"]}))
-    assert (code, status) == ("invalid_parameter", 4000 if transport == "websocket" else 400)
+    assert "refused" not in ready
+
+
+# A group too many.
+
+SIXTY = {letter: {"identifiers": [f"{letter}{number}" for number in range(60)]} for letter in "abc"}
+
+
+@pytest.mark.parametrize("transport", ["websocket", "stream", "poll"])
+def test_group_too_many_is_refused_alone(world, transport):
+    head = world.pushed("b0", "before")
+    wire = by_frame(world, transport, SIXTY["a"], {**SIXTY["b"], "position": head - 1}, CHAT, listener="12345678")
+    ready, *others = wire.frames()
+    assert (ready["type"], ready["refused"]) == ("ready", [1])
+    assert ready["positions"] == [ready["positions"][0]] * 3
+    assert ready["positions"][0] >= head
+    (warning,) = ready["warnings"]
+    assert warning.startswith("Not joined: b0,b1,")
+    assert kinds(others) == ["heartbeat"]
+    if transport == "poll":
+        return
+    world.pushed("b1", "for the refused group")
+    world.pushed("a1", "for the first")
+    world.pushed("chat", "for the last")
+    assert texts(wire.frames()) == ["for the first", "for the last"]
+
+
+def test_poll_with_a_refused_group_waits_for_its_push(world):
+    groups = [SIXTY["a"], SIXTY["b"]]
+    positions = by_frame(world, "poll", *groups, listener="12345678").frames()[0]["positions"]
+    resuming = [{**group, "position": at} for group, at in zip(groups, positions, strict=True)]
+    wire = by_frame(world, "poll", *resuming, listener="12345678")
+    world.pushed("b1", "for the refused group")
+    assert not wire.answered
+    world.pushed("a1", "for the first")
+    ready, push, *_ = wire.frames()
+    assert (ready["type"], ready["refused"], push["text"]) == ("ready", [1], "for the first")
+
+
+def test_refused_group_joins_when_another_has_left(world):
+    wire = joined(world, SIXTY["a"], SIXTY["b"])
+    head = world.pushed("b1", "while it was refused")
+    wire.listen({**SIXTY["b"], "position": head - 1}, CHAT)
+    ready, *others = wire.frames()
+    assert "refused" not in ready
+    assert texts(others) == ["while it was refused"]
+    world.pushed("b2", "live")
+    assert texts(wire.frames()) == ["live"]
+
+
+def test_joined_group_ends_if_one_before_it_takes_its_room(world):
+    wire = joined(world, SIXTY["a"])
+    wire.listen(SIXTY["b"], SIXTY["a"])
+    assert wire.frames()[0]["refused"] == [1]
+    world.pushed("a1", "for nobody")
+    world.pushed("b1", "x")
+    assert texts(wire.frames()) == ["x"]
+
+
+def test_thousand_names_in_all_groups_are_joined_and_no_more(world):
+    many = {"identifiers": [f"a{number}" for number in range(100)]}
+    ready = by_frame(world, "stream", *[many] * 10, {"identifiers": ["a1"]}).frames()[0]
+    assert (ready["refused"], len(ready["positions"])) == ([10], 11)
+
+
+def test_group_stays_refused_when_a_token_expires(world):
+    wire = joined(world, {**SIXTY["a"], "token": world.token("a*", lasts=20)}, SIXTY["b"])
+    world.advance(21)
+    ready = next(frame for frame in wire.frames() if frame["type"] == "ready")
+    assert (ready["refused"], ready["secret"]) == ([1], [])
+    assert ready["warnings"][0].startswith("Not joined: b0,b1,")
+    world.pushed("a1", "x")
+    assert texts(wire.frames()) == ["x"]
 
 
 def test_push_is_sent_if_one_group_lets_it_through(world):

@@ -98,6 +98,11 @@ def test_websocket_frame_has_the_shortest_length_that_fits(length, head):
     assert encodings.WEBSOCKET.encode(b"x" * length, 1) == head + b"x" * length
 
 
+def test_ready_names_the_places_of_refused_groups():
+    frame = frames.ready_frame(25, [], ["Not joined: chat."], [7, 8, 9], [0, 2])
+    assert frame.endswith(b'"warnings":["Not joined: chat."],"positions":[7,8,9],"refused":[0,2]}')
+
+
 def test_ready_has_everything_that_was_accepted():
     frame = frames.ready_frame(25, ["chat"], ["Grüße"], [1764000000000000, 0])
     assert (

@@ -350,6 +350,19 @@ def test_private_identifiers_without_a_right_are_left_out(identifiers):
     assert "without user_7, user_8: private" in warning
 
 
+@pytest.mark.parametrize("since", [{}, {"position": NOW - 10}], ids=["from now", "resuming"])
+def test_refused_groups_join_nothing_and_share_one_warning(since):
+    many = [{"identifiers": [f"{letter}{number}" for number in range(60)], **since} for letter in "abc"]
+    made = plan(*many, {"identifiers": ["news", "user_7"], **since}, account=PRIVATE)
+    assert set(made.filters) == {*many[0]["identifiers"], "news"}
+    assert made.positions[1:3] == (NOW, NOW)
+    first, second = made.warnings
+    assert first.startswith("Not joined: b0,b1,")
+    assert "100 different identifiers" in first
+    assert "c59" in first
+    assert "without user_7: private" in second
+
+
 def test_private_identifiers_are_joined_with_their_right():
     made = plan({"identifiers": ["news", "user_7"], "token": token(60, "user_7")}, account=PRIVATE)
     assert set(made.filters) == {"news", "user_7"}

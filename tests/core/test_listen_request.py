@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -150,28 +151,41 @@ def test_invalid_group_is_refused(group, code):
 
 def test_hundred_identifiers_over_all_groups_and_no_more():
     first, second = ([f"{letter}{number}" for number in range(60)] for letter in "ab")
-    assert len(listen_request_from_frame(listen({"identifiers": first}, {"identifiers": second[:40]})).groups) == 2
-    refused = refusal(listen_request_from_frame, listen({"identifiers": first}, {"identifiers": second[:41]}))
-    assert refused.code is errors.INVALID_PARAMETER
-    assert "101 were given" in refused.detail
+    request = listen_request_from_frame(listen({"identifiers": first}, {"identifiers": second[:40]}))
+    assert (len(request.names), request.refused) == (100, [])
+    request = listen_request_from_frame(listen({"identifiers": first}, {"identifiers": second[:41]}))
+    assert (sorted(request.names), request.refused) == (sorted(first), [1])
+
+
+def test_group_too_many_is_refused_alone():
+    groups = [{"identifiers": [f"{letter}{number}" for number in range(45)]} for letter in "abcd"]
+    request = listen_request_from_frame(listen(*groups, {"identifiers": "small"}, {"identifiers": "d0"}))
+    assert request.refused == [2, 3]
+    assert [len(group.names.folded) for group in request.groups] == [45, 45, 45, 45, 1, 1]
+    assert len(request.names) == 45 + 45 + 2
+
+
+def test_refused_group_has_no_right_whatever_its_token():
+    account = attrs.evolve(ACCOUNT, private=("b*",))
+    many = [{"identifiers": [f"{letter}{number}" for number in range(60)], "token": "no token"} for letter in "ab"]
+    group = listen_request_from_frame(listen(*many)).groups[1]
+    assert group.right(account, 0) == group.right_left(account, 0)
+    assert group.wanted(group.right(account, 0)) == ()
 
 
 def test_identifier_in_several_groups_counts_once():
     many = [f"a{number}" for number in range(100)]
     upper = [name.upper() for name in many]
     request = listen_request_from_frame(listen({"identifiers": many}, {"identifiers": upper}, {"identifiers": "a7"}))
-    assert sorted(request.names) == sorted(many)
-    refused = refusal(listen_request_from_frame, listen({"identifiers": many}, {"identifiers": ["A1", "b"]}))
-    assert "101 were given" in refused.detail
+    assert (sorted(request.names), request.refused) == (sorted(many), [])
+    assert listen_request_from_frame(listen({"identifiers": many}, {"identifiers": ["A1", "b"]})).refused == [1]
     assert len(listen_request_from_frame(listen(*[{"identifiers": "chat"}] * 400)).groups) == 400
 
 
 def test_groups_name_a_thousand_in_all_and_no_more():
     many = {"identifiers": [f"a{number}" for number in range(100)]}
-    assert len(listen_request_from_frame(listen(*[many] * 10)).groups) == 10
-    refused = refusal(listen_request_from_frame, listen(*[many] * 10, {"identifiers": "a1"}))
-    assert refused.code is errors.INVALID_PARAMETER
-    assert "1001" in refused.detail
+    assert listen_request_from_frame(listen(*[many] * 10)).refused == []
+    assert listen_request_from_frame(listen(*[many] * 10, {"identifiers": "a1"})).refused == [10]
 
 
 @pytest.mark.parametrize("listener", ["a" * 8, "A-_9" * 16, "--------"])
