@@ -149,6 +149,11 @@ class ChannelTransport:
         if self._missing > READ:
             set_read_size(self._owner.transport, self._missing)
 
+    @property
+    def has_docs(self) -> bool:
+        """See `Exchange`."""
+        return self._tree.has_docs
+
     def find(self, path: tuple[str, ...]) -> PlainEndpoint:
         """The endpoint at a path."""
         return self._tree.find(path)

@@ -43,12 +43,15 @@ _LOCAL_HEADER = 30
 
 
 class _Elsewhere(Endpoint):
-    """Sends a browser from /docs to /docs/, because the links of the site are relative."""
+    """Sends a browser from /docs to /docs/, because the links of the site are relative.
+
+    The address is relative too, because a proxy may have the server below a path.
+    """
 
     methods = (b"GET", b"HEAD")
 
     def serve(self, request: Exchange) -> None:
-        request.answer(308, _TEXT, b"The documentation is at /docs/.\n", ((b"Location", b"/docs/"),))
+        request.answer(308, _TEXT, b"The documentation is at /docs/.\n", ((b"Location", b"docs/"),))
 
 
 class _NotBuilt(Endpoint):

@@ -25,11 +25,10 @@ NO_STORE: Headers = ((b"Cache-Control", b"no-store"),)
 NO_SNIFF: Headers = (*NO_STORE, (b"X-Content-Type-Options", b"nosniff"))
 """Headers of an answer for which a browser must not guess another type."""
 PROBLEM = b"application/problem+json"
-PROBLEM_TYPES = "/docs/errors.html#"
-"""The `type` of a problem document before its code: the place in the server's documentation that explains the code.
-
-RFC 9457, section 3.1.1, allows a relative reference. It is read against the URL of the request, so it leads to this server.
-"""
+_EXPLANATIONS = "docs/errors.html#"
+"""The place in the server's documentation that explains a code, below the root of the server."""
+_DEEPEST = 8
+"""Segments of a path whose refusal links to the documentation. No endpoint has as many."""
 
 
 class Exchange(Protocol):
@@ -66,6 +65,10 @@ class Exchange(Protocol):
     def sent_path(self) -> bytes:
         """The path as it was sent, without the query."""
 
+    @property
+    def has_docs(self) -> bool:
+        """True if the documentation is served at /docs, on the port of this request."""
+
     def body(self) -> bytes:
         """The whole body."""
 
@@ -98,7 +101,7 @@ ServeAgain = Callable[[Sequence[int]], bool]
 
 def refuse(exchange: Exchange, refused: Refused) -> None:
     """Answer with a problem document (RFC 9457)."""
-    exchange.answer(refused.code.status, PROBLEM, problem_document(refused), refusal_headers(refused))
+    exchange.answer(refused.code.status, PROBLEM, problem_document(exchange, refused), refusal_headers(refused))
 
 
 def refusal_headers(refused: Refused) -> Headers:
@@ -113,11 +116,17 @@ def refusal_headers(refused: Refused) -> Headers:
     return tuple(more)
 
 
-def problem_document(refused: Refused) -> bytes:
-    """The body of a refusal: its type, status, code and title, and a detail that tells the caller how to fix it."""
-    code = refused.code
+def problem_document(exchange: Exchange, refused: Refused) -> bytes:
+    """The body of a refusal: its type, status, code and title, and a detail that tells the caller how to fix it.
+
+    The type is a relative reference (RFC 9457, section 3.1.1), from the path of the request up to the root of the server.
+    A proxy may have the server below a path of its own, which the server does not know. A reference that begins with a slash
+    would leave that path. Without documentation there is no type, which means "about:blank".
+    """
+    code, depth = refused.code, len(exchange.segments)
+    links = exchange.has_docs and depth <= _DEEPEST
     problem = {
-        "type": PROBLEM_TYPES + code.name,
+        **({"type": "../" * (depth - 1) + _EXPLANATIONS + code.name} if links else {}),
         "status": code.status,
         "title": code.title,
         "detail": refused.detail,

@@ -241,6 +241,11 @@ class FastChannel(ConnectionState):
         if self._early:
             self._go_on()
 
+    @property
+    def has_docs(self) -> bool:
+        """See `Exchange`."""
+        return self._shared.tree.has_docs
+
     def peer(self) -> IAddress:
         """The other end of the connection."""
         if self._peer is None:

@@ -61,6 +61,8 @@ class PlainEndpoint(Protocol):
 class Endpoints(Protocol):
     """The URL tree. See `site.Tree`."""
 
+    has_docs: bool
+
     def find(self, path: tuple[str, ...], /) -> PlainEndpoint:
         """The endpoint at a path."""
 

@@ -23,6 +23,10 @@ class FastConnection(Protocol):
     def peer(self) -> IAddress:
         """The other end of the connection."""
 
+    @property
+    def has_docs(self) -> bool:
+        """See `Exchange`."""
+
     def answer(self, data: bytes, closes: bool) -> None:
         """Send a whole response to the request that is waiting. `closes`: close the connection behind it."""
 
@@ -69,6 +73,10 @@ class FastRequest:
     def sent_path(self) -> bytes:
         # A plain path has no percent signs, so each path has one spelling only.
         return b"/" + "/".join(self.segments).encode()
+
+    @property
+    def has_docs(self) -> bool:
+        return self._connection.has_docs
 
     def body(self) -> bytes:
         return self.data[self._head.size :]

@@ -153,9 +153,10 @@ class Endpoint:
 
 
 class Tree(Resource):
-    """A tree of endpoints."""
+    """A tree of endpoints. `has_docs`: see `Exchange`."""
 
     isLeaf = True
+    has_docs = False
 
     def find(self, path: tuple[str, ...], /) -> Endpoint:
         """The endpoint at a path, by its decoded segments."""

@@ -101,7 +101,7 @@ class Request(WebRequest):
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
         self.transport.find(self.segments).count_refusal(refused.code)
-        body = problem_document(refused)
+        body = problem_document(self, refused)
         head = response_head(
             refused.code.status,
             (
@@ -162,6 +162,10 @@ class Request(WebRequest):
     @property
     def sent_path(self) -> bytes:
         return self.uri.partition(b"?")[0]
+
+    @property
+    def has_docs(self) -> bool:
+        return self.transport.has_docs
 
     def body(self) -> bytes:
         return self._content().getvalue()

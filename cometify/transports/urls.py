@@ -53,6 +53,7 @@ class Root(Tree):
         self._static = static_endpoints()
         if pages:
             self._static |= {**page_endpoints(), **docs_endpoints()}
+        self.has_docs = ("docs", "errors.html") in self._static
         self._at_key: dict[str, Endpoint] = {
             "push": BatchEndpoint(push),
             "disconnect": disconnect,

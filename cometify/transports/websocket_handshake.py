@@ -121,7 +121,7 @@ class Handshake(WebSocketServerProtocol):
         characters. It would answer 505 to an old version of HTTP, and a server error is not what that is.
         """
         self.context.membership.refused[_WRONG.code.name] += 1
-        body = problem_document(_WRONG)
+        body = problem_document(self.request, _WRONG)
         headers = [(b"Content-Type", PROBLEM), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
         headers += [(name.encode(), str(value).encode()) for name, value in responseHeaders or ()]
         self.sendData(response_head(_WRONG.code.status, headers) + body)

@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+from urllib.parse import urljoin, urlsplit
 from zipfile import ZIP_STORED, ZipFile
 
 import pytest
@@ -22,7 +23,7 @@ def server(site, tmp_path_factory):
 
 def test_docs_lead_to_the_first_page(server):
     moved = server.request("GET", "/docs")
-    assert (moved.status, moved.headers["location"]) == (308, "/docs/")
+    assert (moved.status, moved.headers["location"]) == (308, "docs/")
     first = server.request("GET", "/docs/")
     assert first.status == 200
     assert b"<title>Cometify" in first.body
@@ -66,11 +67,29 @@ def test_unknown_page_and_unknown_method_are_refused(server):
 
 
 def test_type_of_a_problem_leads_to_the_row_of_its_code(server):
-    for method, path in (("GET", "/nowhere"), ("POST", "/latest/cometify.min.js"), ("POST", f"/{API_KEY}/push/1")):
+    paths = [
+        "/nowhere",
+        f"/{API_KEY}/push/",
+        f"/{API_KEY}/p%2Fush",
+        f"/{API_KEY}/stream?x=/y",
+        "/a/b/c/d/e/f/g/h",
+    ]
+    for method, path in [("POST", "/latest/cometify.min.js"), *(("GET", path) for path in paths)]:
         problem = server.request(method, path).json
-        page, _, anchor = problem["type"].partition("#")
-        assert anchor == problem["code"]
-        assert f'id="{anchor}"' in server.request("GET", page).body.decode()
+        for prefix in ("", "/below/a/path"):
+            at = urlsplit(urljoin(f"http://push.example.org{prefix}{path}", problem["type"]))
+            assert (at.path, at.fragment) == (f"{prefix}/docs/errors.html", problem["code"]), path
+    page = server.request("GET", "/docs/errors.html").body.decode()
+    assert f'id="{problem["code"]}"' in page
+
+
+def test_path_of_many_segments_makes_no_long_type(server):
+    assert "type" not in server.request("GET", "/" * 9).json
+
+
+def test_port_without_documentation_sends_no_type(server):
+    for port in (server.admin_port, server.websocket_port):
+        assert server.request("GET", "/nowhere", port=port).json.keys() == {"status", "title", "detail", "code"}
 
 
 def test_page_leads_to_the_documentation(server):
@@ -81,6 +100,7 @@ def test_server_without_pages_serves_scripts_alone(make_server):
     server = make_server(pages=False)
     for path in ("/", "/page/page.css", "/favicon.svg", "/docs", "/docs/", "/docs/errors.html"):
         assert server.request("GET", path).status == 404, path
+    assert "type" not in server.request("GET", "/nowhere").json
     for path in ("/latest/cometify.min.js", "/openapi.json"):
         assert server.request("GET", path).status == 200, path
 
