@@ -13,6 +13,7 @@ from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
+from cometify.engine.redis.messages import Nonsense, read_numbers
 from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import ReadAnswer
@@ -112,9 +113,12 @@ class AccountState:
         return given_up
 
     def parse(self, identifier: str, text: bytes) -> tuple[int, int, Push]:
-        """Read a published push: where the memory of the account begins, the position of the push before it, the push."""
-        began, before, position, secret, push_id, head = text.split(b" ", 5)
-        return int(began), int(before), _push(identifier, position, secret, push_id, head)
+        """Read a published push: where the account's memory begins, the position of the push before it, and the push."""
+        try:
+            began, before, position, secret, push_id, head = text.split(b" ", 5)
+            return int(began), int(before), _push(identifier, position, secret, push_id, head)
+        except ValueError:
+            raise Nonsense("not a push") from None
 
     def must_read(self, name: str, since: Since) -> bool:
         """True if the ring of an identifier is missing, or does not go back to `since`."""
@@ -292,4 +296,4 @@ def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head:
 
 
 def _number(watermark: bytes) -> int:
-    return int(watermark.split(b" ", 1)[0])
+    return read_numbers(watermark, 3)[0]

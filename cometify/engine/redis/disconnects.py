@@ -38,12 +38,16 @@ from cometify.core.revocation import Disconnect
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.connection import NotSentError
+from cometify.engine.redis.messages import OPTIONAL, read_array
 from cometify.engine.redis.questions import ANSWERS_WITHIN, Questions
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import DISCONNECT, read_count
 from cometify.engine.redis.session import RedisSession
 from cometify.interfaces import IDisconnect
 from cometify.runtime.reactor import CallLater
+
+_QUESTION = (str, str, str, OPTIONAL, OPTIONAL, int)
+"""The shape of a question: number, own channel, API key, subject, listener, and the time of the call."""
 
 
 class RedisDisconnects:
@@ -131,7 +135,7 @@ class RedisDisconnects:
     def heard(self, text: bytes) -> None:
         """Handle a question of any node, or an answer to a question of this one."""
         if text.startswith(b"?"):
-            self._heard_question(*json.loads(text[1:]))
+            self._heard_question(*read_array(text[1:], _QUESTION))
             return
         self._questions.heard(text[1:])
 

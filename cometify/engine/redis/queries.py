@@ -40,6 +40,7 @@ from cometify.core.retention import AccountRings
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of, read_entries
 from cometify.engine.redis.connection import Argument
+from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.page_merge import PageMerge
 from cometify.engine.redis.questions import Questions
 from cometify.engine.redis.replica_wait import ReplicaWait
@@ -52,6 +53,10 @@ MOST_NAMES = 200
 """Identifiers that one script counts, in 0.9 ms."""
 MOST_SCRIPTS = 10
 """Scripts for one page. A page is short if it would take more, because Redis still has names whose pushes have expired."""
+
+_ONE = (str, str, str, str, str)
+_PAGE = (*_ONE, str, int)
+"""The shapes of both questions: number, own channel, API key and kind, then the identifier, or prefix, after and limit."""
 
 T = TypeVar("T")
 Refuse = Callable[[Failure, str, str], Failure]
@@ -185,7 +190,7 @@ class RedisQueries:
         if not text.startswith(b"?"):
             self._questions.heard(text[1:])
             return
-        number, asker, api_key, kind, *question = json.loads(text[1:])
+        number, asker, api_key, kind, *question = read_array(text[1:], _ONE, _PAGE)
         if kind == "one":
             count = self._counts.of((api_key, question[0]))
             self._tell(asker, number, [dict(count.transports), count.secret])

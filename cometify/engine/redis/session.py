@@ -14,6 +14,7 @@ from cometify.core.state_table import next_state
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.error_replies import in_words
+from cometify.engine.redis.messages import Nonsense
 from cometify.engine.redis.session_state import TRANSITIONS, Event, State
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
@@ -31,9 +32,6 @@ CHECK_EVERY = 0.25
 """Seconds between two checks for a late answer or a silent subscription."""
 FIRST_DELAY, LONGEST_DELAY = 0.05, 2.0
 """Bounds, in seconds, of the delay before reconnecting. It doubles with each attempt; a random part of it is waited."""
-
-_NO_SENSE = (KeyError, RecursionError, TypeError, ValueError)
-"""Errors of a message that no node of this version has published."""
 
 
 class SessionOwner(Protocol):
@@ -203,9 +201,14 @@ class RedisSession:
         self._heard_at = self._reactor.seconds()
         try:
             self._owner.heard(channel, text)
-        except _NO_SENSE as error:
+        except Nonsense as nonsense:
             # Another program may publish there. The text is not logged, because it can hold a push.
-            self.reset(f"a message on {channel.decode(errors='replace')} makes no sense ({_where(error)})")
+            self.reset(f"a message on {channel.decode(errors='replace')} makes no sense ({nonsense})")
+        except Exception as error:  # noqa: BLE001 - the rings may be incomplete, so all must be read again
+            # Not `log.failure`, because the words of the error can repeat a push.
+            fault = "A message of Redis was not handled, because of a fault in Cometify. Please report it.\n{traceback}"
+            log.error(fault, traceback=_without_words(error))  # noqa: TRY400
+            self.reset("a message could not be handled")
 
     def _check(self) -> None:
         if self.commands is None:
@@ -220,7 +223,7 @@ class RedisSession:
             self._owner.beat()
 
 
-def _where(error: Exception) -> str:
-    """The kind of an error and the place in the code. Its words can repeat what was read."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {frame.name}"
+def _without_words(error: Exception) -> str:
+    """The traceback of an error, without its words, because they can repeat a push."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    return f"Traceback (most recent call last):\n{places}{type(error).__name__}"

@@ -4,7 +4,6 @@ Redis holds, for each address, which listener has a slot at which node and since
 its own listeners, because Redis can forget them (it was emptied, or has gone back in time) and must be told again then.
 """
 
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -16,6 +15,7 @@ from cometify.core import quota
 from cometify.core.account import Account
 from cometify.core.quota import ClientKey
 from cometify.engine.redis.connection import Answer, Argument
+from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.scripts import FREE_SLOT, TAKE_SLOT, Script
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
@@ -23,6 +23,8 @@ from cometify.runtime.slices import SlicedWork
 REPORT_EVERY = 900.0
 """Seconds after which a node reports its slots again. Redis forgets them after an hour."""
 
+_MOVED = (str, str, str, (int, float, str))
+"""The shape of the message of take_slot.lua: API key, address, listener and time."""
 REPORTED = 50
 """Slots that are reported in one turn of the event loop, at about 20 us each."""
 
@@ -185,7 +187,7 @@ class RedisSlots:
 
         The message can be late: the listener may be back here by now, with a later `since`.
         """
-        api_key, address, listener, time = json.loads(text)
+        api_key, address, listener, time = read_array(text, _MOVED)
         key = (api_key, address), listener
         holding = self._held.get(key)
         if holding is not None:

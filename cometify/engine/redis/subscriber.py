@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
-from cometify.engine.redis import unavailable
+from cometify.engine.redis import messages, unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.beat import Beat
 from cometify.engine.redis.channels import Channels
@@ -215,8 +215,8 @@ class Subscriber:
         elif channel == self._channels.own and text != b"beat":
             api_key, _, text = text.partition(b" ")
             own = self._states.get(api_key.decode(errors="replace"))
-            if own is None:  # the account was forgotten meanwhile
-                return
+            if own is None:
+                return  # the account was forgotten meanwhile
             if own.held is None:
                 self._heard_watermark(own, text)
             elif own not in self._set_aside:
@@ -239,7 +239,7 @@ class Subscriber:
             self._session.reset("a push was missed")
 
     def _heard_watermark(self, state: AccountState, text: bytes) -> None:
-        number, began, position = map(int, text.split(b" "))
+        number, began, position = messages.read_numbers(text, 3)
         state.began_at(began)
         state.hear_watermark(position)
         state.drop_public(position)

@@ -235,4 +235,33 @@ def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):
         frames += wire.frames()
     assert texts(frames) == ["still there"]
     assert any("makes no sense" in line for line in lines)
+    assert not any("a fault in Cometify" in line for line in lines)
     assert not any("secret text" in line or "Traceback" in line or "Unhandled" in line for line in lines)
+
+
+class BrokenCounts:
+    """Counts of listeners that have a fault."""
+
+    def of(self, channel):
+        raise TypeError("secret text")
+
+
+def test_fault_of_our_own_is_told_with_its_place(nodes, lines):
+    (node,) = nodes
+    wire = joined(node.websocket("identifiers=chat"))
+    node.server.engine.queries.count_with(BrokenCounts())
+    for channel in nodes.command("PUBSUB", "CHANNELS", f"cometify:{node.database}:*"):
+        nodes.command("PUBLISH", channel, f'@?["1", "nobody", "{API_KEY}", "one", "chat"]')
+    nodes.settle()
+    (told,) = {line for line in lines if "a fault in Cometify" in line}
+    assert "Traceback" in told
+    assert "raise TypeError" in told
+    assert told.endswith("TypeError")
+    assert not any("makes no sense" in line or "TypeError: secret text" in line for line in lines)
+    nodes.find()
+    node.pushed("chat", "still there")
+    frames = wire.frames()
+    for _ in range(10):
+        nodes.advance(1)
+        frames += wire.frames()
+    assert texts(frames) == ["still there"]
