@@ -39,6 +39,16 @@ class AccountClient:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._address.api_key} at {self._address.server}>"
 
+    @property
+    def server(self) -> str:
+        """The URL of the server, without the account."""
+        return self._address.server
+
+    @property
+    def api_key(self) -> str:
+        """The API key of the account. It is public, and a page needs it."""
+        return self._address.api_key
+
     def token(self, identifiers: str | Iterable[str], seconds: float, sub: str | None = None) -> str:
         """Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.
 

@@ -116,6 +116,16 @@ def read_server(server: str, api_key: str, api_secret: str, *, bearer: bool = Fa
     return _address(parts, api_key, api_secret, bearer)
 
 
+def read_public_server(url: str | None, server: str) -> str:
+    """Return the URL at which browsers reach the server: `url`, or `server` if it is None. Raises `CometifyError`."""
+    if url is None:
+        return server
+    parts = _split(url)
+    if parts.username is not None or parts.query:
+        raise _invalid("The public URL must have no account and no question mark: https://push.example.org")
+    return _address(parts, "public", "", bearer=False).server
+
+
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)

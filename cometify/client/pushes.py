@@ -6,9 +6,9 @@ what to do.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, TypedDict
 
 from .errors import INVALID_BODY, INVALID_IDENTIFIER, INVALID_PARAMETER, INVALID_TEXT, MISSING_PARAMETER, CometifyError
 
@@ -68,6 +68,22 @@ class Push:
             given["push_id"] = _push_id(self.push_id)
         given |= {} if self.event is None else {"event": self.event}
         return given if self.except_ is None else given | {"except": self.except_}
+
+    def checked(self) -> "Push":
+        """Return this push with a copy of its data, for sending it later. Raises `CometifyError` if it cannot be sent."""
+        check_identifier(self.identifier)
+        written = json.loads(write_json(self.parameters()))
+        return replace(self, content=ABSENT, data=written["data"]) if "data" in written else self
+
+
+class PushOptions(TypedDict, total=False):
+    """The arguments of a push that are given by name. See `Push`."""
+
+    data: object
+    secret: bool
+    push_id: int | None
+    event: str | None
+    except_: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,16 @@
+"""The app, for INSTALLED_APPS."""
+
+from django.apps import AppConfig
+
+
+class CometifyConfig(AppConfig):
+    """`cometify.django`. Its label is `cometify`, so its tables and migrations have this name."""
+
+    name = "cometify.django"
+    label = "cometify"
+    verbose_name = "Cometify"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system check."""
+        from . import checks  # noqa: F401, PLC0415 - the import registers it, and Django must be ready

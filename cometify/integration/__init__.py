@@ -1,0 +1,1 @@
+"""The parts that the integrations of Django, Flask, Starlette and SQLAlchemy share. They need no framework."""
