@@ -9,23 +9,26 @@ from .address import read_given_url, read_server
 from .errors import INVALID_PARAMETER, CometifyError
 from .tries import DEFAULT_TIMEOUT
 
+LONGEST_TIMEOUT = 2_147_483.0
+"""Seconds of a call at most, 24 days. Sockets take no infinite time. The libraries for other languages have the same bound."""
+
 
 class AccountClient:
     """A client of one account.
 
     - `server`: such as `https://push.example.org`.
     - `api_key`, `api_secret`: of the account.
-    - `timeout`: the seconds that a call may take, with all its tries.
+    - `timeout`: the seconds that a call may take, with all its tries. More than 24 days, or infinity, count as 24 days.
     - `bearer`: send the API secret itself instead of signatures. It is sent over TLS and to this machine only.
     """
 
     def __init__(
         self, server: str, api_key: str, api_secret: str, *, timeout: float = DEFAULT_TIMEOUT, bearer: bool = False
     ) -> None:
-        if not timeout > 0:
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
             raise CometifyError(INVALID_PARAMETER, "timeout must be a number of seconds above 0.")
         self._address = read_server(server, api_key, api_secret, bearer=bearer)
-        self._timeout = timeout
+        self._timeout = min(timeout, LONGEST_TIMEOUT)
 
     @classmethod
     def from_url(cls, url: str | None = None, *, timeout: float = DEFAULT_TIMEOUT, bearer: bool = False) -> Self:

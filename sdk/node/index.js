@@ -35,7 +35,8 @@ export class Cometify {
   }
 
   static fromUrl(url = process.env.COMETIFY_URL, { timeout = 2000, bearer = false } = {}) {
-    check(timeout > 0, 'invalid_parameter', 'timeout must be a number of milliseconds above 0.');
+    const isTime = typeof timeout === 'number' && timeout > 0;
+    check(isTime, 'invalid_parameter', 'timeout must be a number of milliseconds above 0.');
     return new Cometify(readUrl(url ?? '', bearer), timeout);
   }
 

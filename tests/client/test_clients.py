@@ -67,10 +67,15 @@ def test_url_comes_from_the_environment(monkeypatch):
         Cometify.from_url()
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", None, 1j])
 def test_timeout_must_be_a_time(timeout):
-    with pytest.raises(CometifyError, match="timeout"):
+    with pytest.raises(CometifyError, match="timeout must be a number of seconds above 0"):
         Cometify.from_url("https://k:s@push.example.org", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [1e15, 10**400, float("inf")])
+def test_very_long_timeout_pushes(client, scripted, timeout):
+    assert client(scripted(answering()).url, timeout=timeout).push("chat", "Hello world!") == RESULT
 
 
 def test_threads_share_a_client(scripted):

@@ -291,6 +291,30 @@ def test_deadline_holds_against_a_server_that_never_ends(make, about):
         assert len({request.headers["idempotency-key"] for request in server.requests}) == 1
 
 
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_timeout_must_be_a_time(make, timeout):
+    with pytest.raises(LibraryError, match=r"timeout must be a number of (milli)?seconds above 0") as caught:
+        make(free_port(), timeout=timeout)
+    assert caught.value.code == "invalid_parameter"
+
+
+def test_timeout_of_node_must_be_a_number():
+    script = """
+    import { Cometify } from 'cometify-node';
+    for (const timeout of [true, '5', null, NaN, [5]]) {
+      try {
+        Cometify.fromUrl('https://k:s@push.example.org', { timeout });
+        console.log('made', timeout);
+      } catch (error) {
+        console.log(error.code);
+      }
+    }
+    """
+    command = ["node", "--input-type=module", "-e", script]
+    done = subprocess.run(command, cwd=SDK / "node", capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split("\n") == [*["invalid_parameter"] * 5, ""]
+
+
 @pytest.mark.parametrize("timeout", [2**31 / 1000 * 3, 1e15, float("inf")])
 def test_very_long_timeout_does_not_end_at_once(make, timeout):
     def late(connection):

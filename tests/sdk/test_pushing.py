@@ -16,7 +16,7 @@ from tests.certificates import make_certificate
 from tests.conftest import Server
 from tests.samples import vectors
 from tests.sdk.conftest import SDK, Library, LibraryError, url_of
-from tests.wire import secure_key
+from tests.wire import API_KEY, secure_key
 
 PUBLISHERS = vectors("publishers")
 SIGNATURES = vectors("signatures")
@@ -369,6 +369,44 @@ def test_request_goes_over_tls_to_a_server_that_is_trusted(make_server, make, tm
     with pytest.raises(LibraryError, match="not trusted") as caught:
         make(url).push()
     assert (caught.value.code, caught.value.maybe_pushed) == ("unreachable", False)
+
+
+FORKS_OVER_TLS = """
+require 'Cometify.php';
+$cometify = Cometify\\Cometify::fromUrl($argv[1], timeout: 60);
+$cometify->push('forks', 'before');
+for ($i = 0; $i < 5; $i++) {
+    $child = pcntl_fork();
+    $cometify->push('forks', $child ? "parent $i" : "child $i");
+    if (!$child) {
+        exit(0);
+    }
+    pcntl_waitpid($child, $status);
+}
+"""
+
+
+def test_forked_processes_of_php_push_once_over_tls(make_server, tmp_path):
+    make_certificate(tmp_path)
+    port, plain = free_port(), free_port()
+    tls = f"ssl:{port}:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem:interface=127.0.0.1"
+    server = make_server(http=[tls, f"tcp:{plain}:interface=127.0.0.1"])
+    command = [
+        "php",
+        "-d",
+        f"curl.cainfo={tmp_path}/cert.pem",
+        "-r",
+        FORKS_OVER_TLS,
+        "--",
+        url_of(port, host="localhost", scheme="https"),
+    ]
+    done = subprocess.run(command, cwd=SDK / "php", capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    answer = server.request("GET", f"/{API_KEY}/poll?identifiers=forks&position=1", port=plain)
+    texts = [frame["text"] for frame in answer.frames if frame["type"] == "push"]
+    assert sorted(texts) == sorted(
+        ["before", *(f"{who} {number}" for who in ("parent", "child") for number in range(5))]
+    )
 
 
 # Types.
