@@ -1,7 +1,8 @@
 """The facts about the project that all packages share: one version, and the address of the repository if it is known.
 
-Both stand in one place. The version is `cometify.__version__`, and the address is `tool.cometify.repository` in pyproject.toml.
-The files of the repository name no address. A release fills it into copies of them.
+The version is `cometify.__version__`. The address is the variable COMETIFY_REPOSITORY, which the workflow sets. Without
+it, the address is `tool.cometify.repository` in pyproject.toml. The files of the repository name no address. A release fills it
+into copies of them.
 """
 
 import json
@@ -15,10 +16,11 @@ READMES = ("README.md", "sdk/python/README.md", "sdk/node/README.md", "sdk/php/R
 NPM_PACKAGES = ("js", "sdk/node")
 UNKNOWN_ADDRESS = (
     "The address of the repository is not set: the packages have no project URLs, and their READMEs have no links. "
-    "To add them, fill in `repository` under [tool.cometify] in pyproject.toml and commit it."
+    "To add them, set COMETIFY_REPOSITORY, or fill in `repository` under [tool.cometify] in pyproject.toml and commit it."
 )
+VARIABLE = "COMETIFY_REPOSITORY"
 _VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
-_LINK = re.compile(r"\[(?P<text>[^\]\n]*)\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
+_LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]\n]*)\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 class NotReady(Exception):
@@ -47,11 +49,17 @@ def npm_versions(root: Path) -> dict[str, str]:
 
 
 def repository_of(root: Path) -> str:
-    """Return the address of the repository, or "" if it is not filled in. Raises `NotReady` if it is no address."""
-    address = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["cometify"]["repository"]
+    """Return the address of the repository, or "" if it is not filled in. Raises `NotReady` if it is no address.
+
+    The variable comes first, because npm refuses a package that names another repository than the one that publishes it.
+    """
+    place, address = VARIABLE, os.environ.get(VARIABLE, "")
+    if not address:
+        table = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["cometify"]
+        place, address = "pyproject.toml: repository", str(table["repository"])
     if address and not re.fullmatch(r"https://[^\s/]+(/[^\s/]+)+", address):
-        raise NotReady(f'pyproject.toml: repository must be like "https://github.com/OWNER/NAME", and not "{address}".')
-    return str(address)
+        raise NotReady(f'{place} must be like "https://github.com/OWNER/NAME", and not "{address}".')
+    return address
 
 
 def fill_in(root: Path, version: str, repository: str) -> None:
@@ -94,7 +102,7 @@ def _fill_in_python(root: Path, repository: str) -> None:
 def with_links(text: str, root: Path, page: Path, version: str, repository: str) -> str:
     """Return the text of a page with absolute links, because a registry has none of the other files.
 
-    A link to a file becomes the name of the file if the address of the repository is not known.
+    If the address of the repository is not known, a link to a file becomes the name of the file, and a picture its description.
     """
 
     def link(match: re.Match[str]) -> str:
@@ -103,8 +111,11 @@ def with_links(text: str, root: Path, page: Path, version: str, repository: str)
             return match[0]
         name = file.relative_to(root).as_posix()
         if repository:
-            kind = "tree" if file.is_dir() else "blob"
-            return f"[{match['text']}]({repository}/{kind}/v{version}/{name}{match['anchor'] or ''})"
+            # GitHub answers for `blob` with a page around the file, and for `raw` with the file.
+            kind = "raw" if match["image"] else "tree" if file.is_dir() else "blob"
+            return f"{match['image']}[{match['text']}]({repository}/{kind}/v{version}/{name}{match['anchor'] or ''})"
+        if match["image"]:
+            return match["text"]
         return match["text"] if name in {match["text"], "README.md"} else f"{match['text']} (`{name}`)"
 
     return _LINK.sub(link, text)

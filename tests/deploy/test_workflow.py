@@ -36,6 +36,11 @@ def test_release_is_built_by_make_in_one_job_alone(jobs):
     assert all(job["needs"] for name, job in jobs.items() if name != "build")
 
 
+def test_release_names_the_repository_that_makes_it(jobs):
+    (step,) = [step for step in jobs["build"]["steps"] if step.get("run") == "make release"]
+    assert step["env"] == {"COMETIFY_REPOSITORY": "${{ github.server_url }}/${{ github.repository }}"}
+
+
 def test_workflow_holds_no_password(jobs):
     assert "secrets." not in WORKFLOW.read_text("utf-8")
     assert yaml.safe_load(WORKFLOW.read_text("utf-8"))["permissions"] == {}

@@ -39,8 +39,9 @@ def artifacts(monkeypatch):
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path, monkeypatch):
     """A copy of the files that a release reads or fills in, and of the documents that they link to."""
+    monkeypatch.delenv("COMETIFY_REPOSITORY", raising=False)
     shutil.copytree(ROOT / "sdk", tmp_path / "sdk", ignore=shutil.ignore_patterns("src", "build", "*.egg-info"))
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     for name in FILES:
@@ -72,6 +73,23 @@ def test_package_of_another_version_is_named(project, copy, name):
     replace(copy / name, f'"version": "{cometify.__version__}"', '"version": "9.9.9"')
     with pytest.raises(project.NotReady, match=rf"{name} has 9\.9\.9: make them equal"):
         project.version_of(copy)
+
+
+def test_variable_names_the_repository_before_the_file(project, copy, monkeypatch):
+    replace(copy / "pyproject.toml", 'repository = ""', 'repository = "https://example.org/another/name"')
+    monkeypatch.setenv("COMETIFY_REPOSITORY", ADDRESS)
+    assert project.repository_of(copy) == ADDRESS
+    monkeypatch.setenv("COMETIFY_REPOSITORY", "owner/name")
+    with pytest.raises(project.NotReady, match='COMETIFY_REPOSITORY must be like "https://'):
+        project.repository_of(copy)
+
+
+def test_picture_of_a_readme_leads_to_the_file_itself(project, copy):
+    page = copy / "README.md"
+    picture = "![A picture](docs/benchmark.svg)"
+    absolute = f"![A picture]({ADDRESS}/raw/v1.2.3/docs/benchmark.svg)"
+    assert project.with_links(picture, copy, page, "1.2.3", ADDRESS) == absolute
+    assert project.with_links(picture, copy, page, "1.2.3", "") == "A picture"
 
 
 def test_address_that_is_none_is_refused(project, copy):
