@@ -39,18 +39,25 @@ from django.conf import settings
 sys.path.insert(0, "wheel")
 settings.configure(
     INSTALLED_APPS=["cometify_client.django"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
 )
 django.setup()
 from django.core.management import call_command
 from django.template import engines
-from cometify_client.django import client
+from django.db import transaction
+from cometify_client.django import client, outbox
+from cometify_client.django.models import OutboxPush
 from cometify_client.django.views import TokenView
 from cometify_client.flask import Cometify
 from cometify_client.sqlalchemy import push_after_commit
 from cometify_client.starlette import Cometify as StarletteCometify
 
 call_command("check")
+call_command("migrate", verbosity=0)
+with transaction.atomic():
+    outbox.add("guestbook", "Hello world!")
+assert OutboxPush.objects.get().text == "Hello world!"
 tags = [engines["django"].from_string("{% load cometify %}{% cometify_script %}").render()]
 app = flask.Flask("guestbook")
 cometify = Cometify(app)

@@ -66,6 +66,7 @@ from django.contrib.auth.models import User  # noqa: E402 - Django must be ready
 
 from cometify.django import batch_on_commit, push, push_on_commit, with_position  # noqa: E402
 from cometify.django.conf import client as client_of_settings  # noqa: E402
+from cometify.django.models import OutboxPush  # noqa: E402
 from cometify.django.views import TokenView  # noqa: E402
 from tests.integrations.guestbook import urls  # noqa: E402
 
@@ -96,7 +97,12 @@ def guide(url):
         patch.setitem(sys.modules, "guestbook", models)
         patch.setitem(sys.modules, "guestbook.models", models)
         names = run_guide("django.md", url, {"INSTALLED_APPS": []})
-        urls.urlpatterns = [*names["urlpatterns"], path("", names["guestbook"]), path("entries", names["add"])]
+        urls.urlpatterns = [
+            *names["urlpatterns"],
+            path("", names["guestbook"]),
+            path("entries", names["add"]),
+            path("surely", names["add_surely"]),
+        ]
         clear_url_caches()
         yield names
         urls.urlpatterns = []
@@ -123,6 +129,16 @@ def test_push_of_a_view_is_heard(guide, browser, heard):
     assert (push["data"], push["event"]) == ({"id": entry, "text": "Tea"}, "created")
     assert "<li>Tea</li>" in page_of(browser)
     assert guide["INSTALLED_APPS"] == ["cometify.django"]
+
+
+def test_push_of_the_outbox_is_committed_with_the_entry(browser):
+    entry = browser.post("/surely", {"text": "Coffee"}).json()["id"]
+    row = OutboxPush.objects.get()
+    assert (row.identifier, row.event) == ("guestbook", "created")
+    assert json.loads(row.data) == {"id": entry, "text": "Coffee"}
+    with pytest.raises(KeyError):
+        browser.post("/surely", {})
+    assert OutboxPush.objects.count() == 1
 
 
 def test_push_is_sent_after_the_commit_and_not_before(texts):

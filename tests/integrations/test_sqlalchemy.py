@@ -7,7 +7,7 @@ import sqlalchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, scoped_session, sessionmaker
 
 from bench.rig.ports import free_port
-from cometify.client import Cometify, CometifyError, Push
+from cometify.client import Cometify, CometifyError, Push, outbox
 from cometify.sqlalchemy import batch_after_commit, push_after_commit
 from tests.integrations.guides import run_guide
 
@@ -55,9 +55,27 @@ def test_guide_pushes_after_its_commit(url, engine, heard, client, monkeypatch, 
     names = run_guide("sqlalchemy.md", url, {"Entry": Entry})
     first = heard("guestbook", since)[0]
     assert (first["data"], first["event"]) == ({"text": "Hello world!"}, "created")
-    assert rows(engine)[0] == "Hello world!"
+    assert rows(engine) == ["Hello world!", "Hello again!"]
+    with engine.connect() as connection:
+        written = connection.exec_driver_sql("SELECT identifier, data, event, secret FROM cometify_outbox").all()
+    assert written == [("guestbook", '{"text":"Hello again!"}', "created", 0)]
     names["cometify"].close()
-    names["Session"].kw["bind"].dispose()
+    names["engine"].dispose()
+
+
+def test_outbox_is_rolled_back_with_the_session(make_session, engine):
+    with engine.begin() as connection:
+        outbox.create_table(connection)
+    with make_session() as session:
+        outbox.add(session, "chat", "one")
+        session.rollback()
+        outbox.add(session, "chat", "two")
+        with session.begin_nested() as savepoint:
+            outbox.add(session, "chat", "three")
+            savepoint.rollback()
+        session.commit()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT text FROM cometify_outbox").all() == [("two",)]
 
 
 def test_push_is_sent_after_the_commit_and_not_before(make_session, texts):
