@@ -76,7 +76,8 @@ class Cometify:
         @wraps(view)
         def first_the_position(*arguments: P.args, **options: P.kwargs) -> T:
             flask.g.cometify_position = take_position(self.client)
-            return view(*arguments, **options)
+            answer: T = flask.current_app.ensure_sync(view)(*arguments, **options)
+            return answer
 
         return first_the_position
 
@@ -113,7 +114,7 @@ class Cometify:
             @app.get(rule)
             @wraps(grant_of)
             def answer(*arguments: P.args, **options: P.kwargs) -> flask.Response:
-                return self.token_answer(grant_of(*arguments, **options))
+                return self.token_answer(flask.current_app.ensure_sync(grant_of)(*arguments, **options))
 
             return answer
 

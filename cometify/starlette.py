@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cometify.client import Cometify as Client
 from cometify.client.address import read_public_server
 from cometify.client.aio import AsyncCometify
 from cometify.client.errors import CometifyError
@@ -47,6 +48,7 @@ class Cometify:
         self._public_url = public_url
         self._timeout = timeout
         self._client: AsyncCometify | None = None
+        self._sync: Client | None = None
 
     @property
     def client(self) -> AsyncCometify:
@@ -59,6 +61,12 @@ class Cometify:
         """Return the client. This makes the object a dependency: `Depends(cometify)`."""
         return self.client
 
+    async def sync(self) -> Client:
+        """Return a client that waits, for endpoints that are plain functions: `Depends(cometify.sync)`."""
+        if self._sync is None:
+            self._sync = Client.from_url(self._url, timeout=self._timeout)
+        return self._sync
+
     @asynccontextmanager
     async def lifespan(self, _app: Any = None) -> AsyncIterator[None]:
         """Make the client when the app starts, and close its connections when the app stops.
@@ -70,6 +78,8 @@ class Cometify:
             yield
         finally:
             await self.client.close()
+            if self._sync is not None:
+                self._sync.close()
 
     async def position(self) -> int:
         """Take a position for a page, before its data is read. This is a dependency too: `Depends(cometify.position)`."""

@@ -12,7 +12,7 @@ import pytest
 
 from bench.rig.ports import free_port
 from cometify.client import CometifyError
-from cometify.flask import Cometify
+from cometify.flask import Cometify, Grant
 from tests.integrations.guides import blocks, run_guide
 
 
@@ -117,6 +117,25 @@ def test_page_is_shown_while_the_server_is_away(caplog):
     assert before - 5.1 < position < time.time() - 5
     assert "unreachable" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+def test_async_views_work(url):
+    app = flask.Flask("async")
+    app.config["COMETIFY_URL"] = url
+    cometify = Cometify(app)
+
+    @app.get("/")
+    @cometify.with_position
+    async def page():
+        return str(cometify.position())
+
+    @cometify.token_route(app, "/push-token")
+    async def rights():
+        return Grant([])
+
+    browser = app.test_client()
+    assert int(browser.get("/").text) > 0
+    assert browser.get("/push-token").json == {"token": None}
 
 
 def test_view_without_a_position_says_what_to_do(guide):

@@ -114,6 +114,19 @@ def test_token_route_takes_an_async_function(url, browse):
     assert browser.request("POST", "/push-token").status_code == 405
 
 
+def test_endpoint_that_is_a_plain_function_pushes_too(url, browse, texts):
+    cometify = Cometify(url)
+    app = FastAPI()
+
+    @app.post("/chat")
+    def say(client=Depends(cometify.sync)):  # noqa: B008 - FastAPI's way
+        return client.push("chat", "one").identifier
+
+    browser = browse(app, cometify.lifespan)
+    assert [browser.request("POST", "/chat").json() for _ in range(2)] == ["chat"] * 2
+    assert texts() == ["one", "one"]
+
+
 def test_lifespan_within_another_one_opens_the_client(guide, browse):
     browse(guide["app"], guide["lifespan"])
     assert guide["cometify"].client.api_key in repr(guide["cometify"].client)
