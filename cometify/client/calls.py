@@ -25,7 +25,8 @@ class Call(Generic[T]):
     `path`: below the API key, and percent-encoded. `read`: makes the result of the answer's JSON, and raises KeyError,
     TypeError or ValueError if it cannot. `idempotency_key`: all tries have the same one; empty: none is sent. `is_signed`:
     False for a request that everybody may send. `changes`: False if the request changes nothing, so that a lost answer leaves
-    no doubt.
+    no doubt. `timestamp`: the Unix seconds in the signature of each try; None: the time of the try. The server refuses a
+    request that comes more than 300 s after its timestamp, so an old one bounds how late a stopped process can be heard.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Call(Generic[T]):
     idempotency_key: str = ""
     is_signed: bool = True
     changes: bool = True
+    timestamp: int | None = None
 
 
 def push(push: Push, idempotency_key: str | None) -> Call[Pushed]:

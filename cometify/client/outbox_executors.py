@@ -59,7 +59,7 @@ class Runner:
         """Insert a row and return its id."""
         marks = ", ".join(self._mark() for _ in columns)
         # The names are those of this package, and the values are sent beside the statement.
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608 # nosec B608
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
         if self.dialect != "postgresql":
             return int(self.execute(statement, tuple(columns.values())).lastrowid)
         return int(_first(self.execute(f"{statement} RETURNING id", tuple(columns.values())).fetchone()))

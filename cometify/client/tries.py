@@ -148,7 +148,8 @@ def _request(call: Call[T], address: Address, timeout: float) -> Request:
 
 
 def _signature(call: Call[T], address: Address, path: str, content_type: str) -> dict[str, str]:
-    timestamp, nonce = int(time.time()), secrets.token_hex(16)
+    timestamp = int(time.time()) if call.timestamp is None else call.timestamp
+    nonce = secrets.token_hex(16)
     signature = sign(
         address.api_secret, call.method, path, timestamp, nonce, content_type, call.idempotency_key, call.body
     )

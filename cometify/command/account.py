@@ -1,5 +1,7 @@
 """The account of a command: that of a URL, or one of the configuration file."""
 
+from typing import TypeVar
+
 import click
 
 from cometify.app.banner import url_of
@@ -10,6 +12,7 @@ from cometify.command.server_url import ServerURL
 from cometify.config.settings import Settings, SettingsError, load
 from cometify.core.account import Account
 
+C = TypeVar("C", bound=Cometify)
 _options = (
     click.option(
         "--url",
@@ -45,15 +48,22 @@ def find_account(url: str | None, config: str | None, api_key: str | None) -> Ac
 
 
 def find_client(url: str | None, config: str | None, api_key: str | None, timeout: float) -> Cometify:
-    """Make a client of the account. Its server is that of the URL, or the one that the configuration file starts here.
+    """See `find_client_of`."""
+    return find_client_of(Cometify, url, config, api_key, timeout)
+
+
+def find_client_of(kind: type[C], url: str | None, config: str | None, api_key: str | None, timeout: float) -> C:
+    """Make a client of the account, of a subclass of `Cometify`.
+
+    Its server is that of the URL, or the one that the configuration file starts here.
 
     Raises `ClickException`, which never repeats a secret.
     """
     try:
         if url and config is None:
-            return Cometify.from_url(url, timeout=timeout)
+            return kind.from_url(url, timeout=timeout)
         server, account = _server_and_account(config, api_key)
-        return Cometify(server, account.api_key, account.api_secrets[0], timeout=timeout)
+        return kind(server, account.api_key, account.api_secrets[0], timeout=timeout)
     except CometifyError as error:
         raise click.ClickException(error.detail) from None
 

@@ -18,6 +18,7 @@ _MODULES = {
     "listen": "listen",
     "position": "push",
     "push": "push",
+    "relay": "relay.command",
     "serve": "serve",
     "token": "rights",
 }

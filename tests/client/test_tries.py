@@ -1,6 +1,7 @@
 """The decisions of a call: its tries, its pauses, its deadline and its doubt. The test is the network and the clock."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -158,3 +159,9 @@ def test_request_shows_no_secret_and_no_text():
     (request,) = course.requests
     assert request.headers["Cometify-Signature"] not in repr(request)
     assert "my text" not in repr(request) + repr(calls.push(Push("chat", "my text"), None))
+
+
+def test_signature_can_have_an_earlier_time():
+    call = replace(calls.push(Push("chat", "Hi"), None), timestamp=1_764_000_000)
+    steps = tries(call, ADDRESS, 60)
+    assert next(steps).headers["Cometify-Timestamp"] == "1764000000"

@@ -22,7 +22,7 @@ def postgres(postgres_host: Path) -> Postgres:
     return Postgres(postgres_host)
 
 
-@pytest.fixture(scope="module", params=[SQLite, Postgres, MySQL], ids=lambda kind: kind.dialect)
+@pytest.fixture(scope="session", params=[SQLite, Postgres, MySQL], ids=lambda kind: kind.dialect)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[type, Path]]:
     """A kind of database, and where one runs."""
     with running(request.param, tmp_path_factory.mktemp("database")) as where:
