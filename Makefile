@@ -49,6 +49,7 @@ tools:
 	@scripts/need node nodejs
 	@scripts/need npm npm
 	@scripts/need curl curl
+	@scripts/need shellcheck shellcheck
 	@scripts/need php php-cli
 	@scripts/need php:curl php-curl
 	@scripts/need illuminate php-illuminate-broadcasting php-illuminate-config php-illuminate-http php-illuminate-routing
@@ -79,6 +80,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive cometify bench twisted scripts
 	$(BIN)/python -m pytest -q tests/style
+	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/python scripts/audit.py pip
 
 check: lint
