@@ -45,6 +45,10 @@ $(VENV)/dev: $(VENV)/python setup.cfg
 	@$(BIN)/pip install --quiet --disable-pip-version-check '.[dev]'
 	@touch $@
 
+$(BIN)/helm: $(VENV)/dev scripts/helm.py
+	@$(BIN)/python scripts/helm.py $@
+	@touch $@
+
 tools:
 	@scripts/need node nodejs
 	@scripts/need npm npm
@@ -115,7 +119,7 @@ release: $(VENV)/dev $(JS)
 	@$(BIN)/python scripts/release
 
 # The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify.
-suite: wheel
+suite: wheel $(BIN)/helm
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
 	@cp -r .github tests docs deploy protocol scripts sdk pyproject.toml setup.cfg Containerfile .dockerignore README.md $(SUITE)/
