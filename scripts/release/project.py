@@ -14,12 +14,14 @@ from pathlib import Path
 READMES = ("README.md", "sdk/python/README.md", "sdk/node/README.md", "sdk/php/README.md", "js/README.md")
 """The pages that a registry of packages shows."""
 NPM_PACKAGES = ("js", "sdk/node")
+CHART = "deploy/helm/cometify/Chart.yaml"
 UNKNOWN_ADDRESS = (
     "The address of the repository is not set: the packages have no project URLs, and their READMEs have no links. "
     "To add them, set COMETIFY_REPOSITORY, or fill in `repository` under [tool.cometify] in pyproject.toml and commit it."
 )
 VARIABLE = "COMETIFY_REPOSITORY"
 _VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
+_IN_CHART = re.compile(r'^(version|appVersion): "?([^"\n]+)"?$', re.MULTILINE)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]\n]*)\]\((?P<path>[^)\s#:]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -32,19 +34,20 @@ def version_of(root: Path) -> str:
     match = _VERSION.search((root / "cometify" / "__init__.py").read_text("utf-8"))
     if match is None:
         raise NotReady("cometify/__init__.py has no __version__: write it there.")
-    differ = [f"{file} has {found}" for file, found in npm_versions(root).items() if found != match[1]]
+    differ = [f"{file} has {found}" for file, found in other_versions(root).items() if found != match[1]]
     if differ:
         raise NotReady(f"cometify/__init__.py has the version {match[1]}, but {', '.join(differ)}: make them equal.")
     return match[1]
 
 
-def npm_versions(root: Path) -> dict[str, str]:
-    """Return the version in each file of npm that holds one. The other packages read `cometify.__version__`."""
+def other_versions(root: Path) -> dict[str, str]:
+    """Return the version in each file of npm and Helm that holds one. The other packages read `cometify.__version__`."""
     lock = json.loads((root / "js" / "package-lock.json").read_text("utf-8"))
     found = {f"{name}/package.json": _read(root / name / "package.json")["version"] for name in NPM_PACKAGES}
     return found | {
         "js/package-lock.json": lock["version"],
         "js/package-lock.json (packages)": lock["packages"][""]["version"],
+        **{f"{CHART} ({key})": found for key, found in _IN_CHART.findall((root / CHART).read_text("utf-8"))},
     }
 
 

@@ -19,7 +19,8 @@ import cometify
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://example.org/owner/name"
 MOMENT = 1_700_000_000
-FILES = ("README.md", "pyproject.toml", "setup.cfg", "js/package.json", "js/package-lock.json", "js/README.md")
+CHART = "deploy/helm/cometify/Chart.yaml"
+FILES = ("README.md", "pyproject.toml", "setup.cfg", "js/package.json", "js/package-lock.json", "js/README.md", CHART)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def copy(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "sdk", tmp_path / "sdk", ignore=shutil.ignore_patterns("src", "build", "*.egg-info"))
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     for name in FILES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "cometify").mkdir()
     shutil.copy(cometify.__file__, tmp_path / "cometify")
@@ -60,7 +61,7 @@ def replace(file, old, new):
 
 def test_all_packages_have_the_same_version(project, copy):
     assert project.version_of(copy) == cometify.__version__
-    assert len(project.npm_versions(copy)) == 4
+    assert len(project.other_versions(copy)) == 6
     setup = ConfigParser()
     setup.read(copy / "setup.cfg")
     assert setup["metadata"]["version"] == "attr: cometify.__version__"
@@ -90,6 +91,14 @@ def test_picture_of_a_readme_leads_to_the_file_itself(project, copy):
     absolute = f"![A picture]({ADDRESS}/raw/v1.2.3/docs/benchmark.svg)"
     assert project.with_links(picture, copy, page, "1.2.3", ADDRESS) == absolute
     assert project.with_links(picture, copy, page, "1.2.3", "") == "A picture"
+
+
+@pytest.mark.parametrize("key", ["version", "appVersion"])
+def test_chart_of_another_version_is_named(project, copy, key):
+    quoted = f'"{cometify.__version__}"' if key == "appVersion" else cometify.__version__
+    replace(copy / CHART, f"\n{key}: {quoted}", f"\n{key}: 9.9.9")
+    with pytest.raises(project.NotReady, match=rf"Chart.yaml \({key}\) has 9\.9\.9: make them equal"):
+        project.version_of(copy)
 
 
 def test_address_that_is_none_is_refused(project, copy):
