@@ -1,6 +1,7 @@
 """The account of a command: that of a URL, or one of the configuration file."""
 
 from typing import TypeVar
+from urllib.parse import quote
 
 import click
 
@@ -13,22 +14,23 @@ from cometify.config.settings import Settings, SettingsError, load
 from cometify.core.account import Account
 
 C = TypeVar("C", bound=Cometify)
-_options = (
-    click.option(
-        "--url",
-        envvar=ENVIRONMENT_VARIABLE,
-        help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
-    ),
-    click.option("--config", help="The configuration file. Default: cometify.toml"),
-    click.option("--api-key", help="The account of the configuration file, if it has several."),
+_url_option = click.option(
+    "--url",
+    envvar=ENVIRONMENT_VARIABLE,
+    help="The account: https://KEY:SECRET@host. Default: the variable COMETIFY_URL, then the configuration file.",
 )
+_config_option = click.option("--config", help="The configuration file. Default: cometify.toml")
+_api_key_option = click.option("--api-key", help="The account of the configuration file, if it has several.")
+
+
+def with_file_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Give a command the options `config` and `api_key`."""
+    return _config_option(_api_key_option(command))
 
 
 def with_account_options(command: click.decorators.FC) -> click.decorators.FC:
     """Give a command the options `url`, `config` and `api_key`."""
-    for option in reversed(_options):
-        command = option(command)
-    return command
+    return _url_option(with_file_options(command))
 
 
 def with_server_argument(command: click.decorators.FC) -> click.decorators.FC:
@@ -87,6 +89,13 @@ def find_examined(server: str | None, url: str | None, config: str | None, api_k
     if server is not None and config is not None:
         raise click.UsageError("Give either a URL or --config, because the file has a server and an account too.")
     return find_server(url if server is None else server, config, api_key)
+
+
+def find_url(config: str | None, api_key: str | None) -> str:
+    """Make the URL of an account of the configuration file, with its secret. Raises `ClickException`."""
+    server, account = _server_and_account(config, api_key)
+    scheme, _, host = server.partition("://")
+    return f"{scheme}://{account.api_key}:{quote(account.api_secrets[0], safe='')}@{host}"
 
 
 def _server_and_account(config: str | None, api_key: str | None) -> tuple[str, Account]:

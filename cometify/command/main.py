@@ -21,6 +21,7 @@ _MODULES = {
     "relay": "relay.command",
     "serve": "serve",
     "token": "rights",
+    "url": "rights",
 }
 """The module of each command, below this package. A command is a function of its name there."""
 

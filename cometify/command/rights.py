@@ -1,4 +1,7 @@
-"""`cometify key` and `cometify token`: the right to the secret pushes of some identifiers, for a page."""
+"""`cometify key` and `cometify token`: the right to the secret pushes of some identifiers, for a page.
+
+`cometify url`: the right to everything, for a back end.
+"""
 
 import json
 import re
@@ -6,7 +9,7 @@ import time
 
 import click
 
-from cometify.command.account import find_account, with_account_options
+from cometify.command.account import find_account, find_url, with_account_options, with_file_options
 from cometify.core.errors import Refused
 from cometify.core.identifier import names_from_query
 from cometify.core.md5_signature import secure_key
@@ -85,3 +88,13 @@ def token(
     now = int(time.time())
     made = make_token(account.api_secrets[0], names, now + seconds, now, sub)
     click.echo(json.dumps({"token": made, "exp": now + seconds}) if as_json else made)
+
+
+@click.command(short_help="Print the URL of the account, with its secret.")
+@with_file_options
+def url(config: str | None, api_key: str | None) -> None:
+    """Print the URL of an account of the configuration file, with its secret: the value of COMETIFY_URL.
+
+    The server of the URL is the one that this file starts on this machine.
+    """
+    click.echo(find_url(config, api_key))

@@ -3,7 +3,7 @@
  * with this npm package as it would be published, and with the frameworks that are installed here.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, STATIC } from './build.mjs';
@@ -24,7 +24,7 @@ function copy(name, ...files) {
   for (const file of files) cpSync(join(EXAMPLES, name, file), join(folder, name, file));
 }
 
-for (const name of ['react', 'vue', 'echo', 'datastar']) {
+for (const name of ['react', 'vue', 'echo', 'datastar', 'dashboard']) {
   const from = join(EXAMPLES, name);
   const { scripts } = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'));
   const [tool, ...options] = scripts.build
@@ -38,6 +38,12 @@ for (const name of ['react', 'vue', 'echo', 'datastar']) {
   copy(name, 'index.html');
 }
 copy('datastar', 'app.py');
+copy('dashboard', 'package.json', 'server.js');
+symlinkSync(
+  fileURLToPath(new URL('../../sdk/node', import.meta.url)),
+  `${folder}/node_modules/cometify-node`,
+);
+symlinkSync(join(root, 'node_modules/express'), `${folder}/node_modules/express`);
 // Nothing of htmx is built.
 copy('htmx', 'index.html', 'app.py');
 const htmx = 'node_modules/htmx.org/dist';

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, expect, sync_playwright
 
 from tests.browser.chromium import Chromium, launch
 from tests.browser.engine import Engine, Tab, find
@@ -15,6 +15,8 @@ from tests.browser.site import Site
 from tests.browser.visitor import Visitor
 from tests.browser.webkit import WebKit
 from tests.lag import SchedulingLag
+
+expect.set_options(timeout=15_000)  # a busy machine, and a page that waits before it connects again
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,13 @@
 """The examples for htmx and Datastar: pages with nothing but their own attributes, which hear raw events."""
 
-import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlencode
 
 import attrs
 import pytest
 
-from bench.rig.ports import free_ports
+from tests.browser.apps import App, python, running
 from tests.browser.conftest import Everywhere
 from tests.browser.engine import HEARTBEAT, Tab
 from tests.browser.proxy import Proxy
@@ -41,48 +32,33 @@ def line(server: Server) -> Iterator[Proxy]:
 
 
 @attrs.frozen
-class App:
+class Orders:
     """The running back end of an example."""
 
-    port: int
-    encode: Callable[[dict[str, str]], str]
-    """Encodes the body of a POST, as the pages of the example do."""
+    app: App
+    takes_json: bool
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return self.app.url
 
     def send(self, text: str) -> None:
-        """Send an order, which is kept and pushed before the answer comes."""
-        body = self.encode({"text": text}).encode()
-        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/orders", body, timeout=20).close()
+        """Send an order as the pages do. It is kept and pushed before the answer comes."""
+        send = self.app.post_json if self.takes_json else self.app.post
+        assert send("orders", {"text": text}) == 200
 
 
 @pytest.fixture(params=["htmx", "datastar"])
-def app(request: pytest.FixtureRequest, tmp_path: Path, examples: Path, server: Server, line: Proxy) -> Iterator[App]:
+def app(
+    request: pytest.FixtureRequest, tmp_path: Path, examples: Path, server: Server, line: Proxy
+) -> Iterator[Orders]:
     folder = shutil.copytree(examples / request.param, tmp_path / request.param)
     page = folder / "index.html"
     page.write_text(page.read_text().replace("http://localhost:8081", f"http://127.0.0.1:{line.port}"))
-    (port,) = free_ports(1)
     there = {"COMETIFY": f"http://127.0.0.1:{server.port}/{API_KEY}", "COMETIFY_SECRET": API_SECRET}
     there["COMETIFY_FOR_PAGES"] = f"http://127.0.0.1:{line.port}/{API_KEY}"
-    with (
-        (folder / "app.log").open("wb") as log,
-        subprocess.Popen(
-            [sys.executable, str(folder / "app.py"), str(port)], env={**os.environ, **there}, stdout=log, stderr=log
-        ) as process,
-    ):
-        try:
-            until = time.monotonic() + 20
-            while time.monotonic() < until:
-                with suppress(OSError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.05)
-            yield App(port, urlencode if request.param == "htmx" else json.dumps)
-        finally:
-            process.terminate()
-    assert "Traceback" not in (folder / "app.log").read_text()
+    with running(folder, lambda port: python("app.py", str(port)), there) as app:
+        yield Orders(app, takes_json=request.param == "datastar")
 
 
 def order(tab: Tab, text: str) -> None:
@@ -102,7 +78,7 @@ def shows(tabs: dict[str, Tab], *texts: str) -> None:
         assert tab.evaluate(SHOWN) == list(texts)
 
 
-def test_pages_show_the_orders_of_each_other(app: App, server: Server, line: Proxy, everywhere: Everywhere):
+def test_pages_show_the_orders_of_each_other(app: Orders, server: Server, line: Proxy, everywhere: Everywhere):
     tabs = everywhere(app.url)
     first, *_others = tabs.values()
     eventually(lambda: listeners(server) == len(tabs))
@@ -122,7 +98,7 @@ def test_pages_show_the_orders_of_each_other(app: App, server: Server, line: Pro
 
 @pytest.mark.parametrize("interrupt", [Proxy.hold_back, Proxy.break_off], ids=["held", "cut"])
 def test_pages_miss_no_order_while_they_load(
-    app: App, line: Proxy, everywhere: Everywhere, interrupt: Callable[[Proxy], None]
+    app: Orders, line: Proxy, everywhere: Everywhere, interrupt: Callable[[Proxy], None]
 ):
     app.send("before")
     interrupt(line)
@@ -133,7 +109,7 @@ def test_pages_miss_no_order_while_they_load(
     shows(tabs, "before", "between")
 
 
-def test_pages_load_their_orders_after_a_gap(app: App, server: Server, line: Proxy, everywhere: Everywhere):
+def test_pages_load_their_orders_after_a_gap(app: Orders, server: Server, line: Proxy, everywhere: Everywhere):
     tabs = everywhere(app.url)
     eventually(lambda: listeners(server) == len(tabs))
     line.break_off()

@@ -158,6 +158,18 @@ def test_token_refuses_what_no_server_would_take(run, arguments, status, message
     assert message in run("token", *arguments, status=status, COMETIFY_URL=URL)
 
 
+def test_url_is_that_of_an_account_of_the_file(run, tmp_path):
+    (tmp_path / "cometify.toml").write_text(
+        f'http = ["tcp:9000"]\n[[account]]\napi_key = "blog"\napi_secret = "a/b @ü%"\n{TWO_ACCOUNTS}'
+    )
+    assert run("url", "--api-key", "blog", COMETIFY_URL=URL) == "http://blog:a%2Fb%20%40%C3%BC%25@localhost:9000"
+    told = run("token", "--identifiers", "a", COMETIFY_URL=run("url", "--api-key", "blog"))
+    assert read_token(told, ["a/b @ü%"], time.time()).names == {"a"}
+    assert "Give --api-key with one of the accounts" in run("url", status=1)
+    (tmp_path / "cometify.toml").write_text(f'http = ["unix:socket"]\n{TWO_ACCOUNTS}')
+    assert "no http port with a number" in run("url", "--api-key", "other", status=1)
+
+
 def test_account_must_be_told(run, tmp_path):
     assert "no cometify.toml here" in run("key", "a", status=1)
     assert "https://KEY:SECRET@" in run("key", "a", "--url", "https://push.example.org", status=1)
@@ -231,7 +243,7 @@ def test_serve_tells_what_is_wrong_in_one_line(tmp_path):
 
 def test_help_names_every_command_in_a_whole_sentence(run):
     text = run("--help")
-    for name in ("bench", "check", "doctor", "init", "key", "listen", "position", "push", "serve", "token"):
+    for name in ("bench", "check", "doctor", "init", "key", "listen", "position", "push", "serve", "token", "url"):
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {name} ")]
         assert line.endswith("."), "it was cut"
         assert not line.endswith("..."), "it was cut"

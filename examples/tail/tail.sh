@@ -1,0 +1,3 @@
+#!/bin/sh
+# Prints the pushes of channels. It goes on where it stopped. sh tail.sh CHANNEL...
+exec cometify listen "$@" --state tail.state
