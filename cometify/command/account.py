@@ -14,6 +14,7 @@ from cometify.config.settings import Settings, SettingsError, load
 from cometify.core.account import Account
 
 C = TypeVar("C", bound=Cometify)
+_URL_OPTION = "give --url https://KEY:SECRET@host"
 _url_option = click.option(
     "--url",
     envvar=ENVIRONMENT_VARIABLE,
@@ -93,29 +94,28 @@ def find_examined(server: str | None, url: str | None, config: str | None, api_k
 
 def find_url(config: str | None, api_key: str | None) -> str:
     """Make the URL of an account of the configuration file, with its secret. Raises `ClickException`."""
-    server, account = _server_and_account(config, api_key)
+    server, account = _server_and_account(config, api_key, url_option="write https://KEY:SECRET@host yourself")
     scheme, _, host = server.partition("://")
     return f"{scheme}://{account.api_key}:{quote(account.api_secrets[0], safe='')}@{host}"
 
 
-def _server_and_account(config: str | None, api_key: str | None) -> tuple[str, Account]:
-    settings = _read(config)
+def _server_and_account(config: str | None, api_key: str | None, url_option: str = _URL_OPTION) -> tuple[str, Account]:
+    settings = _read(config, url_option)
     account = _account_of(settings, api_key)
     server = next(filter(None, map(url_of, settings.http)), None)
     if server is None:
-        raise click.ClickException("The configuration file has no http port with a number: give --url.")
+        raise click.ClickException(f"The configuration file has no http port with a number: {url_option}.")
     return server, account
 
 
-def _read(config: str | None) -> Settings:
+def _read(config: str | None, url_option: str = _URL_OPTION) -> Settings:
     try:
         settings = load(config, {})
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     if settings.made_up:
         raise click.ClickException(
-            "There is no cometify.toml here: give --url https://KEY:SECRET@host, or --config FILE. "
-            "cometify init writes cometify.toml."
+            f"There is no cometify.toml here: {url_option}, or give --config FILE. cometify init writes cometify.toml."
         )
     return settings
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,13 +15,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 import attrs
+from playwright.sync_api import Page, Route
 
 from bench.rig.ports import free_ports
-from tests.conftest import PYTHONPATH, START_WITHIN
-from tests.wire import Client
+from tests.conftest import PYTHONPATH, START_WITHIN, Server
+from tests.wire import API_KEY, API_SECRET, Client
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+TRACEBACK = "Traceback (most recent call last):\n"
+FAULTS = ("PHP Warning", "PHP Fatal")
+"""Words that must not be in a log."""
+LEFT = ("BrokenPipeError", "ConnectionResetError")
+"""Errors of a back end whose page is closed before the answer has come. They are no faults."""
 
 
 @attrs.define
@@ -29,8 +37,6 @@ class App:
     folder: Path
     command: Callable[[int], list[str]]
     environment: dict[str, str]
-    faults: tuple[str, ...] = ("Traceback", "PHP Warning", "PHP Fatal")
-    """Words that must not be in its log."""
     port: int = attrs.field(factory=lambda: free_ports(1)[0])
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -84,19 +90,51 @@ class App:
 
 
 @contextmanager
-def running(
-    folder: Path, command: Callable[[int], list[str]], environment: dict[str, str] | None = None
-) -> Iterator[App]:
+def running(app: App) -> Iterator[App]:
     """Start a back end. Its log must have no fault at the end."""
-    app = App(folder, command, environment or {})
     app.start()
     try:
         yield app
     finally:
         app.stop()
     log = app.log.read_text()
-    assert [word for word in app.faults if word in log] == [], log
+    assert faults(log) == [], log
+
+
+def faults(log: str) -> list[str]:
+    """List the faults in the log of a back end: for a traceback, the line of its error."""
+    errors = [
+        next((line for line in traceback.splitlines() if line and line[0] != " "), "an unfinished traceback")
+        for traceback in log.split(TRACEBACK)[1:]
+    ]
+    return [error for error in errors if not error.startswith(LEFT)] + [fault for fault in FAULTS if fault in log]
 
 
 def python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
+
+
+def account_of(server: Server) -> dict[str, str]:
+    """Variables with which the back end of an app finds the server."""
+    return {"COMETIFY_URL": f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}"}
+
+
+def copied(name: str, folder: Path, server: Server) -> Path:
+    """Copy an example that needs no build. Its pages load the client from this server."""
+    leave = shutil.ignore_patterns("node_modules", "__pycache__", "*.db")
+    copy = shutil.copytree(EXAMPLES / name, folder / "examples" / name, ignore=leave)
+    (folder / "sdk").symlink_to(ROOT / "sdk")
+    for page in copy.rglob("*.html"):
+        page.write_text(page.read_text().replace("http://localhost:8081", f"http://127.0.0.1:{server.port}"))
+    return copy
+
+
+def loading(page: Page, url: str | re.Pattern[str], meanwhile: Callable[[], None]) -> None:
+    """Let a request of the page be answered, and do something before the page gets the answer."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        meanwhile()
+        route.fulfill(response=response)
+
+    page.route(url, answer, times=1)

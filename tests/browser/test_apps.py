@@ -1,41 +1,15 @@
 """The examples that are whole apps, each with its own back end, in a browser."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.apps import EXAMPLES, ROOT, App, running
+from tests.browser.apps import App, account_of, copied, faults, loading, running
 from tests.browser.test_life import listeners
 from tests.conftest import Server
-from tests.wire import API_KEY, API_SECRET, eventually
-
-
-def copied(name: str, folder: Path, server: Server) -> Path:
-    """Copy an example that needs no build. Its pages load the client from this server."""
-    copy = shutil.copytree(EXAMPLES / name, folder / "examples" / name)
-    (folder / "sdk").symlink_to(ROOT / "sdk")
-    for page in copy.rglob("*.html"):
-        page.write_text(page.read_text().replace("http://localhost:8081", f"http://127.0.0.1:{server.port}"))
-    return copy
-
-
-@pytest.fixture
-def account(server: Server) -> dict[str, str]:
-    return {"COMETIFY_URL": f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}"}
-
-
-def loading(page: Page, url: str, meanwhile: Callable[[], None]) -> None:
-    """Let a request of the page be answered, and do something before the page gets the answer."""
-
-    def answer(route: Route) -> None:
-        response = route.fetch()
-        meanwhile()
-        route.fulfill(response=response)
-
-    page.route(url, answer, times=1)
+from tests.wire import eventually
 
 
 def opened(context: BrowserContext, app: App, server: Server) -> Page:
@@ -48,9 +22,10 @@ def opened(context: BrowserContext, app: App, server: Server) -> Page:
 
 
 @pytest.fixture
-def comments(tmp_path: Path, server: Server, account: dict[str, str]) -> Iterator[App]:
+def comments(tmp_path: Path, server: Server) -> Iterator[App]:
     folder = copied("comments", tmp_path, server)
-    with running(folder, lambda port: ["php", "-S", f"127.0.0.1:{port}", "-t", "public"], account) as app:
+    command = ["php", "-t", "public", "-S"]
+    with running(App(folder, lambda port: [*command, f"127.0.0.1:{port}"], account_of(server))) as app:
         yield app
 
 
@@ -81,9 +56,9 @@ def test_comments_reach_all_pages_once(context: BrowserContext, server: Server, 
 
 
 @pytest.fixture
-def dashboard(tmp_path: Path, examples: Path, account: dict[str, str]) -> Iterator[App]:
-    folder = examples / "dashboard"
-    with running(folder, lambda _port: ["node", "server.js"], account) as app:
+def dashboard(examples: Path, server: Server) -> Iterator[App]:
+    app = App(examples / "dashboard", lambda _port: ["node", "server.js"], account_of(server))
+    with running(app):
         yield app
 
 
@@ -110,3 +85,15 @@ def test_dashboard_shows_every_metric_as_it_changes(context: BrowserContext, ser
     expect(page.locator("#state")).to_have_text("connected")
     measure(dashboard, metric_19=2)
     expect(values.last).to_have_text("2")
+
+
+def test_fault_of_an_app_is_found_in_its_log():
+    log = "".join(
+        f'Traceback (most recent call last):\n  File "app.py", line 1, in <module>\n    1 / 0\n\n{error}\nGET / 200\n'
+        for error in (
+            "BrokenPipeError: [Errno 32] Broken pipe",
+            "KeyError: 'text'",
+            "ConnectionResetError: [Errno 104]",
+        )
+    )
+    assert faults(log + "PHP Warning: x") == ["KeyError: 'text'", "PHP Warning"]

@@ -57,7 +57,7 @@ def app(
     page.write_text(page.read_text().replace("http://localhost:8081", f"http://127.0.0.1:{line.port}"))
     there = {"COMETIFY": f"http://127.0.0.1:{server.port}/{API_KEY}", "COMETIFY_SECRET": API_SECRET}
     there["COMETIFY_FOR_PAGES"] = f"http://127.0.0.1:{line.port}/{API_KEY}"
-    with running(folder, lambda port: python("app.py", str(port)), there) as app:
+    with running(App(folder, lambda port: python("app.py", str(port)), there)) as app:
         yield Orders(app, takes_json=request.param == "datastar")
 
 

@@ -167,7 +167,9 @@ def test_url_is_that_of_an_account_of_the_file(run, tmp_path):
     assert read_token(told, ["a/b @ü%"], time.time()).names == {"a"}
     assert "Give --api-key with one of the accounts" in run("url", status=1)
     (tmp_path / "cometify.toml").write_text(f'http = ["unix:socket"]\n{TWO_ACCOUNTS}')
-    assert "no http port with a number" in run("url", "--api-key", "other", status=1)
+    assert "no http port with a number: write https://" in run("url", "--api-key", "other", status=1)
+    (tmp_path / "cometify.toml").unlink()
+    assert "no cometify.toml here: write https://" in run("url", status=1)
 
 
 def test_account_must_be_told(run, tmp_path):

@@ -11,16 +11,26 @@ _ROW = re.compile(r"^\| \[(\w+)\]\((\w+)\) \|.*?\| (\S+) \| (\S+) \| (\S+) \| (\
 ROWS = {app: numbers for app, _folder, *numbers in _ROW.findall(README)}
 
 BACK_ENDS = {
+    "guestbook": ["app.py"],
+    "orders": ["shop/models.py", "shop/settings.py", "shop/urls.py", "shop/views.py"],
     "comments": ["public/comments.php"],
     "dashboard": ["server.js"],
 }
 PAGES = {
+    "guestbook": ["templates/guestbook.html"],
+    "orders": ["shop/templates/orders.html"],
     "comments": ["public/index.html"],
     "dashboard": ["app.jsx"],
     "tail": ["tail.py"],
 }
-LIBRARY = re.compile(r"cometify|usePushes|useConnectionState", re.IGNORECASE)
-PUSHES = re.compile(r"from_?url\(|cometify(\.|->)(push|batch)\(|outbox\.add\(", re.IGNORECASE)
+LIBRARY = re.compile(
+    r"cometify|outbox|\b(Push|Grant|client)\(|TokenView|with_position|push_on_commit"
+    r"|usePushes|useConnectionState|async function token|^\s*\.on\(",
+    re.IGNORECASE,
+)
+PUSHES = re.compile(
+    r"from_?[uU]rl\(|\bCometify\(app|\bcometify(\.client)?(\.|->)(push|batch)\(|\bPush\(|push_on_commit\(|outbox\.add\("
+)
 _COMMENT = re.compile(r"^\s*(#|//|/\*|\*|\"\"\")|(?<!:)(//|/\*\*).*$")
 
 
