@@ -5,7 +5,7 @@ import os
 import secrets
 import sqlite3
 
-from cometify.client import CometifyError, Push
+from cometify.client import CometifyError, outbox
 from cometify.flask import Cometify, Grant
 from flask import Flask, abort, g, redirect, render_template, request, session
 
@@ -33,22 +33,19 @@ with app.app_context(), database() as db:
         "CREATE TABLE IF NOT EXISTS entries (id integer PRIMARY KEY AUTOINCREMENT, version integer NOT NULL DEFAULT 1,"
         " text text NOT NULL, approved integer NOT NULL DEFAULT 0, deleted integer NOT NULL DEFAULT 0)"
     )
+    outbox.create_table(db)
 
 
 def change(statement, **values):
-    """Change an entry, and push it after the commit."""
+    """Change an entry. The change and its pushes are committed together."""
     with database() as db:
         changed = db.execute(f"{statement} RETURNING *", values).fetchall()
-    if not changed:
-        abort(404)
-    entry = dict(changed[0])
-    pushes = [Push("moderators", entry, secret=True)]
-    if entry["approved"]:
-        pushes.append(Push("guestbook", entry))
-    try:
-        cometify.client.batch(pushes)
-    except CometifyError as error:  # the change is kept, and pages show it when they are loaded again
-        app.logger.error("An entry was not pushed: %s", error)
+        if not changed:
+            abort(404)
+        entry = dict(changed[0])
+        outbox.add(db, "moderators", data=entry, secret=True)
+        if entry["approved"]:
+            outbox.add(db, "guestbook", data=entry)
     return entry
 
 

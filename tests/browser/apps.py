@@ -27,7 +27,7 @@ TRACEBACK = "Traceback (most recent call last):\n"
 FAULTS = ("PHP Warning", "PHP Fatal")
 """Words that must not be in a log."""
 LEFT = ("BrokenPipeError", "ConnectionResetError")
-"""Errors of a back end whose page is closed before the answer has come. They are no faults."""
+"""Errors of a back end whose page was closed while it waited for an answer. A log may have them."""
 
 
 @attrs.define

@@ -2,8 +2,11 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,8 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.browser.apps import App, account_of, copied, loading, python, running
 from tests.browser.test_life import listeners
+from tests.command.programs import Program
 from tests.conftest import PYTHONPATH, Server
-from tests.wire import Stream, eventually
+from tests.wire import Stream, eventually, secure_key
 
 PASSWORD = "the password of the test"
 
@@ -30,6 +34,12 @@ def visitor(browser: Browser) -> Iterator[Callable[[], BrowserContext]]:
     yield visitor
     for context in made:
         context.close()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
 
 
 def rows(page: Page) -> Locator:
@@ -57,6 +67,20 @@ def guestbook(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Itera
         yield app
 
 
+@contextmanager
+def relay(app: App, database: str) -> Iterator[None]:
+    """Send the outbox of an app. The relay is killed at the end, as in a power cut."""
+    with Program("relay", f"sqlite:///{app.folder / database}", **app.environment) as program:
+        program.error("owns the outbox")
+        yield
+
+
+def query(app: App, database: str, statement: str) -> list[Any]:
+    """Return the first column of all rows."""
+    with closing(sqlite3.connect(app.folder / database)) as db:
+        return [row[0] for row in db.execute(statement)]
+
+
 def moderators_page(context: BrowserContext, app: App) -> Page:
     page = context.new_page()
     page.goto(f"{app.url}login")
@@ -75,8 +99,9 @@ def without_buttons(page: Page) -> list[str]:
 
 
 def test_guestbook_shows_visitors_what_moderators_approve(
-    server: Server, guestbook: App, visitor: Callable[[], BrowserContext]
+    server: Server, guestbook: App, visitor: Callable[[], BrowserContext], stack: ExitStack
 ):
+    stack.enter_context(relay(guestbook, "guestbook.db"))
     before = listeners(server)
     page = visitor().new_page()
     page.goto(guestbook.url)
@@ -114,6 +139,29 @@ def test_guestbook_shows_visitors_what_moderators_approve(
     press(moderator, "away", "Approve")
     for each in (page, late):
         expect(rows(each)).to_have_text(["two", "while the server is away"])
+
+
+def test_guestbook_that_is_killed_pushes_what_it_committed(server: Server, guestbook: App):
+    def write() -> None:
+        with suppress(OSError, EOFError):
+            for number in range(1000):
+                guestbook.post("entries", {"text": f"number {number}"})
+
+    thread = Thread(target=write)
+    thread.start()
+    written = "SELECT text FROM entries WHERE text LIKE 'number %' ORDER BY id"
+    eventually(lambda: len(query(guestbook, "guestbook.db", written)) >= 10)
+    guestbook.kill()  # between a commit and its push, because no relay runs
+    thread.join(20)
+    guestbook.start()
+    with server.stream(f"identifiers=moderators&secureKey={secure_key('moderators')}") as stream:
+        with relay(guestbook, "guestbook.db"):
+            eventually(lambda: query(guestbook, "guestbook.db", "SELECT count(*) FROM cometify_outbox") == [0])
+        server.pushed("moderators", "the last push")
+        heard = []
+        while "text" not in (push := first_push(stream)):
+            heard.append(push["data"]["text"])
+    assert [text for text in heard if text.startswith("number")] == query(guestbook, "guestbook.db", written)
 
 
 def test_guestbook_lets_only_moderators_moderate(guestbook: App, visitor: Callable[[], BrowserContext]):
@@ -175,8 +223,9 @@ def save(staff: Page, app: App, order: int, state: str) -> None:
 
 
 def test_orders_change_on_the_page_of_their_customer(
-    server: Server, orders: App, visitor: Callable[[], BrowserContext]
+    server: Server, orders: App, visitor: Callable[[], BrowserContext], stack: ExitStack
 ):
+    stack.enter_context(relay(orders, "orders.db"))
     before = listeners(server)
     customer = visitor()
     ann, bob = page_of(customer, orders, "ann"), page_of(visitor(), orders, "bob")
@@ -206,7 +255,10 @@ def test_orders_change_on_the_page_of_their_customer(
     expect(rows(bob)).to_have_text(["milk: cancelled"])
 
 
-def test_customer_who_logs_out_hears_no_more(server: Server, orders: App, visitor: Callable[[], BrowserContext]):
+def test_customer_who_logs_out_hears_no_more(
+    server: Server, orders: App, visitor: Callable[[], BrowserContext], stack: ExitStack
+):
+    stack.enter_context(relay(orders, "orders.db"))
     before = listeners(server)
     customer = visitor()
     page, other = page_of(customer, orders, "cid"), customer.new_page()

@@ -12,6 +12,12 @@ DOCUMENTS = sorted(
     [
         *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CODE_OF_CONDUCT")),
         *(ROOT / "docs").rglob("*.md"),
+        *(
+            page
+            for folder in ("examples", "sdk")
+            for pattern in ("", "*/")
+            for page in (ROOT / folder).glob(f"{pattern}README.md")
+        ),
     ]
 )
 LONGEST_LINE = 160

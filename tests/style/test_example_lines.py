@@ -24,13 +24,11 @@ PAGES = {
     "tail": ["tail.py"],
 }
 LIBRARY = re.compile(
-    r"cometify|outbox|\b(Push|Grant|client)\(|TokenView|with_position|push_on_commit"
+    r"cometify|outbox|\b(Grant|client)\(|TokenView|with_position"
     r"|usePushes|useConnectionState|async function token|^\s*\.on\(",
     re.IGNORECASE,
 )
-PUSHES = re.compile(
-    r"from_?[uU]rl\(|\bCometify\(app|\bcometify(\.client)?(\.|->)(push|batch)\(|\bPush\(|push_on_commit\(|outbox\.add\("
-)
+PUSHES = re.compile(r"from_?[uU]rl\(|\bcometify(\.|->)(push|batch)\(|outbox\.add\(")
 _COMMENT = re.compile(r"^\s*(#|//|/\*|\*|\"\"\")|(?<!:)(//|/\*\*).*$")
 
 

@@ -1,6 +1,6 @@
 """Orders. Whatever saves one also pushes it: the page, the admin site and the command."""
 
-from cometify.django import push_on_commit
+from cometify.django import outbox
 from django.conf import settings
 from django.db import models, transaction
 
@@ -26,9 +26,9 @@ class Order(models.Model):
         return {"id": self.pk, "version": self.version, "item": self.item, "state": self.state}
 
     def save(self, **options):
-        """Save the order, and push it after the commit."""
+        """Save the order and its push in one transaction."""
         with transaction.atomic():
             self.version = 1 if self._state.adding else models.F("version") + 1
             super().save(**options)
             self.refresh_from_db()
-            push_on_commit(f"user_{self.customer_id}", self.as_dict(), secret=True)
+            outbox.add(f"user_{self.customer_id}", data=self.as_dict(), secret=True)
