@@ -16,7 +16,7 @@ from tests.browser.visitor import Visitor
 from tests.browser.webkit import WebKit
 from tests.lag import SchedulingLag
 
-expect.set_options(timeout=15_000)  # a busy machine, and a page that waits before it connects again
+expect.set_options(timeout=60_000)  # a busy machine, and pages that wait before they connect again
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from threading import Thread
 from typing import Any
 
+import attrs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
@@ -28,7 +29,7 @@ def visitor(browser: Browser) -> Iterator[Callable[[], BrowserContext]]:
 
     def visitor() -> BrowserContext:
         made.append(browser.new_context())
-        made[-1].set_default_timeout(15_000)
+        made[-1].set_default_timeout(60_000)
         return made[-1]
 
     yield visitor
@@ -179,39 +180,58 @@ def test_guestbook_lets_only_moderators_moderate(guestbook: App, visitor: Callab
 PREPARE = """
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
 call_command('migrate', verbosity=0)
-User.objects.create_user('ann', password='ann')
-User.objects.create_user('bob', password='bob')
+for name in ('ann', 'bob', 'eve'):
+    client = Client()
+    client.force_login(User.objects.create_user(name, is_staff=name == 'eve', is_superuser=name == 'eve'))
+    print(client.cookies['sessionid'].value)
 User.objects.create_user('cid', password='cid')
-User.objects.create_superuser('eve', password='eve')
 """
+"""Makes the users, and prints the cookies of those who are logged in already, because hashing passwords takes long."""
 
 
-def manage(app: App, *arguments: str) -> None:
-    """Run a command of the project."""
+def manage(app: App, *arguments: str) -> str:
+    """Run a command of the project. Returns what it prints."""
     environment = {**os.environ, "PYTHONPATH": PYTHONPATH, **app.environment}
     command = python("manage.py", *arguments, "-v", "0")
-    subprocess.run(command, cwd=app.folder, env=environment, check=True, timeout=120)
+    done = subprocess.run(command, cwd=app.folder, env=environment, check=True, timeout=120, stdout=subprocess.PIPE)
+    return done.stdout.decode()
+
+
+@attrs.frozen
+class Orders:
+    """The running project, with the cookies of users who are logged in."""
+
+    app: App
+    cookies: dict[str, str]
+
+    def page_of(self, context: BrowserContext, user: str) -> Page:
+        """Open the page of a user."""
+        context.add_cookies([{"name": "sessionid", "value": self.cookies[user], "url": self.app.url}])
+        page = context.new_page()
+        page.goto(self.app.url)
+        return page
 
 
 @pytest.fixture(scope="module")
-def orders(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[App]:
+def orders(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[Orders]:
     folder = copied("orders", tmp_path_factory.mktemp("orders"), server)
     variables = account_of(server) | {"SECRET_KEY": "of the test"}
     command = python("manage.py", "runserver", "--noreload")
     app = App(folder, lambda port: [*command, str(port)], variables)
-    manage(app, "shell", "-c", PREPARE)
+    cookies = manage(app, "shell", "-c", PREPARE).split()
     with running(app):
-        yield app
+        yield Orders(app, dict(zip(("ann", "bob", "eve"), cookies, strict=True)))
 
 
-def page_of(context: BrowserContext, app: App, user: str, path: str = "") -> Page:
+def log_in(context: BrowserContext, app: App, user: str) -> Page:
     page = context.new_page()
-    page.goto(app.url + path)
+    page.goto(app.url)
     page.locator("input[name=username]").fill(user)
     page.locator("input[name=password]").fill(user)
     page.locator("input[name=password]").press("Enter")
-    page.wait_for_url(app.url + path)
+    page.wait_for_url(app.url)
     return page
 
 
@@ -223,12 +243,12 @@ def save(staff: Page, app: App, order: int, state: str) -> None:
 
 
 def test_orders_change_on_the_page_of_their_customer(
-    server: Server, orders: App, visitor: Callable[[], BrowserContext], stack: ExitStack
+    server: Server, orders: Orders, visitor: Callable[[], BrowserContext], stack: ExitStack
 ):
-    stack.enter_context(relay(orders, "orders.db"))
+    stack.enter_context(relay(orders.app, "orders.db"))
     before = listeners(server)
     customer = visitor()
-    ann, bob = page_of(customer, orders, "ann"), page_of(visitor(), orders, "bob")
+    ann, bob = orders.page_of(customer, "ann"), orders.page_of(visitor(), "bob")
     eventually(lambda: listeners(server) == before + 2)
     with server.stream("identifiers=user_1,user_2,other") as stranger:
         send(ann, "<b>tea</b>")
@@ -237,18 +257,18 @@ def test_orders_change_on_the_page_of_their_customer(
         expect(rows(bob)).to_have_text(["milk: new"])
         server.pushed("other", "public")
         assert first_push(stranger)["text"] == "public"  # without a token nobody hears of orders
-    staff = page_of(visitor(), orders, "eve", "admin/")
-    save(staff, orders, 1, "paid")
+    staff = orders.page_of(visitor(), "eve")
+    save(staff, orders.app, 1, "paid")
     expect(rows(ann)).to_have_text(["<b>tea</b>: paid"])
     # The state changes after the page was rendered and before it listens.
     late = customer.new_page()
-    loading(late, re.compile(r"cometify\.min\.js"), lambda: manage(orders, "set_state", "1", "sent"))
-    late.goto(orders.url)
+    loading(late, re.compile(r"cometify\.min\.js"), lambda: manage(orders.app, "set_state", "1", "sent"))
+    late.goto(orders.app.url)
     expect(rows(late)).to_have_text(["<b>tea</b>: sent"])
     expect(rows(ann)).to_have_text(["<b>tea</b>: sent"])
     server.stop()
     send(ann, "cake")
-    save(staff, orders, 2, "cancelled")
+    save(staff, orders.app, 2, "cancelled")
     server.start()
     for page, shown in ((ann, ["<b>tea</b>: sent", "cake: new"]), (late, ["<b>tea</b>: sent", "cake: new"])):
         expect(rows(page)).to_have_text(shown)  # the server is empty now, so the pages are told a gap
@@ -256,20 +276,20 @@ def test_orders_change_on_the_page_of_their_customer(
 
 
 def test_customer_who_logs_out_hears_no_more(
-    server: Server, orders: App, visitor: Callable[[], BrowserContext], stack: ExitStack
+    server: Server, orders: Orders, visitor: Callable[[], BrowserContext], stack: ExitStack
 ):
-    stack.enter_context(relay(orders, "orders.db"))
+    stack.enter_context(relay(orders.app, "orders.db"))
     before = listeners(server)
     customer = visitor()
-    page, other = page_of(customer, orders, "cid"), customer.new_page()
-    other.goto(orders.url)
+    page, other = log_in(customer, orders.app, "cid"), customer.new_page()
+    other.goto(orders.app.url)
     eventually(lambda: listeners(server) == before + 2)
     send(page, "tea")
     expect(rows(other)).to_have_text(["tea: new"])
     page.get_by_text("Log out").click()
     other.get_by_text("no longer live").wait_for()
     assert listeners(server) == before
-    again = page_of(customer, orders, "cid")
+    again = log_in(customer, orders.app, "cid")
     send(again, "cake")
     expect(rows(again)).to_have_text(["tea: new", "cake: new"])
     expect(rows(other)).to_have_text(["tea: new"])
