@@ -22,6 +22,8 @@ from django.http import HttpResponse
 from django.template import engines
 from django.test import Client, RequestFactory, override_settings
 from django.urls import clear_url_caches
+from django.utils.decorators import method_decorator
+from django.views.generic import View
 
 from bench.rig.ports import free_port
 from cometify.client import CometifyError, Push
@@ -213,6 +215,16 @@ def test_async_view_has_a_position(client):
     before = client.position()
     position = int(asyncio.run(view(RequestFactory().get("/"))).content)
     assert before <= position <= client.position()
+
+
+def test_view_that_is_a_class_has_a_position(client):
+    @method_decorator(with_position, name="dispatch")
+    class Page(View):
+        def get(self, request):
+            return HttpResponse(str(request.cometify_position))
+
+    before = client.position()
+    assert before <= int(Page.as_view()(RequestFactory().get("/")).content) <= client.position()
 
 
 def test_page_is_shown_while_the_server_is_away(browser, caplog):

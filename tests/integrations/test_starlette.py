@@ -8,6 +8,8 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
 
 from bench.rig.ports import free_port
 from cometify.client import CometifyError
@@ -139,6 +141,17 @@ def test_lifespan_tells_a_wrong_configuration(monkeypatch, browse):
             browse(FastAPI(), cometify.lifespan)
         assert caught.value.code == "invalid_url"
         assert "s3cret" not in str(caught.value)
+
+
+def test_script_tag_stands_in_a_template(tmp_path, browse):
+    (tmp_path / "page.html").write_text("{{ cometify_script(nonce='a') }}")
+    templates = Jinja2Templates(tmp_path)
+    cometify = Cometify("http://key:secret@cometify:8081", public_url="https://push.example.org")
+    templates.env.globals["cometify_script"] = cometify.script
+    app = Starlette(routes=[Route("/", lambda request: templates.TemplateResponse(request, "page.html"))])
+    page = browse(app, cometify.lifespan).request("GET", "/").text
+    assert page == cometify.script(nonce="a")
+    assert page.startswith('<script src="https://push.example.org/')
 
 
 def test_url_of_the_environment_is_read_at_the_start(monkeypatch, url, browse):
