@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from cometify.command.main import main
 from tests.client.outbox.databases import MySQL, Postgres, SQLite, running
 from tests.conftest import PYTHONPATH
 
@@ -65,6 +67,12 @@ assert abs((timezone.now() - own.created_at).total_seconds()) < 600, own.created
 assert OutboxPush.objects.filter(dead_at=None).count() == 3
 OutboxPush.objects.filter(pk=own.pk).update(dead_at=timezone.now(), error="must_be_secret")
 assert [push.error for push in OutboxPush.objects.exclude(dead_at=None)] == ["must_be_secret"]
+"""
+TWO = """
+call_command("migrate", verbosity=0)
+with transaction.atomic():
+    print(outbox.add("relayed_orders", data={"id": 7}, secret=True, event="paid"))
+    outbox.add("relayed_orders", "100 % ?")
 """
 
 
@@ -142,3 +150,15 @@ def test_pushes_are_written_and_read_by_django(database):
     assert second == "100 % ? 0 None None 32 None"
     texts = [text for (text,) in database.rows("text")]
     assert texts == [None, "100 % ?", "written by the model"]
+
+
+def test_relay_sends_the_pushes_of_django(database, url, client):
+    database.run("DROP TABLE cometify_outbox")  # the migration makes the table
+    since = client.position()
+    row = int(django(database, TWO))
+    done = CliRunner().invoke(main, ["relay", database.url, "--once"], env={"COMETIFY_URL": url})
+    assert done.exit_code == 0, done.output
+    first, second = client.pushes("relayed_orders", after=since).pushes
+    assert (first.push_id, first.data, first.secret, first.event) == (row, {"id": 7}, True, "paid")
+    assert (second.text, second.secret) == ("100 % ?", False)
+    assert database.rows("id") == []
