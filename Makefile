@@ -1,5 +1,6 @@
 # make run          serve on http://localhost:8081
 # make test         run everything: lint, types, import contracts, every test, the client, the wheel
+# make coverage     run all of the Python tests again and measure the coverage of the package, which takes a third longer
 # make check        run the quick part of it, for the inner loop
 # make docs         build the documentation as a site into cometify/static/docs.zip, which the server serves at /docs
 # make release      build all packages of this commit, an SBOM and checksums into dist/; nothing is uploaded
@@ -23,7 +24,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races soak
+.PHONY: run test coverage check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -131,6 +132,9 @@ suite: wheel $(BIN)/helm
 test: tools
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target lint js suite
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN)
+
+coverage: tools suite
+	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN) coverage
 
 # The measured Cometify is installed into a venv of its own, as a user has it. It is not imported from the checkout.
 BENCH := env -u PYTHONPATH bench/.build/venv/bin/python -m bench.speed
