@@ -6,6 +6,8 @@ gzip is what a ZIP entry holds (DEFLATE) between another head and tail. So a sit
 
 import io
 import struct
+from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from importlib.resources.abc import Traversable
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -63,8 +65,12 @@ class _NotBuilt(Endpoint):
         request.answer(404, _TEXT, NOT_BUILT.encode())
 
 
-def docs_endpoints(archive: Traversable = ARCHIVE) -> dict[tuple[str, ...], Endpoint]:
-    """The endpoints of all files of the site, by their path. Without the archive one endpoint says how to build it."""
+@cache
+def docs_endpoints(archive: Traversable = ARCHIVE) -> Mapping[tuple[str, ...], Endpoint]:
+    """The endpoints of all files of the site, by their path. Without the archive one endpoint says how to build it.
+
+    All servers of a process share them, because the archive has a megabyte.
+    """
     endpoints: dict[tuple[str, ...], Endpoint] = {("docs",): _Elsewhere()}
     if not archive.is_file():
         return {**endpoints, ("docs", ""): _NotBuilt()}

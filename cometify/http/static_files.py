@@ -6,6 +6,8 @@
 import gzip
 import re
 from base64 import b64encode
+from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256, sha384
 from importlib.resources import files
 
@@ -98,7 +100,7 @@ class FileEndpoint(Endpoint):
 
 
 class StaticEndpoint(FileEndpoint):
-    """A file that is kept without compression too. It is compressed once, when the server starts."""
+    """A file that is kept without compression too. It is compressed once, when the first server of the process starts."""
 
     def __init__(self, body: bytes, content_type: bytes, cached: bytes, headers: Headers = ()) -> None:
         self._body = body
@@ -108,8 +110,12 @@ class StaticEndpoint(FileEndpoint):
         return self._body
 
 
-def static_endpoints() -> dict[tuple[str, ...], Endpoint]:
-    """The endpoints of the files that programs and other pages load, by their path."""
+@cache
+def static_endpoints() -> Mapping[tuple[str, ...], Endpoint]:
+    """The endpoints of the files that programs and other pages load, by their path.
+
+    All servers of a process share them, because compressing the files takes 40 ms.
+    """
     return {
         **{(name,): StaticEndpoint((STATIC / name).read_bytes(), JSON, LATEST, ANYBODY) for name in DESCRIPTIONS},
         **_scripts("latest", LATEST),
@@ -117,8 +123,9 @@ def static_endpoints() -> dict[tuple[str, ...], Endpoint]:
     }
 
 
-def page_endpoints() -> dict[tuple[str, ...], Endpoint]:
-    """The endpoints of the getting-started page and its parts, by their path."""
+@cache
+def page_endpoints() -> Mapping[tuple[str, ...], Endpoint]:
+    """The endpoints of the getting-started page and its parts, by their path. All servers of a process share them."""
     page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
     icon = (STATIC / "page" / "favicon.svg").read_bytes()
     return {

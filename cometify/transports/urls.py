@@ -50,9 +50,7 @@ class Root(Tree):
     ) -> None:
         super().__init__()
         self._push = push
-        self._static = static_endpoints()
-        if pages:
-            self._static |= {**page_endpoints(), **docs_endpoints()}
+        self._static = {**static_endpoints(), **page_endpoints(), **docs_endpoints()} if pages else static_endpoints()
         self.has_docs = ("docs", "errors.html") in self._static
         self._at_key: dict[str, Endpoint] = {
             "push": BatchEndpoint(push),
