@@ -83,6 +83,19 @@ def settled(filters: Collection[GroupFilter]) -> tuple[GroupFilter, ...]:
     return GroupFilter(True, with_right), GroupFilter(False, lowest)
 
 
+def filters_at_head(filters: Filters, seen: Mapping[str, bool]) -> Filters | None:
+    """The filters of a listener at the head, without their positions. None if they keep nothing out.
+
+    `seen`: for each identifier whether the listener's view has its secret pushes. The index of a view has no entry of a
+    listener that wants everything.
+    """
+    at_head = {name: settled(groups) for name, groups in filters.items()}
+    wants_all = all(
+        any(one.above < 0 and one.secret == seen[name] for one in groups) for name, groups in at_head.items()
+    )
+    return None if wants_all else at_head
+
+
 def sees_secret(filters: Iterable[GroupFilter]) -> bool:
     """Return whether secret pushes pass one of the filters."""
     return any(map(_IS_SECRET, filters))

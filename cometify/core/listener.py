@@ -93,7 +93,7 @@ from collections.abc import Callable
 from cometify.core.backlog import Backlog
 from cometify.core.encodings import Encoding
 from cometify.core.errors import Refused
-from cometify.core.group_filter import Filters, GroupFilter, settled
+from cometify.core.group_filter import Filters, GroupFilter, filters_at_head
 from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
 from cometify.core.span import Span
@@ -287,16 +287,7 @@ class Listener:
         self.cursor = view.head
         self.backlog = None
         if self.filters is not None:
-            self._settle(view)
+            seen = {ring.channel[1]: secret for ring, secret in view.sources}
+            self.filters = filters_at_head(self.filters, seen)
         view.live[self] = None
         self.wake()
-
-    def _settle(self, view: View) -> None:
-        """Forget the positions in the filters, and the filters themselves if they keep nothing out."""
-        assert self.filters is not None
-        filters = {name: settled(groups) for name, groups in self.filters.items()}
-        seen = {ring.channel[1]: secret for ring, secret in view.sources}
-        wants_all = all(
-            any(one.above < 0 and one.secret == seen[name] for one in groups) for name, groups in filters.items()
-        )
-        self.filters = None if wants_all else filters  # the index of the view has no entry of a listener that wants all

@@ -18,7 +18,7 @@ from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
-from cometify.engine.redis.connection import Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.connection import MOST_IN_FLIGHT, Answer, Argument, NotSentError, RedisConnection
 from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
@@ -35,9 +35,6 @@ from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost
 from cometify.runtime.reactor import Reactor
-
-MOST_IN_FLIGHT = 20_000
-"""Pushes that wait for an answer of Redis at once. The next one is refused with `overloaded`."""
 
 
 class RedisEngine:

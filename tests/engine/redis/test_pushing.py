@@ -3,7 +3,7 @@
 import json
 from itertools import count
 
-from cometify.engine.redis.engine import MOST_IN_FLIGHT
+from cometify.engine.redis.connection import MOST_IN_FLIGHT
 from tests.contract.support import code_of
 from tests.memory import Wire, World
 from tests.wire import API_KEY, Answer, form, request_bytes, seal, secure
