@@ -357,9 +357,14 @@ describe('usePushes', () => {
   });
 
   test('a component that replaces another keeps the connection', async () => {
-    await render(page(list('a', { key: 'a' })));
-    await asked(['a']);
-    await render(page(list('b', { key: 'b' })));
+    const div = element();
+    root = createRoot(div);
+    const tree = (name: string) =>
+      page([list(name, { key: name }), createElement(State, { key: 'state' })]);
+    await render(tree('a'));
+    // A change before the answer to the first request would begin another attempt.
+    await act(() => until(() => div.textContent === 'connected', 'the state'));
+    await render(tree('b'));
     await asked(['b']);
     assert.equal(lastListens(), 2);
   });
