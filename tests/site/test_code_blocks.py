@@ -1,13 +1,13 @@
-"""The blocks of code in the documents have a language and are code of it. `npm run docs` in js/ checks those of browsers."""
+"""The blocks of code in the documents have a language and are code of it.
+
+test_calls_of_blocks.py checks what they call. `npm run docs` in js/ checks those of browsers and Node.
+"""
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import tomllib
-from pathlib import Path
-from typing import NamedTuple
 
 import attrs
 import psycopg
@@ -18,36 +18,10 @@ from bench.rig.ports import free_ports
 from bench.rig.postgres import running_postgres
 from cometify.config.settings import Settings, SettingsError, load
 from tests.certificates import make_key_pair
+from tests.site.blocks import BLOCKS, blocks_of
 
-ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-_FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^(?P=indent)```\s*$", re.DOTALL | re.MULTILINE
-)
 SERVER = set(attrs.fields_dict(Settings))
 _ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "a secret of this test"\n'
-
-
-class Block(NamedTuple):
-    """A block of code of a document."""
-
-    where: str
-    language: str
-    code: str
-
-
-def blocks_of(text, name):
-    found = []
-    for match in _FENCE.finditer(text):
-        number = text[: match.start()].count("\n") + 1
-        code = re.sub(rf"^{match['indent']}", "", match["code"], flags=re.MULTILINE)
-        found.append(Block(f"{name}:{number}", match["language"], code))
-    return found
-
-
-BLOCKS = [
-    block for page in DOCUMENTS for block in blocks_of(page.read_text("utf-8"), page.relative_to(ROOT).as_posix())
-]
 
 
 def run(command, code, suffix, folder):
