@@ -10,6 +10,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -23,15 +25,19 @@ from tests.site.blocks import BLOCKS, ROOT, Block, blocks_of
 READER = Path(__file__).parent / "reader"
 CACHE = (ROOT.parent if ROOT.parent.name == ".cache" else ROOT / ".cache") / "mypy-of-blocks"
 """It outlives the folder of the suite, because mypy needs many seconds to read the types of Twisted without it."""
-_FAULT = re.compile(r"^block(\d+)\.py:(\d+): error: (.*)$", re.MULTILINE)
+_FAULT = re.compile(r"^page(\d+)\.py:(\d+): error: (.*)$", re.MULTILINE)
 _COMMAND = re.compile(r"(?:^|[|;&(])\s*(?:[\w./]*/)?cometify\s+(\w+.*)$", re.MULTILINE)
 
 
 def python_faults(blocks: list[Block], folder: Path) -> list[str]:
-    """The faults of all blocks, in one run of mypy, each with its place in its page."""
+    """The faults of all blocks, in one run of mypy, each with its place in its page.
+
+    The blocks of a page are one program, because a block may go on where the one before it ends.
+    """
     shutil.copytree(READER, folder, dirs_exist_ok=True)
-    for number, block in enumerate(blocks):
-        (folder / f"block{number}.py").write_text(f"from reader import *\n{block.code}", "utf-8")
+    pages = {page: list(of_page) for page, of_page in groupby(blocks, attrgetter("page"))}
+    for number, of_page in enumerate(pages.values()):
+        (folder / f"page{number}.py").write_text(program_of(of_page), "utf-8")
     # Only the blocks and the names of the reader are checked: `make lint` checks the package.
     options = [
         "--config-file=",
@@ -41,7 +47,7 @@ def python_faults(blocks: list[Block], folder: Path) -> list[str]:
         "--no-pretty",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, *sorted(file.name for file in folder.iterdir())],
+        [sys.executable, "-m", "mypy", *options, *(f"page{number}.py" for number in range(len(pages)))],
         cwd=folder,
         env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,
@@ -51,7 +57,16 @@ def python_faults(blocks: list[Block], folder: Path) -> list[str]:
     )
     faults = _FAULT.findall(done.stdout)
     assert bool(faults) == bool(done.returncode), done.stdout + done.stderr
-    return [f"{blocks[int(at)].page}:{blocks[int(at)].line + int(line) - 1}: {text}" for at, line, text in faults]
+    return [f"{list(pages)[int(number)]}:{line}: {text}" for number, line, text in faults]
+
+
+def program_of(blocks: list[Block]) -> str:
+    """The blocks at the lines that they have in their page. The names of the reader are in the first line."""
+    lines = ["from reader import *"]
+    for block in blocks:
+        lines += [""] * (block.line - len(lines))
+        lines += block.code.splitlines()
+    return "\n".join(lines)
 
 
 def commands_of(code: str) -> list[list[str]]:
@@ -111,10 +126,14 @@ def test_wrong_calls_of_python_are_found(tmp_path):
         "argument": (client, "Cometify.from_url().push('a', 'b', secrets=True)"),
         "asyncio": ("from cometify.client.aio import AsyncCometify", "AsyncCometify.from_url(bearers=True)"),
         "attribute": (client, "Cometify.from_url().push('a', 'b').listener"),
+        "django": ("from cometify.django import push_on_commit", "push_on_commit('a', 'b', evnt='c')"),
+        "flask": ("from cometify.flask import Cometify", "Cometify().with_positions"),
         "function": ("def later():", "    cometify.pushed('a', 'b')"),
         "import": (client, "from cometify.client import Comet"),
         "kind": (client, "Cometify.from_url(timeout='5')"),
         "name": (client, "nothing()"),
+        "sqlalchemy": ("from cometify.sqlalchemy import push_after_commit", "push_after_commit('a', 'b', 'c')"),
+        "starlette": ("from cometify.starlette import Grant", "Grant(['a'], subject='b')"),
         "twisted": ("from cometify.client.tx import TxCometify", "TxCometify.from_url().token('a', second=5)"),
     }
     blocks = [

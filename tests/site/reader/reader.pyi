@@ -1,18 +1,16 @@
 # The names that the blocks of Python in the documents leave to the reader.
 
 import logging
-from typing import TypedDict
+from typing import Any
 
-from cometify import client
-
-class _Order(TypedDict):
-    id: int
-    state: str
-
-cometify: client.Cometify
+Entry: Any
+INSTALLED_APPS: list[str]
 form: dict[str, str]
 log: logging.Logger
-order: _Order
+order: dict[str, object]
 url: str
 
+def current_user() -> str | None: ...
+def entries() -> Any: ...
 def push_later(identifier: str, content: object, idempotency_key: str | None) -> None: ...
+def save(text: str) -> Any: ...
