@@ -17,6 +17,8 @@ declare const secureKey: string;
 declare const cometify: import('../../sdk/node/index.js').Cometify;
 declare const order: Order;
 declare const id: number;
+/** A connection to PostgreSQL. */
+declare const client: { query(text: string, values?: unknown[]): Promise<unknown> };
 
 declare const app: import('vue').App;
 declare const messages: import('vue').Ref<unknown[]>;

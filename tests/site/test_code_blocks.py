@@ -1,6 +1,6 @@
 """The blocks of code in the documents have a language and are code of it.
 
-test_calls_of_blocks.py checks what they call. `npm run docs` in js/ checks those of browsers and Node.
+test_calls_of_blocks.py checks the calls of Python and of the command. `npm run docs` in js/ checks those of browsers and Node.
 """
 
 import json

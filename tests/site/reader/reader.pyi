@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 Entry: Any
+connection: Any
 INSTALLED_APPS: list[str]
 form: dict[str, str]
 log: logging.Logger
