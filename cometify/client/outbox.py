@@ -20,7 +20,7 @@ __all__ = ["DIALECTS", "TABLE", "add", "create_table", "statements"]
 def add(
     executor: object,
     identifier: str,
-    text: str | None = None,
+    content: object = ABSENT,
     *,
     data: object = ABSENT,
     secret: bool = False,
@@ -30,12 +30,12 @@ def add(
     """Write a push into the outbox, in the transaction of the caller. Returns the id of the row, which is its push_id.
 
     `executor`: a DB-API cursor or connection, a connection or cursor of Django, or a Session or Connection of SQLAlchemy.
-    See `Push` for the other arguments. `text` and `data`: exactly one of them.
+    See `Push` for the other arguments. `content` and `data`: exactly one of them.
 
     Nothing is committed here. Raises `CometifyError` if the server would refuse the push, and TypeError for an executor of
     another kind.
     """
-    given = {"idempotency_key": secrets.token_hex(16), **columns(identifier, text, data, secret, event, except_)}
+    given = {"idempotency_key": secrets.token_hex(16), **columns(identifier, content, data, secret, event, except_)}
     with run(executor) as runner:
         return runner.insert(TABLE, given)
 

@@ -7,7 +7,7 @@ transaction is committed then.
 import re
 
 from .errors import INVALID_IDENTIFIER, INVALID_PARAMETER, INVALID_TEXT, CometifyError
-from .pushes import ABSENT, Push, write_json
+from .pushes import Push, write_json
 
 MAX_BYTES = 65_536
 """Bytes of a text, or of data, in UTF-8."""
@@ -18,19 +18,18 @@ _LISTENER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 def columns(
-    identifier: str, text: str | None, data: object, secret: bool, event: str | None, except_: str | None
+    identifier: str, content: object, data: object, secret: bool, event: str | None, except_: str | None
 ) -> dict[str, object]:
     """Return the columns of a push and their values. Raises `CometifyError`."""
-    if text is not None and not isinstance(text, str):
-        raise CometifyError(INVALID_PARAMETER, "text must be a string. Give any other JSON value as data=….")
-    push = Push(identifier, ABSENT if text is None else text, data, secret, None, event, except_)
+    push = Push(identifier, content, data, secret, None, event, except_)
     parameters = push.parameters()
     _check_name(identifier, INVALID_IDENTIFIER, "identifier")
     if event is not None:
         _check_name(event, INVALID_PARAMETER, "event")
     if except_ is not None and not (isinstance(except_, str) and _LISTENER.fullmatch(except_)):
         raise CometifyError(INVALID_PARAMETER, "except_ must be a listener id: 8 to 64 of A-Z, a-z, 0-9, _ and -.")
-    written = None if text is not None else _checked(write_json(data), "data")
+    text = content if isinstance(content, str) else None
+    written = _checked(write_json(parameters["data"]), "data") if text is None else None
     if text is not None:
         write_json(text)  # half of a surrogate pair is refused
         _checked(text.encode(), "text")

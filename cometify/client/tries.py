@@ -15,6 +15,7 @@ for each nonce.
 
 import json
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -37,6 +38,9 @@ RETRIED = frozenset({500, 502, 503, 504})
 """Statuses after which a request is sent again. The others tell the caller to change something."""
 DOUBTFUL = frozenset({500, 502, 504})
 """Statuses after which the server may have accepted the request. For 503 the code tells it."""
+
+_NO_TLS = re.compile("wrong.version.number", re.IGNORECASE)
+"""OpenSSL's reason if the other side does not speak TLS. Each HTTP library spells it in its own way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,8 @@ def _no_answer(address: Address, reply: NoAnswer) -> _Failure:
         detail = f"{address.origin} has the request and gave no whole answer: {reply.reason}."
         return _Failure(NO_ANSWER, detail, reply.again, in_doubt=True, is_away=True)
     detail = f"{address.origin} cannot be reached: {reply.reason}."
+    if _NO_TLS.search(reply.reason):
+        detail += " The port speaks HTTP without TLS: begin the URL with http://, or serve TLS at this port."
     return _Failure(UNREACHABLE, detail, reply.again, in_doubt=False, is_away=True)
 
 

@@ -12,7 +12,8 @@ from cometify.config.settings import DEFAULT_FILE
 
 _OWNER_ALONE = 0o600
 _TEXT = """\
-# The settings of Cometify. docs/configuration.md explains all of them. A setting behind # is not set.
+# The settings of Cometify. A setting behind # is not set.
+# All settings are explained in docs/configuration.md. A release serves it at http://localhost:8081/docs/configuration.html
 # Check your changes with: cometify check {file}
 # On SIGHUP a running server reads the accounts again.
 

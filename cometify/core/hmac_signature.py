@@ -98,7 +98,8 @@ def _check_timestamp(signed_request: SignedRequest, now: float) -> None:
 def _not_authorized() -> Refused:
     return Refused(
         NOT_AUTHORIZED,
-        f"The API key is unknown or {SIGNATURE_HEADER} does not match: it is the hex of HMAC-SHA256(apiSecret, "
+        f"The API key is unknown or {SIGNATURE_HEADER} does not match. If a library signs, check the API key and the "
+        f"API secret in its URL. If you sign yourself: {SIGNATURE_HEADER} is the hex of HMAC-SHA256(apiSecret, "
         r'"v2\n" + METHOD + "\n" + path + "\n" + timestamp + "\n" + nonce + "\n" + contentType + "\n" + '
         r'idempotencyKey + "\n" + sha256hex(body)). Sign eight lines: the path without the query, the headers '
         "Content-Type and Idempotency-Key (an empty line for one that is not sent) and the bytes of the body, all "

@@ -16,7 +16,7 @@ from cometify.client.outbox import add as add_row
 
 def add(
     identifier: str,
-    text: str | None = None,
+    content: object = ABSENT,
     *,
     data: object = ABSENT,
     secret: bool = False,
@@ -26,7 +26,7 @@ def add(
 ) -> int:
     """Write a push into the outbox, in the transaction of the caller. Returns the id of the row, which is its push_id.
 
-    See `Push` for the arguments. `text` and `data`: exactly one of them. `using`: the database.
+    See `Push` for the arguments. `content` and `data`: exactly one of them. `using`: the database.
 
     Raises `CometifyError` if the server would refuse the push, and TransactionManagementError outside of a transaction.
     """
@@ -36,4 +36,4 @@ def add(
             "outbox.add needs a transaction, because the push and the change must be committed together: write both within "
             "`with transaction.atomic():`."
         )
-    return add_row(connection, identifier, text, data=data, secret=secret, event=event, except_=except_)
+    return add_row(connection, identifier, content, data=data, secret=secret, event=event, except_=except_)

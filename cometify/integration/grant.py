@@ -31,6 +31,10 @@ def token_answer(client: AccountClient, grant: Grant | None) -> tuple[int, dict[
     """Return the status and the JSON of the answer. `grant`: None: nobody is logged in. Raises `CometifyError`."""
     if grant is None:
         return REFUSED, {"code": "not_authorized", "detail": "Log in, and then ask for a token again."}
+    if not isinstance(grant, Grant):
+        raise TypeError(
+            f"Return a Grant, or None for a visitor who is not logged in. This is a {type(grant).__name__}."
+        )
     names = grant.identifiers.split(",") if isinstance(grant.identifiers, str) else list(grant.identifiers)
     token = client.token(names, grant.seconds, grant.sub) if any(names) else None
     return 200, {"token": token}

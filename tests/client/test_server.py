@@ -59,6 +59,20 @@ def test_push_leaves_out_the_listener_that_caused_it(server, pushing):
     assert "Hello world!" not in str(server.poll({"listener": "9f2c51d07ab34e18", **listen}).frames)
 
 
+def test_url_with_https_for_a_port_without_tls_says_so(server, client):
+    pushing = client(f"https://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}", timeout=0.5)
+    error = refusal(pushing.push, "chat_2", "Hello world!")
+    assert error.code == "unreachable"
+    assert error.detail.endswith("begin the URL with http://, or serve TLS at this port.")
+
+
+def test_wrong_secret_is_told_in_terms_of_the_library(server, client):
+    pushing = client(f"http://{API_KEY}:wrong@127.0.0.1:{server.port}", timeout=LONG)
+    error = refusal(pushing.push, "chat_2", "Hello world!")
+    assert (error.code, error.status) == ("not_authorized", 403)
+    assert "If a library signs, check the API key and the API secret in its URL." in error.detail
+
+
 def test_key_pushes_once(server, pushing):
     key = secrets.token_hex(8)
     one = pushing.push("chat_3", "Hello world!", idempotency_key=key)

@@ -46,7 +46,7 @@ ADD = """
 with transaction.atomic():
     row = outbox.add("orders", data={"id": 7}, secret=True, event="paid", except_="0123456789abcdef")
     outbox.add("chat", "100 % ?")
-for wrong in ({"text": None}, {"text": "never", "data": 1}):
+for wrong in ({"content": None}, {"content": "never", "data": 1}):
     try:
         with transaction.atomic():
             outbox.add("chat", "never")

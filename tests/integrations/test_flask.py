@@ -1,6 +1,7 @@
 """Flask, with a real server. Most tests use the app of docs/flask.md."""
 
 import hashlib
+import json
 import logging
 import re
 import time
@@ -22,7 +23,7 @@ def guide(url):
     rows = []
 
     def save(text):
-        rows.append({"id": len(rows) + 1, "text": text})
+        rows.append({"id": len(rows) + 1, "version": 1, "text": text, "deleted": False})
         return rows[-1]
 
     names = run_guide("flask.md", url, {"save": save, "entries": lambda: list(rows)})
@@ -44,12 +45,25 @@ def since_of(page):
     return int(re.search(r"since: '(\d+)'", page)[1])
 
 
+def rows_of(page):
+    return json.loads(re.search(r'<script id="rows" type="application/json">(.*?)</script>', page)[1])
+
+
 def test_push_of_a_view_is_heard(browser, heard):
     page = browser.get("/").text
     assert browser.post("/entries", data={"text": "Tea"}).status_code == 201
     (push,) = heard("guestbook", since_of(page))
-    assert (push["data"], push["event"]) == ({"id": 1, "text": "Tea"}, "created")
-    assert "<li>Tea</li>" in browser.get("/").text
+    row = {"id": 1, "version": 1, "text": "Tea", "deleted": False}
+    assert (push["data"], push["event"]) == (row, "created")
+    assert browser.get("/entries").json == [row]
+    assert rows_of(browser.get("/").text) == [row]
+
+
+def test_text_of_a_row_ends_no_script_of_the_page(browser):
+    browser.post("/entries", data={"text": "</script><script>alert(1)</script>"})
+    page = browser.get("/").text
+    assert "alert(1)</script>" not in page
+    assert rows_of(page)[0]["text"] == "</script><script>alert(1)</script>"
 
 
 def test_push_while_the_page_is_rendered_is_after_its_position(guide, browser, heard):
@@ -104,6 +118,11 @@ def test_visitor_without_identifiers_gets_no_token(guide):
     with guide["app"].app_context():
         answer = guide["cometify"].token_answer(guide["Grant"]([]))
     assert (answer.status_code, answer.json) == (200, {"token": None})
+
+
+def test_token_of_something_else_than_a_grant_says_what_to_do(guide):
+    with guide["app"].app_context(), pytest.raises(TypeError, match=r"Return a Grant, or None .* This is a list"):
+        guide["cometify"].token_answer(["inbox_7"])
 
 
 def test_page_is_shown_while_the_server_is_away(caplog):

@@ -130,6 +130,14 @@ def test_data_arrives_unchanged(database, data):
     assert json.loads(written) == data
 
 
+@pytest.mark.parametrize("content", [{"a": 1}, [], 7, True])
+def test_content_that_is_no_string_is_data_as_in_push(database, content):
+    database.add("chat", content)
+    ((text, written),) = database.rows("text, data")
+    assert text is None
+    assert json.loads(written) == content
+
+
 def test_table_is_made_once(database):
     database.add("chat", "stays")
     db = database.connect()
@@ -162,7 +170,8 @@ def test_database_refuses_a_row_that_is_no_push(database, statement):
 REFUSED = [
     ("missing_parameter", ("chat",), {}),
     ("missing_parameter", ("chat", "text"), {"data": 1}),
-    ("invalid_parameter", ("chat", 7), {}),
+    ("missing_parameter", ("chat", None), {}),
+    ("invalid_parameter", ("chat", float("inf")), {}),
     ("invalid_parameter", ("chat", "text"), {"secret": 2}),
     ("invalid_parameter", ("chat",), {"data": float("nan")}),
     ("invalid_parameter", ("chat",), {"data": object()}),
@@ -194,8 +203,8 @@ def test_server_gives_the_same_codes(server):
     headers = {"Authorization": f"Bearer {API_SECRET}", "Content-Type": "application/json"}
     for code, arguments, options in REFUSED:
         given = dict(options)
-        if len(arguments) == 2:
-            given["text"] = arguments[1]
+        if len(arguments) == 2 and arguments[1] is not None:
+            given["text" if isinstance(arguments[1], str) else "data"] = arguments[1]
         if "except_" in given:
             given["except"] = given.pop("except_")
         value = given.get("data", ABSENT)
