@@ -12,6 +12,8 @@
 #                   DOCS=1 writes the table into docs/security.md
 # make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
 # make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
+# make outbox       kill writers, relays, nodes, Redis and PostgreSQL 200 times (KILLS=n) while 20,000 rows of an outbox are
+#                   committed (ROWS=n), to see that each is pushed once
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -24,7 +26,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races soak
+.PHONY: run test coverage check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -165,6 +167,10 @@ fuzz:
 races:
 	@bench/setup cometify postgres
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.races $(if $(RACES),--races $(RACES))
+
+outbox:
+	@bench/setup cometify redis postgres
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.outbox $(if $(ROWS),--rows $(ROWS)) $(if $(KILLS),--kills $(KILLS))
 
 soak:
 	@bench/setup cometify redis

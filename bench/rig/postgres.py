@@ -7,9 +7,10 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 STARTS_WITHIN = 30.0
 OWNER = "nobody"
@@ -45,18 +46,13 @@ def running_postgres() -> Iterator[Path]:
 
     The user is `postgres`, without a password, and so is the database. Nothing is synced to the disk.
     """
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # short: a socket's path has 107 bytes at most
-    owner: dict[str, object] = {}
-    if os.geteuid() == 0:
-        entry = pwd.getpwnam(OWNER)
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
-        owner = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    folder = make_folder()
     try:
-        _make_cluster(folder, owner)
+        make_cluster(folder)
+        command, owner = command_of(folder)
         with (folder / "log").open("wb") as log:
-            settings = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
-            process = subprocess.Popen(  # type: ignore[call-overload] # noqa: S603 - the command is ours
-                [program("postgres"), "-D", str(folder / "data"), "-k", str(folder), *settings],
+            process = subprocess.Popen(  # noqa: S603 - the command is ours
+                command,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -73,17 +69,40 @@ def running_postgres() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_cluster(folder: Path, owner: dict[str, object]) -> None:
+def make_folder() -> Path:
+    """Make a folder for a server. Its name is short, because the path of a socket has 107 bytes at most."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    owner = _owner()
+    if owner:
+        os.chown(folder, owner["user"], owner["group"])
+    return folder
+
+
+def make_cluster(folder: Path) -> None:
+    """Make the files of a server. Raises NotStarted."""
     options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    done = subprocess.run(  # type: ignore[call-overload] # noqa: S603 - the command is ours
+    done = subprocess.run(  # noqa: S603 - the command is ours
         [program("initdb"), f"--pgdata={folder / 'data'}", *options],
         cwd=folder,
         capture_output=True,
         check=False,
-        **owner,
+        **_owner(),
     )
     if done.returncode:
         raise NotStarted(done.stderr.decode(errors="replace").strip())
+
+
+def command_of(folder: Path, more: Mapping[str, str] | None = None) -> tuple[list[str], dict[str, Any]]:
+    """Return the command of a server, and the user that it runs as, for subprocess. `more`: further settings."""
+    settings = [word for name, value in (_OPTIONS | dict(more or {})).items() for word in ("-c", f"{name}={value}")]
+    return [program("postgres"), "-D", str(folder / "data"), "-k", str(folder), *settings], _owner()
+
+
+def _owner() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(OWNER)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 def _wait(process: "subprocess.Popen[bytes]", folder: Path) -> None:

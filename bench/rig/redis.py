@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.rig import wire
@@ -59,9 +60,14 @@ async def info(port: int, section: str) -> dict[str, str]:
 
 
 class Redis(Process):
-    """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`."""
+    """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`.
 
-    def __init__(self, name: str, folder: Path, bind: tuple[str, ...] = ()) -> None:
+    `more`: further options, such as {"--appendfsync": "always"}.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, bind: tuple[str, ...] = (), more: Mapping[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         self.data = folder / name
         self.data.mkdir()
@@ -74,6 +80,7 @@ class Redis(Process):
             "--save": "",
             "--repl-diskless-sync-delay": "0",
             "--repl-ping-replica-period": "1",
+            **(more or {}),
         }
         program = shutil.which(PROGRAM)
         if program is None:

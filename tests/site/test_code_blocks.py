@@ -139,7 +139,9 @@ def test_configuration_of_nginx_is_accepted(tmp_path):
 
 
 def test_statements_of_sql_run_in_their_order():
-    statements = [block.code for block in BLOCKS if block.language == "sql"]
+    # test_outbox_page.py runs those of docs/outbox.md, because they are of several databases.
+    blocks = [block for block in BLOCKS if block.language == "sql" and not block.where.startswith("docs/outbox.md")]
+    statements = [block.code for block in blocks]
     assert len(statements) >= 5
     with running_postgres() as folder, psycopg.connect(host=str(folder), user="postgres", autocommit=True) as db:
         for statement in statements:

@@ -20,6 +20,7 @@ its key, and pushes nothing a second time.
 
 A refusal (4xx) pushes nothing. The rows are released, and the next batch is half as large. A row that is refused alone is a
 dead letter. If no answer came, the batch is *in doubt*. It is repeated with a growing pause, and its identifiers wait for it.
+A refusal ends the doubt only if the server looks at the key before it refuses so. After any other, the kept pushes are read.
 
 The server remembers a key for ten minutes, so a batch that is in doubt for longer could be pushed twice:
 

@@ -12,7 +12,7 @@ import attrs
 
 from cometify.client import CometifyError, MaybePushed, Pushed
 from cometify.command.relay.rows import Batch, Row, batches_in_doubt, cut
-from cometify.command.relay.sending import RelayClient, is_fatal, is_of_the_push, is_refused
+from cometify.command.relay.sending import RelayClient, ends_doubt, is_fatal, is_of_the_push, is_refused
 from cometify.command.relay.table import OutboxTable
 
 SECOND = 1_000_000
@@ -132,7 +132,7 @@ class Relay:
         """Send a batch in doubt again, if that cannot push it twice."""
         if now - batch.first_tried_at > LOOKS_AFTER:
             try:
-                missing, gap = self._look(batch)
+                missing, unknown = self._look(batch)
             except CometifyError as error:
                 return self._away(batch, error)
             self.failures = 0
@@ -140,42 +140,48 @@ class Relay:
                 self._settle(batch)
                 return 0.0
             if now - batch.first_tried_at > KEY_LIVES:
-                return self._decide(batch, missing, gap, now)
+                return self._decide(batch, missing, unknown, now)
         batch = attrs.evolve(batch, last_tried_at=now, tries=batch.tries + 1)
         self.table.touch(batch.ids, now)
         self.table.commit()
         return self._send(batch, now)
 
-    def _look(self, batch: Batch) -> tuple[list[Row], bool]:
-        """Return the rows of a batch that are not among the kept pushes, and True if some may have been dropped."""
+    def _look(self, batch: Batch) -> tuple[list[Row], list[Row]]:
+        """Return the rows of a batch that are not among the kept pushes, and those of them that may have been dropped."""
         missing: list[Row] = []
-        gap = False
+        unknown: list[Row] = []
         for identifier in sorted(batch.identifiers):
             rows = [row for row in batch.rows if row.folded == identifier]
-            found, has_gap = self.client.find(rows, batch.first_tried_at, self.table.ping)
+            found, gap = self.client.find(rows, batch.first_tried_at, self.table.ping)
             if found:
                 self.watcher.found(found)
-            missing += [row for row in rows if row not in found]
-            gap = gap or has_gap
-        return missing, gap
+            left = [row for row in rows if row not in found]
+            missing += left
+            unknown += left if gap else []
+        return missing, unknown
 
-    def _decide(self, batch: Batch, missing: list[Row], gap: bool, now: int) -> float:
+    def _decide(self, batch: Batch, missing: list[Row], unknown: list[Row], now: int) -> float:
         """Decide on rows that are not kept, and whose key the server has forgotten."""
-        if gap:
-            for row in missing:
-                self._bury(
-                    row, f"{MAYBE_PUSHED}: no answer came, and the server no longer keeps all pushes since then."
-                )
-            self._settle(batch, [row.id for row in missing])
-            return 0.0
+        for row in unknown:
+            self._bury(row, f"{MAYBE_PUSHED}: no answer came, and the server no longer keeps all pushes since then.")
+        batch = attrs.evolve(batch, rows=tuple(row for row in batch.rows if row not in unknown))
+        unsent = [row for row in missing if row not in unknown]
         heard = batch.last_tried_at + HEARD_WITHIN
-        if now < heard:
+        if not unsent:
+            self._settle(batch)
+        elif now < heard:
+            self.table.commit()
             self._postpone(batch, heard)
-            return 0.0
-        self.table.release([row.id for row in missing])
-        self._size = max(1, len(missing) // 2)
-        self._settle(batch, [row.id for row in missing])
+        else:
+            self._release(batch, unsent)
         return 0.0
+
+    def _release(self, batch: Batch, missing: list[Row]) -> None:
+        """End a batch in doubt: these rows were not pushed, and wait for another and smaller request."""
+        if missing:
+            self.table.release([row.id for row in missing])
+        self._size = max(1, len(batch.rows) // 2)
+        self._settle(batch, [row.id for row in missing])
 
     def _settle(self, batch: Batch, left: list[int] | None = None) -> None:
         """End a batch in doubt: its rows were pushed, but for those in `left`."""
@@ -189,6 +195,8 @@ class Relay:
         """Read a failure. Returns the seconds until the next step."""
         was_stopped = (self.microseconds() - began) / SECOND > LATE
         if is_refused(error) and not was_stopped:
+            if batch.is_in_doubt and not ends_doubt(error):
+                return self._refused_in_doubt(batch, error)
             return self._refused(batch, error)
         if isinstance(error, MaybePushed) or batch.is_in_doubt or was_stopped:
             return self._away(attrs.evolve(batch, is_in_doubt=True), error)
@@ -209,6 +217,19 @@ class Relay:
             return self._pause(error)
         self._size = max(1, len(batch.rows) // 2)
         self.failures = 0
+        return 0.0
+
+    def _refused_in_doubt(self, batch: Batch, error: CometifyError) -> float:
+        """Read a refusal for which the server did not look at the key. An earlier request may have been accepted."""
+        if is_fatal(error):
+            raise Stopped(error.detail)
+        if not is_of_the_push(error):
+            return self._away(batch, error)
+        try:
+            missing, _unknown = self._look(batch)  # a gap is no doubt here: the rules for pushes seldom change
+        except CometifyError as failure:
+            return self._away(batch, failure)
+        self._release(batch, missing)
         return 0.0
 
     def _away(self, batch: Batch, error: CometifyError) -> float:

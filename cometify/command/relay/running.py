@@ -82,7 +82,8 @@ class RunningRelay:
                 if pause is None:
                     return True
                 if pause > 0:
-                    return False
+                    break
+            table.commit()
             return False
         finally:
             table.close()

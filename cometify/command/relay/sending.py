@@ -32,6 +32,8 @@ _OF_THE_PUSH = frozenset(
 )
 """The server's codes for a push that must change. All others are about the account, the URL or the moment."""
 TOO_LARGE = 413
+_AFTER_THE_KEY = frozenset({"idempotency_mismatch", "nonce_reused", "signature_reused", "too_many_pushes"})
+"""Codes of refusals for which the server has looked at the Idempotency-Key. It would have known an accepted request."""
 _PASSES = frozenset({408, 425, 429})
 """Statuses of refusals that a later request may escape."""
 
@@ -68,7 +70,7 @@ class RelayClient(Cometify):
 
 
 def is_refused(error: CometifyError) -> bool:
-    """True if the server, or a proxy that finds it too long, refused the request. Then no earlier try was accepted either."""
+    """True if the server, or a proxy that finds it too long, refused the request. It pushed nothing."""
     if isinstance(error, MaybePushed) or error.status is None:
         return False
     return error.status == TOO_LARGE or (400 <= error.status < 500 and error.code != UNREADABLE_ANSWER)
@@ -83,3 +85,8 @@ def is_fatal(error: CometifyError) -> bool:
     """True for a refusal of the account or the URL, which would make a dead letter of every row."""
     passes = error.status in _PASSES or error.code == "nonce_reused"
     return is_refused(error) and not passes and not is_of_the_push(error)
+
+
+def ends_doubt(error: CometifyError) -> bool:
+    """True for a refusal which tells that no earlier request with this key was accepted."""
+    return is_refused(error) and error.code in _AFTER_THE_KEY

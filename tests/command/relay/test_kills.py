@@ -159,6 +159,25 @@ def test_only_the_missing_rows_of_a_batch_are_sent(sqlite, scripted, relay):
     assert posted(server) == [["1"]]
 
 
+def test_gap_of_one_identifier_kills_only_its_rows(sqlite, scripted, relay):
+    for identifier in ("chat", "quiet"):
+        sqlite.add(identifier, identifier)
+    sqlite.run("UPDATE cometify_outbox SET tries = 1, first_tried_at = ?", time.time_ns() // 1000 - 1800 * 1_000_000)
+
+    def script(served):
+        while True:
+            request = served.request()
+            if request.method == "GET":
+                served.answer(200, {"pushes": [], "gap": "/chat/" in request.target, "next": None})
+            else:
+                served.answer(200, [answer_to(push) for push in request.json])
+
+    server = scripted(script)
+    relay(sqlite, server)
+    assert posted(server) == [["quiet"]]
+    assert [(text, error[:12]) for text, error in sqlite.rows("text, error")] == [("chat", "maybe_pushed")]
+
+
 def test_other_push_with_the_same_id_is_no_proof(sqlite, scripted, relay):
     (row,) = claimed(sqlite, 1, 30)
     server = scripted(lists([frame(row, "of somebody else")], gap=False))
@@ -261,3 +280,27 @@ def test_refusal_of_a_doubtful_batch_ends_the_doubt(sqlite, scripted, relay):
     claimed(sqlite, 1, 1)
     relay(sqlite, scripted(answering(429, problem("too_many_pushes"))), status=4)
     assert sqlite.rows("first_tried_at, dead_at") == [(None, None)]
+
+
+def test_wrong_key_does_not_end_the_doubt(sqlite, scripted, relay):
+    claimed(sqlite, 1, 1)
+    ((tried,),) = sqlite.rows("first_tried_at")
+    relay(sqlite, scripted(answering(403, problem("not_authorized"))), status=3)
+    assert sqlite.rows("first_tried_at, dead_at") == [(tried, None)]
+
+
+def test_refused_rows_in_doubt_are_looked_for(sqlite, scripted, relay):
+    first, second = claimed(sqlite, 2, 1)
+
+    def script(served):
+        while True:
+            request = served.request()
+            if request.method == "GET":
+                served.answer(200, {"pushes": [frame(first, "0")], "gap": True, "next": None})
+            else:
+                served.answer(400, problem("must_be_secret"))
+
+    server = scripted(script)
+    relay(sqlite, server)
+    assert posted(server) == [["0", "1"], ["1"]]
+    assert sqlite.rows("id, error") == [(second, "must_be_secret: Do this.")]
