@@ -35,11 +35,8 @@ CREATE TABLE IF NOT EXISTS cometify_outbox (
 CREATE INDEX IF NOT EXISTS cometify_outbox_waiting ON cometify_outbox (id)
   WHERE sent_at IS NULL AND dead_at IS NULL""",
     """\
-CREATE OR REPLACE FUNCTION cometify_outbox_notify() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM pg_notify('cometify_outbox', '');
-  RETURN NULL;
-END $$""",
+CREATE OR REPLACE FUNCTION cometify_outbox_notify() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN PERFORM pg_notify(''cometify_outbox'', ''''); RETURN NULL; END'""",
     """\
 CREATE OR REPLACE TRIGGER cometify_outbox_notify AFTER INSERT ON cometify_outbox
   FOR EACH STATEMENT EXECUTE FUNCTION cometify_outbox_notify()""",

@@ -72,11 +72,21 @@ class PostgresTable(OutboxTable):
 
     def wait(self, seconds: float, wake: int) -> None:
         try:
-            select.select([self._db.fileno(), wake], [], [], seconds)
-            for _notification in self._db.notifies(timeout=0):
-                pass  # the table is read again anyway
+            if not self._take_notifications():
+                select.select([self._db.fileno(), wake], [], [], seconds)
+                self._take_notifications()
         except (OSError, psycopg.Error) as error:
             raise DatabaseAway(_reason(error)) from None
+
+    def _take_notifications(self) -> bool:
+        """Return True if there were any.
+
+        Some were read together with the answer to an earlier statement. `select` does not tell of those.
+        """
+        found = False
+        while self._db.pgconn.notifies() is not None:
+            found = True
+        return any([found, *self._db.notifies(timeout=0)])
 
     def close(self) -> None:
         self._db.close()

@@ -226,7 +226,7 @@ class Relay:
         if not is_of_the_push(error):
             return self._away(batch, error)
         try:
-            missing, _unknown = self._look(batch)  # a gap is no doubt here: the rules for pushes seldom change
+            missing, _unknown = self._look(batch)  # a gap proves nothing here, because the refusal does
         except CometifyError as failure:
             return self._away(batch, failure)
         self._release(batch, missing)

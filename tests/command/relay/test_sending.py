@@ -1,6 +1,7 @@
 """`cometify relay` sends the rows of an outbox in order, once, and puts the wrong ones aside."""
 
 import json
+import os
 import time
 import urllib.request
 from contextlib import suppress
@@ -10,6 +11,7 @@ import pytest
 
 from bench.rig.ports import free_port
 from cometify.client import outbox
+from cometify.command.relay.databases import open_table
 from tests.client.scripted import answering, once, problem
 from tests.command.relay.conftest import forwarding, pushed, texts
 from tests.wire import API_KEY
@@ -102,6 +104,22 @@ def test_trigger_wakes_the_relay(postgres, server, channel, start):
         postgres.add(channel, "hi")
         assert [found.channel for found in db.notifies(timeout=WITHIN, stop_after=1)] == ["cometify_outbox"]
     wait_until(lambda: texts(server, channel) == ["hi"])
+
+
+def test_notification_that_came_with_an_answer_is_not_missed(postgres, channel):
+    table = open_table(postgres.url)
+    try:
+        table.commit()
+        postgres.add(channel, "hi")
+        table.ping()  # its answer brings the notification
+        reader, writer = os.pipe()
+        began = time.monotonic()
+        table.wait(60, reader)
+        assert time.monotonic() - began < 30
+        os.close(reader)
+        os.close(writer)
+    finally:
+        table.close()
 
 
 def test_rows_come_without_the_trigger_too(postgres, server, channel, start):
