@@ -6,7 +6,7 @@
 # make release      build all packages of this commit, an SBOM and checksums into dist/; nothing is uploaded
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
-# make bench-docs   write the last measurement into docs/
+# make bench-docs   write the last measurement into docs/ and README.md
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
+from cometify.client import Cometify
 from cometify.core import errors
 from cometify.core.errors import Code
 from tests.browser.publishers import SAMPLES, run_text
@@ -311,6 +312,14 @@ def test_panel_tells_what_a_refused_listener_did_wrong(page: Page):
     page.fill("#listen-identifiers", "1chat")
     page.click("#listen-toggle")
     expect(page.locator('#state-log > li[data-kind="error"]').first).to_contain_text("identifiers")
+
+
+def test_panel_shows_data_as_json(server: Server, page: Page):
+    sign_in(page)
+    listen(page, "data")
+    with Cometify(f"http://127.0.0.1:{server.port}", API_KEY, API_SECRET, timeout=20) as client:
+        client.push("data", {"order": 7, "state": ["paid"]})
+    arrived(page, '{"order":7,"state":["paid"]}')
 
 
 def test_panel_shows_pushed_markup_as_text(server: Server, page: Page):

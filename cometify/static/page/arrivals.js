@@ -21,6 +21,11 @@ function secrecyOf(sent) {
   return sent.secret ? { secret: 'yes', words: 'secret' } : { secret: 'no', words: 'public' };
 }
 
+/** The content of a push: its text, or its data as JSON. */
+function shown(content) {
+  return typeof content === 'string' ? content || '(empty text)' : JSON.stringify(content);
+}
+
 /** `connectingSince`: when the listener last began to connect, by performance.now(). */
 export function showArrival(listener, connectingSince, { text, id, identifier }) {
   const now = performance.now();
@@ -40,7 +45,7 @@ export function showArrival(listener, connectingSince, { text, id, identifier })
     make('span', { class: 'secrecy' }, words),
     make('span', {}, transport),
   );
-  const item = make('li', {}, make('span', { class: 'text' }, text || '(empty text)'), took, facts);
+  const item = make('li', {}, make('span', { class: 'text' }, shown(text)), took, facts);
   Object.assign(item.dataset, { identifier, pushId, secret, transport, how });
   if (sent) item.dataset.latency = (now - sent.sentAt).toFixed(1);
 

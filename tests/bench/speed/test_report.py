@@ -1,6 +1,7 @@
 """Medians, ratios and tables of a run, and the arithmetic of capacity."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,12 @@ from bench.campaigns.soak.growth import Sample, growth
 from bench.speed import capacity, chart, documents, report
 from bench.speed.capacity import Demand
 from bench.speed.measurement import Measurement
+from bench.speed.peers_table import COLUMNS
 from bench.speed.report import Run
 from bench.speed.summary import Summary
 from bench.speed.workloads import WORKLOADS
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def measurement(server, work, cpu, number=1, **more):
@@ -105,25 +109,55 @@ def test_needs_are_arithmetic_on_the_constants():
     assert "| 1,000,000 | 140,000 | 1,000 | 3,333 | 1.8 | 2.5 | 5.0 | 403 |" in capacity.worked_table(values)
 
 
-def test_docs_say_what_a_run_did_not_measure(tmp_path):
-    page = tmp_path / "capacity.md"
+@pytest.fixture
+def docs(tmp_path):
+    """The folder docs of a repository, whose README has a place for its table."""
+    (tmp_path / "README.md").write_text("A\n<!-- peers: x -->\nold\n<!-- end -->\nB\n")
+    (tmp_path / "docs").mkdir()
+    return tmp_path / "docs"
+
+
+def test_docs_say_what_a_run_did_not_measure(docs):
+    page = docs / "capacity.md"
     page.write_text("A\n<!-- constants: x -->\nold\n<!-- end -->\nB\n<!-- worked -->\nold\n<!-- end -->\nC\n")
-    documents.write(tmp_path, run(), run().results())
+    documents.write(docs, run(), run().results())
     text = page.read_text()
     assert "old" not in text
     assert "| CPU per delivery, steady | 5.00 µs | fanout-1000 |" in text
     assert "| memory of an idle stream | not measured | idle-stream-10000 |" in text
     assert text.startswith("A\n<!-- constants: x -->\n|")
     assert text.endswith("|\n<!-- end -->\nC\n")
-    assert "(benchmark.svg)" in (tmp_path / "benchmark.md").read_text()
+    assert "(benchmark.svg)" in (docs / "benchmark.md").read_text()
 
 
-def test_quick_run_and_page_without_its_place_are_refused(tmp_path):
+def test_readme_compares_servers_that_people_run(docs):
+    (docs / "capacity.md").write_text("<!-- constants -->\n<!-- end -->\n<!-- worked -->\n<!-- end -->\n")
+    assert docs.parent / "README.md" in documents.write(docs, run(), run().results())
+    head, line, *rows = (docs.parent / "README.md").read_text().splitlines()[2:-2]
+    assert head.startswith("| server | CPU for a delivery, steady, µs | deliveries, 8 pushes in flight, k/s |")
+    assert line == "| --- | ---: | ---: | ---: | ---: |"
+    assert rows == ["| Cometify | 5.00 | - | - | - |", "| nchan, one worker | 8.00 | - | - | - |"]
+
+
+def test_readme_has_the_figures_of_the_benchmark():
+    benchmark = (DOCS / "benchmark.md").read_text("utf-8")
+    section = (DOCS.parent / "README.md").read_text("utf-8").partition("<!-- peers")[2].partition("<!-- end -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")][2:]
+    assert rows[0][0] in {"Cometify", "uWebSockets.js"}
+    for number, (workload, figure) in enumerate(COLUMNS.values(), 1):
+        table = benchmark.partition(f"\n## {workload}: ")[2].partition("\n## ")[0]
+        lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+        column = lines[0].index(f"{figure.label}, {figure.unit}")
+        measured = {line[0]: line[column].strip("*") for line in lines[2:]}
+        assert {row[0]: row[number] for row in rows} == {row[0]: measured.get(row[0], "-") for row in rows}
+
+
+def test_quick_run_and_page_without_its_place_are_refused(docs):
     with pytest.raises(SystemExit, match="without QUICK"):
-        documents.write(tmp_path, run(quick=True), run().results())
-    (tmp_path / "capacity.md").write_text("nothing")
+        documents.write(docs, run(quick=True), run().results())
+    (docs / "capacity.md").write_text("nothing")
     with pytest.raises(SystemExit, match="no place for its constants"):
-        documents.write(tmp_path, run(), run().results())
+        documents.write(docs, run(), run().results())
 
 
 def test_growth_is_from_first_half_to_second():
