@@ -5,11 +5,11 @@ from urllib.parse import quote
 
 import click
 
-from cometify.app.banner import url_of
 from cometify.client import Cometify
 from cometify.client.address import ENVIRONMENT_VARIABLE, read_server, read_url
 from cometify.client.errors import CometifyError
 from cometify.command.server_url import ServerURL
+from cometify.config.endpoint_url import url_of
 from cometify.config.settings import Settings, SettingsError, load
 from cometify.core.account import Account
 

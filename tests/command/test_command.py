@@ -253,10 +253,11 @@ def test_help_names_every_command_in_a_whole_sentence(run):
     assert "No such command" in run("nonsense", status=2)
 
 
-def test_key_does_not_wait_for_what_other_commands_import():
+def test_key_and_push_import_no_event_loop():
     program = (
         "import sys; from cometify.command.main import main; main(['key', 'a'], standalone_mode=False); "
-        "print([name for name in ('autobahn', 'rich', 'twisted.web.client') if name in sys.modules])"
+        "import cometify.command.push; "
+        "print([name for name in ('autobahn', 'rich', 'twisted.internet', 'twisted.logger') if name in sys.modules])"
     )
     answer = subprocess.run(
         [sys.executable, "-c", program],
