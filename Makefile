@@ -4,6 +4,7 @@
 # make check        run the quick part of it, for the inner loop
 # make docs         build the documentation as a site into cometify/static/docs.zip, which the server serves at /docs
 # make release      build all packages of this commit, an SBOM and checksums into dist/; nothing is uploaded
+# make picture      take the picture of README.md, docs/page.png
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/ and README.md
@@ -26,7 +27,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -112,6 +113,9 @@ $(SITE): $(VENV)/dev $(PAGES) cometify/__init__.py
 	$(BIN)/python scripts/site
 
 docs: $(SITE)
+
+picture: $(VENV)/dev
+	PYTHONPATH=. $(BIN)/python scripts/picture.py
 
 wheel: $(VENV)/dev $(SITE)
 	@rm -rf build dist *.egg-info

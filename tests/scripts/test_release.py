@@ -117,7 +117,8 @@ def relative_links(text):
 def test_readmes_of_registries_have_absolute_links(project, copy):
     assert relative_links((copy / "README.md").read_text("utf-8"))
     (copy / "SECURITY.md").touch()
-    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
+    (copy / "bench").mkdir()
+    for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "bench/README.md"):
         (copy / name).touch()
     project.fill_in(copy, "1.2.3", ADDRESS)
     for name in project.READMES:
@@ -125,6 +126,7 @@ def test_readmes_of_registries_have_absolute_links(project, copy):
     readme = (copy / "README.md").read_text("utf-8")
     assert f"[docs/pushing.md]({ADDRESS}/blob/v1.2.3/docs/pushing.md)" in readme
     assert f"[docs/decisions]({ADDRESS}/tree/v1.2.3/docs/decisions)" in readme
+    assert f"]({ADDRESS}/raw/v1.2.3/docs/page.png)" in readme
     assert f"[Cometify]({ADDRESS}/blob/v1.2.3/README.md)" in (copy / "sdk/php/README.md").read_text("utf-8")
 
 
