@@ -1,10 +1,10 @@
 """scripts/picture.py: write docs/page.png, the top of the page at / in a browser. It needs Chromium and playwright."""
 
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -22,7 +22,7 @@ def serve(folder: str, port: int) -> "subprocess.Popen[bytes]":
     server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
     for _ in range(100):
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except OSError:
             time.sleep(0.1)
         else:
