@@ -18,6 +18,8 @@ from cometify.command.relay.table import DatabaseAway, DatabaseUnusable
 from cometify.command.rights import Duration
 
 ALL = "all"
+_AT_ONCE = 1000
+"""Rows of one statement. A database takes a limited number of values, such as 65,535 in PostgreSQL."""
 
 
 @click.command(short_help="Send the rows of an outbox in a database.")
@@ -108,8 +110,8 @@ def _send_again(database: str, chosen: tuple[str, ...]) -> None:
         unknown = sorted(set(wanted) - set(known))
         if unknown:
             raise click.ClickException(f"These are no dead letters: {', '.join(map(str, unknown))}. See --dead.")
-        if wanted:
-            table.revive(wanted)
+        for at in range(0, len(wanted), _AT_ONCE):
+            table.revive(wanted[at : at + _AT_ONCE])
             table.commit()
     finally:
         table.close()

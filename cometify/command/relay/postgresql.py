@@ -1,5 +1,6 @@
 """The outbox in PostgreSQL, through psycopg. A trigger of the table notifies the relay of new rows."""
 
+import re
 import select
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,14 @@ _SESSION = (
 _LOCK = "SELECT pg_try_advisory_lock((20001::bigint << 32) | 'cometify_outbox'::regclass::oid::bigint)"
 """The lock is of the session, and there is one for each table of this name."""
 
+_PARAMETER = re.compile(r"invalid URI query parameter: (\"\w+\")")
+_PORTS = re.compile(r"[0-9,]*")
+_UNREADABLE = (
+    "The URL of the database cannot be read: postgresql://USER:PASSWORD@HOST/DATABASE. Percent-encode all characters of the "
+    "password but letters and digits."
+)
+"""libpq would repeat a part of a password that has such characters."""
+
 
 class PostgresTable(OutboxTable):
     """See `OutboxTable`."""
@@ -38,8 +47,9 @@ class PostgresTable(OutboxTable):
     created = "(extract(epoch FROM created_at) * 1000000)::bigint"
 
     def __init__(self, url: str) -> None:
+        options = _CONNECT | _given(url)
         try:
-            self._db: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(url, **_CONNECT | _given(url))
+            self._db: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(url, **options)
             for statement in _SESSION:
                 self.run(statement)
             self.commit()
@@ -97,7 +107,15 @@ class PostgresTable(OutboxTable):
 
 def _given(url: str) -> dict[str, Any]:
     """Return the settings of the URL that this module has values for too. Those of the URL hold."""
-    return {name: value for name, value in psycopg.conninfo.conninfo_to_dict(url).items() if name in _CONNECT}
+    try:
+        given = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        unknown = _PARAMETER.search(str(error)) if "@" in url.partition("?")[0] else None
+        raise DatabaseUnusable(f"There is no parameter {unknown[1]}." if unknown else _UNREADABLE) from None
+    host, port = str(given.get("host", "")), str(given.get("port", ""))
+    if "@" in host or not _PORTS.fullmatch(port):
+        raise DatabaseUnusable(_UNREADABLE)
+    return {name: value for name, value in given.items() if name in _CONNECT}
 
 
 def _reason(error: Exception) -> str:

@@ -87,6 +87,7 @@ class Relay:
         now = self.microseconds()
         due = [batch for batch in self._in_doubt if batch.due <= now]
         if due:
+            self.table.commit()  # no lock is held while the server is asked
             return self._repeat(due[0], now)
         if len(self._in_doubt) < MAX_IN_DOUBT:
             batch = self._claim(now)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -15,6 +16,8 @@ MAX_PIECE = 2**20
 MAX_BODY = 4 * 2**20
 """Bytes of a request, unless its only push has more. The server takes twice as many."""
 _MAX_NUMBER = 2**53 - 1
+_KEY = re.compile(r"[!-~]{1,128}")
+"""A key that arrives as it was sent. Spaces at its ends would not, and the signature would be wrong."""
 
 
 class Unsendable(Exception):
@@ -50,6 +53,8 @@ class Row:
 
     def encoded(self) -> bytes:
         """Return the JSON of the push. `data` stands in it as it stands in the row. Raises `Unsendable`."""
+        if any(isinstance(value, bytes) for value in attrs.astuple(self)):
+            raise Unsendable("invalid_text", "The row holds bytes that are not UTF-8: write text into its columns.")
         fields: dict[str, object] = {"identifier": self.identifier, "secret": self.secret}
         fields["push_id"] = self.id if self.id <= _MAX_NUMBER else str(self.id)
         if self.event is not None:
@@ -116,9 +121,12 @@ class Batch:
     @property
     def key(self) -> str:
         """The Idempotency-Key. It depends on the rows alone, so that each owner finds the same one."""
-        if len(self.rows) == 1:
-            return self.rows[0].idempotency_key
         keys = "\n".join(row.idempotency_key for row in self.rows)
+        if len(self.rows) == 1:
+            if _KEY.fullmatch(keys):
+                return keys
+            # Somebody wrote an empty key, or one that no header can hold. It may have been that of another row before.
+            keys = f"{self.rows[0].id}\n{keys}"
         return f"outbox-{hashlib.sha256(keys.encode()).hexdigest()}"
 
     def body(self) -> bytes:

@@ -146,6 +146,7 @@ class RunningRelay:
         if self._keep and now - self._swept > SWEEP_EVERY:
             self._swept = now
             table.remove_sent(self._keep)
+            table.commit()
         if self._counts and now - self._counted > STOCK_EVERY:
             self._counted = now
             self._observer.stock(table.stock(time.time_ns() // 1000))

@@ -6,7 +6,7 @@ from typing import Any
 
 from cometify.client import Cometify, CometifyError, MaybePushed, Pushed
 from cometify.client.calls import Call
-from cometify.client.errors import UNREADABLE_ANSWER
+from cometify.client.errors import INVALID_IDENTIFIER, UNREADABLE_ANSWER
 from cometify.client.pushes import read_pushes
 from cometify.command.relay.rows import Row
 
@@ -31,6 +31,8 @@ _OF_THE_PUSH = frozenset(
     }
 )
 """The server's codes for a push that must change. All others are about the account, the URL or the moment."""
+_NO_IDENTIFIER = frozenset({INVALID_IDENTIFIER, "not_found"})
+"""Codes for a path with an identifier that nobody can have."""
 TOO_LARGE = 413
 _AFTER_THE_KEY = frozenset({"idempotency_mismatch", "nonce_reused", "signature_reused", "too_many_pushes"})
 """Codes of refusals for which the server has looked at the Idempotency-Key. It would have known an accepted request."""
@@ -52,14 +54,20 @@ class RelayClient(Cometify):
     def find(self, rows: list[Row], since: int, between: Callable[[], None]) -> tuple[list[Row], bool]:
         """Look for rows of one identifier among the kept pushes. Returns those that were pushed, and True if there is a gap.
 
-        `since`: Unix microseconds before the first try. `between`: called after each page. Raises `CometifyError`.
+        An identifier that the server refuses has none. `since`: Unix microseconds before the first try. `between`: called
+        after each page. Raises `CometifyError`.
         """
         wanted = {row.id: row for row in rows}
         found: list[Row] = []
         after: int | None = max(since - KEPT_MARGIN, 0)
         gap = False
         while after is not None:
-            page = self.pushes(rows[0].identifier, after=after)
+            try:
+                page = self.pushes(rows[0].identifier, after=after)
+            except CometifyError as error:
+                if error.code not in _NO_IDENTIFIER:
+                    raise
+                return [], False
             for push in page.pushes:
                 row = wanted.get(-1 if push.push_id is None else push.push_id)
                 if row is not None and row.is_kept(push):

@@ -18,7 +18,8 @@ class SQLiteTable(OutboxTable):
     """See `OutboxTable`. `path`: of the file of the database, which must exist."""
 
     locks = ""  # only one process writes at a time
-    created = "CAST((julianday(created_at) - 2440587.5) * 86400000000 AS INTEGER)"
+    # A time that SQLite cannot read counts as now, because a column there can hold anything.
+    created = "CAST((coalesce(julianday(created_at), julianday('now')) - 2440587.5) * 86400000000 AS INTEGER)"
     now = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
     def __init__(self, path: str) -> None:
@@ -29,6 +30,7 @@ class SQLiteTable(OutboxTable):
         self._lock = Path(f"{path}-relay")
         self._held: int | None = None
         self._db = sqlite3.connect(path, timeout=BUSY_FOR, isolation_level=None)
+        self._db.text_factory = _readable
 
     def own(self) -> bool:
         try:
@@ -47,13 +49,14 @@ class SQLiteTable(OutboxTable):
         try:
             if not self._db.in_transaction and not statement.startswith("SELECT"):
                 self._db.execute("BEGIN IMMEDIATE")
-            return self._db.execute(statement.replace("%s", "?"), tuple(values)).fetchall()
+            found = self._db.execute(statement.replace("%s", "?"), tuple(values)).fetchall()
         except sqlite3.Error as error:
             if "no such" in str(error):
                 raise DatabaseUnusable(
                     f"{error}. Create the outbox: cometify relay --ddl sqlite prints its table."
                 ) from None
             raise DatabaseAway(str(error)) from None
+        return [tuple([_readable(value) for value in row]) for row in found]
 
     def commit(self) -> None:
         try:
@@ -73,3 +76,13 @@ class SQLiteTable(OutboxTable):
 
     def ago(self, seconds: int) -> str:
         return f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-{seconds:d} seconds')"
+
+
+def _readable(value: Any) -> Any:
+    """Return the text of bytes. Bytes that are not UTF-8 stay bytes, so that one row of them does not stop all others."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value

@@ -48,6 +48,11 @@ def test_ddl_can_be_piped_into_the_database(run, tmp_path):
         ("mysql://root:hidden@127.0.0.1/db?charset=x", "ssl_ca"),
         ("mysql://root:hidden@127.0.0.1:port/db", "cannot be read"),
         ("postgresql://user:hidden@host/db?nonsense=1", "nonsense"),
+        ("postgresql://user:hidden%zz@host/db", "Percent-encode"),
+        ("postgresql://user:hidden x@host/db", "Percent-encode"),
+        ("postgresql://user:hidden/x@host/db", "Percent-encode"),
+        ("postgresql://user:x@hidden@host/db", "Percent-encode"),
+        ("postgresql://user:x/y?hidden=z@host/db", "Percent-encode"),
     ],
 )
 def test_wrong_database_is_told(url, says, run):
