@@ -3,7 +3,7 @@
 None of them is imported here. They are told apart by their attributes, and drivers by the module of their classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import isawaitable, iscoroutinefunction
 from itertools import count
@@ -51,8 +51,7 @@ class Runner:
     def execute(self, statement: str, *values: Sequence[object]) -> Any:
         """Run a statement. Returns the result, which has rows."""
         result = self._execute(statement, *values)
-        if isawaitable(result):
-            raise TypeError(_ASYNC)
+        _refuse_awaited(result)
         return result
 
     def insert(self, table: str, columns: Mapping[str, object]) -> int:
@@ -70,9 +69,7 @@ def run(executor: Any, dialect: str | None = None) -> Iterator[Runner]:
     """Run statements with an executor of any kind. Raises TypeError if it is of none."""
     if hasattr(executor, "get_bind") and hasattr(executor, "connection"):  # a Session of SQLAlchemy
         executor = executor.connection()
-        if isawaitable(executor):
-            executor.close()  # type: ignore[attr-defined] # a coroutine, which would warn that nobody awaited it
-            raise TypeError(_ASYNC)
+        _refuse_awaited(executor)
     if hasattr(executor, "exec_driver_sql"):
         found = dialect or executor.dialect.name
         yield Runner(_NAMES.get(found, found), _mark(executor.dialect.paramstyle), executor.exec_driver_sql)
@@ -99,15 +96,21 @@ def _runner(cursor: Any, dialect: str) -> Runner:
         raise TypeError(_ASYNC)
 
     def execute(statement: str, *values: Sequence[object]) -> _Result:
-        result = cursor.execute(statement, *values)
-        if isawaitable(result):
-            raise TypeError(_ASYNC)
+        _refuse_awaited(cursor.execute(statement, *values))
         found: _Result = cursor
         return found
 
     # Django's cursors take %s for every database.
     is_plain_sqlite = dialect == "sqlite" and not hasattr(cursor, "db")
     return Runner(dialect, _mark("qmark" if is_plain_sqlite else "format"), execute)
+
+
+def _refuse_awaited(result: Any) -> None:
+    """Raise TypeError for a result that must be awaited."""
+    if isawaitable(result):
+        if isinstance(result, Coroutine):
+            result.close()  # it would warn that nobody awaited it
+        raise TypeError(_ASYNC)
 
 
 def _mark(paramstyle: str) -> Callable[[], str]:

@@ -4,13 +4,17 @@ A refusal rolls the transaction of the application back. A push that the server 
 transaction is committed then.
 """
 
+import json
 import re
+from typing import Any
 
 from .errors import INVALID_IDENTIFIER, INVALID_PARAMETER, INVALID_TEXT, CometifyError
 from .pushes import Push, write_json
 
 MAX_BYTES = 65_536
 """Bytes of a text, or of data, in UTF-8."""
+MAX_DEPTH = 60
+"""Levels of arrays and objects in data."""
 TEXT_TOO_LONG = "text_too_long"
 """The server's code for both."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
@@ -52,6 +56,16 @@ def _check_name(name: object, code: str, what: str) -> None:
         )
 
 
+def _is_too_deep(value: object) -> bool:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return False
+        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+    return True
+
+
 def _checked(encoded: bytes, what: str) -> str:
     if len(encoded) > MAX_BYTES:
         raise CometifyError(
@@ -59,4 +73,9 @@ def _checked(encoded: bytes, what: str) -> str:
             f"{what} has {len(encoded)} bytes, and a push takes at most {MAX_BYTES}: push the id of the row, and let the page "
             "fetch the row.",
         )
-    return encoded.decode()
+    written = encoded.decode()
+    if what == "data" and written.count("[") + written.count("{") > MAX_DEPTH and _is_too_deep(json.loads(written)):
+        raise CometifyError(
+            INVALID_PARAMETER, f"data has more than {MAX_DEPTH} levels of arrays and objects: flatten it."
+        )
+    return written

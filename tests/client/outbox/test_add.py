@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -182,6 +183,8 @@ REFUSED = [
     ("invalid_identifier", ("chat\n", "text"), {}),
     ("invalid_text", ("chat", "half \ud800"), {}),
     ("invalid_text", ("chat", "nul \0"), {}),
+    ("invalid_parameter", ("chat",), {"data": json.loads("[" * 61 + "]" * 61)}),
+    ("invalid_parameter", ("chat",), {"data": json.loads('{"a":[' * 31 + "]}" * 31)}),
     ("text_too_long", ("chat", "ä" * 32_769), {}),
     ("text_too_long", ("chat",), {"data": "x" * 65_535}),
 ]
@@ -195,6 +198,13 @@ def test_push_that_the_server_would_refuse_is_refused(code, arguments, options, 
     assert caught.value.code == code
     assert db.execute("SELECT count(*) FROM cometify_outbox").fetchone() == (0,)
     db.close()
+
+
+@pytest.mark.parametrize("data", [json.loads("[" * 60 + "]" * 60), [[] for _ in range(100)], "[" * 100])
+def test_data_of_sixty_levels_is_added(data, tmp_path):
+    database = SQLite(tmp_path / "outbox.db")
+    database.add("chat", data=data)
+    assert json.loads(database.rows("data")[0][0]) == data
 
 
 def test_server_gives_the_same_codes(server):
@@ -259,6 +269,8 @@ def test_awaited_session_adds_by_run_sync(postgres):
         async with AsyncSession(engine) as session, session.begin():
             with pytest.raises(TypeError, match="run_sync"):
                 outbox.add(session, "chat", "hi")
+            with warnings.catch_warnings(action="error"), pytest.raises(TypeError, match="run_sync"):
+                outbox.add(await session.connection(), "chat", "hi")
             row = await session.run_sync(lambda session: outbox.add(session, "orders", **PUSH))
         await engine.dispose()
         return row
