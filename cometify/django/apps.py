@@ -12,5 +12,7 @@ class CometifyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system check."""
-        from . import checks  # noqa: F401, PLC0415 - the import registers it, and Django must be ready
+        """Register the system check, and hide the API secret in reports of errors."""
+        from . import checks, reports  # noqa: F401, PLC0415 - the import registers the check, and Django must be ready
+
+        reports.hide_settings()

@@ -7,7 +7,8 @@
 Without a URL in the settings, the environment variable COMETIFY_URL has it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -49,16 +50,15 @@ def configuration() -> Configuration:
         raise ImproperlyConfigured(
             f"COMETIFY has the key {unknown[0]!r}, which is unknown: it can have {', '.join(KEYS)}."
         )
-    try:
-        return _configuration(given)
-    except CometifyError as error:
-        raise ImproperlyConfigured(f"{_place(given)}: {error.detail}") from None
+    return _configuration(given)
 
 
 def _configuration(given: Mapping[str, Any]) -> Configuration:
     alone = getattr(settings, "COMETIFY_URL", None)
     if alone is not None and "URL" in given:
         raise ImproperlyConfigured('COMETIFY_URL and COMETIFY["URL"] are both set: remove one of them.')
+    if not isinstance(alone, str | None):
+        raise ImproperlyConfigured('COMETIFY_URL must be a string: "https://KEY:SECRET@push.example.org".')
     for name in ("URL", "PUBLIC_URL"):
         if not isinstance(given.get(name, ""), str):
             raise ImproperlyConfigured(f'COMETIFY["{name}"] must be a string, such as "https://push.example.org".')
@@ -68,13 +68,19 @@ def _configuration(given: Mapping[str, Any]) -> Configuration:
     pinned = given.get("PINNED", True)
     if not isinstance(pinned, bool):
         raise ImproperlyConfigured('COMETIFY["PINNED"] must be True or False.')
-    made = Cometify.from_url(given.get("URL", alone), timeout=timeout)
-    return Configuration(made, read_public_server(given.get("PUBLIC_URL"), made.server), pinned)
+    with _named('COMETIFY["URL"]' if "URL" in given else "COMETIFY_URL"):
+        made = Cometify.from_url(given.get("URL", alone), timeout=timeout)
+    with _named('COMETIFY["PUBLIC_URL"]'):
+        return Configuration(made, read_public_server(given.get("PUBLIC_URL"), made.server), pinned)
 
 
-def _place(given: Mapping[str, Any]) -> str:
-    """Name the settings of which one is wrong."""
-    return "COMETIFY" if given else "COMETIFY_URL"
+@contextmanager
+def _named(setting: str) -> Iterator[None]:
+    """Name the setting in which the client found something wrong."""
+    try:
+        yield
+    except CometifyError as error:
+        raise ImproperlyConfigured(f"{setting}: {error.detail}") from None
 
 
 def _forget(*, setting: str, **_more: Any) -> None:

@@ -23,6 +23,7 @@ from django.template import engines
 from django.test import Client, RequestFactory, override_settings
 from django.urls import clear_url_caches
 from django.utils.decorators import method_decorator
+from django.views.debug import ExceptionReporter
 from django.views.generic import View
 
 from bench.rig.ports import free_port
@@ -297,7 +298,10 @@ SECRET_URL = "https://key:s3cret@push.example.org"
         (SECRET_URL, {"URL": SECRET_URL}, "both set: remove one"),
         (SECRET_URL, {"TIMEOUT": 0}, "above 0"),
         (SECRET_URL, {"TIMEOUT": "2"}, "above 0"),
-        (SECRET_URL, {"PUBLIC_URL": "push.example.org"}, "COMETIFY: The URL must begin"),
+        (SECRET_URL, {"PUBLIC_URL": "push.example.org"}, 'COMETIFY["PUBLIC_URL"]: The URL must begin'),
+        ("push.example.org", {"TIMEOUT": 2}, "COMETIFY_URL: The URL must begin"),
+        (None, {"URL": "push.example.org"}, 'COMETIFY["URL"]: The URL must begin'),
+        (7, {}, "COMETIFY_URL must be a string"),
         (SECRET_URL, {"PUBLIC_URL": 1}, "must be a string"),
         (SECRET_URL, {"PINNED": 1}, "True or False"),
         (SECRET_URL, {"Url": 1}, "'Url', which is unknown"),
@@ -312,6 +316,19 @@ def test_check_says_what_is_wrong_with_the_settings(given, more, told, monkeypat
     assert "cometify.E001" in str(caught.value)
     assert "s3cret" not in str(caught.value)
     client_of_settings()  # the settings are read again
+
+
+def test_reports_of_errors_hide_the_secret():
+    with override_settings(COMETIFY_URL=SECRET_URL, COMETIFY={"URL": SECRET_URL}):
+        request = RequestFactory().get("/", COMETIFY_URL=SECRET_URL)
+        try:
+            int("s")
+        except ValueError:
+            report = ExceptionReporter(request, *sys.exc_info())
+        text = report.get_traceback_text()
+    assert text.count("COMETIFY_URL = ") == 2  # of the settings and of the environment
+    assert "s3cret" not in text
+    assert "for tests" not in text
 
 
 def test_check_is_content_with_the_environment(monkeypatch):
