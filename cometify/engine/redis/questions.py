@@ -61,11 +61,12 @@ class Questions:
 
     def heard(self, text: bytes) -> None:
         """Take an answer: the number of its question, a space, and the content."""
-        number, _, answer = text.partition(b" ")
-        question = self._questions.get(number.decode())
+        sent, _, answer = text.partition(b" ")
+        number = sent.decode(errors="replace")
+        question = self._questions.get(number)
         if question is not None:
             question.answers.append(answer)
-            self._go_on_if_whole(number.decode(), question)
+            self._go_on_if_whole(number, question)
 
     def _go_on_if_whole(self, number: str, question: _Question) -> None:
         if question.timer is not None and question.nodes is not None and len(question.answers) >= question.nodes:

@@ -239,6 +239,18 @@ def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):
     assert not any("secret text" in line or "Traceback" in line or "Unhandled" in line for line in lines)
 
 
+@pytest.mark.parametrize("text", [b"!=\xff 1", b"@=\xff 1"])
+def test_answer_to_no_question_is_passed_over(nodes, lines, text):
+    (node,) = nodes
+    wire = joined(node.websocket("identifiers=chat"))
+    for channel in nodes.command("PUBSUB", "CHANNELS", f"cometify:{node.database}:*"):
+        nodes.command("PUBLISH", channel, text)
+    nodes.settle()
+    node.pushed("chat", "there")
+    assert texts(wire.frames()) == ["there"]
+    assert not any("a fault in Cometify" in line for line in lines)
+
+
 class BrokenCounts:
     """Counts of listeners that have a fault."""
 
