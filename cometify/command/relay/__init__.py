@@ -1,4 +1,4 @@
-"""`cometify relay`: sends the rows of an outbox in the order of their commits, each once.
+"""`cometify relay`: sends the rows of an outbox in order, each once.
 
 `command.py` has the command, `relay.py` the decisions, `table.py` the rows in a database. docs/outbox.md has the promises.
 

@@ -45,7 +45,7 @@ def relay(
     config: str | None,
     api_key: str | None,
 ) -> None:
-    """Send the rows of the table cometify_outbox in DATABASE, in the order of their commits. Each is pushed once.
+    """Send the rows of the table cometify_outbox in DATABASE, in order. Each is pushed once.
 
     DATABASE is postgresql://…, mysql://… or sqlite:///PATH. Default: the variable DATABASE_URL. SIGINT and SIGTERM end the
     command with the status 0.
