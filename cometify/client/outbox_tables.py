@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS cometify_outbox (
     """\
 CREATE INDEX IF NOT EXISTS cometify_outbox_waiting ON cometify_outbox (id)
   WHERE sent_at IS NULL AND dead_at IS NULL""",
+    "CREATE INDEX IF NOT EXISTS cometify_outbox_dead ON cometify_outbox (id) WHERE dead_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS cometify_outbox_sent ON cometify_outbox (sent_at) WHERE sent_at IS NOT NULL",
     """\
 CREATE OR REPLACE FUNCTION cometify_outbox_notify() RETURNS trigger LANGUAGE plpgsql AS
   'BEGIN PERFORM pg_notify(''cometify_outbox'', ''''); RETURN NULL; END'""",
@@ -88,6 +90,8 @@ CREATE TABLE IF NOT EXISTS cometify_outbox (
     """\
 CREATE INDEX IF NOT EXISTS cometify_outbox_waiting ON cometify_outbox (id)
   WHERE sent_at IS NULL AND dead_at IS NULL""",
+    "CREATE INDEX IF NOT EXISTS cometify_outbox_dead ON cometify_outbox (id) WHERE dead_at IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS cometify_outbox_sent ON cometify_outbox (sent_at) WHERE sent_at IS NOT NULL",
 )
 
 _STATEMENTS: Mapping[str, tuple[str, ...]] = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "sqlite": _SQLITE}

@@ -12,6 +12,7 @@ import attrs
 from cometify.command.relay.rows import Row
 
 _WAITING = "sent_at IS NULL AND dead_at IS NULL"
+_DEAD = "sent_at IS NULL AND dead_at IS NOT NULL"
 _COLUMNS = (
     "id, idempotency_key, identifier, text, data, secret, event, except_listener, tries, first_tried_at, next_try_at"
 )
@@ -132,7 +133,7 @@ class OutboxTable(ABC):
 
     def dead(self) -> list[DeadLetter]:
         """Read the dead letters."""
-        statement = "SELECT id, identifier, error FROM cometify_outbox WHERE dead_at IS NOT NULL ORDER BY id"
+        statement = f"SELECT id, identifier, error FROM cometify_outbox WHERE {_DEAD} ORDER BY id"  # noqa: S608
         found = [DeadLetter(int(row[0]), str(row[1]), str(row[2])) for row in self.run(statement)]
         self.commit()
         return found
@@ -147,7 +148,7 @@ class OutboxTable(ABC):
         ((waiting, oldest),) = self.run(
             f"SELECT count(*), min({self.created}) FROM cometify_outbox WHERE {_WAITING}"  # noqa: S608
         )
-        ((dead,),) = self.run("SELECT count(*) FROM cometify_outbox WHERE dead_at IS NOT NULL")
+        ((dead,),) = self.run(f"SELECT count(*) FROM cometify_outbox WHERE {_DEAD}")  # noqa: S608
         self.commit()
         return Stock(int(waiting), int(dead), 0.0 if oldest is None else max(0.0, (now - int(oldest)) / 1_000_000))
 

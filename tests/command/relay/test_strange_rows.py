@@ -95,3 +95,9 @@ def test_any_number_of_dead_letters_is_sent_again(postgres, server, channel, rel
     )
     assert relay(postgres, server, "--again", "all") == "66000 rows wait to be sent again.\n"
     assert postgres.rows("dead_at") == [(None,)] * 66_000
+
+
+@pytest.mark.parametrize("wanted", ["sent_at IS NULL AND dead_at IS NOT NULL", "sent_at <= '2026-01-01'"])
+def test_rows_that_are_kept_make_no_periodic_statement_slow(wanted, sqlite):
+    (plan,) = sqlite.run(f"EXPLAIN QUERY PLAN SELECT count(*) FROM cometify_outbox WHERE {wanted}")  # noqa: S608
+    assert " USING " in plan[3]
