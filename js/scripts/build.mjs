@@ -27,7 +27,7 @@ export const VERSION = /__version__ = "(.+)"/.exec(
  */
 export const INNER = `
   accepted asked attempt chance current deadline effects endAnswer expectFirstFrame failures feed forNow frame
-  generation giveUp group hasBegun heardAt isDue isExhausted isFruitful isGap isPatient isReady isShared
+  giveUp group hasBegun heardAt isDue isExhausted isFruitful isGap isPatient isRefused isShared
   isTooLongBelow isUnreachable joined live lose network openedAt postpone prove question relisten renewAt
   rest rung source spelling startAt startOver step succeed time tryNext unanswered ways
 `
@@ -37,7 +37,7 @@ export const INNER = `
 /** The names that `npm run names` has found. A property that is not there gets one that is free. */
 export const NAMES = JSON.parse(readFileSync(new URL('names.json', import.meta.url), 'utf8'));
 
-/** The first minifier knows more of the language. It leaves the names to the second. */
+/** The first minifier knows more of the language. It leaves the names and the sequences to the second. */
 export const COMPRESSED = {
   ecma: 2018,
   module: true,
@@ -48,6 +48,7 @@ export const COMPRESSED = {
     unsafe_math: true,
     unsafe_arrows: true,
     unsafe_methods: true,
+    sequences: false,
     keep_fargs: false,
   },
 };

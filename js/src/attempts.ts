@@ -2,15 +2,13 @@
  * The attempts of a listener to have a connection: when one is opened, when it is given up, and when
  * the next one follows. Like the machine, they have no access to the world.
  *
- * A connection is one attempt: a WebSocket, one streamed answer, or one poll. Each has a number, its
- * generation. Reports of an older generation are ignored, because a connection that was closed may
- * still deliver what it had already received.
+ * A connection is one attempt: a WebSocket, one streamed answer, or one poll.
  *
  * One deadline is enough. It means that a connection was silent for too long, or that the wait before
  * the next one is over.
  */
 import { createConnection, needsOwnConnection } from './connection';
-import type { ErrorFrame } from './frames';
+import type { ErrorFrame, ReconnectFrame } from './frames';
 import { type Group, isAnyJoining } from './group';
 import { createLadder } from './ladder';
 import { errorNotice } from './notices';
@@ -32,8 +30,8 @@ import type { Way } from './transport';
 export interface Attempts {
   readonly state: State;
   isDue(): boolean;
-  /** The first attempt, with the transport at this place of the list. */
-  start(rung: number): void;
+  /** The first attempt, with the transport at the given place of the list. */
+  start(input: { rung: number | undefined }): void;
   /** Opens a connection, and tells the page of it. */
   tryNext(): void;
   /** Gives up the connection and any further attempt, until something else happens. */
@@ -53,16 +51,16 @@ export interface Attempts {
   /** An HTTP answer ended in good order. Ask for the next one, but not in a tight circle. */
   endAnswer(): void;
   /** The connection broke, or was silent for too long. `after`: a proxy asked for this delay. */
-  lose(after?: number): void;
+  lose(how?: { type: string; after?: number }): void;
   /** The server refused the listener: for good, or for now. */
   refuse(error: ErrorFrame): void;
-  /** The server asked the listener to come back after this delay. */
-  postpone(after: number): void;
+  /** The server asked the listener to come back after a delay. */
+  postpone(reconnect: ReconnectFrame): void;
   /**
    * The page has a reason to believe that a connection works now. It need not wait for longer than the
    * server asked for, and an open connection may be dead without anybody having noticed.
    */
-  wake(network: boolean): void;
+  wake(input: { network: boolean }): void;
 }
 
 /** Both lists may change: `regroup` tells of the groups, and the transports are read at each attempt. */
@@ -110,7 +108,6 @@ export function createAttempts(
   // -------------------------------------------------------------- opening and closing
 
   function leaveConnection(forNow: boolean): void {
-    step.generation++;
     step.effects.push({ type: 'close', forNow });
   }
 
@@ -144,13 +141,14 @@ export function createAttempts(
     for (const group of groups) group.joined = step.attempt.isPatient;
     // Longer than the first frame may take, because the page may have tokens to fetch first.
     arm(heartbeat + HEARTBEAT_GRACE);
-    step.effects.push({ type: 'open', generation: step.generation, transport });
+    step.effects.push({ type: 'open', transport });
   }
 
   /** True if the next sign of life is late, but not so late that the client gives the connection up. */
   function isSuspect(): boolean | undefined {
     return (
-      step.attempt.hasBegun && step.time - step.attempt.heardAt > heartbeat + HEARTBEAT_SUSPECT
+      step.attempt.hasBegun &&
+      step.time - (step.attempt.heardAt as number) > heartbeat + HEARTBEAT_SUSPECT
     );
   }
 
@@ -185,7 +183,7 @@ export function createAttempts(
 
   // -------------------------------------------------------------- the end of a connection
 
-  function lose(after = 0): void {
+  function lose({ after = 0 }: { after?: number } = {}): void {
     const isKept = ladder.lose(state === 'connected', step.time);
     // The first time through all transports there is no delay between them.
     if (isKept || after || ladder.isExhausted()) backOff(after);
@@ -197,8 +195,7 @@ export function createAttempts(
 
   /** Full jitter: listeners that lost their connection together do not come back together. */
   function backOff(atLeast: number): void {
-    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** delays);
-    delays++;
+    const longest = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** delays++);
     waitFor(atLeast + step.chance * longest, atLeast);
   }
 
@@ -225,7 +222,7 @@ export function createAttempts(
     rest,
     live,
     lose,
-    start(rung) {
+    start({ rung }) {
       ladder.startAt(rung, step.time);
       tryNext();
     },
@@ -263,7 +260,7 @@ export function createAttempts(
       if (code === 'invalid_token') {
         // The token may just have expired, so the listener comes back once with another one.
         const isFirst = lastError !== code && markRefused(groups);
-        const group = isFirst ? undefined : dropRefused(groups);
+        const group = !isFirst && dropRefused(groups);
         if (group) step.effects.push({ type: 'deny', group, code, detail });
         if (group || isFirst) {
           lastError = code;
@@ -276,14 +273,14 @@ export function createAttempts(
       const isFatal =
         retry === null && code !== 'replaced' && !groups.some(({ failures }) => failures);
       if (isFatal) giveUp('refuse');
-      else backOff((retry as number) * 1000 || 0);
+      else backOff((retry as number) * 1000);
       tellError(code, detail, isFatal);
     },
     // The server spreads the delays that it gives. A bare close code gives none.
-    postpone(after) {
+    postpone({ after }) {
       waitFor(after || step.chance * FIRST_DELAY, after);
     },
-    wake(network) {
+    wake({ network }) {
       // The network may be another one, and what the last one let through proves nothing about it.
       if (network) ladder.startOver();
       if (state !== 'waiting') {

@@ -17,7 +17,7 @@ export interface Connection {
   isFruitful?: boolean;
   openedAt: number;
   /** The time of the last frame that showed life. */
-  heardAt: number;
+  heardAt?: number;
 }
 
 export function createConnection(asked: Group[], isPatient: boolean, now: number): Connection {
@@ -26,20 +26,20 @@ export function createConnection(asked: Group[], isPatient: boolean, now: number
     unanswered: [asked],
     isPatient,
     openedAt: now,
-    heardAt: now,
   };
 }
 
 /**
  * True if this group cannot be added to the connection by another `listen`. An identifier that is
  * joined already goes on where it is. So a group that has such an identifier and begins elsewhere
- * would miss its replay. One that begins at the cursor of the group before it misses nothing.
+ * would miss its replay. One that begins at the cursor of the group before it misses nothing. A group
+ * that was refused is not joined, although it was asked for.
  */
-export function needsOwnConnection(group: Group, { asked }: Connection): boolean {
+export function needsOwnConnection(group: Group, { asked }: Connection): boolean | undefined {
   const beginsElsewhere = !Array.isArray(group.identifiers) || group.position !== undefined;
   return (
     beginsElsewhere &&
-    !asked.includes(group) &&
+    (!asked.includes(group) || group.isRefused) &&
     asked.some(
       ({ spelling, position }) =>
         (!position || position !== group.position) &&

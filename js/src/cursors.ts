@@ -41,12 +41,17 @@ function move(group: Group, position: number): boolean {
 /**
  * Takes the first cursor of each group. A group that resumes keeps its own, because the server's may lie
  * after a gap that is told next. If the connection were cut before that, nobody would tell the gap again.
+ * A refused group keeps its cursor too, and goes on from there when it joins. Returns the groups that are
+ * refused for the first time.
  */
-export function takeReady(groups: Group[], positions: number[]): void {
-  groups.forEach((group, i) => {
-    if (group.position === undefined) group.position = positions[i];
-    group.joined = group.position !== undefined;
-    group.accepted = group.token;
+export function takeReady(groups: Group[], positions: number[], refused: number[] = []): Group[] {
+  return groups.filter((group, i) => {
+    const { isRefused, position = positions[i] } = group;
+    group.position = position;
+    group.isRefused = refused.includes(i);
+    group.joined = !group.isRefused && position !== undefined;
+    if (group.joined) group.accepted = group.token;
+    return group.isRefused && !isRefused;
   });
 }
 
@@ -54,14 +59,22 @@ export function takeReady(groups: Group[], positions: number[]): void {
 export function takePush(groups: Group[], push: PushFrame): Group[] {
   return groups.filter(
     (group) =>
-      group.spelling.has(push.identifier) && move(group, push.position) && wants(group, push),
+      (group.joined || !group.isRefused) &&
+      group.spelling.has(push.identifier) &&
+      move(group, push.position) &&
+      wants(group, push),
   );
 }
 
-/** Everything up to this position was sent to every joined group, however quiet it is. */
+/**
+ * Everything up to this position was sent to every joined group, however quiet it is. A poll that resumes
+ * joins a group that was refused without a word.
+ */
 export function takeHeartbeat(groups: Group[], position: number): void {
   for (const group of groups) {
-    if (group.joined) move(group, position);
+    if (!group.joined) continue;
+    group.isRefused = false;
+    move(group, position);
   }
 }
 

@@ -6,8 +6,8 @@
  */
 import { Channel, Connector, EventFormatter } from 'laravel-echo';
 import { type Connection, connect } from './index';
-import type { Subscription } from './listener';
 import type { NoticeOf } from './notices';
+import type { Subscription } from './subscription';
 
 /** The options of `new Echo({…})`, with Echo's own defaults. */
 type Options = Connector<'null', Channel, Channel, never>['options'];

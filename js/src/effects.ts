@@ -7,7 +7,7 @@ import type { Way } from './transport';
 
 export type Input =
   /** `rung`: the place in the list of transports to begin with. */
-  | { type: 'start'; rung: number }
+  | { type: 'start'; rung: number | undefined }
   | { type: 'stop' }
   /** The groups have changed, or their keys have. */
   | { type: 'regroup' }
@@ -17,14 +17,14 @@ export type Input =
   | { type: 'wake'; network: boolean }
   /** The page is left, perhaps to come back. */
   | { type: 'hide' }
-  /** The connection of this generation reports a frame. */
-  | { type: 'heard'; generation: number; frame: Frame };
+  /** The connection reports a frame. One that was closed reports nothing. */
+  | { type: 'heard'; frame: Frame };
 
 export type Effect =
   | Exclude<Notice, { type: 'push' | 'gap' }>
   /** `forNow`: a connection will be opened again, at once or after a while. */
   | { type: 'close'; forNow: boolean }
-  | { type: 'open'; generation: number; transport: Way }
+  | { type: 'open'; transport: Way }
   /** Send a `listen` frame again, on the same connection. */
   | { type: 'listen' }
   | { type: 'push'; group: Group; push: PushFrame }

@@ -18,6 +18,8 @@ export interface ReadyFrame {
   warnings?: string[];
   /** The position at which each group begins. */
   positions: number[];
+  /** The places of the groups that were not joined. If it is there, the first warning tells of them. */
+  refused?: number[];
 }
 
 export interface PushFrame {

@@ -41,6 +41,8 @@ export interface Group extends Asked {
   failures?: number;
   /** The token with which the server last joined the group. */
   accepted?: string | undefined;
+  /** The groups before it left too little room for it. It joins when there is room. */
+  isRefused?: boolean;
   /** A gap was told, so the next position is taken even if it is lower. */
   isGap?: boolean;
   /** The server has joined the group on this connection, so that heartbeats speak for it too. */
@@ -62,7 +64,7 @@ function wishOf({ identifiers, secureKey, since }: Group): string {
  * begin above the cursor of a joined group. Only the server knows whether such a position exists.
  */
 export function brings(group: Group, wish: Group): boolean {
-  if (wishOf(group) !== wishOf(wish) || group.isGap) return false;
+  if (wishOf(group) !== wishOf(wish) || group.isGap || group.isRefused) return false;
   const { position, joined } = group;
   if (wish.position === undefined) return position === undefined || Array.isArray(wish.identifiers);
   return wish.position === position || (!joined && wish.position > (position as number));

@@ -30,8 +30,8 @@ interface Tab {
   asked: Asked[];
   /** The groups of the hub that stand for what was asked, in the same order. */
   groups?: Group[];
-  /** The tab was given its `ready`. */
-  isReady?: boolean;
+  /** The places of its refused groups, as text, in the last `ready` that it was given. */
+  told?: string;
 }
 
 function groupOf(asked: Asked): Group {
@@ -42,7 +42,7 @@ function groupOf(asked: Asked): Group {
 
 /** The trust in the least trusted of a tab's tokens. Infinity without tokens. */
 function trustIn({ asked, groups }: Tab): number {
-  return Math.min(...(groups || asked.map(groupOf)).map(trust));
+  return Math.min(...(groups || asked.map(groupOf)).filter(({ token }) => token).map(trust));
 }
 
 /** Leads. Returns a function that ends it. */
@@ -97,7 +97,8 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
       tab.groups = (tab.groups || tab.asked.map(groupOf)).map(groupFor);
     }
     isChanged = isChanged || used.size < groups.length;
-    groups.splice(0, groups.length, ...used);
+    // The oldest first, because the server refuses those that come last.
+    groups.splice(0, groups.length, ...known.filter((group) => used.has(group)));
     if (run) {
       if (isChanged) run.relisten();
     } else if (groups[0]) {
@@ -121,7 +122,6 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
       const { state } = effect;
       if (state === 'failed') run = undefined;
       if (state === 'connected') {
-        answer();
         say('');
       }
       // Later, so that the reason is told first if the server gave one.
@@ -132,18 +132,25 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
   function pass(frame: Frame): void {
     const { type } = frame;
     if (type === 'ready') lastReady = frame;
-    answer();
+    answer(true);
     if (type === 'error' || type === 'reconnect') end(frame);
     else if (type === 'push' || type === 'heartbeat' || type === 'gap') say('', frame);
   }
 
-  /** Gives a `ready` to each tab whose every group the server has joined. */
-  function answer(): void {
+  /**
+   * Gives a `ready` to each tab when the server has joined or refused every group of it. After a frame of
+   * the server also another one, if the server has joined or refused other groups of it since.
+   */
+  function answer(isHeard?: boolean): void {
     if (!isConnected()) return;
     for (const [id, tab] of tabs) {
-      if (!tab.isReady && tab.groups && tab.groups.every(({ joined }) => joined)) {
-        tab.isReady = true;
-        say(id, { ...lastReady, positions: tab.groups.map(({ position }) => position) });
+      const { groups: own, told } = tab;
+      if (!own || !own.every(({ joined, isRefused }) => joined || isRefused)) continue;
+      const refused = [...own.keys()].filter((place) => !(own[place] as Group).joined);
+      if (told === undefined || (isHeard && told !== `${refused}`)) {
+        tab.told = `${refused}`;
+        const positions = own.map(({ position }) => position);
+        say(id, { ...lastReady, positions, refused: lastReady.refused && refused });
       }
     }
   }

@@ -1,20 +1,21 @@
 /** Cometify's browser client: `Cometify.connect({…})`, and `Cometify.init({…}).start()`. */
-import { type Connection, startListener } from './listener';
+import { startListener } from './listener';
 import { type ConnectOptions, OPTIONS, type Options, ORIGIN, readOptions } from './options';
+import type { Connection } from './subscription';
 import { checkNames } from './teach';
 
 export type { PushId } from './frames';
 export type { Callback, Data, Identifiers } from './group';
-export type { Connection, HearOptions, Listener, Subscription } from './listener';
 export type { Events, Heard, Notice, NoticeOf, PushNotice } from './notices';
 export type { ConnectOptions, Options, SubscribeOptions } from './options';
 export type { State } from './states';
+export type { Connection, HearOptions, Listener, Subscription } from './subscription';
 export type { Token } from './token';
 export type { Transport, Way } from './transport';
 
 // The browser knows which script is running only while that script runs for the first time.
 const script = typeof document === 'object' && (document.currentScript as HTMLScriptElement);
-const [home] = ORIGIN.exec(script ? script.src : '') || [];
+const [home] = ORIGIN.exec((script && script.src) as string) || [];
 
 /** Checks the options, so that a mistake is thrown at once. Each `start()` is a listener of its own. */
 export function init(options: Options): { start(): Connection } {

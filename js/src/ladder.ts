@@ -13,7 +13,7 @@ import type { Way } from './transport';
 export interface Ladder {
   current(): Way;
   /** Starts at this place of the list, or at the first if there is no such place. */
-  startAt(rung: number, now: number): void;
+  startAt(rung: number | undefined, now: number): void;
   /** Back to the first transport, because nothing learned so far counts any longer. */
   startOver(): void;
   /** The current transport has been connected for long enough to be trusted. */
@@ -55,7 +55,7 @@ export function createLadder(transports: Way[]): Ladder {
   return {
     current: () => transports[rung] as Way,
     startAt(first, now) {
-      rung = transports[first] ? first : 0;
+      rung = transports[first as number] ? (first as number) : 0;
       leftFirstAt = now;
     },
     startOver() {

@@ -31,10 +31,10 @@ export function createMachine(groups: Group[], transports: Way[], server: string
 
   const hide = (): void => attempts.giveUp('pause');
   const stop = (): void => attempts.giveUp('stop');
-  const wake: Handlers['wake'] = ({ network }) => attempts.wake(network);
+  const { tryNext, lose, wake } = attempts;
   const whileConnected: Handlers = {
     heard: hear,
-    tick: () => attempts.lose(),
+    tick: lose,
     wake,
     regroup: attempts.relisten,
     hide,
@@ -43,14 +43,14 @@ export function createMachine(groups: Group[], transports: Way[], server: string
 
   /** The reaction of each state to each input. An input that is not listed is ignored. */
   const HANDLERS: Record<State, Handlers> = {
-    idle: { start: ({ rung }) => attempts.start(rung), regroup: attempts.tryNext, stop },
+    idle: { start: attempts.start, regroup: tryNext, stop },
     connecting: whileConnected,
     connected: whileConnected,
     // The next attempt reads the groups, so a change of them matters only if none is left.
-    waiting: { tick: attempts.tryNext, wake, regroup: attempts.rest, hide, stop },
+    waiting: { tick: tryNext, wake, regroup: attempts.rest, hide, stop },
     stopped: {},
     // The refusal was of other groups. To these the server may say yes.
-    failed: { regroup: attempts.tryNext, stop },
+    failed: { regroup: tryNext, stop },
   };
 
   /** The reaction to each frame. A type that is not listed comes from a newer server. */
@@ -60,8 +60,8 @@ export function createMachine(groups: Group[], transports: Way[], server: string
     heartbeat: readHeartbeat,
     gap: readGap,
     error: attempts.refuse,
-    reconnect: ({ after }) => attempts.postpone(after),
-    '(cut)': ({ after }) => attempts.lose(after),
+    reconnect: attempts.postpone,
+    '(cut)': lose,
     '(opened)': attempts.expectFirstFrame,
     '(whole)': attempts.endAnswer,
   };
@@ -76,14 +76,20 @@ export function createMachine(groups: Group[], transports: Way[], server: string
   function readReady(frame: ReadyFrame): void {
     attempts.accept(frame.heartbeat * 1000);
     const { attempt } = current;
+    const { positions, refused, warnings = [] } = frame;
     attempt.isFruitful = attempt.isFruitful || isAnyJoining(groups);
     const answered = attempt.unanswered.shift();
     // A `ready` that answers no `listen` tells of a right that was lost or won. The listener comes back with
     // another token, from its cursor, and so loses nothing. If it went on, the cursor would pass secret
     // pushes that it has no right to yet.
-    if (!answered && groups.some(({ source }) => source)) attempts.lose();
-    else takeReady(answered || attempt.asked, frame.positions);
-    for (const detail of frame.warnings || []) {
+    if (!answered && groups.some(({ source }) => source)) lose();
+    else {
+      for (const group of takeReady(answered || attempt.asked, positions, refused)) {
+        const detail = warnings[0] as string;
+        current.effects.push({ type: 'deny', group, code: 'refused', detail });
+      }
+    }
+    for (const detail of warnings.slice(refused && 1)) {
       current.effects.push(errorNotice('warning', detail));
     }
   }
@@ -110,11 +116,6 @@ export function createMachine(groups: Group[], transports: Way[], server: string
     }
   }
 
-  function isForUs(input: Input): boolean {
-    if (input.type === 'heard') return input.generation === current.generation;
-    return input.type !== 'tick' || attempts.isDue();
-  }
-
   return {
     get state() {
       return attempts.state;
@@ -124,7 +125,7 @@ export function createMachine(groups: Group[], transports: Way[], server: string
       current.time = time;
       current.chance = chance;
       const handle = HANDLERS[attempts.state][input.type] as ((input: Input) => void) | undefined;
-      if (handle && isForUs(input)) handle(input);
+      if (handle && (input.type !== 'tick' || attempts.isDue())) handle(input);
       return [current.effects, current.deadline];
     },
   };

@@ -7,10 +7,10 @@
  */
 import type { Identifiers } from './group';
 import { type Connection, type ConnectOptions, connect } from './index';
-import type { Subscription } from './listener';
 import type { NoticeOf, PushNotice } from './notices';
 import type { SubscribeOptions } from './options';
 import type { State } from './states';
+import type { Subscription } from './subscription';
 
 /** The options of a new connection. */
 export type SourceOptions = Pick<ConnectOptions, 'apiKey' | 'server' | 'transports' | 'share'>;

@@ -15,7 +15,6 @@ import {
   useRef,
   useSyncExternalStore,
 } from 'react';
-import type { Connection } from './listener';
 import type { PushNotice } from './notices';
 import {
   keyOf,
@@ -27,6 +26,7 @@ import {
   type Wish,
 } from './on-demand';
 import type { State } from './states';
+import type { Connection } from './subscription';
 
 export type { PushesOptions, SourceOptions, Wanted } from './on-demand';
 

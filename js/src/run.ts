@@ -13,11 +13,11 @@ import { hasEnded, type State } from './states';
 import { isDue, renew, TOKEN_PATIENCE } from './token';
 import type { Line, Open, Way } from './transport';
 
-/** The timer fires at least this often, so that a machine that slept notices soon after it woke. */
-const LONGEST_TIMER = 5_000;
-
-/** The same while a token has to be asked for again. */
-const SHORTEST_TIMER = 1_000;
+/**
+ * The timer fires at least this often, so that a machine that slept notices soon after it woke, and a
+ * token that failed is asked for again in time.
+ */
+const LONGEST_TIMER = 1_000;
 
 /**
  * A page that mounts and unmounts components changes its groups often. After so many changes at once
@@ -49,11 +49,14 @@ export function createRun(
 ): Run {
   const machine = createMachine(groups, transports, url);
   const storageKey = `cometify ${url}`;
-  /** The last connection, which may be closed already. Before the first there is nothing to close. */
-  let line: Line = { close() {} };
+  /** The last connection, which may be closed already. */
+  let line: Line | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
-  /** The generation of the connection that waits for its tokens; 0 if none does. */
-  let opening = 0;
+  /**
+   * The report of the connection that is open, or waits for its tokens. No other is heard, because a
+   * connection that was closed may still deliver what it had already received.
+   */
+  let heard: ((frame: Frame) => void) | undefined;
   /** The time up to which changes of the groups have used up what they may. */
   let spentUntil = 0;
   /** A change of the groups waits for its turn. */
@@ -77,18 +80,17 @@ export function createRun(
   function schedule(deadline: number): void {
     clearTimeout(timer);
     if (deadline === Infinity) return;
-    const longest = groups.some(({ failures }) => failures) ? SHORTEST_TIMER : LONGEST_TIMER;
-    const delay = Math.min(longest, deadline - Date.now());
+    const delay = Math.min(LONGEST_TIMER, deadline - Date.now());
     timer = setTimeout(feed, delay, { type: 'tick' });
   }
 
   function carry(effect: Effect): void {
     const { type } = effect;
     if (type === 'close') {
-      opening = 0;
-      line.close(effect.forNow);
+      heard = undefined;
+      if (line) line.close(effect.forNow);
     } else if (type === 'open') connect(effect);
-    else if (type === 'listen' && line.send) line.send(listenFrame(run.id, groups));
+    else if (type === 'listen') (line as Required<Line>).send(listenFrame(run.id, groups));
     else if (type === 'state') {
       if (effect.state === 'connected') remember(effect.transport);
       // While nothing is asked for, the page's events change nothing.
@@ -100,13 +102,15 @@ export function createRun(
     else act(effect);
   }
 
-  async function connect({ transport, generation }: Extract<Effect, { type: 'open' }>) {
-    const report = (frame: Frame): void => feed({ type: 'heard', generation, frame });
-    opening = generation;
+  async function connect({ transport }: Extract<Effect, { type: 'open' }>) {
+    function report(frame: Frame): void {
+      if (heard === report) feed({ type: 'heard', frame });
+    }
+    heard = report;
     if (groups.some(isDue)) await renewAll();
-    // Another connection may have taken over, or the listener may have been stopped. Or every group has
-    // ended meanwhile, and the change that tells so waits for its turn.
-    if (opening !== generation || !groups[0]) return;
+    // Another connection may have taken over, or the listener may have been stopped. Or the groups have
+    // changed, and the change that tells so waits for its turn and then opens another connection.
+    if (heard !== report || !groups[0]) return;
     line = ways[transport](url + transport, listenFrame(run.id, groups), report);
     report({ type: '(opened)' });
   }
@@ -153,12 +157,12 @@ export function createRun(
     } catch {}
   }
 
-  /** The place in the list of the remembered transport; the first without one, -1 if it is not there. */
-  function rememberedRung(): number {
+  /** The place in the list of the remembered transport: -1 if it is not there, undefined without storage. */
+  function rememberedRung(): number | undefined {
     try {
       return transports.indexOf(sessionStorage[storageKey]);
     } catch {
-      return 0;
+      return undefined;
     }
   }
 

@@ -98,8 +98,9 @@ export function hasEnded(state: State): boolean {
 export function transition(state: State, event: StateEvent): State | undefined {
   const next = TRANSITIONS[state][event];
   if (!next) {
-    if (STRICT) throw new Error(`Cometify: bug: ${event} when ${state}`);
-    console.error('Cometify', event, state);
+    const bug = `Cometify bug: ${event} when ${state}`;
+    if (STRICT) throw new Error(bug);
+    console.error(bug);
   }
   return next;
 }

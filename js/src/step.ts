@@ -2,7 +2,7 @@
 import type { Connection } from './connection';
 import type { Effect } from './effects';
 
-/** Each step collects its own effects, at one time. The last three outlive it. */
+/** Each step begins with its own effects, time and chance. The others outlive it. */
 export interface Step {
   effects: Effect[];
   time: number;
@@ -12,17 +12,8 @@ export interface Step {
   deadline: number;
   /** The connection in use, or the last one. Nothing is known of it before the first. */
   attempt: Connection;
-  /** The number of the connection in use, or of the next one if there is none. */
-  generation: number;
 }
 
 export function createStep(): Step {
-  return {
-    effects: [],
-    time: 0,
-    chance: 0,
-    deadline: Infinity,
-    attempt: {} as Connection,
-    generation: 0,
-  };
+  return { deadline: Infinity, attempt: {} } as Step;
 }

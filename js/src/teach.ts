@@ -7,7 +7,7 @@ const LETTERS = 3;
 export function checkNames(given: object, known: readonly string[]): void {
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue;
-    const meant = known.find((other) => other.slice(0, LETTERS) === name.slice(0, LETTERS));
+    const meant = known.find((other) => name.startsWith(other.slice(0, LETTERS)));
     console.warn(`Cometify: there is no '${name}'. Use ${meant || known}`);
   }
 }

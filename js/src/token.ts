@@ -24,15 +24,15 @@ const FIRST_REPEAT = 1_000;
 const LONGEST_REPEAT = 60_000;
 
 /**
- * The milliseconds that a JWT has left by this machine's clock. NaN if it does not say, or says it in
- * a way that cannot be read here. Whether the token is right is for the server to decide.
+ * The milliseconds that a JWT has left by this machine's clock. NaN if it does not say, and undefined if
+ * it cannot be read here. The server decides whether the token is right.
  */
-export function timeLeft(token: string): number {
+export function timeLeft(token: string): number | undefined {
   try {
     const payload = (token.split('.')[1] as string).replace(/-/g, '+').replace(/_/g, '/');
     return JSON.parse(atob(payload)).exp * 1000 - Date.now();
   } catch {
-    return NaN;
+    return undefined;
   }
 }
 
@@ -48,13 +48,12 @@ export function markRefused(groups: Group[]): boolean {
     group.renewAt = 0;
     group.token = undefined;
   }
-  return renewable.length > 0;
+  return !!renewable[0];
 }
 
-/** The time that a token has left. Less than nothing if the server has never accepted it. Infinity without one. */
+/** The time that the token of a group has left. Less than nothing if the server has never accepted it. */
 export function trust({ token, accepted }: Group): number {
-  if (!token) return Infinity;
-  return token === accepted ? timeLeft(token) || 0 : -Infinity;
+  return token === accepted ? timeLeft(token as string) || 0 : -Infinity;
 }
 
 /**
@@ -95,7 +94,7 @@ async function renewOne(
     // The server refuses a token that is wrong. Whether it has expired depends on a clock that may be off.
     const given = await question;
     const token = given ? `${given}` : undefined;
-    const left = timeLeft(token as string);
+    const left = timeLeft(token as string) as number;
     const wait = Math.max(left / 2, left - MARGIN, SHORTEST_LIFE);
     const isNew = token !== group.token;
     group.renewAt = left > 0 ? Date.now() + wait : Infinity;

@@ -18,4 +18,8 @@ export interface Line {
  * Opens a connection and sends `listen` first. It reports frames, and how it ended as the last one.
  * It never reports before it has returned, but may still do so after it was closed.
  */
-export type Open = (url: string, listen: string, report: (frame: Frame) => void) => Line;
+export type Open = (
+  url: string,
+  listen: string,
+  report: (frame: Frame) => void,
+) => Line | undefined;

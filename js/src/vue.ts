@@ -20,7 +20,6 @@ import {
   toValue,
   watch,
 } from 'vue';
-import type { Connection } from './listener';
 import type { PushNotice } from './notices';
 import {
   keyOf,
@@ -32,6 +31,7 @@ import {
   type Wish,
 } from './on-demand';
 import type { State } from './states';
+import type { Connection } from './subscription';
 
 export type { PushesOptions, SourceOptions, Wanted } from './on-demand';
 

@@ -18,6 +18,6 @@ export const openWebSocket: Open = (url, listen, report) => {
   } catch {
     // There is no constructor, or one that does not work, or the page's policy forbids it.
     setTimeout(report, 0, CUT);
-    return { close() {} };
+    return undefined;
   }
 };

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { init } from '../src/index';
-import type { Listener } from '../src/listener';
 import type { Options } from '../src/options';
+import type { Listener } from '../src/subscription';
 import type { Transport } from '../src/transport';
 import type { Listen } from './fake-server';
 import { lastAsked, said, server, stopAfter } from './server-each';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect } from '../src/index';
-import type { Connection } from '../src/listener';
+import type { Connection } from '../src/subscription';
 import { asked, said, server, stopAfter } from './server-each';
 import { thrown, until } from './world';
 

@@ -34,6 +34,8 @@ interface Want {
 interface Joined {
   transport: string;
   wants: Map<string, Want[]>;
+  /** The `ready` of a poll that waits. */
+  preface?: object;
   send(frame: object): void;
   end(): void;
 }
@@ -83,6 +85,8 @@ export class FakeServer {
   heartbeat = 25;
   warnings: string[] = [];
   position = 1_000;
+  /** The most identifiers of a listener. A group that goes beyond is refused alone. */
+  most = 100;
   script: Script = () => false;
   /** Returns the error frame that refuses a `listen`, or undefined to accept it. */
   accept: (listen: Listen) => object | undefined = () => undefined;
@@ -144,6 +148,7 @@ export class FakeServer {
   }
 
   give(one: Joined, frames: object[]): void {
+    if (one.preface) one.send(one.preface);
     for (const frame of frames) one.send(frame);
     if (one.transport === 'poll') one.end();
   }
@@ -166,10 +171,16 @@ export class FakeServer {
     const had = new Map(one.wants);
     one.wants.clear();
     const lost: string[] = [];
-    const positions = groups.map(({ identifiers, position: asked }) => {
+    const refused: number[] = [];
+    const positions = groups.map(({ identifiers, position: asked }, place) => {
       const isAhead = asked !== undefined && asked > head;
       const position = isAhead ? head : asked;
       const names = Array.isArray(identifiers) ? identifiers : Object.keys(identifiers);
+      const lowers = names.map((name) => name.toLowerCase());
+      if (new Set([...one.wants.keys(), ...lowers]).size > this.most) {
+        refused.push(place);
+        return head;
+      }
       const all = names.map((name) => {
         const id = Array.isArray(identifiers) ? undefined : Number(Object(identifiers)[name]);
         const lower = name.toLowerCase();
@@ -185,7 +196,13 @@ export class FakeServer {
     );
     if (lost.length) behind.unshift({ type: 'gap', identifiers: lost });
     const waits = one.transport === 'poll' && resuming;
-    if (!waits) one.send({ type: 'ready', heartbeat, secret: [], warnings, positions });
+    const ready = { type: 'ready', heartbeat, secret: [], warnings, positions };
+    const told = refused.length
+      ? { ...ready, warnings: ['Not joined.', ...warnings], refused }
+      : ready;
+    // A poll that resumes has its `ready` only if it warns, and before what it waits for.
+    if (!waits) one.send(told);
+    else if (refused.length) one.preface = told;
     const end = { type: 'heartbeat', position: head };
     this.joined.add(one);
     for (const wants of one.wants.values()) {

@@ -240,12 +240,6 @@ const TABLE: Record<string, Step[]> = {
     [(r) => r.do('stop'), 'close, stopped'],
     [(r) => r.do('start'), ''],
   ],
-  'frames of an older connection are ignored': [
-    start,
-    [(r) => r.cut(), 'close, open stream, connecting'],
-    [(r) => r.hear({ type: 'ready', heartbeat: 25, positions: [1] }, r.generation - 2), ''],
-    [(r) => r.hear({ type: '(cut)' }, r.generation - 2), ''],
-  ],
   'an unknown frame is ignored': [
     start,
     ready,

@@ -36,7 +36,8 @@ export class Rig {
   readonly machine: Machine;
   now = 1_000_000;
   chance = 0.5;
-  generation = 0;
+  /** The number of connections that were opened. */
+  opened = 0;
   effects: Effect[] = [];
   bodies: string[] = [];
   deadline = Infinity;
@@ -62,18 +63,18 @@ export class Rig {
   feed(input: Input): this {
     [this.effects, this.deadline] = this.machine.step(input, this.now, this.chance);
     for (const effect of this.effects) {
-      if (effect.type === 'open') this.open(effect.generation);
+      if (effect.type === 'open') this.open();
       if (effect.type === 'listen') this.say();
     }
     return this;
   }
 
   /** Opens at once, because there are no tokens to wait for. */
-  open(generation: number): void {
-    this.generation = generation;
+  open(): void {
+    this.opened++;
     this.say();
     const frame: Frame = { type: '(opened)' };
-    const input: Input = { type: 'heard', generation, frame };
+    const input: Input = { type: 'heard', frame };
     [, this.deadline] = this.machine.step(input, this.now, this.chance);
   }
 
@@ -89,8 +90,8 @@ export class Rig {
     return this.feed({ type: 'wake', network });
   }
 
-  hear(frame: Frame, generation = this.generation): this {
-    return this.feed({ type: 'heard', generation, frame });
+  hear(frame: Frame): this {
+    return this.feed({ type: 'heard', frame });
   }
 
   ready(position = 100, more: object = {}): this {

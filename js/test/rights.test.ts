@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect } from '../src/index';
-import type { Connection, Subscription } from '../src/listener';
+import type { Connection, Subscription } from '../src/subscription';
 import type { Token } from '../src/token';
 import type { Transport } from '../src/transport';
 import { lastAsked, said, server, stopAfter } from './server-each';

@@ -347,6 +347,39 @@ describe('tabs that share a listener', () => {
     assert.deepEqual(good.said, []);
   });
 
+  for (const transport of ['websocket', 'stream', 'poll']) {
+    test(`a group too many is refused in its own tab alone: ${transport}`, async () => {
+      server.most = 2;
+      const [good, holds, bad] = [0, 1, 2].map(() => open({ transports: [transport] })) as [
+        Tab,
+        Tab,
+        Tab,
+      ];
+      await connected(good, holds, bad);
+      holds.run("other = listener.subscribe('a')");
+      await until(() => server.asked.at(-1)?.listen?.groups.length === 2, 'two groups');
+      await connected(good, holds, bad);
+      bad.run("other = listener.subscribe('b')");
+      await until(() => bad.said.length, 'told');
+      await connected(good, holds, bad);
+      assert.deepEqual(bad.said, ['Cometify: refused: Not joined.']);
+      server.push('b', 'early');
+      server.push('chat', 'hi');
+      await until(() => [good, holds, bad].every(({ got }) => got.length), 'all go on');
+      assert.deepEqual([good.said, holds.said, bad.got], [[], [], ['hi']]);
+      // The tab that was first changes what it asks for, which costs nobody else a group.
+      good.run("more = listener.subscribe('CHAT')");
+      await until(() => server.asked.at(-1)?.listen?.groups.length === 4, 'four groups');
+      await connected(good, holds, bad);
+      holds.run('other.stop()');
+      await until(() => bad.got.length > 1, 'the refused group has joined');
+      server.push('b', 'late');
+      await until(() => bad.got.length > 2, 'it is live');
+      assert.deepEqual([bad.got, bad.said.length], [['hi', 'early', 'late'], 1]);
+      assert.deepEqual([good.said, holds.said], [[], []]);
+    });
+  }
+
   test('an identifier that is refused costs no other tab its own', async () => {
     server.accept = ({ groups }) =>
       groups.some(({ identifiers }) => `${identifiers}`.includes('-'))

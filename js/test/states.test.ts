@@ -40,6 +40,6 @@ describe('states', () => {
   });
 
   test('an impossible transition throws in the tests', () => {
-    assert.throws(() => transition('idle', 'accept'), /^Error: Cometify: bug: accept when idle$/);
+    assert.throws(() => transition('idle', 'accept'), /^Error: Cometify bug: accept when idle$/);
   });
 });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { connect, init } from '../src/index';
-import type { Connection, Subscription } from '../src/listener';
 import type { ConnectOptions } from '../src/options';
+import type { Connection, Subscription } from '../src/subscription';
 import type { Transport } from '../src/transport';
 import { asked, lastAsked, listens, said, server, stopAfter } from './server-each';
 import { pause, until } from './world';
