@@ -206,3 +206,42 @@ def test_page_renews_its_token_and_misses_nothing(server: Server, site: Site, ev
             assert (gaps, asked) == ([], 2), (engine, transport)
             # A page on a busy machine may be late. It is warned then that its right had ended, and loses nothing either.
             assert set(errors) <= {"warning"}, (engine, transport)
+
+
+MANY = {letter: [f"{letter}{number}" for number in range(60)] for letter in "ab"}
+
+
+def test_subscription_too_many_is_refused_alone(server: Server, site: Site, everywhere: Everywhere):
+    statements = [listens(MANY["a"], transport, transports=[transport]) for transport in TRANSPORTS]
+    subscribe = f"""
+    var refused = {{}};
+    for (const [name, {{listener}}] of Object.entries(journals)) {{
+      const one = refused[name] = {{got: [], errors: []}};
+      listener.subscribe({json.dumps(MANY["b"])})
+        .on('push', ({{data}}) => one.got.push(data))
+        .on('error', ({{code, detail}}) => one.errors.push([code, detail.slice(0, 13)]));
+    }}
+    function unsubscribe(identifiers) {{
+      for (const {{listener}} of Object.values(journals)) listener.unsubscribe(identifiers);
+    }}
+    """
+    tabs = everywhere(
+        site.add(journal_page(server.port, *statements, listens(MANY["a"], "shared", share=True), subscribe))
+    )
+    for tab in tabs.values():
+        tab.until("connected() && Object.values(refused).every(({errors}) => errors.length)", show="refused")
+    server.pushed("b1", "while it is refused")
+    server.pushed("a1", "for the first")
+    for tab in tabs.values():
+        tab.until(got(1), show="journals")
+        tab.evaluate(f"unsubscribe({json.dumps(MANY['a'])})")
+        tab.until("Object.values(refused).every(({got}) => got.length)", show="refused")
+    server.pushed("b2", "live")
+    for engine, tab in tabs.items():
+        tab.until("Object.values(refused).every(({got}) => got.length > 1)", show="refused")
+        for name in (*TRANSPORTS, "shared"):
+            heard = [["a1", "for the first"], ["b1", "while it is refused"], ["b2", "live"]]
+            assert tab.evaluate(f"journals.{name}.got") == heard, (engine, name)
+            assert tab.evaluate(f"journals.{name}.gaps") == []
+            expected = {"got": ["while it is refused", "live"], "errors": [["refused", "Not joined: b"]]}
+            assert tab.evaluate(f"refused.{name}") == expected, (engine, name)
