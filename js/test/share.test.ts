@@ -22,7 +22,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-async function until(holds: () => unknown, what: string, within = 5_000): Promise<void> {
+async function until(holds: () => unknown, what: string, within = 15_000): Promise<void> {
   const end = performance.now() + within;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);

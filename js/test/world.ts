@@ -80,7 +80,7 @@ export function happen(name: string): void {
 }
 
 /** Waits until `holds` is true, at most `within` milliseconds of real time. */
-export async function until(holds: () => unknown, what: string, within = 5_000): Promise<void> {
+export async function until(holds: () => unknown, what: string, within = 15_000): Promise<void> {
   const end = performance.now() + within;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not within ${within} ms: ${what}`);
