@@ -112,18 +112,12 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
     return [...tabs.values()].some((tab) => tab.groups && tab.groups.includes(group));
   }
 
-  function isConnected(): boolean {
-    return !!run && run.state === 'connected';
-  }
-
   function hear(effect: Effect): void {
     if (effect.type === 'heard') pass(effect.frame);
     else if (effect.type === 'state') {
       const { state } = effect;
       if (state === 'failed') run = undefined;
-      if (state === 'connected') {
-        say('');
-      }
+      if (state === 'connected') say('');
       // Later, so that the reason is told first if the server gave one.
       if (state === 'waiting') Promise.resolve(CUT).then(end);
     }
@@ -142,7 +136,7 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
    * the server also another one, if the server has joined or refused other groups of it since.
    */
   function answer(isHeard?: boolean): void {
-    if (!isConnected()) return;
+    if (!run || run.state !== 'connected') return;
     for (const [id, tab] of tabs) {
       const { groups: own, told } = tab;
       if (!own || !own.every(({ joined, isRefused }) => joined || isRefused)) continue;
@@ -162,15 +156,17 @@ export function lead(channel: BroadcastChannel, hubId: string, makeRun: MakeRun)
    * server would refuse the same again and again.
    */
   function end(frame: ErrorFrame | ReconnectFrame | typeof CUT): void {
-    const code = frame.type === 'error' && frame.code;
-    const least = Math.min(...Array.from(tabs.values(), trustIn));
+    const { code } = frame as Partial<ErrorFrame>;
     const all = [...tabs];
+    const least = Math.min(...all.map(([, tab]) => trustIn(tab)));
     const guilty = all.filter(
       ([, tab]) =>
-        (code !== 'invalid_token' || trustIn(tab) <= least) &&
-        (code !== 'invalid_identifier' || tab.asked.some(isExtended)),
+        (code !== 'invalid_identifier' || tab.asked.some(isExtended)) &&
+        (code !== 'invalid_token' || trustIn(tab) <= least),
     );
     for (const one of all) say(one[0], !guilty[0] || guilty.includes(one) ? frame : CUT);
+    // If another tab comes back first, the hub must not ask for what was refused again on its behalf.
+    if (code) for (const [id] of guilty) tabs.delete(id);
   }
 
   say('');

@@ -108,8 +108,8 @@ export function createRun(
     }
     heard = report;
     if (groups.some(isDue)) await renewAll();
-    // Another connection may have taken over, or the listener may have been stopped. Or the groups have
-    // changed, and the change that tells so waits for its turn and then opens another connection.
+    // Another connection may have taken over, or the listener may have been stopped. Or every group has
+    // ended meanwhile, and the change that tells so waits for its turn.
     if (heard !== report || !groups[0]) return;
     line = ways[transport](url + transport, listenFrame(run.id, groups), report);
     report({ type: '(opened)' });

@@ -40,6 +40,12 @@ async function connected(...those: Tab[]): Promise<void> {
   await until(() => those.every((tab) => tab.state === 'connected'), 'all connected');
 }
 
+/** So many times the server was asked for an identifier. */
+function askedFor(identifier: string): number {
+  const asked = server.asked.map(({ listen }) => JSON.stringify(listen?.groups));
+  return asked.filter((groups) => groups?.includes(`"${identifier}"`)).length;
+}
+
 function numbers(from: number, to: number): string[] {
   return Array.from({ length: to - from }, (_, i) => `${from + i}`);
 }
@@ -394,6 +400,7 @@ describe('tabs that share a listener', () => {
     server.push('chat', 'hi');
     await until(() => good.got.length && bad.got.length, 'both go on');
     assert.deepEqual([bad.run('other.state'), good.said], ['stopped', []]);
+    assert.equal(askedFor('my-news'), 1);
   });
 
   test('an identifier that is too long costs no other tab its own', async () => {
@@ -407,6 +414,7 @@ describe('tabs that share a listener', () => {
     await until(() => bad.said.length, 'told');
     await connected(good, bad);
     assert.deepEqual([bad.run('other.state'), good.said], ['stopped', []]);
+    assert.equal(askedFor('a'.repeat(61)), 1);
   });
 
   test('all tabs fail if the refused identifier cannot be found', async () => {
