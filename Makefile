@@ -129,7 +129,7 @@ release: $(VENV)/dev $(JS)
 suite: wheel $(BIN)/helm
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
-	@cp -r .github tests docs deploy protocol scripts sdk pyproject.toml setup.cfg Containerfile .dockerignore README.md $(SUITE)/
+	@cp -r .github tests docs deploy examples protocol scripts sdk pyproject.toml setup.cfg Containerfile .dockerignore README.md $(SUITE)/
 	@mkdir $(SUITE)/bench $(SUITE)/js
 	@cp js/package.json js/package-lock.json js/README.md $(SUITE)/js/
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/

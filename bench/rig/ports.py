@@ -1,10 +1,16 @@
 """Free ports for servers that are started here."""
 
+import os
 import random
 import socket
 
 _RNG = random.Random()
 _TRIES = 1000
+_PARTS = 16
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+_PART = (int(_WORKER.removeprefix("gw")) + 1) % _PARTS if _WORKER.startswith("gw") else 0
+"""The ports with this remainder are of this process alone. The processes of a test run look at once, and a server takes a
+second to bind the port that was found for it."""
 
 
 def free_port(lowest: int = 12_000, above: int = 32_000) -> int:
@@ -15,7 +21,9 @@ def free_port(lowest: int = 12_000, above: int = 32_000) -> int:
     that was used a moment ago waits for TIME_WAIT.
     """
     for _ in range(_TRIES):
-        port = _RNG.randrange(lowest, above)
+        port = _RNG.randrange(lowest, above) // _PARTS * _PARTS + _PART
+        if not lowest <= port < above:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("0.0.0.0", port))  # noqa: S104 - nothing listens on it

@@ -202,10 +202,11 @@ def test_at_most_a_frame_is_kept_for_a_listener_that_reads_none(world):
         texts = [f"{number}:" + "x" * 3_000 for number in range(60)]
         waited = []
         with Slow(world) as publisher:
-            publisher.send(b"".join([push_bytes(text) for text in texts]))  # many leave in one write of the fan-out
-            for _ in texts:
-                assert publisher.answer().status == 200
-                waited.append(transport.unsent)
+            for some in (texts[:30], texts[30:]):  # the kernel has room for so many at once, even on a busy machine
+                publisher.send(b"".join([push_bytes(text) for text in some]))  # many leave in one write of the fan-out
+                for _ in some:
+                    assert publisher.answer().status == 200
+                    waited.append(transport.unsent)
         assert max(waited) > 0, "the socket was not full"
         assert max(waited) < 3_200
         assert websocket.texts(len(texts)) == texts

@@ -22,11 +22,15 @@ PUSHES_DURING = 20
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds that Redis is frozen, that Redis is paused, and that a network is cut."""
+    """Seconds that Redis is frozen, that Redis is paused, and that a network is cut.
+
+    `answer`: seconds to an answer of any kind. The engine promises two; a busy machine is allowed two more.
+    """
 
     frozen: float = 10.0
     paused: float = 5.0
     cut: float = 30.0
+    answer: float = 4.0
 
 
 SHORT_DURATIONS = Durations(frozen=4.0, paused=2.0, cut=6.0)

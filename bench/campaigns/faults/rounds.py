@@ -15,8 +15,6 @@ from bench.rig.redis import RedisError
 
 PUSHES_AROUND = 20
 """Pushes that are acknowledged before a fault, and again after it."""
-ANSWERS_WITHIN = 4.0
-"""Seconds to an answer of any kind. The engine promises two; a busy machine is allowed two more."""
 
 
 @dataclass
@@ -72,7 +70,7 @@ async def play_round(cluster: Cluster, fault: Fault, durations: Durations, resul
     result.pushes += len(ledger.acknowledged) + len(NAMES)
     findings = await cluster.settle(gaps_allowed=fault.loses)
     findings.add(late)
-    if ledger.slowest > ANSWERS_WITHIN:
+    if ledger.slowest > durations.answer:
         findings.other.append(f"an answer took {ledger.slowest:.1f} s")
     result.add(findings, fault)
     result.retries += sum(count - before.get(kind, 0) for kind, count in ledger.answers.items() if kind != "200")

@@ -1,6 +1,9 @@
 """Free ports."""
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -21,3 +24,16 @@ def test_search_for_a_free_port_ends_if_all_are_taken():
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=f"no port from {port} to {port} is free"):
             free_port(port, port + 1)
+
+
+def test_processes_of_a_test_run_find_different_ports():
+    program = "from bench.rig.ports import free_ports; print(*free_ports(30))"
+    found = []
+    for worker in ("", "gw0", "gw1", "gw2"):
+        environment = {**os.environ, "PYTEST_XDIST_WORKER": worker}
+        printed = subprocess.run(
+            [sys.executable, "-c", program], env=environment, check=True, capture_output=True
+        ).stdout
+        found.append({int(port) % 16 for port in printed.split()})
+    assert [len(remainders) for remainders in found] == [1] * 4
+    assert len(set.union(*found)) == 4
