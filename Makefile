@@ -77,7 +77,6 @@ tools:
 	@scripts/need haproxy haproxy
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
-	@scripts/need faketime faketime
 	@scripts/need iptables iptables
 	@scripts/need ip iproute2
 
