@@ -23,9 +23,11 @@ function tokens(): (string | undefined)[] {
   return lastAsked().map(({ token }) => token);
 }
 
+/** The client must have the answer too, because it trusts a token only then. */
 async function asked(...wanted: (string | undefined)[]): Promise<void> {
   const text = JSON.stringify(wanted);
-  await until(() => JSON.stringify(tokens()) === text && server.joined.size, text);
+  const isAsked = () => JSON.stringify(tokens()) === text && server.joined.size;
+  await until(() => isAsked() && connection.state === 'connected', text);
 }
 
 function hearing(subscription: Subscription): string[] {
