@@ -3,14 +3,17 @@
 import os
 import random
 import socket
+from collections import deque
 
 _RNG = random.Random()
 _TRIES = 1000
-_PARTS = 16
+_PARTS = 8
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 _PART = (int(_WORKER.removeprefix("gw")) + 1) % _PARTS if _WORKER.startswith("gw") else 0
 """The ports with this remainder are of this process alone. The processes of a test run look at once, and a server takes a
 second to bind the port that was found for it."""
+_FOUND: deque[int] = deque(maxlen=500)
+"""The last ports that this process has found. It may look for several before a server binds the first one."""
 
 
 def free_port(lowest: int = 12_000, above: int = 32_000) -> int:
@@ -22,13 +25,14 @@ def free_port(lowest: int = 12_000, above: int = 32_000) -> int:
     """
     for _ in range(_TRIES):
         port = _RNG.randrange(lowest, above) // _PARTS * _PARTS + _PART
-        if not lowest <= port < above:
+        if not lowest <= port < above or port in _FOUND:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind(("0.0.0.0", port))  # noqa: S104 - nothing listens on it
             except OSError:
                 continue
+            _FOUND.append(port)
             return port
     raise OSError(f"no port from {lowest} to {above - 1} is free")
 
