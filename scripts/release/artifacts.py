@@ -31,9 +31,12 @@ EXPECTED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("cometify-{version}/cometify/static/docs.zip", "cometify-{version}/LICENSE", "cometify-{version}/PKG-INFO"),
     ),
     "cometify_client-{version}-py3-none-any.whl": (
-        r"cometify_client/[a-z_]+\.py|cometify_client/py\.typed|cometify_client-{version}\.dist-info/.+",
+        r"cometify_client/(?:(?:[a-z]+/)*\w+\.py|py\.typed|static/cometify\.min\.js)|cometify_client-{version}\.dist-info/.+",
         (
             "cometify_client/__init__.py",
+            "cometify_client/django/migrations/0001_outbox.py",
+            "cometify_client/django/templatetags/cometify.py",
+            "cometify_client/static/cometify.min.js",
             "cometify_client/py.typed",
             "cometify_client-{version}.dist-info/licenses/LICENSE",
         ),

@@ -111,3 +111,12 @@ def test_wheel_has_the_integrations_without_the_server(server, wheel, tmp_path):
     pinned = f'integrity="sha384-{b64encode(hashlib.sha384(script).digest()).decode()}"'
     assert len(tags) == 3
     assert all(pinned in tag for tag in tags)
+
+
+def test_release_takes_the_wheel_as_it_is_built(wheel, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts" / "release")
+    import artifacts
+
+    faults = artifacts.faults(wheel.parent, cometify.__version__)
+    assert [fault for fault in faults if not fault.endswith(" is missing")] == []
+    assert f"{wheel.name} is missing" not in faults
