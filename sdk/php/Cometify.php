@@ -41,6 +41,13 @@ final class Cometify
     private ?\CurlHandle $connection = null;
     /** The process that made the connection. A forked process makes its own. */
     private int $process = 0;
+    /**
+     * Connections that this process got from its parent when it was forked. They stay open until the process ends,
+     * because curl reads from a socket before it closes it: that could be an answer to the parent.
+     *
+     * @var list<\CurlHandle>
+     */
+    private static array $inherited = [];
 
     private function __construct(
         public readonly string $apiKey,
@@ -381,7 +388,11 @@ final class Cometify
 
     private function connection(): \CurlHandle
     {
-        if ($this->connection === null || $this->process !== getmypid()) {
+        if ($this->connection !== null && $this->process !== getmypid()) {
+            self::$inherited[] = $this->connection;
+            $this->connection = null;
+        }
+        if ($this->connection === null) {
             [$this->connection, $this->process] = [curl_init(), getmypid()];
         }
         curl_reset($this->connection);

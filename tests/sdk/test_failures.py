@@ -161,14 +161,18 @@ FORKS = """
 require 'Cometify.php';
 $cometify = Cometify\\Cometify::fromUrl($argv[1], timeout: 60);
 $cometify->push('chat', 'before');
+[$parentEnd, $childEnd] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
 $child = pcntl_fork();
 for ($i = 0; $i < 20; $i++) {
     $cometify->push($child ? 'parent' : 'child', (string) $i);
 }
 if ($child) {
+    fwrite($parentEnd, 'done');
     pcntl_waitpid($child, $status);
     exit(pcntl_wexitstatus($status));
 }
+// PHP closes the connections of the parent when the child ends. No push of the parent may be on its way then.
+fread($childEnd, 4);
 """
 
 
