@@ -8,7 +8,9 @@ from twisted.python import usage
 
 import twisted
 from cometify import __version__
-from cometify.config.settings import Overrides, Settings, SettingsError, check_authority, doubts, load
+from cometify.config.checks import check_authority, doubts
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import Overrides, load
 from cometify.runtime.ports import endpoint_of, public_endpoints
 
 
@@ -74,7 +76,7 @@ class Options(usage.Options):
         }
 
     def load(self, *, again: bool = False) -> Settings:
-        """Read the file, with the options of the command line. `again`: see `settings.load`. Raises `SettingsError`."""
+        """Read the file, with the options of the command line. `again`: see `settings_file.load`. Raises `SettingsError`."""
         return load(self["config"], self.overrides(), again=again)
 
     def postOptions(self) -> None:

@@ -7,7 +7,9 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from cometify.app.options import Options
-from cometify.config.settings import DEFAULT_FILE, Settings, SettingsError, doubts, need_a_restart
+from cometify.config.checks import doubts
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import DEFAULT_FILE, need_a_restart
 from cometify.runtime.reactor import Reactor
 
 log = Logger()

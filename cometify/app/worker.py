@@ -22,7 +22,8 @@ from zope.interface import implementer
 
 from cometify.app.server import Cometify, log_impossible_transitions
 from cometify.app.service import ports_of
-from cometify.config.settings import Settings, SettingsError, read_table
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import read_table
 from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short

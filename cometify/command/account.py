@@ -10,7 +10,8 @@ from cometify.client.address import ENVIRONMENT_VARIABLE, read_server, read_url
 from cometify.client.errors import CometifyError
 from cometify.command.server_url import ServerURL
 from cometify.config.endpoint_url import url_of
-from cometify.config.settings import Settings, SettingsError, load
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import load
 from cometify.core.account import Account
 
 C = TypeVar("C", bound=Cometify)

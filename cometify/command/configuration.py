@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cometify.app.options import Options
-from cometify.config.settings import DEFAULT_FILE
+from cometify.config.settings_file import DEFAULT_FILE
 
 _OWNER_ALONE = 0o600
 _TEXT = """\

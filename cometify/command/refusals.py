@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from cometify.client import CometifyError
-from cometify.config.settings import DEFAULT_FILE
+from cometify.config.settings_file import DEFAULT_FILE
 
 _OPTIONS = {
     "idempotency_mismatch": "--idempotency-key was used in the last ten minutes for another push: give a new one.",

@@ -27,7 +27,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
-from cometify.config.settings import Settings, as_table
+from cometify.config.settings import Settings
+from cometify.config.settings_file import as_table
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
 

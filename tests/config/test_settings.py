@@ -8,8 +8,10 @@ import pytest
 
 from cometify import __version__
 from cometify.app.options import Options
+from cometify.config.checks import doubts
 from cometify.config.redis_url import RedisURL
-from cometify.config.settings import Settings, SettingsError, as_table, doubts, load, need_a_restart, read_table
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import as_table, load, need_a_restart, read_table
 from cometify.core.account import Account
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'

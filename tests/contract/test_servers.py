@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench.rig.ports import free_ports
-from cometify.config.settings import SettingsError, load
+from cometify.config.settings import SettingsError
+from cometify.config.settings_file import load
 from cometify.runtime.ports import endpoint_of
 from tests.certificates import make_certificate
 from tests.conftest import Server, assert_clean

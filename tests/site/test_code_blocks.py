@@ -16,7 +16,8 @@ import yaml
 
 from bench.rig.ports import free_ports
 from bench.rig.postgres import running_postgres
-from cometify.config.settings import Settings, SettingsError, load
+from cometify.config.settings import Settings, SettingsError
+from cometify.config.settings_file import load
 from tests.certificates import make_key_pair
 from tests.site.blocks import BLOCKS, blocks_of
 

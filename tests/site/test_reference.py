@@ -6,7 +6,8 @@ from importlib.resources import files
 import pytest
 
 from cometify import client
-from cometify.config.settings import Settings, load
+from cometify.config.settings import Settings
+from cometify.config.settings_file import load
 from cometify.core import errors
 
 CODES = [code.name for code in vars(errors).values() if isinstance(code, errors.Code)]

@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from twisted.internet.task import LoopingCall
 
 from cometify.app.service import build
-from cometify.config.settings import load
+from cometify.config.settings_file import load
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.reactor import Reactor

@@ -18,7 +18,7 @@ from twisted.application.service import Application, MultiService
 from twisted.internet import reactor
 
 from cometify.app.service import build
-from cometify.config.settings import load
+from cometify.config.settings_file import load
 from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short

@@ -1,4 +1,4 @@
-"""The page of all settings, from their definitions in cometify/config/settings.py and cometify/core/account.py."""
+"""The page of all settings, from their definitions in cometify/config and cometify/core/account.py."""
 
 import ast
 import inspect
@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
-from cometify.config import settings
+from cometify.config.keys import ACCOUNT, SERVER
 from cometify.config.readers import Reader
+from cometify.config.settings import Settings
 from cometify.core.account import Account
 
 _HEAD = """# All settings
@@ -19,10 +20,8 @@ This page is made from the definitions in the code. [Configure Cometify](../conf
 
 def page() -> str:
     """The page as Markdown."""
-    # The tables of readers are private to their module, because nothing else may read a file of settings.
-    server, account = settings._TOP, settings._ACCOUNT
-    parts = [_HEAD, "## Settings of the server", *_entries(settings.Settings, server)]
-    return "\n\n".join([*parts, "## Settings of an account", *_entries(Account, account)]) + "\n"
+    parts = [_HEAD, "## Settings of the server", *_entries(Settings, SERVER)]
+    return "\n\n".join([*parts, "## Settings of an account", *_entries(Account, ACCOUNT)]) + "\n"
 
 
 def _entries(kind: type, readers: Mapping[str, Reader]) -> list[str]:

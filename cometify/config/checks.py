@@ -1,0 +1,63 @@
+"""Checks of values that must fit each other or the machine, and warnings of values that should be changed."""
+
+import re
+import ssl
+from collections.abc import Iterator
+
+from cometify.config.readers import MAKE_SECRET
+from cometify.config.redis_url import RedisURL
+from cometify.config.settings import Settings, SettingsError
+
+SHORT_SECRET = 12
+"""Characters. A shorter secret can be guessed by anybody who has a key that was made with it."""
+_SHARED = re.compile(r"(haproxy:)*(tcp6?|ssl):")
+"""Endpoints that several processes can listen on at once."""
+
+
+def check_together(settings: Settings) -> None:
+    """Check that the settings fit each other. Raises `SettingsError`."""
+    if settings.redis_wait and settings.redis is None:
+        raise SettingsError(
+            'redis_wait: there is no Redis to wait for; set redis = "redis://…", or leave redis_wait out.'
+        )
+    if settings.keep_bytes_total is not None and settings.redis is not None:
+        raise SettingsError(
+            "keep_bytes_total: bounds what is kept in this process, and with redis the pushes are kept there; set maxmemory "
+            "in Redis, and leave keep_bytes_total out."
+        )
+    if settings.workers > 1:
+        _check_workers(settings)
+
+
+def _check_workers(settings: Settings) -> None:
+    """Check that several processes can be one service with these settings. Raises `SettingsError`."""
+    if settings.redis is None:
+        raise SettingsError(
+            f"workers: {settings.workers} workers without Redis would each keep pushes of their own; set "
+            'redis = "redis://…", which makes them one service, or workers = 1.'
+        )
+    for key, endpoints in (("http", settings.http), ("websocket", settings.websocket)):
+        for endpoint in endpoints:
+            if not _SHARED.match(endpoint):
+                raise SettingsError(
+                    f'{key}: several workers cannot share "{endpoint}"; use tcp, tcp6 or ssl, or haproxy before one of '
+                    "them, or set workers = 1."
+                )
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """Yield a warning of one line for each value that can be used and should be changed. No line holds a secret."""
+    for account in settings.accounts:
+        if min(map(len, account.api_secrets)) < SHORT_SECRET:
+            yield (
+                f"account {account.api_key}: its API secret has fewer than {SHORT_SECRET} characters and can be guessed; "
+                f"{MAKE_SECRET}"
+            )
+
+
+def check_authority(redis: RedisURL) -> None:
+    """Check that the certificates that verify Redis can be read. Raises `SettingsError`."""
+    try:
+        ssl.create_default_context(cafile=redis.ca)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"redis: {redis.ca}: cannot be read as certificates ({error.strerror or error}).") from None

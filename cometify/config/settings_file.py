@@ -1,0 +1,110 @@
+"""A TOML file and options of the command line become settings.
+
+Each error is one line that names the file, the key and the reason.
+"""
+
+import secrets
+import tomllib
+from pathlib import Path
+from typing import TypedDict
+
+import attrs
+
+from cometify.config.account_tables import read_accounts
+from cometify.config.checks import check_together
+from cometify.config.keys import SERVER, Table, Values, check_keys, read_values
+from cometify.config.redis_url import RedisURL
+from cometify.config.settings import Settings, SettingsError
+from cometify.core.account import Account
+
+DEFAULT_FILE = "cometify.toml"
+
+
+class Overrides(TypedDict, total=False):
+    """Options of the command line. An option that was not given is None or an empty tuple."""
+
+    http: tuple[str, ...]
+    websocket: tuple[str, ...]
+    admin: str | None
+    redis: str | None
+    workers: int | str | None
+
+
+def load(path: str | None, overrides: Overrides, *, again: bool = False) -> Settings:
+    """Read the file at `path`, or cometify.toml if there is one. An option in `overrides` wins over the file.
+
+    Raises `SettingsError`. Without a file one account is made up. `again`: the server is serving already, so a pipe is
+    refused. All listeners would wait until somebody writes to it.
+    """
+    options = _read_options(path, overrides)
+    file = Path(path or DEFAULT_FILE)
+    if path is None and not file.exists():
+        return _settings({}, options, (_made_up_account(),), made_up=True)
+    if again and file.is_fifo():
+        raise SettingsError(f"{file}: is a pipe, which can be read at the start alone: write the settings into a file.")
+    try:
+        table = tomllib.loads(file.read_text("utf-8-sig"))  # Some editors begin a file with a byte order mark.
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:  # tomllib has no error of its own for long numbers and deep arrays
+        raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
+    try:
+        return _read_all(table, options)
+    except SettingsError as error:
+        raise SettingsError(" ".join(f"{file}: {error}".split())) from None  # Names in the file can hold newlines.
+
+
+def _read_options(path: str | None, overrides: Overrides) -> Values:
+    """Read the options that were given. An empty value is an error and never a default."""
+    if path == "":
+        raise SettingsError("--config: must name a file.")
+    given: Table = {}
+    for name, value in overrides.items():
+        if isinstance(value, tuple):
+            if value:
+                given[name] = list(value)
+        elif value is not None:
+            given[name] = value
+    return read_values(given, SERVER, "--")
+
+
+def _read_all(table: Table, options: Values) -> Settings:
+    accounts = table.pop("account", None)
+    check_keys(table, SERVER, "")  # Before the accounts, because a misspelled [[accounts]] is an unknown key.
+    # A value that an option overrides is not read, so that an option can replace a wrong value of the file.
+    rest = {name: value for name, value in table.items() if name not in options}
+    return _settings(read_values(rest, SERVER, ""), options, read_accounts(accounts), made_up=False)
+
+
+def _made_up_account() -> Account:
+    return Account(str(secrets.randbelow(9 * 10**7) + 10**7), (secrets.token_urlsafe(24),))
+
+
+def _settings(values: Values, options: Values, accounts: tuple[Account, ...], *, made_up: bool) -> Settings:
+    settings = Settings(accounts=accounts, made_up=made_up, **{**values, **options})
+    check_together(settings)
+    return settings
+
+
+def need_a_restart(before: Settings, now: Settings) -> list[str]:
+    """Return the keys of the server whose values differ. A running server does not follow them."""
+    return [name for name in SERVER if getattr(before, name) != getattr(now, name)]
+
+
+def as_table(settings: Settings) -> Table:
+    """Return the table that a file would hold, in types that JSON knows. `read_table` is the inverse."""
+    table: Table = {}
+    for name in SERVER:
+        value = getattr(settings, name)
+        if isinstance(value, RedisURL):
+            table[name] = value.url
+        elif value is not None:
+            table[name] = list(map(str, value)) if isinstance(value, tuple) else value
+    accounts = [attrs.asdict(account, recurse=False) for account in settings.accounts]
+    table["account"] = [{name: value for name, value in one.items() if value is not None} for one in accounts]
+    return table
+
+
+def read_table(table: Table) -> Settings:
+    """Return the settings of a table that has the form of a file. Raises `SettingsError`."""
+    return _read_all(table, {})
