@@ -14,6 +14,7 @@ import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, ListenerCount
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.push_page import AskedPushes, PushPage
@@ -100,6 +101,8 @@ class EngineStats:
     """The bytes of their frames."""
     followed: int
     """The number of channels that are followed."""
+    latency: Histogram = attrs.field(factory=Histogram)
+    """Seconds that Redis took to answer each command. Empty if there is no Redis."""
 
 
 class IEngine(Protocol):

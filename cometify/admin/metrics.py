@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from cometify import __version__
 from cometify.core import errors
-from cometify.core.histogram import BOUNDS, Histogram
+from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import TRANSPORTS
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
@@ -23,7 +23,7 @@ from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Endpoint
 from cometify.http.untrusted_proxies import UntrustedProxies
-from cometify.interfaces import IEngine
+from cometify.interfaces import EngineStats, IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor_lag import ReactorLag
@@ -43,6 +43,7 @@ _JOIN_CODES = [
     for code in (errors.NOT_AUTHORIZED, errors.TOO_MANY_LISTENERS, errors.ENGINE_UNAVAILABLE, errors.OVERLOADED)
 ]
 _BACK_END_CODES = [code.name for code in (errors.NOT_AUTHORIZED, errors.ENGINE_UNAVAILABLE)]
+_STAYING = [name for name in TRANSPORTS if name != "poll"]
 _END_CODES = [code.name for code in (errors.TOO_SLOW, errors.REPLACED, errors.NOT_AUTHORIZED)]
 
 
@@ -65,14 +66,17 @@ class Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
-        yield from self._of_pushes()
+        stats = self.engine.stats()
+        yield from self._of_pushes(stats)
         yield from self._of_listeners()
         yield from self._of_the_back_end()
+        yield from self._of_stays()
         yield from self._of_the_fan_out()
+        yield from self._of_waits(stats.latency)
         yield from self._of_connections()
 
-    def _of_pushes(self) -> Iterator[Metric]:
-        push, stats = self.push, self.engine.stats()
+    def _of_pushes(self, stats: EngineStats) -> Iterator[Metric]:
+        push = self.push
         yield _counter("pushes_accepted", "Accepted pushes.", push.accepted)
         yield _counter(
             "pushes_refused", "Refused pushes, by the code of the answer.", _all(_PUSH_CODES, push.refused), "code"
@@ -108,6 +112,25 @@ class Figures(Collector):
             "code",
         )
 
+    def _of_stays(self) -> Iterator[Metric]:
+        stays = self.membership.stays
+        yield _counter(
+            "listeners_resumed",
+            "Joins that name a position. Polls are left out, because each but the first names one.",
+            _all(_STAYING, stays.resumed),
+            "transport",
+        )
+        yield _histogram(
+            "listener_duration_seconds",
+            "Time for which listeners on WebSockets, streams and event streams were joined. Observed when they leave.",
+            stays.durations,
+        )
+        yield _histogram(
+            "replay_bytes",
+            "Bytes of pushes that a join may be owed that names a position or an internal id.",
+            stays.replays,
+        )
+
     def _of_the_back_end(self) -> Iterator[Metric]:
         yield _counter(
             "disconnects_refused",
@@ -141,7 +164,19 @@ class Figures(Collector):
             "Time that the oldest push of a pass waited until it was written to all live listeners that are owed the same.",
             fan_out.lag,
         )
+
+    def _of_waits(self, redis_latency: Histogram) -> Iterator[Metric]:
         yield _histogram("reactor_lag_seconds", "Lateness of a timer that is due once a second.", self.reactor_lag.lag)
+        yield _gauge(
+            "longest_turn_seconds",
+            "Longest turn of the event loop within the last minute.",
+            self.reactor_lag.longest_turn,
+        )
+        yield _histogram(
+            "redis_latency_seconds",
+            "Time from a command to the reply of Redis. Empty if there is no Redis.",
+            redis_latency,
+        )
 
     def _of_connections(self) -> Iterator[Metric]:
         yield _counter(
@@ -192,7 +227,7 @@ def _filled(
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
     buckets, count = [], 0
-    for bound, more in zip([*map(str, BOUNDS), "+Inf"], histogram.counts, strict=True):
+    for bound, more in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts, strict=True):
         count += more
         buckets.append((bound, count))
     return HistogramMetricFamily(f"cometify_{name}", text, buckets=buckets, sum_value=histogram.total)

@@ -51,6 +51,11 @@ class HeartbeatWheel:
         """The number of listeners that do not read the bytes that wait for them."""
         return sum(listener.state is State.STALLED for listener in self._stalled)
 
+    @property
+    def ticks(self) -> int:
+        """The seconds that this wheel has turned."""
+        return self._ticks
+
     def add(self, listener: Listener) -> None:
         """Begin the listener's interval now."""
         listener.beat_from = self._ticks

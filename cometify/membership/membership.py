@@ -27,6 +27,7 @@ from cometify.membership.expired_rights import ExpiredRights
 from cometify.membership.joining import Joining, Rings
 from cometify.membership.poll_resume import PollResumer
 from cometify.membership.slots import Slot, SlotTable
+from cometify.membership.stays import Stays
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
 
@@ -36,7 +37,7 @@ class Membership:
 
     `joined` counts the joinings by transport. `refused` counts the listeners that could not join, and `ended` those that
     had joined and were sent away, both by the name of the error code. `draining`: nobody joins any longer. `poll_resumer`:
-    the short way for polls that come again.
+    the short way for polls that come again. `stays`: how long listeners stay, and their replays.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Membership:
         )
         self.refused: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
+        self.stays = Stays()
 
     def __len__(self) -> int:
         """The number of listeners that have a slot here."""
@@ -168,14 +170,17 @@ class Membership:
         if slot.withheld:
             backlog.lost |= joining.regained(slot, rings)
         if not plan.settled:
-            self._slots.replayed(joining.client_key, plan.bytes_in(rings))
+            size = plan.bytes_in(rings)
+            self._slots.replayed(joining.client_key, size)
+            if joining.first and listener.view is None:
+                self.stays.came_back(listener, joining.request, size)
         secret = plan.secret
         if joining.first:
             backlog.preamble += joining.ready(self._heartbeats.heartbeat, secret)
         elif plan.warnings:
             # A warning must not answer a poll by itself: a page with a wrong key would then poll without a pause.
             listener.preface(joining.ready(self._heartbeats.heartbeat, secret))
-        self._change_view(joining, rings, secret)
+        self._change_view(joining, rings, secret, slot)
         listener.cursor, listener.sent_up_to = plan.cursor, 0
         listener.backlog = backlog
         self._heartbeats.add(listener)
@@ -187,12 +192,13 @@ class Membership:
         if listener.state is not State.STALLED:
             self._fan_out.catch_up(listener)
 
-    def _change_view(self, joining: Joining, rings: Rings, secret: list[str]) -> None:
+    def _change_view(self, joining: Joining, rings: Rings, secret: list[str], slot: Slot) -> None:
         """Move the listener from its view, if it has one, to the view of the channels that it wants now."""
         listener = joining.listener
         unused: Iterable[Channel] = ()
         if listener.view is None:
             self.joined[listener.encoding.name] += 1
+            slot.since = self._heartbeats.ticks
         else:
             unused = self._registry.part(listener, Event.RELISTENED)
         watermark = partial(self._engine.watermark, joining.account.api_key)
@@ -209,6 +215,9 @@ class Membership:
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """Remove a listener. `comes_again`: it polls, so its slot and its place in the heartbeat wheel are kept a while."""
+        slot = self._slots.get(listener)
+        if slot is not None and listener.view is not None:
+            self.stays.left(listener, self._heartbeats.ticks - slot.since)
         unused = self._registry.part(listener)
         if not comes_again:
             self._heartbeats.discard(listener)

@@ -27,7 +27,8 @@ class Slot:
     that asks for secret pushes, has several groups, or may ask for private identifiers. It is checked again when the account
     changes. The request of any other listener can be made from its view. `until`: the time at which its right to secret pushes
     ends (Unix seconds, or inf). `subjects`: those of its tokens, of expired ones too. `withheld`: for each identifier whose
-    right has ended with a token, the position at which it ended.
+    right has ended with a token, the position at which it ended. `since`: the tick of the heartbeat wheel at which its listener
+    joined. All that join within a second share this number, so it takes no memory of its own.
     """
 
     account: Account
@@ -38,6 +39,7 @@ class Slot:
     until: float = inf
     subjects: tuple[Subject, ...] = ()
     withheld: Mapping[str, int] = _NOTHING
+    since: int = 0
 
 
 class SlotTable:

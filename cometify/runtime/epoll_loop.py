@@ -70,10 +70,14 @@ class WriteBatch:
 
 @attrs.frozen
 class LoopHooks:
-    """Calls into a reactor's turn. `write_batch`: None if the reactor would not write it, and answers must be sent at once."""
+    """Calls into a reactor's turn. `write_batch`: None if the reactor would not write it, and answers must be sent at once.
+
+    `longest_turn`: the seconds of the longest turn since it was last called. None if the reactor does not measure its turns.
+    """
 
     call_soon: CallSoon
     write_batch: WriteBatch | None = None
+    longest_turn: Callable[[], float] | None = None
 
 
 def install_direct_poll(reactor: Clock, seconds: Callable[[], float] = time.perf_counter) -> LoopHooks:
@@ -88,7 +92,7 @@ def install_direct_poll(reactor: Clock, seconds: Callable[[], float] = time.perf
         )
         return LoopHooks(reactor.callLater)
     reactor.doIteration = direct_poll  # type: ignore[method-assign]
-    return LoopHooks(direct_poll.call_soon, direct_poll.write_batch)
+    return LoopHooks(direct_poll.call_soon, direct_poll.write_batch, direct_poll.longest_turn)
 
 
 class DirectPoll:
@@ -123,6 +127,9 @@ class DirectPoll:
         self._disconnect: Callable[[object, object, bool], None] = reactor._disconnectSelectable
         self._seconds = seconds
         self._due: list[Callable[[], None]] = []
+        # The end of the last wait for events, and the longest time from such an end to the next wait.
+        self._woken_at = seconds()
+        self._longest_turn = 0.0
         # Until this time a connection may be costly, so that most turns need not look for one.
         self._paid_until = 0.0
         # Events that wait for the next turn, the oldest first: of cheap connections, and of costly ones.
@@ -134,8 +141,16 @@ class DirectPoll:
         """Make a call at the end of this turn, or of the next one if this one is ending."""
         self._due.append(call)
 
+    def longest_turn(self) -> float:
+        """The seconds of the longest turn since the last call: reads, calls that were due, and timers."""
+        longest, self._longest_turn = self._longest_turn, 0.0
+        return longest
+
     def __call__(self, timeout: float | None) -> None:
         self.write_batch.flush()  # answers to requests that timers have answered
+        turn = self._seconds() - self._woken_at
+        if turn > self._longest_turn:  # noqa: PLR1730 - max() takes twice the time, in every turn
+            self._longest_turn = turn
         if len(self._left) >= AT_ONCE:
             events = []  # enough for this turn
         else:
@@ -143,7 +158,7 @@ class DirectPoll:
                 timeout = 0
             # epoll puts the others first in the next turn.
             events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
-        began = self._seconds()
+        began = self._woken_at = self._seconds()
         if self._paid_until > began + COSTLY / SHARE or self._left or self._left_costly:
             self._read_costly_last(events, began)
         else:

@@ -1,4 +1,10 @@
-"""Event-loop lag: how late a one-second timer fires. A long step of the reactor delays every listener by as much."""
+"""Event-loop lag: how late a one-second timer fires, and how long the longest turn of the loop took.
+
+A long step of the reactor delays every listener by as much.
+"""
+
+from collections import deque
+from collections.abc import Callable
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
@@ -8,16 +14,29 @@ from cometify.runtime.reactor import Clock
 
 EVERY = 1.0
 """Seconds between two measurements."""
+REMEMBERED = 60
+"""Measurements of which the longest turn is told, so that scrapes of one minute miss none."""
 
 
 class ReactorLag(Service):
-    """A timer that is set again each time it has fired. `lag`: seconds between the due time and the call."""
+    """A timer that is set again each time it has fired. `lag`: seconds between the due time and the call.
 
-    def __init__(self, reactor: Clock) -> None:
+    `turns`: gives the longest turn since the last call, in seconds. None if the reactor does not measure its turns: the
+    lateness of the timer stands for them then.
+    """
+
+    def __init__(self, reactor: Clock, turns: Callable[[], float] | None = None) -> None:
         self.lag = Histogram()
         self._reactor = reactor
+        self._turns = turns
+        self._longest: deque[float] = deque(maxlen=REMEMBERED)
         self._due = 0.0
         self._call: IDelayedCall | None = None
+
+    @property
+    def longest_turn(self) -> float:
+        """The seconds of the longest turn within the last minute."""
+        return max(self._longest, default=0.0)
 
     def startService(self) -> None:
         super().startService()
@@ -33,5 +52,7 @@ class ReactorLag(Service):
         self._call = self._reactor.callLater(EVERY, self._measure)
 
     def _measure(self) -> None:
-        self.lag.observe(max(0.0, self._reactor.seconds() - self._due))
+        late = max(0.0, self._reactor.seconds() - self._due)
+        self.lag.observe(late)
+        self._longest.append(late if self._turns is None else self._turns())
         self._set()

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from cometify import __version__
 from cometify.config.settings import Settings
 from cometify.core.account import Account
+from cometify.runtime.epoll_loop import LoopHooks
 from tests.contract.support import (
     API_KEY,
     API_SECRET,
@@ -144,7 +145,7 @@ def test_names_units_kinds_and_helps_follow_promtool(world):
         assert not re.search(r"_(ms|milli\w*|micro\w*|minutes|kb|mb|kilobytes|megabytes|percent)(_|$)", family.name)
         assert not family.name.endswith(("_total", "_count", "_sum", "_bucket", "_" + family.type))
         if family.type == "histogram":
-            assert family.name.endswith("_seconds")
+            assert family.name.endswith(("_seconds", "_bytes"))
         for sample in family.samples:
             assert (family.type == "counter") == sample.name.endswith("_total")
             assert labels >= sample.labels.keys()
@@ -338,6 +339,50 @@ def test_joined_listeners_are_counted_by_transport(world, since):
     assert since("cometify_listeners_joined_total") == joined
 
 
+@pytest.mark.parametrize("transport", OPEN)
+def test_resumed_joins_are_counted_with_their_replays(world, since, transport):
+    at = world.pushed("chat", "first")
+    world.pushed("chat", "second")
+    by_query(world, transport, "identifiers=chat")
+    assert since("cometify_listeners_resumed_total", "cometify_replay_bytes_count") == {}
+    by_query(world, transport, f"identifiers=chat&position={at}")
+    by_query(world, transport, f"identifiers=tweets&position={at}")
+    by_query(world, transport, "identifiers=chat:1")
+    grown = since("cometify_listeners_resumed_total", "cometify_replay_bytes_bucket", "cometify_replay_bytes_sum")
+    frame = len('{"type":"push","identifier":"chat","push_id":null,"text":"second","position":0123456789012345}')
+    assert grown.pop("cometify_replay_bytes_sum") == 3 * frame - 1  # "first" is a letter shorter
+    assert grown.pop(("cometify_listeners_resumed_total", transport)) == 2
+    assert grown.pop(("cometify_replay_bytes_bucket", "0.0")) == 1
+    assert set(grown.values()) == {3}
+
+
+@pytest.mark.parametrize("transport", OPEN)
+def test_duration_of_a_listener_is_observed_when_it_leaves(world, since, transport):
+    name = "cometify_listener_duration_seconds"
+    wires = [by_query(world, transport, "identifiers=chat") for _ in range(2)]
+    world.advance(40)
+    by_query(world, transport, "identifiers=a!b")
+    assert since(f"{name}_count") == {}
+    wires[0].lose()
+    world.advance(160)
+    wires[1].lose()
+    grown = since(f"{name}_count", f"{name}_sum", f"{name}_bucket")
+    assert (grown[f"{name}_count"], grown[f"{name}_sum"]) == (2, pytest.approx(240, abs=2))
+    bounds = {key[1]: count for key, count in grown.items() if key[0] == f"{name}_bucket"}
+    assert ("15.0" in bounds, bounds["60.0"], bounds["300.0"]) == (False, 1, 2)
+
+
+def test_poll_is_no_resumed_join_and_has_no_duration(world, since):
+    world.poll("identifiers=chat").lose()
+    world.poll(f"identifiers=chat&position={world.clock()}").lose()
+    names = (
+        "cometify_listener_duration_seconds_count",
+        "cometify_replay_bytes_count",
+        "cometify_listeners_resumed_total",
+    )
+    assert since(*names) == {}
+
+
 def test_later_listen_frame_is_not_another_join(world, since):
     wire = by_frame(world, "websocket", {"identifiers": ["chat"]})
     wire.listen({"identifiers": ["chat", "tweets"]})
@@ -499,6 +544,22 @@ def test_delayed_reactor_shows_in_reactor_lag(world, since):
         for bound in ("0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5",
                       "1.0", "2.5", "5.0", "10.0", "+Inf")
     }  # fmt: skip
+
+
+def test_longest_turn_is_told_for_a_minute(engine):
+    turns = [0.25, 0.002]
+    world = World(loop_hooks=LoopHooks(lambda _seconds, call: world.reactor.callLater(0, call), None, turns.pop))
+    turns += [0.001] * 200 + [0.75] + [0.001] * 10
+    world.advance(12)
+    assert figures(world)["cometify_longest_turn_seconds"] == 0.75
+    world.advance(61)
+    assert figures(world)["cometify_longest_turn_seconds"] == 0.001
+
+
+def test_redis_latency_has_each_answered_command(world, since, engine):
+    world.pushed("chat", "x")
+    grown = since("cometify_redis_latency_seconds_count", "cometify_redis_latency_seconds_sum")
+    assert bool(grown) == (engine == "redis")
 
 
 def test_stopped_server_has_no_timer_left(world):

@@ -82,6 +82,7 @@ def reactor():
     reactor.hand_clock = HandClock()
     loop_hooks = install_direct_poll(reactor, reactor.hand_clock)
     reactor.call_soon, reactor.write_batch = loop_hooks.call_soon, loop_hooks.write_batch
+    reactor.longest_turn = loop_hooks.longest_turn
     yield reactor
     for selectable in reactor.removeAll():
         selectable.connectionLost(Failure(ConnectionDone()))
@@ -397,6 +398,24 @@ def test_connection_with_many_cheap_reads_becomes_costly(slowly):
     server.send(CHEAP, "a")
     server.send(CHEAP, "good")
     assert server.turn() == ["good", "a"]
+
+
+def test_longest_turn_has_calls_and_timers_and_not_the_wait(reactor):
+    clock = reactor.hand_clock
+
+    def work(seconds):
+        clock.now += seconds
+
+    reactor.doIteration(0)
+    reactor.longest_turn()
+    reactor.call_soon(0, lambda: work(0.25))
+    reactor.doIteration(0)
+    work(0.5)  # timers run between two iterations
+    reactor.doIteration(0)
+    work(0.125)
+    reactor.doIteration(0)
+    assert reactor.longest_turn() == 0.75
+    assert reactor.longest_turn() == 0.0
 
 
 def test_costly_connection_is_cheap_again_once_it_has_paid(reactor, slowly):

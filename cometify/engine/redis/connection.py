@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from txredisapi import ConnectionError as RedisConnectionError
 from txredisapi import ResponseError
 
+from cometify.core.histogram import Histogram
 from cometify.engine.redis.scripts import Script
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
@@ -50,7 +51,7 @@ class RedisConnection(Protocol):
 
     `heard(channel, text)` is called for each message of a subscription. `lost(reason)` is called once, when the
     connection is closed. By then the first commands in flight have failed. Thousands can be in flight, and the others fail
-    in the turns that follow, `MOST_FAILED` in each.
+    in the turns that follow, `MOST_FAILED` in each. `latency`: observes the time of each command, unless it is None.
     """
 
     transport: Transport  # type: ignore[assignment] # Twisted's type has neither of the two methods that are called here
@@ -65,6 +66,7 @@ class RedisConnection(Protocol):
         self._subscribing: deque[tuple[int, Deferred[None]]] = deque()
         self.heard: Callable[[bytes, bytes], None] | None = None
         self.lost: Callable[[str], None] | None = None
+        self.latency: Histogram | None = None
         self._reason: str | None = None
         # The digests of the scripts whose source was sent on this connection.
         self._sent: set[bytes] = set()
@@ -147,7 +149,9 @@ class RedisConnection(Protocol):
             # Redis says so when it ends the connection of a client, for example because its output buffer is full.
             self.abort(f"it sent a reply that nothing had asked for ({reply!r})")
             return
-        waiting = self._in_flight.popleft()[1]
+        since, waiting = self._in_flight.popleft()
+        if self.latency is not None:
+            self.latency.observe(self._seconds() - since)
         if isinstance(reply, ResponseError):
             waiting.errback(reply)
         else:

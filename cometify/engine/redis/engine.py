@@ -284,6 +284,7 @@ class RedisEngine:
             pushes=sum(state.account_rings.count() for state in states),
             bytes=sum(state.account_rings.kept_bytes for state in states),
             followed=sum(len(state.rings) for state in states),
+            latency=self._session.latency,
         )
 
     # Forgetting.

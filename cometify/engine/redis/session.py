@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.redis_url import RedisURL
+from cometify.core.histogram import Histogram
 from cometify.core.state_table import next_state
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
@@ -57,7 +58,8 @@ class RedisSession:
     to the old one after a failover.
 
     `separate_pushes`: pushes get a connection of their own, because Redis does nothing else on a connection while a
-    WAIT for replicas is pending there. Otherwise `pushes` is `commands`.
+    WAIT for replicas is pending there. Otherwise `pushes` is `commands`. `latency`: seconds from a command to its reply, of all
+    commands that do not stand behind a WAIT.
     """
 
     def __init__(self, reactor: Reactor, url: RedisURL, owner: SessionOwner, *, separate_pushes: bool) -> None:
@@ -66,6 +68,7 @@ class RedisSession:
         self._connector = Connector(reactor, url)
         self._owner = owner
         self.state = State.STOPPED
+        self.latency = Histogram()
         self.commands: RedisConnection | None = None
         self.subscription: RedisConnection | None = None
         self.pushes: RedisConnection | None = None
@@ -152,6 +155,7 @@ class RedisSession:
         )
         for connection in connections:
             connection.lost = self.reset
+        self.commands.latency = self.latency
         self.subscription.heard = self._heard
         self._heard_at = self._reactor.seconds()
         self._owner.connected()
