@@ -77,6 +77,7 @@ tools:
 	@scripts/need haproxy haproxy
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
+	@scripts/need promtool prometheus
 	@scripts/need iptables iptables
 	@scripts/need ip iproute2
 
