@@ -43,6 +43,10 @@ class Span:
         sent -= self.preamble
         return min(bisect_left(self.ends, sent, key=itemgetter(0)) + 1, len(self.ends)) if sent > 0 else 0
 
+    def bytes_of(self, pushes: int) -> int:
+        """Return the bytes of the first so many pushes."""
+        return self.ends[pushes - 1][0] if pushes else 0
+
     def cut(self, sent: int, cursor: int) -> tuple[int, bytes]:
         """Find where a write stopped that began at `cursor` and took `sent` bytes, less than all.
 

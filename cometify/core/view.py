@@ -17,6 +17,7 @@ from cometify.core.late_views import LateViews
 from cometify.core.push import Push
 from cometify.core.ring import POSITION, Channel, RingBuffer
 from cometify.core.span import Span
+from cometify.core.usage import AccountCounts
 
 if TYPE_CHECKING:
     from cometify.core.listener import Listener
@@ -49,7 +50,7 @@ class View:
 
     `live`: the listeners at the head. `filtered`: those of all states with an internal id. `members` counts all of them.
     `watermark()` gives the position for a heartbeat. It can be below the position of a push that was just announced.
-    `late`: see `core/late_views.py`.
+    `late`: see `core/late_views.py`. `counts`: those of the account.
 
     Six attributes belong to the fan-out. `pass_members`: the listeners of the pass that is under way. `pass_at`: the index
     of the next one. `needs_pass`: another pass must follow. `is_queued`: the view is in the queue. `pass_since` and
@@ -57,7 +58,7 @@ class View:
     """
 
     __slots__ = (
-        "account", "before", "encoding", "filtered", "head", "is_queued", "key", "late", "latest", "live", "members",
+        "account", "before", "counts", "encoding", "filtered", "head", "is_queued", "key", "late", "latest", "live", "members",
         "needs_pass", "next_since", "pass_at", "pass_members", "pass_since", "sources", "spans", "visible", "watermark",
     )  # fmt: skip
 
@@ -68,12 +69,14 @@ class View:
         head: int,
         watermark: Callable[[], int],
         late: LateViews = _NEVER_LATE,
+        counts: AccountCounts | None = None,
     ) -> None:
         self.key = key
         self.encoding = key[0]
         self.sources = sources
         self.account = sources[0][0].channel[0] if sources else ""
         """The API key."""
+        self.counts = AccountCounts() if counts is None else counts
         self.visible = tuple([kept for ring, secret in sources for kept in ring.visible(secret)])
         self.head = head
         self.watermark = watermark

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.core.span import Span
+from cometify.core.usage import AccountCounts
 from cometify.core.view import View
 
 
@@ -18,7 +19,7 @@ class CatchingUp:
 
     def __init__(
         self,
-        deliver: Callable[[Listener, Span], int],
+        deliver: Callable[[Listener, Span, AccountCounts], int],
         settle: Callable[[View], None],
         clock: Callable[[], float],
     ) -> None:
@@ -47,7 +48,7 @@ class CatchingUp:
         if view.late.exist:
             self._settle(view)  # it may go live below
         span = listener.owed()
-        sent = self._deliver(listener, span)
+        sent = self._deliver(listener, span, view.counts)
         if listener.state is State.GONE:
             return  # a poll ends with its first write
         if sent < span.size:

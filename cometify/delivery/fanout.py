@@ -75,6 +75,7 @@ from cometify.core.histogram import Histogram
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.span import Span
+from cometify.core.usage import AccountCounts
 from cometify.core.view import View
 from cometify.delivery.catching_up import CatchingUp
 from cometify.runtime.epoll_loop import CallSoon
@@ -152,15 +153,19 @@ class FanOut:
             view.rise(view.newest)
             self.wake(view)
 
-    def deliver(self, listener: Listener, span: Span) -> int:
-        """Write a span to one listener. Returns how many of its bytes were taken."""
+    def deliver(self, listener: Listener, span: Span, counts: AccountCounts) -> int:
+        """Write a span to one listener. Returns how many of its bytes were taken. `counts`: those of its account."""
         sent = listener.offer(span.data) if span.size else 0
-        self._count(span.begun(sent))
+        begun = span.begun(sent)
+        self._count(counts, begun, span.bytes_of(begun))
         self.gaps += span.gap
+        counts.gaps += span.gap
         return sent
 
-    def _count(self, deliveries: int) -> None:
+    def _count(self, counts: AccountCounts, deliveries: int, octets: int) -> None:
         self.deliveries += deliveries
+        counts.deliveries += deliveries
+        counts.delivered_bytes += octets
 
     def _start(self) -> None:
         # Never at once: see "Answers go first".
@@ -216,33 +221,40 @@ class FanOut:
             head, last, span = view.head, -1, None
             # To count each delivery by itself would be a tenth of this loop. So at each new span the count assumes that
             # all listeners from here to the end of the part get its `pushes`, and each branch in which one does not
-            # corrects the count.
-            deliveries = pushes = 0
+            # corrects the count. The bytes of the pushes are counted in the same way.
+            deliveries = pushes = octets = size_of_pushes = 0
             for listener in part:
                 if listener.view is not view:
                     deliveries -= pushes
+                    octets -= size_of_pushes
                     continue  # since the pass began it has asked for something else, or has a new right
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:
                         deliveries -= pushes
+                        octets -= size_of_pushes
                         continue
                     span = view.span(cursor)
                     last = cursor
                     if span is None:
                         deliveries -= pushes
+                        octets -= size_of_pushes
                         self._diverge(listener)
                         last = -1
                         continue
                     if not span.is_for_all:
                         self._diverge_unwilling(view, span, cursor, part)
                     data, size, to = span.data, span.size, span.cursor
-                    deliveries += (len(span.ends) - pushes) * (len(part) - part.index(listener))
+                    left, before = len(part) - part.index(listener), size_of_pushes
+                    deliveries += (len(span.ends) - pushes) * left
                     pushes = len(span.ends)
+                    size_of_pushes = span.bytes_of(pushes)
+                    octets += (size_of_pushes - before) * left
                     if to < head:
                         view.needs_pass = True  # one write does not hold everything
                 if (send := listener.send) is None:  # it is no longer live
                     deliveries -= pushes
+                    octets -= size_of_pushes
                     continue
                 try:
                     sent = send(data)
@@ -251,9 +263,11 @@ class FanOut:
                 if sent == size:
                     listener.cursor = to
                 else:
-                    deliveries += span.begun(sent) - pushes  # type: ignore[union-attr]
+                    begun = span.begun(sent)  # type: ignore[union-attr]
+                    deliveries += begun - pushes
+                    octets += span.bytes_of(begun) - size_of_pushes  # type: ignore[union-attr]
                     listener.cut_short(span, sent)  # type: ignore[arg-type]
-            self._count(deliveries)
+            self._count(view.counts, deliveries, octets)
             now = self._clock()
             if view.pass_at >= len(view.pass_members):
                 self.lag.observe(now - view.pass_since)

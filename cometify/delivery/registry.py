@@ -14,6 +14,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import Event
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
+from cometify.core.usage import Usage
 from cometify.core.view import Source, View, ViewKey
 from cometify.delivery.wide_channels import VIEWS, WideChannels
 from cometify.runtime.epoll_loop import CallSoon
@@ -24,10 +25,16 @@ _NOBODY: Mapping[View, bool] = {}
 
 
 class Registry:
-    """All listeners of this node. `call_soon`: see `SlicedWork`. `most`: views that may be raised in one step."""
+    """All listeners of this node. `call_soon`: see `SlicedWork`. `most`: views that may be raised in one step.
 
-    def __init__(self, wake: Callable[[View], None], call_soon: CallSoon, most: int = VIEWS) -> None:
+    `usage`: counts the listeners of each account. The counts also go with each view, for the fan-out.
+    """
+
+    def __init__(
+        self, wake: Callable[[View], None], call_soon: CallSoon, most: int = VIEWS, usage: Usage | None = None
+    ) -> None:
         self._wake = wake
+        self._usage = usage or Usage()
         self._views: dict[ViewKey, View] = {}
         self._of_channel: dict[Channel, dict[View, bool]] = {}
         self._most = most
@@ -117,10 +124,12 @@ class Registry:
         if view is None:
             sources: list[Source] = [(rings[name], name in seen) for name in names]
             head = max([ring.newest(secret) for ring, secret in sources])
-            view = self._views[key] = View(key, tuple(sources), head, watermark, self._late)
+            counts = self._usage.of(sources[0][0].channel[0])
+            view = self._views[key] = View(key, tuple(sources), head, watermark, self._late, counts)
             for ring, secret in sources:
                 self._of_channel.setdefault(ring.channel, {})[view] = secret
         view.members += 1
+        view.counts.entered()
         listener.view = view
         if filters is not None:
             listener.filters = filters
@@ -133,6 +142,7 @@ class Registry:
     def enter_view(self, listener: Listener, view: View) -> None:
         """Put a listener into a view that has members, without the rings being asked. It must go live at once."""
         view.members += 1
+        view.counts.entered()
         listener.view = view
 
     def part(self, listener: Listener, event: Event = Event.ENDED) -> list[Channel]:
@@ -149,6 +159,7 @@ class Registry:
             view.filtered.discard(listener, listener.filters)
             listener.filters = None
         view.members -= 1
+        view.counts.listeners -= 1
         if view.members:
             return []
         del self._views[view.key]

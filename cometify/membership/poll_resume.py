@@ -134,4 +134,4 @@ class PollResumer:
         self._slots.replayed(client_key, owed.size)
         self._slots.hold(listener, ticket.slot)
         self._joined[listener.encoding.name] += 1
-        self._fan_out.deliver(listener, owed)
+        self._fan_out.deliver(listener, owed, ticket.view.counts)

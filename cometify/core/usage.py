@@ -1,0 +1,87 @@
+"""The usage of each account in this process: counts that only grow, and its listeners.
+
+The counts are plain integers, and whoever does the work adds to them. The fan-out adds once for up to 32 deliveries, the
+registry once for each listener that comes or goes, and the endpoints once for each push or refusal. Nobody looks an account up
+for a delivery, because each view has the counts of its account.
+
+A reader calls `Usage.figures`. It gets the counts themselves, by API key, and must only read them. A rate is the difference of
+two readings, divided by the time between them. All counts begin at 0 with the process, and again when an account was removed
+and comes back.
+
+Only accounts have counts. An API key that a stranger makes up is looked up among the accounts, and nothing is kept of it.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from cometify.core.errors import Code
+
+
+@attrs.define(eq=False)
+class AccountCounts:
+    """The counts of one account in this process."""
+
+    pushes: int = 0
+    """Accepted pushes. One that was sent again with its Idempotency-Key counts once."""
+    push_bytes: int = 0
+    """The bytes of their texts, or of their JSON, in UTF-8."""
+    deliveries: int = 0
+    """Pushes that were written to listeners, once for each listener. Replay counts too."""
+    delivered_bytes: int = 0
+    """The bytes of these pushes as they were written: with the framing of the transport, and compressed if it compresses."""
+    gaps: int = 0
+    """Gaps that listeners were told."""
+    listeners: int = 0
+    """The listeners that are joined now. A poller counts while it waits."""
+    peak: int = 0
+    """The most listeners at once since `take_peak`."""
+    refused: Counter[str] = attrs.field(factory=Counter)
+    """Refused requests and listeners, by the name of the code."""
+
+    def pushed(self, size: int) -> None:
+        """Count an accepted push, with the bytes of its text."""
+        self.pushes += 1
+        self.push_bytes += size
+
+    def entered(self) -> None:
+        """Count a listener that has joined."""
+        self.listeners += 1
+        if self.listeners > self.peak:
+            self.peak = self.listeners
+
+    def take_peak(self) -> int:
+        """Return the most listeners at once since the last call. The next peak begins with those of now."""
+        peak, self.peak = self.peak, self.listeners
+        return peak
+
+
+class Usage:
+    """The counts of all accounts in this process. `is_account`: tells whether an API key is an account's."""
+
+    def __init__(self, is_account: Callable[[str], object] = bool) -> None:
+        self._is_account = is_account
+        self._counts: dict[str, AccountCounts] = {}
+
+    def of(self, api_key: str) -> AccountCounts:
+        """Return the counts of an account, to be added to. The caller knows that it is one."""
+        counts = self._counts.get(api_key)
+        if counts is None:
+            counts = self._counts[api_key] = AccountCounts()
+        return counts
+
+    def refuse(self, api_key: str, code: Code) -> None:
+        """Count a refusal, if the API key is an account's."""
+        if api_key in self._counts or self._is_account(api_key):
+            self.of(api_key).refused[code.name] += 1
+
+    def figures(self) -> Mapping[str, AccountCounts]:
+        """Return the counts of each account that has any, by API key. They go on growing, and must not be changed."""
+        return self._counts
+
+    def forget_removed(self) -> None:
+        """Forget the accounts that were removed, once their listeners are gone."""
+        for api_key, counts in list(self._counts.items()):
+            if not counts.listeners and not self._is_account(api_key):
+                del self._counts[api_key]
