@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
 from cometify.core.histogram import Histogram
-from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, ListenerCount
+from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, Kept, ListenerCount
 from cometify.core.push import Draft, Push, Receipt
 from cometify.core.push_page import AskedPushes, PushPage
 from cometify.core.quota import ClientKey
@@ -95,14 +95,22 @@ class IQueries(Protocol):
 class EngineStats:
     """Figures of an engine at this moment."""
 
-    pushes: int
-    """The number of pushes kept in this process."""
-    bytes: int
-    """The bytes of their frames."""
+    kept: Mapping[str, Kept]
+    """The pushes of each account that are kept in this process, by API key."""
     followed: int
     """The number of channels that are followed."""
     latency: Histogram = attrs.field(factory=Histogram)
     """Seconds that Redis took to answer each command. Empty if there is no Redis."""
+
+    @property
+    def pushes(self) -> int:
+        """The number of pushes kept in this process."""
+        return sum(kept.pushes for kept in self.kept.values())
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of their frames."""
+        return sum(kept.bytes for kept in self.kept.values())
 
 
 class IEngine(Protocol):

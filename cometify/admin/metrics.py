@@ -1,7 +1,8 @@
 """/metrics on the admin endpoint: the figures of one server in Prometheus' text format.
 
 The parts of the server count in plain integers, because that costs least where pushes pass (decision 0012). The figures are
-read when a scrape asks for them. No label holds an API key, an identifier or anything else that a stranger can choose.
+read when a scrape asks for them. No label holds anything that a stranger can choose. With the setting `account_metrics` the
+label `account` holds the API keys of the accounts, which the operator chooses.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from cometify import __version__
+from cometify.admin.account_metrics import figures_of_accounts
 from cometify.core import errors
 from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import TRANSPORTS
+from cometify.core.usage import Usage
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
@@ -63,6 +66,8 @@ class Figures(Collector):
     idle: Sequence[IdleTimeout]
     limits: Sequence[ConnectionLimits]
     untrusted: UntrustedProxies
+    usage: Usage | None = None
+    """The usage to tell for each account; None: nothing is told of accounts."""
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
@@ -74,6 +79,8 @@ class Figures(Collector):
         yield from self._of_the_fan_out()
         yield from self._of_waits(stats.latency)
         yield from self._of_connections()
+        if self.usage is not None:
+            yield from figures_of_accounts(self.usage, self.engine)
 
     def _of_pushes(self, stats: EngineStats) -> Iterator[Metric]:
         push = self.push

@@ -22,6 +22,7 @@ from cometify.config.settings import Settings
 from cometify.core import state_table
 from cometify.core.join_pace import JoinPace
 from cometify.core.quota import Quota
+from cometify.core.usage import Usage
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.listener_counts import ListenerCounts
@@ -82,8 +83,9 @@ class Cometify(MultiService):
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts)
         loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
+        self.usage = Usage(self.accounts.get)
         self.fan_out = FanOut(loop_hooks.call_soon)
-        self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon)
+        self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon, usage=self.usage)
         self.engine = self._make_engine(clock)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
         self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)
@@ -98,6 +100,7 @@ class Cometify(MultiService):
             reactor.seconds,
             loop_hooks.call_soon,
             JoinPace(settings.joins_per_second),
+            self.usage,
         )
         self._context = context = Context(
             self.accounts,
@@ -112,10 +115,10 @@ class Cometify(MultiService):
             SlicedWork(loop_hooks.call_soon, lambda _pace: "a WebSocket", 1),
         )
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
-        self.push = PushEndpoint(self.engine, self.registry, publishers)
-        self._disconnect = DisconnectEndpoint(self.engine, publishers, wall)
+        self.push = PushEndpoint(self.engine, self.registry, publishers, self.usage)
+        self._disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
         self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
-        back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon)
+        back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon, self.usage)
         position = PositionEndpoint(context, self.engine)
         root = Root(self.push, self._disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
@@ -142,6 +145,7 @@ class Cometify(MultiService):
             (self.http.idle, self.websocket.idle),
             (self.limits, self.limits_of_proxies),
             context.untrusted,
+            self.usage if settings.account_metrics else None,
         )
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
         self.admin = Site(

@@ -31,6 +31,7 @@ SERVER: dict[str, Reader] = {
     "joins_per_second": readers.whole_number(1, 1_000_000),
     "keep_bytes_total": readers.whole_number(512 * 1024),
     "pages": readers.truth,
+    "account_metrics": readers.truth,
 }
 """The keys of the server, above the first [[account]]."""
 ACCOUNT: dict[str, Reader] = {

@@ -45,5 +45,7 @@ class Settings:
     half each. None: only `keep_bytes` counts."""
     pages: bool = True
     """True if the page at / and the documentation at /docs are served."""
+    account_metrics: bool = False
+    """True if /metrics tells the figures of each account, with its API key as a label."""
     made_up: bool = False
     """True if there is no file and the account was made up for this run."""

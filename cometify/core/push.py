@@ -41,6 +41,12 @@ class Draft:
     """The name of a parameter that `secure` does not cover, if the push has one."""
 
     @property
+    def size(self) -> int:
+        """The bytes of the text, or of the JSON that is sent instead, in UTF-8."""
+        whole = self.text if self.data is None else self.data
+        return len(whole) if whole.isascii() else len(whole.encode())
+
+    @property
     def fingerprint(self) -> bytes:
         """A hash of all that must be the same when the push is repeated with the same Idempotency-Key."""
         whole = f"{self.batch}{self.identifier.folded} {self.push_id} {self.secret:d} {self.text}"

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from cometify.core.errors import Code
+from cometify.core.errors import Refused
 
 
 @attrs.define(eq=False)
@@ -48,8 +48,7 @@ class AccountCounts:
     def entered(self) -> None:
         """Count a listener that has joined."""
         self.listeners += 1
-        if self.listeners > self.peak:
-            self.peak = self.listeners
+        self.peak = max(self.peak, self.listeners)
 
     def take_peak(self) -> int:
         """Return the most listeners at once since the last call. The next peak begins with those of now."""
@@ -71,10 +70,10 @@ class Usage:
             counts = self._counts[api_key] = AccountCounts()
         return counts
 
-    def refuse(self, api_key: str, code: Code) -> None:
+    def refuse(self, api_key: str, refused: Refused) -> None:
         """Count a refusal, if the API key is an account's."""
         if api_key in self._counts or self._is_account(api_key):
-            self.of(api_key).refused[code.name] += 1
+            self.of(api_key).refused[refused.code.name] += 1
 
     def figures(self) -> Mapping[str, AccountCounts]:
         """Return the counts of each account that has any, by API key. They go on growing, and must not be changed."""

@@ -202,7 +202,7 @@ class FanOut:
             if self._clock() >= end:
                 return
 
-    def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912 - one loop, because a call for each listener costs
+    def _run_pass(self, view: View, end: float) -> bool:  # noqa: C901, PLR0912, PLR0915 - one loop, because a call for each listener costs
         """Go on with the pass of a view. Returns True if all of its live listeners are at the head.
 
         A delivery costs one turn of the inner loop, besides the system's send().

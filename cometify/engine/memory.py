@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred, fail
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import push_frame
+from cometify.core.identifier_page import Kept
 from cometify.core.kept_pushes import DROPS, most_drops
 from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Draft, Push, Receipt
@@ -173,11 +174,9 @@ class MemoryEngine:
         return None if state is None else state.rings.rings.get(channel[1])
 
     def stats(self) -> EngineStats:
-        states = self._states.values()
         return EngineStats(
-            pushes=sum(state.rings.count() for state in states),
-            bytes=sum(state.rings.kept_bytes for state in states),
-            followed=sum(len(state.followed) for state in states),
+            {key: Kept(state.rings.count(), state.rings.kept_bytes) for key, state in self._states.items()},
+            followed=sum(len(state.followed) for state in self._states.values()),
         )
 
     def expire(self) -> bool:

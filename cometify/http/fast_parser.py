@@ -54,7 +54,7 @@ class PlainEndpoint(Protocol):
     def render(self, request: Exchange) -> None:
         """Answer, now or later."""
 
-    def count_refusal(self, code: errors.Code) -> None:
+    def count_refusal(self, refused: errors.Refused, request: Exchange) -> None:
         """Count a request that is being refused."""
 
 

@@ -116,7 +116,7 @@ class Endpoint:
             self.check_method(request)
             self.serve(request)
         except Refused as refused:
-            self.count_refusal(refused.code)
+            self.count_refusal(refused, request)
             self.refuse(request, refused)
         except Exception:  # noqa: BLE001 - the peer must have an answer, whatever was raised
             self.failed(Failure(), request)
@@ -135,7 +135,7 @@ class Endpoint:
         """Answer now or later. May raise `Refused`."""
         raise NotImplementedError
 
-    def count_refusal(self, code: errors.Code) -> None:
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
         """Count a request that is being refused. Most endpoints do not."""
 
     def refuse(self, request: Exchange, refused: Refused) -> None:
@@ -145,7 +145,7 @@ class Endpoint:
     def failed(self, failure: Failure, request: Exchange) -> None:
         """Answer a failure. To be used as the errback of whatever answers later."""
         if isinstance(failure.value, Refused):
-            self.count_refusal(failure.value.code)
+            self.count_refusal(failure.value, request)
             self.refuse(request, failure.value)
             return
         log.failure("A request to {path} could not be answered", failure, path="/".join(request.segments[1:]))

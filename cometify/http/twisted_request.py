@@ -100,7 +100,7 @@ class Request(WebRequest):
         self._refused = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
-        self.transport.find(self.segments).count_refusal(refused.code)
+        self.transport.find(self.segments).count_refusal(refused, self)
         body = problem_document(self, refused)
         head = response_head(
             refused.code.status,

@@ -15,6 +15,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.quota import Quota
 from cometify.core.ring import Channel
+from cometify.core.usage import Usage
 from cometify.delivery.fanout import FanOut
 from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
@@ -51,9 +52,11 @@ class Membership:
         seconds: Callable[[], float],
         call_soon: CallSoon,
         join_pace: JoinPace,
+        usage: Usage | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
+        self._usage = usage or Usage()
         self._fan_out = fan_out
         self._heartbeats = heartbeats
         self._token_expiry = expiry
@@ -209,9 +212,21 @@ class Membership:
 
     # Leaving.
 
-    def count_end(self, listener: Listener, code: errors.Code) -> None:
-        """Count a listener that is about to be told why it gets nothing, or nothing further."""
-        (self.refused if listener.view is None else self.ended)[code.name] += 1
+    def count_refusal(self, refused: errors.Refused, api_key: str) -> None:
+        """Count a listener that could not join, for the server and for its account."""
+        self.refused[refused.code.name] += 1
+        self._usage.refuse(api_key, refused)
+
+    def count_end(self, listener: Listener, refused: errors.Refused, api_key: str = "") -> None:
+        """Count a listener that is about to be told why it gets nothing, or nothing further.
+
+        `api_key`: the one that it came with. May be left out if the listener has a slot.
+        """
+        if listener.view is not None:
+            self.ended[refused.code.name] += 1
+            return
+        slot = self._slots.get(listener)
+        self.count_refusal(refused, api_key if slot is None else slot.account.api_key)
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """Remove a listener. `comes_again`: it polls, so its slot and its place in the heartbeat wheel are kept a while."""

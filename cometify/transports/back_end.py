@@ -18,11 +18,12 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.errors import Code
+from cometify.core.errors import Refused
 from cometify.core.identifier import Identifier
 from cometify.core.identifier_page import IdentifierDetails, IdentifierPage, IdentifierRow, Kept
 from cometify.core.list_query import check_no_parameters, read_asked_names, read_asked_pushes
 from cometify.core.push_page import PushPage
+from cometify.core.usage import Usage
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
 from cometify.interfaces import IQueries
@@ -40,8 +41,9 @@ class BackEnd:
     `call_soon`: see `SlicedWork`.
     """
 
-    def __init__(self, queries: IQueries, publishers: Publishers, call_soon: CallSoon) -> None:
+    def __init__(self, queries: IQueries, publishers: Publishers, call_soon: CallSoon, usage: Usage) -> None:
         self.queries = queries
+        self.usage = usage
         self.publishers = publishers
         self.answered = 0
         self.refused: Counter[str] = Counter()
@@ -67,8 +69,9 @@ class _QuestionEndpoint(Endpoint):
     def __init__(self, back_end: BackEnd) -> None:
         self._back_end = back_end
 
-    def count_refusal(self, code: Code) -> None:
-        self._back_end.refused[code.name] += 1
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self._back_end.refused[refused.code.name] += 1
+        self._back_end.usage.refuse(request.segments[0], refused)
 
     def serve(self, request: Exchange) -> None:
         account, nonce = self._back_end.publishers.of_request(request)

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from cometify.core.account import Account
 from cometify.core.admission import AS_SENT, admit_batch
-from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Code, Refused
+from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Refused
 from cometify.core.push import Draft, Receipt
 from cometify.http.bodies import read_json_array
 from cometify.http.exchange import Exchange
@@ -33,8 +33,8 @@ class BatchEndpoint(Endpoint):
     def __init__(self, single: PushEndpoint) -> None:
         self._single = single
 
-    def count_refusal(self, code: Code) -> None:
-        self._single.count_refusal(code)
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self._single.count_refusal(refused, request)
 
     def body_limit(self, request: Exchange) -> int:
         return self.max_body if self._doubt(request) is None else UNPROVEN_BODY

@@ -87,6 +87,11 @@ class Connection(Listener):
 
     # The listener.
 
+    @property
+    def api_key(self) -> str:
+        """The API key that it came with, or an empty string if it has joined already."""
+        return ""
+
     def offer(self, data: bytes) -> int:
         eager = self.eager
         if eager is not None:
@@ -145,7 +150,7 @@ class Connection(Listener):
     def end(self, refused: Refused) -> None:
         # Before the connection is taken over its HTTP request is refused, and counted there.
         if self.transport is not None and self.state is not State.GONE:
-            self.context.membership.count_end(self, refused.code)
+            self.context.membership.count_end(self, refused, self.api_key)
         self.close(self.encoding.encode(error_frame(refused), None), refused.code.close)
 
     def drain(self, after: int) -> None:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
-from cometify.core.errors import DRAINING, Code, Refused
+from cometify.core.errors import DRAINING, Refused
 from cometify.core.revocation import read_disconnect, revoked_from
+from cometify.core.usage import Usage
 from cometify.http.bodies import read_json_object
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
@@ -27,15 +28,17 @@ class DisconnectEndpoint(Endpoint):
     allows_fast_path = True
     draining = False
 
-    def __init__(self, engine: IEngine, publishers: Publishers, wall: Callable[[], float]) -> None:
+    def __init__(self, engine: IEngine, publishers: Publishers, wall: Callable[[], float], usage: Usage) -> None:
         self._engine = engine
         self._publishers = publishers
         self._wall = wall
+        self._usage = usage
         self.under_way = 0
         self.refused: Counter[str] = Counter()
 
-    def count_refusal(self, code: Code) -> None:
-        self.refused[code.name] += 1
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self.refused[refused.code.name] += 1
+        self._usage.refuse(request.segments[0], refused)
 
     def serve(self, request: Exchange) -> None:
         if self.draining:

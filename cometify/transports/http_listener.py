@@ -86,8 +86,8 @@ class ListeningEndpoint(Endpoint):
         account = account_of(request, self.context)
         self.listen(request, account, self.listen_request(request, account))
 
-    def count_refusal(self, code: errors.Code) -> None:
-        self.context.membership.refused[code.name] += 1
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self.context.membership.count_refusal(refused, request.segments[0])
 
     def listen_request(self, request: Exchange, account: Account) -> ListenRequest:
         """Read the request from the query, or from a `listen` frame in the body of a POST. Raises `Refused`."""

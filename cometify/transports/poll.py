@@ -62,7 +62,7 @@ class PollListener(Listener):
 
     def end(self, refused: Refused) -> None:
         if self.state is not State.GONE:
-            self._context.membership.count_end(self, refused.code)
+            self._context.membership.count_end(self, refused)
             self._context.membership.part(self)
             request = self._request
             assert request is not None
@@ -142,6 +142,6 @@ class PollEndpoint(ListeningEndpoint):
         try:
             return context.membership.poll_resumer.resume(listener, ticket, positions)
         except Refused as refused:
-            self.count_refusal(refused.code)
+            self.count_refusal(refused, request)
             self.refuse(request, refused)
             return True

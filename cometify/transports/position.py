@@ -6,7 +6,7 @@ that came after the read is missed.
 
 from twisted.internet.defer import Deferred
 
-from cometify.core import errors
+from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
 from cometify.interfaces import IEngine
 from cometify.transports.context import Context
@@ -22,7 +22,7 @@ class PositionEndpoint(ListeningEndpoint):
         super().__init__(context)
         self._engine = engine
 
-    def count_refusal(self, code: errors.Code) -> None:
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
         """Count nothing, because nobody wanted to join."""
 
     def serve(self, request: Exchange) -> None:

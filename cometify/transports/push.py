@@ -19,9 +19,10 @@ from twisted.internet.defer import Deferred
 from cometify.core.account import Account
 from cometify.core.account_rules import check_rules
 from cometify.core.admission import AS_SENT, PARAMETERS, admit
-from cometify.core.errors import DRAINING, Code, Refused
+from cometify.core.errors import DRAINING, Refused
 from cometify.core.integer import write_integer
 from cometify.core.push import Draft, Receipt
+from cometify.core.usage import Usage
 from cometify.delivery.registry import Registry
 from cometify.http.bodies import read_parameters
 from cometify.http.exchange import Exchange
@@ -45,16 +46,18 @@ class PushEndpoint(Endpoint):
     allows_fast_path = True
     draining = False
 
-    def __init__(self, engine: IEngine, registry: Registry, publishers: Publishers) -> None:
+    def __init__(self, engine: IEngine, registry: Registry, publishers: Publishers, usage: Usage) -> None:
         self._engine = engine
         self._registry = registry
+        self._usage = usage
         self.publishers = publishers
         self.accepted = 0
         self.under_way = 0
         self.refused: Counter[str] = Counter()
 
-    def count_refusal(self, code: Code) -> None:
-        self.refused[code.name] += 1
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self.refused[refused.code.name] += 1
+        self._usage.refuse(request.segments[0], refused)
 
     def wrong_method(self, method: bytes, allowed: str) -> str:
         return no_page_pushes() if method == b"OPTIONS" else super().wrong_method(method, allowed)
@@ -104,6 +107,7 @@ class PushEndpoint(Endpoint):
             listeners, duplicate = receipt.listeners, ',"duplicate":true'
         else:
             self.accepted += 1
+            self._usage.of(api_key).pushed(draft.size)
             listeners = self._count(api_key, draft) if draft.key is None else draft.listeners
             duplicate = ""
         push_id = "null" if draft.push_id is None else write_integer(draft.push_id)

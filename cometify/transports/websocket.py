@@ -227,6 +227,10 @@ class WebSocketListener(Connection):
 
     # The end.
 
+    @property
+    def api_key(self) -> str:
+        return self._api_key
+
     def _violated(self, violation: Violation) -> None:
         if violation.code == TOO_BIG:
             self.end(

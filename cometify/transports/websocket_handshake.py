@@ -55,18 +55,16 @@ def _arrive(
 
     A refusal is told after the handshake, by an error frame: a browser hides the body of a failed handshake from its page.
     """
-    refused = None
-    api_key, ask = "", None
+    refused = ask = None
     try:
         account = account_of(request, context)
-        api_key = account.api_key
         query = request.query()
         if query.get("identifiers", _EMPTY) != _EMPTY or any(query.get(name, _EMPTY) != _EMPTY for name in _NAMES):
             ask = listen_request_from_query(query, spelling=account.spelling)
     except Refused as error:
         refused = error
     address = client_address(request, context.trusted, context.untrusted)
-    listener = WebSocketListener(context, api_key, address, deflates=deflates)
+    listener = WebSocketListener(context, request.segments[0], address, deflates=deflates)
 
     def begin() -> None:
         if refused is not None:
@@ -120,7 +118,7 @@ class Handshake(WebSocketServerProtocol):
         Autobahn would put its reason into the status line, and the reason repeats text of the peer: a token, or control
         characters. It would answer 505 to an old version of HTTP, and a server error is not what that is.
         """
-        self.context.membership.refused[_WRONG.code.name] += 1
+        self.context.membership.count_refusal(_WRONG, self.request.segments[0])
         body = problem_document(self.request, _WRONG)
         headers = [(b"Content-Type", PROBLEM), (b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")]
         headers += [(name.encode(), str(value).encode()) for name, value in responseHeaders or ()]
@@ -171,8 +169,8 @@ class WebSocketEndpoint(Endpoint):
             and "sec-websocket-protocol" not in headers
         )
 
-    def count_refusal(self, code: errors.Code) -> None:
-        self._context.membership.refused[code.name] += 1
+    def count_refusal(self, refused: Refused, request: Exchange) -> None:
+        self._context.membership.count_refusal(refused, request.segments[0])
 
     def serve(self, request: Exchange) -> None:
         if isinstance(request, Request):

@@ -14,6 +14,7 @@ from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
+from cometify.core.usage import Usage
 from cometify.core.view import SPAN, SPANS
 from cometify.delivery.fanout import CHUNK, LONGEST, SLICE, FanOut
 from cometify.delivery.registry import Registry
@@ -65,7 +66,9 @@ class World:
         self.position = 0
         self.ring = RingBuffer.beginning_at(CHANNEL, 0)
         self.fan_out = FanOut(self.later, self.clock)
-        self.registry = Registry(self.fan_out.wake, self.later)
+        usage = Usage()
+        self.registry = Registry(self.fan_out.wake, self.later, usage=usage)
+        self.counts = usage.of(CHANNEL[0])
 
     def later(self, seconds, function):
         self.due.append((seconds, function))
@@ -544,6 +547,12 @@ def written(peers):
     return sum(line.startswith(b'{"position"') for line in lines)
 
 
+def delivered_bytes(peers):
+    """The bytes of all pushes that were begun. The rest of each begun one is held, and so it is written too."""
+    lines = [line for peer in peers for line in b"".join(peer.writes).splitlines(keepends=True)]
+    return sum(len(line) for line in lines if line.startswith(b'{"position"'))
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_deliveries_are_exact_after_every_slice(world, seed):
     chance = random.Random(seed)
@@ -555,9 +564,12 @@ def test_deliveries_are_exact_after_every_slice(world, seed):
         if world.due:
             world.slice()
         assert world.fan_out.deliveries == written(peers)
+        assert world.counts.delivered_bytes == delivered_bytes(peers)
+        assert world.counts.listeners == sum(peer.view is not None for peer in peers)
     world.haste = 0.0
     world.all()
-    assert world.fan_out.deliveries == written(peers) > 1000
+    assert world.fan_out.deliveries == world.counts.deliveries == written(peers) > 1000
+    assert world.counts.delivered_bytes == delivered_bytes(peers)
 
 
 def lags(world):

@@ -13,6 +13,7 @@ from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.frames import kept_head
+from cometify.core.identifier_page import Kept
 from cometify.core.push import Draft, Receipt
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
@@ -279,11 +280,10 @@ class RedisEngine:
         return None if state is None else state.rings.get(channel[1])
 
     def stats(self) -> EngineStats:
-        states = self._states.values()
+        rings = {api_key: state.account_rings for api_key, state in self._states.items()}
         return EngineStats(
-            pushes=sum(state.account_rings.count() for state in states),
-            bytes=sum(state.account_rings.kept_bytes for state in states),
-            followed=sum(len(state.rings) for state in states),
+            {api_key: Kept(one.count(), one.kept_bytes) for api_key, one in rings.items()},
+            followed=sum(len(state.rings) for state in self._states.values()),
             latency=self._session.latency,
         )
 

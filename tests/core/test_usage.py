@@ -1,0 +1,66 @@
+"""The counts of accounts: they take memory for accounts alone, and tell the most listeners at once."""
+
+import pytest
+
+from cometify.core.errors import NOT_AUTHORIZED, TOO_MANY_PUSHES, Refused
+from cometify.core.identifier import Identifier
+from cometify.core.push import Draft
+from cometify.core.usage import Usage
+
+ACCOUNTS = {"37282591": object(), "2": object()}
+
+
+@pytest.fixture
+def usage():
+    return Usage(ACCOUNTS.get)
+
+
+def test_made_up_api_keys_take_no_memory(usage):
+    for number in range(1000):
+        usage.refuse(f"made_up_{number}", Refused(NOT_AUTHORIZED, "x"))
+    assert usage.figures() == {}
+
+
+def test_refusals_are_counted_by_account_and_code(usage):
+    for api_key, code in (
+        ("2", NOT_AUTHORIZED),
+        ("2", NOT_AUTHORIZED),
+        ("2", TOO_MANY_PUSHES),
+        ("37282591", NOT_AUTHORIZED),
+    ):
+        usage.refuse(api_key, Refused(code, "x"))
+    assert {key: dict(counts.refused) for key, counts in usage.figures().items()} == {
+        "2": {"not_authorized": 2, "too_many_pushes": 1},
+        "37282591": {"not_authorized": 1},
+    }
+
+
+def test_peak_is_the_most_listeners_since_it_was_taken(usage):
+    counts = usage.of("2")
+    counts.entered()
+    counts.entered()
+    counts.listeners -= 1
+    assert counts.take_peak() == 2
+    assert counts.take_peak() == 1, "the one that is still there"
+    counts.listeners -= 1
+    counts.entered()
+    assert counts.take_peak() == 1
+
+
+def test_removed_account_is_forgotten_once_its_listeners_are_gone():
+    accounts = {"2": object()}
+    usage = Usage(accounts.get)
+    usage.of("2").entered()
+    accounts.clear()
+    usage.forget_removed()
+    assert usage.figures().keys() == {"2"}
+    usage.of("2").listeners -= 1
+    usage.forget_removed()
+    assert usage.figures() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "size"), [("abc", None, 3), ("é€", None, 5), ("", '{"é":1}', 8), ("", None, 0)]
+)
+def test_size_of_a_draft_is_its_bytes_of_utf8(text, data, size):
+    assert Draft(Identifier.read("chat"), text, False, None, None, data=data).size == size
