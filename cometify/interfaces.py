@@ -134,6 +134,12 @@ class IEngine(Protocol):
     def start(self) -> None:
         """Begin to work. Called once, when the server starts."""
 
+    def leave(self) -> "Deferred[bool]":
+        """Say that this node is about to end. Called once, when the server begins to drain.
+
+        Fires with True if other nodes have the same pushes and are not about to end, or if that cannot be told.
+        """
+
     def stop(self) -> None:
         """Let go of connections. Called once, when the server has drained."""
 

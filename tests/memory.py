@@ -137,6 +137,15 @@ class World:
             self._suspended += round(seconds * 1_000_000)
             self.settle()
 
+    def drain(self) -> list[None]:
+        """Begin to drain, and go on until nobody joins any longer. The list has an element once the drain is over."""
+        ended: list[None] = []
+        self.server.drain().addCallback(ended.append)
+        while not self.server.membership.draining:
+            self.advance(0.1)
+        self.settle()
+        return ended
+
     def settle(self) -> None:
         """Let everything happen that is due now."""
         self._turn(20)

@@ -36,8 +36,7 @@ def test_connection_is_closed_once_everything_is_written(world):
     wire = world.stream("identifiers=chat")
     wire.frames()
     wire.stop_reading()
-    world.server.drain()
-    world.settle()
+    world.drain()
     assert wire.transport.connected
     wire.read_again()
     assert not wire.transport.connected

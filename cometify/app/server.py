@@ -1,6 +1,5 @@
 """One server: its parts, its start and its stop."""
 
-import random
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -17,6 +16,7 @@ from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.inspector import Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
+from cometify.app.drain import Drain
 from cometify.config.accounts import Accounts
 from cometify.config.settings import Settings
 from cometify.core import state_table
@@ -56,8 +56,6 @@ EXPIRE_EVERY = 5
 """Seconds between two calls of the task that forgets what is too old."""
 POLL_CERTIFICATES = 5
 """Seconds between two looks at the files of the certificates."""
-DRAIN_CHECK = 0.1
-"""Seconds between two checks whether a draining server is empty. Bytes that were just written need time to leave."""
 
 
 class Cometify(MultiService):
@@ -102,7 +100,7 @@ class Cometify(MultiService):
             JoinPace(settings.joins_per_second),
             self.usage,
         )
-        self._context = context = Context(
+        context = Context(
             self.accounts,
             self.membership,
             self.fan_out,
@@ -116,13 +114,22 @@ class Cometify(MultiService):
         )
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
         self.push = PushEndpoint(self.engine, self.registry, publishers, self.usage)
-        self._disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
+        disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
         self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
         back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon, self.usage)
         position = PositionEndpoint(context, self.engine)
-        root = Root(self.push, self._disconnect, position, back_end, context, reactor, pages=settings.pages)
+        root = Root(self.push, disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
+        self._drain = Drain(
+            settings.drain,
+            reactor,
+            self.engine,
+            self.membership,
+            context,
+            (self.http, self.websocket),
+            (self.push, disconnect),
+        )
         per_address = settings.connections_per_ip
         if per_address is None:
             per_address = most_descriptors() // 10
@@ -139,7 +146,7 @@ class Cometify(MultiService):
             self.heartbeats,
             self.membership,
             self.push,
-            self._disconnect,
+            disconnect,
             back_end,
             self.reactor_lag,
             (self.http.idle, self.websocket.idle),
@@ -172,7 +179,7 @@ class Cometify(MultiService):
 
     def why_not_ready(self) -> str | None:
         """Return the reason why this server should get no work, or None if it is ready."""
-        if self.push.draining:
+        if self._drain.has_begun:
             return "draining"
         return None if self.engine.available else "engine_unavailable"
 
@@ -211,23 +218,11 @@ class Cometify(MultiService):
         self.accounts.replace(settings.accounts)
         self.membership.accounts_changed(self.accounts)
 
-    def _reconnect_delay(self) -> int:
-        """Return a random delay in milliseconds, so that not all listeners reconnect at once."""
-        return random.randint(0, self.settings.drain * 1000)
-
-    @defer.inlineCallbacks
-    def drain(self) -> Generator["defer.Deferred[None]", object, None]:
-        """Ask all listeners to reconnect elsewhere and accept nothing more. Fires when all are gone, or after `drain` s."""
-        self.push.draining = self._disconnect.draining = True
-        log.info("Draining: {total} listeners are asked to reconnect elsewhere", total=len(self.membership))
-        self.membership.drain(self._reconnect_delay, self._context.silent)
-        until = self._reactor.seconds() + self.settings.drain
-        while True:
-            yield task.deferLater(cast("IReactorTime", self._reactor), DRAIN_CHECK)
-            under_way = self.push.under_way or self._disconnect.under_way
-            still_busy = self.membership.is_sending_away or self._context.closing or under_way
-            if not still_busy or self._reactor.seconds() >= until:
-                return
+    def drain(
+        self, close_ports: "Callable[[], defer.Deferred[object]]" = lambda: defer.succeed(None)
+    ) -> "defer.Deferred[None]":
+        """Send all listeners away, and serve until they are gone: see `Drain`. Fires at the end."""
+        return self._drain.run(close_ports)
 
 
 def log_impossible_transitions() -> None:

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
 from math import inf
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -68,6 +68,9 @@ class MemoryEngine:
 
     def start(self) -> None:
         """There is nothing to connect to."""
+
+    def leave(self) -> Deferred[bool]:
+        return succeed(False)  # nobody else has the pushes
 
     def stop(self) -> None:
         """There is nothing to disconnect from."""

@@ -46,6 +46,10 @@ class Owner(Protocol):
     def close(self) -> None:
         """Close the connection once everything is written."""
 
+    @property
+    def ends(self) -> bool:
+        """True if each answer must end the connection."""
+
     def release(self) -> tuple[Transport, bytes]:
         """See `Exchange`."""
 
@@ -70,6 +74,11 @@ class ChannelTransport:
         self._head = bytearray()
         self._missing = 0
         self._in_chunks = False
+
+    @property
+    def ends(self) -> bool:
+        """True if the answer must end the connection."""
+        return self._owner.ends
 
     # Called by the connection.
 

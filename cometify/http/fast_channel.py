@@ -246,6 +246,11 @@ class FastChannel(ConnectionState):
         """See `Exchange`."""
         return self._shared.tree.has_docs
 
+    @property
+    def ends(self) -> bool:
+        """True if each answer must end the connection, because the server drains."""
+        return self._shared.ends
+
     def peer(self) -> IAddress:
         """The other end of the connection."""
         if self._peer is None:

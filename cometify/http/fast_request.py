@@ -27,6 +27,10 @@ class FastConnection(Protocol):
     def has_docs(self) -> bool:
         """See `Exchange`."""
 
+    @property
+    def ends(self) -> bool:
+        """True if each answer must end the connection."""
+
     def answer(self, data: bytes, closes: bool) -> None:
         """Send a whole response to the request that is waiting. `closes`: close the connection behind it."""
 
@@ -101,7 +105,7 @@ class FastRequest:
 
     def answer(self, status: int, content_type: bytes, body: bytes, headers: Headers = ()) -> None:
         if not self.gone:
-            closes = self._head.fields.closes
+            closes = self._head.fields.closes or self._connection.ends
             response = whole_response(status, content_type, body, self.fixed + headers, closes)
             self._connection.answer(response, closes)
 

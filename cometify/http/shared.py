@@ -13,11 +13,12 @@ from cometify.runtime.epoll_loop import WriteBatch
 from cometify.runtime.reactor import CallLater
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Shared:
     """Made by a `Site`, for its `FastChannel`s.
 
-    `new_channel` makes a stock HTTPChannel. `write_batch`: where answers may wait for others, None if they may not.
+    `new_channel` makes a stock HTTPChannel. `write_batch`: where answers may wait for others, None if they may not. `ends`:
+    each answer ends its connection, because the server drains.
     """
 
     tree: Endpoints
@@ -28,3 +29,4 @@ class Shared:
     write_batch: WriteBatch | None
     turn_share: TurnShare
     long_bodies: LongBodies
+    ends: bool = False

@@ -72,6 +72,10 @@ class Site(WebSite):
         """The protocol of a new connection."""
         return FastChannel(self._shared)
 
+    def end_connections(self) -> None:
+        """Close each connection behind its next answer, because the server drains. The peer asks another server then."""
+        self._shared.ends = True
+
     def startFactory(self) -> None:
         """Open nothing: there is no access log."""
 

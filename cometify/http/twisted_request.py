@@ -195,6 +195,9 @@ class Request(WebRequest):
         if status == 304:  # describes a body that the client has already (RFC 9110, section 15.4.5)
             response.removeHeader(b"Content-Type")
             response.removeHeader(b"Content-Length")
+        if self.transport.ends:
+            response.setRawHeaders(b"Connection", [b"close"])
+            self.channel.persistent = False
         self.write(body)
         self.finish()
 

@@ -114,7 +114,7 @@ class Membership:
     def _refuse_draining(self, listener: Listener) -> defer.Deferred[None] | None:
         if self._slots.get(listener) is None:
             return defer.fail(refusals.draining())
-        listener.drain(self._after())  # it will be sent away in a moment anyway
+        self.send_one_away(listener)  # it would be sent away in a moment anyway
         return None
 
     def _follow(self, joining: Joining, slot: Slot | None = None) -> defer.Deferred[None] | None:
@@ -258,21 +258,28 @@ class Membership:
 
     # Draining.
 
-    def drain(self, after: Callable[[], int], silent: Iterable[Listener] = ()) -> None:
-        """Let nobody join any longer and send every listener away, in slices.
+    def close(self, after: Callable[[], int]) -> list[Listener]:
+        """Let nobody join any longer. Returns the listeners that have a slot here, and are to be sent away.
 
-        `after`: gives the milliseconds after which the next listener shall come back. `silent`: connections that have not
-        asked for anything yet, and so have no slot.
+        `after`: gives the milliseconds after which the next listener shall come back.
         """
         self.draining = True
         self._after = after
-        self._work.add("Draining", [*silent, *self._slots.listeners()], lambda: self._send_away, at_once=True)
+        return self._slots.listeners()
+
+    def send_away(self, listeners: Iterable[Listener]) -> None:
+        """Have some listeners come back, to another node if there is one. They are told in slices."""
+        self._work.add("Draining", listeners, lambda: self._send_away, at_once=True)
 
     @property
     def is_sending_away(self) -> bool:
-        """True until `drain` has reached all listeners."""
+        """True until `send_away` has reached all listeners that it was given."""
         return self._work.is_busy
 
     def _send_away(self, listener: Listener) -> None:
         if listener.state is not State.GONE:
-            listener.drain(self._after())
+            self.send_one_away(listener)
+
+    def send_one_away(self, listener: Listener) -> None:
+        """Have one listener come back now, after `close`."""
+        listener.drain(self._after())

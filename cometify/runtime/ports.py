@@ -3,7 +3,8 @@
 import errno
 import socket
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
@@ -41,15 +42,16 @@ T = TypeVar("T")
 class Ports(Service):
     """The listening ports of a process.
 
-    Public ports close first when the process ends. Then `drain` is called, and the admin endpoint closes after it. A
-    health check of a draining server gets the answer "draining" that way and does not take the server for dead.
+    When the process ends, `drain(close)` is called, which calls `close()` once the public ports must accept nothing more.
+    They are closed then, and the admin endpoint closes when all is drained. A health check of a draining server gets the
+    answer "draining" that way and does not take the server for dead.
     """
 
     def __init__(
         self,
         reactor_for: Callable[[str, str], object],
         endpoints: Iterable[tuple[str, str, IProtocolFactory]],
-        drain: Callable[[], "defer.Deferred[None]"],
+        drain: "Callable[[Callable[[], defer.Deferred[object]]], defer.Deferred[None]]",
     ) -> None:
         """`endpoints`: the key in the settings, the endpoint in Twisted's syntax, and the factory that serves it.
 
@@ -80,14 +82,15 @@ class Ports(Service):
 
     def stopService(self) -> "defer.Deferred[None]":
         super().stopService()
-        closed = self._close(lambda key: key != ADMIN)
-        closed.addCallback(lambda _results: self._drain())
-        return closed.addCallback(lambda _none: self._close(lambda key: key == ADMIN))
+        drained = self._drain(partial(self._close, lambda key: key != ADMIN))
+        return drained.addCallback(lambda _none: self._close(lambda _key: True))
 
-    def _close(self, which: Callable[[str], bool]) -> "defer.Deferred[list[object]]":
+    def _close(self, which: Callable[[str], bool]) -> "defer.Deferred[object]":
         """Stop listening on some ports. One that fails is logged, so that the others close and the server drains."""
-        closing = [defer.maybeDeferred(port.stopListening) for key, port in self._open if which(key)]
-        return defer.gatherResults([closed.addErrback(_not_closed) for closed in closing])
+        closing = [port for key, port in self._open if which(key)]
+        self._open = [(key, port) for key, port in self._open if not which(key)]
+        closed = [defer.maybeDeferred(port.stopListening).addErrback(_not_closed) for port in closing]
+        return cast("defer.Deferred[object]", defer.gatherResults(closed))
 
 
 def _not_closed(failure: Failure) -> None:

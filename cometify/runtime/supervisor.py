@@ -213,14 +213,17 @@ class Supervisor(MultiService):
         )
         self._calls[worker.number] = self._reactor.callLater(wait, self._start, worker)
 
-    def drain(self) -> "defer.Deferred[None]":
-        """Tell all workers to drain and to exit. Fires when all are gone. One that takes too long is killed."""
+    def drain(self, _close_ports: object = None) -> "defer.Deferred[None]":
+        """Tell all workers to drain and to exit. Fires when all are gone. One that takes too long is killed.
+
+        Each worker closes its own ports.
+        """
         self.draining = True
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()
         alive = [worker for worker in self.workers if worker.pid is not None]
-        log.info("Draining: {count} workers ask their listeners to reconnect elsewhere", count=len(alive))
+        log.info("Draining: {count} workers send their listeners away", count=len(alive))
         for worker in alive:
             worker.end()
         patience = self._reactor.callLater(self._settings.drain + GRACE, self._kill)

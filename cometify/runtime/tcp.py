@@ -7,6 +7,7 @@ module alone: `_tempDataLen`, `_aborting` and `_writeDisconnecting`. A test hold
 import errno
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 from twisted.internet import main, tcp
@@ -238,6 +239,13 @@ class EagerPort(tcp.Port):
     def _go_on(self) -> None:
         if self.connected:
             self.startReading()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Close the port, after it has accepted whoever has connected: the kernel would reset these connections."""
+        with suppress(OSError):
+            while True:
+                self._accept_one()
+        super().connectionLost(reason)
 
     def createInternetSocket(self) -> socket.socket:
         made = super().createInternetSocket()

@@ -137,7 +137,10 @@ class PollEndpoint(ListeningEndpoint):
         Nearly all polls are served here: those of accounts that are unchanged, at the head or not alone behind it.
         """
         context = self.context
-        if context.membership.draining or context.accounts.get(ticket.account.api_key) is not ticket.account:
+        if context.membership.draining:
+            context.membership.send_one_away(listener)
+            return True
+        if context.accounts.get(ticket.account.api_key) is not ticket.account:
             return False
         try:
             return context.membership.poll_resumer.resume(listener, ticket, positions)

@@ -116,8 +116,7 @@ def test_only_pushes_are_compressed(world):
     wire = world.websocket(f"identifiers={names}&secureKey={secure_key(*names.split(','))}", **OFFER)
     assert kinds(wire.frames()) == ["ready", "heartbeat"]
     world.advance(25)
-    world.server.drain()
-    world.settle()
+    world.drain()
     assert kinds(wire.frames()) == ["heartbeat", "reconnect", "(close)"]
     assert wire.compressed == 0
 

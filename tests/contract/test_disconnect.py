@@ -476,9 +476,9 @@ def test_answer_has_no_cors_headers_and_takes_only_post(world):
     assert (wire.answer().status, world.request("GET", PATH).answer().status) == (405, 405)
 
 
-def test_draining_server_disconnects_nobody(world):
-    world.server.drain()
-    world.settle()
+def test_server_disconnects_nobody_at_the_end_of_a_drain(world):
+    world.drain()
+    world.advance(1)
     assert code_of(send(world, {"subject": "user_7"})) == "draining"
 
 

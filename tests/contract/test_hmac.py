@@ -564,8 +564,9 @@ def test_other_methods_are_refused(world):
     assert (code_of(answer), answer.headers["allow"]) == ("method_not_allowed", "POST")
 
 
-def test_batch_is_refused_while_draining(world):
-    world.server.drain()
+def test_batch_is_refused_at_the_end_of_a_drain(world):
+    world.drain()
+    world.advance(1)
     assert code_of(send_signed(world, BATCH, batch("chat"))) == "draining"
 
 

@@ -282,8 +282,7 @@ def test_turns_of_many_connections_are_taken_one_by_one():
 def test_draining_is_told_while_frames_wait(world):
     wire = busy(world)
     wire.listen({"identifiers": "news"})
-    world.server.drain()
-    world.settle()
+    world.drain()
     assert kinds(wire.frames()) == ["reconnect", "(close)"]
     world.advance(2)
     assert wire.frames() == []

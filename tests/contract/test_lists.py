@@ -440,8 +440,7 @@ def test_wrong_question_is_told_how_to_ask(world, path, status, code):
 
 def test_draining_server_still_answers(world):
     world.pushed("chat", "x")
-    world.server.drain()
-    world.settle()
+    world.drain()
     assert texts(pushes(world, "chat")["pushes"]) == ["x"]
 
 

@@ -11,7 +11,8 @@ MOST_SUBSCRIBED = 1000
 class Channels:
     """`node`: the name of this node. `prefix`: the beginning of the names of all channels.
 
-    `own`: the node's own channel, on which watermarks are published. `everybody`: the channel that all nodes hear.
+    `own`: the node's own channel, on which watermarks are published. `everybody`: the channel that all nodes hear. `staying`:
+    the channel of all nodes that are not about to end. `is_staying`: this is one of them.
     `find(channel)`: the account and the identifier of a channel, or None if it is not followed.
     """
 
@@ -19,6 +20,8 @@ class Channels:
         self._prefix = prefix
         self.own = f"{prefix}node:{node}".encode()
         self.everybody = f"{prefix}nodes".encode()
+        self.staying = f"{prefix}staying".encode()
+        self.is_staying = True
         self._followed: dict[bytes, tuple[AccountState, str]] = {}
         # A bound method of the dictionary and no method of this class, because every published message calls it.
         self.find = self._followed.get
@@ -42,5 +45,5 @@ class Channels:
 
     def all(self) -> Iterator[list[bytes]]:
         """The names of all channels, in lists that one SUBSCRIBE takes."""
-        names = [self.own, self.everybody, *self._followed]
+        names = [self.own, self.everybody, *self._followed, *([self.staying] if self.is_staying else ())]
         return (names[at : at + MOST_SUBSCRIBED] for at in range(0, len(names), MOST_SUBSCRIBED))

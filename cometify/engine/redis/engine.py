@@ -19,7 +19,9 @@ from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
+from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import MOST_IN_FLIGHT, Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.departure import Departure
 from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
@@ -56,27 +58,22 @@ class RedisEngine:
         self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
         self._account_errors = AccountErrors(reactor.seconds)
+        channels = Channels(node, prefix)
         self._subscriber = Subscriber(
-            self._session, node, prefix, self._states, reactor.callLater, self._caught_up, self._account_errors
+            self._session, node, channels, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
+        self.leave = Departure(self._session, channels, reactor.callLater).leave
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
-        subscriber = self._subscriber
-        self._leaving = LeavingChannels(reactor.seconds, self._states, subscriber)
+        self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
         self._disconnects = RedisDisconnects(
-            self._session, subscriber.own, subscriber.everybody, self._states, reactor.callLater, self._is_of_account
+            self._session, channels.own, channels.everybody, self._states, reactor.callLater, self._is_of_account
         )
         self.queries = RedisQueries(
-            self._session,
-            subscriber.own,
-            subscriber.everybody,
-            self._states,
-            self._replica_wait,
-            reactor.callLater,
-            self._wait_for_redis,
-            self._not_answered,
-        )
-        reader = Reader(node, subscriber.own)
+            self._session, channels.own, channels.everybody, self._states, self._replica_wait, reactor.callLater,
+            self._wait_for_redis, self._not_answered,
+        )  # fmt: skip
+        reader = Reader(node, channels.own)
         self._positions = PositionQuestions(self._session, reader, reactor.callLater, self._not_answered)
         self._reported_at = 0.0
         self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)

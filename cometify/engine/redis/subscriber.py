@@ -30,7 +30,7 @@ Rings = Mapping[str, RingBuffer]
 
 
 class Subscriber:
-    """`node`: the name of this node. `prefix`: the beginning of the names of all channels. `states`: all accounts.
+    """`node`: the name of this node. `states`: all accounts.
 
     `caught_up()`: called when, after connecting, the rings of all accounts are complete, except those of accounts that
     Redis cannot read. Such an account is **set aside**: its listeners stay connected and get nothing, nobody joins, and
@@ -41,14 +41,14 @@ class Subscriber:
         self,
         session: RedisSession,
         node: str,
-        prefix: str,
+        channels: Channels,
         states: Mapping[str, AccountState],
         call_later: CallLater,
         caught_up: Callable[[], None],
         account_errors: AccountErrors,
     ) -> None:
         self._session = session
-        self._channels = Channels(node, prefix)
+        self._channels = channels
         self._reader = Reader(node, self._channels.own)
         self._beat = Beat(session, self._reader, account_errors)
         self._refused_joins = RefusedJoins(call_later)

@@ -444,7 +444,8 @@ def test_listener_ended_while_joining_is_told_why(nodes, transport, turns):
     world.server.change_accounts(settings)
     same = "identifiers=metrics&listener=12345678"
     replaced = ended(lambda: world.websocket(same), same)
-    drained = ended(world.server.drain, "identifiers=tweets")
+    membership = world.server.membership
+    drained = ended(lambda: membership.send_away(membership.close(lambda: 1)), "identifiers=tweets")
     assert "not_authorized" in removed
     assert "replaced" in replaced
     assert "draining" in drained or '"reconnect"' in drained
