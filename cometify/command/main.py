@@ -11,6 +11,7 @@ from cometify import __version__
 _VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}"
 _MODULES = {
     "bench": "bench.command",
+    "canary": "canary.command",
     "check": "configuration",
     "doctor": "doctor.command",
     "init": "configuration",

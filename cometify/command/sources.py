@@ -150,6 +150,8 @@ class EventSource(StreamSource):
         query = {"identifiers": self.group.names.spelled, "listener": self.listener}
         if self.group.secure_key:
             query["secureKey"] = self.group.secure_key
+        if self.group.cursor is not None:
+            query["position"] = str(self.group.cursor)
         return await self.requests.open("GET", f"{self.server.path('events')}?{urlencode(query)}", is_stream=True)
 
 

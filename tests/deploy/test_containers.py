@@ -46,7 +46,9 @@ def compose(name):
 
 
 def services(name, image="cometify"):
-    return {key: service for key, service in compose(name)["services"].items() if service["image"] == image}
+    """The services of an image. The canary has that of the nodes, and is a program beside them."""
+    found = compose(name)["services"].items()
+    return {key: service for key, service in found if service["image"] == image and key != "canary"}
 
 
 def port_of(endpoint):
@@ -218,7 +220,9 @@ def test_haproxy_takes_the_file_of_the_cluster():
 
 
 def test_prometheus_asks_each_node_at_its_admin_port():
-    (job,) = compose("prometheus/prometheus.yaml")["scrape_configs"]
+    job, canary = compose("prometheus/prometheus.yaml")["scrape_configs"]
+    command = compose("compose.cluster.yaml")["services"]["canary"]["command"]
+    assert canary["static_configs"] == [{"targets": [f"canary:{command[-1].rpartition(':')[2]}"]}]
     port = port_of(DEFAULTS.admin)
     assert job["static_configs"] == [{"targets": [f"{name}:{port}" for name in NODES]}]
     (rules,) = compose("prometheus/prometheus.yaml")["rule_files"]

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.rig.ports import free_ports
+from tests.command.programs import Program
 from tests.conftest import Redis
 from tests.contract.test_workers import Workers
 from tests.deploy.prometheus import RULES, WITHIN, Prometheus
 from tests.style.test_docs import anchors
-from tests.wire import API_KEY, FORM, eventually, form, secure
+from tests.wire import API_KEY, API_SECRET, FORM, eventually, form, secure
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = ROOT / "docs/runbook.md"
@@ -120,11 +122,17 @@ def visit(server: Workers) -> None:
 
 @pytest.fixture(scope="module")
 def prometheus(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes a server of two workers, with load until each expression of the dashboard has a value."""
+    """A Prometheus that scrapes a server of two workers and a canary, with load until each panel has figures."""
     options = {"drain": 1, "redis": redis.url, "workers": 2}
     server = Workers(tmp_path_factory.mktemp("workers"), options, {}).start()
+    url = f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}"
+    (port,) = free_ports(1)
+    targets = {JOB: [server.admin_port], f"{JOB}-canary": [port]}
     try:
-        with Prometheus(tmp_path_factory.mktemp("prometheus"), {JOB: [server.admin_port]}) as started:
+        with (
+            Program("canary", url, "--metrics", f"127.0.0.1:{port}"),
+            Prometheus(tmp_path_factory.mktemp("prometheus"), targets) as started,
+        ):
             eventually(lambda: started.numbers(f'up{{job="{JOB}"}}') == [1], WITHIN)
             until = time.monotonic() + WITHIN
             while started.without_numbers(expressions()) and time.monotonic() < until:
