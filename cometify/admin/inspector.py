@@ -83,7 +83,7 @@ def _view(view: View, secret: bool) -> dict[str, object]:
         "secret": secret,
         "count": view.members,
         "behind": view.members - len(view.live),
-        "with_internal_id": len(view.filtered),
+        "with_internal_id": view.filtered.count,
         "names": names[:MOST_NAMES],
         "names_in_all": len(names),
     }

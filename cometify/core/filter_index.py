@@ -52,28 +52,25 @@ class _Thresholds:
 
 
 class FilterIndex:
-    """The listeners of one view that filter by an internal id. `len()` counts them."""
+    """The listeners of one view that filter by an internal id. `count`: their number."""
 
-    __slots__ = ("_by_kind", "_count")
+    __slots__ = ("_by_kind", "count")
 
     def __init__(self) -> None:
         self._by_kind: dict[Kind, _Thresholds] = {}
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
+        self.count = 0
 
     def add(self, listener: "Listener", filters: Filters) -> None:
         """Enter a listener. Stores nothing if none of its filters keeps a push out."""
         entries = list(_thresholds(filters))
-        self._count += bool(entries)
+        self.count += bool(entries)
         for kind, threshold in entries:
             self._by_kind.setdefault(kind, _Thresholds()).add(threshold, listener)
 
     def discard(self, listener: "Listener", filters: Filters) -> None:
         """Remove a listener that was entered with these filters, or with the same after they were settled."""
         entries = list(_thresholds(filters))
-        self._count -= bool(entries)
+        self.count -= bool(entries)
         for kind, _threshold in entries:
             thresholds = self._by_kind[kind]
             thresholds.discard(listener)

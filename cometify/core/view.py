@@ -127,15 +127,18 @@ class View:
         if cursor in self.spans:
             return self.spans[cursor]
         span = None
+        excludes = False
         for kept in self.visible:
             if kept.floor > cursor:
                 break
+            if kept.excluding > cursor:
+                excludes = True
         else:
             span = self._latest_alone(cursor) or self.join(cursor)
-            if self.filtered:
+            if self.filtered.count:
                 span.lowest = self._lowest_push_ids(cursor, span.cursor)
                 span.is_for_all = not span.lowest
-            if self.excludes_after(cursor):
+            if excludes:
                 span.is_for_all = False
                 span.excluded = {
                     push.excluded

@@ -78,7 +78,7 @@ class Registry:
         for view, seen in self._of_channel.get(channel, _NOBODY).items():
             if seen or not secret:
                 many += view.members
-                if view.filtered:
+                if view.filtered.count:
                     many -= view.filtered.count_unwilling((channel[1], secret), push_id)
         return many if excluded is None else many - self._count_excluded(channel, secret, push_id, excluded)
 
@@ -95,7 +95,7 @@ class Registry:
             if seen or not secret:
                 named = [listener for listener in view.live if listener.id == listener_id]
                 found += len(named)
-                if named and view.filtered and push_id is not None:
+                if named and view.filtered.count and push_id is not None:
                     found -= len(view.filtered.unwilling({(channel[1], secret): push_id}, named))
         return found
 

@@ -62,7 +62,7 @@ def test_index_finds_whom_the_naive_way_finds(joined):
                 assert index.unwilling({kind: push_id}, list(expected)[1:]) == [
                     one for one in unwilling if one is not next(iter(expected))
                 ]
-    assert len(index) == sum(
+    assert index.count == sum(
         any(is_unwilling(given_filters, kind, 0) for kind in KINDS) for given_filters in expected.values()
     )
 
@@ -75,7 +75,7 @@ def test_index_is_empty_after_all_have_left(joined):
         index.add(listener, given_filters)
     for listener, given_filters in listeners:
         index.discard(listener, given_filters)
-    assert not index
+    assert index.count == 0
     assert not index._by_kind
 
 
