@@ -247,4 +247,10 @@ class IAccounts(Protocol):
     """The accounts of this server."""
 
     def get(self, api_key: str) -> Account | None:
-        """Return the account of an API key, or None if there is none."""
+        """Return the account of an API key, or None if there is none. It may be suspended."""
+
+    def find(self, api_key: str) -> Account | None:
+        """Return the account of an API key for somebody who uses it, or None if there is none.
+
+        Raises `Refused`: account_suspended; engine_unavailable if the accounts are not known yet.
+        """

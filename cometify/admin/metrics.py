@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from cometify import __version__
 from cometify.admin.account_metrics import figures_of_accounts
+from cometify.admin.families import counter as _counter
+from cometify.admin.families import gauge as _gauge
+from cometify.admin.families import histogram as _histogram
 from cometify.core import errors
 from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import TRANSPORTS
@@ -211,44 +214,16 @@ def _all(names: Iterable[str], figures: Mapping[str, int]) -> Mapping[str, int]:
     return {**dict.fromkeys(names, 0), **figures}
 
 
-def _counter(name: str, text: str, value: float | Mapping[str, int], label: str = "") -> Metric:
-    family = CounterMetricFamily(f"cometify_{name}", text, labels=[label] if label else None)
-    return _filled(family, value)
-
-
-def _gauge(name: str, text: str, value: float | Mapping[str, int], label: str = "") -> Metric:
-    family = GaugeMetricFamily(f"cometify_{name}", text, labels=[label] if label else None)
-    return _filled(family, value)
-
-
-def _filled(
-    family: CounterMetricFamily | GaugeMetricFamily, value: float | Mapping[str, int]
-) -> CounterMetricFamily | GaugeMetricFamily:
-    if isinstance(value, Mapping):
-        for name, one in value.items():
-            family.add_metric([name], one)
-    else:
-        family.add_metric([], value)
-    return family
-
-
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
-    buckets, count = [], 0
-    for bound, more in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts, strict=True):
-        count += more
-        buckets.append((bound, count))
-    return HistogramMetricFamily(f"cometify_{name}", text, buckets=buckets, sum_value=histogram.total)
-
-
 class MetricsEndpoint(Endpoint):
     """/metrics of a server that is one process: Prometheus' text format, or OpenMetrics if `Accept` names it."""
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, *figures: Collector) -> None:
         # The library's own registry is global, and a process may have several servers.
         self._registry = CollectorRegistry()
-        self._registry.register(figures)
+        for one in figures:
+            self._registry.register(one)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

@@ -6,7 +6,7 @@ the workers are left to Prometheus.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlencode
 
 from prometheus_client import PlatformCollector, ProcessCollector
@@ -30,14 +30,14 @@ Answers = Mapping[WorkerProcess, Answer | None]
 class _Gathered(Collector):
     """The figures of all workers and of the supervisor, each family once."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, own: Iterable[Collector]) -> None:
         self._families: dict[str, Metric] = {}
         for worker, answer in answers.items():
             if answer is not None:
                 for family in text_string_to_metric_families(answer.body.decode()):
                     self._add(family, {"worker": str(worker.number)})
-        for own in (ProcessCollector(registry=None), PlatformCollector(registry=None)):
-            for family in own.collect():
+        for collector in (ProcessCollector(registry=None), PlatformCollector(registry=None), *own):
+            for family in collector.collect():
                 self._add(family, {})
         for family in _of_workers(answers):
             self._add(family, {})
@@ -66,19 +66,20 @@ def _of_workers(answers: Answers) -> Iterator[Metric]:
 
 
 class WorkersMetrics(Endpoint):
-    """/metrics of all workers. See `MetricsEndpoint` for the formats."""
+    """/metrics of all workers. See `MetricsEndpoint` for the formats. `own`: figures of the supervisor itself."""
 
     methods = (b"GET", b"HEAD")
 
-    def __init__(self, workers: WorkerClient) -> None:
+    def __init__(self, workers: WorkerClient, *own: Collector) -> None:
         self._workers = workers
+        self._own = own
 
     def headers(self, request: Exchange) -> Headers:
         return NO_SNIFF
 
     def serve(self, request: Exchange) -> None:
         asked = self._workers.ask(b"/metrics")
-        asked.addCallback(lambda answers: answer_figures(request, _Gathered(answers)))
+        asked.addCallback(lambda answers: answer_figures(request, _Gathered(answers, self._own)))
         asked.addErrback(self.failed, request)
 
 

@@ -12,12 +12,14 @@ from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from cometify.admin.account_figures import AccountFigures, ReloadFigures
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.inspector import Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
 from cometify.app.drain import Drain
 from cometify.config.accounts import Accounts
+from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.core import state_table
 from cometify.core.join_pace import JoinPace
@@ -79,7 +81,8 @@ class Cometify(MultiService):
         super().__init__()
         self.settings = settings
         self._reactor = reactor
-        self.accounts = Accounts(settings.accounts)
+        self.accounts = Accounts(settings.accounts, is_complete=settings.account_store is None)
+        self.last_reload = LastReload(at=wall())
         loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
         self.usage = Usage(self.accounts.get)
         self.fan_out = FanOut(loop_hooks.call_soon)
@@ -154,10 +157,9 @@ class Cometify(MultiService):
             context.untrusted,
             self.usage if settings.account_metrics else None,
         )
+        metrics = MetricsEndpoint(self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload))
         inspect = InspectEndpoint(Inspector(self.engine, self.registry))
-        self.admin = Site(
-            AdminRoot(self.why_not_ready, MetricsEndpoint(self.figures), inspect, settings.admin_hosts), reactor
-        )
+        self.admin = Site(AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts), reactor)
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),

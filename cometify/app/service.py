@@ -10,6 +10,7 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 
+from cometify.admin.account_figures import ReloadFigures
 from cometify.admin.urls import AdminRoot
 from cometify.admin.worker_client import WorkerClient
 from cometify.admin.workers import WorkersInspect, WorkersMetrics
@@ -65,7 +66,8 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     """
     supervisor = Supervisor(settings, reactor, up)
     workers = WorkerClient(reactor, supervisor)
-    root = AdminRoot(workers.why_not_ready, WorkersMetrics(workers), WorkersInspect(workers), settings.admin_hosts)
+    metrics = WorkersMetrics(workers, ReloadFigures(supervisor.last_reload))
+    root = AdminRoot(workers.why_not_ready, metrics, WorkersInspect(workers), settings.admin_hosts)
     admin = Site(root, reactor)
     ports = [("admin", settings.admin, admin)]
     Ports(lambda _key, _text: EagerReactor(reactor), ports, supervisor.drain).setServiceParent(supervisor)

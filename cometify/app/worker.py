@@ -88,6 +88,7 @@ class SupervisorPipe:
 
     def _begin(self, settings: Settings) -> tuple[Cometify, Ports]:
         server = Cometify(settings, self._reactor, engine_clock(), loop_hooks=install_direct_poll(self._reactor))
+        server.last_reload.at = 0  # the supervisor reads the file, and tells when
         ports = ports_of(server, self._reactor, SharedPort)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)

@@ -25,6 +25,11 @@ def check_together(settings: Settings) -> None:
             "keep_bytes_total: bounds what is kept in this process, and with redis the pushes are kept there; set maxmemory "
             "in Redis, and leave keep_bytes_total out."
         )
+    if settings.account_store is not None and settings.account_store.path is None and settings.redis is None:
+        raise SettingsError(
+            'accounts: "redis" is the Redis of the setting redis; set redis = "redis://…", or keep the accounts in a file '
+            'of SQLite: accounts = "sqlite:///var/lib/cometify/accounts.db".'
+        )
     if settings.workers > 1:
         _check_workers(settings)
 

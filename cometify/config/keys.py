@@ -6,7 +6,8 @@ Each error is one line that names the key and the reason.
 from collections.abc import Mapping
 from typing import Any
 
-from cometify.config import readers
+from cometify.config import readers, secret_sources
+from cometify.config.account_store_url import read_account_store_url
 from cometify.config.readers import Reader
 from cometify.config.redis_url import read_redis_url
 from cometify.config.settings import SettingsError
@@ -21,9 +22,13 @@ SERVER: dict[str, Reader] = {
     "websocket": readers.texts(0),
     "admin": readers.text,
     "admin_hosts": readers.host_names,
+    "admin_token_file": secret_sources.admin_token_file,
+    "accounts": read_account_store_url,
     "trusted_proxies": readers.networks,
     "connections_per_ip": readers.whole_number(0),
     "redis": read_redis_url,
+    "redis_file": secret_sources.redis_of_file,
+    "redis_env": secret_sources.redis_of_variable,
     "redis_wait": readers.whole_number(0, 100),
     "heartbeat": readers.whole_number(1, 300),
     "drain": readers.whole_number(0, 3600),
@@ -34,10 +39,20 @@ SERVER: dict[str, Reader] = {
     "account_metrics": readers.truth,
 }
 """The keys of the server, above the first [[account]]."""
+REDIS_SOURCES = ("redis", "redis_file", "redis_env")
+"""Keys of the server that tell one and the same setting, `redis`."""
+FIELDS: dict[str, str] = {
+    name: "account_store" if name == "accounts" else name for name in SERVER if name not in REDIS_SOURCES[1:]
+}
+"""The field of `Settings` that each key of the server becomes."""
 ACCOUNT: dict[str, Reader] = {
     "api_key": readers.api_key,
     "api_secret": readers.secret,
     "api_secrets": readers.secrets,
+    "api_secret_file": secret_sources.secret_of_file,
+    "api_secrets_file": secret_sources.secrets_of_file,
+    "api_secret_env": secret_sources.secret_of_variable,
+    "suspended": readers.truth,
     "listeners_per_ip": readers.whole_number(1),
     "listeners": readers.whole_number(1),
     "pushes_per_second": readers.whole_number(1, 1_000_000),
@@ -55,11 +70,19 @@ ACCOUNT: dict[str, Reader] = {
     "identifiers": readers.spelling,
 }
 """The keys of an account."""
+SECRET_SOURCES = ("api_secret", "api_secrets", "api_secret_file", "api_secrets_file", "api_secret_env")
+"""Keys of an account that tell its secrets. It has one of them."""
+OF_ONE_ACCOUNT = ("api_key", *SECRET_SOURCES, "suspended")
+"""Keys that cannot be a default of all accounts."""
+DEFAULTS: dict[str, Reader] = {name: reader for name, reader in ACCOUNT.items() if name not in OF_ONE_ACCOUNT}
+"""The keys of the table [defaults]."""
 
 
 def check_keys(table: Table, known: Mapping[str, Reader], where: str) -> None:
     """Refuse keys that are not known. `where`: the beginning of the error. Raises `SettingsError`."""
     for name in sorted(table.keys() - known.keys()):
+        if known is DEFAULTS and name in ACCOUNT:
+            raise SettingsError(f"{where}{name} is a setting of one account; move it below its line [[account]].")
         if name in SERVER:
             raise SettingsError(f"{where}{name} is a server setting; move it above the first [[account]].")
         if name in ACCOUNT:

@@ -1,7 +1,10 @@
 """Frozen settings of a server and its accounts."""
 
+from collections.abc import Mapping
+
 import attrs
 
+from cometify.config.account_store_url import AccountStoreURL
 from cometify.config.readers import Network
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
@@ -16,6 +19,11 @@ class Settings:
     """The settings of a server."""
 
     accounts: tuple[Account, ...]
+    """The accounts of the file."""
+    defaults: Mapping[str, object] = attrs.field(factory=dict)
+    """The table `[defaults]`: settings of all accounts that do not have their own."""
+    account_store: AccountStoreURL | None = None
+    """The place of accounts that can be added, changed and removed while the server runs. None: those of the file are all."""
     http: tuple[str, ...] = ("tcp:8081",)
     """Endpoints for everything, in Twisted's syntax."""
     websocket: tuple[str, ...] = ("tcp:2323",)
@@ -24,6 +32,8 @@ class Settings:
     """The endpoint for health checks, metrics and the inspector."""
     admin_hosts: tuple[str, ...] = ()
     """Host names with a dot under which the admin endpoint answers."""
+    admin_token_file: str | None = None
+    """A file with the token that requests about accounts need. None: they are answered to this machine alone."""
     trusted_proxies: tuple[Network, ...] = ()
     """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     connections_per_ip: int | None = None

@@ -1,8 +1,8 @@
 """Accounts that change while their listeners are connected.
 
-A reload (SIGHUP) may remove an account or change its settings. Listeners of a removed account are ended, and so are those
-of an identifier that the account may no longer have. A listener whose right to secret pushes or to private identifiers has
-changed joins again in place. A `ready` frame tells it.
+A reload (SIGHUP) or a store of accounts may remove an account, suspend it or change its settings. Listeners of an account
+that was removed or suspended are ended, and so are those of an identifier that the account may no longer have. A listener
+whose right to secret pushes or to private identifiers has changed joins again in place. A `ready` frame tells it.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from cometify.config.accounts import suspended
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.account_rules import check_names
@@ -60,7 +61,9 @@ class AccountChanges:
         account = self._accounts.get(slot.account.api_key)
         if account is None:
             listener.end(refusals.key_removed())
-        elif account != slot.account:
+        elif account.suspended:
+            listener.end(suspended())
+        elif account is not slot.account and account != slot.account:
             before, slot.account = slot.account, account
             # A listener that has not joined yet is checked when it does.
             if listener.view is not None:

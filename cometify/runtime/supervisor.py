@@ -27,6 +27,8 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
+from cometify.config.accounts import Accounts
+from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
 from cometify.runtime.ports import SharedPorts, read_certificates
@@ -135,6 +137,8 @@ class Supervisor(MultiService):
     ) -> None:
         super().__init__()
         self._settings = settings
+        self.accounts = Accounts(settings.accounts, is_complete=settings.account_store is None)
+        self.last_reload = LastReload()
         self._reactor = reactor
         self._up: Callable[[], None] | None = up
         self._command = tuple(command)
@@ -184,7 +188,8 @@ class Supervisor(MultiService):
 
     def change_accounts(self, settings: Settings) -> None:
         """Give the accounts of `settings` to all workers, and to those that will start later."""
-        self._settings = attrs.evolve(self._settings, accounts=settings.accounts)
+        self.accounts.replace(settings.accounts)
+        self._settings = attrs.evolve(self._settings, accounts=settings.accounts, defaults=settings.defaults)
         for worker in self.workers:
             worker.send(self._settings_for(worker))
 

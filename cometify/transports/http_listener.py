@@ -24,8 +24,8 @@ MAX_LISTEN = 16 * 1024
 
 
 def account_of(request: Exchange, context: Context) -> Account:
-    """Get the account that the path names. Raises `Refused`: not_authorized, origin_not_allowed."""
-    account = context.accounts.get(request.segments[0])
+    """Get the account that the path names. Raises `Refused`: not_authorized, origin_not_allowed, account_suspended."""
+    account = context.accounts.find(request.segments[0])
     if account is None:
         raise Refused(errors.NOT_AUTHORIZED, "There is no account of this API key: check the apiKey.")
     origin = request.header("origin")

@@ -53,7 +53,7 @@ class Publishers:
             if publisher is not None:
                 return publisher[0], _verifier(publisher[1])
         api_key = request.segments[0]
-        account = self._accounts.get(api_key)
+        account = self._accounts.find(api_key)
         return account, partial(verify_secure, account, api_key)
 
     def of_batch(self, request: Exchange) -> tuple[Account, Verifier]:
@@ -80,7 +80,7 @@ class Publishers:
         if request.header(SIGNATURE) is None:
             self.of_batch(request)
         else:
-            check_signed_head(self._accounts.get(request.segments[0]), read_signed_request(request), self._wall())
+            check_signed_head(self._accounts.find(request.segments[0]), read_signed_request(request), self._wall())
 
     def _by_the_head(self, request: Exchange) -> tuple[Account, str | None] | None:
         """Find the publisher that the headers prove, and the nonce, before anything is parsed for a stranger.
@@ -89,14 +89,14 @@ class Publishers:
         """
         if request.header(SIGNATURE) is not None:
             signed_request = read_signed_request(request)
-            account = check_signed_request(self._accounts.get(request.segments[0]), signed_request, self._wall())
+            account = check_signed_request(self._accounts.find(request.segments[0]), signed_request, self._wall())
             return account, signed_request.nonce
         api_secret = read_bearer(request)
         if api_secret is None:
             return None
         if came_in_clear(request, self._trusted):
             raise _sent_in_clear()
-        return check_bearer(self._accounts.get(request.segments[0]), api_secret), None
+        return check_bearer(self._accounts.find(request.segments[0]), api_secret), None
 
 
 def _verifier(nonce: str | None) -> Verifier:

@@ -205,8 +205,8 @@ class WebSocketListener(Connection):
             joined.addCallback(self._joined).addErrback(self._not_joined)
 
     def _account(self) -> Account:
-        """The account, which may have changed since the handshake. Raises `Refused` (not_authorized)."""
-        account = self.context.accounts.get(self._api_key)
+        """The account, which may have changed since the handshake. Raises `Refused` (not_authorized, account_suspended)."""
+        account = self.context.accounts.find(self._api_key)
         if account is None:
             raise refusals.key_removed()
         return account

@@ -9,13 +9,14 @@ import pytest
 from cometify import __version__
 from cometify.app.options import Options
 from cometify.config.checks import doubts
-from cometify.config.redis_url import RedisURL
+from cometify.config.redis_url import RedisURL, read_redis_url
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import as_table, load, need_a_restart, read_table
 from cometify.core.account import Account
 
 ACCOUNT = '[[account]]\napi_key = "37282591"\napi_secret = "s3cr3t"\n'
 REDIS = 'redis = "redis://127.0.0.1"\n'
+OTHER = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_misplaced_key_is_told_its_place(refuse):
         "account 1: heartbeat is a server setting; move it above the first [[account]]."
     )
     assert refuse("api_key = 5\n" + ACCOUNT) == "api_key is a setting of an account; move it below a line [[account]]."
-    assert refuse("[[accounts]]\n").startswith("accounts: there is no such key; the keys are http, ")
+    assert refuse("[[accounts]]\n").endswith("(the table of an account is called [[account]]).")
 
 
 def test_redis_wait_needs_redis(refuse):
@@ -316,8 +317,11 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'admin_hosts = ["node1.example.org"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\nrequest_memory = 101\norigins = ["https://www.example.org"]\n'
-            'private = ["orders", "user-*"]\nidentifiers = "extended"\n' + ACCOUNT
+            'private = ["orders", "user-*"]\nidentifiers = "extended"\nsuspended = true\n' + ACCOUNT
         ),
+        read(f"[defaults]\npushes_per_second = 9\nlisteners = 100\n{ACCOUNT}push_burst = 8\n"),
+        read('accounts = "sqlite:///run/accounts.db"\n[defaults]\nlisteners = 7\n'),
+        read(REDIS + 'accounts = "redis"\n' + ACCOUNT),
     ):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
 
@@ -432,3 +436,104 @@ def test_file_without_an_account_is_refused(refuse, text):
 def test_two_accounts_cannot_share_a_key(refuse):
     other = '[[account]]\napi_key = "other"\napi_secret = "s3cr3t"\n'
     assert refuse(ACCOUNT + other + ACCOUNT) == "api_key: 37282591 is the key of two accounts."
+
+
+def test_defaults_hold_for_accounts_that_do_not_differ(read):
+    settings = read(f"[defaults]\nlisteners = 100\nlisteners_per_ip = 5\n{ACCOUNT}{OTHER}listeners = 200\n")
+    assert [(one.listeners, one.listeners_per_ip) for one in settings.accounts] == [(100, 5), (200, 5)]
+    assert settings.defaults == {"listeners": 100, "listeners_per_ip": 5}
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ("[defaults]\nlisteners = 0\n", "defaults: listeners: must be a whole number of at least 1."),
+        ("[defaults]\nlisteneers = 5\n", "defaults: listeneers: there is no such key; the keys are "),
+        ("[defaults]\nheartbeat = 5\n", "defaults: heartbeat is a server setting; move it above"),
+        ('[defaults]\napi_secret = "s3cr3t"\n', "defaults: api_secret is a setting of one account; move it below"),
+        ("[defaults]\nsuspended = true\n", "defaults: suspended is a setting of one account; move it below"),
+        ("defaults = 5\n", "defaults: must be a table [defaults]"),
+        ("[defaults]\npush_burst = 5\n", "account 1: push_burst: bounds nothing without pushes_per_second"),
+    ],
+)
+def test_wrong_default_is_refused_by_its_key(refuse, lines, reason):
+    assert refuse(lines + ACCOUNT).startswith(reason)
+
+
+def test_secrets_are_read_from_files_and_the_environment(read, tmp_path, monkeypatch):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("secret of a file\n")
+    two.write_text("new\nold\n")
+    monkeypatch.setenv("THEIR_SECRET", "secret of a variable")
+    lines = [f'api_secret_file = "{one}"', f'api_secrets_file = "{two}"', 'api_secret_env = "THEIR_SECRET"']
+    settings = read("".join(f'[[account]]\napi_key = "{line[:12]}{len(line)}"\n{line}\n' for line in lines))
+    assert [account.api_secrets for account in settings.accounts] == [
+        ("secret of a file",),
+        ("new", "old"),
+        ("secret of a variable",),
+    ]
+    one.write_text("redis://:s3cr3t@127.0.0.1/3")
+    assert read(f'redis_file = "{one}"\n{ACCOUNT}').redis == read_redis_url("redis://:s3cr3t@127.0.0.1/3")
+    monkeypatch.setenv("THEIR_REDIS", "redis://:s3cr3t@127.0.0.1/4")
+    assert read(f'redis_env = "THEIR_REDIS"\n{ACCOUNT}').redis.database == 4
+    assert read(f'redis_env = "NOT_SET"\n{ACCOUNT}', redis="redis://127.0.0.1/5").redis.database == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        (None, 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: cannot be read (No such file"),
+        (b"\n", 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must not be empty."),
+        (b"s3cr3t\nb", 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must have one line."),
+        (b"s3cr3t\nb\nc", 'api_secrets_file = "FILE"', "account 1: api_secrets_file: FILE: must have one line or two."),
+        (b"s3cr3t\xff", 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must be UTF-8."),
+        (b"", 'api_secret_env = "NOT_SET"', "account 1: api_secret_env: the environment variable NOT_SET must be set"),
+        (b"x", 'api_secret = "s3cr3t"\napi_secret_file = "FILE"', "account 1: api_secret: give api_secret, or"),
+    ],
+)
+def test_secret_that_cannot_be_read_is_told(refuse, tmp_path, content, line, reason):
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    said = refuse('[[account]]\napi_key = "a"\n' + line.replace("FILE", str(file)))
+    assert said.startswith(reason.replace("FILE", str(file)))
+
+
+@pytest.mark.timeout(30)
+def test_pipe_is_refused_as_a_secret(refuse, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "must be a file, and is a pipe" in refuse(f'redis_file = "{tmp_path}/pipe"\n{ACCOUNT}')
+
+
+def test_redis_is_given_once(refuse, tmp_path):
+    (tmp_path / "url").write_text("redis://127.0.0.1")
+    said = refuse(f'{REDIS}redis_file = "{tmp_path}/url"\n{ACCOUNT}')
+    assert said == "redis_file: gives Redis a second time, beside redis; leave one of them out."
+
+
+def test_admin_token_must_be_long_enough(refuse, read, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("s3cr3t")
+    said = refuse(f'admin_token_file = "{file}"\n{ACCOUNT}')
+    assert said.startswith(f"admin_token_file: {file}: must hold a token of at least 16 printable ASCII characters")
+    file.write_text("0123456789abcdef\n")
+    assert read(f'admin_token_file = "{file}"\n{ACCOUNT}').admin_token_file == str(file)
+
+
+def test_place_of_the_accounts_is_read(read):
+    assert str(read('accounts = "sqlite:///var/lib/a.db"\n').account_store) == "sqlite:///var/lib/a.db"
+    assert read('accounts = "sqlite:///var/lib/a.db"\n').accounts == ()
+    assert read(REDIS + 'accounts = "redis"\n').account_store.path is None
+
+
+@pytest.mark.parametrize(
+    "value", ["", "sqlite://a.db", "sqlite:a.db", "sqlite:///a/", "redis://127.0.0.1", "sqlite:///a?b"]
+)
+def test_place_that_is_none_is_refused(refuse, value):
+    assert refuse(f'accounts = "{value}"\n{ACCOUNT}').startswith('accounts: must be "redis", or a file of SQLite')
+
+
+def test_accounts_in_redis_need_redis(refuse):
+    assert refuse(f'accounts = "redis"\n{ACCOUNT}').startswith(
+        'accounts: "redis" is the Redis of the setting redis; set'
+    )

@@ -423,6 +423,39 @@ def test_sighup_reads_the_accounts_again(make_server):
             assert other.texts(1) == ["y"]
 
 
+def test_reload_of_half_a_file_drops_nobody(make_server):
+    server = make_server()
+    file = server.folder / "cometify.toml"
+    more = [
+        f'[[account]]\napi_key = "site{number}"\napi_secret = "secret of site{number}"\n' for number in range(1, 40)
+    ]
+    whole = file.read_text() + "\n" + "".join(more)
+
+    def hang_up(text, line):
+        file.write_text(text)
+        server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: line in server.log.read_text())
+
+    def reload_is_successful():
+        metrics = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+        return "cometify_config_last_reload_successful 1.0" in metrics
+
+    hang_up(whole, "Reload done, 40 accounts; came: site1, site2, ")
+    with WebSocket(server.port, "/site39/websocket?identifiers=chat") as listener:
+        listener.joined()
+        hang_up(
+            whole[: whole.index('[[account]]\napi_key = "site11"')],
+            "Reload failed, keeping the current accounts: the file would drop 29 of 40 accounts, more than a tenth: site11, ",
+        )
+        assert not reload_is_successful()
+        changed = whole.replace("secret of site7", "another secret of it").replace(more[8], "")
+        hang_up(changed, "Reload done, 39 accounts; changed: site7 (api_secrets); gone: site9\n")
+        assert reload_is_successful()
+        body = form({"text": "y", "secret": "0", "secure": secure("chat", "y", "site39", "secret of site39")})
+        assert server.request("POST", "/site39/push/chat", body, FORM).status == 200
+        assert listener.texts(1) == ["y"]
+
+
 @pytest.fixture
 def make_server(make_server):
     """The fixture's accounts have one secret; here two may be given."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from cometify.config.keys import ACCOUNT, SERVER
+from cometify.config.keys import ACCOUNT, FIELDS, SERVER
 from cometify.config.readers import Reader
 from cometify.config.settings import Settings
 from cometify.core.account import Account
@@ -29,11 +29,12 @@ def _entries(kind: type, readers: Mapping[str, Reader]) -> list[str]:
     texts = _docstrings(kind)
     entries = []
     for name, reader in readers.items():
-        field = fields.get(name)
+        of = FIELDS.get(name, name) if kind is Settings else name
+        field = fields.get(of)
         facts = [f"- Values: {_values(reader)}."]
         if field is not None and field.default is not attrs.NOTHING:
             facts.append(f"- Default: {_default(field.default)}.")
-        text = texts.get(name) or _summary(reader)
+        text = texts.get(of) or _summary(reader)
         entries.append(f"### `{name}`\n\n{text}\n\n" + "\n".join(facts))
     return entries
 
