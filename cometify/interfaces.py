@@ -22,6 +22,8 @@ from cometify.core.quota import ClientKey
 from cometify.core.retention import AccountRings
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
+from cometify.core.usage import Usage
+from cometify.core.usage_history import UsageReport
 
 
 class IAnnounce(Protocol):
@@ -91,6 +93,23 @@ class IQueries(Protocol):
         """Tell about one identifier. One that nobody has ever used is told with zeros."""
 
 
+class IUsageBook(Protocol):
+    """The usage of each account by hours and days, over all nodes."""
+
+    def watch(self, usage: Usage) -> None:
+        """Take the counts of this process from `usage`. Called once, before the engine starts."""
+
+    def report(self) -> Deferred[None]:
+        """Write down what this process has counted since the last call.
+
+        Called every `cometify.engine.USAGE_EVERY` seconds, and once at the end, when nothing is counted any longer. The
+        Deferred fires when all is written, or cannot be written now. It never fails.
+        """
+
+    def read(self, account: Account) -> Deferred[UsageReport]:
+        """Read the usage of an account. Fails with `Refused` (engine_unavailable)."""
+
+
 @attrs.frozen
 class EngineStats:
     """Figures of an engine at this moment."""
@@ -122,6 +141,10 @@ class IEngine(Protocol):
     @property
     def queries(self) -> IQueries:
         """The questions that a back end can ask."""
+
+    @property
+    def usage(self) -> IUsageBook:
+        """The usage of accounts."""
 
     @property
     def slots(self) -> "ISlots | None":

@@ -11,6 +11,7 @@ from twisted.application.service import MultiService
 from twisted.internet import defer, task
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from cometify.admin.account_figures import AccountFigures, ReloadFigures
 from cometify.admin.inspect_endpoint import InspectEndpoint
@@ -30,6 +31,7 @@ from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.listener_counts import ListenerCounts
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
+from cometify.engine import USAGE_EVERY
 from cometify.engine.memory import MemoryEngine
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
@@ -58,6 +60,8 @@ EXPIRE_EVERY = 5
 """Seconds between two calls of the task that forgets what is too old."""
 POLL_CERTIFICATES = 5
 """Seconds between two looks at the files of the certificates."""
+LAST_REPORT = 1.5
+"""Seconds that a server that stops waits for Redis to take the last usage of accounts."""
 
 
 class Cometify(MultiService):
@@ -88,6 +92,7 @@ class Cometify(MultiService):
         self.fan_out = FanOut(loop_hooks.call_soon)
         self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon, usage=self.usage)
         self.engine = self._make_engine(clock)
+        self.engine.usage.watch(self.usage)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
         self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)
         self.token_expiry = TokenExpiry(reactor.callLater, wall)
@@ -119,7 +124,7 @@ class Cometify(MultiService):
         self.push = PushEndpoint(self.engine, self.registry, publishers, self.usage)
         disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
         self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
-        back_end = BackEnd(self.engine.queries, publishers, loop_hooks.call_soon, self.usage)
+        back_end = BackEnd(self.engine.queries, self.engine.usage, publishers, loop_hooks.call_soon, self.usage)
         position = PositionEndpoint(context, self.engine)
         root = Root(self.push, disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
@@ -167,6 +172,7 @@ class Cometify(MultiService):
             PeriodicTask("idle time-outs, admin", 1, self.admin.idle.tick, reactor),
             PeriodicTask("unfinished messages", 1, context.begun.tick, reactor),
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
+            PeriodicTask("usage of accounts", USAGE_EVERY, self.engine.usage.report, reactor),
             PeriodicTask("renewed certificates", POLL_CERTIFICATES, partial(poll_certificates, self), reactor),
         ]
 
@@ -204,7 +210,12 @@ class Cometify(MultiService):
     def stopService(self) -> "defer.Deferred[None]":
         """Close the ports, drain, and then stop the rest. A listener that is still here is served to the end."""
         drained = cast("defer.Deferred[None]", super().stopService())
-        return drained.addCallback(lambda _results: self._stop())
+        return drained.addCallback(self._report_usage).addCallback(lambda _none: self._stop())
+
+    def _report_usage(self, _results: object) -> "defer.Deferred[None]":
+        """Write down the last usage of accounts. Ends also if Redis does not answer."""
+        reported = self.engine.usage.report().addTimeout(LAST_REPORT, cast("IReactorTime", self._reactor))
+        return reported.addErrback(_ignore_timeout)
 
     def _stop(self) -> None:
         for periodic in self._tasks:
@@ -225,6 +236,10 @@ class Cometify(MultiService):
     ) -> "defer.Deferred[None]":
         """Send all listeners away, and serve until they are gone: see `Drain`. Fires at the end."""
         return self._drain.run(close_ports)
+
+
+def _ignore_timeout(failure: Failure) -> None:
+    failure.trap(defer.TimeoutError)
 
 
 def log_impossible_transitions() -> None:

@@ -4,9 +4,11 @@ The counts are plain integers, and whoever does the work adds to them. The fan-o
 registry once for each listener that comes or goes, and the endpoints once for each push or refusal. Nobody looks an account up
 for a delivery, because each view has the counts of its account.
 
-A reader calls `Usage.figures`. It gets the counts themselves, by API key, and must only read them. A rate is the difference of
-two readings, divided by the time between them. All counts begin at 0 with the process, and again when an account was removed
-and comes back.
+A reader of now calls `Usage.figures`. It gets the counts themselves, by API key, and must only read them. A rate is the
+difference of two readings, divided by the time between them. All counts begin at 0 with the process, and again when an account
+was removed and comes back.
+
+`Usage.take` is for the engine alone, which keeps the usage of hours and days: see `core.usage_history`.
 
 Only accounts have counts. An API key that a stranger makes up is looked up among the accounts, and nothing is kept of it.
 """
@@ -17,6 +19,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from cometify.core.errors import Refused
+from cometify.core.usage_history import FIGURES, UsagePeriod
 
 
 @attrs.define(eq=False)
@@ -36,9 +39,11 @@ class AccountCounts:
     listeners: int = 0
     """The listeners that are joined now. A poller counts while it waits."""
     peak: int = 0
-    """The most listeners at once since `take_peak`."""
+    """The most listeners at once since the last `take`."""
     refused: Counter[str] = attrs.field(factory=Counter)
     """Refused requests and listeners, by the name of the code."""
+    _taken: UsagePeriod = attrs.field(factory=UsagePeriod, init=False)
+    """All that was taken so far."""
 
     def pushed(self, size: int) -> None:
         """Count an accepted push, with the bytes of its text."""
@@ -50,10 +55,15 @@ class AccountCounts:
         self.listeners += 1
         self.peak = max(self.peak, self.listeners)
 
-    def take_peak(self) -> int:
-        """Return the most listeners at once since the last call. The next peak begins with those of now."""
-        peak, self.peak = self.peak, self.listeners
-        return peak
+    def take(self) -> UsagePeriod:
+        """Return what has come since the last call. The next peak begins with the listeners of now."""
+        before = self._taken
+        figures = {name: getattr(self, name) for name in FIGURES}
+        self._taken = UsagePeriod(figures, refused=self.refused.copy())
+        grown = {name: value - before.figures[name] for name, value in figures.items()}
+        period = UsagePeriod(grown, self.peak, self.refused - before.refused)
+        self.peak = self.listeners
+        return period
 
 
 class Usage:
@@ -78,6 +88,15 @@ class Usage:
     def figures(self) -> Mapping[str, AccountCounts]:
         """Return the counts of each account that has any, by API key. They go on growing, and must not be changed."""
         return self._counts
+
+    def take(self) -> dict[str, UsagePeriod]:
+        """Return what has come of each account since the last call, by API key. Accounts with nothing are left out.
+
+        Accounts that were removed are then forgotten.
+        """
+        taken = {api_key: counts.take() for api_key, counts in self._counts.items()}
+        self.forget_removed()
+        return {api_key: period for api_key, period in taken.items() if period}
 
     def forget_removed(self) -> None:
         """Forget the accounts that were removed, once their listeners are gone."""

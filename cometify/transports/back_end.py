@@ -3,6 +3,7 @@
 - GET /{apiKey}/identifiers: the identifiers that are in use.
 - GET /{apiKey}/identifiers/{identifier}: one of them.
 - GET /{apiKey}/identifiers/{identifier}/pushes: its kept pushes.
+- GET /{apiKey}/usage: the usage of the account by hour and days.
 
 They are proved like a push, because the answers have secret pushes and counts of listeners. There are no CORS headers, because
 no page should hold the API secret.
@@ -14,6 +15,7 @@ turn of the event loop, however many back ends ask.
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from twisted.internet.defer import Deferred
 
@@ -24,9 +26,10 @@ from cometify.core.identifier_page import IdentifierDetails, IdentifierPage, Ide
 from cometify.core.list_query import check_no_parameters, read_asked_names, read_asked_pushes
 from cometify.core.push_page import PushPage
 from cometify.core.usage import Usage
+from cometify.core.usage_history import UsagePeriod, UsageReport
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
-from cometify.interfaces import IQueries
+from cometify.interfaces import IQueries, IUsageBook
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
 from cometify.transports.publishers import Publishers
@@ -41,8 +44,11 @@ class BackEnd:
     `call_soon`: see `SlicedWork`.
     """
 
-    def __init__(self, queries: IQueries, publishers: Publishers, call_soon: CallSoon, usage: Usage) -> None:
+    def __init__(
+        self, queries: IQueries, usage_book: IUsageBook, publishers: Publishers, call_soon: CallSoon, usage: Usage
+    ) -> None:
         self.queries = queries
+        self.usage_book = usage_book
         self.usage = usage
         self.publishers = publishers
         self.answered = 0
@@ -118,6 +124,14 @@ class KeptPushesEndpoint(_QuestionEndpoint):
         return lambda: queries.pushes(account, identifier, asked).addCallback(_pushes_json)
 
 
+class UsageEndpoint(_QuestionEndpoint):
+    """GET /{apiKey}/usage."""
+
+    def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
+        check_no_parameters(request.query())
+        return lambda: self._back_end.usage_book.read(account).addCallback(_usage_json)
+
+
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
@@ -150,3 +164,15 @@ def _pushes_json(page: PushPage) -> bytes:
     following = b"null" if page.next is None else b"%d" % page.next
     gap = b"true" if page.gap else b"false"
     return b'{"pushes":[%b],"gap":%b,"next":%b}\n' % (b",".join(page.frames), gap, following)
+
+
+def _usage_json(report: UsageReport) -> bytes:
+    number, hour = report.hour
+    days = [_period(day, (report.day - back) * 86_400) for back, day in enumerate(report.days)]
+    return _json({"listeners": report.listeners, "hour": _period(hour, number * 3600), "days": days})
+
+
+def _period(period: UsagePeriod, begins: int) -> dict[str, object]:
+    """Describe an hour or a day. `begins`: Unix seconds."""
+    at = datetime.fromtimestamp(begins, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"begins": at, **period.figures, "most_listeners": period.most_listeners, "refused": dict(period.refused)}

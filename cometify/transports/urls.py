@@ -7,7 +7,13 @@ from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
 from cometify.http.static_files import page_endpoints, static_endpoints
 from cometify.runtime.reactor import Reactor
-from cometify.transports.back_end import BackEnd, IdentifierEndpoint, IdentifiersEndpoint, KeptPushesEndpoint
+from cometify.transports.back_end import (
+    BackEnd,
+    IdentifierEndpoint,
+    IdentifiersEndpoint,
+    KeptPushesEndpoint,
+    UsageEndpoint,
+)
 from cometify.transports.batch import BatchEndpoint
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
@@ -27,7 +33,8 @@ class _Nowhere(Endpoint):
             errors.NOT_FOUND,
             "There is nothing at this path. Push with POST /{apiKey}/push/{identifier}; listen at /{apiKey}/websocket, "
             "/stream, /events or /poll; ask for the newest position with GET /{apiKey}/position; "
-            "disconnect a visitor with POST /{apiKey}/disconnect; ask what is in use with GET /{apiKey}/identifiers.",
+            "disconnect a visitor with POST /{apiKey}/disconnect; ask what is in use with GET /{apiKey}/identifiers, and "
+            "how much was used with GET /{apiKey}/usage.",
         )
 
 
@@ -61,6 +68,7 @@ class Root(Tree):
             "poll": PollEndpoint(context),
             "position": position,
             "identifiers": IdentifiersEndpoint(back_end),
+            "usage": UsageEndpoint(back_end),
         }
         self._identifier = IdentifierEndpoint(back_end)
         self._kept_pushes = KeptPushesEndpoint(back_end)

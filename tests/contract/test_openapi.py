@@ -124,4 +124,4 @@ def test_server_does_what_openapi_says(make_server, tmp_path: Path):
         timeout=240,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "Tested: 9" in done.stdout, done.stdout[-2000:]
+    assert "Tested: 10" in done.stdout, done.stdout[-2000:]

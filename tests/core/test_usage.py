@@ -35,16 +35,24 @@ def test_refusals_are_counted_by_account_and_code(usage):
     }
 
 
-def test_peak_is_the_most_listeners_since_it_was_taken(usage):
+def test_each_take_has_what_came_since_the_last_one(usage):
     counts = usage.of("2")
+    counts.pushed(10)
     counts.entered()
     counts.entered()
     counts.listeners -= 1
-    assert counts.take_peak() == 2
-    assert counts.take_peak() == 1, "the one that is still there"
+    usage.refuse("2", Refused(NOT_AUTHORIZED, "x"))
+    first = usage.take()["2"]
+    assert (first.figures["pushes"], first.figures["push_bytes"], first.most_listeners) == (1, 10, 2)
+    assert first.refused == {"not_authorized": 1}
+    counts.pushed(5)
+    second = usage.take()["2"]
+    assert (second.figures["pushes"], second.figures["push_bytes"]) == (1, 5)
+    assert (second.most_listeners, second.refused) == (1, {}), "the listener that is still there"
     counts.listeners -= 1
-    counts.entered()
-    assert counts.take_peak() == 1
+    assert usage.take()["2"].most_listeners == 1, "it was there at the beginning of the time"
+    assert usage.take() == {}, "nothing has come"
+    assert (counts.pushes, counts.push_bytes) == (2, 15), "counts only grow"
 
 
 def test_removed_account_is_forgotten_once_its_listeners_are_gone():
@@ -52,10 +60,9 @@ def test_removed_account_is_forgotten_once_its_listeners_are_gone():
     usage = Usage(accounts.get)
     usage.of("2").entered()
     accounts.clear()
-    usage.forget_removed()
-    assert usage.figures().keys() == {"2"}
+    assert usage.take().keys() == usage.figures().keys() == {"2"}
     usage.of("2").listeners -= 1
-    usage.forget_removed()
+    assert usage.take()["2"].most_listeners == 1
     assert usage.figures() == {}
 
 

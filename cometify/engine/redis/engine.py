@@ -36,6 +36,7 @@ from cometify.engine.redis.scripts import APPEND, Script, read_receipt
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
+from cometify.engine.redis.usage import RedisUsage
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost
 from cometify.runtime.reactor import Reactor
 
@@ -73,6 +74,7 @@ class RedisEngine:
             self._session, channels.own, channels.everybody, self._states, self._replica_wait, reactor.callLater,
             self._wait_for_redis, self._not_answered,
         )  # fmt: skip
+        self.usage = RedisUsage(self._session, node, self.queries.run)
         reader = Reader(node, channels.own)
         self._positions = PositionQuestions(self._session, reader, reactor.callLater, self._not_answered)
         self._reported_at = 0.0

@@ -96,10 +96,11 @@ class RedisQueries:
     def count_with(self, counts: IListenerCounts) -> None:
         self._counts = counts
 
-    def _run(self, script: Script[Answer], account: Account, *arguments: Argument) -> Deferred[Answer]:
+    def run(self, script: Script[Answer], account: Account, *arguments: Argument) -> Deferred[Answer]:
+        """Run a script on an account. Fails with `Refused` (engine_unavailable)."""
         waiting = self._wait()
         if waiting is not None:
-            return waiting.addCallback(lambda _none: self._run(script, account, *arguments))
+            return waiting.addCallback(lambda _none: self.run(script, account, *arguments))
         commands = self._session.commands
         if commands is None or not self._session.is_ready:
             return defer.fail(unavailable.not_followed())
@@ -107,7 +108,7 @@ class RedisQueries:
         return answered.addErrback(self._refuse, account.api_key, script.name)
 
     def use_nonce(self, account: Account, nonce: str) -> Deferred[None]:
-        return self._run(USE_NONCE, account, nonce, account.request_memory).addCallback(check_nonce, account)
+        return self.run(USE_NONCE, account, nonce, account.request_memory).addCallback(check_nonce, account)
 
     # Kept pushes.
 
@@ -116,7 +117,7 @@ class RedisQueries:
         last_known = 0 if state is None else state.last_known
         # Lua has no integers above this, and no position is as high.
         after = "" if asked.after is None else min(asked.after, MAX_EXACT)
-        answered = self._run(PUSHES, account, identifier, after, last_known, asked.limit, MOST_BYTES)
+        answered = self.run(PUSHES, account, identifier, after, last_known, asked.limit, MOST_BYTES)
         return answered.addCallback(self._make_page, account, identifier, asked)
 
     def _make_page(
@@ -149,7 +150,7 @@ class RedisQueries:
     def _read_kept(self, account: Account, asked: AskedNames, lowest: str, left: int) -> Deferred[IdentifierPage]:
         """Read the identifiers that have pushes kept, from `lowest` on, with at most `left` scripts."""
         highest = f"({asked.prefix}\x7f" if asked.prefix else "+"
-        answered = self._run(IDENTIFIERS, account, lowest, highest, min(asked.limit, MOST_NAMES))
+        answered = self.run(IDENTIFIERS, account, lowest, highest, min(asked.limit, MOST_NAMES))
         return answered.addCallback(self._kept_read, account, asked, left)
 
     def _kept_read(
@@ -165,7 +166,7 @@ class RedisQueries:
 
     def identifier(self, account: Account, identifier: str) -> Deferred[IdentifierDetails]:
         listened = self._ask_nodes(account, ["one", identifier])
-        kept = self._run(IDENTIFIERS, account, f"[{identifier}", f"[{identifier}", 1).addCallback(_read_kept_rows)
+        kept = self.run(IDENTIFIERS, account, f"[{identifier}", f"[{identifier}", 1).addCallback(_read_kept_rows)
         return _both(kept, listened).addCallback(_details, identifier)
 
     # Asking all nodes.

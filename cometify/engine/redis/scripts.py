@@ -45,6 +45,8 @@ PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
 USE_NONCE: Script[list[bytes]] = _script("use_nonce")
 PUSHES: Script[ReadAnswer] = _script("pushes")
 IDENTIFIERS: Script[list[bytes]] = _script("identifiers")
+ADD_USAGE: Script[int] = _script("add_usage")
+USAGE: Script[ReadAnswer] = _script("usage")
 
 
 def read_receipt(answer: list[bytes], account: Account) -> Receipt:

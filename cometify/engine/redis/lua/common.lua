@@ -31,7 +31,8 @@
 --   NAME:s         hash    for each signature when it was accepted and for which identifier: "TIME IDENTIFIER"
 --   NAME:signed    list    the same signatures, oldest first: "TIME SIGNATURE"
 --
--- take_slot.lua describes NAME:l:ADDRESS, NAME:n:NODE, NAME:h:NODE and NAME:nodes, disconnect.lua NAME:revoked.
+-- take_slot.lua describes NAME:l:ADDRESS, NAME:n:NODE, NAME:h:NODE and NAME:nodes, disconnect.lua NAME:revoked, and
+-- add_usage.lua NAME:usage:*.
 --
 -- Pushes expire by themselves soon after they are too old. The floors, which tell a gap, are kept for a day more, and
 -- the state of an account for a month.

@@ -1,0 +1,40 @@
+"""The usage of accounts in a server without Redis: see `IUsageBook`. It ends with the process."""
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+
+from cometify.core.account import Account
+from cometify.core.usage import Usage
+from cometify.core.usage_history import UsageHistory, UsageReport
+
+
+class MemoryUsage:
+    """`clock`: that of the engine, in microseconds."""
+
+    _usage: Usage
+    """See `IUsageBook.watch`."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._histories: dict[str, UsageHistory] = {}
+
+    def watch(self, usage: Usage) -> None:
+        self._usage = usage
+
+    def report(self) -> Deferred[None]:
+        now = self._clock()
+        for api_key, period in self._usage.take().items():
+            self._history(api_key).add(period, now)
+        return succeed(None)
+
+    def read(self, account: Account) -> Deferred[UsageReport]:
+        self.report()
+        listeners = self._usage.of(account.api_key).listeners
+        return succeed(self._history(account.api_key).report(listeners, self._clock()))
+
+    def _history(self, api_key: str) -> UsageHistory:
+        history = self._histories.get(api_key)
+        if history is None:
+            history = self._histories[api_key] = UsageHistory()
+        return history
