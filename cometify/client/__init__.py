@@ -8,7 +8,7 @@
 """
 
 from .errors import CometifyError, MaybePushed
-from .lists import IdentifierDetails, IdentifierUse, KeptPush, KeptPushes
+from .lists import IdentifierDetails, IdentifierUse, KeptPush, KeptPushes, Usage, UsagePeriod
 from .pushes import ABSENT, Push, Pushed
 from .sync import Cometify
 
@@ -23,4 +23,6 @@ __all__ = [
     "MaybePushed",
     "Push",
     "Pushed",
+    "Usage",
+    "UsagePeriod",
 ]

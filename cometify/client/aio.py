@@ -14,7 +14,7 @@ from .account import AccountClient
 from .address import Address
 from .calls import Call
 from .connections import IDLE_FOR, MAX_IDLE, Connections
-from .lists import IdentifierDetails, IdentifierUse, KeptPushes
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes, Usage
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Answer, NoAnswer, Reply, Request, Wait, tries
 
@@ -93,6 +93,10 @@ class AsyncCometify(AccountClient):
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """
         return await self._call(calls.kept_pushes(identifier, after))
+
+    async def usage(self) -> Usage:
+        """The usage of the account in this hour and on each of the last 31 days: pushes, deliveries, listeners, refusals."""
+        return await self._call(calls.usage())
 
     async def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> int:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

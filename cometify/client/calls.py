@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from .errors import INVALID_PARAMETER, CometifyError
-from .lists import IdentifierDetails, IdentifierPage, KeptPushes, read_details, read_kept, read_page
+from .lists import IdentifierDetails, IdentifierPage, KeptPushes, Usage, read_details, read_kept, read_page, read_usage
 from .pushes import Push, Pushed, batch_body, check_identifier, read_pushed, read_pushes, write_json
 
 T = TypeVar("T")
@@ -80,6 +80,11 @@ def kept_pushes(name: str, after: int | None) -> Call[KeptPushes]:
     """Ask for the kept pushes of an identifier. Raises `CometifyError`."""
     query = f"limit={MAX_PAGE}" if after is None else f"limit={MAX_PAGE}&after={after:d}"
     return Call("GET", f"/identifiers/{_part(name)}/pushes?{query}", read_kept, changes=False)
+
+
+def usage() -> Call[Usage]:
+    """Ask for the usage of the account."""
+    return Call("GET", "/usage", read_usage, changes=False)
 
 
 def _part(identifier: str) -> str:

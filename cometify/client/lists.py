@@ -1,7 +1,8 @@
-"""The server's lists for back ends: the identifiers in use, and the kept pushes."""
+"""The server's answers to questions of back ends: the identifiers in use, the kept pushes, and the usage of the account."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, cast
 
 from .pushes import ABSENT
@@ -75,6 +76,42 @@ class IdentifierPage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class UsagePeriod:
+    """The usage of the account in an hour or a day.
+
+    - `begins`: its first second, in UTC.
+    - `pushes`, `push_bytes`: accepted pushes, and the bytes of their texts or of their JSON.
+    - `deliveries`, `delivered_bytes`: pushes that were written to listeners, once for each listener, and the bytes of these.
+    - `gaps`: gaps that listeners were told.
+    - `most_listeners`: the most listeners at once.
+    - `refused`: refused requests and listeners, by the code of the server.
+    """
+
+    begins: datetime
+    pushes: int
+    push_bytes: int
+    deliveries: int
+    delivered_bytes: int
+    gaps: int
+    most_listeners: int
+    refused: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The usage of the account.
+
+    - `listeners`: those of now, on all servers.
+    - `hour`: the current hour.
+    - `days`: 31 days, today first.
+    """
+
+    listeners: int
+    hour: UsagePeriod
+    days: list[UsagePeriod]
+
+
 def read_page(answer: object) -> IdentifierPage:
     """Read a page of identifiers. Raises KeyError, TypeError or ValueError if it cannot."""
     page = _object(answer)
@@ -93,6 +130,21 @@ def read_kept(answer: object) -> KeptPushes:
     """Read a list of kept pushes. Raises as `read_page` does."""
     page = _object(answer)
     return KeptPushes([_push(_object(frame)) for frame in page["pushes"]], page["gap"] is True, _integer(page["next"]))
+
+
+def read_usage(answer: object) -> Usage:
+    """Read the usage of the account. Raises as `read_page` does."""
+    usage = _object(answer)
+    return Usage(int(usage["listeners"]), _period(usage["hour"]), list(map(_period, usage["days"])))
+
+
+def _period(value: object) -> UsagePeriod:
+    period = _object(value)
+    pushed = int(period["pushes"]), int(period["push_bytes"])
+    delivered = int(period["deliveries"]), int(period["delivered_bytes"])
+    refused = {str(code): int(count) for code, count in _object(period["refused"]).items()}
+    listening = int(period["gaps"]), int(period["most_listeners"])
+    return UsagePeriod(datetime.fromisoformat(period["begins"]), *pushed, *delivered, *listening, refused)
 
 
 def _use(row: Mapping[str, Any]) -> tuple[str, int, int, int, int | None]:

@@ -9,7 +9,7 @@ from . import calls
 from .account import AccountClient
 from .calls import Call
 from .connections import Connections
-from .lists import IdentifierDetails, IdentifierUse, KeptPushes
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes, Usage
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Reply, Wait, tries
 
@@ -74,6 +74,10 @@ class Cometify(AccountClient):
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """
         return self._call(calls.kept_pushes(identifier, after))
+
+    def usage(self) -> Usage:
+        """The usage of the account in this hour and on each of the last 31 days: pushes, deliveries, listeners, refusals."""
+        return self._call(calls.usage())
 
     def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> int:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

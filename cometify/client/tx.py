@@ -33,7 +33,7 @@ from .account import AccountClient
 from .address import Address, read_given_url
 from .calls import Call
 from .connections import IDLE_FOR, MAX_ANSWER, MAX_IDLE
-from .lists import IdentifierDetails, IdentifierUse, KeptPushes
+from .lists import IdentifierDetails, IdentifierUse, KeptPushes, Usage
 from .pushes import ABSENT, Push, Pushed
 from .tries import DEFAULT_TIMEOUT, Answer, NoAnswer, Reply, Request, Wait, tries
 
@@ -118,6 +118,10 @@ class TxCometify(AccountClient):
         A page has up to 1,000. `next` of the page is the `after` of the next one.
         """
         return self._call(lambda: calls.kept_pushes(identifier, after))
+
+    def usage(self) -> Deferred[Usage]:
+        """The usage of the account in this hour and on each of the last 31 days: pushes, deliveries, listeners, refusals."""
+        return self._call(calls.usage)
 
     def disconnect(self, *, subject: str | None = None, listener: str | None = None) -> Deferred[int]:
         """End the connections of a visitor (the `sub` of tokens), or of a listener id. Returns how many ended."""

@@ -58,6 +58,24 @@ export interface KeptPush {
   secret: 0 | 1;
 }
 
+/** The usage of the account in an hour or a day, in the names of the wire protocol. */
+export interface UsagePeriod {
+  /** Its first second, in UTC: `2026-11-27T04:00:00Z`. */
+  begins: string;
+  pushes: number;
+  /** Bytes of the texts of the pushes, or of their JSON. */
+  push_bytes: number;
+  /** Pushes that were written to listeners, once for each listener. */
+  deliveries: number;
+  delivered_bytes: number;
+  /** Gaps that listeners were told. */
+  gaps: number;
+  /** The most listeners at once. */
+  most_listeners: number;
+  /** Refused requests and listeners, by the code of the server. */
+  refused: Record<string, number>;
+}
+
 /**
  * Push to web pages through a Cometify server.
  *
@@ -114,6 +132,9 @@ export class Cometify {
     identifier: string,
     options?: { after?: number | null },
   ): Promise<{ pushes: KeptPush[]; gap: boolean; next: number | null }>;
+
+  /** The usage of the account in this hour, and on each of the last 31 days: today first. */
+  usage(): Promise<{ listeners: number; hour: UsagePeriod; days: UsagePeriod[] }>;
 
   /**
    * Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.

@@ -139,6 +139,10 @@ export class Cometify {
     );
   }
 
+  async usage() {
+    return this.#get('/usage', 'days');
+  }
+
   /**
    * @param {string} path
    * @param {string} field A field that the answer must have.

@@ -228,6 +228,16 @@ final class Cometify
         return $this->ask('pushes', 'GET', '/identifiers/' . self::encoded($identifier) . "/pushes?$query");
     }
 
+    /**
+     * The usage of the account in this hour, and on each of the last 31 days: pushes, deliveries, listeners, refusals.
+     *
+     * @return array{listeners: int, hour: array<string, mixed>, days: list<array<string, mixed>>} Today is the first day.
+     */
+    public function usage(): array
+    {
+        return $this->ask('days', 'GET', '/usage');
+    }
+
     /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */
     public static function signature(
         #[\SensitiveParameter]

@@ -29,7 +29,8 @@ LONG = 20.0
 """Seconds: a deadline that no test reaches, on a busy machine either."""
 RESULT = Pushed("chat", None, 1764000000000000, 3)
 METHODS = [
-    "push", "batch", "position", "identifiers", "identifier", "pushes", "disconnect", "close", "token", "secure_key",
+    "push", "batch", "position", "identifiers", "identifier", "pushes", "usage", "disconnect", "close", "token",
+    "secure_key",
 ]  # fmt: skip
 
 

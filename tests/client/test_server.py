@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -211,3 +212,18 @@ def test_kept_pushes_are_listed_from_a_position(pushing):
     assert (four.text, four.data, four.push_id) == (None, None, None)
     assert (kept.gap, kept.next) == (False, None)
     assert len(pushing.pushes("chat_9").pushes) >= 4
+
+
+def test_usage_tells_what_was_pushed_and_refused(server, pushing):
+    before = pushing.usage()
+    pushing.push("chat_10", "é" * 10)
+    assert refusal(pushing.push, "chat 10", "x").code == "invalid_identifier"
+    usage = pushing.usage()
+    assert len(usage.days) == 31
+    assert usage.days[0].begins.utcoffset() == timedelta(0)
+    today, earlier = usage.days[0], before.days[0]
+    if today.begins == earlier.begins:
+        assert (today.pushes - earlier.pushes, today.push_bytes - earlier.push_bytes) == (1, 20)
+        assert today.refused["invalid_identifier"] == earlier.refused.get("invalid_identifier", 0) + 1
+    assert usage.days[1].begins == today.begins - timedelta(days=1)
+    assert today.begins <= usage.hour.begins < today.begins + timedelta(days=1)

@@ -187,6 +187,18 @@ def test_kept_pushes_are_listed_secret_ones_too(server, make):
         assert refused(library, method, identifier="..") == "invalid_identifier"
 
 
+def test_usage_is_told_by_hour_and_day(server, make):
+    library = make(server.port)
+    before = library.call("usage")
+    library.push("usage", "é" * 10)
+    after = library.call("usage")
+    assert (len(after["days"]), after["listeners"]) == (31, before["listeners"])
+    today, earlier = after["days"][0], before["days"][0]
+    if today["begins"] == earlier["begins"]:
+        assert (today["pushes"] - earlier["pushes"], today["push_bytes"] - earlier["push_bytes"]) == (1, 20)
+    assert after["hour"]["pushes"] <= today["pushes"]
+
+
 # Refusals.
 
 
