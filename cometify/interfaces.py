@@ -110,6 +110,19 @@ class IUsageBook(Protocol):
         """Read the usage of an account. Fails with `Refused` (engine_unavailable)."""
 
 
+class INodes(Protocol):
+    """Questions to all nodes of a service, this one too, for its operator."""
+
+    def answer_with(self, answer: Callable[[str], bytes]) -> None:
+        """Answer each question with `answer`, at once. Called once, before the engine starts."""
+
+    def ask(self, question: str) -> Deferred[list[bytes]]:
+        """Ask all nodes. Fires with the answers that have come within a second.
+
+        The Deferred fails with `Refused` (engine_unavailable) if the others cannot be asked.
+        """
+
+
 @attrs.frozen
 class EngineStats:
     """Figures of an engine at this moment."""
@@ -145,6 +158,10 @@ class IEngine(Protocol):
     @property
     def usage(self) -> IUsageBook:
         """The usage of accounts."""
+
+    @property
+    def nodes(self) -> INodes:
+        """All nodes of this service."""
 
     @property
     def slots(self) -> "ISlots | None":

@@ -4,16 +4,18 @@ It answers the question why a push does not arrive. For that it names API keys a
 never tells a text, a key, a secret or an address.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from heapq import nlargest
 from itertools import islice
 
 import attrs
 
 from cometify import __version__
+from cometify.core.listener import Listener
 from cometify.core.push import Push
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.view import View
+from cometify.delivery.heartbeats import HeartbeatWheel
 from cometify.delivery.registry import Registry
 from cometify.interfaces import IEngine
 
@@ -21,6 +23,12 @@ MOST_IDENTIFIERS = 100
 """Identifiers in the overview: those with the most listeners."""
 MOST_PUSHES = 20
 """Pushes that are listed of one identifier: the last ones."""
+MOST_VIEWS = 100
+"""Views that are listed of one identifier: those with listeners that are behind first, then those with the most."""
+MOST_SLOW = 50
+"""Listeners that are listed of those that do not read."""
+MOST_SEARCHED = 10_000
+"""Listeners that do not read, and are looked at to find those of one identifier. This takes 2 ms."""
 MOST_NAMES = 10
 """Identifiers that are named of those that one view of listeners has."""
 
@@ -31,6 +39,7 @@ class Inspector:
 
     engine: IEngine
     registry: Registry
+    heartbeats: HeartbeatWheel
 
     def overview(self) -> dict[str, object]:
         """The identifiers that are listened to here. Reads all of them: 0.1 to 0.2 s for 100,000."""
@@ -50,14 +59,25 @@ class Inspector:
         """The listeners of one identifier by view (listeners that are owed the same bytes), and the last pushes to it."""
         ring = self.engine.peek(channel)
         pushes: Iterable[Push] = () if ring is None else islice(ring.latest(), MOST_PUSHES)
+        views = self.registry.views(channel)
+        listed = nlargest(
+            MOST_VIEWS, views.items(), key=lambda item: (item[0].members - len(item[0].live), item[0].members)
+        )
         return {
             "version": __version__,
             "account": channel[0],
             "identifier": channel[1],
-            "listeners": [_view(view, secret) for view, secret in self.registry.views(channel).items()],
+            "listeners": [_view(view, secret) for view, secret in listed],
+            "views": len(views),
+            "slow": [_slow(listener, seconds) for listener, seconds in self._slow(views)],
             **_kept(ring),
             "pushes": [_push(push) for push in pushes],
         }
+
+    def _slow(self, views: Container[View]) -> Iterable[tuple[Listener, int]]:
+        """The listeners of these views that do not read, and the seconds for which they have not."""
+        searched = islice(self.heartbeats.waiting(), MOST_SEARCHED)
+        return islice((found for found in searched if found[0].view in views), MOST_SLOW)
 
 
 def _count(views: Iterable[View]) -> int:
@@ -86,6 +106,18 @@ def _view(view: View, secret: bool) -> dict[str, object]:
         "with_internal_id": view.filtered.count,
         "names": names[:MOST_NAMES],
         "names_in_all": len(names),
+    }
+
+
+def _slow(listener: Listener, seconds: int) -> dict[str, object]:
+    view = listener.view
+    assert view is not None
+    return {
+        "listener": listener.id or None,
+        "transport": listener.encoding.name,
+        "seconds": seconds,
+        "unread": listener.unread(),
+        "behind_by": max(0, view.head - listener.cursor) / 1_000_000,
     }
 
 

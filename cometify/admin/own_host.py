@@ -5,6 +5,9 @@ browser could reach it too: the stranger makes the page's host name resolve to 1
 then takes the admin endpoint for the page's own server. Such a request still has the stranger's name in `Host`, and a
 stranger can only have a name with a dot.
 
+A page of a stranger can also send a request to an address of the operator's without reading the answer. A browser names the
+page's origin in each such request that could change something, so one with another origin is refused.
+
 /health is not guarded: see `AdminRoot`.
 """
 
@@ -17,6 +20,8 @@ from cometify.http.site import Endpoint
 
 _OWN_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+|[^.:\[\]]+)(:[0-9]+)?|")
 """An IP address, localhost, a name without a dot, or nothing."""
+_SAFE = (b"GET", b"HEAD")
+"""Methods of requests that change nothing."""
 _PORT = re.compile(r":[0-9]+$")
 
 
@@ -41,4 +46,11 @@ class OwnHost(Endpoint):
                 errors.ORIGIN_NOT_ALLOWED,
                 "Ask by an IP address, by localhost, by a name without a dot, or by a name that the setting admin_hosts has.",
             )
+        if request.method not in _SAFE:
+            _check_origin(request.header("origin"), host)
         self._endpoint.serve(request)
+
+
+def _check_origin(origin: str | None, host: str) -> None:
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
+        raise Refused(errors.ORIGIN_NOT_ALLOWED, "Pages of another origin may change nothing here: use the console.")

@@ -1,6 +1,6 @@
 """The URL tree of the admin endpoint, which is for the operator of the server and nobody else."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from cometify.admin.health import HealthEndpoint, WhyNot
 from cometify.admin.inspector_page import page_endpoints
@@ -9,6 +9,9 @@ from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint, Tree
+
+_SIGNED = {3: ("push",), 4: ("identifiers",)}
+"""By the length of a path: the second segment of signed requests. They are a push, and the kept pushes of an identifier."""
 
 
 class _Nowhere(Endpoint):
@@ -28,19 +31,32 @@ class AdminRoot(Tree):
     of four reasons, so that a page of a stranger learns nothing else. All other paths answer under the operator's hosts.
 
     `ready`: returns the reason why no work should be sent here. `metrics`, `inspect`: the endpoints at these paths.
+    `console`: those of the console, by their path. `signed(path)`: the endpoint of a signed request of a back end, or None. A
+    page may read an answer of its own origin alone, so the console sends its pushes here.
     `hosts`: see the setting `admin_hosts`.
     """
 
-    def __init__(self, ready: WhyNot, metrics: Endpoint, inspect: Endpoint, hosts: Iterable[str]) -> None:
+    def __init__(
+        self,
+        ready: WhyNot,
+        metrics: Endpoint,
+        inspect: Endpoint,
+        hosts: Iterable[str],
+        console: Mapping[tuple[str, ...], Endpoint],
+        signed: Callable[[tuple[str, ...]], Endpoint],
+    ) -> None:
         super().__init__()
         own = frozenset(map(str.lower, hosts))
-        endpoints = {**dict(page_endpoints()), ("inspect",): inspect, ("metrics",): metrics}
+        endpoints = {**dict(page_endpoints()), **console, ("inspect",): inspect, ("metrics",): metrics}
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
             **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},
             ("health", "live"): HealthEndpoint(lambda: None),
             ("health", "ready"): HealthEndpoint(ready),
         }
         self._nowhere = OwnHost(_Nowhere(), own)
+        self._signed = lambda path: OwnHost(signed(path), own)
 
     def find(self, path: tuple[str, ...]) -> Endpoint:
+        if len(path) in _SIGNED and path[1] in _SIGNED[len(path)]:
+            return self._signed(path)
         return self._endpoints.get(path, self._nowhere)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from io import BytesIO
 from typing import Any, cast
 
 import attrs
@@ -11,8 +12,9 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTim
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import URI, Agent, ResponseDone, ResponseFailed
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.client import URI, Agent, FileBodyProducer, ResponseDone, ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from cometify.runtime.reactor import Reactor
@@ -20,10 +22,23 @@ from cometify.runtime.supervisor import Supervisor, WorkerProcess
 
 ANSWER_TIMEOUT = 1
 """Seconds within which a worker must have answered."""
+ANSWER_OF_ALL_TIMEOUT = 3
+"""Seconds within which a worker must have answered that asks all nodes. These have a second."""
 MAX_ANSWER = 32 * 1024 * 1024
 """Bytes of an answer. The longest is /inspect of an identifier with tens of thousands of different groups."""
 
 log = Logger()
+
+
+@attrs.frozen
+class WorkerRequest:
+    """A request to a worker. `path`: with the query. `body`: None if it has none. `within`: seconds to wait for the answer."""
+
+    path: bytes
+    method: bytes = b"GET"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes | None = attrs.field(default=None, repr=False)
+    within: float = ANSWER_TIMEOUT
 
 
 @attrs.frozen
@@ -93,11 +108,14 @@ class _Body(Protocol):
 
 @defer.inlineCallbacks
 def _request(
-    reactor: Reactor, worker: WorkerProcess, path: bytes
+    reactor: Reactor, worker: WorkerProcess, request: WorkerRequest
 ) -> Generator["defer.Deferred[Any]", Any, Answer | None]:
     agent = Agent.usingEndpointFactory(reactor, _WorkerEndpoint(reactor, worker))
+    producer = None if request.body is None else FileBodyProducer(BytesIO(request.body))
+    headers = Headers({name: [value] for name, value in request.headers})
     # The worker's guard against DNS rebinding accepts this host, because it has no dot.
-    response: IResponse = yield agent.request(b"GET", b"http://worker" + path)
+    url = b"http://worker" + request.path
+    response: IResponse = yield agent.request(request.method, url, headers, cast("IBodyProducer", producer))
     body = _Body()
     response.deliverBody(body)
     return Answer(response.code, (yield body.whole))
@@ -110,13 +128,22 @@ class WorkerClient:
     reactor: Reactor
     supervisor: Supervisor
 
+    def _ask(self, worker: WorkerProcess, request: WorkerRequest) -> "defer.Deferred[Answer | None]":
+        asked = _request(self.reactor, worker, request)
+        asked.addTimeout(request.within, cast("IReactorTime", self.reactor))
+        return asked.addErrback(_not_answered, worker)
+
     def _ask_each(self, path: bytes) -> "dict[WorkerProcess, defer.Deferred[Answer | None]]":
-        return {
-            worker: _request(self.reactor, worker, path)
-            .addTimeout(ANSWER_TIMEOUT, cast("IReactorTime", self.reactor))
-            .addErrback(_not_answered, worker)
-            for worker in self.supervisor.workers
-        }
+        return {worker: self._ask(worker, WorkerRequest(path)) for worker in self.supervisor.workers}
+
+    @defer.inlineCallbacks
+    def ask_one(self, request: WorkerRequest) -> Generator["defer.Deferred[Any]", Any, Answer | None]:
+        """Send a request that may be sent twice to one worker after the other, until one answers. None: none did."""
+        for worker in self.supervisor.workers:
+            answer: Answer | None = yield self._ask(worker, request)
+            if answer is not None:
+                return answer
+        return None
 
     def ask(self, path: bytes) -> "defer.Deferred[dict[WorkerProcess, Answer | None]]":
         """GET a path from each worker.

@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.admin.account_figures import AccountFigures, ReloadFigures
+from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
-from cometify.admin.inspector import Inspector
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
 from cometify.app.drain import Drain
@@ -23,6 +23,7 @@ from cometify.config.accounts import Accounts
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.core import state_table
+from cometify.core.history import EVERY
 from cometify.core.join_pace import JoinPace
 from cometify.core.quota import Quota
 from cometify.core.usage import Usage
@@ -162,9 +163,12 @@ class Cometify(MultiService):
             context.untrusted,
             self.usage if settings.account_metrics else None,
         )
+        console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
         metrics = MetricsEndpoint(self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload))
-        inspect = InspectEndpoint(Inspector(self.engine, self.registry))
-        self.admin = Site(AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts), reactor)
+        inspect = InspectEndpoint(console.inspector)
+        self.admin = Site(
+            AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find), reactor
+        )
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),
@@ -173,6 +177,7 @@ class Cometify(MultiService):
             PeriodicTask("unfinished messages", 1, context.begun.tick, reactor),
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
             PeriodicTask("usage of accounts", USAGE_EVERY, self.engine.usage.report, reactor),
+            PeriodicTask("samples of the console", EVERY, console.sampler.sample, reactor),
             PeriodicTask("renewed certificates", POLL_CERTIFICATES, partial(poll_certificates, self), reactor),
         ]
 
@@ -190,6 +195,15 @@ class Cometify(MultiService):
         if self._drain.has_begun:
             return "draining"
         return None if self.engine.available else "engine_unavailable"
+
+    def _state(self) -> dict[str, object]:
+        """Describe this server for the console."""
+        settings = self.settings
+        return {
+            "not_ready": self.why_not_ready(),
+            "engine": "memory" if settings.redis is None else "redis",
+            "http": settings.http,
+        }
 
     @defer.inlineCallbacks
     def _expire(self) -> Generator["defer.Deferred[None]", object, None]:

@@ -14,6 +14,7 @@ from cometify.admin.account_figures import ReloadFigures
 from cometify.admin.urls import AdminRoot
 from cometify.admin.worker_client import WorkerClient
 from cometify.admin.workers import WorkersInspect, WorkersMetrics
+from cometify.admin.workers_console import WorkersAction, workers_console_endpoints
 from cometify.app import banner
 from cometify.app.options import Options
 from cometify.app.reload import reload_on_hangup, warn_of_doubts
@@ -28,6 +29,8 @@ from cometify.runtime.ports import ADMIN, Ports, is_behind_proxies, poll_certifi
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.tcp import EagerPort, EagerReactor
+from cometify.transports.back_end import KeptPushesEndpoint
+from cometify.transports.push import PushEndpoint
 
 log = Logger()
 
@@ -66,8 +69,14 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     """
     supervisor = Supervisor(settings, reactor, up)
     workers = WorkerClient(reactor, supervisor)
-    metrics = WorkersMetrics(workers, ReloadFigures(supervisor.last_reload))
-    root = AdminRoot(workers.why_not_ready, metrics, WorkersInspect(workers), settings.admin_hosts)
+    root = AdminRoot(
+        workers.why_not_ready,
+        WorkersMetrics(workers, ReloadFigures(supervisor.last_reload)),
+        WorkersInspect(workers),
+        settings.admin_hosts,
+        workers_console_endpoints(workers),
+        lambda path: WorkersAction(workers, PushEndpoint if path[1] == "push" else KeptPushesEndpoint),
+    )
     admin = Site(root, reactor)
     ports = [("admin", settings.admin, admin)]
     Ports(lambda _key, _text: EagerReactor(reactor), ports, supervisor.drain).setServiceParent(supervisor)

@@ -72,6 +72,8 @@ class Usage:
     def __init__(self, is_account: Callable[[str], object] = bool) -> None:
         self._is_account = is_account
         self._counts: dict[str, AccountCounts] = {}
+        self.noted: Callable[[str | None, Refused], None] | None = None
+        """Called with each refusal, and with the API key if it is an account's."""
 
     def of(self, api_key: str) -> AccountCounts:
         """Return the counts of an account, to be added to. The caller knows that it is one."""
@@ -82,8 +84,11 @@ class Usage:
 
     def refuse(self, api_key: str, refused: Refused) -> None:
         """Count a refusal, if the API key is an account's."""
-        if api_key in self._counts or self._is_account(api_key):
+        is_known = api_key in self._counts or bool(self._is_account(api_key))
+        if is_known:
             self.of(api_key).refused[refused.code.name] += 1
+        if self.noted is not None:
+            self.noted(api_key if is_known else None, refused)
 
     def figures(self) -> Mapping[str, AccountCounts]:
         """Return the counts of each account that has any, by API key. They go on growing, and must not be changed."""

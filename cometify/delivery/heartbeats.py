@@ -13,7 +13,7 @@ All listeners that join within one second share a slot. After a restart this can
 hands the slot to `SlicedWork`, which serves it in steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from cometify.core import errors
@@ -55,6 +55,12 @@ class HeartbeatWheel:
     def ticks(self) -> int:
         """The seconds that this wheel has turned."""
         return self._ticks
+
+    def waiting(self) -> Iterator[tuple[Listener, int]]:
+        """Iterate over the listeners that do not read, each with the seconds for which it has read nothing."""
+        for listener, (_unread, since) in self._stalled.items():
+            if listener.state is State.STALLED:
+                yield listener, self._ticks - since
 
     def add(self, listener: Listener) -> None:
         """Begin the listener's interval now."""

@@ -6,7 +6,7 @@ has very many views, these are gone through in steps (see wide_channels.py).
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 from cometify.core.group_filter import Filters
 from cometify.core.late_views import LateViews
@@ -105,6 +105,10 @@ class Registry:
         for view in self._views.values():
             found[view.encoding.name] += view.members
         return found
+
+    def all_views(self) -> Collection[View]:
+        """Return all views of this node."""
+        return self._views.values()
 
     def enter(
         self,

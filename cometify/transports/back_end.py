@@ -103,7 +103,7 @@ class IdentifiersEndpoint(_QuestionEndpoint):
 
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         asked = read_asked_names(request.query())
-        return lambda: queries.identifiers(account, asked).addCallback(_page_json)
+        return lambda: queries.identifiers(account, asked).addCallback(page_json)
 
 
 class IdentifierEndpoint(_QuestionEndpoint):
@@ -112,7 +112,7 @@ class IdentifierEndpoint(_QuestionEndpoint):
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         identifier = Identifier.read(request.segments[2], account.spelling).folded
         check_no_parameters(request.query())
-        return lambda: queries.identifier(account, identifier).addCallback(_details_json)
+        return lambda: queries.identifier(account, identifier).addCallback(details_json)
 
 
 class KeptPushesEndpoint(_QuestionEndpoint):
@@ -150,11 +150,13 @@ def _row_of(row: IdentifierRow) -> dict[str, object]:
     return _row(row.identifier, row.listeners, row.kept)
 
 
-def _page_json(page: IdentifierPage) -> bytes:
+def page_json(page: IdentifierPage) -> bytes:
+    """The JSON of a page of identifiers."""
     return _json({"identifiers": list(map(_row_of, page.rows)), "next": page.next})
 
 
-def _details_json(details: IdentifierDetails) -> bytes:
+def details_json(details: IdentifierDetails) -> bytes:
+    """The JSON of one identifier."""
     count = details.listeners
     row = _row(details.identifier, count.total, details.kept)
     return _json({**row, "transports": dict(count.transports), "secret_listeners": count.secret})

@@ -512,3 +512,23 @@ def test_inspector_shows_listeners_of_all_workers(three):
         overview = three.request("GET", "/inspect", port=three.admin_port).json["processes"]
         assert sum(process["listeners"].get("websocket", 0) for process in overview) == 12
         assert three.request("GET", "/inspect?account=1", port=three.admin_port).json["code"] == "missing_parameter"
+
+
+def test_console_shows_all_workers(three):
+    def told(path):
+        return three.request("GET", f"/console/{path}", port=three.admin_port).json
+
+    with ExitStack() as stack:
+        listeners(three, 12, stack)
+
+        def counted():
+            columns = [process["history"]["columns"] for process in told("processes")["processes"]]
+            return sum(column.get("listeners.websocket", [0])[-1] for column in columns) == 12
+
+        eventually(counted, START_WITHIN)
+        answer = told("processes?since=0")
+        assert answer["alone"] is None
+        assert sorted(process["worker"] for process in answer["processes"]) == [1, 2, 3]
+        found = told(f"identifier?account={API_KEY}&identifier=chat")["processes"]
+        assert sum(view["count"] for process in found for view in process["identifier"]["listeners"]) == 12
+        assert told("identifier?account=1")["code"] == "missing_parameter"

@@ -27,6 +27,7 @@ from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
+from cometify.engine.redis.nodes import MARK, RedisNodes
 from cometify.engine.redis.positions import PositionQuestions
 from cometify.engine.redis.queries import RedisQueries
 from cometify.engine.redis.read_batch import Reach
@@ -67,16 +68,14 @@ class RedisEngine:
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
         self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
-        self._disconnects = RedisDisconnects(
-            self._session, channels.own, channels.everybody, self._states, reactor.callLater, self._is_of_account
-        )
+        link, call_later = (self._session, channels.own, channels.everybody), reactor.callLater
+        self._disconnects = RedisDisconnects(*link, self._states, call_later, self._is_of_account)
         self.queries = RedisQueries(
-            self._session, channels.own, channels.everybody, self._states, self._replica_wait, reactor.callLater,
-            self._wait_for_redis, self._not_answered,
-        )  # fmt: skip
+            *link, self._states, self._replica_wait, call_later, self._wait_for_redis, self._not_answered
+        )
         self.usage = RedisUsage(self._session, node, self.queries.run)
-        reader = Reader(node, channels.own)
-        self._positions = PositionQuestions(self._session, reader, reactor.callLater, self._not_answered)
+        self.nodes = RedisNodes(*link, call_later)
+        self._positions = PositionQuestions(self._session, Reader(node, channels.own), call_later, self._not_answered)
         self._reported_at = 0.0
         self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)
 
@@ -110,7 +109,9 @@ class RedisEngine:
         self._subscriber.give_up(unavailable.not_followed)
 
     def heard(self, channel: bytes, text: bytes) -> None:
-        if text.startswith(b"!"):
+        if text.startswith(MARK):
+            self.nodes.heard(text[len(MARK) :])
+        elif text.startswith(b"!"):
             (self.slots if text.startswith(b"![") else self._disconnects).heard(text[1:])
         elif text.startswith(b"@"):
             self.queries.heard(text[1:])
