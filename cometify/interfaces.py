@@ -24,6 +24,7 @@ from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.usage import Usage
 from cometify.core.usage_history import UsageReport
+from cometify.core.webhook_events import Report, Taken
 
 
 class IAnnounce(Protocol):
@@ -168,6 +169,10 @@ class IEngine(Protocol):
         """The slots that all nodes count together, or None if there is only this node."""
 
     @property
+    def webhooks(self) -> "IWebhookEvents":
+        """The events that wait for the webhooks of accounts."""
+
+    @property
     def available(self) -> bool:
         """True if pushes are accepted and listeners can join."""
 
@@ -281,6 +286,22 @@ class ISlots(Protocol):
 
     def leave(self, client_key: ClientKey, listener: str) -> None:
         """Free the slot of a listener that is gone from this node."""
+
+
+class IWebhookEvents(Protocol):
+    """The events of accounts with a webhook, from all nodes. A call that fails (with `Refused`) can be repeated."""
+
+    def report(self, api_key: str, report: Report, *, again: bool) -> Deferred[bool]:
+        """Note what has changed at this node. Fires with False if nothing was, because all must be reported `again`."""
+
+    def take(self, api_key: str) -> Deferred[Taken]:
+        """Ask for events to be sent. Must be called every few seconds, because it tells that this node is alive."""
+
+    def done(self, api_key: str, number: int, *, given_up: bool) -> Deferred[None]:
+        """End the batch whose last event has this id: the receiver has it, or it is given up."""
+
+    def forget(self, api_key: str) -> None:
+        """Forget the events of an account that has no webhook any longer."""
 
 
 class IAccounts(Protocol):

@@ -1,5 +1,9 @@
 """Stand-ins for the ends of connections in tests of the rooms below the transports."""
 
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+
 from cometify.core.encodings import STREAM_UNCHUNKED
 from cometify.core.group_filter import Filters
 from cometify.core.listener import Listener
@@ -23,3 +27,16 @@ class Peer(Listener):
 
     def wake(self) -> None:
         self.send = len
+
+
+class Names:
+    """A resolver of host names. `addresses`: those of each name. An IP address is its own name."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, list[str]] = {}
+
+    def resolveHostName(self, receiver: Any, name: str, portNumber: int = 0, *_more: Any, **_named: Any) -> None:
+        for host in self.addresses.get(name, [] if name[-1:].isalpha() else [name]):
+            kind = IPv6Address if ":" in host else IPv4Address
+            receiver.addressResolved(kind("TCP", host, portNumber))
+        receiver.resolutionComplete()

@@ -17,6 +17,7 @@ from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from cometify.http.site import Site
 from cometify.runtime.epoll_loop import LoopHooks
+from tests.fakes import Names
 from tests.redis import RedisServer
 from tests.sockets import SocketReactor
 from tests.transports import BufferedTransport, EagerTransport
@@ -58,6 +59,7 @@ class World:
             self.reactor = SocketReactor(self._tell_time)
             self.database = len(self.made) if beside is None else beside.database
             settings["redis"] = RedisURL(path=self.redis.path, database=self.database)
+        self.names = self.reactor.nameResolver = Names()
         self.made.append(self)
         self.server = Cometify(Settings(accounts, **settings), self.reactor, self.clock, self.wall, loop_hooks)
         if beside is not None:

@@ -18,6 +18,7 @@ from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.urls import AdminRoot
+from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
 from cometify.config.accounts import Accounts
 from cometify.config.last_reload import LastReload
@@ -54,6 +55,8 @@ from cometify.transports.position import PositionEndpoint
 from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
+from cometify.webhooks.requests import WebhookClient
+from cometify.webhooks.webhooks import Webhooks
 
 log = Logger()
 
@@ -121,6 +124,17 @@ class Cometify(MultiService):
             IdleTimeout(reactor.seconds, MESSAGE_WITHIN),
             SlicedWork(loop_hooks.call_soon, lambda _pace: "a WebSocket", 1),
         )
+        self.webhooks = Webhooks(
+            self.engine.webhooks,
+            self.registry,
+            lambda api_key: self.usage.of(api_key).refused,
+            WebhookClient(reactor, settings.webhook_networks, wall).send,
+            reactor.seconds,
+            wall,
+            loop_hooks.call_soon,
+        )
+        self.registry.watch_channels(self.webhooks.occupied, self.webhooks.vacated)
+        self.webhooks.accounts_changed(self.accounts)
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
         self.push = PushEndpoint(self.engine, self.registry, publishers, self.usage)
         disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
@@ -164,7 +178,9 @@ class Cometify(MultiService):
             self.usage if settings.account_metrics else None,
         )
         console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
-        metrics = MetricsEndpoint(self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload))
+        metrics = MetricsEndpoint(
+            self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload), WebhookFigures(self.webhooks)
+        )
         inspect = InspectEndpoint(console.inspector)
         self.admin = Site(
             AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find), reactor
@@ -175,6 +191,7 @@ class Cometify(MultiService):
             PeriodicTask("idle time-outs, websocket", 1, self.websocket.idle.tick, reactor),
             PeriodicTask("idle time-outs, admin", 1, self.admin.idle.tick, reactor),
             PeriodicTask("unfinished messages", 1, context.begun.tick, reactor),
+            PeriodicTask("webhooks", 1, self.webhooks.tick, reactor),
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
             PeriodicTask("usage of accounts", USAGE_EVERY, self.engine.usage.report, reactor),
             PeriodicTask("samples of the console", EVERY, console.sampler.sample, reactor),
@@ -234,6 +251,7 @@ class Cometify(MultiService):
     def _stop(self) -> None:
         for periodic in self._tasks:
             periodic.stop()
+        self.webhooks.stop()
         self.engine.stop()
 
     def read_certificates(self) -> None:
@@ -244,6 +262,7 @@ class Cometify(MultiService):
         """Replace the accounts by those of `settings`. Listeners of unchanged accounts notice nothing."""
         self.accounts.replace(settings.accounts)
         self.membership.accounts_changed(self.accounts)
+        self.webhooks.accounts_changed(self.accounts)
 
     def drain(
         self, close_ports: "Callable[[], defer.Deferred[object]]" = lambda: defer.succeed(None)

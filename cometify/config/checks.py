@@ -30,6 +30,12 @@ def check_together(settings: Settings) -> None:
             'accounts: "redis" is the Redis of the setting redis; set redis = "redis://…", or keep the accounts in a file '
             'of SQLite: accounts = "sqlite:///var/lib/cometify/accounts.db".'
         )
+    for account in settings.accounts:
+        if account.webhook is not None and account.webhook.startswith("http:") and not settings.webhook_networks:
+            raise SettingsError(
+                f"account {account.api_key}: webhook: must begin with https://, or webhook_networks must name the network of "
+                'its host, such as ["127.0.0.1"].'
+            )
     if settings.workers > 1:
         _check_workers(settings)
 

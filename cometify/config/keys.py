@@ -35,6 +35,7 @@ SERVER: dict[str, Reader] = {
     "workers": readers.whole_number(1, 1000),
     "joins_per_second": readers.whole_number(1, 1_000_000),
     "keep_bytes_total": readers.whole_number(512 * 1024),
+    "webhook_networks": readers.networks,
     "pages": readers.truth,
     "account_metrics": readers.truth,
 }
@@ -68,11 +69,12 @@ ACCOUNT: dict[str, Reader] = {
     "signatures": readers.signatures,
     "private": readers.names_or_prefixes,
     "identifiers": readers.spelling,
+    "webhook": readers.webhook,
 }
 """The keys of an account."""
 SECRET_SOURCES = ("api_secret", "api_secrets", "api_secret_file", "api_secrets_file", "api_secret_env")
 """Keys of an account that tell its secrets. It has one of them."""
-OF_ONE_ACCOUNT = ("api_key", *SECRET_SOURCES, "suspended")
+OF_ONE_ACCOUNT = ("api_key", *SECRET_SOURCES, "suspended", "webhook")
 """Keys that cannot be a default of all accounts."""
 DEFAULTS: dict[str, Reader] = {name: reader for name, reader in ACCOUNT.items() if name not in OF_ONE_ACCOUNT}
 """The keys of the table [defaults]."""

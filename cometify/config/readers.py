@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from cometify.core.identifier import EXTENDED, SPELLINGS
 
@@ -24,6 +25,7 @@ MAKE_SECRET = "make one with: openssl rand -base64 24"  # noqa: S105 - advice
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+_WEBHOOK = re.compile(r"https?://[!-\"$-~]{1,2000}")
 _NO_LIMIT = 2**62
 
 
@@ -111,6 +113,23 @@ def origins(value: object) -> tuple[str, ...]:
             raise ValueError(
                 f'"{origin}" is not an origin: write scheme and host, for example "https://www.example.org"'
             )
+    return read
+
+
+def webhook(value: object) -> str:
+    """Read the URL of a webhook. No message repeats it, because its query may hold a secret."""
+    read = text(value)
+    try:
+        url = urlsplit(read)
+        is_one = bool(_WEBHOOK.fullmatch(read) and url.hostname) and url.port != 0
+    except ValueError:  # the port or the brackets of an address
+        is_one = False
+    if not is_one:
+        raise ValueError(
+            'must be a URL of printable ASCII without a fragment, such as "https://www.example.org/cometify"'
+        )
+    if url.username is not None:
+        raise ValueError("must not have a user or a password: each request is signed with the API secret")
     return read
 
 

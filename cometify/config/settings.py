@@ -53,6 +53,8 @@ class Settings:
     keep_bytes_total: int | None = None
     """The most bytes of frames that the engine in memory keeps for all accounts together. Public and secret pushes get one
     half each. None: only `keep_bytes` counts."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Networks that are not public and that webhooks may reach, without TLS too."""
     pages: bool = True
     """True if the page at / and the documentation at /docs are served."""
     account_metrics: bool = False

@@ -45,6 +45,9 @@ class Account:
     suspended: bool = False
     """True if the account may do nothing for now: its pushes and listeners are refused, and its data stay."""
 
+    webhook: str | None = attrs.field(default=None, repr=False)
+    """The URL that is told which identifiers are listened to, and what is refused. Its query may hold a secret."""
+
     @property
     def spelling(self) -> Spelling:
         """The rule for the spelling of identifiers."""

@@ -45,6 +45,11 @@ class SignedRequest:
         return b"v2\n%b\n%b\n%b" % (self.method, self.path, headers.encode())
 
 
+def signature(api_secret: str, signed_request: SignedRequest) -> str:
+    """Return the signature of a request with an API secret, in hex."""
+    return _signature(api_secret, signed_request.signed_bytes)
+
+
 def check_signed_request(account: Account | None, signed_request: SignedRequest, now: float) -> Account:
     """Return the account whose signature a request has, if it was made within `MAX_CLOCK_DIFFERENCE` of now.
 
@@ -55,7 +60,7 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
     # Two secrets are always tried, those of an unknown API key being made up, so that the time tells nothing.
     secrets = (account or STRANGER).api_secrets
     signed = signed_request.signed_bytes
-    expected = [hmac.digest(secret.encode(), signed, hashlib.sha256).hex() for secret in (secrets[0], secrets[-1])]
+    expected = [_signature(secret, signed) for secret in (secrets[0], secrets[-1])]
     if not same(signed_request.signature, expected) or account is None:
         raise _not_authorized()
     _check_timestamp(signed_request, now)
@@ -72,6 +77,10 @@ def check_signed_head(account: Account | None, signed_request: SignedRequest, no
     _check_timestamp(signed_request, now)
     if account is None:
         raise _not_authorized()
+
+
+def _signature(api_secret: str, signed: bytes) -> str:
+    return hmac.digest(api_secret.encode(), signed, hashlib.sha256).hex()
 
 
 def _check_format(signed_request: SignedRequest) -> None:

@@ -40,6 +40,15 @@ class Registry:
         self._most = most
         self._late = LateViews()
         self._wide = WideChannels(wake, self._late, call_soon, most)
+        self._occupied: Callable[[Channel], None] = _nobody_watches
+        self._vacated: Callable[[Channel], None] = _nobody_watches
+
+    def watch_channels(self, occupied: Callable[[Channel], None], vacated: Callable[[Channel], None]) -> None:
+        """Call `occupied` when the first listener of a channel comes, and `vacated` when the last one leaves.
+
+        A poller leaves with each answer and comes again with its next poll.
+        """
+        self._occupied, self._vacated = occupied, vacated
 
     def announce(self, ring: RingBuffer, push: Push) -> None:
         """Advance the views that may see a push, and have it written to their listeners."""
@@ -131,7 +140,11 @@ class Registry:
             counts = self._usage.of(sources[0][0].channel[0])
             view = self._views[key] = View(key, tuple(sources), head, watermark, self._late, counts)
             for ring, secret in sources:
-                self._of_channel.setdefault(ring.channel, {})[view] = secret
+                views = self._of_channel.get(ring.channel)
+                if views is None:
+                    views = self._of_channel[ring.channel] = {}
+                    self._occupied(ring.channel)
+                views[view] = secret
         view.members += 1
         view.counts.entered()
         listener.view = view
@@ -173,5 +186,10 @@ class Registry:
             del views[view]
             if not views:
                 del self._of_channel[ring.channel]
+                self._vacated(ring.channel)
                 alone.append(ring.channel)
         return alone
+
+
+def _nobody_watches(_channel: Channel) -> None:
+    """Stands in for the functions of `Registry.watch_channels`."""

@@ -29,6 +29,7 @@ from cometify.engine import UNFOLLOW_DELAY, refusals
 from cometify.engine.memory_account import AccountState
 from cometify.engine.memory_queries import MemoryQueries
 from cometify.engine.memory_usage import MemoryUsage
+from cometify.engine.memory_webhooks import MemoryWebhooks
 from cometify.engine.only_node import OnlyNode
 from cometify.engine.total_bytes import TotalBytes
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect
@@ -65,6 +66,7 @@ class MemoryEngine:
         self.queries = MemoryQueries(self._state, self.watermark)
         self.usage = MemoryUsage(clock)
         self.nodes = OnlyNode()
+        self.webhooks = MemoryWebhooks(clock)
         # Channels that nobody listens on, and when they will no longer be followed; the longest without listeners first.
         self._leaving: OrderedDict[Channel, int] = OrderedDict()
         # The API keys of the accounts that `expire` has still to visit in its round.

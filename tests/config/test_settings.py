@@ -314,10 +314,11 @@ def test_table_of_settings_reads_back_as_the_same(read):
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\npages = false\n'
             'connections_per_ip = 0\ntrusted_proxies = ["10.0.0.1", "10.1.2.3/16"]\n'
-            'admin_hosts = ["node1.example.org"]\n'
+            'admin_hosts = ["node1.example.org"]\nwebhook_networks = ["10.0.0.0/8"]\n'
             '[[account]]\napi_key = "a-B_9"\napi_secrets = ["old", "new"]\nlisteners_per_ip = 1\nbuffer_pushes = 1\n'
             'keep_bytes = 524288\npushes_per_second = 7\nlisteners = 11\nsignature_memory = 0\nrequest_memory = 101\norigins = ["https://www.example.org"]\n'
-            'private = ["orders", "user-*"]\nidentifiers = "extended"\nsuspended = true\n' + ACCOUNT
+            'private = ["orders", "user-*"]\nidentifiers = "extended"\nsuspended = true\nwebhook = "http://10.0.0.1/"\n'
+            + ACCOUNT
         ),
         read(f"[defaults]\npushes_per_second = 9\nlisteners = 100\n{ACCOUNT}push_burst = 8\n"),
         read('accounts = "sqlite:///run/accounts.db"\n[defaults]\nlisteners = 7\n'),

@@ -132,7 +132,7 @@ def test_strangers_have_no_metrics(world):
 
 def test_names_units_kinds_and_helps_follow_promtool(world):
     """The rules of `promtool check metrics`."""
-    labels = {"transport", "code", "bound", "version", "le", "state"}
+    labels = {"transport", "code", "bound", "version", "le", "state", "result"}
     seen = set()
     for family in read_text(world.admin("GET", "/metrics").body.decode()):
         if not family.name.startswith("cometify_"):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
-from twisted.internet import abstract, endpoints, epollreactor, posixbase, tcp
+from twisted.internet import _sslverify, abstract, endpoints, epollreactor, posixbase, tcp
 from twisted.protocols import tls
 
 import cometify
@@ -48,6 +48,9 @@ RELIED_ON = {
     # runtime/certificates.py: the files that an `ssl:` endpoint names are found as Twisted finds them.
     "endpoints._parse": (endpoints._parse, "91037a29d4450903"),
     "endpoints._parseSSL": (endpoints._parseSSL, "ed309c39d8fad45f"),
+    # runtime/tls_client.py: optionsForClientTLS makes a context for each host, and gives it to this class.
+    "ClientTLSOptions": (_sslverify.ClientTLSOptions, "a4770a03321d00c9"),
+    "optionsForClientTLS": (_sslverify.optionsForClientTLS, "3588244cc5adb954"),
     # runtime/ports.py: the number of a port that is too high is found before anything listens.
     "TCP4ServerEndpoint": (endpoints.TCP4ServerEndpoint.__init__, "c7420b96956d5753"),
     "SSL4ServerEndpoint": (endpoints.SSL4ServerEndpoint.__init__, "efa7801812cff6be"),

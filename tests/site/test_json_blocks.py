@@ -19,6 +19,7 @@ FORMS = {
     "docs/protocol-listening.md": [SCHEMAS["Listen"]],
     "docs/pushing.md": [SCHEMAS["Pushed"]],
     "docs/tutorial.md": [SCHEMAS["Pushed"]],
+    "docs/webhooks.md": [SCHEMAS["WebhookEvents"]],
 }
 """The forms of the blocks of each page, in their order."""
 (CLAIMS,) = [block for block in BLOCKS if (block.page, block.language) == ("docs/disconnecting.md", "json")]

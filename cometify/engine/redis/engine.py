@@ -38,6 +38,7 @@ from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.engine.redis.usage import RedisUsage
+from cometify.engine.redis.webhooks import RedisWebhooks
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost
 from cometify.runtime.reactor import Reactor
 
@@ -55,8 +56,7 @@ class RedisEngine:
         self._reactor = reactor
         self._announce = announce
         self._lost = lost
-        node = secrets.token_hex(8)
-        prefix = f"cometify:{url.database}:"
+        node, prefix = secrets.token_hex(8), f"cometify:{url.database}:"
         self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
         self._account_errors = AccountErrors(reactor.seconds)
@@ -67,6 +67,7 @@ class RedisEngine:
         self.leave = Departure(self._session, channels, reactor.callLater).leave
         self._replica_wait = ReplicaWait(wait, reactor.callLater)
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
+        self.webhooks = RedisWebhooks(self._run, node)
         self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
         link, call_later = (self._session, channels.own, channels.everybody), reactor.callLater
         self._disconnects = RedisDisconnects(*link, self._states, call_later, self._is_of_account)

@@ -47,6 +47,9 @@ PUSHES: Script[ReadAnswer] = _script("pushes")
 IDENTIFIERS: Script[list[bytes]] = _script("identifiers")
 ADD_USAGE: Script[int] = _script("add_usage")
 USAGE: Script[ReadAnswer] = _script("usage")
+WEBHOOK_REPORT: Script[int] = _script("webhook_report")
+WEBHOOK_TAKE: Script[list[bytes | int]] = _script("webhook_take")
+WEBHOOK_DONE: Script[None] = _script("webhook_done")
 
 
 def read_receipt(answer: list[bytes], account: Account) -> Receipt:

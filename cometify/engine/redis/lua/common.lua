@@ -32,7 +32,8 @@
 --   NAME:signed    list    the same signatures, oldest first: "TIME SIGNATURE"
 --
 -- take_slot.lua describes NAME:l:ADDRESS, NAME:n:NODE, NAME:h:NODE and NAME:nodes, disconnect.lua NAME:revoked, and
--- add_usage.lua NAME:usage:*.
+-- add_usage.lua NAME:usage:*, webhook_report.lua NAME:e and the keys that begin
+-- with it.
 --
 -- Pushes expire by themselves soon after they are too old. The floors, which tell a gap, are kept for a day more, and
 -- the state of an account for a month.

@@ -1,0 +1,87 @@
+"""The addresses that a webhook may reach.
+
+They are checked when a connection is made. The owner of a name can let it lead elsewhere at any time, so it would not help to
+check a name when the account is read.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostnameResolver,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+    IResolutionReceiver,
+)
+from zope.interface import implementer
+
+from cometify.core.client_network import is_in
+from cometify.core.public_address import is_public
+from cometify.runtime.reactor import Reactor
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+
+@implementer(IReactorPluggableNameResolver)
+class CheckedReactor:
+    """A reactor for one request, whose host names have only the addresses that the request may reach.
+
+    `refused`: the others. `allows_public`: public addresses are allowed, beside those in `networks`.
+    """
+
+    def __init__(self, reactor: Reactor, networks: Networks, *, allows_public: bool) -> None:
+        self._reactor = reactor
+        self._networks = networks
+        self._allows_public = allows_public
+        self.refused: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    @property
+    def nameResolver(self) -> IHostnameResolver:
+        """See IReactorPluggableNameResolver."""
+        return cast("IHostnameResolver", _CheckedResolver(cast("Any", self._reactor).nameResolver, self))
+
+    def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
+        """See IReactorPluggableNameResolver. Nobody calls this."""
+        raise NotImplementedError
+
+    def allows(self, address: IAddress) -> bool:
+        """True if the request may reach an address."""
+        host: str = cast("Any", address).host
+        if is_in(host, self._networks) or (self._allows_public and is_public(host)):
+            return True
+        self.refused.add(host)
+        return False
+
+
+@implementer(IHostnameResolver)
+class _CheckedResolver:
+    def __init__(self, resolver: IHostnameResolver, reactor: CheckedReactor) -> None:
+        self._resolver = resolver
+        self._reactor = reactor
+
+    def resolveHostName(self, resolutionReceiver: IResolutionReceiver, *args: Any, **more: Any) -> IHostResolution:
+        """See IHostnameResolver."""
+        receiver = cast("IResolutionReceiver", _CheckedReceiver(resolutionReceiver, self._reactor))
+        return self._resolver.resolveHostName(receiver, *args, **more)
+
+
+@implementer(IResolutionReceiver)
+class _CheckedReceiver:
+    def __init__(self, receiver: IResolutionReceiver, reactor: CheckedReactor) -> None:
+        self._receiver = receiver
+        self._reactor = reactor
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        self._receiver.resolutionBegan(resolutionInProgress)
+
+    def addressResolved(self, address: IAddress) -> None:
+        if self._reactor.allows(address):
+            self._receiver.addressResolved(address)
+
+    def resolutionComplete(self) -> None:
+        self._receiver.resolutionComplete()

@@ -1,0 +1,218 @@
+"""Requests to webhooks: signed, over verified TLS, to public addresses, within limits of time and size.
+
+An account's webhook may have been chosen by somebody who must not reach the networks behind this server. So the addresses of
+its host are looked at when a connection is made, because a name can lead elsewhere by then. A redirect is a failure.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from twisted.internet import defer, error
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import (
+    IConsumer,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
+from twisted.web.client import URI, Agent, ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from cometify import __version__
+from cometify.core.account import Account
+from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest, signature
+from cometify.core.webhook_events import Batch
+from cometify.runtime.reactor import Reactor
+from cometify.runtime.tls_client import VerifiedTLS
+from cometify.webhooks.addresses import CheckedReactor, Networks
+
+CONNECT_WITHIN = 5.0
+"""Seconds for a connection to one address."""
+ANSWER_WITHIN = 10.0
+"""Seconds for a whole request."""
+MOST_READ = 64 * 1024
+"""Bytes of an answer, its head included. The connection is closed at more."""
+CONTENT_TYPE = "application/json"
+
+
+class NotTakenError(Exception):
+    """The receiver has not taken a request. The message is for the operator, and never holds the URL."""
+
+
+class WebhookClient:
+    """Sends batches. `networks`: those with private addresses that webhooks may be in. `wall`: Unix seconds."""
+
+    def __init__(self, reactor: Reactor, networks: Networks, wall: Callable[[], float]) -> None:
+        self._reactor = reactor
+        self._wall = wall
+        self._agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, networks))
+
+    def send(self, account: Account, batch: Batch) -> Deferred[None]:
+        """Send a batch to the account's webhook. The Deferred fails with `NotTakenError`."""
+        assert account.webhook is not None
+        headers = Headers({name: [value] for name, value in self._headers(account, batch).items()})
+        asked = self._agent.request(b"POST", account.webhook.encode(), headers, _Body(batch.body))
+        sent: Deferred[None] = asked.addCallback(_read_answer)
+        # Twisted's Clock and reactors have `callLater`, which is all that this uses.
+        sent.addTimeout(ANSWER_WITHIN, cast("Any", self._reactor))
+        return sent.addErrback(_not_taken)
+
+    def _headers(self, account: Account, batch: Batch) -> dict[str, str]:
+        assert account.webhook is not None
+        # While a secret is being replaced the receiver may know the old one alone. That is the last one.
+        secret = account.api_secrets[-1]
+        signed = SignedRequest(
+            method=b"POST",
+            path=(urlsplit(account.webhook).path or "/").encode(),
+            content_type=CONTENT_TYPE,
+            idempotency_key=str(batch.id),
+            body=batch.body,
+            timestamp=str(int(self._wall())),
+            nonce=secrets.token_urlsafe(24),
+            signature="",
+        )
+        return {
+            "Content-Type": CONTENT_TYPE,
+            "Idempotency-Key": signed.idempotency_key,
+            "User-Agent": f"Cometify/{__version__}",
+            TIMESTAMP_HEADER: signed.timestamp,
+            NONCE_HEADER: signed.nonce,
+            SIGNATURE_HEADER: signature(secret, signed),
+        }
+
+
+def _read_answer(response: IResponse) -> Deferred[None]:
+    """Read the answer to its end, so that the connection closes."""
+    discarded = _Discard()
+    response.deliverBody(discarded)
+    return discarded.ended.addCallback(lambda _none: _check_status(response.code))
+
+
+def _check_status(status: int) -> None:
+    if not 200 <= status < 300:
+        raise NotTakenError(f"the answer is {status}; it must be 200 to 299")
+
+
+def _not_taken(failure: Failure) -> None:
+    while isinstance(failure.value, ResponseFailed) and failure.value.reasons:
+        failure = failure.value.reasons[0]
+    reason = failure.value
+    if isinstance(reason, NotTakenError):
+        raise reason
+    if isinstance(reason, (defer.TimeoutError, error.TimeoutError, defer.CancelledError)):
+        raise NotTakenError(f"no answer within {ANSWER_WITHIN:.0f} seconds")
+    if isinstance(reason, error.DNSLookupError):
+        raise NotTakenError("no name server knows an address of its host")
+    # The words of an error of TLS say why a certificate was not accepted. None of them has the URL.
+    raise NotTakenError(" ".join(f"{type(reason).__name__}: {reason}".split())[:200])
+
+
+@implementer(IBodyProducer)
+class _Body:
+    """A body that is written at once. Twisted's own producers need a global reactor."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """Everything is written already."""
+
+    def resumeProducing(self) -> None:
+        """Everything is written already."""
+
+    def stopProducing(self) -> None:
+        """Everything is written already."""
+
+
+class _Discard(Protocol):
+    """Reads the body of an answer and keeps nothing. `ended` fires at its end, however it ends."""
+
+    def __init__(self) -> None:
+        self.ended: Deferred[None] = Deferred(lambda _ended: self._close())
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+# Reaching the receiver.
+
+
+@implementer(IAgentEndpointFactory)
+class _Endpoints:
+    """Makes the endpoint of each request."""
+
+    def __init__(self, reactor: Reactor, networks: Networks) -> None:
+        self._reactor = reactor
+        self._networks = networks
+        self._tls = VerifiedTLS()
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        """See IAgentEndpointFactory."""
+        host = uri.host.decode().strip("[]")
+        is_encrypted = uri.scheme == b"https"
+        reactor = CheckedReactor(self._reactor, self._networks, allows_public=is_encrypted)
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, uri.port, timeout=CONNECT_WITHIN)
+        if is_encrypted:
+            endpoint = wrapClientTLS(self._tls.to(host), endpoint)
+        return cast("IStreamClientEndpoint", _BoundedEndpoint(endpoint, reactor))
+
+
+@implementer(IStreamClientEndpoint)
+class _BoundedEndpoint:
+    """An endpoint whose connections are closed when they have read `MOST_READ` bytes."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint, reactor: "CheckedReactor") -> None:
+        self._endpoint = endpoint
+        self._reactor = reactor
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        factory = _BoundedFactory(cast("Factory", protocolFactory))
+        connected: Deferred[Any] = self._endpoint.connect(factory)
+        return connected.addCallbacks(lambda bounded: bounded.wrappedProtocol, self._not_connected)
+
+    def _not_connected(self, failure: Failure) -> Failure:
+        if failure.check(error.DNSLookupError) and self._reactor.refused:
+            return Failure(
+                NotTakenError(
+                    f"its host has only the addresses {', '.join(sorted(self._reactor.refused))}, which webhooks may not "
+                    "reach: see webhook_networks in docs/webhooks.md"
+                )
+            )
+        return failure
+
+
+class _Bounded(ProtocolWrapper):
+    """Counts the bytes that come."""
+
+    _left = MOST_READ
+
+    def dataReceived(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            cast("Any", self.transport).abortConnection()
+        else:
+            super().dataReceived(data)
+
+
+class _BoundedFactory(WrappingFactory):
+    protocol = _Bounded
+    noisy = False

@@ -1,0 +1,128 @@
+"""Sends the batches of one account, one at a time: tries, pauses, and when a batch is given up."""
+
+import random
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from cometify.core.account import Account
+from cometify.core.webhook_events import Batch
+from cometify.webhooks.requests import NotTakenError
+
+log = Logger()
+
+GIVE_UP_AFTER = 300.0
+"""Seconds after which a batch that the receiver has not taken is given up."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries, at most."""
+
+Send = Callable[[Account, Batch], Deferred[None]]
+"""See `WebhookClient.send`."""
+
+
+@attrs.define(eq=False)
+class WebhookState:
+    """The state of one account's webhook at this node, for a person who looks after it. Times are Unix seconds.
+
+    `url`: without its query, which may hold a secret. `sends`: this node is the one that sends, so the rest is known here.
+    `waiting`: the events that wait. `failing_since`: None while the receiver takes what is sent.
+    """
+
+    api_key: str
+    url: str
+    sends: bool = False
+    waiting: int = 0
+    last_success: float | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
+    failing_since: float | None = None
+
+
+@attrs.define
+class Totals:
+    """Counts of all accounts of this node. `accepted`, `failed`: requests."""
+
+    accepted: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+class Sender:
+    """`send`: sends a batch. `done(number, given_up)`: ends a batch. `seconds` is a clock that never goes back."""
+
+    def __init__(
+        self,
+        account: Account,
+        send: Send,
+        done: Callable[[int, bool], object],
+        seconds: Callable[[], float],
+        wall: Callable[[], float],
+        totals: Totals,
+    ) -> None:
+        self._send = send
+        self._done = done
+        self._seconds = seconds
+        self._wall = wall
+        self._totals = totals
+        self._failures = 0  # since the last batch that was taken
+        self._tried: int | None = None  # the batch that was sent last
+        self._not_before = 0.0
+        self._sending: Deferred[None] | None = None
+        self.change_account(account)
+
+    def change_account(self, account: Account) -> None:
+        """Use this account from the next try on. If it has another webhook then the next try is made at once."""
+        self._account = account
+        self._failures, self._not_before = 0, 0.0
+        self.state = WebhookState(account.api_key, (account.webhook or "").partition("?")[0])
+
+    def offer(self, batch: Batch) -> None:
+        """Send a batch, unless a request is under way or it is too soon after one that failed."""
+        if self._sending is not None:
+            return
+        if self._tried == batch.id and self._failures and batch.age >= GIVE_UP_AFTER:
+            self._done(batch.id, True)
+            return
+        if self._seconds() < self._not_before:
+            return
+        self._tried = batch.id
+        sending = self._sending = self._send(self._account, batch)
+        sending.addCallbacks(self._taken, self._failed, callbackArgs=(batch,))
+        sending.addErrback(lambda failure: log.failure("A webhook's request has failed", failure))
+
+    def stop(self) -> None:
+        """End the request under way. Its batch is not done."""
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def _taken(self, _none: None, batch: Batch) -> None:
+        self._sending = None
+        state = self.state
+        if state.failing_since is not None:
+            log.info("The webhook of account {api_key} answers again", api_key=state.api_key)
+        self._totals.accepted += 1
+        self._failures = 0
+        state.last_success, state.failing_since = self._wall(), None
+        self._done(batch.id, False)
+
+    def _failed(self, failure: object) -> None:
+        self._sending = None
+        error = getattr(failure, "value", None)
+        assert isinstance(error, NotTakenError), failure
+        state, now = self.state, self._wall()
+        self._totals.failed += 1
+        if state.failing_since is None:
+            state.failing_since = now
+            log.error(
+                "The webhook {url} of account {api_key} does not take events: {reason}. It is tried again, and this is logged "
+                "once. docs/webhooks.md says what to do.",
+                url=state.url,
+                api_key=state.api_key,
+                reason=str(error),
+            )
+        state.last_error, state.last_error_at = str(error), now
+        pause = min(2.0**self._failures, LONGEST_PAUSE) * (1 - random.random() / 4)
+        self._failures = min(self._failures + 1, 10)
+        self._not_before = self._seconds() + pause
