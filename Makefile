@@ -4,7 +4,7 @@
 # make check        run the quick part of it, for the inner loop
 # make docs         build the documentation as a site into cometify/static/docs.zip, which the server serves at /docs
 # make release      build all packages of this commit, an SBOM and checksums into dist/; nothing is uploaded
-# make picture      take the picture of README.md, docs/page.png
+# make picture      take the pictures of README.md and docs/console.md
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/ and README.md
@@ -116,6 +116,7 @@ docs: $(SITE)
 
 picture: $(VENV)/dev
 	PYTHONPATH=. $(BIN)/python scripts/picture.py
+	PYTHONPATH=. $(BIN)/python scripts/console_pictures.py
 
 wheel: $(VENV)/dev $(SITE)
 	@rm -rf build dist *.egg-info

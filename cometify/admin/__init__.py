@@ -1,1 +1,1 @@
-"""Health, metrics and the inspector, for the operator. The endpoint is on loopback by default."""
+"""Health, metrics and the console, for the operator. The endpoint is on loopback by default."""

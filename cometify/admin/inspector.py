@@ -4,7 +4,7 @@ It answers the question why a push does not arrive. For that it names API keys a
 never tells a text, a key, a secret or an address.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from heapq import nlargest
 from itertools import islice
 
@@ -69,15 +69,16 @@ class Inspector:
             "identifier": channel[1],
             "listeners": [_view(view, secret) for view, secret in listed],
             "views": len(views),
-            "slow": [_slow(listener, seconds) for listener, seconds in self._slow(views)],
             **_kept(ring),
             "pushes": [_push(push) for push in pushes],
         }
 
-    def _slow(self, views: Container[View]) -> Iterable[tuple[Listener, int]]:
-        """The listeners of these views that do not read, and the seconds for which they have not."""
+    def slow(self, channel: Channel) -> list[dict[str, object]]:
+        """The listeners of one identifier that do not read, with their ids."""
+        views = self.registry.views(channel)
         searched = islice(self.heartbeats.waiting(), MOST_SEARCHED)
-        return islice((found for found in searched if found[0].view in views), MOST_SLOW)
+        found = islice(((listener, seconds) for listener, seconds in searched if listener.view in views), MOST_SLOW)
+        return [_slow(listener, seconds) for listener, seconds in found]
 
 
 def _count(views: Iterable[View]) -> int:

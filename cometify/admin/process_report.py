@@ -86,7 +86,8 @@ class ProcessReports:
         return {"refusals": [attrs.asdict(row) for row in self.refusals.rows()]}
 
     def _identifier(self, asked: Question) -> Report:
-        return {"identifier": self.inspector.channel((asked["account"], asked["identifier"]))}
+        channel = asked["account"], asked["identifier"]
+        return {"identifier": {**self.inspector.channel(channel), "slow": self.inspector.slow(channel)}}
 
 
 _REPORTS: Mapping[str, Callable[[ProcessReports, Question], Report]] = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+from cometify.admin.console_page import page_endpoints
 from cometify.admin.health import HealthEndpoint, WhyNot
-from cometify.admin.inspector_page import page_endpoints
 from cometify.admin.own_host import OwnHost
 from cometify.core import errors
 from cometify.core.errors import Refused

@@ -45,6 +45,6 @@ def greet(settings: Settings) -> None:
         "    curl -d secret=0 -d 'text={text}' -d secure={secure} {url}/{key}/push/{id}",
         text=TEXT, secure=signature, url=url, key=account.api_key, id=IDENTIFIER,
     )  # fmt: skip
-    inspector = url_of(settings.admin)
-    if inspector is not None:
-        log.info("The inspector, for this machine alone, is {url}/", url=inspector)
+    console = url_of(settings.admin)
+    if console is not None:
+        log.info("The console, for this machine alone, is {url}/", url=console)

@@ -33,7 +33,7 @@ class Options(usage.Options):
             "admin",
             None,
             None,
-            "The endpoint for health checks, metrics and the inspector. Default: tcp:8082:interface=127.0.0.1",
+            "The endpoint for health checks, metrics and the console. Default: tcp:8082:interface=127.0.0.1",
         ],
         ["workers", None, None, "The number of processes that serve the same ports; several need Redis. Default: 1"],
         ["redis", None, None, "The URL of a Redis that keeps the pushes. Default: they are kept in memory."],

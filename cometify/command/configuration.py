@@ -21,7 +21,7 @@ _TEXT = """\
 # http = ["tcp:8081"]
 # websocket = ["tcp:2323"]
 
-# Health checks, metrics and the inspector, for this machine alone.
+# Health checks, metrics and the console, for this machine alone.
 # admin = "tcp:8082:interface=127.0.0.1"
 
 # Proxies in front of this server. Their X-Forwarded-For and X-Forwarded-Proto are believed.

@@ -29,7 +29,7 @@ class Settings:
     websocket: tuple[str, ...] = ("tcp:2323",)
     """Endpoints for WebSocket alone."""
     admin: str = "tcp:8082:interface=127.0.0.1"
-    """The endpoint for health checks, metrics and the inspector."""
+    """The endpoint for health checks, metrics and the console."""
     admin_hosts: tuple[str, ...] = ()
     """Host names with a dot under which the admin endpoint answers."""
     admin_token_file: str | None = None

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
+import { buildConsole } from './console.mjs';
 import { LETTERS, mark, rename } from './rename.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -162,7 +163,7 @@ function guide(files) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verifies = process.argv.includes('--verify');
-  const files = await buildAll();
+  const files = { ...(await buildAll()), ...(await buildConsole(root, VERSION)) };
   const all = Object.entries(files).map(([name, bytes]) => [STATIC + name, bytes]);
   for (const [path, bytes] of [...all, guide(files)]) {
     if (!verifies) writeFileSync(path, bytes);

@@ -46,13 +46,13 @@ def test_made_up_secret_is_shown_on_the_terminal_alone(say, capsys):
 
 
 def test_made_up_account_gets_lines_ready_to_paste(say):
-    (page, listen, push, inspector), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
+    (page, listen, push, console), _ = say(Settings((ACCOUNT,), http=("tcp:9000",), made_up=True))
     assert page.endswith(" http://localhost:9000/#key=37282591")
     assert listen.endswith(f" curl -N 'http://localhost:9000/37282591/events?identifiers={IDENTIFIER}'")
     assert f"-d 'text={TEXT}'" in push
     assert f"-d secure={secure('37282591', ACCOUNT.api_secrets[0], IDENTIFIER, TEXT)}" in push
     assert push.endswith(f" http://localhost:9000/37282591/push/{IDENTIFIER}")
-    assert "http://localhost:8082/" in inspector
+    assert "http://localhost:8082/" in console
     lines, _ = say(Settings((ACCOUNT,), admin="unix:/run/admin", made_up=True))
     assert len(lines) == 3
 

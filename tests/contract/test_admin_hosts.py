@@ -5,7 +5,7 @@ import pytest
 from tests.contract.support import code_of
 from tests.memory import World
 
-GUARDED = ["/", "/inspector.js", "/inspector.css", "/inspect", "/metrics", "/nowhere"]
+GUARDED = ["/", "/console.js", "/console.css", "/console/processes", "/inspect", "/metrics", "/nowhere"]
 
 
 @pytest.mark.parametrize("path", GUARDED)

@@ -114,8 +114,8 @@ def test_page_is_on_the_admin_endpoint_only(world):
     page = world.admin("GET", "/")
     assert page.status == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
-    for name in ("inspector.js", "inspector.css", "favicon.svg"):
+    for name in ("console.js", "console.css", "favicon.svg"):
         assert name.encode() in page.body
         assert world.admin("GET", f"/{name}").status == 200
-    for path in ("/inspect", "/inspector.js"):
+    for path in ("/inspect", "/console.js", "/console/processes"):
         assert code_of(world.request("GET", path).answer()) == "not_found"
