@@ -78,6 +78,7 @@ tools:
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	@scripts/need promtool prometheus
+	@scripts/need systemd-analyze systemd
 	@scripts/need iptables iptables
 	@scripts/need ip iproute2
 

@@ -146,6 +146,24 @@ class EngineStats:
         return sum(kept.bytes for kept in self.kept.values())
 
 
+@attrs.frozen
+class RedisHealth:
+    """The state of Redis at this moment, as a node sees it."""
+
+    is_up: bool
+    """The session is ready."""
+    losses: Mapping[str, int]
+    """The sessions that were lost, by the reason: see `engine/redis/absence.py`."""
+    replicas: int | None
+    """The replicas that answered the last time, None if `redis_wait` is 0."""
+    used_memory: int | None = None
+    """The bytes that Redis uses, None if it does not tell."""
+    max_memory: int = 0
+    """The bytes that it may use, 0 if they are not bounded."""
+    evicts: bool = False
+    """Redis drops keys when its memory is full."""
+
+
 class IEngine(Protocol):
     """A store that keeps pushes and numbers them.
 
@@ -175,6 +193,12 @@ class IEngine(Protocol):
     @property
     def available(self) -> bool:
         """True if pushes are accepted and listeners can join."""
+
+    def why_not_ready(self) -> str | None:
+        """The reason for /health/ready why no work should be sent here, or None."""
+
+    def redis_health(self) -> RedisHealth | None:
+        """The state of Redis, or None if pushes are kept in this process."""
 
     def start(self) -> None:
         """Begin to work. Called once, when the server starts."""

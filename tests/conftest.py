@@ -70,7 +70,8 @@ class Server(Client):
         lines += ["[[account]]", *(f"{name} = {_toml(value)}" for name, value in self.account.items())]
         (self.folder / "cometify.toml").write_text("\n".join(lines) + "\n")
 
-    def start(self) -> "Server":
+    def begin(self) -> "Server":
+        """Start the process."""
         self.write_config()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -80,6 +81,12 @@ class Server(Client):
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": self.python_path, **FRUGAL},
             )
+        return self
+
+    def start(self) -> "Server":
+        """Start the process, and wait until the server is ready."""
+        self.begin()
+        assert self.process is not None
         until = time.monotonic() + START_WITHIN
         while True:
             assert self.process.poll() is None, self.log.read_text()
@@ -127,14 +134,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start servers: make_server(account={...}, heartbeat=1, ...). No traceback may stand in their logs at the end."""
+    """Start servers: make_server(account={...}, heartbeat=1, ...). No traceback may stand in their logs at the end.
+
+    `waits=False`: return before the server is ready.
+    """
     servers: list[Server] = []
 
-    def make(account: dict[str, Any] | None = None, **options: Any) -> Server:
+    def make(account: dict[str, Any] | None = None, *, waits: bool = True, **options: Any) -> Server:
         folder = tmp_path / f"server{len(servers)}"
         folder.mkdir()
         servers.append(Server(folder, options, account or {}))
-        return servers[-1].start()
+        return servers[-1].start() if waits else servers[-1].begin()
 
     yield make
     for server in servers:

@@ -109,7 +109,8 @@ class SocketReactor(MemoryReactorClock):
     """`tell()`: called when time has passed, before anything that is due then.
 
     `moved`: whether anything was sent since the last `pump`. `left`: the number of bytes from Redis after which the
-    connection that brings them is cut, or None.
+    connection that brings them is cut, or None. `is_busy`: nothing is read, as if other connections came first.
+    `is_silent`: nothing comes from Redis, as if it were frozen.
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
@@ -118,6 +119,7 @@ class SocketReactor(MemoryReactorClock):
         self.transports: list[SocketTransport] = []
         self.left: int | None = None
         self.moved = False
+        self.is_busy = self.is_silent = False
         self._barrier: RedisConnection | None = None
 
     def advance(self, amount: float) -> None:
@@ -144,6 +146,12 @@ class SocketReactor(MemoryReactorClock):
 
     def pump(self) -> bool:
         """Wait until Redis has done its commands, and read all connections. Returns False if there was nothing to read."""
+        if self.is_busy:
+            return False
+        for reader in list(self.readers):
+            reader.doRead()
+        if self.is_silent:
+            return False
         if self.moved:
             self._wait_for_redis()
             self.moved = False
@@ -169,6 +177,9 @@ class SocketReactor(MemoryReactorClock):
                 transport.socket.close()
                 transport.socket = None
         self.transports.clear()
+        for reader in list(self.readers):
+            self.removeReader(reader)
+            reader.connectionLost(Failure(ConnectionDone()))
         if self._barrier is not None:
             self._barrier.close()
             self._barrier = None

@@ -5,7 +5,7 @@ read when a scrape asks for them. No label holds anything that a stranger can ch
 label `account` holds the API keys of the accounts, which the operator chooses.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -18,6 +18,7 @@ from cometify.admin.account_metrics import figures_of_accounts
 from cometify.admin.families import counter as _counter
 from cometify.admin.families import gauge as _gauge
 from cometify.admin.families import histogram as _histogram
+from cometify.admin.redis_metrics import of_redis
 from cometify.core import errors
 from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import TRANSPORTS
@@ -69,12 +70,15 @@ class Figures(Collector):
     idle: Sequence[IdleTimeout]
     limits: Sequence[ConnectionLimits]
     untrusted: UntrustedProxies
+    why_not_ready: Callable[[], str | None]
     usage: Usage | None = None
     """The usage to tell for each account; None: nothing is told of accounts."""
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("build_info", "Always 1. The label is the version of Cometify.", {__version__: 1}, "version")
+        yield _gauge("ready", "1 while /health/ready is 200, else 0.", int(self.why_not_ready() is None))
         stats = self.engine.stats()
+        yield from of_redis(self.engine.redis_health())
         yield from self._of_pushes(stats)
         yield from self._of_listeners()
         yield from self._of_the_back_end()
@@ -91,8 +95,8 @@ class Figures(Collector):
         yield _counter(
             "pushes_refused", "Refused pushes, by the code of the answer.", _all(_PUSH_CODES, push.refused), "code"
         )
-        yield _gauge("kept_pushes", "Pushes kept for replay.", stats.pushes)
-        yield _gauge("kept_bytes", "Bytes of the kept pushes.", stats.bytes)
+        yield _gauge("kept_pushes", "Pushes kept for replay in this process.", stats.pushes)
+        yield _gauge("kept_bytes", "Bytes of the pushes kept in this process.", stats.bytes)
         yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stats.followed)
 
     def _of_listeners(self) -> Iterator[Metric]:

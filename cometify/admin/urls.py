@@ -28,7 +28,7 @@ class AdminRoot(Tree):
     """All paths of the admin endpoint.
 
     /health answers under every host name, because load balancers send names of their own. Its answers hold a status and one
-    of four reasons, so that a page of a stranger learns nothing else. All other paths answer under the operator's hosts.
+    of five reasons, so that a page of a stranger learns nothing else. All other paths answer under the operator's hosts.
 
     `ready`: returns the reason why no work should be sent here. `metrics`, `inspect`: the endpoints at these paths.
     `console`: those of the console, by their path. `signed(path)`: the endpoint of a signed request of a back end, or None. A

@@ -18,7 +18,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from cometify.runtime.reactor import Reactor
-from cometify.runtime.supervisor import Supervisor, WorkerProcess
+from cometify.runtime.supervisor import Supervisor
+from cometify.runtime.worker_process import WorkerProcess
 
 ANSWER_TIMEOUT = 1
 """Seconds within which a worker must have answered."""

@@ -21,7 +21,7 @@ from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
-from cometify.runtime.supervisor import WorkerProcess
+from cometify.runtime.worker_process import WorkerProcess
 
 Answers = Mapping[WorkerProcess, Answer | None]
 """The answers by worker, None for a worker that has not answered."""
@@ -58,11 +58,18 @@ def _of_workers(answers: Answers) -> Iterator[Metric]:
         "Processes that died under this worker's number and were replaced.",
         labels=["worker"],
     )
+    silences = CounterMetricFamily(
+        "cometify_worker_silences",
+        "Times that a worker gave no sign of life for three seconds, because it was stopped or busy.",
+        labels=["worker"],
+    )
     for worker, answer in answers.items():
+        silences.add_metric([str(worker.number)], worker.signs.silences)
         up.add_metric([str(worker.number)], answer is not None)
         deaths.add_metric([str(worker.number)], worker.deaths)
     yield up
     yield deaths
+    yield silences
 
 
 class WorkersMetrics(Endpoint):

@@ -18,6 +18,7 @@ from cometify.config.settings_file import DEFAULT_FILE, need_a_restart
 from cometify.core import errors
 from cometify.core.errors import Refused
 from cometify.runtime.reactor import Reactor
+from cometify.runtime.systemd import Systemd
 
 log = Logger()
 
@@ -114,13 +115,20 @@ def _drops_too_many(difference: Difference) -> Refused:
     )
 
 
-def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor) -> Reload:
+def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor, systemd: Systemd) -> Reload:
     """Read the certificates and the accounts again at each SIGHUP. A wrong file changes nothing and is logged."""
     assert options.settings is not None
     reload = Reload(server, options.settings, lambda: options.load(again=True))
 
+    def reload_and_tell() -> None:
+        systemd.reloading()
+        try:
+            reload.at_a_signal()
+        finally:
+            systemd.reloaded()
+
     def install() -> None:
-        signal.signal(signal.SIGHUP, lambda *_args: reactor.callFromThread(reload.at_a_signal))
+        signal.signal(signal.SIGHUP, lambda *_args: reactor.callFromThread(reload_and_tell))
 
     reactor.callWhenRunning(install)
     return reload

@@ -17,6 +17,7 @@ from cometify.admin.account_figures import AccountFigures, ReloadFigures
 from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
+from cometify.admin.refusal_log import RefusalLog
 from cometify.admin.urls import AdminRoot
 from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
@@ -62,6 +63,8 @@ log = Logger()
 
 EXPIRE_EVERY = 5
 """Seconds between two calls of the task that forgets what is too old."""
+LOG_REFUSALS = 5
+"""Seconds between two looks at refusals that the log must tell."""
 POLL_CERTIFICATES = 5
 """Seconds between two looks at the files of the certificates."""
 LAST_REPORT = 1.5
@@ -175,6 +178,7 @@ class Cometify(MultiService):
             (self.http.idle, self.websocket.idle),
             (self.limits, self.limits_of_proxies),
             context.untrusted,
+            self.why_not_ready,
             self.usage if settings.account_metrics else None,
         )
         console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
@@ -195,6 +199,7 @@ class Cometify(MultiService):
             PeriodicTask("expiry", EXPIRE_EVERY, self._expire, reactor),
             PeriodicTask("usage of accounts", USAGE_EVERY, self.engine.usage.report, reactor),
             PeriodicTask("samples of the console", EVERY, console.sampler.sample, reactor),
+            PeriodicTask("refusals", LOG_REFUSALS, RefusalLog(self.usage, reactor.seconds).look, reactor),
             PeriodicTask("renewed certificates", POLL_CERTIFICATES, partial(poll_certificates, self), reactor),
         ]
 
@@ -211,7 +216,7 @@ class Cometify(MultiService):
         """Return the reason why this server should get no work, or None if it is ready."""
         if self._drain.has_begun:
             return "draining"
-        return None if self.engine.available else "engine_unavailable"
+        return self.engine.why_not_ready()
 
     def _state(self) -> dict[str, object]:
         """Describe this server for the console."""

@@ -1,9 +1,9 @@
 """The service that twistd runs: a server with its ports, or a supervisor with several workers."""
 
+import os
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 from twisted.application.internet import TimerService
@@ -16,18 +16,22 @@ from cometify.admin.worker_client import WorkerClient
 from cometify.admin.workers import WorkersInspect, WorkersMetrics
 from cometify.admin.workers_console import WorkersAction, workers_console_endpoints
 from cometify.app import banner
+from cometify.app.log_format import with_log_format
 from cometify.app.options import Options
+from cometify.app.readiness import when_ready
 from cometify.app.reload import reload_on_hangup, warn_of_doubts
 from cometify.app.server import POLL_CERTIFICATES, Cometify, log_impossible_transitions
 from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
+from cometify.runtime.descriptors import raise_limit
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
 from cometify.runtime.ports import ADMIN, Ports, is_behind_proxies, poll_certificates, public_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
+from cometify.runtime.systemd import Systemd
 from cometify.runtime.tcp import EagerPort, EagerReactor
 from cometify.transports.back_end import KeptPushesEndpoint
 from cometify.transports.push import PushEndpoint
@@ -65,7 +69,7 @@ def ports_of(server: Cometify, reactor: Reactor, port: type[EagerPort]) -> Ports
 def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> Supervisor:
     """Make a supervisor with its admin endpoint, to be started as a service. Raises `SettingsError`.
 
-    `up`: called when the first worker serves.
+    `up`: called when the first worker is ready.
     """
     supervisor = Supervisor(settings, reactor, up)
     workers = WorkerClient(reactor, supervisor)
@@ -96,22 +100,34 @@ def makeService(options: Options) -> MultiService:
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     settings = options.settings
     assert settings is not None
-    greet = partial(banner.greet, settings)
+    raise_limit()
     server: Cometify | Supervisor
+
+    def up() -> None:
+        banner.greet(settings)
+        systemd.ready()
+
+    def is_well() -> bool:
+        return isinstance(server, Cometify) or server.draining or server.answers()
+
+    systemd = Systemd(reactor, os.environ, is_well)
     try:
         if settings.workers > 1:
-            server = supervise(settings, reactor, greet)
+            server = supervise(settings, reactor, up)
         else:
             server = build(settings, reactor, loop_hooks=install_direct_poll(reactor))
             reactor.callWhenRunning(keep_pauses_short, reactor)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
     warn_of_doubts(settings)
-    reload_on_hangup(server, options, reactor)
+    reload_on_hangup(server, options, reactor, systemd)
     reactor.addSystemEventTrigger("before", "shutdown", _ignore_more_signals)
+    reactor.addSystemEventTrigger("before", "shutdown", systemd.stopping)
+    reactor.callWhenRunning(systemd.start)
     if isinstance(server, Cometify):
-        reactor.callWhenRunning(greet)  # The last call, because a reader of the banner may send signals.
-    return server
+        # The last call, because a reader of the banner may send signals.
+        reactor.callWhenRunning(when_ready, reactor, server.why_not_ready, up)
+    return with_log_format(server, settings.log_format, options.parent)
 
 
 def _ignore_more_signals() -> None:

@@ -20,6 +20,7 @@ from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.app.readiness import when_ready
 from cometify.app.server import Cometify, log_impossible_transitions
 from cometify.app.service import ports_of
 from cometify.config.settings import Settings, SettingsError
@@ -28,8 +29,10 @@ from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
+from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import Ports
 from cometify.runtime.reactor import Reactor
+from cometify.runtime.signs_of_life import LOOK_EVERY, give_sign
 from cometify.runtime.tcp import SharedPort
 
 log = Logger("cometify.app.worker")  # The name of this module is __main__ here.
@@ -105,7 +108,7 @@ class SupervisorPipe:
             except SystemExit as error:  # Another process took a port after the supervisor had tried it.
                 self._fail(error)
             else:
-                log.info("Serves", serves=True)
+                when_ready(self._reactor, server.why_not_ready, lambda: log.info("Serves", serves=True))
 
     def _fail(self, error: BaseException) -> None:
         log.error("{error}", error=str(error))
@@ -131,6 +134,8 @@ def main() -> int:
     out = os.fdopen(os.dup(OUTPUT), "w", buffering=1, encoding="utf-8")
     globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
     pipe = SupervisorPipe(reactor)
+    signs = PeriodicTask("signs of life", LOOK_EVERY, lambda: give_sign(OUTPUT), reactor)
+    reactor.callWhenRunning(signs.start)
     reactor.callWhenRunning(reactor.addReader, pipe)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()

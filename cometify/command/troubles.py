@@ -20,6 +20,7 @@ REMEDIES = {
     "suspended": "Ask the operator of the server why the account is suspended.",
     "draining": "Start the server again, or wait until it has restarted.",
     "redis_away": "Start Redis, or correct `redis` in the server's configuration.",
+    "no_replicas": "Start a replica of Redis, or lower `redis_wait` in the server's configuration.",
     "overloaded": "Give the server more workers or nodes.",
     "refused": "Follow the sentence of the server.",
     "untrusted_proxy": "Name the proxy in trusted_proxies. Have it send X-Forwarded-For and X-Forwarded-Proto.",

@@ -33,6 +33,8 @@ SERVER: dict[str, Reader] = {
     "heartbeat": readers.whole_number(1, 300),
     "drain": readers.whole_number(0, 3600),
     "workers": readers.whole_number(1, 1000),
+    "worker_timeout": readers.whole_number(0, 3600),
+    "log_format": readers.log_format,
     "joins_per_second": readers.whole_number(1, 1_000_000),
     "keep_bytes_total": readers.whole_number(512 * 1024),
     "webhook_networks": readers.networks,

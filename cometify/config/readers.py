@@ -151,6 +151,13 @@ def signatures(value: object) -> str:
     return str(value)
 
 
+def log_format(value: object) -> str:
+    """Read the form of the log."""
+    if value not in ("text", "json"):
+        raise ValueError('must be "text", or "json" for one JSON object a line')
+    return str(value)
+
+
 def spelling(value: object) -> str:
     """Read how the identifiers of an account may be spelled."""
     if value not in SPELLINGS:

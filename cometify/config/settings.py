@@ -48,6 +48,10 @@ class Settings:
     """The most seconds that a stop by SIGTERM takes."""
     workers: int = 1
     """Processes that serve the same ports."""
+    worker_timeout: int = 30
+    """Seconds without a sign of life after which a worker is killed and replaced. 0: never."""
+    log_format: str = "text"
+    """The form of the log on standard output: text or json."""
     joins_per_second: int | None = None
     """The most new listeners a second in one process; None: as many as come."""
     keep_bytes_total: int | None = None

@@ -72,6 +72,12 @@ class MemoryEngine:
         # The API keys of the accounts that `expire` has still to visit in its round.
         self._to_visit: deque[str] = deque()
 
+    def why_not_ready(self) -> None:
+        """It is ready as long as the process lives."""
+
+    def redis_health(self) -> None:
+        """There is no Redis."""
+
     def start(self) -> None:
         """There is nothing to connect to."""
 

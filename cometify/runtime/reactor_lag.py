@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from cometify.core.histogram import Histogram
 from cometify.runtime.reactor import Clock
@@ -16,6 +17,12 @@ EVERY = 1.0
 """Seconds between two measurements."""
 REMEMBERED = 60
 """Measurements of which the longest turn is told, so that scrapes of one minute miss none."""
+TOLD = 1.0
+"""Seconds of lag that are worth a line in the log."""
+LOG_EVERY = 60.0
+"""Seconds between two such lines."""
+
+log = Logger()
 
 
 class ReactorLag(Service):
@@ -32,6 +39,7 @@ class ReactorLag(Service):
         self._longest: deque[float] = deque(maxlen=REMEMBERED)
         self._due = 0.0
         self._call: IDelayedCall | None = None
+        self._logged_at = -LOG_EVERY
 
     @property
     def longest_turn(self) -> float:
@@ -52,7 +60,15 @@ class ReactorLag(Service):
         self._call = self._reactor.callLater(EVERY, self._measure)
 
     def _measure(self) -> None:
-        late = max(0.0, self._reactor.seconds() - self._due)
+        now = self._reactor.seconds()
+        late = max(0.0, now - self._due)
         self.lag.observe(late)
         self._longest.append(late if self._turns is None else self._turns())
+        if late >= TOLD and now - self._logged_at >= LOG_EVERY:
+            self._logged_at = now
+            log.warn(  # noqa: G010 - this is Twisted's
+                "This process was busy for {late:.1f} s, or was not running, and everything else waited meanwhile: listeners, "
+                "publishers, health checks and answers of Redis",
+                late=late,
+            )
         self._set()

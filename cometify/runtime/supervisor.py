@@ -5,34 +5,33 @@ The supervisor is the process that the user started. It holds none of the servic
 - The supervisor writes settings to the worker's standard input, one JSON object a line: at the start, and whenever the
   accounts change. The end of that input tells the worker to drain and to exit. No worker outlives its supervisor that
   way, because the kernel closes the pipe however the supervisor ends.
-- The worker writes its log to its standard output, one event a line, and the supervisor logs these events.
+- The worker writes its log to its standard output, one event a line, and the supervisor logs these events. Every second it
+  writes an empty line there, as a sign of life.
 """
 
 import json
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import attrs
 from twisted.application.service import MultiService
-from twisted.internet import defer, error
+from twisted.internet import defer
 from twisted.internet.endpoints import quoteStringArgument
-from twisted.internet.interfaces import IDelayedCall, IProcessTransport
-from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger, eventFromJSON, globalLogPublisher
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from cometify.config.accounts import Accounts
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
+from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
+from cometify.runtime.signs_of_life import LOOK_EVERY
+from cometify.runtime.worker_process import WorkerProcess
 
 log = Logger()
 
@@ -45,88 +44,8 @@ GRACE = 5
 """Seconds beyond `drain` after which a worker that still runs is killed."""
 
 
-class WorkerProcess(ProcessProtocol):
-    """One worker over all its lives: a process runs, or another will start soon. `socket`: the path of its admin endpoint."""
-
-    transport: IProcessTransport
-
-    def __init__(self, number: int, socket: Path, supervisor: "Supervisor") -> None:
-        self.number = number
-        self.socket = socket
-        self.deaths = 0
-        """Processes of this worker that have died. One that was told to end does not count."""
-        self.pid: int | None = None
-        self.failed = 0
-        """Deaths in a row, each soon after the start."""
-        self.began = 0.0
-        self._supervisor = supervisor
-        self._out = self._err = b""
-
-    def send(self, line: bytes) -> None:
-        """Write a line to the standard input of the process. Does nothing if the process is ending."""
-        if self.pid is not None:
-            # Twisted raises KeyError once the pipe is closed, which is before the end of the process is known.
-            with suppress(KeyError):
-                self.transport.writeToChild(0, line)
-
-    def end(self) -> None:
-        """Tell the process to drain and to exit."""
-        if self.pid is not None:
-            self.transport.closeStdin()
-
-    def kill(self) -> None:
-        """Kill the process."""
-        if self.pid is not None:
-            with suppress(error.ProcessExitedAlready):
-                self.transport.signalProcess("KILL")
-
-    def connectionMade(self) -> None:
-        self.pid = cast("int", self.transport.pid)
-        self._out = self._err = b""
-
-    def outReceived(self, data: bytes) -> None:
-        *lines, self._out = (self._out + data).split(b"\n")
-        for line in lines:
-            self._log(line)
-
-    def errReceived(self, data: bytes) -> None:
-        *lines, self._err = (self._err + data).split(b"\n")
-        for line in lines:
-            self._log_text(line)
-
-    def _log(self, line: bytes) -> None:
-        try:
-            event = eventFromJSON(line.decode())
-            name = event.get("log_system") or f"{event['log_namespace']}#{event['log_level'].name}"
-        except (ValueError, KeyError, AttributeError, TypeError):
-            self._log_text(line)
-            return
-        if event.pop("serves", False):
-            self._supervisor.serves()
-        event["log_system"] = f"worker {self.number}: {name}"
-        globalLogPublisher(event)
-
-    def _log_text(self, line: bytes) -> None:
-        """Log a line that is not an event: it comes from Python itself, or from a library that prints."""
-        log.error("Worker {number}: {line}", number=self.number, line=line.decode(errors="replace"))
-
-    def processEnded(self, reason: Failure) -> None:
-        for line in filter(None, (self._out, self._err)):
-            self._log_text(line)
-        pid, self.pid = self.pid, None
-        assert isinstance(reason.value, error.ProcessDone | error.ProcessTerminated)
-        self._supervisor.ended(self, pid, describe_end(reason.value))
-
-
-def describe_end(reason: error.ProcessDone | error.ProcessTerminated) -> str:
-    """Say in the log's words how a process ended."""
-    if reason.signal is None:
-        return f"ended with exit code {reason.exitCode}"
-    return f"was killed by {signal.Signals(reason.signal).name}"
-
-
 class Supervisor(MultiService):
-    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them serves."""
+    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them is ready."""
 
     def __init__(
         self,
@@ -148,6 +67,8 @@ class Supervisor(MultiService):
         self.workers: list[WorkerProcess] = []
         self.draining = False
         self._gone: defer.Deferred[None] = defer.Deferred()
+        self._looked_at = 0.0
+        self._look = PeriodicTask("looking for silent workers", LOOK_EVERY, self._check_workers, reactor)
 
     def privilegedStartService(self) -> None:
         self._ports.check()
@@ -161,6 +82,26 @@ class Supervisor(MultiService):
             WorkerProcess(number, self._folder / str(number), self) for number in range(1, self._settings.workers + 1)
         ]
         self._reactor.callWhenRunning(self._start_all)
+        self._looked_at = self.seconds()
+        self._look.start()
+
+    def seconds(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return self._reactor.seconds()
+
+    def _check_workers(self) -> None:
+        late = self.seconds() - self._looked_at - LOOK_EVERY
+        self._looked_at = self.seconds()
+        for worker in self.workers:
+            if late > LOOK_EVERY:
+                worker.signs.excuse(late)  # this process did not run, so that it has not read their signs
+            elif not self.draining:
+                worker.check(self._settings.worker_timeout)
+
+    def answers(self) -> bool:
+        """Return True if at least one worker has given a sign of life just now."""
+        now = self.seconds()
+        return any(worker.pid is not None and not worker.signs.silence(now) for worker in self.workers)
 
     def _start_all(self) -> None:
         for worker in self.workers:
@@ -194,7 +135,7 @@ class Supervisor(MultiService):
             worker.send(self._settings_for(worker))
 
     def serves(self) -> None:
-        """Note that a worker has begun to serve."""
+        """Note that a worker is ready."""
         call, self._up = self._up, None
         if call is not None:
             call()
@@ -250,6 +191,7 @@ class Supervisor(MultiService):
             self._gone.callback(None)
 
     def _clear_up(self, _gone: None, patience: IDelayedCall) -> None:
+        self._look.stop()
         if patience.active():
             patience.cancel()
         if self._folder is not None:

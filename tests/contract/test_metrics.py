@@ -132,7 +132,7 @@ def test_strangers_have_no_metrics(world):
 
 def test_names_units_kinds_and_helps_follow_promtool(world):
     """The rules of `promtool check metrics`."""
-    labels = {"transport", "code", "bound", "version", "le", "state", "result"}
+    labels = {"transport", "code", "bound", "version", "le", "state", "reason", "result"}
     seen = set()
     for family in read_text(world.admin("GET", "/metrics").body.decode()):
         if not family.name.startswith("cometify_"):
@@ -549,7 +549,9 @@ def test_delayed_reactor_shows_in_reactor_lag(world, since):
 
 def test_longest_turn_is_told_for_a_minute(engine):
     turns = [0.25, 0.002]
-    world = World(loop_hooks=LoopHooks(lambda _seconds, call: world.reactor.callLater(0, call), None, turns.pop))
+    world = World(
+        loop_hooks=LoopHooks(lambda _seconds, call: World.made[-1].reactor.callLater(0, call), None, turns.pop)
+    )
     turns += [0.001] * 200 + [0.75] + [0.001] * 10
     world.advance(12)
     assert figures(world)["cometify_longest_turn_seconds"] == 0.75

@@ -20,6 +20,7 @@ from bench.rig.ports import free_ports
 from tests.certificates import make_certificate
 from tests.conftest import PYTHONPATH, START_WITHIN, TWISTD, Redis, Server, assert_clean
 from tests.contract.follower import follow_and_push
+from tests.lag import SchedulingLag
 from tests.wire import (
     API_KEY,
     API_SECRET,
@@ -177,7 +178,7 @@ def test_metrics_are_one_target_whose_series_tell_the_worker(three):
         assert len(labels) == len(set(labels))
         if family.name.startswith("cometify_config_"):  # the first process reads the file
             assert [sample.labels for sample in family.samples] == [{}]
-        elif family.name.startswith("cometify_"):
+        elif family.name.startswith("cometify_") and family.samples:
             assert {sample.labels["worker"] for sample in family.samples} == set(three.numbers)
     # Of the processes there is one more: the one that keeps the workers.
     assert sorted(three.figures("process_start_time_seconds")) == ["", *three.numbers]
@@ -194,7 +195,7 @@ def test_docs_list_the_metrics_of_workers(three):
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     section = text.partition("## Several workers")[2].partition("## Alerts")[0]
     listed = re.findall(r"^\| `(cometify_\w+)", section, re.MULTILINE)
-    assert sorted(listed) == ["cometify_worker_deaths_total", "cometify_worker_up"]
+    assert sorted(listed) == ["cometify_worker_deaths_total", "cometify_worker_silences_total", "cometify_worker_up"]
     for name in listed:
         assert sorted(three.figures(name)) == three.numbers
 
@@ -289,7 +290,7 @@ def test_last_words_of_a_worker_are_logged(start_workers, monkeypatch):
     pid = server.pid_of("2")
     os.kill(pid, signal.SIGABRT)
     eventually(lambda: server.logged(f"Worker 2 (pid {pid}) was killed by SIGABRT. A new process starts at once.") == 1)
-    assert server.logged("[cometify.runtime.supervisor#error] Worker 2: Fatal Python error: Aborted") == 1
+    assert server.logged("[cometify.runtime.worker_process#error] Worker 2: Fatal Python error: Aborted") == 1
 
 
 def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
@@ -532,3 +533,29 @@ def test_console_shows_all_workers(three):
         found = told(f"identifier?account={API_KEY}&identifier=chat")["processes"]
         assert sum(view["count"] for process in found for view in process["identifier"]["listeners"]) == 12
         assert told("identifier?account=1")["code"] == "missing_parameter"
+
+
+def test_stopped_worker_is_told_killed_and_replaced(start_workers):
+    server = start_workers(workers=2, worker_timeout=4)
+    before = server.pid_of("1")
+    with SchedulingLag() as lag:
+        os.kill(before, signal.SIGSTOP)
+        began = time.monotonic()
+        eventually(lambda: server.logged(f"Worker 1 (pid {before}) has not answered for"), 20)
+        assert time.monotonic() - began < 5 + lag.seconds
+    eventually(lambda: server.logged("and is killed"), 20)
+    eventually(lambda: not alive(before) and server.figures("cometify_worker_up") == {"1": 1, "2": 1}, START_WITHIN)
+    assert server.pid_of("1") != before
+    assert server.figures("cometify_worker_silences_total") == {"1": 1, "2": 0}
+    assert server.figures("cometify_worker_deaths_total") == {"1": 1, "2": 0}
+
+
+def test_stopped_supervisor_blames_no_worker(start_workers):
+    server = start_workers(workers=2, worker_timeout=4)
+    pids = server.pids()
+    os.kill(server.pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(server.pid, signal.SIGCONT)
+    time.sleep(2)
+    assert not server.logged("has not answered")
+    assert server.pids() == pids

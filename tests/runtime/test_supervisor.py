@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from cometify.runtime.supervisor import WorkerProcess
+from twisted.internet.testing import MemoryReactorClock
+
+from cometify.config.settings import Settings
+from cometify.runtime.supervisor import Supervisor
+from cometify.runtime.worker_process import WorkerProcess
 
 
 class ClosedPipes:
@@ -18,7 +22,7 @@ class ClosedPipes:
 
 
 def test_settings_for_a_worker_that_is_ending_are_dropped():
-    worker = WorkerProcess(1, Path("socket"), None)
+    worker = WorkerProcess(1, Path("socket"), Supervisor(Settings(()), MemoryReactorClock()))
     worker.makeConnection(ClosedPipes())
     assert worker.pid == ClosedPipes.pid
     worker.send(b"{}\n")

@@ -12,7 +12,7 @@ from cometify.command.troubles import Trouble
 FEW_DESCRIPTORS = 4096
 """A lower limit is too low for a small server: each listener takes one, or two behind a proxy on the same machine."""
 FULL = 0.8
-_FAULTS = {"engine_unavailable": "redis_away", "draining": "draining"}
+_FAULTS = {"engine_unavailable": "redis_away", "replicas_missing": "no_replicas", "draining": "draining"}
 
 
 @attrs.frozen

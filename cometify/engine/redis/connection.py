@@ -27,6 +27,7 @@ from cometify.core.histogram import Histogram
 from cometify.engine.redis.scripts import Script
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
+from cometify.runtime.sockets import set_no_delay
 from cometify.runtime.transport import Transport
 
 Argument: TypeAlias = bytes | str | int
@@ -70,6 +71,11 @@ class RedisConnection(Protocol):
         self._reason: str | None = None
         # The digests of the scripts whose source was sent on this connection.
         self._sent: set[bytes] = set()
+
+    def connectionMade(self) -> None:
+        # Otherwise the kernel holds a command back while an earlier one is not acknowledged (Nagle's algorithm). Redis
+        # acknowledges it with its answer, so that the command would take a second round trip.
+        set_no_delay(self.transport)
 
     def __len__(self) -> int:
         """The number of commands in flight."""

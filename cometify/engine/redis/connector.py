@@ -11,6 +11,7 @@ from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFrom
 from txredisapi import RedisError
 
 from cometify.config.redis_url import RedisURL
+from cometify.engine.redis import trial
 from cometify.engine.redis.connection import RedisConnection, Reply
 from cometify.runtime.certificates import read_file
 from cometify.runtime.reactor import Reactor
@@ -54,6 +55,7 @@ class Connector:
                 connection = await self._open(endpoint)
                 connections.append(connection)
                 await self._within(Deferred.fromCoroutine(self._introduce(connection)), connection)
+            await self._within(Deferred.fromCoroutine(trial.check(connections[0])), connections[0])
         except BaseException:
             for connection in connections:
                 connection.abort("another connection could not be made")

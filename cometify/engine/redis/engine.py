@@ -1,9 +1,11 @@
 """The engine of several nodes, over Redis: see `IEngine`, and the theory of operation in this package's docstring."""
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
+from typing import TypeVar
 
+import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -12,7 +14,6 @@ from txredisapi import ResponseError
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
 from cometify.core.errors import Refused
-from cometify.core.frames import kept_head
 from cometify.core.identifier_page import Kept
 from cometify.core.push import Draft, Receipt
 from cometify.core.revocation import Disconnect
@@ -20,27 +21,31 @@ from cometify.core.ring import Channel, RingBuffer
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.channels import Channels
-from cometify.engine.redis.connection import MOST_IN_FLIGHT, Answer, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.connection import Answer, Argument
 from cometify.engine.redis.departure import Departure
 from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
+from cometify.engine.redis.memory_watch import MemoryWatch
 from cometify.engine.redis.nodes import MARK, RedisNodes
 from cometify.engine.redis.positions import PositionQuestions
+from cometify.engine.redis.pushes import RedisPushes
 from cometify.engine.redis.queries import RedisQueries
 from cometify.engine.redis.read_batch import Reach
 from cometify.engine.redis.reader import Reader
 from cometify.engine.redis.replica_wait import ReplicaWait
-from cometify.engine.redis.scripts import APPEND, Script, read_receipt
+from cometify.engine.redis.scripts import Script
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.engine.redis.usage import RedisUsage
 from cometify.engine.redis.webhooks import RedisWebhooks
-from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost
+from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost, RedisHealth
 from cometify.runtime.reactor import Reactor
+
+T = TypeVar("T")
 
 
 class RedisEngine:
@@ -65,7 +70,11 @@ class RedisEngine:
             self._session, node, channels, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self.leave = Departure(self._session, channels, reactor.callLater).leave
-        self._replica_wait = ReplicaWait(wait, reactor.callLater)
+        self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
+        self._memory_watch = MemoryWatch(reactor.seconds)
+        self._pushes = RedisPushes(
+            self._session, self._subscriber.channel, self._replica_wait, self._state, self._is_of_account
+        )
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
         self.webhooks = RedisWebhooks(self._run, node)
         self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
@@ -84,6 +93,19 @@ class RedisEngine:
     def available(self) -> bool:
         return self._session.is_ready
 
+    def why_not_ready(self) -> str | None:
+        if not self.available:
+            return "engine_unavailable"
+        return "replicas_missing" if self._replica_wait.is_short else None
+
+    def redis_health(self) -> RedisHealth:
+        replicas = self._replica_wait.there if self._replica_wait.replicas else None
+        health = RedisHealth(self.available, self._session.absence.losses, replicas)
+        memory = self._memory_watch.memory
+        if memory is None or not self.available:
+            return health
+        return attrs.evolve(health, used_memory=memory.used, max_memory=memory.most, evicts=memory.evicts)
+
     def start(self) -> None:
         self._session.start()
 
@@ -100,6 +122,7 @@ class RedisEngine:
     def _caught_up(self) -> None:
         self._session.caught_up()
         self._report_slots()
+        self._look_around()
         if self._first_contact is not None:
             self._first_contact.redis_is_there()
 
@@ -123,8 +146,16 @@ class RedisEngine:
         if not self.available:
             return
         self._subscriber.beat(self._publish_unconfirmed)
+        self._look_around()
         if self._reactor.seconds() - self._reported_at > REPORT_EVERY:
             self._report_slots()
+
+    def _look_around(self) -> None:
+        """Find out what Redis tells of itself: its memory, and its replicas."""
+        if self._session.commands is not None:
+            self._memory_watch.look(self._session.commands)
+        if self._replica_wait.replicas and self._session.pushes is not None:
+            self._replica_wait.look(self._session.pushes)
 
     def _publish_unconfirmed(self, state: AccountState, position: int) -> None:
         """Publish pushes that wait for replicas. The node that pushed them may have died meanwhile."""
@@ -149,6 +180,12 @@ class RedisEngine:
     def _wait_for_redis(self) -> Deferred[None] | None:
         return None if self._first_contact is None else self._first_contact.wait(unavailable.not_followed)
 
+    def _when_there(self, refusal: Callable[[], Refused], call: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Call now, or once Redis has been reached for the first time."""
+        if self._first_contact is None:
+            return call()
+        return self._first_contact.wait(refusal).addCallback(lambda _none: call())
+
     # Pushing.
 
     def _state(self, account: Account) -> AccountState:
@@ -164,52 +201,9 @@ class RedisEngine:
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         if self._first_contact is not None:
             return self._first_contact.wait(unavailable.nothing_pushed).addCallback(
-                lambda _none: self._append(account, draft)
+                lambda _none: self._pushes.append(account, draft)
             )
-        return self._append(account, draft)
-
-    def _append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
-        pushes = self._session.pushes
-        if pushes is None or not self._session.is_ready:
-            return defer.fail(unavailable.nothing_pushed())
-        if len(pushes) >= MOST_IN_FLIGHT:
-            return defer.fail(unavailable.overloaded())
-        state = self._state(account)
-        name = draft.identifier.folded
-        remembers = draft.signature is not None and account.signature_memory > 0
-        answered = pushes.run(
-            APPEND, state.name,
-            name, kept_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
-            state.highest, state.last_known,
-            account.buffer_pushes, account.buffer_bytes, account.keep_bytes,
-            self._subscriber.channel(state, name),
-            draft.signature.hex() if draft.signature is not None and remembers else b"", draft.identifier.spelled,
-            account.signature_memory,
-            draft.key or b"", draft.fingerprint.hex() if draft.key is not None else b"", draft.listeners,
-            draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
-            account.pushes_per_second or 0, account.burst, draft.cost,
-            account.request_memory,
-        )  # fmt: skip
-        appended = answered.addCallback(read_receipt, account)
-        if self._replica_wait.replicas:
-            appended.addCallback(self._confirm, pushes, state)
-        return appended.addCallbacks(
-            _appended, self._not_appended, (state, name, draft.secret), errbackArgs=(account.api_key,)
-        )
-
-    def _confirm(self, receipt: Receipt, pushes: RedisConnection, state: AccountState) -> Deferred[Receipt]:
-        confirmed = self._replica_wait.confirm(pushes, state.name, receipt.position)
-        return confirmed.addCallback(lambda _none: receipt)
-
-    def _not_appended(self, failure: Failure, api_key: str) -> Failure:
-        """Errback of a push: turn an error into a refusal."""
-        if failure.check(Refused):
-            return failure
-        if failure.check(NotSentError):
-            return Failure(unavailable.nothing_pushed())
-        if self._is_of_account(failure, api_key, APPEND.name):
-            return Failure(unavailable.push_failed())
-        return Failure(unavailable.perhaps_pushed())
+        return self._pushes.append(account, draft)
 
     def _not_answered(self, failure: Failure, api_key: str, command: str) -> Failure:
         """Errback of a script that pushes nothing: turn an error into a refusal."""
@@ -232,11 +226,9 @@ class RedisEngine:
         self._disconnects.end = disconnect
 
     def disconnect(self, account: Account, disconnect: Disconnect, at: int, nonce: str | None) -> Deferred[int]:
-        if self._first_contact is not None:
-            return self._first_contact.wait(unavailable.nobody_disconnected).addCallback(
-                lambda _none: self._disconnects.ask(account, disconnect, at, nonce)
-            )
-        return self._disconnects.ask(account, disconnect, at, nonce)
+        return self._when_there(
+            unavailable.nobody_disconnected, lambda: self._disconnects.ask(account, disconnect, at, nonce)
+        )
 
     def revoked_at(self, api_key: str, subject: str) -> float:
         state = self._states.get(api_key)
@@ -245,11 +237,7 @@ class RedisEngine:
     # Following.
 
     def follow(self, account: Account, reach: Reach, secret: Collection[str] = ()) -> Deferred[Rings]:
-        if self._first_contact is not None:
-            return self._first_contact.wait(unavailable.not_followed).addCallback(
-                lambda _none: self._follow(account, reach, secret)
-            )
-        return self._follow(account, reach, secret)
+        return self._when_there(unavailable.not_followed, lambda: self._follow(account, reach, secret))
 
     def _follow(self, account: Account, reach: Reach, secret: Collection[str]) -> Deferred[Rings]:
         if not self.available:
@@ -266,11 +254,7 @@ class RedisEngine:
         self._leaving.add(channel)
 
     def position(self, account: Account) -> Deferred[int]:
-        if self._first_contact is not None:
-            return self._first_contact.wait(unavailable.not_followed).addCallback(
-                lambda _none: self._positions.ask(self._state(account))
-            )
-        return self._positions.ask(self._state(account))
+        return self._when_there(unavailable.not_followed, lambda: self._positions.ask(self._state(account)))
 
     def watermark(self, api_key: str) -> int:
         state = self._states.get(api_key)
@@ -294,8 +278,3 @@ class RedisEngine:
         forget_quiet(self._states, self._reactor.seconds())
         more_pushes = any(state.expire() for state in self._states.values())
         return self._leaving.leave_some() or more_pushes
-
-
-def _appended(receipt: Receipt, state: AccountState, name: str, secret: bool) -> Receipt:
-    state.knows_of(name, secret, receipt.position)
-    return receipt

@@ -5,6 +5,7 @@ is about the keys of one command, which are those of one account. A push or list
 else notices.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
@@ -36,6 +37,7 @@ TABLE: Mapping[str, tuple[Scope, str]] = {
     "NOAUTH": (Scope.NODE, "The connection has not logged in, because a password was set after it was made."),
     "WRONGPASS": (Scope.NODE, "The user or the password is wrong."),
     "NOPERM": (Scope.NODE, "The user lacks a right. docs/redis.md names the rights, which do not tell accounts apart."),
+    "ERR ACL failure": (Scope.NODE, "As NOPERM, for a command within a script."),
     "CLUSTERDOWN": (Scope.NODE, "The cluster has lost a part of its slots, and serves none of them by default."),
     "UNBLOCKED": (Scope.NODE, "The primary became a replica while a command waited there."),
     "ERR WAIT cannot be used with replica": (Scope.NODE, "It has become a replica, as with READONLY."),
@@ -67,8 +69,13 @@ def is_of_one_account(failure: Failure) -> bool:
 
 
 def in_words(failure: Failure) -> str:
-    """The reason of a failure for the log. Redis repeats the arguments of an unknown command, which hold a push."""
-    return (failure.getErrorMessage() or type(failure.value).__name__).partition(", with args")[0]
+    """The reason of a failure for the log.
+
+    Redis repeats the arguments of an unknown command, which hold a push. It also names the script, which says nothing to
+    an operator and would make two reasons of one.
+    """
+    reason = failure.getErrorMessage() or type(failure.value).__name__
+    return re.sub(r" script: \w+, on @user_script:\d+\.?$", "", reason.partition(", with args")[0])
 
 
 class AccountErrors:

@@ -50,6 +50,7 @@ USAGE: Script[ReadAnswer] = _script("usage")
 WEBHOOK_REPORT: Script[int] = _script("webhook_report")
 WEBHOOK_TAKE: Script[list[bytes | int]] = _script("webhook_take")
 WEBHOOK_DONE: Script[None] = _script("webhook_done")
+CHECK: Script[int] = _script("check")
 
 
 def read_receipt(answer: list[bytes], account: Account) -> Receipt:

@@ -2,16 +2,19 @@
 
 import random
 import traceback
+from functools import partial
 from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txredisapi import RedisError, ResponseError
 
 from cometify.config.redis_url import RedisURL
 from cometify.core.histogram import Histogram
 from cometify.core.state_table import next_state
+from cometify.engine.redis.absence import Absence, Loss
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.error_replies import in_words
@@ -19,6 +22,7 @@ from cometify.engine.redis.messages import Nonsense
 from cometify.engine.redis.session_state import TRANSITIONS, Event, State
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
+from cometify.runtime.read_lag import ReadLag
 
 log = Logger()
 T = TypeVar("T")
@@ -31,6 +35,8 @@ SILENCE = 3.2
 """Seconds without any message after which the subscription counts as lost: three beats, and a little for the network."""
 CHECK_EVERY = 0.25
 """Seconds between two checks for a late answer or a silent subscription."""
+MOST_PATIENCE = 8.0
+"""Most seconds that Redis gets on top of these times, because this process was busy and has read its answers late."""
 FIRST_DELAY, LONGEST_DELAY = 0.05, 2.0
 """Bounds, in seconds, of the delay before reconnecting. It doubles with each attempt; a random part of it is waited."""
 
@@ -64,7 +70,7 @@ class RedisSession:
 
     def __init__(self, reactor: Reactor, url: RedisURL, owner: SessionOwner, *, separate_pushes: bool) -> None:
         self._reactor = reactor
-        self._url = url
+        self.absence = Absence(str(url), reactor.seconds)
         self._connector = Connector(reactor, url)
         self._owner = owner
         self.state = State.STOPPED
@@ -74,7 +80,7 @@ class RedisSession:
         self.pushes: RedisConnection | None = None
         self._connections: list[RedisConnection] = []
         self._count = 3 if separate_pushes else 2
-        self._failures = 0  # attempts to connect that failed since Redis was last ready
+        self._read_lag = ReadLag(reactor, CHECK_EVERY)
         self._heard_at = 0.0
         self._retry: IDelayedCall | None = None
         self._connecting: Deferred[list[RedisConnection]] | None = None
@@ -95,6 +101,7 @@ class RedisSession:
     def start(self) -> None:
         """Connect to Redis, and again whenever the session is lost."""
         self._transition(Event.STARTED)
+        self._read_lag.start()
         for periodic in self._tasks:
             periodic.start()
         self._connect()
@@ -103,6 +110,7 @@ class RedisSession:
         """Close the connections. Everything that waits for an answer fails."""
         was_connected = self.commands is not None
         self._transition(Event.STOPPED)
+        self._read_lag.stop()
         for periodic in self._tasks:
             periodic.stop()
         if self._retry is not None and self._retry.active():
@@ -124,15 +132,11 @@ class RedisSession:
         self._connecting = None
         if self.state is not State.STOPPED:
             self._transition(Event.FAILED)
-            self._retry_later(failure.getErrorMessage() or repr(failure.value))
+            self._retry_later(in_words(failure))
 
     def _retry_later(self, reason: str) -> None:
-        if self._failures == 0:
-            log.error(
-                "Redis ({where}) is away: {reason}. Trying again.", where=str(self._url), reason=reason.rstrip(".")
-            )
-        delay = random.random() * min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._failures, 16))
-        self._failures += 1
+        delay = random.random() * min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self.absence.tries, 16))
+        self.absence.failed(reason)
         self._retry = self._reactor.callLater(delay, self._connect_again)
 
     def _connect_again(self) -> None:
@@ -154,7 +158,7 @@ class RedisSession:
             connections[-1] if len(connections) > 2 else connections[0],
         )
         for connection in connections:
-            connection.lost = self.reset
+            connection.lost = partial(self.reset, Loss.CLOSED)
         self.commands.latency = self.latency
         self.subscription.heard = self._heard
         self._heard_at = self._reactor.seconds()
@@ -163,16 +167,20 @@ class RedisSession:
     def caught_up(self) -> None:
         """All rings are complete again: the session is ready."""
         self._transition(Event.CAUGHT_UP)
-        if self._failures:
-            log.info("Redis ({where}) is there", where=str(self._url))
-        self._failures = 0
+        self.absence.over()
 
     # Losing the session.
 
-    def reset(self, reason: str) -> None:
-        """Close all connections and connect again. Does nothing if they are closed already."""
+    def missed_push(self) -> None:
+        """Reset the session, because a push was missed and all must be read again."""
+        self.reset(Loss.MISSED, "a push was missed")
+
+    def reset(self, loss: Loss, reason: str) -> None:
+        """Close all connections and connect again. Does nothing if they are closed already. `reason`: for the log."""
         if self.commands is None:
             return
+        if self.is_ready:
+            self.absence.losses[loss.value] += 1
         self._transition(Event.LOST)
         self._disconnect(reason)
         self._retry_later(reason)
@@ -193,9 +201,12 @@ class RedisSession:
         """
         if self.commands is None or (connection is not None and connection is not self.commands):
             return
+        loss = (
+            Loss.ERROR if failure.check(ResponseError) else Loss.CLOSED if failure.check(RedisError) else Loss.NONSENSE
+        )
         if not isinstance(failure.value, Exception) or failure.check(AssertionError, KeyError, TypeError, ValueError):
             log.failure("An answer of Redis could not be used; connecting again", failure)
-        self.reset(in_words(failure))
+        self.reset(loss, in_words(failure))
 
     def must(self, answered: Deferred[T], connection: RedisConnection) -> None:
         """Reset the session if this fails, because the rings would stay incomplete. `connection`: see `reset_by`."""
@@ -207,20 +218,23 @@ class RedisSession:
             self._owner.heard(channel, text)
         except Nonsense as nonsense:
             # Another program may publish there. The text is not logged, because it can hold a push.
-            self.reset(f"a message on {channel.decode(errors='replace')} makes no sense ({nonsense})")
+            self.reset(Loss.NONSENSE, f"a message on {channel.decode(errors='replace')} makes no sense ({nonsense})")
         except Exception as error:  # noqa: BLE001 - the rings may be incomplete, so all must be read again
             # Not `log.failure`, because the words of the error can repeat a push.
             fault = "A message of Redis was not handled, because of a fault in Cometify. Please report it.\n{traceback}"
             log.error(fault, traceback=_without_words(error))  # noqa: TRY400
-            self.reset("a message could not be handled")
+            self.reset(Loss.NONSENSE, "a message could not be handled")
 
     def _check(self) -> None:
+        # Redis may have answered, and this process was too busy to read it. It can be late twice: the process sends its
+        # command late, and reads the answer late.
+        patience = min(2 * self._read_lag.measure(), MOST_PATIENCE)
         if self.commands is None:
             return
-        if max(connection.longest_wait() for connection in self._connections) > ANSWER_WITHIN - CHECK_EVERY:
-            self.reset(f"no answer within {ANSWER_WITHIN} seconds")
-        elif self._reactor.seconds() - self._heard_at > SILENCE:
-            self.reset(f"nothing was heard over the subscription for {SILENCE} seconds")
+        if max(connection.longest_wait() for connection in self._connections) > ANSWER_WITHIN - CHECK_EVERY + patience:
+            self.reset(Loss.NO_ANSWER, f"no answer within {ANSWER_WITHIN} seconds")
+        elif self._reactor.seconds() - self._heard_at > SILENCE + patience:
+            self.reset(Loss.SILENT, f"nothing was heard over the subscription for {SILENCE} seconds")
 
     def _beat(self) -> None:
         if self.commands is not None:

@@ -236,7 +236,7 @@ class Subscriber:
             # A script that failed had kept a push and not published it. The session is in order.
             self._catch_up(state, self._session.commands)
         else:
-            self._session.reset("a push was missed")
+            self._session.missed_push()
 
     def _heard_watermark(self, state: AccountState, text: bytes) -> None:
         number, began, position = messages.read_numbers(text, 3)

@@ -21,10 +21,37 @@ async def reach(url: str) -> tuple[str, str, str]:
         connections = await Connector(reactor, redis_url).connect(2)
     except Exception as error:  # noqa: BLE001 - every reason is printed
         return url, f"{type(error).__name__}: {error}", str(redis_url)
+    for connection in connections:
+        if redis_url.path is None and not connection.transport.getTcpNoDelay():
+            return url, "the kernel may hold commands back", str(redis_url)
     heard: Any = defer.Deferred()
     connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
-    await connections[1].subscribe([b"channel"])
-    arguments = ["chat", b"head:", 0, "-", 0, 0, 10, 1000, 1000, "channel", "", "chat", 0, "", "", 0, "", "", 0, 0, 1]
+    await connections[1].subscribe([b"cometify:channel"])
+    arguments = [
+        "chat",
+        b"head:",
+        0,
+        "-",
+        0,
+        0,
+        10,
+        1000,
+        1000,
+        "cometify:channel",
+        "",
+        "chat",
+        0,
+        "",
+        "",
+        0,
+        "",
+        "",
+        0,
+        0,
+        1,
+        1000,
+        1000,
+    ]
     answer = await connections[0].run(APPEND, b"cometify:{1}", *arguments)
     channel, _text = await heard
     for connection in connections:

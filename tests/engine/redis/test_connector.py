@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from tests.wire import Connection, eventually, form, request_bytes, secure
 
 SECRETS = ("swordfish", "sentinels_own", "guest:@")
 QUOTED = "guest%3A%40"
+DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
+DOCUMENTED_RIGHTS = re.search(r"Cometify's user needs `([^`]+)`", DOCS.read_text())[1].split()
 
 
 def certificate(folder: Path, name: str) -> list[str]:
@@ -33,28 +36,40 @@ def certificate(folder: Path, name: str) -> list[str]:
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[str, str]]]:
     """For each kind of URL the answer to a push, and the URL as a log shows it."""
     folder = tmp_path_factory.mktemp("reach")
-    port, tls, closed, sentinel, shy_sentinel = free_ports(5)
+    port, tls, closed, sentinel, shy_sentinel, bus = free_ports(6)
     one = RedisServer(
         folder / "one", "--port", str(port), "--tls-port", str(tls), "--tls-auth-clients", "no", *certificate(folder, "own"),
         "--requirepass", "swordfish",
         "--user", "guest", "on", ">guest:@", "~*", "&*", "+@all", "--user", "idle", "on", ">idle", "-@all", "+auth",
+        "--user", "documented", "on", ">guest:@", *DOCUMENTED_RIGHTS,
+        "--user", "timeless", "on", ">guest:@", *DOCUMENTED_RIGHTS, "-time",
+        "--user", "whole", "on", ">guest:@", *DOCUMENTED_RIGHTS, "-evalsha",
     )  # fmt: skip
     certificate(folder, "other")
     os.mkfifo(folder / "pipe.pem")
     open_ = RedisServer(folder / "open")
+    part = RedisServer(folder / "part", "--cluster-enabled", "yes", "--cluster-port", str(bus))
     watchers = [
         sentinel_of(folder, sentinel, port, ""),
         sentinel_of(folder, shy_sentinel, port, "requirepass sentinels_own"),
     ]
     try:
         open_.start()
+        open_.command("SELECT", "7")
+        open_.command("SET", "cometify:{.}:schema", "3")
+        part.start()
         one.start(password="swordfish")
         for watcher, number in zip(watchers, (sentinel, shy_sentinel), strict=True):
-            eventually(lambda number=number, watcher=watcher: answers_at(number) or watcher.poll())
+            eventually(lambda number=number, watcher=watcher: answers_at(number) or watcher.poll(), 30)
         at = f"127.0.0.1:{port}"
         here = {
             "password": f"redis://:swordfish@{at}/0",
             "user": f"redis://guest:{QUOTED}@{at}",
+            "the rights of docs/redis.md": f"redis://documented:{QUOTED}@{at}",
+            "a user without a command of the scripts": f"redis://timeless:{QUOTED}@{at}",
+            "a user without EVALSHA": f"redis://whole:{QUOTED}@{at}",
+            "a cluster": f"redis+unix://{part.path}",
+            "keys of a newer version": f"redis+unix://{open_.path}?db=7",
             "database": f"redis://:swordfish@{at}/5",
             "socket": f"redis+unix://{open_.path}",
             "socket with a database": f"redis+unix://{open_.path}?db=3",
@@ -81,7 +96,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
                 f"redis+sentinel://:swordfish@127.0.0.1:{shy_sentinel}/main?sentinel_password=swordfish3",
         }  # fmt: skip
         command = [sys.executable, "-m", "tests.engine.redis.reach", *here.values()]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert ran.returncode == 0, ran.stderr
         found = {url: (answer, written) for url, answer, written in map(json.loads, ran.stdout.splitlines())}
         yield {name: found[url] for name, url in here.items()}
@@ -91,6 +106,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
             watcher.wait(10)
         one.stop()
         open_.stop()
+        part.stop()
 
 
 def sentinel_of(folder: Path, port: int, of: int, more: str) -> "subprocess.Popen[bytes]":
@@ -114,11 +130,12 @@ def answers_at(port: int) -> bool:
 @pytest.mark.parametrize(
     "way",
     [
-        "password", "user", "database", "socket", "socket with a database", "tls", "sentinel", "sentinel with a password",
+        "password", "user", "the rights of docs/redis.md", "database", "socket",
+        "socket with a database", "tls", "sentinel", "sentinel with a password",
     ],
 )  # fmt: skip
 def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
-    assert answers[way][0] == "ok channel"
+    assert answers[way][0] == "ok cometify:channel"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +146,10 @@ def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
         ("wrong user", "WRONGPASS"),
         ("no such database", "DB index is out of range"),
         ("a user without rights", "NOPERM"),
+        ("a user without a command of the scripts", "no permissions to run the 'time' command"),
+        ("a user without EVALSHA", "NOPERM"),
+        ("a cluster", "a Redis Cluster, which Cometify does not support"),
+        ("keys of a newer version", "layout 3, and this version of Cometify knows no layout above 2"),
         ("another certificate", "certificate verify failed"),
         ("a certificate that the system does not trust", "certificate verify failed"),
         ("a certificate of another host", "VerificationError"),
@@ -165,6 +186,7 @@ def test_connecting_is_retried_after_a_missing_ca_file(tmp_path: Path):
         )  # fmt: skip
     eventually(lambda: "is away: [Errno 2] No such file or directory" in server.log.read_text())
     assert server.request("GET", "/health/ready", port=server.admin_port).json["reason"] == "engine_unavailable"
+    assert "Cometify is up" not in server.log.read_text()
     assert server.stop() == -signal.SIGTERM
     assert_clean(server.log.read_text())
 
@@ -209,6 +231,7 @@ def test_frozen_redis_refuses_pushes_and_keeps_listeners(make_server: Callable[.
                 assert listener.texts(3) == ["before", "meanwhile", "after"]
         log = server.log.read_text()
         assert "is away: no answer within 1.5 seconds" in log
-        assert "is there" in log
+        assert "is there again after" in log
+        assert log.count("Cometify is up") == 1
     finally:
         redis.stop()

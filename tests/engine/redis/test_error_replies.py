@@ -1,7 +1,9 @@
 """Error replies of Redis: those of one account are that account's, and those of Redis as a whole are everybody's."""
 
+import re
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.memory import World
 from tests.redis import RedisServer
 from tests.wire import API_KEY, API_SECRET
 
+DOCS = Path(__file__).parents[3] / "docs" / "redis.md"
 OTHER = "other"
 numbers = map(str, count())
 NAME = f"cometify:{{{API_KEY}}}"
@@ -32,6 +35,7 @@ REPLIES = {
     "NOAUTH": "NOAUTH Authentication required.",
     "WRONGPASS": "WRONGPASS invalid username-password pair or user is disabled.",
     "NOPERM": "NOPERM User guest has no permissions to run the 'evalsha' command",
+    "ERR ACL failure": f"ERR ACL failure in script: User u has no permissions to run the 'time' command {SCRIPT}",
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
     "UNBLOCKED": "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "ERR WAIT cannot be used with replica": "ERR WAIT cannot be used with replica instances.",
@@ -83,6 +87,17 @@ def test_reply_is_the_nodes_or_one_accounts(row):
     assert (scope is Scope.ACCOUNT) == (row in OF_ONE_ACCOUNT)
 
 
+def test_docs_tell_who_is_refused_by_each_reply():
+    told = {
+        reply: refused
+        for replies, refused in re.findall(
+            r"^\| (`[A-Z].*?`) \| (everybody|one account) \|", DOCS.read_text(), re.MULTILINE
+        )
+        for reply in re.findall(r"`([^`]+)`", replies)
+    }
+    assert told == {row: "one account" if row in OF_ONE_ACCOUNT else "everybody" for row in TABLE}
+
+
 def test_unlisted_reply_is_one_accounts():
     assert scope_of("ERR something new") is Scope.ACCOUNT
     assert scope_of("BUSYGROUP Consumer Group name already exists") is Scope.ACCOUNT
@@ -91,6 +106,10 @@ def test_unlisted_reply_is_one_accounts():
 def test_reason_for_the_log_has_no_arguments_of_a_command():
     reply = "ERR unknown command 'EVALSHA', with args beginning with: '5f1c' '1' 'cometify:{1}' 'chat' 'a secret text'"
     assert in_words(Failure(ResponseError(reply))) == "ERR unknown command 'EVALSHA'"
+
+
+def test_reason_for_the_log_has_no_name_of_a_script():
+    assert in_words(Failure(ResponseError(f"OOM command not allowed. {SCRIPT}"))) == "OOM command not allowed."
 
 
 def push_to_both(world: World) -> tuple[int, int]:

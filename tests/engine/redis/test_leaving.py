@@ -5,7 +5,7 @@ import pytest
 from tests.contract.support import code_of, kinds, texts
 from tests.engine.redis.nodes import half_joined, joined
 from tests.memory import World
-from tests.wire import API_KEY, form, secure
+from tests.wire import API_KEY, eventually, form, secure
 
 SLOTS = f"cometify:{{{API_KEY}}}:l:10.0.0.1"
 
@@ -70,9 +70,12 @@ def test_unconfirmed_pushes_are_bounded(nodes):
             "POST", f"/{API_KEY}/push/chat", form(fields), Content_Type="application/x-www-form-urlencoded"
         )
 
-    answer = push().answer()
+    refused = push()
+    eventually(lambda: nodes.advance(0.1) or refused.answered)  # behind a WAIT of half a second
+    answer = refused.answer()
     assert (answer.status, code_of(answer)) == (503, "overloaded")
     assert nodes.command("LLEN", unconfirmed) == 10_000
     nodes.command("DEL", unconfirmed)
-    assert not push().answered  # it waits for the replicas
-    assert nodes.command("LLEN", unconfirmed) == 1
+    waits = push()
+    eventually(lambda: nodes.advance(0.1) or nodes.command("LLEN", unconfirmed) == 1)
+    assert not waits.answered  # it waits for the replicas

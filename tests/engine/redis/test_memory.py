@@ -12,7 +12,7 @@ from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from cometify.engine.memory import MemoryEngine
 from tests.contract.support import API_KEY, API_SECRET, code_of, gaps, kinds, texts
-from tests.engine.redis.nodes import half_joined, joined
+from tests.engine.redis.nodes import Nodes, half_joined, joined
 from tests.memory import World
 from tests.wire import jwt, request_bytes, secure_key
 
@@ -120,6 +120,7 @@ def test_everything_in_redis_expires(nodes):
         keys
     )
     left = {key: nodes.command("TTL", key) for key in keys}
+    assert left.pop(b"cometify:{.}:schema") == -1  # one for all accounts, for good
     for key in (f"cometify:{{{API_KEY}}}", f"cometify:{{{API_KEY}}}:state"):
         assert 24 * 3600 < left.pop(key.encode()) <= 30 * 24 * 3600
     assert all(0 < seconds <= 25 * 3600 for seconds in left.values()), left
@@ -469,3 +470,78 @@ UPGRADE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
+
+
+# Floors of many identifiers.
+
+
+def floors_of(nodes: Nodes, kind: str) -> int:
+    return nodes.command("ZCARD", f"cometify:{{{API_KEY}}}:floors:{kind}")
+
+
+@pytest.fixture
+def few_floors(monkeypatch):
+    """Both engines keep the floors of three identifiers of each kind apart."""
+    monkeypatch.setattr("cometify.engine.redis.pushes.MOST_FLOORS", 3)
+
+
+def test_floors_of_many_identifiers_are_bounded(nodes, few_floors):
+    first, _second = nodes
+    for number in range(30):
+        first.pushed(f"order_{number}", "x", secret=number % 2)
+        nodes.jump(11 * MINUTE)
+    assert floors_of(nodes, "public") <= 4
+    assert floors_of(nodes, "secret") <= 4
+    infos = nodes.command("KEYS", f"cometify:{{{API_KEY}}}:info:*")
+    assert len(infos) <= 8
+    state = nodes.command("HMGET", f"cometify:{{{API_KEY}}}:state", "public_bytes", "secret_bytes")
+    assert sum(map(int, state)) <= 2 * 200, "what was dropped is not counted any longer"
+
+
+@pytest.mark.parametrize("where", [0, 1])
+def test_identifier_whose_floor_went_to_the_others_still_has_its_gap(nodes, few_floors, where):
+    first, _second = nodes
+    before = first.pushed("order_0", "seen")
+    first.pushed("order_0", "lost")
+    for number in range(1, 12):
+        nodes.jump(11 * MINUTE)
+        first.pushed(f"order_{number}", "x")
+    assert nodes.command("EXISTS", f"cometify:{{{API_KEY}}}:info:order_0") == 0
+    assert gaps(nodes[where].stream(f"identifiers=order_0&position={before}").frames()) == [["order_0"]]
+    # A push there begins a ring that knows of the loss.
+    newest = first.pushed("order_0", "new")
+    assert gaps(nodes[where].stream(f"identifiers=order_0&position={before}").frames()) == [["order_0"]]
+    assert gaps(nodes[where].stream(f"identifiers=order_0&position={newest}").frames()) == []
+
+
+def test_secret_floors_that_are_forgotten_tell_nothing_to_the_public(nodes, few_floors):
+    first, _second = nodes
+    before = first.pushed("order_0", "seen")
+    for number in range(1, 12):
+        nodes.jump(11 * MINUTE)
+        first.pushed(f"order_{number}", "x", secret=1)
+    assert gaps(first.stream(f"identifiers=order_11&position={before}").frames()) == []
+
+
+def test_failover_is_not_seen_in_a_floor_that_was_forgotten(nodes, few_floors):
+    """A node asks after a lost session for the last push that it knows of. Its identifier may have been forgotten meanwhile."""
+    first, second = nodes
+    listener = joined(second.stream("identifiers=order_0"))
+    first.pushed("order_0", "heard")
+    nodes.settle()
+    assert texts(listener.frames()) == ["heard"]
+    for number in range(1, 12):
+        nodes.jump(11 * MINUTE)
+        first.pushed(f"order_{number}", "x")
+    nodes.advance(3)  # its heartbeats bring the listener up to now
+    nodes.cut(second)
+    nodes.find()
+    assert gaps(listener.frames()) == []
+
+
+def test_identifiers_with_kept_pushes_keep_their_floors(nodes, few_floors):
+    first, _second = nodes
+    positions = [first.pushed(f"order_{number}", "x") for number in range(20)]
+    frames = first.stream(f"identifiers=order_0&position={positions[0] - 1}").frames()
+    assert (texts(frames), gaps(frames)) == (["x"], [])
+    assert floors_of(nodes, "public") == 20

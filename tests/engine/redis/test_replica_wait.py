@@ -1,8 +1,10 @@
 """Publishers that wait for replicas: any number shares a WAIT, and a bounded number is answered in each step."""
 
+from types import SimpleNamespace
+
 import pytest
 from twisted.internet.testing import StringTransport
-from txredisapi import RedisError
+from txredisapi import RedisError, ResponseError
 
 from cometify.engine.redis.connection import NotSentError, RedisConnection
 from cometify.engine.redis.replica_wait import MOST_ANSWERED, ReplicaWait
@@ -14,7 +16,10 @@ class Waiting:
 
     def __init__(self):
         self.loop = Loop()
-        self.wait = ReplicaWait(1, self.loop.later)
+        self.now = 0.0
+        clock = SimpleNamespace(callLater=self.loop.later, seconds=lambda: self.now)
+        self.wrong = []
+        self.wait = ReplicaWait(1, clock, self.wrong.append)
         self.outcomes = {}
 
     def connect(self):
@@ -87,3 +92,40 @@ def test_wait_that_was_not_sent_is_not_told_as_nothing_pushed(waiting):
     waiting.steps()
     assert isinstance(waiting.outcomes[1], RedisError)
     assert not isinstance(waiting.outcomes[1], NotSentError)
+
+
+def test_wait_of_a_server_at_rest_tells_how_many_replicas_are_there(waiting):
+    connection = waiting.connect()
+    assert waiting.wait.is_short, "nobody knows yet"
+    waiting.wait.look(connection)
+    waiting.wait.look(connection)  # one WAIT is on its way
+    assert connection.transport.value().count(b"WAIT") == 1
+    connection.dataReceived(b":1\r\n")
+    assert not waiting.wait.is_short
+    waiting.wait.look(connection)  # it has just been told
+    assert connection.transport.value().count(b"WAIT") == 1
+    waiting.now = 1.0
+    waiting.wait.look(connection)
+    connection.dataReceived(b":0\r\n")
+    assert (waiting.wait.is_short, waiting.wait.there) == (True, 0)
+
+
+def test_error_of_a_wait_is_told_even_if_no_push_waits(waiting):
+    connection = waiting.connect()
+    waiting.wait.look(connection)
+    connection.dataReceived(b"-ERR WAIT cannot be used with replica instances.\r\n")
+    assert [failure.check(ResponseError) for failure in waiting.wrong] == [ResponseError]
+    assert waiting.wait.is_short
+
+
+def test_wait_after_a_look_serves_the_pushes_that_came_meanwhile(waiting):
+    connection = waiting.connect()
+    waiting.wait.look(connection)
+    waiting.confirm(connection, 1)
+    waiting.loop.turn()
+    assert connection.transport.value().count(b"WAIT") == 1
+    connection.dataReceived(b":1\r\n")
+    assert connection.transport.value().count(b"WAIT") == 2
+    connection.dataReceived(b":1\r\n$-1\r\n")
+    waiting.steps()
+    assert waiting.outcomes == {1: None}

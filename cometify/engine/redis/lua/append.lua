@@ -22,6 +22,8 @@ local waits_for_replicas = ARGV[18] == '1'
 local pushes_per_second, push_burst, cost = tonumber(ARGV[19]), tonumber(ARGV[20]), tonumber(ARGV[21])
 -- The most nonces that are remembered, and the most keys.
 local request_memory = tonumber(ARGV[22])
+-- The most identifiers that have a floor of their own.
+local most_floors = tonumber(ARGV[23])
 
 -- Was it pushed before? This comes first, so that a request can be sent again exactly as it was.
 if key ~= '' then
@@ -102,7 +104,7 @@ if level then
 end
 
 -- Number it.
-local position, began, kept_bytes = open(last_known, highest + 1, 1)
+local position, began, kept_bytes, others = open(last_known, highest + 1, 1)
 
 -- Keep it, and drop the oldest pushes of the identifier and the kind beyond their limits.
 local kind, other = 'public', 'secret'
@@ -113,7 +115,7 @@ local pushes, info = keys_of(identifier, kind)
 local last_field, floor_field = kind .. '_last', kind .. '_floor'
 local bytes_field, renewed_field = kind .. '_bytes', kind .. '_renewed'
 local known = redis.call('HMGET', info, last_field, other .. '_last', floor_field, bytes_field, renewed_field)
-local last, floor, bytes = tonumber(known[1]) or 0, tonumber(known[3]) or 0, tonumber(known[4]) or 0
+local last, floor, bytes = tonumber(known[1]) or 0, tonumber(known[3]) or others[kind], tonumber(known[4]) or 0
 local kept = kept_bytes[kind]
 local before = math.max(last, tonumber(known[2]) or 0)
 local entry = digits(position) .. ' ' .. secret .. ' ' .. push_id .. ' ' .. head
@@ -149,6 +151,7 @@ if count <= 1 or clock - (tonumber(known[5]) or 0) > RENEWED_AFTER then
     if count > 0 and redis.call('ZADD', NAME .. ':names', 0, identifier) == 1 then
         redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
     end
+    note_floor(identifier, kind, most_floors, others[kind])
 end
 close(position, kind, drop(kind, position - KEPT, kept, keep_bytes))
 if key ~= '' then

@@ -9,10 +9,12 @@
 --   NAME:state        hash    last: the highest position given to a push or told as a watermark
 --                             began: the beginning of the memory; what was pushed up to there may be lost
 --                             KIND_bytes: the bytes of the frames of all kept pushes of the kind
+--                             KIND_others: the floor of the kind for all identifiers that have none of their own
 --                             renewed: when the keys' times to live were last renewed
 --                             level, leaked: the account's leaky bucket in millionths of a push, and when it last leaked
 --                             again: written only so that a WAIT has a write before it
 --   NAME:oldest:KIND  zset    the identifiers that have kept pushes of the kind, by the position of the oldest
+--   NAME:floors:KIND  zset    the identifiers that have a floor of the kind, by when they were last pushed to
 --   NAME:names        zset    the identifiers that have kept pushes of any kind, in the order of their names
 --   NAME:KIND:IDENT   list    the kept pushes of an identifier and a kind, oldest first: "POSITION SECRET PUSH_ID HEAD"
 --                             HEAD is the frame up to its position. If it begins with {"except":"ID", then the nodes cut this
@@ -37,6 +39,10 @@
 --
 -- Pushes expire by themselves soon after they are too old. The floors, which tell a gap, are kept for a day more, and
 -- the state of an account for a month.
+--
+-- An account can push to a new identifier each time. So only its latest floors of each kind are kept apart (see
+-- core/floors.py), and the others become one floor for all of them. It may tell a gap that an identifier has not had, but it
+-- never hides one. Both kinds are bounded apart, because secret pushes must not change what listeners without a right notice.
 
 local NAME = KEYS[1]
 local STATE = NAME .. ':state'
@@ -49,6 +55,7 @@ local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
 local SECONDS_OF_ACCOUNT = 30 * 86400 -- without its state an account's memory would begin later, which is a gap
 local SECONDS_OF_NODE = 20 -- a node that has read nothing of the account for so long is gone
 local RENEWED_AFTER = 60 * 1000000 -- microseconds; renewing at each push would cost several commands
+local MOST_FORGOTTEN = 4 -- floors in one push, which adds one at most
 local MOST_DROPS = 1000 -- in one script, because a script stops everybody else
 local MOST_UNCONFIRMED = 10000 -- pushes that wait for replicas
 local MOST_PUBLISHED = 20000 -- pushes that one script publishes; above MOST_UNCONFIRMED
@@ -104,15 +111,16 @@ local function begin_memory()
     return type(last) == 'string' and tonumber(last) or nil
 end
 
--- Begin a step of the account. Returns its next position, the beginning of its memory, and the bytes that it keeps of each
--- kind.
+-- Begin a step of the account. Returns its next position, the beginning of its memory, the bytes that it keeps of each kind,
+-- and for each kind the floor of the identifiers that have none of their own.
 --
 -- The position is at least `lowest`, and `step` or more above the last one. `last_known` is the position of a push that
 -- the node knows of. If this Redis has never come so far, then it was emptied, or it has gone back in time (a replica
 -- was promoted that lacked the push). The memory of the account begins again in both cases, and every node hears of it
 -- with the next push or watermark.
 local function open(last_known, lowest, step)
-    local state = redis.call('HMGET', STATE, 'last', 'began', 'public_bytes', 'secret_bytes', 'renewed')
+    local state = redis.call('HMGET', STATE, 'last', 'began', 'public_bytes', 'secret_bytes', 'renewed', 'public_others',
+        'secret_others')
     local last, began = tonumber(state[1]), tonumber(state[2])
     local before = last or begin_memory() or 0
     local position = math.max(clock, before + step, lowest)
@@ -127,12 +135,15 @@ local function open(last_known, lowest, step)
         redis.call('EXPIRE', NAME .. ':oldest:public', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':oldest:secret', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':names', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':floors:public', SECONDS_OF_FLOORS)
+        redis.call('EXPIRE', NAME .. ':floors:secret', SECONDS_OF_FLOORS)
         redis.call('EXPIRE', NAME .. ':s', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':signed', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':keyed', RECENTLY + 120)
         redis.call('EXPIRE', NAME .. ':nonces', RECENTLY + 120)
     end
-    return position, began, {public = tonumber(state[3]) or 0, secret = tonumber(state[4]) or 0}
+    return position, began, {public = tonumber(state[3]) or 0, secret = tonumber(state[4]) or 0},
+        {public = tonumber(state[6]) or 0, secret = tonumber(state[7]) or 0}
 end
 
 -- End a step of the account that has changed how many bytes are kept of one kind.
@@ -184,6 +195,30 @@ local function drop(kind, oldest, bytes, most)
         bytes = bytes - drop_oldest(first[1], kind)
     end
     return bytes
+end
+
+-- Note that an identifier has a floor of a kind. While more than `most` identifiers have one, the floor of the one that was
+-- quiet for the longest goes into that of all others. `others`: that floor now.
+local function note_floor(identifier, kind, most, others)
+    local floors = NAME .. ':floors:' .. kind
+    if redis.call('ZADD', floors, digits(clock), identifier) == 1 then
+        redis.call('EXPIRE', floors, SECONDS_OF_FLOORS) -- `open` renews it
+    end
+    for _ = 1, MOST_FORGOTTEN do
+        local first = redis.call('ZRANGE', floors, 0, 0, 'WITHSCORES')
+        local _, info = keys_of(first[1], kind)
+        if tonumber(first[2]) <= clock - SECONDS_OF_FLOORS * 1000000 then
+            redis.call('ZREM', floors, first[1]) -- the floor has expired
+        elseif redis.call('ZCARD', floors) <= most or redis.call('ZSCORE', NAME .. ':oldest:' .. kind, first[1]) then
+            return -- there is room, or even this one has kept pushes
+        else
+            -- All pushes of the kind are dropped, so that the last one is the floor.
+            others = math.max(others, tonumber(redis.call('HGET', info, kind .. '_last')) or 0)
+            redis.call('HSET', STATE, kind .. '_others', digits(others))
+            redis.call('HDEL', info, kind .. '_last', kind .. '_floor', kind .. '_bytes', kind .. '_renewed')
+            redis.call('ZREM', floors, first[1])
+        end
+    end
 end
 
 -- The account remembers at most `most` nonces and at most `most` keys of requests. A new one must wait at that bound, because

@@ -13,7 +13,7 @@ local identifier, since, last_known = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[
 local most, most_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local CHUNK = 8 -- pushes of a kind that are read at once
 
-local state = redis.call('HMGET', STATE, 'last', 'began')
+local state = redis.call('HMGET', STATE, 'last', 'began', 'public_others', 'secret_others')
 local last, floor = tonumber(state[1]) or 0, tonumber(state[2]) or 0
 local position = math.max(clock, last)
 if last == 0 or last_known > last then
@@ -41,11 +41,12 @@ local function cursor_of(kind)
     return cursor
 end
 
-for _, kind in ipairs({'public', 'secret'}) do
+for index, kind in ipairs({'public', 'secret'}) do
     local pushes, info = keys_of(identifier, kind)
     local known = redis.call('HMGET', info, kind .. '_floor', kind .. '_last')
     -- If all of them have expired then the last push is the last one dropped.
-    floor = math.max(floor, tonumber(redis.call('EXISTS', pushes) == 1 and known[1] or known[2]) or 0)
+    local own = redis.call('EXISTS', pushes) == 1 and known[1] or known[2]
+    floor = math.max(floor, tonumber(own or state[2 + index]) or 0)
 end
 local public, secret = cursor_of('public'), cursor_of('secret')
 

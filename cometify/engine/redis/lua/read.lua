@@ -22,8 +22,9 @@ local most_revoked, most_bytes = ARGV[12], tonumber(ARGV[13])
 
 -- Whether the push at a position, which the node knows of, was never pushed here. False if that can no longer be told.
 local function is_unknown(identifier, kind, position)
-    local began = tonumber(redis.call('HGET', STATE, 'began')) or 0
-    if position <= clock - 86400 * 1000000 or position <= began then
+    local state = redis.call('HMGET', STATE, 'began', kind .. '_others')
+    local began, others = tonumber(state[1]) or 0, tonumber(state[2]) or 0
+    if position <= clock - 86400 * 1000000 or position <= began or position <= others then
         return false
     end
     local pushes, info = keys_of(identifier, kind)
@@ -41,7 +42,7 @@ end
 if last_known_name ~= '' and is_unknown(last_known_name, last_known_kind, last_known) then
     last_known = math.huge
 end
-local position, began, bytes = open(last_known, highest, 0)
+local position, began, bytes, others = open(last_known, highest, 0)
 close(position, 'public', drop('public', position - KEPT, bytes.public, keep_bytes))
 if is_beat then
     close(position, 'secret', drop('secret', position - KEPT, bytes.secret, keep_bytes))
@@ -90,7 +91,9 @@ for index = 14, #ARGV, 3 do
     local secret_read = secret_since and read(secret_pushes, secret_since) or {}
     local public_read = read(pushes, since)
     size = size + size_of(public_read) + size_of(secret_read)
-    answer[#answer + 1] = {floor or '0', secret_floor or '0', public_read, secret_read}
+    answer[#answer + 1] = {
+        floor or digits(others.public), secret_floor or digits(others.secret), public_read, secret_read,
+    }
 end
 redis.call('PUBLISH', node_channel, label .. ' ' .. digits(began) .. ' ' .. digits(watermark))
 return answer

@@ -1,0 +1,147 @@
+"""One worker as its supervisor sees it: a process, its pipes, its log and its signs of life."""
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, cast
+
+from twisted.internet import error
+from twisted.internet.interfaces import IProcessTransport
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger, eventFromJSON, globalLogPublisher
+from twisted.python.failure import Failure
+
+from cometify.runtime.signs_of_life import SignsOfLife
+
+log = Logger()
+
+
+class WorkerOwner(Protocol):
+    """The part of a `Supervisor` that its workers call."""
+
+    def seconds(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def serves(self) -> None:
+        """Note that a worker is ready."""
+
+    def ended(self, worker: "WorkerProcess", pid: int | None, how: str) -> None:
+        """Note that the process of a worker has ended. `how`: in the log's words."""
+
+
+class WorkerProcess(ProcessProtocol):
+    """One worker over all its lives: a process runs, or another will start soon. `socket`: the path of its admin endpoint."""
+
+    transport: IProcessTransport
+
+    def __init__(self, number: int, socket: Path, supervisor: WorkerOwner) -> None:
+        self.number = number
+        self.socket = socket
+        self.deaths = 0
+        """Processes of this worker that have died. One that was told to end does not count."""
+        self.pid: int | None = None
+        self.failed = 0
+        """Deaths in a row, each soon after the start."""
+        self.began = 0.0
+        self.signs = SignsOfLife()
+        self._supervisor = supervisor
+        self._out = self._err = b""
+
+    def send(self, line: bytes) -> None:
+        """Write a line to the standard input of the process. Does nothing if the process is ending."""
+        if self.pid is not None:
+            # Twisted raises KeyError once the pipe is closed, which is before the end of the process is known.
+            with suppress(KeyError):
+                self.transport.writeToChild(0, line)
+
+    def end(self) -> None:
+        """Tell the process to drain and to exit."""
+        if self.pid is not None:
+            self.transport.closeStdin()
+
+    def kill(self) -> None:
+        """Kill the process."""
+        if self.pid is not None:
+            with suppress(error.ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
+
+    def connectionMade(self) -> None:
+        self.pid = cast("int", self.transport.pid)
+        self.signs.begin(self._supervisor.seconds())
+        self._out = self._err = b""
+
+    def outReceived(self, data: bytes) -> None:
+        self.heard()
+        *lines, self._out = (self._out + data).split(b"\n")
+        for line in filter(None, lines):  # an empty line is a sign of life and nothing else
+            self._log(line)
+
+    def heard(self) -> None:
+        """Note a sign of life."""
+        silent = self.signs.heard(self._supervisor.seconds())
+        if silent:
+            log.info(
+                "Worker {number} (pid {pid}) answers again after {silent:.0f} s",
+                number=self.number,
+                pid=self.pid,
+                silent=silent,
+            )
+
+    def check(self, patience: int) -> None:
+        """Log that the worker is silent, and kill it when its silence is longer than `patience` seconds (0: never)."""
+        silent = self.signs.silence(self._supervisor.seconds())
+        if self.pid is None or not silent:
+            return
+        if self.signs.is_news():
+            log.error(
+                "Worker {number} (pid {pid}) has not answered for {silent:.0f} s. {then}",
+                number=self.number,
+                pid=self.pid,
+                silent=silent,
+                then=f"It is killed after {patience} s."
+                if patience
+                else "It is not killed, because worker_timeout = 0.",
+            )
+        if patience and silent >= patience:
+            log.error(
+                "Worker {number} (pid {pid}) has not answered for {silent:.0f} s and is killed",
+                number=self.number,
+                pid=self.pid,
+                silent=silent,
+            )
+            self.kill()
+
+    def errReceived(self, data: bytes) -> None:
+        *lines, self._err = (self._err + data).split(b"\n")
+        for line in lines:
+            self._log_text(line)
+
+    def _log(self, line: bytes) -> None:
+        try:
+            event = eventFromJSON(line.decode())
+            name = event.get("log_system") or f"{event['log_namespace']}#{event['log_level'].name}"
+        except (ValueError, KeyError, AttributeError, TypeError):
+            self._log_text(line)
+            return
+        if event.pop("serves", False):
+            self._supervisor.serves()
+        event["log_system"] = f"worker {self.number}: {name}"
+        globalLogPublisher(event)
+
+    def _log_text(self, line: bytes) -> None:
+        """Log a line that is not an event: it comes from Python itself, or from a library that prints."""
+        log.error("Worker {number}: {line}", number=self.number, line=line.decode(errors="replace"))
+
+    def processEnded(self, reason: Failure) -> None:
+        for line in filter(None, (self._out, self._err)):
+            self._log_text(line)
+        pid, self.pid = self.pid, None
+        assert isinstance(reason.value, error.ProcessDone | error.ProcessTerminated)
+        self._supervisor.ended(self, pid, describe_end(reason.value))
+
+
+def describe_end(reason: error.ProcessDone | error.ProcessTerminated) -> str:
+    """Say in the log's words how a process ended."""
+    if reason.signal is None:
+        return f"ended with exit code {reason.exitCode}"
+    return f"was killed by {signal.Signals(reason.signal).name}"

@@ -1,0 +1,203 @@
+"""An absence of Redis is told with its reason, the reasons that follow it, and its end. A busy process does not blame Redis."""
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.logger import formatEvent, globalLogPublisher
+
+from cometify.core.account import Account
+from cometify.engine.redis.session import MOST_PATIENCE
+from tests.memory import World
+from tests.redis import RedisConnection, RedisServer
+from tests.wire import API_KEY, API_SECRET
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    redis = RedisServer(tmp_path / "redis", moved=True).start()
+    World.redis = redis
+    yield redis
+    World.end_all()
+    redis.stop()
+
+
+@pytest.fixture
+def world(redis: RedisServer) -> World:
+    return World(Account(API_KEY, (API_SECRET,)))
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """The lines of the log about Redis."""
+    lines: list[str] = []
+
+    def observe(event):
+        text = formatEvent(event)
+        if text.startswith("Redis ("):
+            lines.append(text)
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
+
+
+def cut(world: World) -> None:
+    for transport in list(world.reactor.transports):
+        transport.lose()
+    world.settle()
+
+
+def figures(world: World, name: str) -> dict[str, float]:
+    """The values of a metric by the values of its labels."""
+    text = world.admin("GET", "/metrics").body.decode()
+    return {
+        " ".join(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == f"cometify_{name}"
+    }
+
+
+def ready(world: World) -> object:
+    answer = world.admin("GET", "/health/ready")
+    return answer.json.get("reason", answer.status)
+
+
+def test_later_reason_is_told_in_the_words_of_redis(world, redis, lines):
+    with RedisConnection(redis.path) as operator:
+        operator.command("CONFIG", "SET", "requirepass", "rotated")
+        cut(world)
+        world.advance(59, step=0.5)
+        assert len(lines) == 2
+        assert "is away: the connection was lost" in lines[0]
+        assert re.search(r"still away after \d+ s and \d+ tries: NOAUTH Authentication required", lines[1])
+        world.advance(3, step=0.5)
+        assert len(lines) == 3
+        assert re.search(r"still away after 6\d s and \d\d+ tries: NOAUTH", lines[2])
+        operator.command("CONFIG", "SET", "requirepass", "")
+        world.advance(5, step=0.5)
+    assert re.search(r"is there again after 6\d\.\d s$", lines[3])
+    assert len(lines) == 4
+
+
+def test_gauges_and_losses_tell_an_absence(world, redis):
+    assert (figures(world, "ready"), figures(world, "redis_up")) == ({"": 1}, {"": 1})
+    before = figures(world, "redis_losses_total")
+    assert set(before) == {"closed", "no_answer", "silent", "error", "missed", "nonsense"}
+    assert not any(before.values())
+    redis.stop()
+    world.settle()
+    world.advance(5, step=0.5)
+    assert (figures(world, "ready"), figures(world, "redis_up")) == ({"": 0}, {"": 0})
+    assert figures(world, "redis_losses_total") == {**before, "closed": 1}, "an attempt that fails is no further loss"
+
+
+def test_full_redis_is_one_absence_and_not_one_for_each_push(world, redis, lines):
+    redis.command("CONFIG", "SET", "maxmemory", "1")
+    assert world.push("chat", "one").status == 503
+    for number in range(10):
+        world.advance(1, step=0.5)
+        assert world.push("chat", f"again {number}").status == 503
+        assert ready(world) == "engine_unavailable"
+    assert len(lines) == 1
+    assert "OOM command not allowed" in lines[0]
+    assert figures(world, "redis_losses_total")["error"] == 1
+    redis.command("CONFIG", "SET", "maxmemory", "0")
+    world.advance(5, step=0.5)
+    assert ready(world) == 200
+    assert world.push("chat", "two").status == 200
+
+
+@pytest.mark.parametrize("step", [0.25, 2.0], ids=["reads are late", "a turn is long"])
+def test_busy_process_does_not_blame_redis(world, lines, step):
+    world.reactor.is_busy = True  # as when tens of thousands of connections end at once
+    body = world.request("GET", f"/{API_KEY}/position")
+    for _ in range(round(4 / step)):
+        world.reactor.advance(step)
+    assert not body.answered
+    world.reactor.is_busy = False
+    world.settle()
+    assert body.answer().status == 200
+    assert lines == []
+    assert ready(world) == 200
+
+
+def test_redis_that_answers_nothing_is_lost_however_busy_the_process(world, lines):
+    world.reactor.is_busy = True
+    for _ in range(round((MOST_PATIENCE + 4) / 0.25)):
+        world.reactor.advance(0.25)
+    assert "no answer within 1.5 seconds" in lines[0]
+
+
+def test_silence_counts_again_once_the_process_is_at_rest(world, redis, lines):
+    world.reactor.is_busy = True
+    for _ in range(8):
+        world.reactor.advance(0.25)
+    world.reactor.is_busy = False
+    world.advance(5, step=0.25)
+    assert lines == []
+    world.reactor.is_silent = True  # Redis is frozen, and the process reads everything else in time
+    for _ in range(12):
+        world.reactor.advance(0.25)
+        world.reactor.pump()
+    assert len(lines) == 1
+
+
+def test_check_runs_every_command_of_the_scripts():
+    folder = files("cometify.engine.redis") / "lua"
+    scripts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")}
+    checked = set(re.findall(r"(?:\{|call\()'([A-Z]+)'", scripts.pop("check.lua"))) | {"TIME"}  # as in common.lua
+    used = {name for source in scripts.values() for name in re.findall(r"call\('([A-Z]+)'", source)}
+    assert used - checked == set()
+    assert "HSET" in used
+
+
+# The memory of Redis.
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """The lines of the log that warn of the memory of Redis."""
+    found: list[str] = []
+
+    def observe(event):
+        text = formatEvent(event)
+        if text.startswith(("Redis can lose", "Redis does not tell")):
+            found.append(text)
+
+    globalLogPublisher.addObserver(observe)
+    yield found
+    globalLogPublisher.removeObserver(observe)
+
+
+def test_redis_that_evicts_or_is_nearly_full_is_warned_of(world, redis, warnings):
+    redis.command("SET", "filler", "x" * 20_000_000)  # so that the bytes of connections do not matter
+    world.advance(31)
+    assert figures(world, "redis_evicts") == {"": 0}
+    assert warnings == []
+    used = figures(world, "redis_memory_used_bytes")[""]
+    assert used > 20_000_000
+    redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    redis.command("CONFIG", "SET", "maxmemory", str(round(used / 0.85)))
+    world.advance(31)
+    assert figures(world, "redis_evicts") == {"": 1}
+    assert figures(world, "redis_memory_max_bytes") == {"": round(used / 0.85)}
+    assert len(warnings) == 2
+    assert "its maxmemory-policy is allkeys-lru" in warnings[0]
+    assert re.search(r"it uses 8\d% of its maxmemory", warnings[1])
+    world.advance(500)
+    assert len(warnings) == 2
+
+
+def test_redis_whose_user_has_no_info_says_so_once_in_debug(redis, warnings):
+    redis.command("ACL", "SETUSER", "default", "-info")
+    world = World(Account(API_KEY, (API_SECRET,)))
+    world.advance(100)
+    assert len(warnings) == 1
+    assert "does not tell its memory" in warnings[0]
+    assert figures(world, "redis_memory_used_bytes") == {}
+    assert ready(world) == 200
