@@ -60,11 +60,24 @@ class AccountClient:
 
         Nothing is sent. Raises `CometifyError`.
         """
-        if not seconds >= 1:
-            raise CometifyError(INVALID_PARAMETER, "seconds must be 1 or more.")
-        now = int(time.time())
-        return signing.token(self._address.api_secret, identifiers, now, now + int(seconds), sub)
+        now, until = _life(seconds)
+        return signing.token(self._address.api_secret, identifiers, now, until, sub)
+
+    def account_token(self, seconds: float) -> str:
+        """Make a token for a person who may see the usage and the identifiers of the account, at /account of the server.
+
+        It gives no right to listen or to push. Nothing is sent. Raises `CometifyError`.
+        """
+        return signing.account_token(self._address.api_secret, self._address.api_key, *_life(seconds))
 
     def secure_key(self, identifiers: str | Iterable[str]) -> str:
         """Make the secureKey of exactly this list: these names, in this order and spelling. Nothing is sent."""
         return signing.secure_key(self._address.api_key, self._address.api_secret, identifiers)
+
+
+def _life(seconds: float) -> tuple[int, int]:
+    """Return now and the end of a token, in Unix seconds."""
+    if not seconds >= 1:
+        raise CometifyError(INVALID_PARAMETER, "seconds must be 1 or more.")
+    now = int(time.time())
+    return now, now + int(seconds)

@@ -103,11 +103,13 @@ class Usage:
     """The usage of the account.
 
     - `listeners`: those of now, on all servers.
+    - `secrets`: the names of the API secrets that are accepted: "newest", and "older" while one is being replaced.
     - `hour`: the current hour.
     - `days`: 31 days, today first.
     """
 
     listeners: int
+    secrets: list[str]
     hour: UsagePeriod
     days: list[UsagePeriod]
 
@@ -135,7 +137,8 @@ def read_kept(answer: object) -> KeptPushes:
 def read_usage(answer: object) -> Usage:
     """Read the usage of the account. Raises as `read_page` does."""
     usage = _object(answer)
-    return Usage(int(usage["listeners"]), _period(usage["hour"]), list(map(_period, usage["days"])))
+    listeners, secrets = int(usage["listeners"]), list(map(str, usage["secrets"]))
+    return Usage(listeners, secrets, _period(usage["hour"]), list(map(_period, usage["days"])))
 
 
 def _period(value: object) -> UsagePeriod:

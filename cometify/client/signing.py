@@ -46,6 +46,15 @@ def token(api_secret: str, identifiers: str | Iterable[str], issued: int, until:
         if not (isinstance(sub, str) and 1 <= len(sub) <= MAX_SUBJECT and sub.isprintable()):
             raise CometifyError(INVALID_PARAMETER, f"sub must be a string of 1 to {MAX_SUBJECT} printable characters.")
         claims["sub"] = sub
+    return _jwt(api_secret, claims)
+
+
+def account_token(api_secret: str, api_key: str, issued: int, until: int) -> str:
+    """Return a JWT (HS256) that reads the usage and the identifiers of the account. `issued`, `until`: Unix seconds."""
+    return _jwt(api_secret, {"iat": issued, "exp": until, "scope": "account", "api_key": api_key})
+
+
+def _jwt(api_secret: str, claims: dict[str, object]) -> str:
     signed = b".".join(_base64url(part) for part in (_TOKEN_HEADER, json.dumps(claims, separators=(",", ":")).encode()))
     return b".".join((signed, _base64url(hmac.digest(api_secret.encode(), signed, "sha256")))).decode()
 

@@ -10,6 +10,7 @@ import time
 import click
 
 from cometify.command.account import find_account, find_url, with_account_options, with_file_options
+from cometify.core.account_token import make_account_token
 from cometify.core.errors import Refused
 from cometify.core.identifier import names_from_query
 from cometify.core.md5_signature import secure_key
@@ -57,8 +58,9 @@ def key(identifiers: str, as_json: bool, url: str | None, config: str | None, ap
 
 
 @click.command(short_help="Print a token with the right to secret pushes.")
+@click.option("--identifiers", help="Names such as guestbook,user_7_*. A trailing * stands for a prefix.")
 @click.option(
-    "--identifiers", required=True, help="Names such as guestbook,user_7_*. A trailing * stands for a prefix."
+    "--account", "for_account", is_flag=True, help="Instead: reads the usage and the identifiers of the account."
 )
 @click.option(
     "--for", "seconds", type=Duration(), default=600, help="The life of the token: 90s, 10m, 8h, 7d. Default: 10m"
@@ -67,7 +69,8 @@ def key(identifiers: str, as_json: bool, url: str | None, config: str | None, ap
 @_as_json
 @with_account_options
 def token(
-    identifiers: str,
+    identifiers: str | None,
+    for_account: bool,
     seconds: int,
     sub: str | None,
     as_json: bool,
@@ -75,8 +78,22 @@ def token(
     config: str | None,
     api_key: str | None,
 ) -> None:
-    """Print a token that gives the right to secret pushes for a while."""
+    """Print a token that gives the right to secret pushes for a while.
+
+    With --account it gives no such right. Its holder sees the usage and the identifiers of the account, at /account of the
+    server.
+    """
     account = find_account(url, config, api_key)
+    now = int(time.time())
+    if for_account:
+        if identifiers is not None or sub is not None:
+            raise click.UsageError("--account stands alone: leave --identifiers and --sub out.")
+        _print_token(
+            make_account_token(account.api_secrets[0], account.api_key, now + seconds, now), now + seconds, as_json
+        )
+        return
+    if identifiers is None:
+        raise click.UsageError("Give --identifiers, or --account.")
     names = identifiers.split(",")
     for name in names:
         if not account.spelling.allows_prefix(name):
@@ -85,9 +102,11 @@ def token(
             )
     if sub is not None and not is_subject(sub):
         raise click.ClickException("--sub must have 1 to 128 printable characters.")
-    now = int(time.time())
-    made = make_token(account.api_secrets[0], names, now + seconds, now, sub)
-    click.echo(json.dumps({"token": made, "exp": now + seconds}) if as_json else made)
+    _print_token(make_token(account.api_secrets[0], names, now + seconds, now, sub), now + seconds, as_json)
+
+
+def _print_token(made: str, until: int, as_json: bool) -> None:
+    click.echo(json.dumps({"token": made, "exp": until}) if as_json else made)
 
 
 @click.command(short_help="Print the URL of the account, with its secret.")

@@ -16,7 +16,7 @@ Reader = Callable[[object], Any]
 """Any, because the value becomes a field of `Settings` or `Account`, each with a type of its own."""
 Network = IPv4Network | IPv6Network
 
-RESERVED = ("docs", "latest", "page")
+RESERVED = ("account", "docs", "latest", "page")
 """First path segments of the server's own. None of them can be an API key."""
 PLACEHOLDERS = ("…", "...", "YOUR_API_SECRET")
 """Secrets as the examples in the documentation spell them."""

@@ -16,13 +16,8 @@ def check_bearer(account: Account | None, given: str) -> Account:
 
     `account`: None if no account has this API key. Raises `Refused`: not_authorized.
     """
-    # Digests are compared, because a comparison of the secrets would tell their length by its time. Two secrets are
-    # always compared, those of an unknown API key being made up, so that the time tells nothing else either.
-    secrets = (account or STRANGER).api_secrets
-    digest = _digest(given)
-    is_secret = False
-    for secret in (secrets[0], secrets[-1]):
-        is_secret |= hmac.compare_digest(digest, _digest(secret))
+    # The secrets of an unknown API key are made up, so that the time does not tell that there is none.
+    is_secret = is_secret_of(account or STRANGER, given)
     if not is_secret or account is None or account.signatures == "v2":
         raise Refused(
             NOT_AUTHORIZED,
@@ -30,6 +25,20 @@ def check_bearer(account: Account | None, given: str) -> Account:
             'An account with signatures = "v2" takes requests signed with HMAC only.',
         )
     return account
+
+
+def is_secret_of(account: Account, given: str) -> bool:
+    """Return True if `given` is an API secret of the account.
+
+    Digests are compared, because a comparison of the secrets would tell their length by its time. Two secrets are always
+    compared, so that the time does not tell how many there are.
+    """
+    secrets = account.api_secrets
+    digest = _digest(given)
+    is_secret = False
+    for secret in (secrets[0], secrets[-1]):
+        is_secret |= hmac.compare_digest(digest, _digest(secret))
+    return is_secret
 
 
 def _digest(secret: str) -> bytes:

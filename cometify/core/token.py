@@ -28,6 +28,11 @@ MAX_SUBJECT = 128
 SKEW = 60
 """Seconds by which the clock of the issuer may be ahead: a token is accepted that long before its `nbf`."""
 
+SCOPE, SCOPE_OF_ACCOUNT = "scope", "account"
+"""The claim of an account's token, and its value: see `core.account_token`. Listeners need another one."""
+WRONG_SIGNATURE = "its signature does not match: sign it with HS256 and the account's API secret"
+"""The reason of a refusal."""
+
 _COMPACT_FORM = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _FIRST_MILLISECONDS = 10**11
 """A number of this size or more is a time in milliseconds by mistake: as seconds it would be in the year 5138."""
@@ -100,21 +105,32 @@ def read_token(text: str, api_secrets: Iterable[str], now: float, spelling: Spel
 
     `now`: the wall clock, in Unix seconds. `spelling`: of the account. Raises `Refused` (invalid_token).
     """
+    claims = read_claims(text, api_secrets, now)
+    if claims.get(SCOPE) == SCOPE_OF_ACCOUNT:
+        raise refuse_token(
+            "it is for reading the usage of the account, and gives no listener a right: make one with identifiers and without "
+            "scope"
+        )
+    names, prefixes = split(_read_names(claims.get("identifiers"), spelling))
+    return Token(_read_time(claims, "exp"), names, prefixes, *_read_subject(claims))
+
+
+def read_claims(text: str, api_secrets: Iterable[str], now: float) -> dict[str, object]:
+    """Verify the signature and the times of a token, and return its claims. Raises `Refused` (invalid_token)."""
     if len(text) > MAX_TOKEN or (parts := _COMPACT_FORM.fullmatch(text)) is None:
-        raise _refused(
+        raise refuse_token(
             f"it is not a JWT. A JWT has three parts in base64url, joined by dots, and here at most {MAX_TOKEN} characters"
         )
     _check_header(parts[1])
     claims = _read_object(_verified_payload(text, api_secrets), "payload")
     until = _read_time(claims, "exp")
     if now >= until:
-        raise _refused(
+        raise refuse_token(
             f"it has expired: its exp is {until:.0f} and this server's clock shows {now:.0f}; make a new one"
         )
     if "nbf" in claims and now < (begins := _read_time(claims, "nbf")) - SKEW:
-        raise _refused(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
-    names, prefixes = split(_read_names(claims.get("identifiers"), spelling))
-    return Token(until, names, prefixes, *_read_subject(claims))
+        raise refuse_token(f"it is not valid yet: its nbf is {begins:.0f} and this server's clock shows {now:.0f}")
+    return claims
 
 
 def make_token(api_secret: str, names: Iterable[str], until: int, issued: int, subject: str | None = None) -> str:
@@ -123,7 +139,17 @@ def make_token(api_secret: str, names: Iterable[str], until: int, issued: int, s
     if subject is not None:
         claims["sub"] = subject
     payload = json.dumps(claims, separators=(",", ":")).encode()
+    return sign_claims(payload, api_secret)
+
+
+def sign_claims(payload: bytes, api_secret: str) -> str:
+    """Make a token of claims in JSON."""
     return _signer.encode(payload, api_secret, "HS256")
+
+
+def looks_like_token(text: str) -> bool:
+    """True if a text has the form of a token."""
+    return _COMPACT_FORM.fullmatch(text) is not None
 
 
 def _check_header(part: str) -> None:
@@ -138,9 +164,9 @@ def _check_header(part: str) -> None:
         data = b""
     header = _read_object(data, "header")
     if header.get("alg") != "HS256":
-        raise _refused('its header must have "alg": "HS256", which is the only algorithm here')
+        raise refuse_token('its header must have "alg": "HS256", which is the only algorithm here')
     if "crit" in header:
-        raise _refused("its header must not have crit, because no extension is understood here")
+        raise refuse_token("its header must not have crit, because no extension is understood here")
 
 
 def _verified_payload(text: str, api_secrets: Iterable[str]) -> bytes:
@@ -148,10 +174,10 @@ def _verified_payload(text: str, api_secrets: Iterable[str]) -> bytes:
     try:
         payload: bytes = _verifier.decode(text, api_secrets, ["HS256"])  # type: ignore[arg-type] # see `_AnyOfSecrets`
     except jwt.InvalidSignatureError:
-        raise _refused("its signature does not match: sign it with HS256 and the account's API secret") from None
+        raise refuse_token(WRONG_SIGNATURE) from None
     except jwt.InvalidTokenError:
         # PyJWT's message may repeat a part of the token, so the refusal has a text of its own.
-        raise _refused(
+        raise refuse_token(
             "its header, payload or signature is not well-formed (RFC 7515): make it with a JWT library"
         ) from None
     return payload
@@ -163,14 +189,14 @@ def _read_object(data: bytes, part: str) -> dict[str, object]:
     except errors.Refused:
         value = None
     if not isinstance(value, dict):
-        raise _refused(f"its {part} must be a JSON object in base64url without repeated names")
+        raise refuse_token(f"its {part} must be a JSON object in base64url without repeated names")
     return cast("dict[str, object]", value)
 
 
 def _read_time(claims: dict[str, object], name: str) -> float:
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FIRST_MILLISECONDS:
-        raise _refused(f"its {name} must be a time in Unix seconds (not milliseconds), as a number")
+        raise refuse_token(f"its {name} must be a time in Unix seconds (not milliseconds), as a number")
     return value
 
 
@@ -185,7 +211,7 @@ def _read_subject(claims: dict[str, object]) -> tuple[str | None, float]:
         return None, -inf
     subject = claims["sub"]
     if not is_subject(subject):
-        raise _refused(f"its sub must be a string of 1 to {MAX_SUBJECT} printable characters")
+        raise refuse_token(f"its sub must be a string of 1 to {MAX_SUBJECT} printable characters")
     return subject, _read_time(claims, "iat") if "iat" in claims else -inf
 
 
@@ -195,12 +221,13 @@ def _read_names(identifiers: object, spelling: Spelling) -> list[str]:
     if not isinstance(identifiers, list) or not all(
         isinstance(name, str) and spelling.allows_prefix(name) for name in identifiers
     ):
-        raise _refused(
+        raise refuse_token(
             "its identifiers must be a name or an array of names, where a trailing * stands for a prefix. A name is "
             f"{spelling.rule}"
         )
     return identifiers
 
 
-def _refused(reason: str) -> errors.Refused:
+def refuse_token(reason: str) -> errors.Refused:
+    """Make the refusal of a token. `reason`: must not repeat any of it."""
     return errors.Refused(errors.INVALID_TOKEN, f"The token is not accepted: {reason}.")

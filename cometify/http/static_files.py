@@ -1,4 +1,4 @@
-"""The files of cometify/static: the getting-started page, and the scripts that other people's pages load.
+"""The files of cometify/static: the pages at / and /account, and the scripts that other pages load.
 
 `docs_site.py` has the documentation.
 """
@@ -34,6 +34,7 @@ SCRIPTS = ("cometify.min.js", "cometify.share.min.js", "cometify.mjs")
 DESCRIPTIONS = ("openapi.json", "asyncapi.json")
 """The requests, and the frames, for programs that read such descriptions."""
 SCRIPT = b"text/javascript; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 STYLE = b"text/css; charset=utf-8"
 JSON = b"application/json"
 
@@ -135,9 +136,20 @@ def page_endpoints() -> Mapping[tuple[str, ...], Endpoint]:
     page = ((b"Content-Security-Policy", POLICY), (b"Referrer-Policy", b"no-referrer"))
     icon = (STATIC / "page" / "favicon.svg").read_bytes()
     return {
-        ("",): StaticEndpoint(_page(), b"text/html; charset=utf-8", b"no-cache", page),
+        ("",): StaticEndpoint(_page(), HTML, b"no-cache", page),
         **_page_parts(),
+        **_account_page(page),
         ("favicon.svg",): StaticEndpoint(icon, b"image/svg+xml", LATEST),
+    }
+
+
+def _account_page(policy: Headers) -> dict[tuple[str, ...], Endpoint]:
+    """The page at /account, where the holder of an account's token sees its usage, and the parts of that page."""
+    folder = STATIC / "account"
+    return {
+        ("account",): StaticEndpoint((folder / "index.html").read_bytes(), HTML, b"no-cache", policy),
+        ("account", "account.css"): StaticEndpoint((folder / "account.css").read_bytes(), STYLE, b"no-cache"),
+        ("account", "account.js"): StaticEndpoint((folder / "account.js").read_bytes(), SCRIPT, b"no-cache"),
     }
 
 

@@ -5,7 +5,8 @@
 - GET /{apiKey}/identifiers/{identifier}/pushes: its kept pushes.
 - GET /{apiKey}/usage: the usage of the account by hour and days.
 
-They are proved like a push, because the answers have secret pushes and counts of listeners. There are no CORS headers, because
+They are proved like a push, because the answers have secret pushes and counts of listeners. Those without pushes are answered
+for the token of an account too: see `core.account_token`. There are no CORS headers, because
 no page should hold the API secret.
 
 An answer can take two milliseconds: it has up to a thousand identifiers, or 1 MiB. So the server begins one of them in each
@@ -34,6 +35,8 @@ from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
 from cometify.transports.publishers import Publishers
 
+_SECRETS = ("newest", "older")
+"""The names of the API secrets that an account can have at once."""
 Ask = Callable[[], Deferred[bytes]]
 """Asks the engine. The Deferred fires with the JSON of the answer."""
 
@@ -71,6 +74,8 @@ class _QuestionEndpoint(Endpoint):
 
     methods = (b"GET",)
     allows_fast_path = True
+    is_for_tokens = False
+    """True if the token of an account is enough. The answer has no text of a push then."""
 
     def __init__(self, back_end: BackEnd) -> None:
         self._back_end = back_end
@@ -80,7 +85,8 @@ class _QuestionEndpoint(Endpoint):
         self._back_end.usage.refuse(request.segments[0], refused)
 
     def serve(self, request: Exchange) -> None:
-        account, nonce = self._back_end.publishers.of_request(request)
+        publishers = self._back_end.publishers
+        account, nonce = publishers.of_reader(request) if self.is_for_tokens else publishers.of_request(request)
         ask = self._read(request, account, self._back_end.queries)
         turn = self._back_end.turn()
         if nonce is not None:
@@ -101,6 +107,8 @@ class _QuestionEndpoint(Endpoint):
 class IdentifiersEndpoint(_QuestionEndpoint):
     """GET /{apiKey}/identifiers."""
 
+    is_for_tokens = True
+
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         asked = read_asked_names(request.query())
         return lambda: queries.identifiers(account, asked).addCallback(page_json)
@@ -108,6 +116,8 @@ class IdentifiersEndpoint(_QuestionEndpoint):
 
 class IdentifierEndpoint(_QuestionEndpoint):
     """GET /{apiKey}/identifiers/{identifier}."""
+
+    is_for_tokens = True
 
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         identifier = Identifier.read(request.segments[2], account.spelling).folded
@@ -127,9 +137,11 @@ class KeptPushesEndpoint(_QuestionEndpoint):
 class UsageEndpoint(_QuestionEndpoint):
     """GET /{apiKey}/usage."""
 
+    is_for_tokens = True
+
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         check_no_parameters(request.query())
-        return lambda: self._back_end.usage_book.read(account).addCallback(_usage_json)
+        return lambda: self._back_end.usage_book.read(account).addCallback(_usage_json, account)
 
 
 def _json(value: object) -> bytes:
@@ -168,10 +180,13 @@ def _pushes_json(page: PushPage) -> bytes:
     return b'{"pushes":[%b],"gap":%b,"next":%b}\n' % (b",".join(page.frames), gap, following)
 
 
-def _usage_json(report: UsageReport) -> bytes:
+def _usage_json(report: UsageReport, account: Account) -> bytes:
     number, hour = report.hour
     days = [_period(day, (report.day - back) * 86_400) for back, day in enumerate(report.days)]
-    return _json({"listeners": report.listeners, "hour": _period(hour, number * 3600), "days": days})
+    secrets = _SECRETS[: len(set(account.api_secrets))]
+    return _json(
+        {"listeners": report.listeners, "secrets": secrets, "hour": _period(hour, number * 3600), "days": days}
+    )
 
 
 def _period(period: UsagePeriod, begins: int) -> dict[str, object]:

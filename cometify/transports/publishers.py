@@ -11,9 +11,10 @@ beside it does not help.
 from collections.abc import Callable
 from functools import partial
 
-from cometify.core.account import Account
+from cometify.core.account import STRANGER, Account
+from cometify.core.account_token import read_account_token
 from cometify.core.admission import Verifier, checked_already
-from cometify.core.bearer import check_bearer
+from cometify.core.bearer import check_bearer, is_secret_of
 from cometify.core.errors import MISSING_PARAMETER, NOT_AUTHORIZED, Refused
 from cometify.core.hmac_signature import (
     NONCE_HEADER,
@@ -24,6 +25,7 @@ from cometify.core.hmac_signature import (
     note_nonce,
 )
 from cometify.core.md5_signature import verify_secure
+from cometify.core.token import WRONG_SIGNATURE, looks_like_token, refuse_token
 from cometify.http.clear_text import came_in_clear
 from cometify.http.client_address import Networks
 from cometify.http.exchange import Exchange
@@ -75,6 +77,26 @@ class Publishers:
             )
         return publisher
 
+    def of_reader(self, request: Exchange) -> tuple[Account, str | None]:
+        """Find the account of a request that the account's token may prove too: see `core.account_token`.
+
+        Returns the same as `of_request`. Raises `Refused`.
+        """
+        given = read_bearer(request) if request.header(SIGNATURE) is None else None
+        if given is None or not looks_like_token(given):
+            return self.of_request(request)
+        if came_in_clear(request, self._trusted):
+            raise _token_sent_in_clear()
+        api_key = request.segments[0]
+        account = self._accounts.get(api_key)
+        # An API secret can have the form of a token, so the secrets are compared first.
+        if account is not None and account.signatures != "v2" and is_secret_of(account, given):
+            return account, None
+        read_account_token(given, api_key, (account or STRANGER).api_secrets, self._wall())
+        if account is None:  # everybody knows the secrets that stand in for those of an unknown API key
+            raise refuse_token(WRONG_SIGNATURE)
+        return account, None
+
     def check_head_of_batch(self, request: Exchange) -> None:
         """Refuse a batch whose head tells that it cannot be genuine, before a long body is read. Raises `Refused`."""
         if request.header(SIGNATURE) is None:
@@ -102,6 +124,15 @@ class Publishers:
 def _verifier(nonce: str | None) -> Verifier:
     """Make the verifier of drafts whose publisher the head has proved."""
     return checked_already if nonce is None else partial(note_nonce, nonce)
+
+
+def _token_sent_in_clear() -> Refused:
+    return Refused(
+        NOT_AUTHORIZED,
+        "A token is not taken from a request that may have crossed a network without TLS, because others can read it there. "
+        "Use HTTPS, or the server's own machine. A proxy must be in trusted_proxies, and set X-Forwarded-Proto to https for a "
+        "client that used TLS.",
+    )
 
 
 def _sent_in_clear() -> Refused:

@@ -134,7 +134,13 @@ export class Cometify {
   ): Promise<{ pushes: KeptPush[]; gap: boolean; next: number | null }>;
 
   /** The usage of the account in this hour, and on each of the last 31 days: today first. */
-  usage(): Promise<{ listeners: number; hour: UsagePeriod; days: UsagePeriod[] }>;
+  usage(): Promise<{
+    listeners: number;
+    /** The API secrets that are accepted: 'newest', and 'older' while one is being replaced. */
+    secrets: ('newest' | 'older')[];
+    hour: UsagePeriod;
+    days: UsagePeriod[];
+  }>;
 
   /**
    * Make a token. It gives a page the right to the secret pushes of these identifiers, for so many seconds.
@@ -147,6 +153,12 @@ export class Cometify {
     seconds: number,
     options?: { sub?: string },
   ): string;
+
+  /**
+   * Make a token for a person who may see the usage and the identifiers of the account, at /account of the
+   * server. It gives no right to listen or to push.
+   */
+  accountToken(seconds: number): string;
 
   /** Make the secureKey of exactly this list: these names, in this order and spelling. */
   secureKey(identifiers: string | readonly string[]): string;

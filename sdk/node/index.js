@@ -159,16 +159,24 @@ export class Cometify {
    * @param {{sub?: string}} options
    */
   token(identifiers, seconds, { sub } = {}) {
-    check(seconds >= 1, 'invalid_parameter', 'seconds must be 1 or more.');
     const isSubject = sub === undefined || (typeof sub === 'string' && SUBJECT.test(sub));
     check(isSubject, 'invalid_parameter', 'sub must be a string of 1 to 128 printable characters.');
+    return this.#jwt(seconds, { identifiers: names(identifiers, NAME_OR_PREFIX), sub });
+  }
+
+  /** @param {number} seconds */
+  accountToken(seconds) {
+    return this.#jwt(seconds, { scope: 'account', api_key: this.apiKey });
+  }
+
+  /**
+   * @param {number} seconds
+   * @param {Record<string, unknown>} rights
+   */
+  #jwt(seconds, rights) {
+    check(seconds >= 1, 'invalid_parameter', 'seconds must be 1 or more.');
     const iat = Math.floor(Date.now() / 1000);
-    const claims = {
-      iat,
-      exp: iat + Math.floor(seconds),
-      identifiers: names(identifiers, NAME_OR_PREFIX),
-      sub,
-    };
+    const claims = { iat, exp: iat + Math.floor(seconds), ...rights };
     const signed = `${base64url('{"alg":"HS256","typ":"JWT"}')}.${base64url(JSON.stringify(claims))}`;
     return `${signed}.${createHmac('sha256', this.#address.apiSecret).update(signed).digest('base64url')}`;
   }

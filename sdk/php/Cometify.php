@@ -162,13 +162,27 @@ final class Cometify
      */
     public function token(string|array $identifiers, int $seconds, ?string $sub = null): string
     {
-        self::check($seconds >= 1, 'invalid_parameter', 'seconds must be 1 or more.');
         $isSubject = $sub === null || preg_match(self::SUBJECT, $sub);
         self::check($isSubject, 'invalid_parameter', 'sub must be a string of 1 to 128 printable characters.');
+        $rights = ['identifiers' => self::names($identifiers, self::NAME_OR_PREFIX)];
+        return $this->jwt($seconds, $rights + ($sub === null ? [] : ['sub' => $sub]));
+    }
+
+    /**
+     * Make a token for a person who may see the usage and the identifiers of the account, at /account of the server. It
+     * gives no right to listen or to push.
+     */
+    public function accountToken(int $seconds): string
+    {
+        return $this->jwt($seconds, ['scope' => 'account', 'api_key' => $this->apiKey]);
+    }
+
+    /** @param array<string, mixed> $rights The claims besides the times. */
+    private function jwt(int $seconds, array $rights): string
+    {
+        self::check($seconds >= 1, 'invalid_parameter', 'seconds must be 1 or more.');
         $now = time();
-        $names = self::names($identifiers, self::NAME_OR_PREFIX);
-        $claims = ['iat' => $now, 'exp' => $now + $seconds, 'identifiers' => $names];
-        $claims += $sub === null ? [] : ['sub' => $sub];
+        $claims = ['iat' => $now, 'exp' => $now + $seconds] + $rights;
         $signed = self::base64url('{"alg":"HS256","typ":"JWT"}') . '.' . self::base64url(self::json($claims));
         return $signed . '.' . self::base64url(hash_hmac('sha256', $signed, $this->apiSecret, true));
     }

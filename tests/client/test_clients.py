@@ -30,7 +30,7 @@ LONG = 20.0
 RESULT = Pushed("chat", None, 1764000000000000, 3)
 METHODS = [
     "push", "batch", "position", "identifiers", "identifier", "pushes", "usage", "disconnect", "close", "token",
-    "secure_key",
+    "secure_key", "account_token",
 ]  # fmt: skip
 
 

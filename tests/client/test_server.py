@@ -227,3 +227,14 @@ def test_usage_tells_what_was_pushed_and_refused(server, pushing):
         assert today.refused["invalid_identifier"] == earlier.refused.get("invalid_identifier", 0) + 1
     assert usage.days[1].begins == today.begins - timedelta(days=1)
     assert today.begins <= usage.hour.begins < today.begins + timedelta(days=1)
+
+
+def test_account_token_reads_the_usage_and_pushes_nothing(server, pushing):
+    headers = {"Authorization": f"Bearer {pushing.account_token(60)}", "Content-Type": "application/json"}
+    for path, status in (("usage", 200), ("identifiers", 200), ("identifiers/chat/pushes", 403)):
+        assert server.request("GET", f"/{API_KEY}/{path}", None, headers).status == status
+    body = b'{"text":"x","secret":0}'
+    assert server.request("POST", f"/{API_KEY}/push/chat", body, headers).status == 403
+    assert pushing.usage().secrets == ["newest"]
+    for seconds in (0, -1, 0.5):
+        assert refusal(pushing.client.account_token, seconds).code == "invalid_parameter"

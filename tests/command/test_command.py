@@ -16,6 +16,8 @@ from click.testing import CliRunner
 
 from bench.rig.ports import free_ports
 from cometify.command.main import main
+from cometify.core.account_token import read_account_token
+from cometify.core.errors import Refused
 from cometify.core.md5_signature import secure_key
 from cometify.core.token import read_token
 from tests.conftest import PYTHONPATH, assert_clean
@@ -127,6 +129,16 @@ def test_token_gives_the_right_for_its_life(run):
     assert (token.names, token.prefixes) == ({"orders"}, ("user_7_",))
     assert token.subject == "user_7"
     assert began <= token.issued <= time.time()
+
+
+def test_token_of_an_account_reads_it_for_its_life(run):
+    made = json.loads(run("token", "--account", "--for", "7d", "--json", COMETIFY_URL=URL))
+    read_account_token(made["token"], API_KEY, [API_SECRET], made["exp"] - 1)
+    assert time.time() + 7 * 86_400 - 60 < made["exp"] <= time.time() + 7 * 86_400
+    with pytest.raises(Refused):
+        read_account_token(made["token"], API_KEY, [API_SECRET], made["exp"])
+    for wrong in (["--account", "--identifiers", "a"], ["--account", "--sub", "a"], []):
+        assert "--account" in run("token", *wrong, status=2, COMETIFY_URL=URL)
 
 
 def test_key_and_token_are_printed_as_json(run):

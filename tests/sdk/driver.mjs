@@ -25,6 +25,7 @@ function call({ identifier, content, identifiers, seconds, pushes, ...rest }, me
   if (method === 'push') return cometify.push(identifier, content, rest);
   if (method === 'batch') return cometify.batch(pushes, rest);
   if (method === 'token') return cometify.token(identifiers, seconds, rest);
+  if (method === 'accountToken') return cometify.accountToken(seconds);
   if (method === 'identifiers') return gathered(cometify.identifiers(rest));
   if (method === 'identifier') return cometify.identifier(identifier);
   if (method === 'pushes') return cometify.pushes(identifier, rest);

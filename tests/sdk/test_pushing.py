@@ -197,6 +197,20 @@ def test_usage_is_told_by_hour_and_day(server, make):
     if today["begins"] == earlier["begins"]:
         assert (today["pushes"] - earlier["pushes"], today["push_bytes"] - earlier["push_bytes"]) == (1, 20)
     assert after["hour"]["pushes"] <= today["pushes"]
+    assert after["secrets"] == ["newest"]
+
+
+def test_account_token_reads_the_usage_and_pushes_nothing(server, make):
+    library = make(server.port)
+    headers = {
+        "Authorization": f"Bearer {library.call('accountToken', seconds=60)}",
+        "Content-Type": "application/json",
+    }
+    for path, status in (("usage", 200), ("identifiers", 200), ("identifiers/chat/pushes", 403)):
+        assert server.request("GET", f"/{API_KEY}/{path}", None, headers).status == status
+    body = b'{"text":"x","secret":0}'
+    assert server.request("POST", f"/{API_KEY}/push/chat", body, headers).status == 403
+    assert refused(library, "accountToken", seconds=0) == "invalid_parameter"
 
 
 # Refusals.

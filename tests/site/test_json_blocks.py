@@ -7,6 +7,7 @@ import jwt
 import pytest
 from jsonschema import Draft202012Validator
 
+from cometify.core.account_token import read_account_token
 from cometify.core.token import read_token
 from tests.site.blocks import BLOCKS
 
@@ -15,7 +16,12 @@ SCHEMAS = OPENAPI["components"]["schemas"]
 BATCH = OPENAPI["paths"]["/{apiKey}/push"]["post"]["requestBody"]["content"]["application/json"]["schema"]
 FORMS = {
     "docs/batches.md": [BATCH],
-    "docs/protocol-backend.md": [SCHEMAS["IdentifierPage"], SCHEMAS["IdentifierDetails"], SCHEMAS["PushPage"]],
+    "docs/protocol-backend.md": [
+        SCHEMAS["IdentifierPage"],
+        SCHEMAS["IdentifierDetails"],
+        SCHEMAS["PushPage"],
+        SCHEMAS["Usage"],
+    ],
     "docs/protocol-listening.md": [SCHEMAS["Listen"]],
     "docs/pushing.md": [SCHEMAS["Pushed"]],
     "docs/tutorial.md": [SCHEMAS["Pushed"]],
@@ -23,6 +29,7 @@ FORMS = {
 }
 """The forms of the blocks of each page, in their order."""
 (CLAIMS,) = [block for block in BLOCKS if (block.page, block.language) == ("docs/disconnecting.md", "json")]
+(ACCOUNT_CLAIMS,) = [block for block in BLOCKS if (block.page, block.language) == ("docs/self-service.md", "json")]
 
 
 def closed(schema, is_part=False):
@@ -49,7 +56,7 @@ def faults(value, schema):
 
 
 def test_each_page_with_json_has_its_forms_here():
-    pages = [block.page for block in BLOCKS if block.language == "json" and block != CLAIMS]
+    pages = [block.page for block in BLOCKS if block.language == "json" and block not in (CLAIMS, ACCOUNT_CLAIMS)]
     assert {page: pages.count(page) for page in pages} == {page: len(forms) for page, forms in FORMS.items()}
 
 
@@ -64,6 +71,11 @@ def test_claims_of_a_page_make_a_token():
     claims = json.loads(CLAIMS.code)
     token = read_token(jwt.encode(claims, "s" * 32), ["s" * 32], claims["iat"])
     assert (token.subject, token.issued, token.until) == ("user_7", claims["iat"], claims["exp"])
+
+
+def test_claims_of_a_page_make_the_token_of_an_account():
+    claims = json.loads(ACCOUNT_CLAIMS.code)
+    read_account_token(jwt.encode(claims, "s" * 32), "37282591", ["s" * 32], claims["iat"])
 
 
 @pytest.mark.parametrize(
