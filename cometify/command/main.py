@@ -23,6 +23,7 @@ _MODULES = {
     "serve": "serve",
     "token": "rights",
     "url": "rights",
+    "usage": "push",
 }
 """The module of each command, below this package. A command is a function of its name there."""
 

@@ -1,4 +1,4 @@
-"""`cometify push` and `cometify position`."""
+"""`cometify push`, `cometify position` and `cometify usage`."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed
+from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed, UsagePeriod
 from cometify.client.errors import NO_ANSWER, UNREACHABLE, UNREADABLE_ANSWER
 from cometify.command import exit_status
 from cometify.command.account import find_client, with_account_options
@@ -92,6 +92,34 @@ def position(timeout: float, as_json: bool, url: str | None, config: str | None,
     client = find_client(url, config, api_key, timeout)
     newest = _carried_out(client, client.position, url, config, as_json=as_json)
     click.echo(json.dumps({"position": newest}) if as_json else newest)
+
+
+@click.command(short_help="Print the usage of the account by day.")
+@_timeout
+@_as_json
+@with_account_options
+def usage(timeout: float, as_json: bool, url: str | None, config: str | None, api_key: str | None) -> None:
+    """Print the usage of the account: its listeners, this hour, and each of the last 31 days on which it was used."""
+    client = find_client(url, config, api_key, timeout)
+    told = _carried_out(client, client.usage, url, config, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(asdict(told), default=lambda begins: begins.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        return
+    click.echo(f"Listeners now: {told.listeners}. Days are those of UTC.")
+    click.echo(_USAGE_ROW.format("", "pushes", "bytes", "deliveries", "bytes", "listeners at most", "refused"))
+    click.echo(_usage_row("this hour", told.hour))
+    for day in told.days:
+        if day.pushes or day.deliveries or day.most_listeners or day.refused:
+            click.echo(_usage_row(f"{day.begins:%Y-%m-%d}", day))
+
+
+_USAGE_ROW = "{:<10} {:>10} {:>12} {:>12} {:>14} {:>17}  {}"
+
+
+def _usage_row(name: str, period: UsagePeriod) -> str:
+    refused = ", ".join(f"{count} {code}" for code, count in sorted(period.refused.items())) or "-"
+    figures = period.pushes, period.push_bytes, period.deliveries, period.delivered_bytes, period.most_listeners
+    return _USAGE_ROW.format(name, *figures, refused)
 
 
 def _given(argument: str) -> str:

@@ -257,7 +257,20 @@ def test_serve_tells_what_is_wrong_in_one_line(tmp_path):
 
 def test_help_names_every_command_in_a_whole_sentence(run):
     text = run("--help")
-    for name in ("bench", "check", "doctor", "init", "key", "listen", "position", "push", "serve", "token", "url"):
+    for name in (
+        "bench",
+        "check",
+        "doctor",
+        "init",
+        "key",
+        "listen",
+        "position",
+        "push",
+        "serve",
+        "token",
+        "url",
+        "usage",
+    ):
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {name} ")]
         assert line.endswith("."), "it was cut"
         assert not line.endswith("..."), "it was cut"

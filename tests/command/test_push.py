@@ -1,4 +1,4 @@
-"""`cometify push` and `cometify position`, as somebody at a terminal runs them."""
+"""`cometify push`, `cometify position` and `cometify usage`, as somebody at a terminal runs them."""
 
 import json
 import tomllib
@@ -61,6 +61,26 @@ def test_text_comes_from_standard_input(server, run, stdin, text):
     run("push", "stdin", "--data", "-", "--url", url(server), stdin='{"a":1}')
     one, two = frames(server, "stdin", since)
     assert (one["text"], two["data"]) == (text, {"a": 1})
+
+
+def test_usage_is_printed_by_day_and_as_json(server, run):
+    run("push", "chat", "one", "--url", url(server))
+    run("push", "chat room", "two", "--url", url(server), status=3)
+    told = json.loads(run("usage", "--json", "--url", url(server))[0])
+    day = told["days"][0]
+    assert (len(told["days"]), told["secrets"]) == (31, ["newest"])
+    assert day["pushes"] >= 1
+    assert day["refused"]["invalid_identifier"] >= 1
+    head, names, *rows = run("usage", COMETIFY_URL=url(server))[0].splitlines()
+    assert head == f"Listeners now: {told['listeners']}. Days are those of UTC."
+    assert names.split() == ["pushes", "bytes", "deliveries", "bytes", "listeners", "at", "most", "refused"]
+    assert rows[0].startswith("this hour")
+    today = next(row for row in rows if row.startswith(day["begins"][:10]))
+    assert today.split()[1:6] == [
+        str(day[name]) for name in ("pushes", "push_bytes", "deliveries", "delivered_bytes", "most_listeners")
+    ]
+    assert "invalid_identifier" in today
+    assert "cannot be reached" in run("usage", "--url", f"http://{API_KEY}:s@127.0.0.1:1", status=4)[1]
 
 
 def test_account_and_server_come_from_the_configuration_file(server, run):
