@@ -110,7 +110,7 @@ def start_workers(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def three(start_workers: Callable[..., Workers], tmp_path_factory: pytest.TempPathFactory) -> Workers:
     """A server for the tests that leave it as it was."""
-    return start_workers(workers=3)
+    return start_workers(workers=3, account_metrics=True)
 
 
 def listeners(server: Workers, count: int, stack: ExitStack, name: str = "chat") -> list[WebSocket]:
@@ -166,6 +166,28 @@ def test_listeners_on_all_workers_are_listed(three):
             assert [row["listeners"] for row in answer.json["identifiers"]] == [12]
 
 
+def test_usage_of_all_workers_is_told_by_each_of_them(three):
+    headers = {"Authorization": f"Bearer {API_SECRET}"}
+
+    def told() -> list[dict[str, int]]:
+        """The usage of today, from a connection each, so that all workers are asked."""
+        return [three.request("GET", f"/{API_KEY}/usage", headers=headers).json["days"][0] for _ in range(6)]
+
+    def summed(name: str) -> float:
+        return sum(three.figures(f"cometify_account_{name}_total", account=API_KEY).values())
+
+    with ExitStack() as stack:
+        opened = listeners(three, 9, stack, "used")
+        for number in range(10):  # a connection each here too
+            three.pushed("used", str(number))
+        for listener in opened:
+            assert [listener.next("push")["text"] for _ in range(10)] == [str(number) for number in range(10)]
+        eventually(lambda: all(day["pushes"] == summed("pushes") for day in told()), 30)
+        eventually(lambda: all(day["deliveries"] == summed("deliveries") >= 90 for day in told()), 30)
+        assert min(day["most_listeners"] for day in told()) >= 9
+        assert sum(three.figures("cometify_account_listeners", account=API_KEY).values()) == 9
+
+
 def test_metrics_are_one_target_whose_series_tell_the_worker(three):
     answer = three.request("GET", "/metrics", port=three.admin_port)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -178,6 +200,8 @@ def test_metrics_are_one_target_whose_series_tell_the_worker(three):
         assert len(labels) == len(set(labels))
         if family.name.startswith("cometify_config_"):  # the first process reads the file
             assert [sample.labels for sample in family.samples] == [{}]
+        elif family.name.startswith("cometify_account_"):  # a worker tells of the accounts that were used there
+            assert {sample.labels["worker"] for sample in family.samples} <= set(three.numbers)
         elif family.name.startswith("cometify_") and family.samples:
             assert {sample.labels["worker"] for sample in family.samples} == set(three.numbers)
     # Of the processes there is one more: the one that keeps the workers.
