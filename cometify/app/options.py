@@ -2,6 +2,7 @@
 
 import platform
 import sys
+import time
 from typing import ClassVar
 
 from twisted.python import usage
@@ -11,6 +12,7 @@ from cometify import __version__
 from cometify.config.checks import check_authority, doubts
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import Overrides, load
+from cometify.runtime.certificates import Certificates
 from cometify.runtime.ports import endpoint_of, public_endpoints
 
 
@@ -90,9 +92,13 @@ class Options(usage.Options):
     @staticmethod
     def _check(settings: Settings) -> None:
         """Check the endpoints and their certificates too. Listens on nothing."""
+        certificates: list[Certificates] = []
         for key, text in [*public_endpoints(settings), ("admin", settings.admin)]:
             if "systemd:" not in text:  # Its sockets exist only in a process that systemd started.
-                endpoint_of(None, key, text)
+                endpoint_of(None, key, text, certificates)
+        for one in certificates:
+            for fault in one.validity.faults(time.time()):
+                say(f"cometify: the certificate of {one.endpoint} {fault}.")
         if settings.redis is not None:
             check_authority(settings.redis)
         for doubt in doubts(settings):

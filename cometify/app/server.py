@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.admin.account_figures import AccountFigures, ReloadFigures
+from cometify.admin.certificate_metrics import CertificateFigures
 from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
@@ -183,8 +184,9 @@ class Cometify(MultiService):
         )
         console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
         metrics = MetricsEndpoint(
-            self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload), WebhookFigures(self.webhooks)
-        )
+            self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload), WebhookFigures(self.webhooks),
+            CertificateFigures(self),
+        )  # fmt: skip
         inspect = InspectEndpoint(console.inspector)
         self.admin = Site(
             AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find), reactor

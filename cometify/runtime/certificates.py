@@ -21,6 +21,8 @@ from twisted.internet.ssl import AcceptableCiphers, Certificate, CertificateOpti
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from cometify.runtime.certificate_faults import Reminder, Validity, validity_of
+
 log = Logger()
 
 CIPHERS = (
@@ -55,7 +57,7 @@ class CertificateFiles:
         files = [file.stat() for file in (self.key, self.certificate, self.chain) if file is not None]
         return tuple((file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns) for file in files)
 
-    def load(self) -> CertificateOptions:
+    def load(self) -> tuple[CertificateOptions, Validity]:
         """Read the files. Raises `OSError`, pyOpenSSL's errors and `ValueError`."""
         found: list[bytes] = _CERTIFICATE.findall(read_file(self.certificate))
         if not found:
@@ -73,16 +75,17 @@ class CertificateFiles:
                 f"{self.key} is encrypted, and nobody is there to give its passphrase: write it without one"
             )
         pair = PrivateCertificate.loadPEM(own + b"\n" + key)
+        extra = [Certificate.loadPEM(one).original.to_cryptography() for one in chain]
         # pyOpenSSL's own types are deprecated as arguments of a context. Twisted passes on whatever it is given.
         options = CertificateOptions(
             privateKey=cast("PKey", pair.privateKey.original.to_cryptography_key()),
             certificate=cast("X509", pair.original.to_cryptography()),
-            extraCertChain=cast("list[X509]", [Certificate.loadPEM(one).original.to_cryptography() for one in chain]),
+            extraCertChain=cast("list[X509]", extra),
             raiseMinimumTo=TLSVersion.TLSv1_2,
             acceptableCiphers=AcceptableCiphers.fromOpenSSLCipherString(CIPHERS),
         )
         options.getContext()  # so that files which OpenSSL cannot use are found here and not by the first connection
-        return options
+        return options, validity_of([pair.original.to_cryptography(), *extra])
 
 
 def read_file(file: Path) -> bytes:
@@ -94,12 +97,25 @@ def read_file(file: Path) -> bytes:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
-    """Makes the TLS side of new connections. `files`: see `CertificateFiles`. Raises what its `load` raises."""
+    """Makes the TLS side of new connections. `files`: see `CertificateFiles`. Raises what its `load` raises.
+
+    `validity`: that of the certificates that new connections get.
+    """
 
     def __init__(self, files: CertificateFiles) -> None:
         self._files = files
         self._version = self._seen = files.version()
-        self._options = files.load()
+        self._options, self.validity = files.load()
+        self._reminder = Reminder(files.endpoint)
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint, as log lines and metrics name it."""
+        return self._files.endpoint
+
+    def remind(self, now: float) -> None:
+        """Log once a day that the certificate expires soon. `now`: Unix time."""
+        self._reminder.remind(self.validity, now)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """See IOpenSSLServerConnectionCreator."""
@@ -128,7 +144,7 @@ class Certificates:
         """Read the files again. Wrong ones change nothing and are logged."""
         version = self._look()
         try:
-            self._options = self._files.load()
+            self._options, self.validity = self._files.load()
         except Exception as error:  # noqa: BLE001 - Key formats fail with errors of many kinds.
             log.error(  # noqa: TRY400 - The line holds the reason, and a traceback would add nothing.
                 "The certificates of {endpoint} cannot be read again: {reason}. The server keeps those that it has. Mend "

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -132,11 +133,16 @@ def read_certificates(server: MultiService) -> None:
         ports.read_certificates()
 
 
-def poll_certificates(server: MultiService) -> None:
-    """Read those certificates of a server's ports again whose files have changed."""
-    for ports in _ports_of(server):
-        for certificates in ports.certificates:
-            certificates.poll()
+def poll_certificates(server: MultiService, wall: Callable[[], float] = time.time) -> None:
+    """Read those certificates of a server's ports again whose files have changed, and log those that expire soon."""
+    for certificates in certificates_of(server):
+        certificates.poll()
+        certificates.remind(wall())
+
+
+def certificates_of(server: MultiService) -> list[Certificates]:
+    """Return the certificates of a server's ports."""
+    return [certificates for ports in _ports_of(server) for certificates in ports.certificates]
 
 
 def _ports_of(server: MultiService) -> list[Ports]:
