@@ -19,6 +19,7 @@ class Worker:
         supervisor = Supervisor(Settings((Account("1", ("s",)),), workers=1), reactor)
         supervisor.startService()
         self.answers = []
+        self.calls_before = reactor.getDelayedCalls()
         WorkerClient(reactor, supervisor).ask(path).addCallback(lambda answers: self.answers.extend(answers.values()))
         (self.socket, factory, *_rest) = reactor.unixClients[-1]
         self.protocol = factory.buildProtocol(None)
@@ -85,7 +86,7 @@ def test_answer_that_is_too_long_is_not_read_to_its_end(reactor):
     assert worker.transport.disconnecting
     assert worker.answers == [None]
     worker.die()
-    assert reactor.getDelayedCalls() == []
+    assert reactor.getDelayedCalls() == worker.calls_before, "the time-out of the answer is cancelled"
 
 
 def test_requests_leave_no_lines_in_the_log(reactor):
