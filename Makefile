@@ -15,6 +15,7 @@
 # make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
 # make outbox       kill writers, relays, nodes, Redis and PostgreSQL 200 times (KILLS=n) while 20,000 rows of an outbox are
 #                   committed (ROWS=n), to see that each is pushed once
+# make restarts     rolling restarts behind each load balancer (BALANCERS=nginx,haproxy), and the table in docs/load-balancer.md
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -27,7 +28,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -75,6 +76,7 @@ tools:
 	@scripts/need gcc gcc libc6-dev
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
+	@scripts/need caddy caddy
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	@scripts/need promtool prometheus
@@ -177,6 +179,11 @@ races:
 outbox:
 	@bench/setup cometify redis postgres
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.outbox $(if $(ROWS),--rows $(ROWS)) $(if $(KILLS),--kills $(KILLS))
+
+restarts:
+	@bench/setup cometify redis
+	@scripts/need nginx nginx-light && scripts/need haproxy haproxy && scripts/need caddy caddy
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.restarts --docs $(if $(BALANCERS),--balancers $(BALANCERS))
 
 soak:
 	@bench/setup cometify redis

@@ -203,6 +203,9 @@ class IEngine(Protocol):
     def start(self) -> None:
         """Begin to work. Called once, when the server starts."""
 
+    def level_with(self, count: Callable[[], int], send_away: Callable[[int], object]) -> None:
+        """Keep `count()`, the listeners here, alike on all nodes by `send_away(number)`. Called once, before `start`."""
+
     def leave(self) -> "Deferred[bool]":
         """Say that this node is about to end. Called once, when the server begins to drain.
 

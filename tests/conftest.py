@@ -47,6 +47,8 @@ class Server(Client):
     """
 
     twistd = TWISTD
+    inherits: tuple[int, ...] = ()
+    """Descriptors that the process gets."""
     service = ("cometify",)
     python_path = PYTHONPATH
 
@@ -79,6 +81,7 @@ class Server(Client):
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=self.inherits,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": self.python_path, **FRUGAL},
             )
         return self

@@ -20,7 +20,7 @@ class Node(Process):
     """One Cometify server.
 
     `settings` are added to its configuration and `account` to its account. `host` is the address that it listens on.
-    `prefix` stands before the command, for example to run it in a network namespace.
+    `prefix` stands before the command, for example to run it in a network namespace. `admin_port`: a free one by default.
     """
 
     def __init__(
@@ -33,9 +33,10 @@ class Node(Process):
         host: str = "127.0.0.1",
         prefix: tuple[str, ...] = (),
         account: Mapping[str, Any] | None = None,
+        admin_port: int | None = None,
     ) -> None:
         self.address: HostPort = (host, free_port())
-        self._admin: HostPort = (host, free_port())
+        self._admin: HostPort = (host, free_port() if admin_port is None else admin_port)
         config = folder / f"{name}.toml"
         config.write_text(self._config(settings, account or {}))
         command = [*prefix, *twistd, "-n", "--pidfile=", "cometify", "--config", str(config)]
@@ -77,6 +78,15 @@ class Node(Process):
         """Return the node's wall clock, in Unix seconds, or 0 if there is no answer within five seconds."""
         _, headers = await self._ask_health("live")
         return parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else 0.0
+
+    async def metrics(self) -> str:
+        """Return the text of /metrics."""
+        reader, writer = await asyncio.open_connection(*self._admin)
+        try:
+            writer.write(wire.request("GET", "/metrics", {"Connection": "close"}))
+            return (await wire.read_answer(reader)).body.decode()
+        finally:
+            wire.close(writer)
 
     async def _ask_health(self, which: str) -> tuple[int, dict[str, str]]:
         try:

@@ -22,6 +22,7 @@ from cometify.admin.refusal_log import RefusalLog
 from cometify.admin.urls import AdminRoot
 from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
+from cometify.app.portions import Levelling
 from cometify.config.accounts import Accounts
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
@@ -148,6 +149,8 @@ class Cometify(MultiService):
         root = Root(self.push, disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
         self.websocket = Site(WebSocketRoot(context, reactor), reactor)
+        levelling = Levelling(reactor, self.membership, settings.drain)
+        self.engine.level_with(lambda: len(self.membership), levelling.send_away)
         self._drain = Drain(
             settings.drain,
             reactor,

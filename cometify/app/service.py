@@ -25,14 +25,16 @@ from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
 from cometify.runtime.descriptors import raise_limit
+from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.inherited_sockets import InheritedSockets
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
 from cometify.runtime.ports import ADMIN, Ports, is_behind_proxies, poll_certificates, public_endpoints
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.systemd import Systemd
-from cometify.runtime.tcp import EagerPort, EagerReactor
+from cometify.runtime.tcp import EagerPort
 from cometify.transports.back_end import KeptPushesEndpoint
 from cometify.transports.push import PushEndpoint
 
@@ -40,24 +42,30 @@ log = Logger()
 
 
 def build(
-    settings: Settings, reactor: Reactor, clock: Callable[[], int] | None = None, loop_hooks: LoopHooks | None = None
+    settings: Settings,
+    reactor: Reactor,
+    clock: Callable[[], int] | None = None,
+    loop_hooks: LoopHooks | None = None,
+    inherited: InheritedSockets | None = None,
 ) -> Cometify:
     """Make a server with its ports, to be started as a service. Raises `SettingsError`."""
     server = Cometify(settings, reactor, clock or engine_clock(), loop_hooks=loop_hooks)
-    ports_of(server, reactor, EagerPort).setServiceParent(server)
+    ports_of(server, reactor, EagerPort, inherited).setServiceParent(server)
     return server
 
 
-def ports_of(server: Cometify, reactor: Reactor, port: type[EagerPort]) -> Ports:
+def ports_of(
+    server: Cometify, reactor: Reactor, port: type[EagerPort], inherited: InheritedSockets | None = None
+) -> Ports:
     """Make the ports of a server. `port`: the class that listens on TCP. Raises `SettingsError`."""
     settings = server.settings
     sites = {"http": server.http, "websocket": server.websocket}
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
     ports.append(("admin", settings.admin, server.admin))
     reactors = {
-        "admin": EagerReactor(reactor, port, server.limits_of_admin),
-        "clients": EagerReactor(reactor, port, server.limits),
-        "proxies": EagerReactor(reactor, port, server.limits_of_proxies),
+        "admin": EagerReactor(reactor, port, server.limits_of_admin, inherited),
+        "clients": EagerReactor(reactor, port, server.limits, inherited),
+        "proxies": EagerReactor(reactor, port, server.limits_of_proxies, inherited),
     }
 
     def reactor_for(key: str, text: str) -> EagerReactor:
@@ -66,12 +74,12 @@ def ports_of(server: Cometify, reactor: Reactor, port: type[EagerPort]) -> Ports
     return Ports(reactor_for, ports, server.drain)
 
 
-def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> Supervisor:
+def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inherited: InheritedSockets) -> Supervisor:
     """Make a supervisor with its admin endpoint, to be started as a service. Raises `SettingsError`.
 
     `up`: called when the first worker is ready.
     """
-    supervisor = Supervisor(settings, reactor, up)
+    supervisor = Supervisor(settings, reactor, up, inherited=inherited)
     workers = WorkerClient(reactor, supervisor)
     root = AdminRoot(
         workers.why_not_ready,
@@ -83,7 +91,9 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None]) -> S
     )
     admin = Site(root, reactor)
     ports = [("admin", settings.admin, admin)]
-    Ports(lambda _key, _text: EagerReactor(reactor), ports, supervisor.drain).setServiceParent(supervisor)
+    Ports(lambda _key, _text: EagerReactor(reactor, inherited=inherited), ports, supervisor.drain).setServiceParent(
+        supervisor
+    )
     TimerService(1, admin.idle.tick).setServiceParent(supervisor)
     TimerService(POLL_CERTIFICATES, poll_certificates, supervisor).setServiceParent(supervisor)
     return supervisor
@@ -101,6 +111,7 @@ def makeService(options: Options) -> MultiService:
     settings = options.settings
     assert settings is not None
     raise_limit()
+    inherited = InheritedSockets.of_systemd()
     server: Cometify | Supervisor
 
     def up() -> None:
@@ -113,13 +124,14 @@ def makeService(options: Options) -> MultiService:
     systemd = Systemd(reactor, os.environ, is_well)
     try:
         if settings.workers > 1:
-            server = supervise(settings, reactor, up)
+            server = supervise(settings, reactor, up, inherited)
         else:
-            server = build(settings, reactor, loop_hooks=install_direct_poll(reactor))
+            server = build(settings, reactor, loop_hooks=install_direct_poll(reactor), inherited=inherited)
             reactor.callWhenRunning(keep_pauses_short, reactor)
     except SettingsError as error:
         raise SystemExit(f"cometify: {error}") from None
     warn_of_doubts(settings)
+    reactor.callWhenRunning(_warn_of_unused, inherited, settings)
     reload_on_hangup(server, options, reactor, systemd)
     reactor.addSystemEventTrigger("before", "shutdown", _ignore_more_signals)
     reactor.addSystemEventTrigger("before", "shutdown", systemd.stopping)
@@ -128,6 +140,18 @@ def makeService(options: Options) -> MultiService:
         # The last call, because a reader of the banner may send signals.
         reactor.callWhenRunning(when_ready, reactor, server.why_not_ready, up)
     return with_log_format(server, settings.log_format, options.parent)
+
+
+def _warn_of_unused(inherited: InheritedSockets, settings: Settings) -> None:
+    """Log the addresses of inherited sockets that no endpoint uses."""
+    texts = [text for _key, text in public_endpoints(settings)]
+    if not any("systemd:" in text for text in (*texts, settings.admin)):  # Twisted finds its sockets by their number
+        for address in inherited.unused():
+            log.error(
+                "A socket was passed to Cometify that listens on {address}, and no endpoint has this address. Its connections "
+                "would wait for ever. Name the same address in ListenStream= and in http, websocket or admin.",
+                address=address,
+            )
 
 
 def _ignore_more_signals() -> None:

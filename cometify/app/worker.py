@@ -1,4 +1,5 @@
-"""One of several workers: `python -m cometify.app.worker NUMBER FOLDER`, started by `cometify.runtime.supervisor` alone.
+"""One of several workers: `python -m cometify.app.worker NUMBER FOLDER SOCKETS`, started by
+`cometify.runtime.supervisor` alone.
 
 A worker is a whole server. It reads its settings from standard input. The end of that input tells it to drain and to
 exit. It writes its log to standard output as JSON, one event a line.
@@ -28,6 +29,7 @@ from cometify.config.settings_file import read_table
 from cometify.engine.clock import engine_clock
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
+from cometify.runtime.inherited_sockets import InheritedSockets
 from cometify.runtime.name_lookup import PluggableReactor, look_up_in_own_threads
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import Ports
@@ -47,12 +49,13 @@ WAIT_FOR_ENGINE = 2
 class SupervisorPipe:
     """Standard input: each line is the settings as a JSON table. The first starts the server, later ones change accounts."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, reactor: Reactor, inherited: InheritedSockets) -> None:
         self.failed = False
         """The server could not start; the exit code is 1."""
         self.orphaned = False
         """The supervisor has gone, so this process cleans up by itself."""
         self._reactor = reactor
+        self._inherited = inherited
         self._server: Cometify | None = None
         self._ports: Ports | None = None
         self._unread = b""
@@ -92,7 +95,7 @@ class SupervisorPipe:
     def _begin(self, settings: Settings) -> tuple[Cometify, Ports]:
         server = Cometify(settings, self._reactor, engine_clock(), loop_hooks=install_direct_poll(self._reactor))
         server.last_reload.at = 0  # the supervisor reads the file, and tells when
-        ports = ports_of(server, self._reactor, SharedPort)
+        ports = ports_of(server, self._reactor, SharedPort, self._inherited)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
         self._listen(server, ports, self._reactor.seconds() + WAIT_FOR_ENGINE)
@@ -133,9 +136,9 @@ def main() -> int:
     # copy of the descriptor, because twistd's log replaces sys.stdout and makes an event of whatever is printed.
     out = os.fdopen(os.dup(OUTPUT), "w", buffering=1, encoding="utf-8")
     globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
-    pipe = SupervisorPipe(reactor)
     signs = PeriodicTask("signs of life", LOOK_EVERY, lambda: give_sign(OUTPUT), reactor)
     reactor.callWhenRunning(signs.start)
+    pipe = SupervisorPipe(reactor, InheritedSockets.numbered(int(sys.argv[3])))
     reactor.callWhenRunning(reactor.addReader, pipe)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()

@@ -142,6 +142,11 @@ class FanOut:
             self._others[self._account] = self._queue
         self._account, self._queue = self._others.popitem(last=False)
 
+    @property
+    def is_busy(self) -> bool:
+        """True until everything is written that can be written now."""
+        return self._is_set
+
     def catch_up(self, listener: Listener) -> None:
         """Bring a listener that is BEHIND to the head."""
         self._behind.append(listener)

@@ -81,6 +81,9 @@ class MemoryEngine:
     def start(self) -> None:
         """There is nothing to connect to."""
 
+    def level_with(self, count: Callable[[], int], send_away: Callable[[int], object]) -> None:
+        """There are no other nodes."""
+
     def leave(self) -> Deferred[bool]:
         return succeed(False)  # nobody else has the pushes
 

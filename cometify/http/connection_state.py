@@ -16,6 +16,9 @@ from cometify.runtime.transport import Transport
 ABORT_AFTER = 15
 """Seconds within which the peer of an idle connection must read the last bytes. Then the connection is cut."""
 
+UNUSED = 1
+"""Seconds without a request after which a connection may be closed early. Its peer is not about to send one."""
+
 
 class ConnectionState:
     """Everything that is known of a connection.
@@ -67,6 +70,22 @@ class ConnectionState:
             self._shared.idle.slow += 1
         self._abort = self._shared.call_later(ABORT_AFTER, self.transport.abortConnection)
         self.close()
+
+    def close_if_idle(self) -> None:
+        """Close the connection if nothing has happened on it for `UNUSED` seconds, and no request has begun."""
+        is_reading = self._partial is not None or (self._twisted is not None and self._twisted.is_reading)
+        if self._waiting is None and not (self._early or is_reading or self.is_recent):
+            self.close()
+
+    @property
+    def is_recent(self) -> bool:
+        """True if the connection was accepted a moment ago, or something has happened on it."""
+        return self._shared.idle.now - self.seen < UNUSED
+
+    @property
+    def is_open(self) -> bool:
+        """True until the connection is closed or given away."""
+        return not self._closing
 
     def drop_body(self) -> None:
         """See `long_bodies.HasBody`."""

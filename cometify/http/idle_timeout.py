@@ -85,6 +85,10 @@ class IdleTimeout:
             self._due.get(connection.due, {}).pop(connection, None)
             connection.due = 0
 
+    def watched(self) -> list[TimesOut]:
+        """All connections that are counted for."""
+        return [connection for slot in self._due.values() for connection in slot]
+
     def tick(self) -> None:
         """Look at all connections that are due. A tick that comes late looks at those of several seconds."""
         self.now = self._seconds()

@@ -1,6 +1,7 @@
 """Sites, the tree of their endpoints, and connections that are given to another protocol."""
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
@@ -75,6 +76,10 @@ class Site(WebSite):
     def end_connections(self) -> None:
         """Close each connection behind its next answer, because the server drains. The peer asks another server then."""
         self._shared.ends = True
+
+    def idle_connections(self) -> list[FastChannel]:
+        """The connections that may be idle: see `close_if_idle`."""
+        return cast("list[FastChannel]", self.idle.watched())
 
     def startFactory(self) -> None:
         """Open nothing: there is no access log."""

@@ -267,18 +267,23 @@ class Membership:
         self._after = after
         return self._slots.listeners()
 
-    def send_away(self, listeners: Iterable[Listener]) -> None:
-        """Have some listeners come back, to another node if there is one. They are told in slices."""
-        self._work.add("Draining", listeners, lambda: self._send_away, at_once=True)
+    def listeners(self) -> list[Listener]:
+        """The listeners that have a slot here."""
+        return self._slots.listeners()
+
+    def send_away(self, listeners: Iterable[Listener], after: Callable[[], int]) -> None:
+        """Have some listeners come back, to another node if there is one. They are told in slices. `after`: see `close`."""
+        self._work.add("Sending away", listeners, lambda: partial(self._send_away, after), at_once=True)
 
     @property
     def is_sending_away(self) -> bool:
         """True until `send_away` has reached all listeners that it was given."""
         return self._work.is_busy
 
-    def _send_away(self, listener: Listener) -> None:
+    @staticmethod
+    def _send_away(after: Callable[[], int], listener: Listener) -> None:
         if listener.state is not State.GONE:
-            self.send_one_away(listener)
+            listener.drain(after())
 
     def send_one_away(self, listener: Listener) -> None:
         """Have one listener come back now, after `close`."""

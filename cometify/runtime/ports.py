@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from cometify.config.settings import Settings, SettingsError
 from cometify.runtime.certificates import CertificateReactor, Certificates, files_of, in_words
+from cometify.runtime.inherited_sockets import InheritedSockets
 from cometify.runtime.proxy_protocol import PREFIX, ProxiedEndpoint
 
 log = Logger()
@@ -186,11 +187,12 @@ class SharedPorts:
     """A trial of the ports that several workers will share, made before the first worker starts.
 
     Workers listen with SO_REUSEPORT, so they would share a port with a stranger that does the same, and with another
-    Cometify. The trial listens without it and finds such a stranger. Raises `SettingsError`.
+    Cometify. The trial listens without it and finds such a stranger. An inherited socket needs no trial. Raises
+    `SettingsError`.
     """
 
-    def __init__(self, reactor: object, settings: Settings) -> None:
-        trial = _Trial(reactor)
+    def __init__(self, reactor: object, settings: Settings, inherited: InheritedSockets) -> None:
+        trial = _Trial(reactor, inherited)
         self._endpoints = [(key, text, endpoint_of(trial, key, text)) for key, text in public_endpoints(settings)]
 
     def check(self) -> None:
@@ -202,14 +204,17 @@ class SharedPorts:
 class _Trial:
     """A reactor for endpoints that listens on a port and closes it at once. Everything else is the reactor's own."""
 
-    def __init__(self, reactor: object) -> None:
+    def __init__(self, reactor: object, inherited: InheritedSockets) -> None:
         self._reactor = reactor
+        self._inherited = inherited
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
     def listenTCP(self, port: int, factory: object, backlog: int = 1, interface: str = "") -> None:
         """See IReactorTCP."""
+        if self._inherited.find(port, interface) is not None:
+            return
         if port == 0:
             raise CannotListenError(interface, port, OSError("workers cannot share a port without a number"))
         family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET

@@ -27,6 +27,7 @@ from cometify.config.accounts import Accounts
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
+from cometify.runtime.inherited_sockets import InheritedSockets
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
@@ -45,7 +46,10 @@ GRACE = 5
 
 
 class Supervisor(MultiService):
-    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them is ready."""
+    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them is ready.
+
+    `inherited`: listening sockets that all workers get.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Supervisor(MultiService):
         reactor: Reactor,
         up: Callable[[], None] = lambda: None,
         command: Iterable[str] = COMMAND,
+        inherited: InheritedSockets | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -61,7 +66,8 @@ class Supervisor(MultiService):
         self._reactor = reactor
         self._up: Callable[[], None] | None = up
         self._command = tuple(command)
-        self._ports = SharedPorts(reactor, settings)
+        self._inherited = inherited or InheritedSockets()
+        self._ports = SharedPorts(reactor, settings, self._inherited)
         self._folder: Path | None = None
         self._calls: dict[int, IDelayedCall] = {}
         self.workers: list[WorkerProcess] = []
@@ -111,9 +117,10 @@ class Supervisor(MultiService):
         self._calls.pop(worker.number, None)
         worker.socket.unlink(missing_ok=True)
         worker.began = self._reactor.seconds()
-        command = [*self._command, str(worker.number), str(worker.socket.parent)]
+        command = [*self._command, str(worker.number), str(worker.socket.parent), str(len(self._inherited))]
+        files: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **self._inherited.descriptors()}
         try:
-            self._reactor.spawnProcess(worker, command[0], command, env=None, childFDs={0: "w", 1: "r", 2: "r"})
+            self._reactor.spawnProcess(worker, command[0], command, env=None, childFDs=files)
         except OSError as reason:
             self.ended(worker, None, f"could not be started ({reason.strerror})")
             return

@@ -8,20 +8,18 @@ import errno
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from twisted.internet import main, tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IPushProducer
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor import Clock
 from cometify.runtime.spare_descriptor import SpareDescriptor
-from cometify.runtime.tls_handshake import PatientTLS
 
 log = Logger()
 
@@ -160,6 +158,18 @@ class EagerPort(tcp.Port):
 
     transport = EagerServer
     limits: ConnectionLimits | None = None
+    is_inherited = False
+    """The socket is another process's too, which accepts whatever waits in it."""
+
+    @classmethod
+    def of_socket(cls, listening: socket.socket, factory: IProtocolFactory, reactor: Clock) -> Self:
+        """Make a port from a socket that listens already. The port gets a descriptor of its own."""
+        listening.setblocking(False)
+        port = cast("Self", cls._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory))
+        port.is_inherited = True
+        for level, option, value in LISTENER_OPTIONS:
+            listening.setsockopt(level, option, value)
+        return port
 
     def doRead(self) -> None:
         """Accept a bounded number of connections, and close at once those that the limits do not admit.
@@ -243,7 +253,7 @@ class EagerPort(tcp.Port):
     def connectionLost(self, reason: Failure) -> None:
         """Close the port, after it has accepted whoever has connected: the kernel would reset these connections."""
         with suppress(OSError):
-            while True:
+            while not self.is_inherited:
                 self._accept_one()
         super().connectionLost(reason)
 
@@ -261,35 +271,3 @@ class SharedPort(EagerPort):
         made = super().createInternetSocket()
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         return made
-
-
-class EagerReactor:
-    """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the wrapped reactor's.
-
-    `port`: the class of its ports. `limits`: the bounds of their connections, None if there are none.
-    """
-
-    def __init__(self, reactor: Any, port: type[EagerPort] = EagerPort, limits: ConnectionLimits | None = None) -> None:
-        self._reactor = reactor
-        self._port = port
-        self._limits = limits
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-    def listenTCP(self, port: int, factory: IProtocolFactory, backlog: int = BACKLOG, interface: str = "") -> EagerPort:
-        """See IReactorTCP."""
-        listening = self._port(port, factory, max(backlog, BACKLOG), interface, self._reactor)
-        listening.limits = self._limits
-        listening.startListening()
-        return listening
-
-    def listenSSL(
-        self, port: int, factory: IProtocolFactory, contextFactory: Any, backlog: int = BACKLOG, interface: str = ""
-    ) -> EagerPort:
-        """See IReactorSSL."""
-        tls = TLSMemoryBIOFactory(contextFactory, False, factory, clock=self._reactor)
-        # Twisted's default gathers writes until the reactor's next turn, with a DelayedCall for each. A delivery takes
-        # twice as long with it, and gains nothing because a listener's frames are joined before they are written.
-        tls.protocol = PatientTLS
-        return self.listenTCP(port, tls, backlog, interface)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench.rig.balancers import DEPLOY, NAMES, BalancerFile, Upstream
 from bench.rig.ports import free_ports
 from cometify.config.settings import Settings
 from cometify.runtime.supervisor import GRACE
@@ -36,16 +37,40 @@ from tests.wire import (
     secure,
 )
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-NAMES = ("nginx", "haproxy")
-UPSTREAMS = 2
-"""Upstreams of nginx.conf that name each node: one for pushes and one for listeners."""
 DRAIN = 2
 """Seconds that a node of the rolling restart takes to drain."""
 
 
+class Forwarder:
+    """Forwards one exchange after the other from an address to a port of 127.0.0.1, because Caddy asks the same port of all
+    nodes for their health."""
+
+    def __init__(self, address: tuple[str, int], port: int) -> None:
+        self._port = port
+        self._socket = socket.create_server(address)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _address = self._socket.accept()
+            with connection, suppress(OSError):
+                connection.settimeout(2)
+                request = connection.recv(1 << 16)
+                if not request:
+                    return
+                with socket.create_connection(("127.0.0.1", self._port), 2) as node:
+                    node.sendall(request)
+                    connection.sendall(node.recv(1 << 16))
+
+    def stop(self) -> None:
+        socket.create_connection(self._socket.getsockname()).close()
+        self._thread.join(10)
+        self._socket.close()
+
+
 class Balancer(Client):
-    """nginx or HAProxy before two or more nodes, each given as the port of its HTTP endpoint and that of its health.
+    """nginx, HAProxy or Caddy before two or more nodes, each given as the port of its HTTP endpoint and that of its health.
 
     The lines that the file shows for TLS are used too.
     """
@@ -55,62 +80,15 @@ class Balancer(Client):
         super().__init__(port)
         self.name = name
         self.folder = folder
-        (self.folder / "temporary").mkdir(mode=0o777)
         self.tls = make_certificate(folder)
-        (folder / "both.pem").write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
-        self.command = getattr(self, f"_{name}")(nodes)
+        self.forwarders: list[Forwarder] = []
+        upstreams = [Upstream(*ports) for ports in nodes]
+        if name == "caddy":
+            (health,) = free_ports(1)
+            upstreams = [Upstream(node.port, health, f"127.0.0.{n}") for n, node in enumerate(upstreams, 11)]
+            self.forwarders = [Forwarder((f"127.0.0.{n}", health), ports[1]) for n, ports in enumerate(nodes, 11)]
+        self.command = BalancerFile(name, folder, port, upstreams, self.tls_port).command
         self.process: subprocess.Popen[bytes] | None = None
-
-    def _put(self, text: str, pattern: str, instead: str, times: int = 1) -> str:
-        text, count = re.subn(pattern, instead, text, flags=re.MULTILINE)
-        assert count == times, pattern
-        return text
-
-    def _read(self, file: str, nodes: list[tuple[int, int]]) -> str:
-        """Read a file of deploy/. It names two nodes, so the line of the second is copied for each further one."""
-        lines = []
-        for line in (DEPLOY / file).read_text().splitlines():
-            lines.append(line)
-            if re.search(r"\bserver .*10\.0\.0\.12:8081", line):
-                further = range(3, len(nodes) + 1)
-                lines += [line.replace(".12:", f".1{n}:").replace("node2", f"node{n}") for n in further]
-        return "\n".join([*lines, ""])
-
-    def _nginx(self, nodes: list[tuple[int, int]]) -> list[str]:
-        text = self._read("nginx.conf", nodes)
-        text = self._put(text, r"^( +listen) 80;", rf"\1 127.0.0.1:{self.port};")
-        text = self._put(text, r"^( +)# listen 443 ssl;", rf"\1listen 127.0.0.1:{self.tls_port} ssl;")
-        text = self._put(text, r"# ssl_certificate +/\S+;", f"ssl_certificate {self.folder}/cert.pem;")
-        text = self._put(text, r"# ssl_certificate_key +/\S+;", f"ssl_certificate_key {self.folder}/key.pem;")
-        text = self._put(text, r"# ssl_session_cache", "ssl_session_cache")
-        for number, (port, _health) in enumerate(nodes, 1):
-            text = self._put(text, rf"server 10\.0\.0\.1{number}:8081 ", f"server 127.0.0.1:{port} ", UPSTREAMS)
-        paths = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # its own may be root's alone
-        here = "".join(f"{path}_temp_path {self.folder}/temporary/{path};" for path in paths)
-        text = self._put(text, r"^http \{", f"http {{ {here}")
-        (self.folder / "nginx.conf").write_text(text)
-        user = "user root; " if os.getuid() == 0 else ""  # for the folder of the test is nobody else's
-        directives = f"{user}daemon off; pid {self.folder}/pid; error_log stderr;"
-        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", directives]
-
-    def _haproxy(self, nodes: list[tuple[int, int]]) -> list[str]:
-        text = self._read("haproxy.cfg", nodes)
-        text = self._put(text, r"^( +bind) :80$", rf"\1 127.0.0.1:{self.port}")
-        text = self._put(
-            text, r"# bind :443 ssl crt /\S+\.pem", f"bind 127.0.0.1:{self.tls_port} ssl crt {self.folder}/both.pem"
-        )
-        if self.name == "haproxy_proxied":  # shown instead of X-Forwarded-For
-            text = self._put(text, r"^ +option forwardfor.*$", "", 2)
-            text = self._put(text, r"^ +default-server .*$", "")
-            text = self._put(text, r"# (default-server .*send-proxy-v2)$", r"\1", 2)
-        for number, (port, health) in enumerate(nodes, 1):
-            server = rf"server node{number} 10\.0\.0\.1{number}:8081"
-            text = self._put(text, rf"{server}$", f"server node{number} 127.0.0.1:{port} port {health}")
-            text = self._put(text, rf"{server} track", f"server node{number} 127.0.0.1:{port} track")
-        (self.folder / "haproxy.cfg").write_text(text)
-        return ["haproxy", "-db", "-f", str(self.folder / "haproxy.cfg")]
-
-    _haproxy_proxied = _haproxy
 
     def start(self) -> "Balancer":
         with (self.folder / "balancer.log").open("ab") as log:
@@ -129,6 +107,16 @@ class Balancer(Client):
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
+        while self.forwarders:
+            self.forwarders.pop().stop()
+
+
+def reachable(make_server: Callable[..., Server], **options: Any) -> Server:
+    """Start a node that has all addresses of the loopback, because Caddy tells nodes apart by their addresses."""
+    (port,) = free_ports(1)
+    server: Server = make_server(http=[f"tcp:{port}"], **options)
+    server.port = port
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +140,7 @@ def nodes(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[li
     for proxied in free_ports(2):
         options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"], "drain": DRAIN}
         servers.append(Server(tmp_path_factory.mktemp("node"), options, {"listeners_per_ip": 30}))
-        ports = (f"tcp:{servers[-1].port}", f"haproxy:tcp:{proxied}")
-        servers[-1].options["http"] = [f"{port}:interface=127.0.0.1" for port in ports]
+        servers[-1].options["http"] = [f"tcp:{servers[-1].port}", f"haproxy:tcp:{proxied}:interface=127.0.0.1"]
         servers[-1].start()
     yield servers
     for server in servers:
@@ -333,7 +320,7 @@ def test_listeners_stay_while_redis_is_away(balanced, redis):
 def test_listeners_are_back_soon_after_a_rolling_restart(make_server, redis, before, name):
     """Listeners only: a push that succeeds would tell nginx that a node is back, and hide that joining does not."""
     options = {"redis": redis.url, "trusted_proxies": ["127.0.0.1"], "drain": DRAIN, "heartbeat": 5}
-    servers: list[Server] = [make_server(**options) for _ in range(3)]
+    servers = [reachable(make_server, **options) for _ in range(3)]
     balancer = before(name, *[(server.port, server.admin_port) for server in servers])
     transports = ("websocket", "stream", "events", "poll")
     visitors = [Visitor(balancer, transports[number % 4], number) for number in range(120)]
@@ -411,7 +398,7 @@ class Dying:
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("", 0))
         self.port = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -451,7 +438,7 @@ def push(client: Client, identifier: str, text: str, **headers: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_balancer_repeats_pushes_with_a_key_only(make_server, before, dying, name):
-    server: Server = make_server()
+    server = reachable(make_server)
     balancer = before(name, (dying.port, server.admin_port), (server.port, server.admin_port))
     with server.websocket("identifiers=chat") as listener:
         listener.joined()
@@ -464,7 +451,7 @@ def test_balancer_repeats_pushes_with_a_key_only(make_server, before, dying, nam
                 answer = push(balancer, "chat", text, **{name: f"{value} {number}" for name, value in headers.items()})
                 if answer.status == 200:
                     assert listener.texts(1) == [text]
-            if headers:
+            if headers and name != "caddy":  # which repeats none
                 assert answer.status == 200
                 continue
             assert answer.json["code"] == "engine_unavailable"
@@ -477,7 +464,7 @@ def test_balancer_repeats_pushes_with_a_key_only(make_server, before, dying, nam
 
 @pytest.mark.parametrize("name", NAMES)
 def test_answer_without_nodes_is_known_to_clients(make_server, before, name):
-    server: Server = make_server()
+    server = reachable(make_server)
     balancer = before(name, (server.port, server.admin_port), (free_ports(1)[0], free_ports(1)[0]))
     server.stop()
     for answer in (

@@ -201,6 +201,18 @@ def test_pushes_kept_in_memory_are_refused_from_the_beginning(world):
     assert code_of(push_fields(world, "chat", fields("chat", "x"))) == "draining"
 
 
+@pytest.mark.memory("with Redis it comes when the listener has come back")
+def test_push_that_was_accepted_last_comes_before_reconnect():
+    world = World()
+    wire = world.websocket("identifiers=chat")
+    wire.frames()
+    request = request_bytes("POST", f"/{API_KEY}/push/chat", form(fields("chat", "last")), {"Content-Type": FORM})
+    world.connect().transport.protocol.dataReceived(request)
+    world.server.drain()
+    world.settle()
+    assert kinds(wire.frames()) == ["push", "reconnect", "(close)"]
+
+
 @pytest.mark.parametrize("plain", [True, False])
 def test_each_answer_of_a_draining_server_ends_its_connection(world, plain):
     wire = world.connect()
@@ -223,6 +235,27 @@ def test_draining_is_over_when_all_are_gone():
     assert not ended
     wire.lose()
     world.advance(1)
+    assert ended
+
+
+def test_client_that_connected_last_is_answered():
+    world = World(drain=10)
+    wire = world.connect()
+    ended = world.drain()
+    world.advance(0.3, step=0.1)
+    assert not ended
+    wire.receive(request_bytes("GET", "/openapi.json"))
+    assert wire.answer().status == 200
+    wire.lose()
+    world.advance(0.2, step=0.1)
+    assert ended
+
+
+def test_client_that_sends_no_request_is_not_waited_for():
+    world = World(drain=10)
+    world.connect()
+    ended = world.drain()
+    world.advance(1, step=0.1)
     assert ended
 
 

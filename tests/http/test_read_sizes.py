@@ -9,7 +9,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from cometify.http.site import Site
-from cometify.runtime.tcp import LONG_READ, READ, EagerReactor, EagerServer
+from cometify.runtime.eager_reactor import EagerReactor
+from cometify.runtime.tcp import LONG_READ, READ, EagerServer
 from tests.http.test_fast_channel import CHUNKED, COUNTED, PLAIN, Echo, OneEndpoint
 
 BODY = b"x" * (3 * LONG_READ)

@@ -15,8 +15,8 @@ from cometify.runtime.connection_limits import (
     ConnectionLimits,
     public_descriptors,
 )
+from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.spare_descriptor import SpareDescriptor
-from cometify.runtime.tcp import EagerReactor
 from tests.certificates import make_certificate
 from tests.runtime.test_tcp import DefaultOpenSSLContextFactory
 

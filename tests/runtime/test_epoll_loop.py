@@ -12,6 +12,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from cometify.runtime.certificates import CertificateFiles, Certificates
+from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.epoll_loop import (
     AT_ONCE,
     COSTLY,
@@ -23,7 +24,7 @@ from cometify.runtime.epoll_loop import (
     LoopHooks,
     install_direct_poll,
 )
-from cometify.runtime.tcp import MOST_ACCEPTED, EagerReactor, EagerServer
+from cometify.runtime.tcp import MOST_ACCEPTED, EagerServer
 from tests.certificates import Peer, make_key_pair
 from tests.runtime.tls import client as tls_client
 

@@ -30,6 +30,8 @@ RELIED_ON = {
     "FileDescriptor": (abstract.FileDescriptor, "c3247ba36ee3919f"),
     "tcp.Connection": (tcp.Connection, "da7b243bec9bf30e"),
     "tcp.Port.doRead": (tcp.Port.doRead, "e8f6872162225100"),
+    "tcp.Port._fromListeningDescriptor": (tcp.Port._fromListeningDescriptor, "59166e90d80e0736"),
+    "tcp.Port.startListening": (tcp.Port.startListening, "f09c4cf0a3678737"),
     # runtime/tls_writer.py: a write past TLSMemoryBIOProtocol.write, with the two calls that pyOpenSSL would make.
     "TLSMemoryBIOProtocol.write": (tls.TLSMemoryBIOProtocol.write, "24e44689ed06f874"),
     "TLSMemoryBIOProtocol._write": (tls.TLSMemoryBIOProtocol._write, "a40fbe73ccc059fb"),

@@ -18,13 +18,13 @@ from twisted.protocols.policies import WrappingFactory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
+from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.sockets import below_proxy, eager, lowest, set_no_delay, set_up_listener, set_user_timeout
 from cometify.runtime.tcp import (
     ACKNOWLEDGED_WITHIN,
     SEND_BUFFER,
     STALLED_WITHIN,
     EagerPort,
-    EagerReactor,
     SharedPort,
     can_send_now,
 )

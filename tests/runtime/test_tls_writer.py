@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 
-from cometify.runtime.tcp import EagerReactor
+from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.tls_writer import TLSWriter, writer_for
 from tests.certificates import make_certificate
 

@@ -26,6 +26,10 @@ class Channels:
         # A bound method of the dictionary and no method of this class, because every published message calls it.
         self.find = self._followed.get
 
+    def is_of_node(self, channel: bytes) -> bool:
+        """True for the name of a node's own channel."""
+        return channel.startswith(f"{self._prefix}node:".encode())
+
     def name(self, state: AccountState, identifier: str) -> bytes:
         """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
         return f"{self._prefix}{{{state.account.api_key}}}:{identifier}".encode()

@@ -22,12 +22,12 @@ from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import Answer, Argument
-from cometify.engine.redis.departure import Departure
 from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
+from cometify.engine.redis.levelling import Levelling
 from cometify.engine.redis.memory_watch import MemoryWatch
 from cometify.engine.redis.nodes import MARK, RedisNodes
 from cometify.engine.redis.positions import PositionQuestions
@@ -69,12 +69,13 @@ class RedisEngine:
         self._subscriber = Subscriber(
             self._session, node, channels, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
-        self.leave = Departure(self._session, channels, reactor.callLater).leave
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
         self._memory_watch = MemoryWatch(reactor.seconds)
         self._pushes = RedisPushes(
             self._session, self._subscriber.channel, self._replica_wait, self._state, self._is_of_account
         )
+        self._levelling = Levelling(self._session, channels, reactor.callLater)
+        self.leave, self.level_with = self._levelling.leave, self._levelling.level_with
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
         self.webhooks = RedisWebhooks(self._run, node)
         self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
@@ -121,6 +122,7 @@ class RedisEngine:
 
     def _caught_up(self) -> None:
         self._session.caught_up()
+        self._levelling.caught_up()
         self._report_slots()
         self._look_around()
         if self._first_contact is not None:
@@ -138,7 +140,7 @@ class RedisEngine:
         elif text.startswith(b"!"):
             (self.slots if text.startswith(b"![") else self._disconnects).heard(text[1:])
         elif text.startswith(b"@"):
-            self.queries.heard(text[1:])
+            self._levelling.heard(text[2:]) if text.startswith(b"@=") else self.queries.heard(text[1:])
         else:
             self._subscriber.heard(channel, text)
 
@@ -271,8 +273,6 @@ class RedisEngine:
             followed=sum(len(state.rings) for state in self._states.values()),
             latency=self._session.latency,
         )
-
-    # Forgetting.
 
     def expire(self) -> bool:
         forget_quiet(self._states, self._reactor.seconds())

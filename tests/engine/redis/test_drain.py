@@ -11,7 +11,7 @@ from tests.contract.support import code_of, kinds, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
 from tests.redis import RedisServer
-from tests.wire import API_KEY, API_SECRET
+from tests.wire import API_KEY, API_SECRET, FORM, request_bytes
 
 DRAIN = 4
 
@@ -112,6 +112,28 @@ def test_ports_close_when_balancers_can_know(nodes):
     here.server.drain(close)
     nodes.advance(DRAIN)
     assert closed == [pytest.approx(DRAIN * NOTICE, abs=1)]
+
+
+def test_unused_connections_close_with_the_ports(nodes):
+    here = nodes[0]
+    request = request_bytes("POST", f"/{API_KEY}/push/chat", b"", FORM)
+    unused, begun, waiting = (here.connect() for _ in range(3))
+    for wire in (unused, begun):
+        wire.receive(request)
+        assert wire.answer().status == 400
+    waiting.receive(request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat&position={here.clock()}"))
+    begun.receive(request[:20])
+    here.server.drain()
+    while not here.server.membership.draining:
+        late = here.connect()
+        nodes.advance(0.1, 0.1)
+    nodes.settle()
+    assert unused.transport.disconnecting
+    assert not begun.transport.disconnecting
+    assert not late.transport.disconnecting
+    assert [frame["type"] for frame in waiting.frames()] == ["reconnect"]
+    begun.receive(request[20:])
+    assert begun.answer().status == 400
 
 
 def test_pushes_are_refused_at_the_end_only(nodes):

@@ -446,7 +446,7 @@ def test_listener_ended_while_joining_is_told_why(nodes, transport, turns):
     same = "identifiers=metrics&listener=12345678"
     replaced = ended(lambda: world.websocket(same), same)
     membership = world.server.membership
-    drained = ended(lambda: membership.send_away(membership.close(lambda: 1)), "identifiers=tweets")
+    drained = ended(lambda: membership.send_away(membership.close(lambda: 1), lambda: 1), "identifiers=tweets")
     assert "not_authorized" in removed
     assert "replaced" in replaced
     assert "draining" in drained or '"reconnect"' in drained
