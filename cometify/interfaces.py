@@ -24,6 +24,7 @@ from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.usage import Usage
 from cometify.core.usage_history import UsageReport
+from cometify.core.view import View
 from cometify.core.webhook_events import Report, Taken
 
 
@@ -342,3 +343,17 @@ class IAccounts(Protocol):
 
         Raises `Refused`: account_suspended; engine_unavailable if the accounts are not known yet.
         """
+
+
+class IAppend(Protocol):
+    """The part of an engine that takes pushes."""
+
+    def append(self, account: Account, draft: Draft) -> Receipt | Deferred[Receipt]:
+        """See `IEngine.append`."""
+
+
+class IDeliveryTrace(Protocol):
+    """A watcher of the fan-out."""
+
+    def written(self, view: View, deliveries: int, *, is_over: bool) -> None:
+        """A part of a pass was written: so many deliveries. `is_over`: all live listeners of the view are at its head."""

@@ -167,6 +167,11 @@ class Figures(Collector):
             "Pushes that were written to listeners, counted once for each listener. Replay counts too.",
             fan_out.deliveries,
         )
+        yield _counter(
+            "delivered_bytes",
+            "Bytes of these deliveries as they were written, before TLS.",
+            fan_out.octets,
+        )
         yield _counter("gaps", "Gaps that listeners were told.", fan_out.gaps)
         yield _counter(
             "heartbeats",

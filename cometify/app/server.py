@@ -19,6 +19,7 @@ from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.refusal_log import RefusalLog
+from cometify.admin.traces import TracedPushEndpoint, make_traces
 from cometify.admin.urls import AdminRoot
 from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
@@ -41,7 +42,7 @@ from cometify.engine.memory import MemoryEngine
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.http.untrusted_proxies import UntrustedProxies
-from cometify.interfaces import IEngine
+from cometify.interfaces import IAnnounce, IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits, most_descriptors, public_descriptors
 from cometify.runtime.epoll_loop import LoopHooks
@@ -100,6 +101,7 @@ class Cometify(MultiService):
         self.usage = Usage(self.accounts.get)
         self.fan_out = FanOut(loop_hooks.call_soon)
         self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon, usage=self.usage)
+        self.traces = make_traces(settings.traces, settings.traces_ratio, self.fan_out, self.registry)
         self.engine = self._make_engine(clock)
         self.engine.usage.watch(self.usage)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
@@ -141,7 +143,8 @@ class Cometify(MultiService):
         self.registry.watch_channels(self.webhooks.occupied, self.webhooks.vacated)
         self.webhooks.accounts_changed(self.accounts)
         publishers = Publishers(self.accounts, settings.trusted_proxies, wall)
-        self.push = PushEndpoint(self.engine, self.registry, publishers, self.usage)
+        pushing = (self.engine, self.registry, publishers, self.usage)
+        self.push = PushEndpoint(*pushing) if self.traces is None else TracedPushEndpoint(self.traces, *pushing)
         disconnect = DisconnectEndpoint(self.engine, publishers, wall, self.usage)
         self.engine.queries.count_with(ListenerCounts(self.registry, loop_hooks.call_soon))
         back_end = BackEnd(self.engine.queries, self.engine.usage, publishers, loop_hooks.call_soon, self.usage)
@@ -209,13 +212,14 @@ class Cometify(MultiService):
         ]
 
     def _make_engine(self, clock: Callable[[], int]) -> IEngine:
+        announce: IAnnounce = self.registry.announce
+        if self.traces is not None:
+            announce = partial(self.traces.announce, announce)
         if self.settings.redis is None:
-            return MemoryEngine(clock, self.registry.announce, self.settings.keep_bytes_total)
+            return MemoryEngine(clock, announce, self.settings.keep_bytes_total)
         from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
 
-        return RedisEngine(
-            self._reactor, self.settings.redis, self.settings.redis_wait, self.registry.announce, self.registry.lost
-        )
+        return RedisEngine(self._reactor, self.settings.redis, self.settings.redis_wait, announce, self.registry.lost)
 
     def why_not_ready(self) -> str | None:
         """Return the reason why this server should get no work, or None if it is ready."""
@@ -263,6 +267,8 @@ class Cometify(MultiService):
             periodic.stop()
         self.webhooks.stop()
         self.engine.stop()
+        if self.traces is not None:
+            self.traces.stop()
 
     def read_certificates(self) -> None:
         """Read the certificates of the ports again."""

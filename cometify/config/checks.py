@@ -3,6 +3,7 @@
 import re
 import ssl
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from cometify.config.readers import MAKE_SECRET
 from cometify.config.redis_url import RedisURL
@@ -36,8 +37,20 @@ def check_together(settings: Settings) -> None:
                 f"account {account.api_key}: webhook: must begin with https://, or webhook_networks must name the network of "
                 'its host, such as ["127.0.0.1"].'
             )
+    if settings.traces is not None and not _has("opentelemetry.exporter.otlp.proto.http"):
+        raise SettingsError(
+            "traces: the packages of OpenTelemetry are missing; run pip install 'cometify[otel]', or leave traces out."
+        )
     if settings.workers > 1:
         _check_workers(settings)
+
+
+def _has(module: str) -> bool:
+    """Return True if a module could be imported."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package that it is in
+        return False
 
 
 def _check_workers(settings: Settings) -> None:

@@ -40,6 +40,8 @@ SERVER: dict[str, Reader] = {
     "webhook_networks": readers.networks,
     "pages": readers.truth,
     "account_metrics": readers.truth,
+    "traces": readers.collector,
+    "traces_ratio": readers.share,
 }
 """The keys of the server, above the first [[account]]."""
 REDIS_SOURCES = ("redis", "redis_file", "redis_env")

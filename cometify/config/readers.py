@@ -41,6 +41,21 @@ def whole_number(lowest: int, highest: int = _NO_LIMIT) -> Callable[[object], in
     return read
 
 
+def share(value: object) -> float:
+    """Read a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return float(value)
+
+
+def collector(value: object) -> str:
+    """Read the URL of a collector of OpenTelemetry."""
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError('must be the URL of a collector that takes OTLP over HTTP, such as "http://127.0.0.1:4318"')
+    return parts.geturl()
+
+
 def truth(value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):

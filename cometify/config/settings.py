@@ -63,5 +63,9 @@ class Settings:
     """True if the page at / and the documentation at /docs are served."""
     account_metrics: bool = False
     """True if /metrics tells the figures of each account, with its API key as a label."""
+    traces: str | None = None
+    """The URL of a collector of OpenTelemetry that gets traces of pushes. None: pushes are not traced."""
+    traces_ratio: float = 0.01
+    """The share of the pushes without `traceparent` that are traced."""
     made_up: bool = False
     """True if there is no file and the account was made up for this run."""

@@ -78,6 +78,7 @@ from cometify.core.span import Span
 from cometify.core.usage import AccountCounts
 from cometify.core.view import View
 from cometify.delivery.catching_up import CatchingUp
+from cometify.interfaces import IDeliveryTrace
 from cometify.runtime.epoll_loop import CallSoon
 
 SLICE = 0.000_25
@@ -93,7 +94,8 @@ class FanOut:
     """`call_soon(0, function)` makes a call in the next turn. `clock` counts seconds.
 
     `deliveries`: the number of times that a push was written to a listener, or given to its transport. `gaps`: the number
-    of gaps that were told. `lag`: for each pass the seconds from the first `wake` that asked for it until it was over.
+    of gaps that were told. `octets`: the bytes of the deliveries. `trace`: watches the passes, unless it is None.
+    `lag`: for each pass the seconds from the first `wake` that asked for it until it was over.
     """
 
     def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -109,7 +111,9 @@ class FanOut:
         self._length = SLICE
         self._is_news = False
         self.deliveries = 0
+        self.octets = 0
         self.gaps = 0
+        self.trace: IDeliveryTrace | None = None
         self.lag = Histogram()
 
     def wake(self, view: View) -> None:
@@ -169,6 +173,7 @@ class FanOut:
 
     def _count(self, counts: AccountCounts, deliveries: int, octets: int) -> None:
         self.deliveries += deliveries
+        self.octets += octets
         counts.deliveries += deliveries
         counts.delivered_bytes += octets
 
@@ -274,8 +279,11 @@ class FanOut:
                     listener.cut_short(span, sent)  # type: ignore[arg-type]
             self._count(view.counts, deliveries, octets)
             now = self._clock()
-            if view.pass_at >= len(view.pass_members):
+            is_over = view.pass_at >= len(view.pass_members)
+            if is_over:
                 self.lag.observe(now - view.pass_since)
+            if self.trace is not None:
+                self.trace.written(view, deliveries, is_over=is_over and not view.needs_pass)
             if now >= end:
                 return False
 

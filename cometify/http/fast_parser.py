@@ -146,7 +146,7 @@ class FastParser:
             return None
         segments = _segments(line[2])
         endpoint = self._tree.find(segments)
-        # Do not cache heads that are unique per request (handshake key, nonce, Idempotency-Key): they would evict
+        # Do not cache heads that are unique per request (handshake key, nonce, Idempotency-Key, span): they would evict
         # reusable ones.
         once = endpoint.upgrades or _is_once(data)
         fields = (read_header_fields if once else _read_known_header_fields)(data[at + 2 : -2])
@@ -169,6 +169,8 @@ def _is_once(data: bytes) -> bool:
         or find(b"\ncometify-") >= 0
         or find(b"\nIdempotency-") >= 0
         or find(b"\nidempotency-") >= 0
+        or find(b"\ntraceparent:") >= 0
+        or find(b"\nTraceparent:") >= 0
     )
 
 

@@ -27,7 +27,7 @@ from cometify.delivery.registry import Registry
 from cometify.http.bodies import read_parameters
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
-from cometify.interfaces import IEngine
+from cometify.interfaces import IAppend
 from cometify.transports.publishers import Publishers
 from cometify.transports.push_headers import IDEMPOTENCY_KEY, read_idempotency_key
 
@@ -46,7 +46,7 @@ class PushEndpoint(Endpoint):
     allows_fast_path = True
     draining = False
 
-    def __init__(self, engine: IEngine, registry: Registry, publishers: Publishers, usage: Usage) -> None:
+    def __init__(self, engine: IAppend, registry: Registry, publishers: Publishers, usage: Usage) -> None:
         self._engine = engine
         self._registry = registry
         self._usage = usage

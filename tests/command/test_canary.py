@@ -118,21 +118,26 @@ def test_transport_that_a_proxy_holds_up_loses_its_pushes(server, tmp_path):
     assert found["cometify_canary_connected", "stream"] == 1
 
 
-def test_metrics_are_those_of_the_page_and_begin_at_zero(make_server):
+def test_canary_before_the_server_begins_at_zero_and_loses_nothing(make_server):
+    """Its metrics are those of the page. Listeners that never joined owe nothing of the time before."""
     server = make_server()
-    (port,) = free_ports(1)
     server.stop()
-    with Program("canary", url(server.port), "--metrics", f"127.0.0.1:{port}") as program:
+    (port,) = free_ports(1)
+    with Program("canary", url(server.port), *QUICK, "--lost-after", "3", "--metrics", f"127.0.0.1:{port}") as program:
         program.error("pushing")
         found = figures(port)
+        listed = set(re.findall(r"^\| `(cometify_canary_\w+)", WATCHING.read_text("utf-8"), re.MULTILINE))
+        served = {re.sub(r"_(?:bucket|sum|count)$", "", key[0]) for key in found if key[0].startswith("cometify_")}
+        assert served == listed
+        for name in TRANSPORTS:
+            for kind in ("heard", "lost", "late", "repeated"):
+                assert found[f"cometify_canary_{kind}_total", name] == 0
+            eventually(lambda name=name: figures(port)["cometify_canary_interruptions_total", name] > 0, 60)
+        server.start()
+        eventually(lambda: all(figures(port)["cometify_canary_heard_total", name] > 15 for name in TRANSPORTS), 60)
+        found = figures(port)
         program.end(signal.SIGTERM)
-    text = WATCHING.read_text("utf-8")
-    listed = set(re.findall(r"^\| `(cometify_canary_\w+)", text, re.MULTILINE))
-    served = {re.sub(r"_(?:bucket|sum|count)$", "", key[0]) for key in found if key[0].startswith("cometify_")}
-    assert served == listed
-    for name in TRANSPORTS:
-        for kind in ("heard", "lost", "late", "repeated"):
-            assert found[f"cometify_canary_{kind}_total", name] == 0
+    assert [found["cometify_canary_lost_total", name] for name in TRANSPORTS] == [0] * 4
 
 
 def test_wrong_secret_ends_the_canary_at_once(server):
@@ -162,19 +167,3 @@ def test_address_that_cannot_be_served_is_refused(server):
 def test_url_without_the_secret_is_refused():
     code, words = invoked(f"http://{API_KEY}@127.0.0.1:1")
     assert (code, "signed" in words) == (1, True)
-
-
-def test_canary_that_is_first_expects_nothing_of_the_outage(make_server):
-    """It is started before the server. Listeners begin with the first push that was accepted."""
-    server = make_server()
-    server.stop()
-    (port,) = free_ports(1)
-    options = ("--lost-after", "3", "--metrics", f"127.0.0.1:{port}")
-    with Program("canary", url(server.port), *QUICK, *options) as program:
-        for _ in range(5):
-            program.error("unreachable")
-        server.start()
-        eventually(lambda: all(figures(port)["cometify_canary_heard_total", name] > 15 for name in TRANSPORTS), 60)
-        found = figures(port)
-        program.end(signal.SIGTERM)
-    assert [found["cometify_canary_lost_total", name] for name in TRANSPORTS] == [0] * 4

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from ipaddress import ip_network
 
 import pytest
@@ -310,6 +311,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
     for settings in (
         read(ACCOUNT),
         read("joins_per_second = 7\nkeep_bytes_total = 524288\n" + ACCOUNT),
+        read('traces = "https://collector:4318/otel"\ntraces_ratio = 1\n' + ACCOUNT),
         read(
             'redis = "rediss://user:p%40ss@10.0.0.5/2?ca=ca.pem"\nredis_wait = 1\nhttp = ["tcp:80"]\nwebsocket = []\n'
             'admin = "tcp:9"\nheartbeat = 300\ndrain = 0\nworkers = 3\npages = false\n'
@@ -327,6 +329,13 @@ def test_table_of_settings_reads_back_as_the_same(read):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
 
 
+def test_traces_need_the_packages_of_opentelemetry(read, monkeypatch):
+    assert read('traces = "http://127.0.0.1:4318"\n' + ACCOUNT).traces_ratio == 0.01
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    with pytest.raises(SettingsError, match=r"pip install 'cometify\[otel\]'"):
+        read('traces = "http://127.0.0.1:4318"\n' + ACCOUNT)
+
+
 def test_redis_is_read_as_a_url(read):
     assert read('redis = "redis://127.0.0.1/2"\n' + ACCOUNT).redis == RedisURL((("127.0.0.1", 6379),), database=2)
 
@@ -335,6 +344,11 @@ def test_redis_is_read_as_a_url(read):
     ("line", "reason"),
     [
         ("joins_per_second = 0", "joins_per_second: must be a whole number from 1 to 1000000."),
+        ("traces = 4318", "traces: must be the URL of a collector"),
+        ('traces = "collector:4318"', "traces: must be the URL of a collector"),
+        ('traces = "http://collector?x=1"', "traces: must be the URL of a collector"),
+        ("traces_ratio = 1.5", "traces_ratio: must be a number from 0 to 1."),
+        ("traces_ratio = true", "traces_ratio: must be a number from 0 to 1."),
         ("keep_bytes_total = 524287", "keep_bytes_total: must be a whole number of at least 524288."),
         (
             'keep_bytes_total = 524288\nredis = "redis://127.0.0.1"',

@@ -122,8 +122,14 @@ def visit(server: Workers) -> None:
 
 @pytest.fixture(scope="module")
 def prometheus(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus that scrapes a server of two workers and a canary, with load until each panel has figures."""
-    options = {"drain": 1, "redis": redis.url, "workers": 2}
+    """A Prometheus that scrapes a server of two workers and a canary, with load until each panel has figures.
+
+    Redis has a replica, and pushes wait for it, because the figures of replicas are told only then.
+    """
+    options = {"drain": 1, "redis": redis.url, "redis_wait": 1, "workers": 2}
+    replica = Redis(tmp_path_factory.mktemp("replica"))
+    replica.options = (*replica.options, "--replicaof", f"127.0.0.1 {redis.port}")
+    replica.start()
     server = Workers(tmp_path_factory.mktemp("workers"), options, {}).start()
     url = f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}"
     (port,) = free_ports(1)
@@ -141,6 +147,7 @@ def prometheus(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             yield started
     finally:
         server.stop()
+        replica.stop()
 
 
 def test_each_panel_has_figures(prometheus):
