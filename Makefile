@@ -16,6 +16,7 @@
 # make outbox       kill writers, relays, nodes, Redis and PostgreSQL 200 times (KILLS=n) while 20,000 rows of an outbox are
 #                   committed (ROWS=n), to see that each is pushed once
 # make restarts     rolling restarts behind each load balancer (BALANCERS=nginx,haproxy), and the table in docs/load-balancer.md
+# make accounts     let 50 accounts live on three nodes (LIVES=n), to see that 500 listeners of another account notice nothing
 # make soak         ten minutes of load (MINUTES=n), to see that nothing grows; then twenty rounds of each fault on nodes
 #                   that share a Redis (ROUNDS=n), to see that nothing is lost
 
@@ -28,7 +29,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -184,6 +185,10 @@ restarts:
 	@bench/setup cometify redis
 	@scripts/need nginx nginx-light && scripts/need haproxy haproxy && scripts/need caddy caddy
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.restarts --docs $(if $(BALANCERS),--balancers $(BALANCERS))
+
+accounts:
+	@bench/setup cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.accounts $(if $(LIVES),--lives $(LIVES))
 
 soak:
 	@bench/setup cometify redis

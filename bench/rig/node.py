@@ -20,7 +20,8 @@ class Node(Process):
     """One Cometify server.
 
     `settings` are added to its configuration and `account` to its account. `host` is the address that it listens on.
-    `prefix` stands before the command, for example to run it in a network namespace. `admin_port`: a free one by default.
+    `address` and `admin` are its two ports. `prefix` stands before the command, for example to run it in a network namespace.
+    `admin_port`: a free one by default.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Node(Process):
         admin_port: int | None = None,
     ) -> None:
         self.address: HostPort = (host, free_port())
-        self._admin: HostPort = (host, free_port() if admin_port is None else admin_port)
+        self.admin: HostPort = (host, free_port() if admin_port is None else admin_port)
         config = folder / f"{name}.toml"
         config.write_text(self._config(settings, account or {}))
         command = [*prefix, *twistd, "-n", "--pidfile=", "cometify", "--config", str(config)]
@@ -46,7 +47,7 @@ class Node(Process):
         table = {
             "http": [f"tcp:{self.address[1]}:interface={self.address[0]}"],
             "websocket": [],
-            "admin": f"tcp:{self._admin[1]}:interface={self._admin[0]}",
+            "admin": f"tcp:{self.admin[1]}:interface={self.admin[0]}",
             "heartbeat": 1,
             "drain": 1,
             "connections_per_ip": 0,
@@ -81,7 +82,7 @@ class Node(Process):
 
     async def metrics(self) -> str:
         """Return the text of /metrics."""
-        reader, writer = await asyncio.open_connection(*self._admin)
+        reader, writer = await asyncio.open_connection(*self.admin)
         try:
             writer.write(wire.request("GET", "/metrics", {"Connection": "close"}))
             return (await wire.read_answer(reader)).body.decode()
@@ -91,7 +92,7 @@ class Node(Process):
     async def _ask_health(self, which: str) -> tuple[int, dict[str, str]]:
         try:
             async with asyncio.timeout(5):
-                reader, writer = await asyncio.open_connection(*self._admin)
+                reader, writer = await asyncio.open_connection(*self.admin)
                 try:
                     writer.write(wire.request("GET", f"/health/{which}", {"Connection": "close"}))
                     return await wire.read_head(reader)

@@ -1,6 +1,6 @@
 """Figures of the accounts: their number, a hash that shows nodes with different accounts, and the last reload."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 from prometheus_client.core import Metric
@@ -13,9 +13,10 @@ from cometify.config.last_reload import LastReload
 
 @attrs.frozen(eq=False)
 class AccountFigures(Collector):
-    """The accounts of this process."""
+    """The accounts of this process. `is_current()`: they are those of the store, as it was at the last look."""
 
     accounts: Accounts
+    is_current: Callable[[], bool]
 
     def collect(self) -> Iterator[Metric]:
         suspended = sum(account.suspended for account in self.accounts)
@@ -25,6 +26,11 @@ class AccountFigures(Collector):
             "accounts_hash",
             "A number that is the same in all processes that have the same accounts, with the same settings and secrets.",
             self.accounts.hash(),
+        )
+        yield gauge(
+            "accounts_current",
+            "1 if the store of the accounts could be read at the last look, or there is none. 0: its error is in the log.",
+            int(self.is_current()),
         )
 
 

@@ -9,7 +9,7 @@ from twisted.python import usage
 
 import twisted
 from cometify import __version__
-from cometify.config.checks import check_authority, doubts
+from cometify.config.checks import check_account_store, check_authority, doubts
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import Overrides, load
 from cometify.runtime.certificates import Certificates
@@ -101,6 +101,8 @@ class Options(usage.Options):
                 say(f"cometify: the certificate of {one.endpoint} {fault}.")
         if settings.redis is not None:
             check_authority(settings.redis)
+        if settings.account_store is not None:
+            check_account_store(settings.account_store)
         for doubt in doubts(settings):
             say(f"cometify: {doubt}")
         say(f"cometify: the configuration can be used; accounts: {len(settings.accounts)}")

@@ -28,6 +28,7 @@ class HasAccounts(Protocol):
 
     accounts: Accounts
     last_reload: LastReload
+    reload: Callable[[bool], Difference] | None
 
     def read_certificates(self) -> None:
         """Read the certificates of its ports again."""
@@ -61,7 +62,7 @@ class Reload:
         self._wall = wall
         server.last_reload.at = wall()
 
-    def __call__(self, *, may_drop: bool = False) -> Difference:
+    def __call__(self, may_drop: bool = False) -> Difference:
         """Read the file and the certificates again, and return the difference of the accounts.
 
         `may_drop`: any number of accounts may go. Raises `SettingsError`, and `Refused` for a file that drops too many.
@@ -115,8 +116,8 @@ def _drops_too_many(difference: Difference) -> Refused:
     )
 
 
-def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor, systemd: Systemd) -> Reload:
-    """Read the certificates and the accounts again at each SIGHUP. A wrong file changes nothing and is logged."""
+def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor, systemd: Systemd) -> None:
+    """Read the certificates and the accounts again at each SIGHUP, and when the admin endpoint asks for it."""
     assert options.settings is not None
     reload = Reload(server, options.settings, lambda: options.load(again=True))
 
@@ -131,4 +132,4 @@ def reload_on_hangup(server: HasAccounts, options: Options, reactor: Reactor, sy
         signal.signal(signal.SIGHUP, lambda *_args: reactor.callFromThread(reload_and_tell))
 
     reactor.callWhenRunning(install)
-    return reload
+    server.reload = reload

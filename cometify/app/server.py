@@ -1,9 +1,7 @@
 """One server: its parts, its start and its stop."""
 
 import time
-import traceback
 from collections.abc import Callable, Generator
-from enum import Enum
 from functools import partial
 from typing import cast
 
@@ -13,11 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from cometify.accounts.followed_accounts import FollowedAccounts
 from cometify.admin.account_figures import AccountFigures, ReloadFigures
 from cometify.admin.certificate_metrics import CertificateFigures
 from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
+from cometify.admin.operator_urls import OperatorUrls
 from cometify.admin.refusal_log import RefusalLog
 from cometify.admin.traces import TracedPushEndpoint, make_traces
 from cometify.admin.urls import AdminRoot
@@ -25,9 +25,9 @@ from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
 from cometify.app.portions import Levelling
 from cometify.config.accounts import Accounts
+from cometify.config.difference import Difference
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
-from cometify.core import state_table
 from cometify.core.history import EVERY
 from cometify.core.join_pace import JoinPace
 from cometify.core.quota import Quota
@@ -96,7 +96,7 @@ class Cometify(MultiService):
         self.settings = settings
         self._reactor = reactor
         self.accounts = Accounts(settings.accounts, is_complete=settings.account_store is None)
-        self.last_reload = LastReload(at=wall())
+        self.last_reload, self.reload = LastReload(at=wall()), cast("Callable[[bool], Difference] | None", None)
         loop_hooks = loop_hooks or LoopHooks(reactor.callLater)
         self.usage = Usage(self.accounts.get)
         self.fan_out = FanOut(loop_hooks.call_soon)
@@ -119,6 +119,7 @@ class Cometify(MultiService):
             JoinPace(settings.joins_per_second),
             self.usage,
         )
+        self.followed = FollowedAccounts(settings, self.accounts, self._accounts_changed, reactor, wall, self)
         context = Context(
             self.accounts,
             self.membership,
@@ -190,12 +191,16 @@ class Cometify(MultiService):
         )
         console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
         metrics = MetricsEndpoint(
-            self.figures, AccountFigures(self.accounts), ReloadFigures(self.last_reload), WebhookFigures(self.webhooks),
-            CertificateFigures(self),
+            self.figures, AccountFigures(self.accounts, self.followed.is_current), ReloadFigures(self.last_reload),
+            WebhookFigures(self.webhooks), CertificateFigures(self),
         )  # fmt: skip
         inspect = InspectEndpoint(console.inspector)
+        operator = OperatorUrls(self.followed.editor, settings.admin_token_file, lambda: self.reload)
         self.admin = Site(
-            AdminRoot(self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find), reactor
+            AdminRoot(
+                self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find, operator
+            ),
+            reactor,
         )
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
@@ -225,7 +230,7 @@ class Cometify(MultiService):
         """Return the reason why this server should get no work, or None if it is ready."""
         if self._drain.has_begun:
             return "draining"
-        return self.engine.why_not_ready()
+        return self.engine.why_not_ready() if self.accounts.is_complete else "accounts_unavailable"
 
     def _state(self) -> dict[str, object]:
         """Describe this server for the console."""
@@ -276,7 +281,10 @@ class Cometify(MultiService):
 
     def change_accounts(self, settings: Settings) -> None:
         """Replace the accounts by those of `settings`. Listeners of unchanged accounts notice nothing."""
-        self.accounts.replace(settings.accounts)
+        self.followed.replace(settings)
+        self._accounts_changed()
+
+    def _accounts_changed(self) -> None:
         self.membership.accounts_changed(self.accounts)
         self.webhooks.accounts_changed(self.accounts)
 
@@ -289,19 +297,3 @@ class Cometify(MultiService):
 
 def _ignore_timeout(failure: Failure) -> None:
     failure.trap(defer.TimeoutError)
-
-
-def log_impossible_transitions() -> None:
-    """Log impossible transitions instead of raising: a fault of one listener or session must not end other things."""
-    state_table.on_impossible = _log_impossible
-
-
-def _log_impossible(subject: str, state: Enum, event: Enum) -> None:
-    log.error(
-        "{subject}: {event} cannot happen in state {state}. The state stays. Please report this.\n"
-        "Traceback (most recent call last):\n{stack}",
-        subject=subject,
-        event=event.name,
-        state=state.name,
-        stack="".join(traceback.format_stack()),
-    )

@@ -10,17 +10,21 @@ from twisted.application.internet import TimerService
 from twisted.application.service import MultiService
 from twisted.logger import Logger
 
+from cometify.accounts.followed_accounts import FollowedAccounts
 from cometify.admin.account_figures import ReloadFigures
+from cometify.admin.operator_urls import OperatorUrls
 from cometify.admin.urls import AdminRoot
 from cometify.admin.worker_client import WorkerClient
 from cometify.admin.workers import WorkersInspect, WorkersMetrics
 from cometify.admin.workers_console import WorkersAction, workers_console_endpoints
 from cometify.app import banner
+from cometify.app.impossible import log_impossible_transitions
 from cometify.app.log_format import with_log_format
 from cometify.app.options import Options
 from cometify.app.readiness import when_ready
 from cometify.app.reload import reload_on_hangup, warn_of_doubts
-from cometify.app.server import POLL_CERTIFICATES, Cometify, log_impossible_transitions
+from cometify.app.server import POLL_CERTIFICATES, Cometify
+from cometify.config.checks import check_account_store
 from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
@@ -81,6 +85,9 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inhe
     """
     supervisor = Supervisor(settings, reactor, up, inherited=inherited)
     workers = WorkerClient(reactor, supervisor)
+    followed = FollowedAccounts(settings, supervisor.accounts, lambda: None, reactor)
+    followed.setServiceParent(supervisor)
+    supervisor.replace_accounts = followed.replace
     root = AdminRoot(
         workers.why_not_ready,
         WorkersMetrics(workers, ReloadFigures(supervisor.last_reload)),
@@ -88,6 +95,7 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inhe
         settings.admin_hosts,
         workers_console_endpoints(workers),
         lambda path: WorkersAction(workers, PushEndpoint if path[1] == "push" else KeptPushesEndpoint),
+        OperatorUrls(followed.editor, settings.admin_token_file, lambda: supervisor.reload),
     )
     admin = Site(root, reactor)
     ports = [("admin", settings.admin, admin)]
@@ -123,6 +131,8 @@ def makeService(options: Options) -> MultiService:
 
     systemd = Systemd(reactor, os.environ, is_well)
     try:
+        if settings.account_store is not None:
+            check_account_store(settings.account_store)
         if settings.workers > 1:
             server = supervise(settings, reactor, up, inherited)
         else:

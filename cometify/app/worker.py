@@ -21,8 +21,9 @@ from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.app.impossible import log_impossible_transitions
 from cometify.app.readiness import when_ready
-from cometify.app.server import Cometify, log_impossible_transitions
+from cometify.app.server import Cometify
 from cometify.app.service import ports_of
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import read_table
@@ -102,8 +103,8 @@ class SupervisorPipe:
         return server, ports
 
     def _listen(self, server: Cometify, ports: Ports, until: float) -> None:
-        """Listen once the engine is available, or at `until`. The other workers get all connections before."""
-        if not server.engine.available and self._reactor.seconds() < until:
+        """Listen once the engine and the accounts are there, or at `until`. The other workers get all connections before."""
+        if not (server.engine.available and server.accounts.is_complete) and self._reactor.seconds() < until:
             self._reactor.callLater(0.02, self._listen, server, ports, until)
         elif server.running:
             try:

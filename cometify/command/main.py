@@ -10,6 +10,7 @@ from cometify import __version__
 
 _VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}"
 _MODULES = {
+    "account": "accounts.command",
     "bench": "bench.command",
     "canary": "canary.command",
     "check": "configuration",

@@ -1,10 +1,12 @@
 """Checks of values that must fit each other or the machine, and warnings of values that should be changed."""
 
+import os
 import re
 import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from cometify.config.account_store_url import AccountStoreURL
 from cometify.config.readers import MAKE_SECRET
 from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings, SettingsError
@@ -77,6 +79,14 @@ def doubts(settings: Settings) -> Iterator[str]:
                 f"account {account.api_key}: its API secret has fewer than {SHORT_SECRET} characters and can be guessed; "
                 f"{MAKE_SECRET}"
             )
+
+
+def check_account_store(url: AccountStoreURL) -> None:
+    """Check that the folder of the accounts is there. Raises `SettingsError`."""
+    if url.path is not None and not (url.path.parent.is_dir() and os.access(url.path.parent, os.W_OK)):
+        raise SettingsError(
+            f"accounts: {url.path.parent}: must be a folder that the server can write to, because SQLite makes a journal there."
+        )
 
 
 def check_authority(redis: RedisURL) -> None:

@@ -28,6 +28,12 @@ def read_asked_pushes(query: Query) -> AskedPushes:
     return AskedPushes(after, _read_limit(values))
 
 
+def read_asked_accounts(query: Query) -> tuple[str, int]:
+    """Read a question for accounts: the API key after which the page begins, and its length. Raises `Refused`."""
+    values = _read(query, ("after", "limit"))
+    return values.get("after", ""), _read_limit(values)
+
+
 def check_no_parameters(query: Query) -> None:
     """Refuse a query that has any parameters. Raises `Refused`: unknown_, repeated_parameter."""
     _read(query, ())

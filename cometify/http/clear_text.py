@@ -20,13 +20,14 @@ def came_in_clear(request: Exchange, trusted: Networks) -> bool:
     here = host_of(hop.peer)
     protocols = request.headers("x-forwarded-proto")
     if not (protocols or hop.is_proxied or request.headers("x-forwarded-for")):
-        return not (hop.is_encrypted or _is_this_machine(here))
+        return not (hop.is_encrypted or is_this_machine(here))
     told = [item.strip(" \t").lower() for value in protocols for item in value.split(",")]
     return not (is_trusted(here, trusted) and set(told) == {"https"})
 
 
 @lru_cache(256)
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Return True for a loopback address, and for a peer of a Unix socket. `host`: see `host_of`."""
     if host == UNIX:
         return True
     try:

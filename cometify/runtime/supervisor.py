@@ -24,6 +24,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from cometify.config.accounts import Accounts
+from cometify.config.difference import Difference
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
@@ -63,6 +64,8 @@ class Supervisor(MultiService):
         self._settings = settings
         self.accounts = Accounts(settings.accounts, is_complete=settings.account_store is None)
         self.last_reload = LastReload()
+        self.reload: Callable[[bool], Difference] | None = None
+        self.replace_accounts: Callable[[Settings], None] = lambda settings: self.accounts.replace(settings.accounts)
         self._reactor = reactor
         self._up: Callable[[], None] | None = up
         self._command = tuple(command)
@@ -136,7 +139,7 @@ class Supervisor(MultiService):
 
     def change_accounts(self, settings: Settings) -> None:
         """Give the accounts of `settings` to all workers, and to those that will start later."""
-        self.accounts.replace(settings.accounts)
+        self.replace_accounts(settings)
         self._settings = attrs.evolve(self._settings, accounts=settings.accounts, defaults=settings.defaults)
         for worker in self.workers:
             worker.send(self._settings_for(worker))

@@ -2,7 +2,7 @@
 
 from twisted.logger import formatEvent, globalLogPublisher
 
-from cometify.app.server import log_impossible_transitions
+from cometify.app.impossible import log_impossible_transitions
 from cometify.core import state_table
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State

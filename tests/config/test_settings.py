@@ -223,9 +223,10 @@ def test_check_reads_the_configuration_without_a_start(tmp_path, capsys):
         'admin = "ssl:1:privateKey=none.pem"\n',
         'admin = "tcp:99999"\n',
         'redis = "rediss://localhost?ca=/none.pem"\n',
+        'accounts = "sqlite:///none/accounts.db"\n',
     ):
         path.write_text(wrong + ACCOUNT)
-        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin|redis): "):
+        with pytest.raises(SystemExit, match=r"^cometify: .*(heartbeat|admin|redis|accounts): "):
             options_of("--check", "--config", str(path))
     path.write_text('http = ["systemd:domain=INET:index=0"]\n' + ACCOUNT)  # which is not there now
     with pytest.raises(SystemExit) as ended:

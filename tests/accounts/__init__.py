@@ -1,0 +1,1 @@
+"""Accounts that are kept in SQLite or Redis."""

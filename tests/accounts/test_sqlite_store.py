@@ -1,0 +1,149 @@
+"""The file of SQLite: its rights, and what happens when it is locked, broken, gone, replaced or newer."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+
+import pytest
+from twisted.logger import capturedLogs, formatEvent
+
+from cometify.core.errors import Refused
+from tests.accounts.nodes import Node
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "accounts.db"
+
+
+@pytest.fixture
+def node(path) -> Iterator[Node]:
+    made = Node(path)
+    yield made
+    made.stop()
+
+
+def keys(node):
+    return sorted(account.api_key for account in node.accounts)
+
+
+def down(node):
+    """Wait until the store counts as away; the reason that was logged."""
+    with capturedLogs() as events:
+        node.until(lambda: not node.follower.is_up)
+        for _ in range(3):
+            node.reactor.advance(0.25)
+            node.reactor.pump()
+    (line,) = map(formatEvent, events)
+    assert line.startswith("Accounts cannot be read: ")
+    return line
+
+
+def test_only_the_owner_may_read_the_file(node, path):
+    os.umask(os.umask(0))
+    node.put("shop")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == ["accounts.db"]
+
+
+def test_removed_secret_is_not_in_the_file_any_longer(node, path):
+    _record, made = node.put("shop")
+    assert made.encode() in path.read_bytes()
+    node.wait(lambda: node.editor.remove("shop", "a test"))
+    assert made.encode() not in path.read_bytes()
+
+
+def test_file_that_is_locked_changes_nothing_and_is_told(node, path):
+    node.put("shop")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Refused, match="engine_unavailable") as refused:
+        node.put("blog")
+    assert "database is locked" in refused.value.detail
+    assert (keys(node), node.follower.is_up) == (["shop"], False)
+    other.execute("ROLLBACK")
+    other.close()
+    node.put("blog")
+    assert (keys(node), node.follower.is_up) == (["blog", "shop"], True)
+
+
+def test_file_that_is_gone_changes_nothing_and_comes_back(node, path):
+    node.put("shop")
+    path.rename(path.with_suffix(".away"))
+    assert "accounts.db: No such file or directory. Those that are known stay." in down(node)
+    assert keys(node) == ["shop"]
+    assert not path.exists()
+    path.with_suffix(".away").rename(path)
+    node.until(lambda: node.follower.is_up)
+    node.put("blog")
+    assert keys(node) == ["blog", "shop"]
+
+
+def test_broken_file_changes_nothing(node, path):
+    node.put("shop")
+    path.write_bytes(b"this is no database" * 1000)
+    assert "file is not a database" in down(node)
+    assert keys(node) == ["shop"]
+
+
+def test_file_of_a_newer_version_is_not_touched(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    content = path.read_bytes()
+    node = Node(path)
+    node.until(lambda: node.follower._why is not None)
+    assert (node.accounts.is_complete, path.read_bytes()) == (False, content)
+    node.stop()
+
+
+def test_another_file_that_lacks_accounts_is_not_taken(node, path):
+    for number in range(20):
+        node.put(f"site{number}")
+    path.unlink()
+    smaller = Node(path)
+    smaller.put("site1")
+    smaller.put("site2", listeners=5)
+    assert "lacks 18 of 20 accounts, more than a tenth: site0, " in down(node)
+    assert len(node.accounts) == 20
+    assert node.accounts.get("site2").listeners is None
+    for number in range(18):
+        smaller.put(f"site{number}", listeners=6)
+    node.until(lambda: node.follower.is_up)
+    assert (len(node.accounts), node.accounts.get("site1").listeners) == (18, 6)
+    smaller.stop()
+
+
+def test_record_that_cannot_be_read_costs_no_other_account(node, path):
+    node.put("shop")
+    node.put("blog")
+    with capturedLogs() as events:
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE account SET record = 'broken' WHERE api_key = 'shop'")
+            connection.execute("INSERT INTO account VALUES ('new', '{}')")
+        connection.close()
+        node.put("blog", listeners=5)
+    assert keys(node) == ["blog", "shop"]
+    assert sorted(map(formatEvent, events))[:2] == [
+        "Account blog was set, by a test",
+        "The record of account new cannot be used: it is not a record The account is left out.",
+    ]
+    with pytest.raises(Refused, match="account_conflict"):
+        node.put("shop", listeners=5)
+
+
+def test_setting_of_a_newer_version_is_left_out(node, path):
+    node.put("shop", listeners=5)
+    with sqlite3.connect(path) as connection:
+        connection.execute("""UPDATE account SET record = replace(record, '"listeners"', '"colour":1,"listeners"')""")
+    connection.close()
+    node.look()
+    assert node.accounts.get("shop").listeners == 5
+    node.until(lambda: "colour" in node.follower.record("shop"))
+
+
+def test_accounts_are_known_before_anybody_is_served(node, path):
+    node.put("shop")
+    again = Node(path)
+    assert again.accounts.find("shop") == node.accounts.get("shop")
+    again.stop()
