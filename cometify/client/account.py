@@ -1,13 +1,14 @@
 """The part that the three clients share and that needs no network: tokens and keys, made with the API secret."""
 
 import time
-from collections.abc import Iterable
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from . import signing
 from .address import read_given_url, read_server
 from .errors import INVALID_PARAMETER, CometifyError
 from .tries import DEFAULT_TIMEOUT
+from .webhooks import verified_events
 
 LONGEST_TIMEOUT = 2_147_483.0
 """Seconds of a call at most, 24 days. Sockets take no infinite time. The libraries for other languages have the same bound."""
@@ -73,6 +74,21 @@ class AccountClient:
     def secure_key(self, identifiers: str | Iterable[str]) -> str:
         """Make the secureKey of exactly this list: these names, in this order and spelling. Nothing is sent."""
         return signing.secure_key(self._address.api_key, self._address.api_secret, identifiers)
+
+    def verify_webhook(
+        self, path: str, headers: Mapping[str, str], body: bytes, *, other_secret: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the events of a webhook's request, if the server has signed it within five minutes.
+
+        - `path`: of the request. A query behind it is ignored.
+        - `headers`: of the request, whatever the case of their names.
+        - `body`: its bytes, as they came.
+        - `other_secret`: accepted too, while the API secret is being replaced.
+
+        Drop each event whose `id` is not above the last one that you have handled. Raises `CometifyError` (not_authorized).
+        """
+        secrets = [self._address.api_secret, *([] if other_secret is None else [other_secret])]
+        return verified_events(secrets, path, headers, body, time.time())
 
 
 def _life(seconds: float) -> tuple[int, int]:

@@ -163,8 +163,36 @@ export class Cometify {
   /** Make the secureKey of exactly this list: these names, in this order and spelling. */
   secureKey(identifiers: string | readonly string[]): string;
 
+  /**
+   * The events of a webhook's request, if the server has signed it within five minutes. Drop each event whose
+   * `id` is not above the last one that you have handled. Throws a `CometifyError` (not_authorized).
+   *
+   * @param path Of the request. A query behind it is ignored.
+   * @param headers Of the request, by their names in lower case: `request.headers`.
+   * @param body Its bytes, as they came.
+   * @param options `otherSecret`: accepted too, while the API secret is being replaced.
+   */
+  verifyWebhook(
+    path: string,
+    headers: Record<string, string | string[] | undefined>,
+    body: Uint8Array | string,
+    options?: { otherSecret?: string },
+  ): WebhookEvent[];
+
   /** Close the connections that are kept. They do not keep the process running. */
   close(): void;
+}
+
+/** An event of a webhook. Its type tells which further fields it has. */
+export interface WebhookEvent {
+  type: 'occupied' | 'vacated' | 'refused' | 'reset' | 'dropped' | (string & {});
+  /** Grows with each event of the account. */
+  id: number;
+  /** Unix seconds. */
+  time: number;
+  identifier?: string;
+  codes?: Record<string, number>;
+  count?: number;
 }
 
 /** A call has failed. Its message says what to do, and holds no secret. */
@@ -193,5 +221,5 @@ export function signature(request: {
   nonce: string;
   contentType: string;
   idempotencyKey: string;
-  body: string;
+  body: string | Uint8Array;
 }): string;

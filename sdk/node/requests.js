@@ -60,7 +60,7 @@ const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_/;
  * The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent.
  *
  * @param {{apiSecret: string, method: string, path: string, timestamp: string, nonce: string, contentType: string,
- *   idempotencyKey: string, body: string}} request
+ *   idempotencyKey: string, body: string | Uint8Array}} request
  */
 export function signature({
   apiSecret,

@@ -252,6 +252,48 @@ final class Cometify
         return $this->ask('days', 'GET', '/usage');
     }
 
+    /**
+     * The events of a webhook's request, if the server has signed it within five minutes.
+     *
+     * Drop each event whose `id` is not above the last one that you have handled.
+     *
+     * @param string $path Of the request. A query behind it is ignored.
+     * @param array<string, string> $headers Of the request, by their names: `getallheaders()`.
+     * @param string $body Its bytes, as they came: `file_get_contents('php://input')`.
+     * @param ?string $otherSecret Accepted too, while the API secret is being replaced.
+     * @return list<array<string, mixed>>
+     * @throws CometifyException not_authorized
+     */
+    public function verifyWebhook(
+        string $path,
+        array $headers,
+        string $body,
+        #[\SensitiveParameter]
+        ?string $otherSecret = null,
+    ): array {
+        $given = array_change_key_case($headers);
+        $timestamp = $given['cometify-timestamp'] ?? '';
+        $isGenuine = false;
+        foreach ([$this->apiSecret, $otherSecret ?? $this->apiSecret] as $apiSecret) {
+            $expected = self::signature(
+                $apiSecret,
+                'POST',
+                explode('?', $path)[0],
+                $timestamp,
+                $given['cometify-nonce'] ?? '',
+                $given['content-type'] ?? '',
+                $given['idempotency-key'] ?? '',
+                $body,
+            );
+            $isGenuine = hash_equals($expected, $given['cometify-signature'] ?? '') || $isGenuine;
+        }
+        self::check($isGenuine, 'not_authorized', 'The signature does not match: answer 403. If it comes from your '
+            . 'server, compare the API secret, and give the path and the bytes of the body as they came.');
+        $isNew = abs(time() - (int) $timestamp) <= 300;
+        self::check($isNew, 'not_authorized', 'The request is too old or too new: answer 403, and compare the clocks.');
+        return json_decode($body, true, flags: JSON_THROW_ON_ERROR);
+    }
+
     /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */
     public static function signature(
         #[\SensitiveParameter]

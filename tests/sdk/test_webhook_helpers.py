@@ -1,0 +1,105 @@
+"""`verify_webhook` of the libraries for Python, Node and PHP: the same requests are genuine for all three."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cometify.client import Cometify, CometifyError
+from tests.sdk.test_webhook_samples import signed
+from tests.wire import API_KEY, API_SECRET
+
+SDK = Path(__file__).parents[2] / "sdk"
+URL = f"https://{API_KEY}:{API_SECRET.replace('*', '%2A')}@push.example.org"
+BODY = '[{"type":"occupied","id":7,"time":1,"identifier":"chat"}]'
+EVENTS = json.loads(BODY)
+NODE = """
+import { Cometify } from '%s/node/index.js';
+import { readFileSync } from 'node:fs';
+const cometify = Cometify.fromUrl('%s');
+const lower = (headers) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+console.log(JSON.stringify(JSON.parse(readFileSync(0)).map(([path, headers, body]) => {
+  try { return cometify.verifyWebhook(path, lower(headers), Buffer.from(body), { otherSecret: 'the other one' }); }
+  catch (error) { return error.code; }
+})));
+"""
+PHP = """
+require '%s/php/Cometify.php';
+$cometify = Cometify\\Cometify::fromUrl('%s');
+echo json_encode(array_map(function ($case) use ($cometify) {
+    try { return $cometify->verifyWebhook($case[0], $case[1], $case[2], 'the other one'); }
+    catch (Cometify\\CometifyException $error) { return $error->code; }
+}, json_decode(stream_get_contents(STDIN), true)));
+"""
+
+
+def cases():
+    """Requests that are genuine, and others. Made when a test needs them, because they grow old."""
+    headers = signed(BODY.encode())
+    genuine = [
+        ("/hook", headers, BODY),
+        ("/hook?from=cometify", headers, BODY),
+        ("/hook", signed(BODY.encode(), secret="the other one"), BODY),
+        ("/hook", signed(BODY.encode(), age=240), BODY),
+    ]
+    refused = [
+        ("/hook", {}, BODY),
+        ("/other", headers, BODY),
+        ("/hook", headers, BODY + " "),
+        ("/hook", signed(BODY.encode(), secret="a third one"), BODY),
+        ("/hook", signed(BODY.encode(), age=310), BODY),
+        ("/hook", signed(BODY.encode(), age=-360), BODY),
+        ("/hook", {**headers, "Cometify-Timestamp": "now"}, BODY),
+        ("/hook", {**headers, "Cometify-Nonce": "m" * 20}, BODY),
+        ("/hook", {**headers, "Idempotency-Key": "8"}, BODY),
+        ("/hook", {**headers, "Content-Type": "text/plain"}, BODY),
+        ("/hook", {**headers, "Cometify-Signature": "é"}, BODY),
+    ]
+    return genuine, refused
+
+
+def in_python(cases):
+    cometify = Cometify.from_url(URL)
+    found = []
+    for path, headers, body in cases:
+        try:
+            found.append(cometify.verify_webhook(path, headers, body.encode(), other_secret="the other one"))
+        except CometifyError as error:
+            found.append(error.code)
+    return found
+
+
+def run(command, cases):
+    done = subprocess.run(command, input=json.dumps(cases), capture_output=True, text=True, check=True, timeout=60)
+    return json.loads(done.stdout)
+
+
+def in_node(cases):
+    return run(["node", "--input-type=module", "-e", NODE % (SDK, URL)], cases)
+
+
+def in_php(cases):
+    return run(["php", "-r", PHP % (SDK, URL)], cases)
+
+
+@pytest.mark.parametrize("language", [in_python, in_node, in_php])
+def test_requests_of_the_server_are_genuine_and_no_others(language):
+    genuine, refused = cases()
+    found = language(genuine + refused)
+    assert found[: len(genuine)] == [EVENTS] * len(genuine)
+    assert found[len(genuine) :] == ["not_authorized"] * len(refused)
+
+
+def test_other_secret_is_not_accepted_without_being_given():
+    with pytest.raises(CometifyError):
+        Cometify.from_url(URL).verify_webhook("/hook", signed(BODY.encode(), secret="the other one"), BODY.encode())
+
+
+def test_names_of_headers_may_be_those_of_a_framework():
+    cometify, headers = Cometify.from_url(URL), signed(BODY.encode())
+    for spelled in (str.lower, str.upper, lambda name: name.replace("-", "_").upper()):
+        assert (
+            cometify.verify_webhook("/hook", {spelled(name): headers[name] for name in headers}, BODY.encode())
+            == EVENTS
+        )
