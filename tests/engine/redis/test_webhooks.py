@@ -5,6 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from cometify.core.account import Account
+from cometify.core.webhook_events import MOST_WAITING, Report
 from tests.engine.redis.nodes import Nodes
 from tests.memory import World
 from tests.webhook_receiver import URL, Receiver
@@ -149,3 +150,19 @@ def test_account_without_webhook_has_no_keys(nodes):
     nodes[0].websocket("identifiers=chat")
     nodes.advance(10)
     assert nodes.command("KEYS", KEYS) == []
+
+
+def test_events_that_wait_are_bounded_in_redis(pair):
+    nodes, receivers = pair
+    receivers[0].answer = b""
+    events = nodes[0].server.engine.webhooks
+    for start in range(0, MOST_WAITING + 2_000, 500):
+        names = tuple(f"n{number}" for number in range(start, start + 500))
+        events.report(API_KEY, Report(come=names), again=True)
+        run(nodes, receivers, 1.5, 1.5)
+    assert nodes.command("LLEN", f"cometify:{{{API_KEY}}}:e:queue") <= MOST_WAITING
+    assert nodes.command("MEMORY", "USAGE", f"cometify:{{{API_KEY}}}:e:queue", "SAMPLES", 0) < 2_000_000
+    receivers[0].answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    told = run(nodes, receivers, 64, 2)
+    assert [event["type"] for event in told].count("dropped") == 1
+    assert sum(event.get("count", 1) for event in told) == MOST_WAITING + 2_000
