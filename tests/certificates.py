@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def make_key_pair(key: Path, certificate: Path) -> None:
+def make_key_pair(key: Path, certificate: Path, days: int = 9) -> None:
     """Write a private key and its certificate, both PEM."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", str(days),
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from bench.rig.ports import free_ports
+from tests.certificates import make_key_pair
 from tests.command.programs import Program
 from tests.conftest import Redis
 from tests.contract.test_workers import Workers
@@ -130,7 +131,11 @@ def prometheus(redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     replica = Redis(tmp_path_factory.mktemp("replica"))
     replica.options = (*replica.options, "--replicaof", f"127.0.0.1 {redis.port}")
     replica.start()
-    server = Workers(tmp_path_factory.mktemp("workers"), options, {}).start()
+    folder = tmp_path_factory.mktemp("workers")
+    make_key_pair(folder / "key.pem", folder / "cert.pem", days=60)
+    (tls,) = free_ports(1)
+    options["websocket"] = [f"ssl:{tls}:privateKey=key.pem:certKey=cert.pem:interface=127.0.0.1"]
+    server = Workers(folder, options, {}).start()
     url = f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}"
     (port,) = free_ports(1)
     targets = {JOB: [server.admin_port], f"{JOB}-canary": [port]}
