@@ -15,9 +15,10 @@ import pytest
 from bench.rig.balancers import DEPLOY
 from cometify.config.settings import Settings
 from cometify.runtime.inherited_sockets import FIRST
+from tests.certificates import make_certificate
 from tests.conftest import TWISTD, Redis, Server, assert_clean
 from tests.contract.follower import Follower
-from tests.wire import API_KEY, FORM, Client, eventually, form, secure
+from tests.wire import API_KEY, FORM, Client, Connection, eventually, form, request_bytes, secure
 
 LAUNCHER = """
 import os, sys
@@ -144,6 +145,21 @@ def test_new_process_takes_over_from_the_old_one(tmp_path, redis: Redis, listeni
         new.stop()
     for server in (old, new):
         assert_clean(server.log.read_text())
+
+
+def test_endpoint_with_tls_uses_the_socket(tmp_path, listening):
+    tls = make_certificate(tmp_path)
+    port = listening.getsockname()[1]
+    files = f"privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem"
+    server = Activated(tmp_path / "server", {"http": [f"ssl:{port}:interface=127.0.0.1:{files}"]}, listening)
+    server.start()
+    try:
+        with Connection(port, wrap=tls) as connection:
+            connection.send(request_bytes("GET", "/openapi.json"))
+            assert connection.answer().status == 200
+    finally:
+        server.stop()
+    assert_clean(server.log.read_text())
 
 
 def test_socket_without_an_endpoint_is_told(tmp_path, listening):
