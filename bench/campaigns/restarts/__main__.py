@@ -39,6 +39,7 @@ def rows(balancer: str, outcome: Outcome) -> dict[str, str]:
         "delivery p50, p99, max, ms": " to ".join(f"{percentile(delays, p):,.0f}" for p in (50, 99, 100)),
         "on the nodes at the end": ", ".join(map(str, outcome.spread)),
         "a node took, s": " to ".join(f"{took:.1f}" for took in (min(outcome.took), max(outcome.took))),
+        "load average of the machine": f"{os.getloadavg()[0]:.1f}",
     }
     if not delays:
         figures["delivery p50, p99, max, ms"] = "-"
@@ -77,7 +78,6 @@ def main(arguments: list[str]) -> int:
             columns.append(rows(balancer, outcome))
             faults += [f"{balancer}, {load.visitors} listeners: {fault}" for fault in outcome.faults()]
             say(", ".join(f"{name} {value}" for name, value in columns[-1].items()))
-            say(f"    load of the machine {os.getloadavg()[0]:.1f}, ends {dict(outcome.experience.ends)}")
     for fault in faults[:20]:
         say(fault)
     if options.docs:
