@@ -13,9 +13,9 @@ from tests.wire import API_KEY, FORM, Client, Closed, form, secure
 
 
 class Follower(threading.Thread):
-    """A listener that comes back until it has `count` pushes. `texts`: those of all its connections."""
+    """A listener that comes back until it has `count` pushes, or `within` seconds. `texts`: those of all its connections."""
 
-    def __init__(self, client: Client, transport: str, name: str, number: int, count: int) -> None:
+    def __init__(self, client: Client, transport: str, name: str, number: int, count: int, within: float = 30) -> None:
         super().__init__()
         self.joined = threading.Event()
         self.texts: list[str] = []
@@ -26,7 +26,7 @@ class Follower(threading.Thread):
         self._transport = transport
         self._query = f"identifiers={name}&listener=follower{number:04}"
         self._count = count
-        self._until = time.monotonic() + 30
+        self._until = time.monotonic() + within
         self._position = 0
 
     def run(self) -> None:
