@@ -27,6 +27,7 @@ from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.leaving import LeavingChannels
+from cometify.engine.redis.levelling import MARK as LEVELLING
 from cometify.engine.redis.levelling import Levelling
 from cometify.engine.redis.memory_watch import MemoryWatch
 from cometify.engine.redis.nodes import MARK, RedisNodes
@@ -140,7 +141,7 @@ class RedisEngine:
         elif text.startswith(b"!"):
             (self.slots if text.startswith(b"![") else self._disconnects).heard(text[1:])
         elif text.startswith(b"@"):
-            self._levelling.heard(text[2:]) if text.startswith(b"@=") else self.queries.heard(text[1:])
+            self._levelling.heard(text[2:]) if text.startswith(LEVELLING) else self.queries.heard(text[1:])
         else:
             self._subscriber.heard(channel, text)
 

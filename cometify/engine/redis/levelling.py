@@ -16,6 +16,8 @@ from cometify.engine.redis.departure import Departure
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
 
+MARK = b"@~"
+"""The first bytes of a message. They differ from those of the questions and answers of `queries`."""
 AFTER = 5.0
 """Seconds after which a node asks. By then balancers know that it is there."""
 ANSWERS_WITHIN = 1.0
@@ -80,4 +82,4 @@ class Levelling:
     def _publish(self, channel: bytes, text: bytes) -> None:
         commands = self._session.commands
         if commands is not None and self._channels.is_staying:
-            commands.execute(b"PUBLISH", channel, b"@=" + text).addErrback(lambda _failure: None)
+            commands.execute(b"PUBLISH", channel, MARK + text).addErrback(lambda _failure: None)

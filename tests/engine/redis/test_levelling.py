@@ -7,7 +7,7 @@ from cometify.engine.redis.levelling import AFTER, ANSWERS_WITHIN, LEAST
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
 from tests.redis import RedisServer
-from tests.wire import API_KEY, API_SECRET
+from tests.wire import API_KEY, API_SECRET, request_bytes
 
 MANY = 4 * LEAST
 
@@ -87,7 +87,7 @@ def test_node_that_drains_is_not_counted(nodes):
 
 
 @pytest.mark.parametrize(
-    "text", ["@=", "@=!", "@=!x", "@=!-1", "@=!99999999999999", "@=?", "@=?cometify:elsewhere", "@==x"]
+    "text", ["@~", "@~!", "@~!x", "@~!-1", "@~!99999999999999", "@~?", "@~?cometify:elsewhere", "@~=x"]
 )
 def test_garbage_on_the_channel_does_nothing(nodes, text):
     wires = [joined(nodes[0].websocket("identifiers=chat")) for _ in range(LEAST)]
@@ -95,3 +95,14 @@ def test_garbage_on_the_channel_does_nothing(nodes, text):
     nodes.settle()
     assert told(wires) == []
     assert nodes[0].server.engine.available
+
+
+def test_lists_over_nodes_are_not_disturbed(nodes):
+    """The answers to questions of back ends come on the same channels."""
+    come(nodes)
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    wire = nodes[0].connect("127.0.0.1")
+    wire.receive(request_bytes("GET", f"/{API_KEY}/identifiers", None, {"Authorization": f"Bearer {API_SECRET}"}))
+    nodes.settle()
+    answer = wire.answer()
+    assert [(row["identifier"], row["listeners"]) for row in answer.json["identifiers"]] == [("chat", len(wires))]
