@@ -170,6 +170,18 @@ class Load:
         told["processes"][0]["refusals"] = found
         return told
 
+    def _webhooks(self, _query: dict[str, str]) -> object:
+        told = self._reports(lambda: {"webhooks": []})
+        if not self.is_empty:
+            works = {"api_key": "site03", "url": "https://site03.example/hook", "waiting": 0,
+                     "last_success": self.now - 4,
+                     "last_error": None, "last_error_at": None, "failing_since": None}  # fmt: skip
+            fails = {**works, "api_key": "site07", "url": "https://site07.example/hook", "waiting": 312,
+                     "last_error": "the receiver answered 502", "last_error_at": self.now - 20,
+                     "failing_since": self.now - 700}  # fmt: skip
+            told["processes"][2]["webhooks"] = [works, fails]
+        return told
+
     def _identifiers(self, _query: dict[str, str]) -> object:
         names = (
             []

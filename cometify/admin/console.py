@@ -1,6 +1,6 @@
 """/console on the admin endpoint: the figures behind the console's page, as JSON.
 
-- GET /console/processes, /accounts, /account, /refusals, /identifier: the reports of all processes of all nodes, see
+- GET /console/processes, /accounts, /account, /refusals, /identifier, /webhooks: the reports of all processes of all nodes, see
   `ProcessReports`. If the other nodes cannot be asked, `alone` says why, and the reports are those of this process.
 - the lists and actions of `console_actions.py`.
 
@@ -28,6 +28,7 @@ from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
 from cometify.interfaces import IAccounts, INodes
 from cometify.runtime.epoll_loop import CallSoon
+from cometify.webhooks.webhooks import Webhooks
 
 Path = tuple[str, ...]
 
@@ -50,6 +51,7 @@ QUESTIONS: Mapping[str, Callable[[Exchange], Mapping[str, object]]] = {
         "about": "account", "account": _read(request, "account"), "since": _read_since(request),
     },
     "refusals": lambda _request: {"about": "refusals"},
+    "webhooks": lambda _request: {"about": "webhooks"},
     "identifier": lambda request: {
         "about": "identifier",
         "account": _read(request, "account"),
@@ -106,6 +108,7 @@ class Console:
     figures: Figures
     usage: Usage
     accounts: IAccounts
+    webhooks: Webhooks
     call_soon: CallSoon
     wall: Callable[[], float]
     state: Callable[[], Report]
@@ -125,7 +128,9 @@ class Console:
     def _make_endpoints(self) -> Mapping[Path, Endpoint]:
         refusals = RecentRefusals()
         self.usage.noted = lambda account, refused: refusals.note(self.wall(), account, refused)
-        reports = ProcessReports(self.inspector, self.sampler, self.usage, refusals, self.state, self.wall)
+        reports = ProcessReports(
+            self.inspector, self.sampler, self.usage, refusals, self.webhooks.states, self.state, self.wall
+        )
         nodes = self.figures.engine.nodes
         nodes.answer_with(reports.answer)
         actions = action_endpoints(Service(self.accounts, self.figures.engine, self.wall))

@@ -6,7 +6,8 @@ A question is a JSON object. Its `about` names the report:
 - `accounts`: what each account did here in the last minute;
 - `account`: the samples of one account that are newer than `since`;
 - `refusals`: the last refusals;
-- `identifier`: the listeners of one identifier, and who of them is behind.
+- `identifier`: the listeners of one identifier, and who of them is behind;
+- `webhooks`: the webhooks that this process sends to, those that fail first.
 
 Each report has the `id` of its process. No report has a text, a secret, a token or an address.
 """
@@ -27,6 +28,7 @@ from cometify.admin.sampler import Sampler
 from cometify.core.histogram import BOUNDS
 from cometify.core.recent_refusals import RecentRefusals
 from cometify.core.usage import Usage
+from cometify.webhooks.sender import WebhookState
 
 Report = Mapping[str, object]
 Question = Mapping[str, Any]
@@ -38,7 +40,7 @@ def encode(value: object) -> bytes:
 
 
 MOST_ACCOUNTS = 200
-"""Accounts of a report that have listeners: those with the most."""
+"""Accounts of a report that have listeners, those with the most; and webhooks of a report."""
 
 
 @attrs.define(eq=False)
@@ -49,6 +51,7 @@ class ProcessReports:
     sampler: Sampler
     usage: Usage
     refusals: RecentRefusals
+    webhooks: Callable[[], list[WebhookState]]
     state: Callable[[], Report]
     wall: Callable[[], float]
     id: str = attrs.field(factory=lambda: secrets.token_hex(8))
@@ -89,6 +92,11 @@ class ProcessReports:
         channel = asked["account"], asked["identifier"]
         return {"identifier": {**self.inspector.channel(channel), "slow": self.inspector.slow(channel)}}
 
+    def _webhooks(self, _asked: Question) -> Report:
+        sending = [state for state in self.webhooks() if state.sends]
+        most = nlargest(MOST_ACCOUNTS, sending, key=lambda state: (state.failing_since is not None, state.waiting))
+        return {"webhooks": [attrs.asdict(state) for state in most]}
+
 
 _REPORTS: Mapping[str, Callable[[ProcessReports, Question], Report]] = {
     "history": ProcessReports._history,
@@ -96,4 +104,5 @@ _REPORTS: Mapping[str, Callable[[ProcessReports, Question], Report]] = {
     "account": ProcessReports._account,
     "refusals": ProcessReports._refusals,
     "identifier": ProcessReports._identifier,
+    "webhooks": ProcessReports._webhooks,
 }

@@ -189,7 +189,9 @@ class Cometify(MultiService):
             self.why_not_ready,
             self.usage if settings.account_metrics else None,
         )
-        console = Console(self.figures, self.usage, self.accounts, loop_hooks.call_soon, wall, self._state)
+        console = Console(
+            self.figures, self.usage, self.accounts, self.webhooks, loop_hooks.call_soon, wall, self._state
+        )
         metrics = MetricsEndpoint(
             self.figures, AccountFigures(self.accounts, self.followed.is_current), ReloadFigures(self.last_reload),
             WebhookFigures(self.webhooks), CertificateFigures(self),

@@ -4,6 +4,7 @@ import { ask, tell as send } from './ask';
 import { bytes, count, link, make, table } from './elements';
 import { accountBox, onSubmit } from './identifiers';
 import { chosenAccount, type Place, type View } from './view';
+import { webhooks } from './webhooks';
 
 const COLUMNS = [
   { title: 'Account' },
@@ -75,7 +76,10 @@ export function accounts({ root, query, tell }: Place): View {
     title: 'Accounts',
     interval: 5000,
     async refresh() {
-      const { processes } = await ask<Reports<AccountsReport>>('console/accounts');
+      const [{ processes }, hooks] = await Promise.all([
+        ask<Reports<AccountsReport>>('console/accounts'),
+        webhooks(),
+      ]);
       const rows = [...merged(processes)]
         .sort(([, one], [, other]) => weight(other) - weight(one))
         .map(([account, sums]) => [
@@ -95,6 +99,8 @@ export function accounts({ root, query, tell }: Place): View {
           rows,
           'No account has done anything in the last minute, and nobody listens.',
         ),
+        make('h3', {}, 'Webhooks'),
+        hooks,
       );
       tell('');
     },

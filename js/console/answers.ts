@@ -52,6 +52,21 @@ export interface RefusalsReport extends Process {
   refusals: Refusal[];
 }
 
+/** The state of a webhook, in the process that sends to it. Times are Unix seconds. */
+export interface Webhook {
+  api_key: string;
+  url: string;
+  waiting: number;
+  last_success: number | null;
+  last_error: string | null;
+  last_error_at: number | null;
+  failing_since: number | null;
+}
+
+export interface WebhooksReport extends Process {
+  webhooks: Webhook[];
+}
+
 export interface View {
   transport: string;
   secret: boolean;

@@ -8,6 +8,7 @@ from cometify.core.account import Account
 from cometify.core.history import EVERY, SAMPLES
 from cometify.core.recent_refusals import MOST_ROWS
 from tests.contract.support import API_KEY, API_SECRET, code_of, texts
+from tests.contract.test_webhooks import Receiver, make_world
 from tests.memory import World
 from tests.wire import form, request_bytes, seal
 
@@ -219,3 +220,15 @@ def test_signed_push_through_the_admin_endpoint_is_made(world):
 def test_other_requests_of_back_ends_are_not_on_the_admin_endpoint(world):
     for path in (f"{API_KEY}/poll?identifiers=chat", f"{API_KEY}/identifiers", f"{API_KEY}/disconnect"):
         assert ask(world, "GET", f"/{path}").status == 404
+
+
+def test_failing_webhook_is_told_with_its_last_error():
+    world = make_world()
+    receiver = Receiver(world)
+    receiver.answer = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    world.websocket("identifiers=chat")
+    receiver.run(5)
+    (webhook,) = report(world, "webhooks")["webhooks"]
+    assert (webhook["api_key"], webhook["last_success"]) == (API_KEY, None)
+    assert "502" in webhook["last_error"]
+    assert webhook["failing_since"] == pytest.approx(world.wall(), abs=10)
