@@ -11,6 +11,7 @@ class OperatorUrls:
     """`token_file`: see the setting `admin_token_file`. `find_reload`: see `ReloadEndpoint`."""
 
     def __init__(self, editor: AccountEditor, token_file: str | None, find_reload: FindReload) -> None:
+        self._token_file = token_file
         self._accounts, self._account, self._action, self._reload = [
             OperatorGuard(endpoint, token_file)
             for endpoint in (
@@ -20,6 +21,12 @@ class OperatorUrls:
                 ReloadEndpoint(find_reload),
             )
         ]
+
+    def guard(self, endpoint: Endpoint) -> Endpoint:
+        """Guard an endpoint of the console. Without a token, whoever may read metrics may read its figures too."""
+        if self._token_file is None and endpoint.methods == (b"GET",):
+            return endpoint
+        return OperatorGuard(endpoint, self._token_file)
 
     def find(self, path: tuple[str, ...]) -> Endpoint | None:
         """Return the endpoint at a path, or None if it is not one of these."""

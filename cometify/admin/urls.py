@@ -50,6 +50,7 @@ class AdminRoot(Tree):
         super().__init__()
         self._operator = operator
         own = frozenset(map(str.lower, hosts))
+        console = {path: operator.guard(endpoint) for path, endpoint in console.items()}
         endpoints = {**dict(page_endpoints()), **console, ("inspect",): inspect, ("metrics",): metrics}
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
             **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},

@@ -131,7 +131,9 @@ class Supervisor(MultiService):
 
     def _settings_for(self, worker: WorkerProcess) -> bytes:
         admin = f"unix:{quoteStringArgument(str(worker.socket))}:mode=600:lockfile=0"
-        return json.dumps(as_table(attrs.evolve(self._settings, admin=admin, workers=1))).encode() + b"\n"
+        # Only the supervisor reaches that socket, and it has asked for the token already.
+        own = attrs.evolve(self._settings, admin=admin, workers=1, admin_token_file=None)
+        return json.dumps(as_table(own)).encode() + b"\n"
 
     def read_certificates(self) -> None:
         """Read the certificates of the admin endpoint again. Each worker reads its own."""

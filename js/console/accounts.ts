@@ -1,13 +1,15 @@
-/** The accounts that did something in the last minute or have listeners, and a visitor's disconnection. */
+/** All accounts with what they did in the last minute, a form that adds one, and a visitor's disconnection. */
 import type { AccountsReport, Reports } from './answers';
 import { ask, tell as send } from './ask';
 import { bytes, count, link, make, table } from './elements';
 import { accountBox, onSubmit } from './identifiers';
+import { type Account, addForm, allAccounts } from './management';
 import { chosenAccount, type Place, type View } from './view';
 import { webhooks } from './webhooks';
 
 const COLUMNS = [
   { title: 'Account' },
+  { title: 'State' },
   { title: 'Listeners', isNumber: true },
   { title: 'Pushes a minute', isNumber: true },
   { title: 'Deliveries a minute', isNumber: true },
@@ -16,6 +18,9 @@ const COLUMNS = [
   { title: 'Refusals a minute', isNumber: true },
   { title: 'Details' },
 ];
+
+/** Rows of the table. */
+const MOST = 500;
 
 type Sums = Record<string, number>;
 
@@ -40,6 +45,13 @@ function merged(processes: AccountsReport[]): Map<string, Sums> {
     }
   }
   return found;
+}
+
+function state(known: Map<string, Account> | string, key: string): HTMLElement {
+  const account = typeof known === 'string' ? undefined : known.get(key);
+  if (!account) return make('span', { class: 'quiet' }, '–');
+  if (account.suspended) return make('span', { class: 'bad' }, 'suspended');
+  return make('span', { class: 'good' }, account.secrets > 1 ? 'active, two secrets' : 'active');
 }
 
 function weight(sums: Sums): number {
@@ -71,38 +83,49 @@ export function accounts({ root, query, tell }: Place): View {
       })
       .catch((failure: Error) => tell(failure.message));
   });
-  root.append(box, form);
-  return {
+  const view: View = {
     title: 'Accounts',
     interval: 5000,
     async refresh() {
-      const [{ processes }, hooks] = await Promise.all([
+      const [known, { processes }, hooks] = await Promise.all([
+        allAccounts(),
         ask<Reports<AccountsReport>>('console/accounts'),
         webhooks(),
       ]);
-      const rows = [...merged(processes)]
+      const figures = merged(processes);
+      if (typeof known !== 'string') {
+        for (const key of known.keys()) if (!figures.has(key)) figures.set(key, {});
+      }
+      const rows = [...figures]
         .sort(([, one], [, other]) => weight(other) - weight(one))
+        .slice(0, MOST)
         .map(([account, sums]) => [
-          link('overview', { account }, account),
+          link('management', { account }, account),
+          state(known, account),
           count(sums.listeners || 0),
           count(sums.pushes || 0),
           count(sums.deliveries || 0),
           bytes(sums.push_bytes || 0),
           bytes(sums.delivered_bytes || 0),
           count(sums.refused || 0),
-          link('identifiers', { account }, 'identifiers'),
+          link('overview', { account }, 'charts'),
         ]);
+      const words =
+        typeof known === 'string'
+          ? known
+          : figures.size > MOST
+            ? `The ${MOST} that do the most, of ${count(figures.size)}.`
+            : '';
       box.replaceChildren(
-        table(
-          'Accounts',
-          COLUMNS,
-          rows,
-          'No account has done anything in the last minute, and nobody listens.',
-        ),
+        table('Accounts', COLUMNS, rows, 'There is no account yet. Add one below.'),
+        make('p', { class: 'quiet' }, words),
         make('h3', {}, 'Webhooks'),
         hooks,
       );
       tell('');
     },
   };
+  const adding = addForm(tell, () => void view.refresh());
+  root.append(box, make('div', { class: 'pair' }, adding, form));
+  return view;
 }

@@ -6,7 +6,7 @@ const TIMEOUT = 10_000;
 /** A refusal, with the words that say what to do. */
 export class Refusal extends Error {
   constructor(
-    readonly status: number,
+    readonly code: string,
     words: string,
   ) {
     super(words);
@@ -35,11 +35,11 @@ export async function send<Answer>(path: string, init: RequestInit = {}): Promis
   try {
     answer = await fetch(path, { ...init, headers, signal: AbortSignal.timeout(TIMEOUT) });
   } catch {
-    throw new Refusal(0, 'The server does not answer. This page asks again by itself.');
+    throw new Refusal('', 'The server does not answer. This page asks again by itself.');
   }
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok)
-    throw new Refusal(answer.status, body.detail || `The server answered ${answer.status}.`);
+    throw new Refusal(body.code || '', body.detail || `The server answered ${answer.status}.`);
   return body;
 }
 
@@ -48,7 +48,12 @@ export function ask<Answer>(path: string, query: Query = {}): Promise<Answer> {
 }
 
 /** Sends JSON. */
-export function tell<Answer>(path: string, body: unknown, query: Query = {}): Promise<Answer> {
+export function tell<Answer>(
+  path: string,
+  body: unknown,
+  query: Query = {},
+  method = 'POST',
+): Promise<Answer> {
   const headers = { 'Content-Type': 'application/json' };
-  return send(withQuery(path, query), { method: 'POST', headers, body: JSON.stringify(body) });
+  return send(withQuery(path, query), { method, headers, body: JSON.stringify(body) });
 }

@@ -10,6 +10,7 @@ import { check } from './check';
 import { clock, find, make } from './elements';
 import { identifier } from './identifier';
 import { identifiers, onSubmit } from './identifiers';
+import { management } from './management';
 import { nodes } from './nodes';
 import { overview } from './overview';
 import { refusals } from './refusals';
@@ -20,6 +21,7 @@ const VIEWS: Record<string, MakeView> = {
   accounts,
   identifiers,
   identifier,
+  management,
   refusals,
   check,
   nodes,
@@ -53,7 +55,7 @@ async function refresh(): Promise<void> {
     find('state').textContent = `as of ${clock(Date.now() / 1000)}`;
   } catch (failure) {
     if (number !== newest) return;
-    if (failure instanceof Refusal && failure.status === 401) askForToken();
+    if (failure instanceof Refusal && failure.code === 'not_authorized') askForToken();
     else tell(`${(failure as Error).message}`);
   }
   if (shown.interval) timer = window.setTimeout(refresh, shown.interval);

@@ -1,7 +1,7 @@
 """The console's page, as an operator opens it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +100,35 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, wid
         page.goto("about:blank")
     context.close()
     assert errors == []
+
+
+def test_account_is_made_suspended_rotated_and_removed(
+    make_server: Callable[..., Server], context: BrowserContext, tmp_path: Path
+):
+    page = context.new_page()  # its console tells of the answers that ask for the token
+    token = tmp_path / "token"
+    token.write_text("t" * 32)
+    token.chmod(0o600)
+    server = make_server(accounts=f"sqlite://{tmp_path}/accounts.db", admin_token_file=str(token))
+    page.goto(f"http://127.0.0.1:{server.admin_port}/#accounts")
+    page.fill("dialog [name=token]", "t" * 32)
+    page.click("dialog button")
+    page.fill("[name=key]", "shop")
+    page.fill("[name=settings]", '{"listeners": 50}')
+    page.click("button:text-is('Add')")
+    made = page.locator("code").text_content()
+    assert made
+    assert server.request("GET", "/shop/identifiers", headers={"Authorization": f"Bearer {made}"}).status == 200
+    page.locator("tbody tr", has_text="shop").locator("a").first.click()
+    expect(page.locator("textarea[name=settings]")).to_have_value(re.compile('"listeners": 50'))
+    page.click("button:text-is('Make a second secret')")
+    expect(page.locator("#view")).to_contain_text("It has two API secrets")
+    assert page.locator("code").text_content() != made
+    page.click("button:text-is('Suspend')")
+    expect(page.locator("#view")).to_contain_text("It is suspended")
+    page.click("button:text-is('Resume')")
+    expect(page.locator("#view")).to_contain_text("It is active")
+    page.fill("[name=again]", "shop")
+    page.click("button:text-is('Remove the account')")
+    expect(page.locator("#view h2")).to_have_text("Accounts")
+    expect(page.locator("tbody")).not_to_contain_text("shop")

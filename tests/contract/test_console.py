@@ -9,7 +9,7 @@ from cometify.core.history import EVERY, SAMPLES
 from cometify.core.recent_refusals import MOST_ROWS
 from tests.contract.support import API_KEY, API_SECRET, code_of, texts
 from tests.contract.test_webhooks import Receiver, make_world
-from tests.memory import World
+from tests.memory import Wire, World
 from tests.wire import form, request_bytes, seal
 
 
@@ -157,7 +157,8 @@ def ask(world, method, target, body=None, **headers):
     """Send a request to the admin endpoint."""
     wire = world.connect_admin()
     data = None if body is None else json.dumps(body).encode()
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    names = {} if body is None else {"Content-Type": "application/json"}
+    names.update({name.replace("_", "-"): value for name, value in headers.items()})
     wire.receive(request_bytes(method, target, data, names))
     return wire.answer()
 
@@ -232,3 +233,26 @@ def test_failing_webhook_is_told_with_its_last_error():
     assert (webhook["api_key"], webhook["last_success"]) == (API_KEY, None)
     assert "502" in webhook["last_error"]
     assert webhook["failing_since"] == pytest.approx(world.wall(), abs=10)
+
+
+def test_admin_token_guards_the_figures_and_not_the_page(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("t" * 32)
+    token.chmod(0o600)
+    world = World(admin_token_file=str(token))
+    for method, path in (("GET", "processes"), ("GET", "refusals"), ("POST", "check"), ("POST", "disconnect")):
+        assert code_of(ask(world, method, f"/console/{path}", {})) == "not_authorized"
+    for path in ("/", "/console.js"):
+        assert ask(world, "GET", path).status == 200
+    assert ask(world, "GET", "/console/processes", Authorization=f"Bearer {'t' * 32}").status == 200
+    assert ask(world, "POST", "/console/check", {"request": "x"}, Authorization=f"Bearer {'t' * 32}").status == 200
+
+
+def test_other_machines_may_look_but_not_act_without_a_token(world):
+    for method, path, status in (("GET", "processes", 200), ("POST", "check", 403), ("POST", "disconnect", 403)):
+        wire = Wire(world, "10.0.0.9", world.server.admin)
+        body = b"{}" if method == "POST" else None
+        wire.receive(
+            request_bytes(method, f"/console/{path}?account={API_KEY}", body, {"Content-Type": "application/json"})
+        )
+        assert wire.answer().status == status
