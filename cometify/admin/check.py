@@ -25,6 +25,8 @@ def account_check(account: Account | None, api_key: str) -> Check:
     """The account of an API key."""
     if account is None:
         return Check("account", False, "No account has this API key. Compare it with the list of accounts.")
+    if account.suspended:
+        return Check("account", False, "The account is suspended, so all that it sends is refused: resume it.")
     return Check("account", True, f"There is an account {api_key}.")
 
 

@@ -115,6 +115,12 @@ def test_unknown_api_key_of_a_token_is_named():
     assert failed(checked(jwt(CLAIMS, SECRET), account=None)).keys() == {"account"}
 
 
+def test_suspended_account_is_named():
+    suspended = Account(KEY, (SECRET,), suspended=True)
+    assert "suspended" in failed(checked(jwt(CLAIMS, SECRET), account=suspended))["account"]
+    assert "suspended" in failed(examined(pasted(signed()), suspended))["account"]
+
+
 # Requests that are signed with HMAC.
 
 BODY = '{"text":"a private word","secret":0}'
