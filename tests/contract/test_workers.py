@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import select
 import signal
 import socket
@@ -33,6 +34,7 @@ from tests.wire import (
     form,
     jwt,
     request_bytes,
+    seal,
     secure,
 )
 
@@ -583,3 +585,19 @@ def test_stopped_supervisor_blames_no_worker(start_workers):
     time.sleep(2)
     assert not server.logged("has not answered")
     assert server.pids() == pids
+
+
+def test_requests_of_the_console_reach_a_worker(three):
+    kind = {"Content-Type": "application/json"}
+    body, path = b'{"text":"from the console","secret":0}', f"/{API_KEY}/push/chat"
+    with three.websocket("identifiers=chat") as listener:
+        listener.joined()
+        sealed = seal(path, body, time.time(), secrets.token_hex(16), kind="application/json")
+        assert three.request("POST", path, body, sealed, port=three.admin_port).json["identifier"] == "chat"
+        assert listener.texts(1) == ["from the console"]
+        checked = three.request("POST", "/console/check", b'{"request":"x"}', kind, port=three.admin_port)
+        assert [check["name"] for check in checked.json["checks"]] == ["request"]
+        listed = three.request("GET", f"/console/identifiers?account={API_KEY}&prefix=chat", port=three.admin_port).json
+        assert [row["identifier"] for row in listed["identifiers"]] == ["chat"]
+        refused = three.request("POST", "/console/disconnect?account=nobody", b"{}", kind, port=three.admin_port)
+        assert (refused.status, refused.json["code"]) == (404, "not_found")
