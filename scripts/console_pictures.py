@@ -30,6 +30,7 @@ VIEWS = {
     "overview": "overview",
     "account": "overview?account=site07",
     "accounts": "accounts",
+    "management": "management?account=site07",
     "identifiers": "identifiers?account=site07",
     "identifier": "identifier?account=site07&identifier=orders",
     "refusals": "refusals",
@@ -113,8 +114,18 @@ class Load:
         }  # fmt: skip
         return self.samples(columns)
 
+    def account(self, name: str) -> dict[str, Any]:
+        """An account, as the admin endpoint tells it."""
+        settings = {"listeners": 5000, "pushes_per_second": 50, "private": ["user_*"]}
+        suspended, secrets = name == "site31", 2 if name == "site07" else 1
+        return {"api_key": name, "source": "store", "suspended": suspended, "secrets": secrets, "settings": settings}
+
     def answer(self, path: str, query: dict[str, str]) -> object:
         """The JSON of a request."""
+        if path == "/accounts":
+            return {"accounts": [] if self.is_empty else list(map(self.account, ACCOUNTS)), "next": None}
+        if path.startswith("/accounts/"):
+            return self.account(path.removeprefix("/accounts/"))
         make = getattr(self, f"_{path.removeprefix('/console/')}")
         return make(query)
 
@@ -244,7 +255,7 @@ def serve(load: Load) -> Iterator[str]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            if parts.path.startswith("/console/"):
+            if parts.path.startswith(("/console/", "/accounts")):
                 self._send("application/json", json.dumps(load.answer(parts.path, query)).encode())
                 return
             name = parts.path[1:] or "index.html"
