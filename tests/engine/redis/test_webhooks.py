@@ -70,6 +70,20 @@ def test_moving_to_another_node_makes_no_event(pair):
         assert run(nodes, receivers, 8) == []
 
 
+def test_quiet_node_stays_counted_for_longer_than_a_day(pair):
+    nodes, receivers = pair
+    wire = nodes[1].websocket("identifiers=chat")
+    run(nodes, receivers, 3)
+    for key in nodes.command("KEYS", KEYS):
+        nodes.command("EXPIRE", key, 20)  # as if the last change was nearly a day ago
+    run(nodes, receivers, 12)
+    for key in nodes.command("KEYS", KEYS):
+        if not key.endswith(b":lease"):
+            assert nodes.command("TTL", key) > 80_000, key
+    wire.lose()
+    assert told(run(nodes, receivers, 12)) == [("vacated", "chat")]
+
+
 def test_another_node_takes_over_from_one_that_died(pair):
     nodes, receivers = pair
     nodes[1].websocket("identifiers=chat")

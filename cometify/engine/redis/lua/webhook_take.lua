@@ -16,6 +16,7 @@ local MOST_STEPS = 500 -- identifiers in one call, because a script stops everyb
 local known = redis.call('HEXISTS', EVENTS .. ':nodes', node)
 if known == 1 then
     redis.call('HSET', EVENTS .. ':nodes', node, digits(clock + lives))
+    redis.call('EXPIRE', EVENTS .. ':at:' .. node, SECONDS_OF_EVENTS) -- also of a node that never sends
 end
 local holder = redis.call('GET', EVENTS .. ':lease')
 if holder and holder ~= node then
@@ -115,7 +116,7 @@ end
 if last then
     redis.call('HSET', EVENTS, 'last', digits(last))
 end
-for _, part in ipairs({'', ':queue', ':nodes', ':count', ':changed', ':told', ':refused', ':at:' .. node}) do
+for _, part in ipairs({'', ':queue', ':nodes', ':count', ':changed', ':told', ':refused'}) do
     redis.call('EXPIRE', EVENTS .. part, SECONDS_OF_EVENTS)
 end
 local batch = redis.call('HMGET', EVENTS, 'lately', 'batch_id', 'batch_made', 'batch')
