@@ -19,13 +19,17 @@ class _Transport(StringTransport):
     """Tells its protocol of the end, whoever closes."""
 
     protocol: Any = None
+    lingers = False
+    """The receiver does not close its side, for which TLS waits."""
 
     def loseConnection(self) -> None:
+        if not self.lingers:
+            self.abortConnection()
+
+    def abortConnection(self) -> None:
         if not self.disconnecting:
             self.disconnecting = True
             self.protocol.connectionLost(Failure(error.ConnectionDone()))
-
-    abortConnection = loseConnection
 
 
 @attrs.frozen
@@ -47,6 +51,7 @@ class Receiver:
     def __init__(self, *worlds: World, answer: bytes | None = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") -> None:
         self.worlds = worlds
         self.answer = answer
+        self.lingers = False
         self.requests: list[Request] = []
         self.connected: list[tuple[str, int]] = []
         self.open: list[_Transport] = []
@@ -80,6 +85,7 @@ class Receiver:
                 factory.clientConnectionFailed(None, Failure(error.ConnectionRefusedError()))
                 continue
             transport = _Transport(peerAddress=IPv4Address("TCP", host, port))
+            transport.lingers = self.lingers
             transport.protocol = factory.buildProtocol(None)
             self.open.append(transport)
             transport.protocol.makeConnection(transport)

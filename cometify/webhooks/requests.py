@@ -14,8 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import (
     IConsumer,
+    IDelayedCall,
     IProtocol,
     IProtocolFactory,
+    IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -38,6 +40,8 @@ CONNECT_WITHIN = 5.0
 """Seconds for a connection to one address."""
 ANSWER_WITHIN = 10.0
 """Seconds for a whole request."""
+CLOSE_WITHIN = 5.0
+"""Seconds after which a connection is aborted that the receiver does not close. TLS waits for the receiver without a bound."""
 MOST_READ = 64 * 1024
 """Bytes of an answer, its head included. The connection is closed at more."""
 CONTENT_TYPE = "application/json"
@@ -177,7 +181,7 @@ class _Endpoints:
 
 @implementer(IStreamClientEndpoint)
 class _BoundedEndpoint:
-    """An endpoint whose connections are closed when they have read `MOST_READ` bytes."""
+    """An endpoint whose connections are closed when they have read `MOST_READ` bytes, or are not closed in time."""
 
     def __init__(self, endpoint: IStreamClientEndpoint, reactor: "CheckedReactor") -> None:
         self._endpoint = endpoint
@@ -185,7 +189,7 @@ class _BoundedEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint."""
-        factory = _BoundedFactory(cast("Factory", protocolFactory))
+        factory = _BoundedFactory(cast("Factory", protocolFactory), cast("Any", self._reactor))
         connected: Deferred[Any] = self._endpoint.connect(factory)
         return connected.addCallbacks(lambda bounded: bounded.wrappedProtocol, self._not_connected)
 
@@ -201,18 +205,36 @@ class _BoundedEndpoint:
 
 
 class _Bounded(ProtocolWrapper):
-    """Counts the bytes that come."""
+    """Counts the bytes that come, and aborts a connection that the receiver does not close."""
 
     _left = MOST_READ
+    _closing: IDelayedCall | None = None
 
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
-            cast("Any", self.transport).abortConnection()
+            self._abort()
         else:
             super().dataReceived(data)
+
+    def loseConnection(self) -> None:
+        if self._closing is None:
+            self._closing = self.factory.callLater(CLOSE_WITHIN, self._abort)
+        super().loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
+        super().connectionLost(reason)
+
+    def _abort(self) -> None:
+        cast("Any", self.transport).abortConnection()
 
 
 class _BoundedFactory(WrappingFactory):
     protocol = _Bounded
     noisy = False
+
+    def __init__(self, factory: Factory, reactor: IReactorTime) -> None:
+        super().__init__(factory)
+        self.callLater = reactor.callLater

@@ -202,6 +202,15 @@ def test_status_decides_although_the_body_never_ends(world, receiver):
     assert receiver.open[-1].disconnecting
 
 
+def test_connection_that_the_receiver_keeps_open_is_aborted(world, receiver):
+    receiver.lingers = True
+    by_query(world, "websocket", "identifiers=chat")
+    assert told(receiver.run(2)) == [("occupied", "chat")]
+    assert not receiver.open[-1].disconnecting
+    receiver.run(5)
+    assert receiver.open[-1].disconnecting
+
+
 def test_one_request_at_a_time_in_order(world, receiver):
     receiver.answer, answers = None, receiver.answer
     for number in range(250):
