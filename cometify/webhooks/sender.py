@@ -70,6 +70,7 @@ class Sender:
         self._tried: int | None = None  # the batch that was sent last
         self._not_before = 0.0
         self._sending: Deferred[None] | None = None
+        self._is_stopped = False
         self.change_account(account)
 
     def change_account(self, account: Account) -> None:
@@ -93,7 +94,8 @@ class Sender:
         sending.addErrback(lambda failure: log.failure("A webhook's request has failed", failure))
 
     def stop(self) -> None:
-        """End the request under way. Its batch is not done."""
+        """End the request under way, and send nothing more. Its batch is not done."""
+        self._is_stopped = True
         if self._sending is not None:
             self._sending.cancel()
 
@@ -109,6 +111,8 @@ class Sender:
 
     def _failed(self, failure: object) -> None:
         self._sending = None
+        if self._is_stopped:
+            return  # this server has ended the request, so it tells nothing about the receiver
         error = getattr(failure, "value", None)
         assert isinstance(error, NotTakenError), failure
         state, now = self.state, self._wall()

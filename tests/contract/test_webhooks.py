@@ -333,3 +333,15 @@ def test_dead_receiver_for_an_hour_is_bounded_and_told(world, receiver, logged):
     assert [line for line in logged() if "webhook" in line][1:] == [f"The webhook of account {API_KEY} answers again"]
     assert figures(world)["cometify_webhooks_failing"] == 0
     assert state.last_success == pytest.approx(world.wall(), abs=65)
+
+
+@pytest.mark.memory
+def test_request_that_the_server_ends_is_no_failure(world, receiver, logged):
+    receiver.answer = None
+    by_query(world, "websocket", "identifiers=chat")
+    receiver.run(2)
+    assert not receiver.open[-1].disconnecting
+    world.server.change_accounts(Settings((Account(API_KEY, (API_SECRET,)),)))
+    assert receiver.open[-1].disconnecting
+    assert not [line for line in logged() if "does not take" in line]
+    assert figures(world)['cometify_webhook_requests_total{result="failed"}'] == 0
