@@ -114,7 +114,14 @@ class CheckAction(_Action):
 
     def ask(self, request: Exchange) -> bytes:
         members = read_json_object(request.header("content-type"), request.body())
-        checks = self._checks({name: value for name, value in members.items() if isinstance(value, str)})
+        try:
+            checks = self._checks({name: value for name, value in members.items() if isinstance(value, str)})
+        except (ArithmeticError, RecursionError, ValueError):
+            # The error is not logged, because its words can repeat what was pasted.
+            raise Refused(
+                errors.INVALID_BODY,
+                "It has a value that cannot be checked, such as a number with hundreds of digits: look for it there.",
+            ) from None
         return json.dumps({"checks": [attrs.asdict(check) for check in checks]}).encode()
 
     def _checks(self, members: Mapping[str, str]) -> list[Check]:

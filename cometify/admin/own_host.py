@@ -35,6 +35,7 @@ class OwnHost(Endpoint):
         self._endpoint = endpoint
         self._hosts = hosts
         self.methods = endpoint.methods
+        self.max_body = endpoint.max_body
 
     def headers(self, request: Exchange) -> Headers:
         return self._endpoint.headers(request)

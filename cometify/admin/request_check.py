@@ -189,7 +189,7 @@ def _secure(account: Account, api_key: str, request: PastedRequest) -> Iterator[
     sent_name = request.segments[2] if len(request.segments) > 2 else ""
     name = fields.get("identifier", sent_name)
     text = fields["text"]
-    raw = dict(part.partition("=")[::2] for part in request.body.strip("\n").split("&"))["text"]
+    raw = dict(part.partition("=")[::2] for part in request.body.strip("\n").split("&")).get("text", text)
 
     def variants(secret: str) -> Iterator[Variant]:
         yield (
