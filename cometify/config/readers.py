@@ -67,6 +67,10 @@ def text(value: object) -> str:
     """Read a string with at least one character."""
     if not isinstance(value, str) or not value:
         raise ValueError("must be a string that is not empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON may have one, and a variable whose bytes are no UTF-8
+        raise ValueError("must be text that UTF-8 can encode") from None
     return value
 
 

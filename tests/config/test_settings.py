@@ -188,6 +188,12 @@ def test_placeholder_is_refused_as_a_secret(refuse, secret):
         assert f'"{secret}" is a placeholder: make one with: openssl rand' in said
 
 
+def test_secret_that_no_request_could_send_is_refused(refuse, monkeypatch):
+    monkeypatch.setenv("THEIR_SECRET", os.fsdecode(b"not \xff UTF-8 at all"))
+    said = refuse('[[account]]\napi_key = "a"\napi_secret_env = "THEIR_SECRET"\n')
+    assert said == "account 1: api_secret_env: must be text that UTF-8 can encode."
+
+
 def test_short_secret_is_warned_about_and_not_shown(read):
     text = '[[account]]\napi_key = "long"\napi_secret = "0123456789ab"\n[[account]]\napi_key = "short"\n'
     settings = read(text + 'api_secrets = ["0123456789abcdef", "0123456789x"]\n')
