@@ -69,7 +69,7 @@ def text(value: object) -> str:
         raise ValueError("must be a string that is not empty")
     try:
         value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON may have one, and a variable whose bytes are no UTF-8
+    except UnicodeEncodeError:  # half of a surrogate pair, from JSON or from a variable that has other bytes than UTF-8
         raise ValueError("must be text that UTF-8 can encode") from None
     return value
 
