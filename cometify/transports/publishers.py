@@ -88,7 +88,7 @@ class Publishers:
         if came_in_clear(request, self._trusted):
             raise _token_sent_in_clear()
         api_key = request.segments[0]
-        account = self._accounts.get(api_key)
+        account = self._accounts.get(api_key) or self._accounts.find(api_key)  # a suspended one may still see its usage
         # An API secret can have the form of a token, so the secrets are compared first.
         if account is not None and account.signatures != "v2" and is_secret_of(account, given):
             return account, None

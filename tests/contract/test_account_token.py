@@ -157,3 +157,18 @@ def test_account_is_no_api_key(tmp_path):
     file.write_text(f'[[account]]\napi_key = "account"\napi_secret = "{API_SECRET}"\n')
     with pytest.raises(Exception, match='"account" is a path of the server itself'):
         load(str(file), {})
+
+
+@pytest.mark.memory
+def test_token_is_not_refused_before_the_accounts_are_known():
+    world = World(Account(OTHER, (API_SECRET,)))
+    world.server.accounts.is_complete = False
+    answer = ask(world, "usage", token_of(world))
+    assert (answer.status, code_of(answer)) == (503, "engine_unavailable")
+
+
+@pytest.mark.memory
+def test_token_of_a_suspended_account_reads_its_usage():
+    world = World(Account(API_KEY, (API_SECRET,), suspended=True))
+    assert ask(world, "usage", token_of(world)).status == 200
+    assert code_of(ask(world, "usage", API_SECRET)) == "account_suspended"
