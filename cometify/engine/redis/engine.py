@@ -113,6 +113,7 @@ class RedisEngine:
 
     def stop(self) -> None:
         self._session.stop()
+        self._levelling.stop()
         if self._first_contact is not None:
             self._first_contact.close()
 

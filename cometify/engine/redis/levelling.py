@@ -11,6 +11,8 @@ This happens once for each start of a process, so that nodes cannot play with li
 
 from collections.abc import Callable
 
+from twisted.internet.interfaces import IDelayedCall
+
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.departure import Departure
 from cometify.engine.redis.session import RedisSession
@@ -36,6 +38,7 @@ class Levelling:
         self.leave = Departure(session, channels, call_later).leave
         self._answers: list[int] = []
         self._has_come = False
+        self._timer: IDelayedCall | None = None
         self._count: Callable[[], int] = int
         self._send_away: Callable[[int], object] = int
 
@@ -47,11 +50,17 @@ class Levelling:
         """The node is ready. Only the first time counts, because listeners stay when Redis is away."""
         if not self._has_come:
             self._has_come = True
-            self._call_later(AFTER, self._ask)
+            self._timer = self._call_later(AFTER, self._ask)
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self._has_come = True
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
     def _ask(self) -> None:
         self._publish(self._channels.staying, b"?" + self._channels.own)
-        self._call_later(ANSWERS_WITHIN, self._level)
+        self._timer = self._call_later(ANSWERS_WITHIN, self._level)
 
     def _level(self) -> None:
         if len(self._answers) > 1:
