@@ -23,8 +23,8 @@ class OperatorUrls:
         ]
 
     def guard(self, endpoint: Endpoint) -> Endpoint:
-        """Guard an endpoint of the console. Without a token, whoever may read metrics may read its figures too."""
-        if self._token_file is None and endpoint.methods == (b"GET",):
+        """Guard an endpoint of the console, or /inspect. Without a token, whoever may read metrics may read its figures too."""
+        if self._token_file is None and b"POST" not in endpoint.methods:
             return endpoint
         return OperatorGuard(endpoint, self._token_file)
 

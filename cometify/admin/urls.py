@@ -50,8 +50,8 @@ class AdminRoot(Tree):
         super().__init__()
         self._operator = operator
         own = frozenset(map(str.lower, hosts))
-        console = {path: operator.guard(endpoint) for path, endpoint in console.items()}
-        endpoints = {**dict(page_endpoints()), **console, ("inspect",): inspect, ("metrics",): metrics}
+        figures = {path: operator.guard(endpoint) for path, endpoint in {**console, ("inspect",): inspect}.items()}
+        endpoints = {**dict(page_endpoints()), **figures, ("metrics",): metrics}
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
             **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},
             ("health", "live"): HealthEndpoint(lambda: None),

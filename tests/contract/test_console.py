@@ -251,9 +251,11 @@ def test_admin_token_guards_the_figures_and_not_the_page(tmp_path):
     world = World(admin_token_file=str(token))
     for method, path in (("GET", "processes"), ("GET", "refusals"), ("POST", "check"), ("POST", "disconnect")):
         assert code_of(ask(world, method, f"/console/{path}", {})) == "not_authorized"
-    for path in ("/", "/console.js"):
+    assert code_of(ask(world, "GET", "/inspect")) == "not_authorized"
+    for path in ("/", "/console.js", "/metrics"):
         assert ask(world, "GET", path).status == 200
-    assert ask(world, "GET", "/console/processes", Authorization=f"Bearer {'t' * 32}").status == 200
+    for path in ("/console/processes", "/inspect"):
+        assert ask(world, "GET", path, Authorization=f"Bearer {'t' * 32}").status == 200
     assert ask(world, "POST", "/console/check", {"request": "x"}, Authorization=f"Bearer {'t' * 32}").status == 200
 
 
