@@ -92,6 +92,14 @@ def test_runbook_lists_the_alerts_by_severity():
     assert listed == by_severity
 
 
+def test_incidents_tell_the_times_of_their_alerts():
+    text = (ROOT / "docs/incidents.md").read_text("utf-8")
+    told = re.findall(r"\[(\w+)\]\(runbook\.md#\w+\), (?:(\d+) min|at the next scrape)", text)
+    times = {rule["alert"]: rule.get("for", "").removesuffix("m") for rule in rules("alert")}
+    assert len(told) > 10
+    assert [(alert, minutes) for alert, minutes in told if times[alert] != minutes] == []
+
+
 def test_panels_do_not_overlap_and_have_one_source():
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(DASHBOARD.read_text("utf-8"))["panels"]:
