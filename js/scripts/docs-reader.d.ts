@@ -20,6 +20,10 @@ declare const id: number;
 /** A connection to PostgreSQL. */
 declare const client: { query(text: string, values?: unknown[]): Promise<unknown> };
 
+/** A request as node:http has it, and its body. */
+declare const request: { url: string; headers: Record<string, string | string[] | undefined> };
+declare const body: Uint8Array;
+
 declare const app: import('vue').App;
 declare const messages: import('vue').Ref<unknown[]>;
 declare const props: { room: number };
