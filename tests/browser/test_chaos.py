@@ -66,7 +66,7 @@ def test_pushes_arrive_once_in_order_over_many_cuts(
     for engine, tab in tabs.items():
         for transport in TRANSPORTS:
             journal = f"journals.{transport}"
-            tab.until(f"{journal}.got.length >= 2000", 30, show=f"[{journal}.got.length, {journal}.states.slice(-20)]")
+            tab.until(f"{journal}.got.length >= 2000", 90, show=f"[{journal}.got.length, {journal}.states.slice(-20)]")
             assert tab.evaluate(f"{journal}.got") == pushes, (engine, transport)
             assert tab.evaluate(f"[{journal}.gaps, {journal}.listener.transport]") == [[], transport]
             assert proxies[engine][transport].cuts >= 12, (engine, transport)
