@@ -25,6 +25,8 @@ AT_ONCE = 128
 Heartbeats, slices of the fan-out and other calls that are due must come in between."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
+LONGEST_WAIT = 0.002
+"""Seconds of reads after which the batch is written although fewer than `TOGETHER` connections were read."""
 NOTICED = 0.0001
 """Seconds of a read, below which it is not charged: three pushes. Most reads are shorter, and cost nothing to judge."""
 SHARE = 0.01
@@ -105,7 +107,8 @@ class DirectPoll:
     - Connections whose reads are costly wait. One read can hold hundreds of pings, or the end of a body that takes as long
       to parse as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
       would wait for all ten. So costly connections are read last. A turn reads at least one of them, and more only until its
-      reads have taken `LONGEST_READS`. The others go first in the next turn, in their order.
+      reads have taken `LONGEST_READS`. Those that are paid for soonest come first: a connection that is costly by a little
+      does not wait for ten that are costly by much, and one that has waited comes before those that were read meanwhile.
 
     A connection is **costly** if its reads took more than its share of the time. Its last read alone does not decide,
     because a body comes in many reads and only the last is expensive, and a peer can send bytes one by one.
@@ -168,36 +171,42 @@ class DirectPoll:
 
     def _read_costly_last(self, events: list[Event], began: float) -> None:
         """Read the cheap connections, then at least one of the costly, and leave the rest for the next turn."""
-        known = {fd for fd, _event in self._left} | {fd for fd, _event in self._left_costly}
-        events = self._left + [event for event in events if event[0] not in known]
-        # Those that wait are judged again, because a connection may have become costly by its last read.
-        costly = self._costly(events, began + COSTLY / SHARE) if self._paid_until > began + COSTLY / SHARE else set()
-        self._left_costly += [event for event in events if event[0] in costly]
+        left = self._left + self._left_costly
+        known = {fd for fd, _event in left}
+        events = left + [event for event in events if event[0] not in known]
+        # Those that wait are judged again, because a connection can have become costly by its last read, or cheap by waiting.
+        costly = self._costly(events, began + COSTLY / SHARE)
         self._left = self._read_all([event for event in events if event[0] not in costly], began)
-        self._left_costly = self._read_all(self._left_costly, began)
+        in_order = sorted((event for event in events if event[0] in costly), key=lambda event: costly[event[0]])
+        self._left_costly = self._read_all(in_order, began, costly=True)
 
-    def _costly(self, events: list[Event], most: float) -> set[int]:
-        """The descriptors of the events whose reads are paid for later than `most`."""
+    def _costly(self, events: list[Event], most: float) -> dict[int, float]:
+        """Descriptors of events whose reads are paid for later than `most`, each with the time at which they are paid for."""
+        if self._paid_until <= most:
+            return {}
         selectables = self._selectables
-        return {fd for fd, _event in events if getattr(selectables.get(fd), "paid_until", 0.0) > most}
+        paid_until = {fd: getattr(selectables.get(fd), "paid_until", 0.0) for fd, _event in events}
+        return {fd: seconds for fd, seconds in paid_until.items() if seconds > most}
 
-    def _read_all(self, events: list[Event], began: float) -> list[Event]:
+    def _read_all(self, events: list[Event], began: float, *, costly: bool = False) -> list[Event]:
         """Read until the reads of this turn, which began at `began`, have taken too long. Returns the events left over."""
-        for start in range(0, len(events), TOGETHER):
-            done = self._read(events[start : start + TOGETHER], began)
+        done = 0
+        while done < len(events):
+            done += self._read(events[done : done + TOGETHER])
             self.write_batch.flush()
-            if done < min(TOGETHER, len(events) - start):
-                return events[start + done :]
-        return []
+            # Calls that are due deliver what a read has pushed, so they do not wait for more costly reads.
+            if (costly and self._due) or self._seconds() - began > LONGEST_READS:
+                break
+        return events[done:]
 
-    def _read(self, events: list[Event], began: float) -> int:
-        """Read at least once. Returns how many events were served until the time was over."""
+    def _read(self, events: list[Event]) -> int:
+        """Read at least once, and until the answers have waited too long. Returns how many events were served."""
         selectables, readable = self._selectables, self._readable
         clock = self._seconds
-        before = clock()
+        began = before = clock()
         done = 0
         for fd, event in events:
-            if before - began > LONGEST_READS and done:
+            if before - began > LONGEST_WAIT:
                 break
             done += 1
             selectable = selectables.get(fd)  # None if it was closed in this turn

@@ -17,6 +17,7 @@ from cometify.runtime.epoll_loop import (
     AT_ONCE,
     COSTLY,
     LONGEST_READS,
+    LONGEST_WAIT,
     MOST_CHARGED,
     NOTICED,
     SHARE,
@@ -213,6 +214,25 @@ def answering(reactor):
         asker.close()
 
 
+def test_answers_do_not_wait_for_long_reads(reactor, slowly):
+    names = ("a", "b", "c")
+    server = slowly(*names)
+
+    class Noting:
+        def write(self, data):
+            noted.append((data, len(server.reads)))
+
+    noted = []
+    server.send(LONGEST_WAIT * 0.75, *names)
+    reactor.write_batch.put(Noting(), b"before the reads")
+    server.turn()
+    server.send(LONGEST_WAIT * 0.75, *names)
+    server.after_read = lambda count: count == 4 and reactor.write_batch.put(Noting(), b"after the first")
+    server.turn()
+    assert noted == [(b"before the reads", 0), (b"after the first", 5)]
+    assert len(server.reads) == 6
+
+
 def test_answers_of_a_batch_leave_after_at_most_sixteen_reads(reactor, answering):
     for asker in answering.askers:
         asker.send(b"question")
@@ -293,6 +313,7 @@ class Slow(Protocol):
         name, seconds = data.split()[-1].split(b":")
         self.factory.reads.append(name.decode())
         self.factory.hand_clock.now += float(seconds)
+        self.factory.server.after_read(len(self.factory.reads))
 
 
 class Slowly:
@@ -300,12 +321,15 @@ class Slowly:
 
     def __init__(self, reactor, names):
         factory = Factory.forProtocol(Slow)
-        factory.reads, factory.accepted, factory.hand_clock = [], 0, reactor.hand_clock
+        factory.reads, factory.accepted, factory.hand_clock, factory.server = [], 0, reactor.hand_clock, self
         self.reads = factory.reads
         self.reactor = reactor
         port = EagerReactor(reactor).listenTCP(0, factory, interface="127.0.0.1")
         self.peers = {name: socket.create_connection(("127.0.0.1", port.getHost().port)) for name in names}
         turns(reactor, lambda: factory.accepted == len(names))
+
+    def after_read(self, count):
+        """To be replaced: it is called after each read with the number of all reads."""
 
     def send(self, seconds, *names):
         for name in names:
@@ -363,6 +387,37 @@ def test_cheap_connection_is_read_before_all_costly_ones(slowly):
         # Whatever was sent before it, it waits for no read at all.
         assert found[0][0] == "good"
         assert [len(reads) for reads in found] == [2, 1, 1]
+
+
+def test_costly_by_a_little_is_read_before_costly_by_much(slowly):
+    server = slowly("a", "b", "c", "good")
+    for _ in range(4):
+        server.send(DEAR, "a", "b", "c")
+        server.until_read(3)
+    server.send(2 * COSTLY, "good")
+    server.until_read(1)
+    for _ in range(3):
+        server.send(DEAR, "a", "b", "c")
+        server.send(CHEAP, "good")
+        assert server.turn()[0] == "good"
+        server.until_read(2)
+
+
+def test_due_calls_do_not_wait_for_more_costly_reads(reactor, slowly):
+    names = ("a", "b", "c")
+    server = slowly(*names)
+    server.send(2 * COSTLY, *names)
+    server.until_read(3)
+    # Two reads fit into one batch, and three into one turn.
+    assert 2 * LONGEST_WAIT <= LONGEST_READS
+    server.send(LONGEST_WAIT * 0.75, *names)
+    assert len(server.turn()) == 3
+    server.send(LONGEST_WAIT * 0.75, *names)
+    made = []
+    reactor.call_soon(0, lambda: made.append(len(server.reads)))
+    assert len(server.turn()) == 2
+    assert made == [8]
+    assert len(server.turn()) == 1
 
 
 def test_costly_connections_take_turns(slowly):
