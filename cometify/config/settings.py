@@ -49,7 +49,7 @@ class Settings:
     workers: int = 1
     """Processes that serve the same ports."""
     worker_timeout: int = 30
-    """Seconds without a sign of life after which a worker is killed and replaced. 0: never."""
+    """Seconds without a sign of life after which a worker that computes is killed and replaced. 0: no silent worker is."""
     log_format: str = "text"
     """The form of the log on standard output: text or json."""
     joins_per_second: int | None = None

@@ -1,7 +1,8 @@
 """Signs of life of a worker. A process that is stopped, or that computes without an end, dies by no signal and holds its ports.
 
 The kernel goes on giving connections to such a worker, and they wait for ever. So each worker gives a sign every second, and
-the supervisor notices when there is none.
+the supervisor notices when there is none. A worker that is stopped, or waits for something that does not come, is replaced at
+once. One that computes may be under load or on a slow machine, and gets `worker_timeout` seconds.
 """
 
 import os

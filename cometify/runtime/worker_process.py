@@ -11,9 +11,13 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
 from twisted.python.failure import Failure
 
+from cometify.runtime.process_activity import STOPPED, Activity
 from cometify.runtime.signs_of_life import SignsOfLife
 
 log = Logger()
+
+EARLIER = "or at once if it does nothing."
+UNHARMED = "It is not killed, because worker_timeout = 0."
 
 
 class WorkerOwner(Protocol):
@@ -44,6 +48,8 @@ class WorkerProcess(ProcessProtocol):
         """Deaths in a row, each soon after the start."""
         self.began = 0.0
         self.signs = SignsOfLife()
+        self._noticed: Activity | None = None
+        """The activity when the silence became known."""
         self._supervisor = supervisor
         self._out = self._err = b""
 
@@ -88,28 +94,23 @@ class WorkerProcess(ProcessProtocol):
             )
 
     def check(self, patience: int) -> None:
-        """Log that the worker is silent, and kill it when its silence is longer than `patience` seconds (0: never)."""
+        """Log that the worker is silent, and kill it when it will not go on by itself. `patience`: `worker_timeout`."""
         silent = self.signs.silence(self._supervisor.seconds())
         if self.pid is None or not silent:
             return
+        activity = Activity.of(self.pid)
+        earlier = self._noticed
         if self.signs.is_news():
-            log.error(
-                "Worker {number} (pid {pid}) has not answered for {silent:.0f} s. {then}",
-                number=self.number,
-                pid=self.pid,
-                silent=silent,
-                then=f"It is killed after {patience} s."
-                if patience
-                else "It is not killed, because worker_timeout = 0.",
-            )
-        if patience and silent >= patience:
-            log.error(
-                "Worker {number} (pid {pid}) has not answered for {silent:.0f} s and is killed",
-                number=self.number,
-                pid=self.pid,
-                silent=silent,
-            )
+            earlier, self._noticed = None, activity
+            self._tell("{fate}", silent, fate=f"It is killed after {patience} s, {EARLIER}" if patience else UNHARMED)
+        why = why_hopeless(activity, earlier) or (f"worker_timeout = {patience}" if silent >= patience else "")
+        if patience and why:
+            self._tell("It is killed, because {why}.", silent, why=why)
             self.kill()
+
+    def _tell(self, then: str, silent: float, **more: str) -> None:
+        text = "Worker {number} (pid {pid}) has not answered for {silent:.0f} s. " + then
+        log.error(text, number=self.number, pid=self.pid, silent=silent, **more)
 
     def errReceived(self, data: bytes) -> None:
         *lines, self._err = (self._err + data).split(b"\n")
@@ -138,6 +139,18 @@ class WorkerProcess(ProcessProtocol):
         pid, self.pid = self.pid, None
         assert isinstance(reason.value, error.ProcessDone | error.ProcessTerminated)
         self._supervisor.ended(self, pid, describe_end(reason.value))
+
+
+def why_hopeless(activity: Activity | None, earlier: Activity | None) -> str:
+    """Return in the log's words why a silent worker will not go on by itself. An empty text: it may.
+
+    `earlier`: its activity when the silence was noticed.
+    """
+    if activity is not None and activity.state == STOPPED:
+        return "a signal has stopped it"
+    if activity is not None and earlier is not None and activity.idles_since(earlier):
+        return "it waits for something that does not come"
+    return ""
 
 
 def describe_end(reason: error.ProcessDone | error.ProcessTerminated) -> str:
