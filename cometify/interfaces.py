@@ -129,22 +129,23 @@ class INodes(Protocol):
 class EngineStats:
     """Figures of an engine at this moment."""
 
-    kept: Mapping[str, Kept]
-    """The pushes of each account that are kept in this process, by API key."""
+    kept: Mapping[str, Kept] | None
+    """The pushes of each account that the engine keeps, by API key: in this process, or in Redis for all nodes. None: Redis has
+    not told yet.
+    """
+    copies: Kept | None
+    """The copies that this process has of pushes in Redis. None if there is no Redis."""
     followed: int
     """The number of channels that are followed."""
     latency: Histogram = attrs.field(factory=Histogram)
     """Seconds that Redis took to answer each command. Empty if there is no Redis."""
 
     @property
-    def pushes(self) -> int:
-        """The number of pushes kept in this process."""
-        return sum(kept.pushes for kept in self.kept.values())
-
-    @property
-    def bytes(self) -> int:
-        """The bytes of their frames."""
-        return sum(kept.bytes for kept in self.kept.values())
+    def total(self) -> Kept | None:
+        """The kept pushes of all accounts. None: see `kept`."""
+        if self.kept is None:
+            return None
+        return Kept(sum(kept.pushes for kept in self.kept.values()), sum(kept.bytes for kept in self.kept.values()))
 
 
 @attrs.frozen

@@ -48,7 +48,7 @@ def figures_of_accounts(usage: Usage, engine: IEngine) -> Iterator[Metric]:
 def _kept(engine: IEngine) -> Iterator[Metric]:
     pushes = GaugeMetricFamily("cometify_account_kept_pushes", "Kept pushes of the account.", labels=["account"])
     octets = GaugeMetricFamily("cometify_account_kept_bytes", "Bytes of its kept pushes.", labels=["account"])
-    for api_key, kept in engine.stats().kept.items():
+    for api_key, kept in (engine.stats().kept or {}).items():
         pushes.add_metric([api_key], kept.pushes)
         octets.add_metric([api_key], kept.bytes)
     yield pushes

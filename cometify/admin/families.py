@@ -13,19 +13,19 @@ def counter(name: str, text: str, value: float | Mapping[str, int], label: str =
     return _filled(family, value)
 
 
-def gauge(name: str, text: str, value: float | Mapping[str, int], label: str = "") -> Metric:
-    """Make a gauge. `value`: see `counter`."""
+def gauge(name: str, text: str, value: float | Mapping[str, int] | None, label: str = "") -> Metric:
+    """Make a gauge. `value`: see `counter`. None, which is not known: the gauge has no series."""
     family = GaugeMetricFamily(f"cometify_{name}", text, labels=[label] if label else None)
     return _filled(family, value)
 
 
 def _filled(
-    family: CounterMetricFamily | GaugeMetricFamily, value: float | Mapping[str, int]
+    family: CounterMetricFamily | GaugeMetricFamily, value: float | Mapping[str, int] | None
 ) -> CounterMetricFamily | GaugeMetricFamily:
     if isinstance(value, Mapping):
         for name, one in value.items():
             family.add_metric([name], one)
-    else:
+    elif value is not None:
         family.add_metric([], value)
     return family
 

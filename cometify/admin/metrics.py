@@ -95,8 +95,12 @@ class Figures(Collector):
         yield _counter(
             "pushes_refused", "Refused pushes, by the code of the answer.", _all(_PUSH_CODES, push.refused), "code"
         )
-        yield _gauge("kept_pushes", "Pushes kept for replay in this process.", stats.pushes)
-        yield _gauge("kept_bytes", "Bytes of the pushes kept in this process.", stats.bytes)
+        for kept, name, text in (
+            (stats.total, "kept", "Pushes kept for replay, in this process or in Redis"),
+            (stats.copies, "copied", "Copies that this process has of pushes in Redis"),
+        ):
+            yield _gauge(f"{name}_pushes", f"{text}.", None if kept is None else kept.pushes)
+            yield _gauge(f"{name}_bytes", f"{text}: their bytes.", None if kept is None else kept.bytes)
         yield _gauge("identifiers_followed", "Identifiers that are listened to, or were a minute ago.", stats.followed)
 
     def _of_listeners(self) -> Iterator[Metric]:

@@ -226,7 +226,9 @@ class Cometify(MultiService):
             return MemoryEngine(clock, announce, self.settings.keep_bytes_total)
         from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
 
-        return RedisEngine(self._reactor, self.settings.redis, self.settings.redis_wait, announce, self.registry.lost)
+        return RedisEngine(
+            self._reactor, self.settings.redis, self.settings.redis_wait, announce, self.registry.lost, self.accounts
+        )
 
     def why_not_ready(self) -> str | None:
         """Return the reason why this server should get no work, or None if it is ready."""

@@ -194,6 +194,7 @@ class MemoryEngine:
     def stats(self) -> EngineStats:
         return EngineStats(
             {key: Kept(state.rings.count(), state.rings.kept_bytes) for key, state in self._states.items()},
+            copies=None,
             followed=sum(len(state.followed) for state in self._states.values()),
         )
 

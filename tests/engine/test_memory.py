@@ -47,7 +47,7 @@ class Engine(MemoryEngine):
 
     @property
     def pushes(self):
-        return self.stats().pushes
+        return self.stats().total.pushes
 
 
 def burst(count, names=40):
@@ -74,7 +74,7 @@ def test_kept_push_takes_what_the_docs_say(row, each):
         taken = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    beside_the_frames = (taken - engine.stats().bytes) / count
+    beside_the_frames = (taken - engine.stats().total.bytes) / count
     assert told / 2 < beside_the_frames < told * 1.2  # versions of Python differ
 
 
@@ -90,7 +90,7 @@ def test_burst_expires_in_bounded_slices(names):
         assert sizes[-2] - sizes[-1] <= EXPIRE_STEPS
     assert engine.pushes == 0
     assert len(sizes) >= 4000 // EXPIRE_STEPS
-    assert engine.stats().bytes == 0
+    assert engine.stats().total.bytes == 0
 
 
 def test_push_and_join_pay_for_a_bounded_part_of_a_burst():
@@ -112,11 +112,11 @@ def test_lowered_limit_of_an_account_is_reached_in_slices():
     engine = Engine()
     for _ in range(4000):
         engine.push()
-    size = engine.stats().bytes
+    size = engine.stats().total.bytes
     engine.push(account=Account("1", ("s",), buffer_pushes=10**6, keep_bytes=size // 4))
-    assert engine.stats().bytes > size // 2
+    assert engine.stats().total.bytes > size // 2
     assert engine.expire_all() > 2
-    assert size // 5 < engine.stats().bytes <= size // 4
+    assert size // 5 < engine.stats().total.bytes <= size // 4
 
 
 def test_raised_limit_of_an_account_counts_at_once():
@@ -158,7 +158,7 @@ def test_counting_takes_no_longer_for_channels_without_pushes():
         engine.push(f"name{number}")
     with counted_c_calls() as calls:
         stats = engine.stats()
-    assert (stats.pushes, stats.followed) == (10, 5_000)
+    assert (stats.total.pushes, stats.followed) == (10, 5_000)
     assert calls.total() < 100
 
 
@@ -177,16 +177,16 @@ def test_server_goes_on_with_one_slice_in_each_turn():
     for number in range(6 * EXPIRE_STEPS):
         world.server.engine.append(account, Draft(Identifier.read(f"name{number % 9}"), "x", False, None, None))
     world.reactor.advance(590)
-    kept = world.server.engine.stats().pushes
+    kept = world.server.engine.stats().total.pushes
     assert kept == 6 * EXPIRE_STEPS
     world.skew += 60 * SECOND
     # A probe right behind each call that is due: the second slice must come after it, because it is a call of its own.
     for call in list(world.reactor.getDelayedCalls()):
         delay = call.getTime() - world.reactor.seconds()
-        world.reactor.callLater(delay, lambda: between.append(world.server.engine.stats().pushes))
+        world.reactor.callLater(delay, lambda: between.append(world.server.engine.stats().total.pushes))
     world.reactor.advance(5)
     assert 5 * EXPIRE_STEPS <= min(kept for kept in between if kept) < 6 * EXPIRE_STEPS
-    assert world.server.engine.stats().pushes == 0
+    assert world.server.engine.stats().total.pushes == 0
 
 
 # Correct while expiry lags

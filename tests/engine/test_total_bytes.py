@@ -49,7 +49,7 @@ def test_bound_holds_and_only_the_largest_account_drops(pushes):
             before = [engine.kept(account) for account in ACCOUNTS]
             engine.push(ACCOUNTS[number], size)
             after = [engine.kept(account) for account in ACCOUNTS]
-            assert sum(after) == engine.stats().bytes <= MOST
+            assert sum(after) == engine.stats().total.bytes <= MOST
             for other, account in enumerate(ACCOUNTS):
                 if other != number and after[other] < before[other]:
                     assert before[other] >= max(after) - MOST // SLACK - LARGEST_FRAME, account
@@ -86,10 +86,10 @@ def test_keep_bytes_of_an_account_still_bounds_it_alone():
 
 def test_large_push_takes_the_place_of_many_small_ones():
     engine = Engine()
-    while engine.stats().bytes < MOST - 200:
+    while engine.stats().total.bytes < MOST - 200:
         engine.push(ACCOUNTS[0], 1)
     engine.push(ACCOUNTS[1], 65_536)
-    assert engine.stats().bytes <= MOST
+    assert engine.stats().total.bytes <= MOST
     assert engine.kept(ACCOUNTS[1]) > 65_536
 
 

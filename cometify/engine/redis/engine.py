@@ -1,7 +1,7 @@
 """The engine of several nodes, over Redis: see `IEngine`, and the theory of operation in this package's docstring."""
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
+from cometify.engine.redis.kept_figures import KeptFigures
 from cometify.engine.redis.leaving import LeavingChannels
 from cometify.engine.redis.levelling import MARK as LEVELLING
 from cometify.engine.redis.levelling import Levelling
@@ -52,13 +53,22 @@ T = TypeVar("T")
 class RedisEngine:
     """`announce`: called for every push of a followed channel, once, in the order of positions. `lost`: see `ILost`.
 
-    `wait`: the number of replicas that must have a push before it is published and its publisher is answered.
+    `wait`: the number of replicas that must have a push before it is published and its publisher is answered. `accounts`:
+    those of this server, at any time.
 
     The engine is unavailable until `start` has reached Redis. Requests that come before wait for that: see
     `FirstContact`.
     """
 
-    def __init__(self, reactor: Reactor, url: RedisURL, wait: int, announce: IAnnounce, lost: ILost) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        url: RedisURL,
+        wait: int,
+        announce: IAnnounce,
+        lost: ILost,
+        accounts: Iterable[Account],
+    ) -> None:
         self._reactor = reactor
         self._announce = announce
         self._lost = lost
@@ -72,6 +82,7 @@ class RedisEngine:
         )
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
         self._memory_watch = MemoryWatch(reactor.seconds)
+        self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
         self._pushes = RedisPushes(
             self._session, self._subscriber.channel, self._replica_wait, self._state, self._is_of_account
         )
@@ -151,6 +162,7 @@ class RedisEngine:
             return
         self._subscriber.beat(self._publish_unconfirmed)
         self._look_around()
+        self._kept_figures.beat()
         if self._reactor.seconds() - self._reported_at > REPORT_EVERY:
             self._report_slots()
 
@@ -269,9 +281,11 @@ class RedisEngine:
         return None if state is None else state.rings.get(channel[1])
 
     def stats(self) -> EngineStats:
-        rings = {api_key: state.account_rings for api_key, state in self._states.items()}
+        rings = [state.account_rings for state in self._states.values()]
+        kept = self._kept_figures.read()
         return EngineStats(
-            {api_key: Kept(one.count(), one.kept_bytes) for api_key, one in rings.items()},
+            None if kept is None else {**dict.fromkeys(self._states, Kept()), **kept},
+            Kept(sum(one.count() for one in rings), sum(one.kept_bytes for one in rings)),
             followed=sum(len(state.rings) for state in self._states.values()),
             latency=self._session.latency,
         )
