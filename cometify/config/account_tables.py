@@ -44,6 +44,11 @@ def read_account(table: Table, defaults: Defaults, where: str) -> Account:
     secrets = _take_secrets(values, where)
     if "push_burst" in values and "pushes_per_second" not in values:
         raise SettingsError(f"{where}push_burst: bounds nothing without pushes_per_second; set both, or leave it out.")
+    if values.get("edge") and "origins" in values:
+        raise SettingsError(
+            f"{where}edge: a shared cache gives every page the same answer, and origins makes answers differ; leave one of "
+            "them out."
+        )
     account = Account(api_secrets=secrets, **values)
     for name in account.private:
         if not account.spelling.allows_prefix(name):

@@ -73,6 +73,7 @@ ACCOUNT: dict[str, Reader] = {
     "signatures": readers.signatures,
     "private": readers.names_or_prefixes,
     "identifiers": readers.spelling,
+    "edge": readers.truth,
     "webhook": readers.webhook,
 }
 """The keys of an account."""

@@ -42,6 +42,8 @@ class Account:
     """Private identifiers, in lower case; a trailing * stands for a prefix."""
     identifiers: str = "plain"
     """The spelling of identifiers that is allowed: "plain" (the seed's), or "extended" (longer ones, with . and - too)."""
+    edge: bool = False
+    """True if a shared cache may answer polls for public pushes: they are the same for everybody who sends them."""
     suspended: bool = False
     """True if the account may do nothing for now: its pushes and listeners are refused, and its data stay."""
 

@@ -104,7 +104,8 @@ class Encoding:
     """The form in which a transport carries frames. `encode(frame, position)` gives the bytes.
 
     `once`: the response ends with the first write, so a heartbeat belongs at its end. `chunked`: each frame is a chunk of
-    HTTP/1.1. `deflates`: large pushes are deflated.
+    HTTP/1.1. `deflates`: large pushes are deflated. `converges`: the positions in its heartbeats are those of
+    `position.edge_position`.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Encoding:
     once: bool = False
     chunked: bool = False
     deflates: bool = False
+    converges: bool = False
 
     def encode_push(self, push: Push) -> bytes:
         """Encode a push. All listeners together cost at most one deflation.
@@ -135,3 +137,5 @@ EVENTS_UNCHUNKED = Encoding("events", _as_event)
 RAW_EVENTS = Encoding("events", _in_chunks(_as_raw_event), chunked=True)
 RAW_EVENTS_UNCHUNKED = Encoding("events", _as_raw_event)
 POLL = Encoding("poll", _as_line, once=True)
+EDGE_POLL = Encoding("poll", _as_line, once=True, converges=True)
+"""Polls that a shared cache may answer. They have views of their own, because their bytes differ from those of other polls."""

@@ -14,6 +14,7 @@ from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
 from cometify.core.group_filter import Filters
 from cometify.core.late_views import LateViews
+from cometify.core.position import edge_position
 from cometify.core.push import Push
 from cometify.core.ring import POSITION, Channel, RingBuffer
 from cometify.core.span import Span
@@ -265,8 +266,14 @@ class View:
             return Span(data, size, span.cursor, span.ends, len(preamble), heartbeat, span.told)
         if not (replaying or (self.encoding.once and size)):
             return Span(preamble + span.data, size, span.cursor, span.ends, len(preamble))
-        # The watermark is above a push that is not in the span, if the view is late.
-        position = span.cursor if self.is_late else max(self.watermark(), span.cursor)
+        position = self.told_position(span.cursor)
         beat = self.encoding.encode(heartbeat_frame(position), position)
         data = b"".join([preamble, span.data, beat])
         return Span(data, len(data), span.cursor, span.ends, len(preamble), size, position)
+
+    def told_position(self, cursor: int) -> int:
+        """The position for a heartbeat to listeners that have everything up to `cursor`, which is at the head."""
+        if self.is_late:
+            return cursor  # the watermark is above a push that is not sent yet
+        watermark = self.watermark()
+        return edge_position(watermark, cursor) if self.encoding.converges else max(watermark, cursor)

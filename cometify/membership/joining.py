@@ -12,6 +12,7 @@ from cometify.core.join_plan import JoinPlan, make_join_plan
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
+from cometify.core.position import edge_position
 from cometify.core.quota import ClientKey
 from cometify.core.ring import RingBuffer
 from cometify.membership import refusals
@@ -101,6 +102,9 @@ class Joining:
             stays = self._stays()
             joined = {name: filters for name, filters in joined.items() if name in stays}
         self.plan = make_join_plan(self.request, self.rights, position, joined, at)
+        if self.listener.encoding.converges and self.plan.settled:
+            # The rings must tell the newest push of this step: see `converge`.
+            return dict.fromkeys(self.plan.filters, edge_position(position, 0))
         return self.plan.reach
 
     def _stays(self) -> frozenset[str]:
@@ -137,6 +141,13 @@ class Joining:
         }
         slot.withheld = {name: at for name, at in slot.withheld.items() if name in rings and name not in seen}
         return missed
+
+    def converge(self, rings: Rings) -> None:
+        """Begin where others of the edge begin too, instead of now, if nothing was pushed in between."""
+        plan = self.plan
+        if self.listener.encoding.converges and plan.settled:
+            head = max([ring.newest(name in self.secret) for name, ring in rings.items()])
+            plan.positions = tuple([edge_position(position, head) for position in plan.positions])
 
     def ready(self, heartbeat: int, secret: list[str]) -> bytes:
         """The encoded `ready` frame. `heartbeat`: seconds between two. `secret`: identifiers with their secret pushes.

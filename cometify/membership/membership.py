@@ -179,6 +179,7 @@ class Membership:
                 self.stays.came_back(listener, joining.request, size)
         secret = plan.secret
         if joining.first:
+            joining.converge(rings)
             backlog.preamble += joining.ready(self._heartbeats.heartbeat, secret)
         elif plan.warnings:
             # A warning must not answer a poll by itself: a page with a wrong key would then poll without a pause.

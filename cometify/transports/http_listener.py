@@ -36,8 +36,12 @@ def account_of(request: Exchange, context: Context) -> Account:
     return account
 
 
-_PASSED_ON: Headers = ((b"Cache-Control", b"no-store, no-transform"), (b"X-Accel-Buffering", b"no"))
+_UNBUFFERED = (b"X-Accel-Buffering", b"no")
+_PASSED_ON: Headers = ((b"Cache-Control", b"no-store, no-transform"), _UNBUFFERED)
 """Headers for proxies: do not cache, do not compress (no-transform), do not buffer (nginx)."""
+_PAST_THE_EDGE: Headers = ((b"Cache-Control", b"private, no-store, no-transform"), _UNBUFFERED)
+"""The same for an account whose polls a shared cache may answer, in an answer that it must not keep. `private` is for caches
+that are told to overlook no-store."""
 
 
 def _readable(origin: bytes) -> Headers:
@@ -45,7 +49,9 @@ def _readable(origin: bytes) -> Headers:
     return ((b"Access-Control-Allow-Origin", origin), (b"Access-Control-Expose-Headers", b"Retry-After"))
 
 
-_FOR_ANY_ORIGIN = _PASSED_ON + _readable(b"*")
+FOR_ANY_ORIGIN = _readable(b"*")
+_PASSED_ON_TO_ANY_ORIGIN = _PASSED_ON + FOR_ANY_ORIGIN
+_PAST_THE_EDGE_TO_ANY_ORIGIN = _PAST_THE_EDGE + FOR_ANY_ORIGIN
 
 _PREFLIGHT: Headers = (
     (b"Access-Control-Allow-Methods", b"GET, POST"),
@@ -68,12 +74,10 @@ class ListeningEndpoint(Endpoint):
     def headers(self, request: Exchange) -> Headers:
         account = self.context.accounts.get(request.segments[0])
         if account is None or account.origins is None:
-            return _FOR_ANY_ORIGIN
+            return _PASSED_ON_TO_ANY_ORIGIN if account is None or not account.edge else _PAST_THE_EDGE_TO_ANY_ORIGIN
         origin = request.header("origin")
-        varies: Headers = ((b"Vary", b"Origin"),)
-        if origin is None or origin not in account.origins:
-            return _PASSED_ON + varies
-        return _PASSED_ON + varies + _readable(origin.encode())
+        fixed = (_PAST_THE_EDGE if account.edge else _PASSED_ON) + ((b"Vary", b"Origin"),)
+        return fixed if origin is None or origin not in account.origins else fixed + _readable(origin.encode())
 
     def render(self, request: Exchange) -> None:
         """Answer a browser's preflight too. Our own client needs none, but htmx and Datastar send headers of their own."""

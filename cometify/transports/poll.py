@@ -7,16 +7,17 @@ from functools import partial
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
-from cometify.core.encodings import POLL
+from cometify.core.encodings import EDGE_POLL, POLL
 from cometify.core.errors import Refused
-from cometify.core.frames import reconnect_frame
+from cometify.core.frames import heartbeat_frame, reconnect_frame
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.listener_state import State
 from cometify.http.exchange import Exchange, refuse
 from cometify.membership.poll_resume import ResumeTicket
+from cometify.transports import edge
 from cometify.transports.context import Context
-from cometify.transports.http_listener import ListeningEndpoint
+from cometify.transports.http_listener import FOR_ANY_ORIGIN, ListeningEndpoint
 
 
 class PollListener(Listener):
@@ -46,8 +47,12 @@ class PollListener(Listener):
         if not self.is_expected:
             self._context.heartbeats.discard(self)
             self._request = None
-        request.answer(200, b"application/x-ndjson", self._preface + data)
+        self.respond(request, self._preface + data)
         return len(data)
+
+    def respond(self, request: Exchange, body: bytes) -> None:
+        """Answer the request."""
+        request.answer(200, b"application/x-ndjson", body)
 
     def preface(self, data: bytes) -> None:
         self._preface = data
@@ -87,6 +92,55 @@ class PollListener(Listener):
             self._request = None
 
 
+class EdgePollListener(PollListener):
+    """Waits with a poll whose answer a shared cache may give to others. See `edge`."""
+
+    __slots__ = ("_is_sent_away", "_listen_request", "_resumes")
+    encoding = EDGE_POLL
+
+    def __init__(self, context: Context, request: Exchange, listen_request: ListenRequest, *, resumes: bool) -> None:
+        super().__init__(context, request)
+        self._listen_request = listen_request
+        self._resumes = resumes
+        self._is_sent_away = False
+
+    def respond(self, request: Exchange, body: bytes) -> None:
+        account = self._context.accounts.get(request.segments[0])
+        if (
+            account is not None
+            and not self._is_sent_away
+            and edge.is_for_everybody(account, request, self._listen_request)
+        ):
+            request.fixed = edge.headers(resumes=self._resumes) + FOR_ANY_ORIGIN
+        super().respond(request, body)
+
+    def beat(self, heartbeat: bytes) -> None:
+        """Answer with a heartbeat that moves the position, because the same URL would be answered from the cache at once.
+
+        Waits for the next heartbeat if nothing newer can be told. With several nodes the watermark is up to a second old.
+        """
+        assert self.view is not None
+        self._beat_above(self.view.told_position(self.view.head)) or self._beat_above(self.view.watermark())
+
+    def _beat_above(self, position: int) -> bool:
+        """Answer with a heartbeat if its position is above the one that was asked for. Returns whether it is."""
+        is_above = position > self.reached
+        if is_above:
+            self.offer(self.encoding.encode(heartbeat_frame(position), None))
+        return is_above
+
+    def drain(self, after: int) -> None:
+        """Answer with a heartbeat, because one delay for a whole audience would bring all of it back at once.
+
+        The cache asks another server, or this one once it is back. While there is none, each client has a delay of its own.
+        """
+        view = self.view
+        is_at_head = view is not None and self.state is State.LIVE and self.cursor >= view.head and not view.is_late
+        if view is None or not is_at_head or not self._beat_above(view.watermark()):
+            self._is_sent_away = True
+            super().drain(after)
+
+
 # The places where the digits of a position stand. These bytes can be nowhere else in a query, nor in JSON without a
 # backslash.
 _IN_QUERY = re.compile(rb"(?:(?<=^position=)|(?<=&position=))([0-9]{1,16})(?![^&])")
@@ -107,10 +161,14 @@ class PollEndpoint(ListeningEndpoint):
 
     def listen(self, request: Exchange, account: Account, listen_request: ListenRequest) -> None:
         resumes = all(group.position is not None for group in listen_request.groups)
-        listener = PollListener(self.context, request)
+        is_of_edge = account.edge and edge.is_for_everybody(account, request, listen_request)
+        if is_of_edge:
+            listener: PollListener = EdgePollListener(self.context, request, listen_request, resumes=resumes)
+        else:
+            listener = PollListener(self.context, request)
         request.when_gone(listener.gone)
         joined = self.join(request, listener, account, listen_request, first=not resumes)
-        if resumes:
+        if resumes and not is_of_edge:
             joined.addCallback(self._keep_ticket, request, listen_request, listener)
         joined.addErrback(self._not_joined, request, listener)
 

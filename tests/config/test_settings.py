@@ -401,6 +401,8 @@ def test_wrong_value_is_refused_by_its_key(refuse, line, reason):
         (f"listeners_per_ip = {2**62 + 1}", "listeners_per_ip: must be a whole number of at least 1."),
         ("pushes_per_second = 0", "pushes_per_second: must be a whole number from 1 to 1000000."),
         ("pushes_per_second = 9\npush_burst = 0", "push_burst: must be a whole number from 1 to 1000000."),
+        ("edge = 1", "edge: must be true or false."),
+        ('edge = true\norigins = ["https://a.example"]', "edge: a shared cache gives every page the same answer,"),
         ("push_burst = 9", "push_burst: bounds nothing without pushes_per_second; set both, or leave it out."),
         ("buffer_pushes = 0", "buffer_pushes: must be a whole number of at least 1."),
         ("buffer_bytes = 524287", "buffer_bytes: must be a whole number of at least 524288."),

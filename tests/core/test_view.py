@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 
 from cometify.core.backlog import Backlog
-from cometify.core.encodings import EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
+from cometify.core.encodings import EDGE_POLL, EVENTS, POLL, STREAM, WEBSOCKET, WEBSOCKET_DEFLATED
 from cometify.core.frames import heartbeat_frame
 from cometify.core.group_filter import GroupFilter
+from cometify.core.position import EDGE_STEP, edge_position
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 from cometify.core.view import SCAN, SPAN, SPANS, View
@@ -310,3 +311,29 @@ def test_full_write_holds_nothing():
     add(view, 2)
     span = view.join(0, b"ready")
     assert span.cut(span.size, 0) == (2, b"")
+
+
+@given(st.integers(0, 3 * EDGE_STEP), st.integers(0, 3 * EDGE_STEP))
+def test_edge_position_has_nothing_between_it_and_now(one, other):
+    head, watermark = sorted([one, other])
+    position = edge_position(watermark, head)
+    assert head <= position <= watermark
+    assert position == head or position % EDGE_STEP == 0
+    assert edge_position(position, head) == position
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"),
+    [
+        (3, 5),  # the watermark can be below the position of a push that was just announced
+        (EDGE_STEP - 1, 5),
+        (EDGE_STEP, EDGE_STEP),
+        (2 * EDGE_STEP + 7, 2 * EDGE_STEP),
+    ],
+)
+def test_heartbeat_of_the_edge_tells_the_head_or_a_step(mark, told):
+    view = make_view(EDGE_POLL, mark=lambda: mark)
+    push = add(view, 5)
+    beat = view.encoding.encode(heartbeat_frame(told), None)
+    assert view.join(0).data == encoded(view, [push]) + beat
+    assert view.join(told, replaying=True).data == beat
