@@ -1,9 +1,9 @@
-// Call the Node library as tests say: a line of JSON in, a line of JSON out. Arguments: the file, the URL, the options.
+// Call the Node library as tests say: a line of JSON in, a line of JSON out. Argument: the file.
+// ["new", url, options] makes an object and tells its number, [number, method, arguments] calls it, ["forget"] drops all of them.
 import { createInterface } from 'node:readline';
 import { inspect } from 'node:util';
 
-const [file, url, options] = process.argv.slice(2);
-const { Cometify, CometifyError, MaybePushed, signature } = await import(file);
+const { Cometify, CometifyError, MaybePushed, signature } = await import(process.argv[2]);
 process.on('warning', (warning) => process.exitCode = 1 && console.error(warning));
 const say = (value) => console.log(JSON.stringify(value));
 
@@ -20,7 +20,7 @@ async function gathered(list) {
   return all;
 }
 
-function call({ identifier, content, identifiers, seconds, pushes, ...rest }, method) {
+function call(cometify, { identifier, content, identifiers, seconds, pushes, ...rest }, method) {
   if (method === 'signature') return signature(rest);
   if (method === 'push') return cometify.push(identifier, content, rest);
   if (method === 'batch') return cometify.batch(pushes, rest);
@@ -33,20 +33,21 @@ function call({ identifier, content, identifiers, seconds, pushes, ...rest }, me
   return cometify[method](rest);
 }
 
-let cometify;
-try {
-  cometify = Cometify.fromUrl(url || undefined, JSON.parse(options));
-} catch (error) {
-  say(told(error));
+const made = [];
+function make(url, options) {
+  const cometify = Cometify.fromUrl(url || undefined, options);
+  const number = made.push(cometify) - 1;
+  const shown = inspect(cometify, { showHidden: true, depth: 9 });
+  return { number, made: cometify.server, key: cometify.apiKey, shown };
 }
-if (cometify) {
-  say({ made: cometify.server, key: cometify.apiKey, shown: inspect(cometify, { showHidden: true, depth: 9 }) });
-  for await (const line of createInterface({ input: process.stdin })) {
-    const [method, given] = JSON.parse(line);
-    try {
-      say({ result: await call(given, method) });
-    } catch (error) {
-      say(told(error));
-    }
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [whom, method, given] = JSON.parse(line);
+  try {
+    if (whom === 'forget') say({ result: made.splice(0).length });
+    else if (whom === 'new') say(make(method, given));
+    else say({ result: await call(made[whom], given, method) });
+  } catch (error) {
+    say(told(error));
   }
 }

@@ -1,10 +1,10 @@
 <?php
-// Call the PHP library as tests say: a line of JSON in, a line of JSON out. Arguments: the file, the URL, the options.
+// Call the PHP library as tests say: a line of JSON in, a line of JSON out. Argument: the file.
+// ["new", url, options] makes an object and tells its number, [number, method, arguments] calls it, ["forget"] drops all of them.
 
 use Cometify\{Cometify, CometifyException, MaybePushed};
 
-[, $file, $url, $options] = $argv;
-require $file;
+require $argv[1];
 // A warning is a fault.
 set_error_handler(function ($level, $message): never {
     throw new ErrorException($message);
@@ -17,18 +17,22 @@ function told(CometifyException $error): array
     return ['error' => $told + ['maybePushed' => $error instanceof MaybePushed, 'shown' => (string) $error]];
 }
 
-try {
-    $cometify = Cometify::fromUrl($url ?: null, ...json_decode($options, true));
-    echo json_encode(['made' => $cometify->server, 'key' => $cometify->apiKey, 'shown' => print_r($cometify, true)]), "\n";
-} catch (CometifyException $error) {
-    echo json_encode(told($error)), "\n";
-    exit;
-}
+$made = [];
 while (($line = fgets(STDIN)) !== false) {
-    [$method, $arguments] = json_decode($line, true);
+    [$whom, $method, $arguments] = json_decode($line, true) + [null, null, null];
     try {
-        $result = $method === 'signature' ? Cometify::signature(...$arguments) : $cometify->$method(...$arguments);
-        $told = ['result' => $result instanceof Generator ? iterator_to_array($result) : $result];
+        if ($whom === 'forget') {
+            $made = [];
+            $told = ['result' => null];
+        } elseif ($whom === 'new') {
+            $cometify = Cometify::fromUrl($method ?: null, ...$arguments);
+            $shown = print_r($cometify, true);
+            $told = ['number' => count($made), 'made' => $cometify->server, 'key' => $cometify->apiKey, 'shown' => $shown];
+            $made[] = $cometify;
+        } else {
+            $result = $method === 'signature' ? Cometify::signature(...$arguments) : $made[$whom]->$method(...$arguments);
+            $told = ['result' => $result instanceof Generator ? iterator_to_array($result) : $result];
+        }
     } catch (CometifyException $error) {
         $told = told($error);
     }

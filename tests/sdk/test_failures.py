@@ -354,8 +354,7 @@ def test_deadline_holds_against_a_name_server_that_hangs(make, tmp_path):
     assert time.monotonic() - begun < 20  # the look-up takes 25 s
     assert (error.code, error.maybe_pushed) == ("unreachable", False)
     # Node ends only when the look-up has.
-    library.process.kill()
-    library.process.communicate()
+    library.driver.kill()
 
 
 def test_connection_that_is_not_taken_is_unreachable(make):
@@ -398,6 +397,6 @@ def test_error_shows_no_secret_and_no_text(make, about):
     with scripted(LOST[about]) as server:
         library = make(server.port, timeout=0.2)
         failed(library, content="the text of it", secret=True)
-        library.end()
+    assert library.driver.errors() == ""
     assert "the text of it" not in library.written
     assert API_SECRET not in library.written
