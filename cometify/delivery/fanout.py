@@ -129,7 +129,8 @@ class FanOut:
                     self._queue.append(view)
                 else:
                     self._queue_other(view)
-        self._start()
+        if not self._is_set:
+            self._start()
 
     def _queue_other(self, view: View) -> None:
         """Queue a view of another account than the one whose turn it is."""
@@ -193,7 +194,8 @@ class FanOut:
             if self._behind:
                 self._catching_up.advance_some(self._clock() + SLICE)
         finally:
-            self._start()
+            if self._queue or self._behind:
+                self._start()
 
     def _run_passes(self, end: float) -> None:
         while self._queue:
@@ -229,42 +231,38 @@ class FanOut:
             view.pass_at += len(part)
             # The head of this moment: see "Late listeners get the pushes that came meanwhile".
             head, last, span = view.head, -1, None
-            # To count each delivery by itself would be a tenth of this loop. So at each new span the count assumes that
-            # all listeners from here to the end of the part get its `pushes`, and each branch in which one does not
-            # corrects the count. The bytes of the pushes are counted in the same way.
-            deliveries = pushes = octets = size_of_pushes = 0
+            # To count each delivery by itself would be a tenth of this loop. So at each new span `takers` are all listeners
+            # from here to the end of the part, and each branch in which one does not get the whole span corrects that.
+            deliveries = octets = pushes = size_of_pushes = takers = 0
             for listener in part:
                 if listener.view is not view:
-                    deliveries -= pushes
-                    octets -= size_of_pushes
+                    takers -= 1
                     continue  # since the pass began it has asked for something else, or has a new right
                 cursor = listener.cursor
                 if cursor != last:
                     if cursor >= head:
-                        deliveries -= pushes
-                        octets -= size_of_pushes
+                        takers -= 1
                         continue
                     span = view.span(cursor)
                     last = cursor
                     if span is None:
-                        deliveries -= pushes
-                        octets -= size_of_pushes
+                        takers -= 1
                         self._diverge(listener)
                         last = -1
                         continue
                     if not span.is_for_all:
                         self._diverge_unwilling(view, span, cursor, part)
                     data, size, to = span.data, span.size, span.cursor
-                    left, before = len(part) - part.index(listener), size_of_pushes
-                    deliveries += (len(span.ends) - pushes) * left
-                    pushes = len(span.ends)
+                    left = len(part) - part.index(listener)
+                    if pushes:
+                        deliveries += (takers - left) * pushes
+                        octets += (takers - left) * size_of_pushes
+                    takers, pushes = left, len(span.ends)
                     size_of_pushes = span.ends[-1][0] if pushes else 0  # `bytes_of`, without the call
-                    octets += (size_of_pushes - before) * left
                     if to < head:
                         view.needs_pass = True  # one write does not hold everything
                 if (send := listener.send) is None:  # it is no longer live
-                    deliveries -= pushes
-                    octets -= size_of_pushes
+                    takers -= 1
                     continue
                 try:
                     sent = send(data)
@@ -274,16 +272,17 @@ class FanOut:
                     listener.cursor = to
                 else:
                     begun = span.begun(sent)  # type: ignore[union-attr]
-                    deliveries += begun - pushes
-                    octets += span.bytes_of(begun) - size_of_pushes  # type: ignore[union-attr]
+                    takers -= 1
+                    deliveries += begun
+                    octets += span.bytes_of(begun)  # type: ignore[union-attr]
                     listener.cut_short(span, sent)  # type: ignore[arg-type]
-            self._count(view.counts, deliveries, octets)
+            self._count(view.counts, deliveries + takers * pushes, octets + takers * size_of_pushes)
             now = self._clock()
             is_over = view.pass_at >= len(view.pass_members)
             if is_over:
                 self.lag.observe(now - view.pass_since)
             if self.trace is not None:
-                self.trace.written(view, deliveries, is_over=is_over and not view.needs_pass)
+                self.trace.written(view, deliveries + takers * pushes, is_over=is_over and not view.needs_pass)
             if now >= end:
                 return False
 

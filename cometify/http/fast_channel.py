@@ -112,20 +112,32 @@ class FastChannel(ConnectionState):
         `batch`: given in a read of this connection alone. At any other time the connection may be read again
         before the batch is written, and the answer to that read could overtake the batch.
         """
+        if self._full:
+            self._early = data
+            self._read_or_pause()
+            return
         self._serving, self._batch = True, batch
-        self._early = data
-        share = self._shared.turn_share
-        left = size = share.size
-        while self._early and left > 0 and self._waiting is None and not self._full:
-            data, self._early = self._early, b""
-            if self._twisted is not None and self._twisted.is_reading:
-                left -= self._feed(self._twisted, data)
-            else:
-                left -= self._begin(data)
+        spent = self._begin(data) if self._twisted is None else self._serve_first(data)
+        if self._early or spent > 1:
+            self._serve_early(spent)
         self._serving, self._batch = False, None
-        has_more = self._early and left <= 0 and self._waiting is None and not self._full
-        if has_more or size - left > 1:
-            share.spend(size - left)
+
+    def _serve_first(self, data: bytes) -> int:
+        """Begin with the request at the beginning of `data`, or go on with the one that twisted.web reads. Returns the cost."""
+        if self._twisted is not None and self._twisted.is_reading:
+            return self._feed(self._twisted, data)
+        return self._begin(data)
+
+    def _serve_early(self, spent: int) -> None:
+        """Go on with the requests that came behind the first one, which cost `spent`."""
+        share = self._shared.turn_share
+        most = share.size
+        while self._early and spent < most and self._waiting is None and not self._full:
+            data, self._early = self._early, b""
+            spent += self._serve_first(data)
+        has_more = self._early and spent >= most and self._waiting is None and not self._full
+        if has_more or spent > 1:
+            share.spend(spent)
         if has_more and not self._continues:
             self._continues = True
             share.wait(self._continue)
@@ -195,7 +207,8 @@ class FastChannel(ConnectionState):
         """Read what was kept, if nothing stands in the way any longer."""
         if self._early and self._waiting is None and not (self._full or self._serving):
             self._note_activity()
-            self._serve(self._early)
+            data, self._early = self._early, b""
+            self._serve(data)
         self._read_or_pause()
 
     def _read_or_pause(self) -> None:

@@ -54,20 +54,22 @@ class WriteBatch:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Transport, bytes]] = []
+        self.has_any = False
+        """True if something waits to be written."""
 
     def put(self, transport: Transport, data: bytes) -> None:
         """Write within this turn. Nothing else may be written to the transport until then: it would go first."""
         self._waiting.append((transport, data))
+        self.has_any = True
 
     def flush(self) -> None:
         """Write all."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for transport, data in waiting:
-                try:
-                    transport.write(data)
-                except Exception:  # noqa: BLE001 - the other answers must be written
-                    log.failure("An answer of the batch could not be written")
+        waiting, self._waiting, self.has_any = self._waiting, [], False
+        for transport, data in waiting:
+            try:
+                transport.write(data)
+            except Exception:  # noqa: BLE001 - the other answers must be written
+                log.failure("An answer of the batch could not be written")
 
 
 @attrs.frozen
@@ -138,6 +140,7 @@ class DirectPoll:
         # Events that wait for the next turn, the oldest first: of cheap connections, and of costly ones.
         self._left: list[Event] = []
         self._left_costly: list[Event] = []
+        self._is_left = False
         self.write_batch = WriteBatch()
 
     def call_soon(self, _seconds: float, call: Callable[[], None]) -> None:
@@ -150,22 +153,22 @@ class DirectPoll:
         return longest
 
     def __call__(self, timeout: float | None) -> None:
-        self.write_batch.flush()  # answers to requests that timers have answered
-        turn = self._seconds() - self._woken_at
+        seconds = self._seconds
+        if self.write_batch.has_any:
+            self.write_batch.flush()  # answers to requests that timers have answered
+        turn = seconds() - self._woken_at
         if turn > self._longest_turn:  # noqa: PLR1730 - max() takes twice the time, in every turn
             self._longest_turn = turn
-        if len(self._left) >= AT_ONCE:
-            events = []  # enough for this turn
-        else:
-            if self._due or self._left or self._left_costly:
-                timeout = 0
+        if self._is_left or self._due:
             # epoll puts the others first in the next turn.
-            events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
-        began = self._woken_at = self._seconds()
-        if self._paid_until > began + COSTLY / SHARE or self._left or self._left_costly:
-            self._read_costly_last(events, began)
+            events = self._poll(0, AT_ONCE) if len(self._left) < AT_ONCE else []
         else:
-            self._left = self._read_all(events, began)
+            events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
+        began = self._woken_at = seconds()
+        if self._is_left or self._paid_until > began + COSTLY / SHARE:
+            self._read_costly_last(events, began)
+        elif (done := self._read(events, began, began)) < len(events):
+            self._left, self._is_left = events[done:], True
         if self._due:
             self._call_due()
 
@@ -176,9 +179,11 @@ class DirectPoll:
         events = left + [event for event in events if event[0] not in known]
         # Those that wait are judged again, because a connection can have become costly by its last read, or cheap by waiting.
         costly = self._costly(events, began + COSTLY / SHARE)
-        self._left = self._read_all([event for event in events if event[0] not in costly], began)
+        cheap = [event for event in events if event[0] not in costly]
         in_order = sorted((event for event in events if event[0] in costly), key=lambda event: costly[event[0]])
-        self._left_costly = self._read_all(in_order, began, costly=True)
+        self._left = cheap[self._read(cheap, began, self._seconds()) :]
+        self._left_costly = in_order[self._read(in_order, began, self._seconds(), costly=True) :]
+        self._is_left = bool(self._left or self._left_costly)
 
     def _costly(self, events: list[Event], most: float) -> dict[int, float]:
         """Descriptors of events whose reads are paid for later than `most`, each with the time at which they are paid for."""
@@ -188,26 +193,24 @@ class DirectPoll:
         paid_until = {fd: getattr(selectables.get(fd), "paid_until", 0.0) for fd, _event in events}
         return {fd: seconds for fd, seconds in paid_until.items() if seconds > most}
 
-    def _read_all(self, events: list[Event], began: float, *, costly: bool = False) -> list[Event]:
-        """Read until the reads of this turn, which began at `began`, have taken too long. Returns the events left over."""
-        done = 0
-        while done < len(events):
-            done += self._read(events[done : done + TOGETHER])
-            self.write_batch.flush()
-            # Calls that are due deliver what a read has pushed, so they do not wait for more costly reads.
-            if (costly and self._due) or self._seconds() - began > LONGEST_READS:
-                break
-        return events[done:]
+    def _read(self, events: list[Event], began: float, now: float, *, costly: bool = False) -> int:
+        """Read at least once, and until the reads of this turn, which began at `began`, have taken too long.
 
-    def _read(self, events: list[Event]) -> int:
-        """Read at least once, and until the answers have waited too long. Returns how many events were served."""
+        `now`: the time at which the first read begins. `costly`: stop also when a call is due. Returns how many events were
+        served. The answers are written once `TOGETHER` connections were read, or `LONGEST_WAIT` has passed. Only then is it
+        decided whether to go on.
+        """
         selectables, readable = self._selectables, self._readable
-        clock = self._seconds
-        began = before = clock()
-        done = 0
+        clock, batch = self._seconds, self.write_batch
+        done, full, before = 0, TOGETHER, now
+        late = now + LONGEST_WAIT
         for fd, event in events:
-            if before - began > LONGEST_WAIT:
-                break
+            if done >= full or before > late:
+                batch.flush()
+                # Calls that are due deliver what a read has pushed, so they do not wait for more costly reads.
+                if before - began > LONGEST_READS or (costly and self._due):
+                    return done
+                full, late = done + TOGETHER, before + LONGEST_WAIT
             done += 1
             selectable = selectables.get(fd)  # None if it was closed in this turn
             if event == readable and isinstance(selectable, EagerServer):
@@ -225,6 +228,8 @@ class DirectPoll:
             elif selectable is not None:
                 callWithLogger(selectable, self._read_or_write, selectable, fd, event)
                 before = clock()
+        if batch.has_any:
+            batch.flush()
         return done
 
     def _charge(self, connection: EagerServer, seconds: float, now: float) -> None:
