@@ -78,6 +78,7 @@ tools:
 	@scripts/need nginx nginx-light
 	@scripts/need haproxy haproxy
 	@scripts/need caddy caddy
+	@scripts/need varnishd varnish gcc libc6-dev
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	@scripts/need promtool prometheus

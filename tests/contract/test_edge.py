@@ -241,3 +241,51 @@ def test_account_without_edge_answers_as_ever(engine):
     wire = plain.poll(f"identifiers=chat&position={told.frames[-1]['position']}")
     position = plain.pushed("chat", "hello")
     assert positions(wire.answer().frames) == [position]
+
+
+class StaleCache:
+    """A cache that keeps each answer that it may for as long as it likes, and gives it to whoever asks later."""
+
+    def __init__(self, world, host):
+        self.world = world
+        self.host = host
+        self.kept = {}
+
+    def poll(self, query):
+        """The frames of an answer, or None if the listener would wait."""
+        if query not in self.kept:
+            wire = self.world.poll(query, self.host)
+            if not wire.answered:
+                wire.lose()
+                return None
+            answer, seconds = cached_for(wire)
+            assert seconds
+            self.kept[query] = answer.frames
+        return self.kept[query]
+
+
+def test_stale_caches_lose_and_double_no_push(world):
+    caches = [StaleCache(world, f"10.0.0.{number}") for number in range(2)]
+    queries = ["identifiers=chat"] * 12
+    heard = [[] for _ in queries]
+    joined = [0] * len(queries)
+    sent, at = [], []
+    for turn in range(40):
+        world.advance(0.9)
+        sent.append(str(turn))
+        at.append(world.pushed("chat", sent[-1]))
+        world.pushed("chat", "hidden", secret=1)
+        for number, query in enumerate(queries):
+            # Each comes at times of its own, and through one cache or the other.
+            if turn < number or (turn + number) % (number % 5 + 1):
+                continue
+            frames = caches[(turn * 7 + number) % 2].poll(query)
+            if frames is None:
+                continue
+            heard[number] += texts(frames)
+            queries[number] = f"identifiers=chat&position={frames[-1]['position']}"
+            if "position" not in query:
+                joined[number] = sum(position <= frames[-1]["position"] for position in at)
+    for number, query in enumerate(queries):
+        frames = StaleCache(world, "10.0.0.9").poll(query) or []
+        assert heard[number] + texts(frames) == sent[joined[number] :]
