@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import cometify
 import tests.hypothesis_profiles  # noqa: F401 - the same examples for every test, alone and with others
 from bench.rig.ports import free_ports
+from tests.fork_server import ForkedProcess, ForkServer
 from tests.redis import Redis
 from tests.wire import API_KEY, API_SECRET, Client
 
@@ -40,13 +42,21 @@ START_WITHIN = 60.0
 """Seconds after which a start of processes counts as failed. Not a promise, because a busy machine takes longer."""
 
 
+@cache
+def fork_server() -> ForkServer:
+    """The process that the servers and commands of these tests are forked from."""
+    return ForkServer({**os.environ, "PYTHONPATH": PYTHONPATH, **FRUGAL})
+
+
 class Server(Client):
     """A `twistd cometify` process.
 
     `twistd`: the command that starts it. `service`: the service for twistd. `python_path`: the folders of its packages.
+    `is_forked`: True if it is a fork of a process with its modules, False if it starts as users start it. See `fork_server`.
     """
 
     twistd = TWISTD
+    is_forked = TWISTD is PLAIN_TWISTD  # coverage begins when a process starts
     inherits: tuple[int, ...] = ()
     """Descriptors that the process gets."""
     service = ("cometify",)
@@ -57,7 +67,7 @@ class Server(Client):
         self.folder = folder
         self.options = options
         self.account = {"api_key": API_KEY, "api_secret": API_SECRET, "listeners_per_ip": 1000, **account}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProcess | None = None
         self.log = folder / "log"
 
     def write_config(self) -> None:
@@ -75,15 +85,22 @@ class Server(Client):
     def begin(self) -> "Server":
         """Start the process."""
         self.write_config()
+        command = [*self.twistd, "-n", "--pidfile=", *self.service]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": self.python_path, **FRUGAL}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.twistd, "-n", "--pidfile=", *self.service],
-                cwd=self.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=self.inherits,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": self.python_path, **FRUGAL},
-            )
+            if self.is_forked and self.twistd is TWISTD and not self.inherits and fork_server().suits(environment):
+                self.process = fork_server().start(
+                    command, self.folder, environment, stdin=0, stdout=log.fileno(), stderr=log.fileno()
+                )
+            else:
+                self.process = subprocess.Popen(
+                    command,
+                    cwd=self.folder,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=self.inherits,
+                    env=environment,
+                )
         return self
 
     def start(self) -> "Server":
@@ -139,14 +156,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers: make_server(account={...}, heartbeat=1, ...). No traceback may stand in their logs at the end.
 
-    `waits=False`: return before the server is ready.
+    `waits=False`: return before the server is ready. `is_forked=False`: see `Server`.
     """
     servers: list[Server] = []
 
-    def make(account: dict[str, Any] | None = None, *, waits: bool = True, **options: Any) -> Server:
+    def make(
+        account: dict[str, Any] | None = None, *, waits: bool = True, is_forked: bool = Server.is_forked, **options: Any
+    ) -> Server:
         folder = tmp_path / f"server{len(servers)}"
         folder.mkdir()
         servers.append(Server(folder, options, account or {}))
+        servers[-1].is_forked = is_forked
         return servers[-1].start() if waits else servers[-1].begin()
 
     yield make

@@ -1,7 +1,8 @@
 from tests.wire import DEFLATE
 
 
-def test_push_reaches_a_listener_on_every_transport(server):
+def test_push_reaches_a_listener_on_every_transport(make_server):
+    server = make_server(is_forked=False)
     with (
         server.websocket("identifiers=chat") as one,
         server.stream("identifiers=chat") as two,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Self
 
-from tests.conftest import PYTHONPATH
+from tests.conftest import PYTHONPATH, Server, fork_server
 
 COMMAND = [sys.executable, "-m", "cometify"]
 WITHIN = 60
@@ -24,7 +24,10 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class Program:
-    """A running command. Leaving the context kills it. `stdout`, `stderr`, `stdin`: descriptors, such as a terminal."""
+    """A running command, forked from a process that has its modules. Leaving the context kills it.
+
+    `stdout`, `stderr`, `stdin`: descriptors, such as a terminal.
+    """
 
     def __init__(
         self,
@@ -36,14 +39,13 @@ class Program:
         stdin: int = subprocess.DEVNULL,
         **variables: str,
     ) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
-            cwd=cwd,
-            env=environment(**variables),
-            stdout=stdout,
-            stderr=stderr,
-            stdin=stdin,
-        )
+        given = environment(**variables)
+        if Server.is_forked and fork_server().suits(given):
+            self.process = fork_server().start(["cometify", *arguments], cwd, given, stdin, stdout, stderr)
+        else:
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments], cwd=cwd, env=given, stdout=stdout, stderr=stderr, stdin=stdin
+            )
         self.errors: queue.Queue[str] = queue.Queue()
         self.lines: queue.Queue[str] = queue.Queue()
         self._threads = []

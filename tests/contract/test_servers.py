@@ -25,6 +25,7 @@ class Endpoints(Server):
     """`where`: for each kind of endpoint the arguments of a connection."""
 
     where: dict[str, tuple[int | str, dict[str, Any]]]
+    is_forked = False  # its memory is measured, and a fork shares some
 
 
 @pytest.fixture(scope="module")

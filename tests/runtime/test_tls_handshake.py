@@ -172,7 +172,7 @@ def tls_server(make_server: Callable[..., Server], tmp_path: Path) -> Iterator[t
     (port,) = free_ports(1)
     wrap = make_certificate(tmp_path)
     text = f"ssl:{port}:privateKey={tmp_path}/key.pem:certKey={tmp_path}/cert.pem:interface=127.0.0.1"
-    return make_server(http=[text]), port, wrap
+    return make_server(http=[text], is_forked=False), port, wrap
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01\x00" + bytes(100)], ids=["nothing", "half a hello"])
