@@ -11,6 +11,8 @@
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md
+# make floods       let one account flood a server of this machine in each way; SECONDS=n each; DOCS=1 writes the table into
+#                   docs/hosting.md
 # make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
 # make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
 # make outbox       kill writers, relays, nodes, Redis and PostgreSQL 200 times (KILLS=n) while 20,000 rows of an outbox are
@@ -29,7 +31,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks floods fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -169,6 +171,10 @@ bench-nodes:
 attacks:
 	@bench/setup cometify
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.attacks $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
+
+floods:
+	@bench/setup cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.floods $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
 
 fuzz:
 	@bench/setup cometify

@@ -59,6 +59,11 @@ async def info(port: int, section: str) -> dict[str, str]:
     return dict(line.partition(":")[::2] for line in lines if ":" in line)
 
 
+def info_now(port: int, section: str) -> dict[str, str]:
+    """Return one section of INFO. Blocks until it is there."""
+    return asyncio.run(info(port, section))
+
+
 class Redis(Process):
     """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`.
 

@@ -17,6 +17,7 @@ _COUNTERS = (
     ("deliveries", "Its pushes that were written to listeners, counted once for each listener."),
     ("delivered_bytes", "Bytes of these deliveries, before TLS."),
     ("gaps", "Gaps that its listeners were told."),
+    ("joins", "Its listeners that have joined."),
 )
 """The fields of `AccountCounts` that are counters."""
 _CODES = (errors.NOT_AUTHORIZED, errors.TOO_MANY_PUSHES, errors.TOO_MANY_LISTENERS)

@@ -36,6 +36,8 @@ class AccountCounts:
     """The bytes of these pushes as they were written: with the framing of the transport, and compressed if it compresses."""
     gaps: int = 0
     """Gaps that listeners were told."""
+    joins: int = 0
+    """Listeners that have joined. A poller counts with each request that waits."""
     listeners: int = 0
     """The listeners that are joined now. A poller counts while it waits."""
     peak: int = 0
@@ -55,6 +57,7 @@ class AccountCounts:
 
     def entered(self) -> None:
         """Count a listener that has joined."""
+        self.joins += 1
         self.listeners += 1
         self.peak = max(self.peak, self.listeners)
 

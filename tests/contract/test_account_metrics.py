@@ -90,6 +90,7 @@ def test_listeners_of_all_transports_are_counted_while_joined(world):
         wire.lose()
     world.advance(1)
     assert (of(world, API_KEY)["listeners"], of(world, OTHER)["listeners"]) == (0, 1)
+    assert (of(world, API_KEY)["joins_total"], of(world, OTHER)["joins_total"]) == (4, 1)
 
 
 def test_refusals_of_pushes_joins_and_questions_are_counted_by_code(world):

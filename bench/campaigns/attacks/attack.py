@@ -29,6 +29,7 @@ class Attack:
     - `"repeat"`: the next payload follows at once.
     - `"reconnect"`: the connection is closed when the server has answered something, and a new one is opened.
     - `"hold"`: nothing more is sent, and the connection stays open.
+    - `"stay"`: the same, and a new one is opened when the server has answered something, until there are `most`.
 
     `opening` is sent first, and the payloads follow when the server has answered it. If `reads` is false, nothing that
     the server sends is read. `port` is `http` or `tls`; on both, the bytes are sent as they are.
@@ -40,5 +41,6 @@ class Attack:
     then: str = "repeat"
     reads: bool = True
     connections: int = 10
+    most: int = 0
     port: str = "http"
     bounds: Bounds = Bounds()

@@ -36,6 +36,10 @@ class _Over(Exception):
     """The attack's plan says that this connection is over."""
 
 
+class _Answered(Exception):
+    """The connection was answered for the first time, and another one is wanted. It stays open."""
+
+
 class _Connection:
     """One connection of an attack, from an address of its own, so that it meets no limit of one address."""
 
@@ -44,6 +48,7 @@ class _Connection:
         self._traffic = traffic
         self._payloads = 0
         self._is_opened = not attack.opening
+        self._is_answered = False
         self._rest = memoryview(attack.opening or self._next_payload())
         self.address = address
         self.watched = 0
@@ -65,7 +70,7 @@ class _Connection:
         return (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if self._rest else 0)
 
     def serve(self, events: int) -> None:
-        """Write and read once, as the events allow. Raises OSError or _Over if the connection is over."""
+        """Write and read once, as the events allow. Raises OSError or _Over if the connection is over, or _Answered."""
         with suppress(BlockingIOError):
             if events & selectors.EVENT_WRITE:
                 self._write()
@@ -90,6 +95,9 @@ class _Connection:
             self._rest = memoryview(self._next_payload())
         elif self._attack.then == "reconnect":
             raise _Over
+        elif self._attack.then == "stay" and not self._is_answered:
+            self._is_answered = True
+            raise _Answered
 
 
 class _Attacker:
@@ -101,12 +109,13 @@ class _Attacker:
         self._selector = selectors.DefaultSelector()
         self._closed: deque[tuple[float, str]] = deque()
         self._unwatched: list[_Connection] = []
+        self._opened = 0
         self.traffic = Traffic()
 
     def run(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        for number in range(self._attack.connections):
-            self._open(f"127.0.{1 + number // 250}.{1 + number % 250}")
+        for _ in range(self._attack.connections):
+            self._open_another()
         while time.monotonic() < until:
             for key, events in self._selector.select(_PAUSE):
                 self._serve(key.data, events)
@@ -115,6 +124,10 @@ class _Attacker:
         for connection in [*self._unwatched, *(key.data for key in self._selector.get_map().values())]:
             connection.socket.close()
         self._selector.close()
+
+    def _open_another(self) -> None:
+        self._open(f"127.0.{1 + self._opened // 250}.{1 + self._opened % 250}")
+        self._opened += 1
 
     def _open(self, address: str) -> None:
         self._watch(_Connection(self._attack, self._port, address, self.traffic))
@@ -125,6 +138,10 @@ class _Attacker:
         except _Over:
             self._close(connection)
             self._open(connection.address)
+        except _Answered:
+            self._watch(connection)
+            if self._opened < self._attack.most:
+                self._open_another()
         except OSError:
             self._close(connection)
             self._closed.append((time.monotonic() + _PAUSE, connection.address))

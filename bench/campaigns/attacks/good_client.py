@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -21,15 +22,24 @@ _WAITS = 10.0
 
 @dataclass
 class Latencies:
-    """Times from push to frame, in seconds, and what went wrong."""
+    """Times from push to frame, in seconds, and what went wrong. `cpu`: the CPU that the server took in each of them."""
 
     seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def percentile(self, percent: float) -> float:
         """The time that so many percent of the pushes did not exceed. Infinite if none arrived."""
-        ordered = sorted(self.seconds)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("inf")
+        return _percentile(self.seconds, percent)
+
+    def cpu_percentile(self, percent: float) -> float:
+        """The same of the CPU that the server took. Other processes of the machine do not add to it."""
+        return _percentile(self.cpu, percent)
+
+
+def _percentile(values: list[float], percent: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else float("inf")
 
 
 class _Stream:
@@ -92,18 +102,19 @@ class GoodClient:
         self._listener.take_frame()
         self._number = 0
 
-    def measure(self, seconds: float) -> Latencies:
-        """Push for so many seconds."""
+    def measure(self, seconds: float, cpu: Callable[[], float] = float) -> Latencies:
+        """Push for so many seconds. `cpu()`: the CPU time of the server."""
         latencies = Latencies()
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), cpu()
             try:
                 self._push(latencies)
             except (OSError, EOFError) as reason:
                 latencies.errors.append(repr(reason))
                 break  # without its connections the client can measure nothing
             latencies.seconds.append(time.perf_counter() - began)
+            latencies.cpu.append(cpu() - cpu_began)
             time.sleep(max(0, EVERY - (time.perf_counter() - began)))
         return latencies
 

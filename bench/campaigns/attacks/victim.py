@@ -18,7 +18,7 @@ _SCRIPT = Path(__file__).with_name("turn_clock_server.py")
 _CONFIG = """\
 http = ["tcp:{port}:interface=127.0.0.1", "ssl:{tls}:interface=127.0.0.1:privateKey={key_file}:certKey={certificate}"]
 websocket = []
-admin = "tcp:0:interface=127.0.0.1"
+admin = "tcp:{admin}:interface=127.0.0.1"
 drain = 1
 {settings}
 [[account]]
@@ -104,7 +104,7 @@ def running_victim(
     `settings` are added to the server's settings. `account_lines` are added after the first account, as lines of its table
     and as tables of other accounts.
     """
-    port, tls = free_ports(2)
+    port, tls, admin = free_ports(3)
     key_file, certificate = _make_certificate(folder)
     config, turn = folder / "cometify.toml", folder / "turn"
     turn.write_bytes(struct.pack("<d", 0))
@@ -112,6 +112,7 @@ def running_victim(
         _CONFIG.format(
             port=port,
             tls=tls,
+            admin=admin,
             key_file=key_file,
             certificate=certificate,
             key=KEY,
@@ -124,5 +125,5 @@ def running_victim(
     )
     variables = {"ATTACKED_CONFIG": str(config), "ATTACKED_TURN": str(turn)}
     command = [*twistd, "-n", "--pidfile=", "-y", str(_SCRIPT)]
-    with running_server(command, variables | (environment or {}), folder, (port, tls)) as pid:
-        yield Victim(pid, {"http": port, "tls": tls}, folder / "server.log", turn)
+    with running_server(command, variables | (environment or {}), folder, (port, tls, admin)) as pid:
+        yield Victim(pid, {"http": port, "tls": tls, "admin": admin}, folder / "server.log", turn)
