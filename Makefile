@@ -13,6 +13,7 @@
 #                   DOCS=1 writes the table into docs/security.md
 # make floods       let one account flood a server of this machine in each way; SECONDS=n each; DOCS=1 writes the table into
 #                   docs/hosting.md
+# make leaving      let 70,000 listeners leave in the same moment (LISTENERS=n; ulimit -n must allow them)
 # make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
 # make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
 # make outbox       kill writers, relays, nodes, Redis and PostgreSQL 200 times (KILLS=n) while 20,000 rows of an outbox are
@@ -31,7 +32,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks floods fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes attacks floods leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -175,6 +176,10 @@ attacks:
 floods:
 	@bench/setup cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.floods $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
+
+leaving:
+	@bench/setup tools cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.floods.leaving $(if $(LISTENERS),--listeners $(LISTENERS))
 
 fuzz:
 	@bench/setup cometify

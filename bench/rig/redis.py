@@ -64,6 +64,11 @@ def info_now(port: int, section: str) -> dict[str, str]:
     return asyncio.run(info(port, section))
 
 
+def command_now(port: int, *words: str | int) -> Reply:
+    """Send one command. Blocks until its reply is there."""
+    return asyncio.run(command(port, *words))
+
+
 class Redis(Process):
     """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`.
 

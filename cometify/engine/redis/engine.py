@@ -123,6 +123,7 @@ class RedisEngine:
         self._session.start()
 
     def stop(self) -> None:
+        self.slots.free_all()
         self._session.stop()
         self._levelling.stop()
         if self._first_contact is not None:

@@ -35,12 +35,15 @@ class LeavingChannels:
     def leave_some(self) -> bool:
         """Leave channels that nobody has listened to for a minute. Returns whether more are due."""
         now = self._seconds()
+        due: dict[str, list[str]] = {}
         for channel, until in list(islice(self._until.items(), SLICE)):
             if until > now:
-                return False
-            state = self._states.get(channel[0])
-            if state is None or self._subscriber.leave(state, channel[1]):
-                del self._until[channel]
-            else:
-                self.add(channel)  # somebody may be about to join: ask again later
+                break
+            del self._until[channel]
+            due.setdefault(channel[0], []).append(channel[1])
+        for api_key, names in due.items():
+            state = self._states.get(api_key)
+            if state is not None and not self._subscriber.leave(state, names):
+                for name in names:
+                    self.add((api_key, name))  # somebody may be about to join: ask again later
         return bool(self._until) and next(iter(self._until.values())) <= now

@@ -39,7 +39,7 @@ def _script(name: str) -> Script[Any]:
 APPEND: Script[list[bytes]] = _script("append")
 READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
-FREE_SLOT: Script[None] = _script("free_slot")
+FREE_SLOTS: Script[None] = _script("free_slots")
 DISCONNECT: Script[int | list[bytes]] = _script("disconnect")
 PUBLISH_CONFIRMED: Script[None] = _script("publish_confirmed")
 USE_NONCE: Script[list[bytes]] = _script("use_nonce")

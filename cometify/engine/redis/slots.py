@@ -6,7 +6,6 @@ its own listeners, because Redis can forget them (it was emptied, or has gone ba
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import attrs
 from twisted.internet.defer import Deferred, succeed
@@ -14,9 +13,10 @@ from twisted.internet.defer import Deferred, succeed
 from cometify.core import quota
 from cometify.core.account import Account
 from cometify.core.quota import ClientKey
-from cometify.engine.redis.connection import Answer, Argument
+from cometify.engine.redis.freed_slots import FreedSlots, SlotKey
 from cometify.engine.redis.messages import read_array
-from cometify.engine.redis.scripts import FREE_SLOT, TAKE_SLOT, Script
+from cometify.engine.redis.run_script import RunScript
+from cometify.engine.redis.scripts import TAKE_SLOT
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
 
@@ -27,15 +27,6 @@ _MOVED = (str, str, str, (int, float, str))
 """The shape of the message of take_slot.lua: API key, address, listener and time."""
 REPORTED = 50
 """Slots that are reported in one turn of the event loop, at about 20 us each."""
-
-SlotKey = tuple[ClientKey, str]
-"""((API key, address), listener id)."""
-
-
-class RunScript(Protocol):
-    """Runs a script on an account. Returns None while Redis is away."""
-
-    def __call__(self, script: Script[Answer], api_key: str, *args: Argument) -> Deferred[Answer] | None: ...
 
 
 @attrs.define(eq=False)
@@ -72,7 +63,7 @@ class RedisSlots:
         self._node = node
         self._node_prefix = node_prefix
         self._held: dict[SlotKey, _Holding] = {}
-        self._left: set[SlotKey] = set()  # slots given up here, which Redis has not confirmed yet
+        self._freed = FreedSlots(run, node, call_soon)
         self._moved: Callable[[ClientKey, str], None] | None = None
         self._reporting: SlicedWork[SlotKey] = SlicedWork(call_soon, _in_words, REPORTED)
         # The accounts whose slots must be reported when the report under way is done. None stands for all accounts.
@@ -86,7 +77,7 @@ class RedisSlots:
 
     def take(self, client_key: ClientKey, account: Account, listener: str) -> Deferred[None]:
         key = client_key, listener
-        self._left.discard(key)
+        self._freed.keep(key)
         holding = self._held.setdefault(key, _Holding())
         waiting = self._wait()
         if waiting is None:
@@ -138,15 +129,11 @@ class RedisSlots:
     def leave(self, client_key: ClientKey, listener: str) -> None:
         if self._held.pop((client_key, listener), None) is None:
             return
-        self._left.add((client_key, listener))
-        self._free((client_key, listener))
+        self._freed.free((client_key, listener))
 
-    def _free(self, key: SlotKey) -> None:
-        (api_key, address), listener = key
-        answered = self._run(FREE_SLOT, api_key, address, listener, self._node)
-        if answered is not None:
-            # After a failure the key stays in `_left`, and the next report frees the slot.
-            answered.addCallbacks(lambda _none: self._left.discard(key), lambda _failure: None)
+    def free_all(self) -> None:
+        """Free now what was given up in this turn, because the session with Redis is about to end."""
+        self._freed.free_all()
 
     def report(self, api_key: str | None = None) -> None:
         """Tell Redis again which slots are held here, and which were given up while it was away.
@@ -163,13 +150,13 @@ class RedisSlots:
         if self._to_report:
             accounts, self._to_report = self._to_report, set()
             report = partial(self._report_one, accounts)
-            keys = [*self._left, *self._held]
+            keys = [*self._freed.unconfirmed, *self._held]
             self._reporting.add("Reporting to Redis", keys, lambda: report, at_once=True, done=self._report_next)
 
     def _report_one(self, accounts: set[str | None], key: SlotKey) -> None:
         """Report a slot as it is by now, if it is of one of the accounts."""
-        if key in self._left:
-            self._free(key)
+        if key in self._freed.unconfirmed:
+            self._freed.free(key)
         holding = self._held.get(key)
         # A slot without `since` is being asked for at this moment.
         if holding is not None and holding.since and (None in accounts or key[0][0] in accounts):

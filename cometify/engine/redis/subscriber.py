@@ -285,13 +285,14 @@ class Subscriber:
                 state.held += held[at + 1 :]
                 return
 
-    def leave(self, state: AccountState, name: str) -> bool:
-        """Stop following an identifier. Returns False, and does nothing, if somebody may be about to join."""
+    def leave(self, state: AccountState, names: list[str]) -> bool:
+        """Stop following identifiers. Returns False, and does nothing, if somebody may be about to join."""
         if state.reading is not None or state.waiting:
             return False
-        if name in state.rings:
+        followed = [name for name in names if name in state.rings]
+        for name in followed:
             state.forget(name)
-            self._unsubscribe(state, [name])
+        self._unsubscribe(state, followed)
         return True
 
     def _unsubscribe(self, state: AccountState, names: list[str]) -> None:

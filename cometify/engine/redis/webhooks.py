@@ -8,8 +8,8 @@ from twisted.internet.defer import Deferred
 from cometify.core.webhook_events import MOST_IN_BATCH, MOST_WAITING, SECOND, SUM_REFUSALS, Batch, Report, Taken
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.connection import Answer, Argument
+from cometify.engine.redis.run_script import RunScript
 from cometify.engine.redis.scripts import WEBHOOK_DONE, WEBHOOK_REPORT, WEBHOOK_TAKE, Script
-from cometify.engine.redis.slots import RunScript
 
 LEASE = 15.0
 """Seconds after its last call in which a node still counts: as the one that sends, and with its listeners."""

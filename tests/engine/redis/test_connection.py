@@ -15,7 +15,7 @@ from txredisapi import ConnectionError as RedisConnectionError
 from txredisapi import RedisError, ResponseError
 
 from cometify.engine.redis.connection import MOST_FAILED, NotSentError, RedisConnection
-from cometify.engine.redis.scripts import APPEND, FREE_SLOT, TAKE_SLOT
+from cometify.engine.redis.scripts import APPEND, FREE_SLOTS, TAKE_SLOT
 from tests.delivery.loop import Loop
 from tests.redis import RedisServer
 
@@ -119,7 +119,7 @@ def test_first_run_of_a_script_keeps_its_place_among_commands(tmp_path: Path):
         connected = Connected()
         take = ("10.0.0.1", "listener", "node", 1, "prefix:", "1", b"", 0)
         connected.watch(connected.connection.run(TAKE_SLOT, b"name", *take))
-        connected.watch(connected.connection.run(FREE_SLOT, b"name", "10.0.0.1", "listener", "node"))
+        connected.watch(connected.connection.run(FREE_SLOTS, b"name", "node", "10.0.0.1", "listener"))
         connected.watch(connected.connection.execute("HLEN", "name:l:10.0.0.1"))
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(redis.path)

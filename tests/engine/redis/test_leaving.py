@@ -1,7 +1,10 @@
 """Listeners that leave at a bad moment: while they join, or while Redis is away."""
 
+import re
+
 import pytest
 
+from cometify.engine import UNFOLLOW_DELAY
 from tests.contract.support import code_of, kinds, texts
 from tests.engine.redis.nodes import half_joined, joined
 from tests.memory import World
@@ -44,6 +47,24 @@ def test_listener_back_before_its_leave_was_sent_keeps_slot(nodes):
     nodes.settle()
     assert nodes.command("HKEYS", SLOTS) == [b"listener-1"]
     assert "error" not in kinds(wire.frames())
+
+
+def unsubscribes(nodes):
+    found = re.search(r"cmdstat_unsubscribe:calls=(\d+)", nodes.command("INFO", "commandstats").decode())
+    return int(found[1]) if found else 0
+
+
+def test_identifiers_left_together_are_unsubscribed_together(nodes):
+    first, _second = nodes
+    wires = [joined(first.websocket(f"identifiers=own{number}", host=f"10.1.0.{number}")) for number in range(120)]
+    assert len(nodes.command("PUBSUB", "CHANNELS", "*own*")) == 120
+    before = unsubscribes(nodes)
+    for wire in wires:
+        wire.lose()
+    nodes.advance(UNFOLLOW_DELAY + 12, step=2)
+    assert nodes.command("KEYS", f"cometify:{{{API_KEY}}}:l:10.1.*") == []
+    assert nodes.command("PUBSUB", "CHANNELS", "*own*") == []
+    assert unsubscribes(nodes) == before + 2
 
 
 @pytest.mark.parametrize("turns", range(1, 4))
