@@ -14,6 +14,7 @@ from cometify.config.account_tables import Defaults
 from cometify.config.keys import SECRET_SOURCES
 from cometify.config.settings import SettingsError
 from cometify.core.errors import ACCOUNT_CONFLICT, INVALID_PARAMETER, Refused
+from cometify.core.webhook_url import meant
 
 _NOT_SETTINGS = ("api_key", "api_secret", "api_secrets", "suspended")
 """Names in a body that do not become settings of the record."""
@@ -32,8 +33,8 @@ def put(
 ) -> tuple[Record, str | None]:
     """Make or replace an account from a body with the keys of the configuration file.
 
-    Secrets that the body does not name stay, and so does `suspended`. A new account without a secret gets one, which is
-    returned too. Raises `Refused`.
+    Secrets that the body does not name stay, and so do `suspended` and a webhook that is sent back as it was shown. A new
+    account without a secret gets one, which is returned too. Raises `Refused`.
     """
     for name in SECRET_SOURCES[2:]:
         if name in body:
@@ -44,8 +45,11 @@ def put(
         raise Refused(INVALID_PARAMETER, f"api_key: differs from the one of the path, {api_key}; leave it out.")
     given = _given_secrets(body)
     made = secrets.token_urlsafe(24) if before is None and given is None else None
+    settings = {name: value for name, value in body.items() if name not in _NOT_SETTINGS}
+    if before is not None and "webhook" in settings:
+        settings["webhook"] = meant(settings["webhook"], before.settings.get("webhook"))
     record = Record(
-        {name: value for name, value in body.items() if name not in _NOT_SETTINGS},
+        settings,
         given or (before.api_secrets if before is not None else (str(made),)),
         _given_state(body, before),
         now if before is None else before.created,

@@ -12,6 +12,7 @@ from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.list_query import read_asked_accounts
 from cometify.core.strict_json import read_json
+from cometify.core.webhook_url import shown
 from cometify.http.client_address import host_of
 from cometify.http.exchange import NO_SNIFF, Exchange, Headers
 from cometify.http.site import Endpoint
@@ -46,7 +47,7 @@ class _OfAccounts(Endpoint):
             "source": "file" if is_of_file else "store",
             "suspended": account.suspended,
             "secrets": len(account.api_secrets),
-            "settings": own if record is None else dict(record.settings),
+            "settings": own if record is None else _as_shown(record.settings),
         }
         if record is not None:
             told |= {"created": record.created, "changed": record.changed, "tag": record.tag}
@@ -54,7 +55,12 @@ class _OfAccounts(Endpoint):
 
 
 def _settings(account: Account) -> dict[str, object]:
-    return {name: value for name, value in attrs.asdict(account).items() if name not in _NOT_SETTINGS}
+    return _as_shown({name: value for name, value in attrs.asdict(account).items() if name not in _NOT_SETTINGS})
+
+
+def _as_shown(settings: Mapping[str, object]) -> dict[str, object]:
+    webhook = settings.get("webhook")
+    return {**settings, "webhook": shown(webhook)} if isinstance(webhook, str) else dict(settings)
 
 
 class AccountsEndpoint(_OfAccounts):

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from cometify.core.account import Account
 from cometify.core.webhook_events import Batch
+from cometify.core.webhook_url import without_query
 from cometify.webhooks.requests import NotTakenError
 
 log = Logger()
@@ -77,7 +78,7 @@ class Sender:
         """Use this account from the next try on. If it has another webhook then the next try is made at once."""
         self._account = account
         self._failures, self._not_before = 0, 0.0
-        self.state = WebhookState(account.api_key, (account.webhook or "").partition("?")[0])
+        self.state = WebhookState(account.api_key, without_query(account.webhook or ""))
 
     def offer(self, batch: Batch) -> None:
         """Send a batch, unless a request is under way or it is too soon after one that failed."""

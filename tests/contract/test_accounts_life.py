@@ -89,6 +89,22 @@ def test_life_of_an_account_disturbs_no_other(server):
             assert other.frame()["text"] == "nobody noticed"
 
 
+def test_query_of_a_webhook_is_never_shown(server):
+    shown = "https://www.example.org/hook?…"
+    made = api(server, "PUT", "/accounts/hooked", {"webhook": "https://www.example.org/hook?token=hidden"})
+    assert made.json["settings"] == {"webhook": shown}
+    back = api(server, "PUT", "/accounts/hooked", {"webhook": shown, "listeners": 7})
+    assert back.json["settings"] == {"webhook": shown, "listeners": 7}
+    told = api(server, "GET", "/accounts/hooked")
+    assert told.json["effective"]["webhook"] == shown
+    refused = api(server, "PUT", "/accounts/hooked", {"webhook": "https://www.example.org/other?…"})
+    assert (refused.status, refused.json["code"]) == (400, "invalid_parameter")
+    listed = api(server, "GET", "/accounts")
+    bodies = [answer.body.decode() for answer in (made, back, told, refused, listed)]
+    assert "token=hidden" not in "".join(bodies) + server.log.read_text()
+    assert api(server, "DELETE", "/accounts/hooked").status == 200
+
+
 def test_account_of_the_file_is_changed_in_the_file(server):
     for method, path in (("PUT", API_KEY), ("DELETE", API_KEY), ("POST", f"{API_KEY}/suspend")):
         refused = api(server, method, f"/accounts/{path}")
