@@ -27,6 +27,9 @@ from cometify.core.usage_history import UsageReport
 from cometify.core.view import View
 from cometify.core.webhook_events import Report, Taken
 
+NO_EVICTION = "noeviction"
+"""The maxmemory-policy of a Redis that refuses writes when its memory is full, instead of dropping keys."""
+
 
 class IAnnounce(Protocol):
     """A function that an engine calls with every push of a followed channel.
@@ -157,13 +160,22 @@ class RedisHealth:
     losses: Mapping[str, int]
     """The sessions that were lost, by the reason: see `engine/redis/absence.py`."""
     replicas: int | None
-    """The replicas that answered the last time, None if `redis_wait` is 0."""
+    """The replicas that answered the last time, None if `redis_wait` is 0, or if none was asked yet."""
+    wanted_replicas: int
+    """`redis_wait`."""
+    reason: str | None
+    """The reason of its absence, in Redis's own words. None while it is up, and before the first attempt."""
     used_memory: int | None = None
     """The bytes that Redis uses, None if it does not tell."""
     max_memory: int = 0
     """The bytes that it may use, 0 if they are not bounded."""
-    evicts: bool = False
-    """Redis drops keys when its memory is full."""
+    policy: str | None = None
+    """Its maxmemory-policy, None if it does not tell."""
+
+    @property
+    def evicts(self) -> bool:
+        """Redis drops keys when its memory is full."""
+        return self.policy not in (None, NO_EVICTION)
 
 
 class IEngine(Protocol):

@@ -114,6 +114,27 @@ class Load:
         }  # fmt: skip
         return self.samples(columns)
 
+    def limits(self) -> dict[str, Any]:
+        """The file descriptors, certificates and Redis of one process."""
+        return {
+            "descriptors": {"used": 2400, "most": 524_288},
+            "certificates": [{"endpoint": "ssl:443", "not_after": self.now + 61 * 86_400, "lacks": None}],
+            "redis": {"up": True, "reason": None, "used": 1_310_000_000, "most": 2_000_000_000, "policy": "noeviction",
+                      "replicas": 1, "wanted_replicas": 1},
+        }  # fmt: skip
+
+    def break_some(self, told: dict[str, Any]) -> None:
+        """Let some processes have faults."""
+        away, full, old = (told["processes"][index] for index in (7, 12, 16))
+        away["not_ready"] = "engine_unavailable"
+        away["redis"].update(up=False, used=None, most=0, policy=None, replicas=None,
+                             reason="WRONGPASS invalid username-password pair or user is disabled")  # fmt: skip
+        full["descriptors"] = {"used": 1004, "most": 1024}
+        old["certificates"][0]["not_after"] = self.now + 5.5 * 86_400
+        told["silent"] = [{"worker": 2, "pid": 4102, "seconds": 9}]
+        told["processes"][0]["worker"] = 1
+        del told["processes"][1]
+
     def account(self, name: str) -> dict[str, Any]:
         """An account, as the admin endpoint tells it."""
         settings = {"listeners": 5000, "pushes_per_second": 50, "private": ["user_*"]}
@@ -130,21 +151,23 @@ class Load:
         return make(query)
 
     def _reports(self, more: Any) -> dict[str, Any]:
-        return {"alone": None, "processes": [{**process, **more()} for process in self.processes()]}
+        return {"alone": None, "silent": [], "processes": [{**process, **more()} for process in self.processes()]}
 
     def _processes(self, _query: dict[str, str]) -> object:
         started = self.now - 3 * 86400
         engine = "memory" if self.is_empty else "redis"
 
         def more() -> dict[str, Any]:
-            return {
-                "version": "0.1.0", "started": started, "now": self.now, "not_ready": None, "engine": engine,
-                "http": ["tcp:8081"], "bounds": BOUNDS, "history": self.history(),
+            state = {
+                "version": "0.1.0", "started": started, "now": time.time(), "not_ready": None, "engine": engine,
+                "http": ["tcp:8081"], "bounds": BOUNDS, "history": self.history(), "certificates": [], "redis": None,
+                "descriptors": {"used": 23, "most": 524_288},
             }  # fmt: skip
+            return state if self.is_empty else {**state, **self.limits()}
 
         told = self._reports(more)
         if not self.is_empty:
-            told["processes"][7]["not_ready"] = "engine_unavailable"
+            self.break_some(told)
         return told
 
     def _accounts(self, _query: dict[str, str]) -> object:

@@ -61,9 +61,12 @@ QUESTIONS: Mapping[str, Callable[[Exchange], Mapping[str, object]]] = {
 """The last segment of the path, and the question that a request becomes."""
 
 
-def answer_reports(request: Exchange, reports: Iterable[bytes], alone: str | None = None) -> None:
-    """Answer with the reports of processes. `alone`: why other nodes are missing, or None."""
-    body = b'{"alone":%b,"processes":[%b]}' % (json.dumps(alone).encode(), b",".join(reports))
+def answer_reports(
+    request: Exchange, reports: Iterable[bytes], alone: str | None = None, silent: Iterable[bytes] = ()
+) -> None:
+    """Answer with the reports of processes. `alone`: why other nodes are missing, or None. `silent`: workers that are."""
+    parts = json.dumps(alone).encode(), b",".join(silent), b",".join(reports)
+    body = b'{"alone":%b,"silent":[%b],"processes":[%b]}' % parts
     request.answer(200, b"application/json", body)
 
 

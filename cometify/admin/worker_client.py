@@ -139,8 +139,11 @@ class WorkerClient:
 
     @defer.inlineCallbacks
     def ask_one(self, request: WorkerRequest) -> Generator["defer.Deferred[Any]", Any, Answer | None]:
-        """Send a request that may be sent twice to one worker after the other, until one answers. None: none did."""
-        for worker in self.supervisor.workers:
+        """Send a request that may be sent twice to one worker after the other, until one answers. None: none did.
+
+        A worker that is silent comes last, because it would take all of `within`.
+        """
+        for worker in sorted(self.supervisor.workers, key=lambda worker: worker.silence() > 0):
             answer: Answer | None = yield self._ask(worker, request)
             if answer is not None:
                 return answer

@@ -1,7 +1,7 @@
 """/console of several workers.
 
 Each worker tells of itself, and one of them asks all nodes. So the workers of this machine are shown even while Redis is away,
-and those of this machine have their numbers.
+and those of this machine have their numbers. A worker that is silent tells nothing. The supervisor tells of it instead.
 """
 
 import json
@@ -45,9 +45,16 @@ class WorkersReport(Endpoint):
         )
 
     @defer.inlineCallbacks
-    def _gather(self, target: str) -> Generator["defer.Deferred[Any]", Any, tuple[Reports, str | None]]:
+    def _gather(self, target: str) -> Generator["defer.Deferred[Any]", Any, tuple[Reports, list[bytes], str | None]]:
         everywhere = self._workers.ask_one(WorkerRequest(target.encode(), within=ANSWER_OF_ALL_TIMEOUT))
         own = yield self._workers.ask(f"{target}&own=".encode())
+        # Now, because a silent worker may be killed and replaced before all nodes have answered.
+        silences = {worker: worker.silence() for worker, its in own.items() if its is None}
+        silent = [
+            encode({"worker": worker.number, "pid": worker.pid, "seconds": round(seconds)})
+            for worker, seconds in silences.items()
+            if seconds
+        ]
         answer: Answer | None = yield everywhere
         reports: Reports = {}
         alone: str | None = "No worker has answered."
@@ -59,14 +66,14 @@ class WorkersReport(Endpoint):
             if its is not None and its.status == 200:
                 (report,) = json.loads(its.body)["processes"]
                 reports[report["id"]] = {**report, "worker": worker.number, "deaths": worker.deaths}
-        return reports, alone
+        return reports, silent, alone
 
     @staticmethod
-    def _answer(gathered: tuple[Reports, str | None], request: Exchange) -> None:
-        reports, alone = gathered
+    def _answer(gathered: tuple[Reports, list[bytes], str | None], request: Exchange) -> None:
+        reports, silent, alone = gathered
         if not reports:
             raise Refused(errors.ENGINE_UNAVAILABLE, "No worker has answered: ask again in a moment.")
-        answer_reports(request, map(encode, reports.values()), alone)
+        answer_reports(request, map(encode, reports.values()), alone, silent)
 
 
 PASSED_ON = ("content-type", "cometify-timestamp", "cometify-nonce", "cometify-signature", "idempotency-key")

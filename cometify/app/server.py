@@ -1,7 +1,7 @@
 """One server: its parts, its start and its stop."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import cast
 
@@ -18,11 +18,13 @@ from cometify.admin.console import Console
 from cometify.admin.inspect_endpoint import InspectEndpoint
 from cometify.admin.metrics import Figures, MetricsEndpoint
 from cometify.admin.operator_urls import OperatorUrls
+from cometify.admin.process_state import process_state
 from cometify.admin.refusal_log import RefusalLog
 from cometify.admin.traces import TracedPushEndpoint, make_traces
 from cometify.admin.urls import AdminRoot
 from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
+from cometify.app.engine import make_engine
 from cometify.app.portions import Levelling
 from cometify.config.accounts import Accounts
 from cometify.config.difference import Difference
@@ -38,11 +40,9 @@ from cometify.delivery.listener_counts import ListenerCounts
 from cometify.delivery.registry import Registry
 from cometify.delivery.token_expiry import TokenExpiry
 from cometify.engine import USAGE_EVERY
-from cometify.engine.memory import MemoryEngine
 from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.http.untrusted_proxies import UntrustedProxies
-from cometify.interfaces import IAnnounce, IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits, most_descriptors, public_descriptors
 from cometify.runtime.epoll_loop import LoopHooks
@@ -102,7 +102,7 @@ class Cometify(MultiService):
         self.fan_out = FanOut(loop_hooks.call_soon)
         self.registry = Registry(self.fan_out.wake, loop_hooks.call_soon, usage=self.usage)
         self.traces = make_traces(settings.traces, settings.traces_ratio, self.fan_out, self.registry)
-        self.engine = self._make_engine(clock)
+        self.engine = make_engine(settings, reactor, clock, self.registry, self.accounts, self.traces)
         self.engine.usage.watch(self.usage)
         self.quota = Quota(None if self.engine.slots is None else self.engine.slots.leave)
         self.heartbeats = HeartbeatWheel(settings.heartbeat, loop_hooks.call_soon)
@@ -218,32 +218,15 @@ class Cometify(MultiService):
             PeriodicTask("renewed certificates", POLL_CERTIFICATES, partial(poll_certificates, self), reactor),
         ]
 
-    def _make_engine(self, clock: Callable[[], int]) -> IEngine:
-        announce: IAnnounce = self.registry.announce
-        if self.traces is not None:
-            announce = partial(self.traces.announce, announce)
-        if self.settings.redis is None:
-            return MemoryEngine(clock, announce, self.settings.keep_bytes_total)
-        from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
-
-        return RedisEngine(
-            self._reactor, self.settings.redis, self.settings.redis_wait, announce, self.registry.lost, self.accounts
-        )
-
     def why_not_ready(self) -> str | None:
         """Return the reason why this server should get no work, or None if it is ready."""
         if self._drain.has_begun:
             return "draining"
         return self.engine.why_not_ready() if self.accounts.is_complete else "accounts_unavailable"
 
-    def _state(self) -> dict[str, object]:
+    def _state(self) -> Mapping[str, object]:
         """Describe this server for the console."""
-        settings = self.settings
-        return {
-            "not_ready": self.why_not_ready(),
-            "engine": "memory" if settings.redis is None else "redis",
-            "http": settings.http,
-        }
+        return process_state(self, self.settings, self.engine.redis_health(), self.why_not_ready())
 
     @defer.inlineCallbacks
     def _expire(self) -> Generator["defer.Deferred[None]", object, None]:

@@ -1,6 +1,8 @@
 """The limit of file descriptors of this process: each listener takes one."""
 
+import os
 import resource
+from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -30,6 +32,17 @@ def raise_limit() -> None:
             "the hard limit (ulimit -Hn).",
             hard=hard,
         )
+
+
+def descriptors_in_use() -> int:
+    """The number of file descriptors that this process has open. Costs the same for any number of them."""
+    size = Path("/proc/self/fd").stat().st_size
+    if size:
+        return size
+    # A kernel older than 6.2 does not tell. Its lowest free number is the least that are open, and exact if there is no gap.
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    return free
 
 
 def _in_words(limit: int) -> str:

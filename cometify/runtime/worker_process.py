@@ -93,9 +93,13 @@ class WorkerProcess(ProcessProtocol):
                 silent=silent,
             )
 
+    def silence(self) -> float:
+        """The seconds for which the process has been silent, 0.0 if it counts as alive or if there is none."""
+        return 0.0 if self.pid is None else self.signs.silence(self._supervisor.seconds())
+
     def check(self, patience: int) -> None:
         """Log that the worker is silent, and kill it when it will not go on by itself. `patience`: `worker_timeout`."""
-        silent = self.signs.silence(self._supervisor.seconds())
+        silent = self.silence()
         if self.pid is None or not silent:
             return
         activity = Activity.of(self.pid)

@@ -19,6 +19,27 @@ export interface Process {
   deaths?: number;
 }
 
+export interface Certificate {
+  endpoint: string;
+  /** Unix seconds. */
+  not_after: number;
+  /** The authority whose certificate is missing, null if the chain is whole. */
+  lacks: string | null;
+}
+
+/** Redis, as one process sees it. `used` and `policy`: null if it does not tell. `most`: 0 for no bound. */
+export interface RedisState {
+  up: boolean;
+  /** Why it is away, in its own words. */
+  reason: string | null;
+  used: number | null;
+  most: number;
+  policy: string | null;
+  replicas: number | null;
+  wanted_replicas: number;
+}
+
+/** Processes of older versions tell no descriptors, certificates and Redis. */
 export interface ProcessState extends Process {
   version: string;
   started: number;
@@ -26,6 +47,10 @@ export interface ProcessState extends Process {
   not_ready: string | null;
   engine: 'memory' | 'redis';
   http: string[];
+  /** `most`: null if there is no limit. */
+  descriptors?: { used: number; most: number | null };
+  certificates?: Certificate[];
+  redis?: RedisState | null;
   bounds: number[];
   history: Samples;
 }
@@ -122,8 +147,16 @@ export interface Check {
   detail: string;
 }
 
+/** A worker of this machine that has given no sign of life for some seconds. */
+export interface SilentWorker {
+  worker: number;
+  pid: number;
+  seconds: number;
+}
+
 /** Reports of all processes. `alone`: why those of other nodes are missing. */
 export interface Reports<Report> {
   alone: string | null;
+  silent: SilentWorker[];
   processes: Report[];
 }

@@ -22,6 +22,8 @@ export interface Picture {
 const HEIGHT = 170;
 /** The gap, in pixels, from which an axis has a further number. */
 const SPACE = { x: 70, y: 32 };
+/** The width of a label of the time, in pixels. */
+const LABEL = 40;
 
 function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -77,7 +79,7 @@ export class Chart {
   }
 
   private width(): number {
-    return Math.max(this.element.clientWidth - 2, 120);
+    return Math.max(this.box.clientWidth, 120);
   }
 
   private drop(): void {
@@ -98,6 +100,8 @@ export class Chart {
     const options: uPlot.Options = {
       width: this.width(),
       height: HEIGHT,
+      // Half of the last label of the time stands right of the picture.
+      padding: [null, LABEL / 2, null, null],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },

@@ -3,6 +3,7 @@ import type { AccountReport, AccountsReport, ProcessState, Reports } from './ans
 import { ask } from './ask';
 import { Chart, type Line, latest, type Picture, written } from './charts';
 import { make } from './elements';
+import { absent, faultList } from './nodes';
 import { type Columns, quantile, Totals } from './totals';
 import { chooseAccount, type Place, type View } from './view';
 
@@ -113,7 +114,11 @@ function picture(id: string, unit: Picture['unit'], found: Line[]): Picture {
   return { id, title, unit, nothing, lines: isZero ? [] : found };
 }
 
-function tiles(shown: Picture[], processes: ProcessState[]): HTMLElement[] {
+type Told = Reports<ProcessState>;
+
+function tiles(shown: Picture[], told: Told): HTMLElement[] {
+  const { processes } = told;
+  const count = processes.length + absent(told).length;
   const ready = processes.filter((process) => process.not_ready === null).length;
   const made = shown.map(({ id, title, unit, lines: found }) => {
     const values = found.map(latest);
@@ -127,19 +132,18 @@ function tiles(shown: Picture[], processes: ProcessState[]): HTMLElement[] {
       make('b', {}, written(unit, value)),
     );
   });
-  const isWhole = ready === processes.length;
-  const state = make('b', { class: isWhole ? '' : 'bad' }, `${ready} of ${processes.length}`);
+  const state = make('b', { class: ready === count ? '' : 'bad' }, `${ready} of ${count}`);
   return [...made, make('li', {}, make('span', {}, 'Processes ready'), state)];
 }
 
-async function refreshEverything(known: string[]): Promise<ProcessState[]> {
+async function refreshEverything(known: string[]): Promise<Told> {
   const since = everything.since(known);
-  const told = await ask<Reports<ProcessState>>('console/processes', { since });
+  const told = await ask<Told>('console/processes', { since });
   for (const process of told.processes) {
     everything.add(process.id, process.history);
     bounds = process.bounds;
   }
-  return told.processes;
+  return told;
 }
 
 /** The accounts that did something in the last minute, or have listeners. */
@@ -156,11 +160,12 @@ export function overview({ root, query, tell }: Place): View {
   const account = query.get('account') || '';
   const own = new Totals();
   const charts = new Map<string, Chart>();
+  const trouble = make('div');
   const figures = make('ul', { class: 'tiles', 'aria-label': 'Now' });
   const grid = make('div', { class: 'charts' });
   const choice = make('select', { id: 'of', onchange: () => choose(choice.value) });
   const label = make('label', { for: 'of' }, 'Account');
-  root.append(make('div', { class: 'bar' }, label, choice), figures, grid);
+  root.append(make('div', { class: 'bar' }, label, choice), trouble, figures, grid);
   choice.append(make('option', { value: '' }, 'all accounts'));
   if (account) choice.append(make('option', { value: account, selected: true }, account));
   let ids: string[] = [];
@@ -193,7 +198,8 @@ export function overview({ root, query, tell }: Place): View {
     title: account ? `Overview of ${account}` : 'Overview',
     interval: 5000,
     async refresh() {
-      const processes = await refreshEverything(ids);
+      const known = await refreshEverything(ids);
+      const { processes } = known;
       ids = processes.map(({ id }) => id);
       const now = Math.max(...processes.map((process) => process.now));
       let until = everything.settle(ids, now);
@@ -209,7 +215,8 @@ export function overview({ root, query, tell }: Place): View {
       const times = totals.times(until);
       const shown = account ? picturesOf(totals, times) : pictures(totals, times);
       show(shown, times);
-      figures.replaceChildren(...tiles(shown, processes));
+      trouble.replaceChildren(...faultList(known));
+      figures.replaceChildren(...tiles(shown, known));
       tell('');
       await offerAccounts();
     },

@@ -1,5 +1,6 @@
 """A server over TLS whose certificates are renewed while it runs."""
 
+import re
 import shutil
 import signal
 import ssl
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from bench.rig.ports import free_ports
 from cometify.app.server import POLL_CERTIFICATES
@@ -66,10 +68,25 @@ def listener(server: Server, context: ssl.SSLContext) -> WebSocket:
     )
 
 
+def told(server: Server) -> set[float]:
+    """The ends of the certificates that the console and the metrics tell, which are the same."""
+    processes = server.request("GET", "/console/processes", port=server.admin_port).json["processes"]
+    shown = {one["not_after"] for process in processes for one in process["certificates"]}
+    text = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+    assert shown == set(map(float, re.findall(r"^cometify_certificate_not_after_seconds.* (\S+)$", text, re.MULTILINE)))
+    return shown
+
+
+def end_of(chain: Chain) -> float:
+    served = x509.load_pem_x509_certificates((chain.folder / "fullchain.pem").read_bytes())
+    return min(one.not_valid_after_utc.timestamp() for one in served)
+
+
 @pytest.mark.parametrize("how", ["by SIGHUP", "by themselves"])
 def test_renewed_certificates_are_served_without_a_restart(server, made, how):
     old, new = made
     assert serves(server, old)
+    assert told(server) == {end_of(old)}
     before = listener(server, ssl.create_default_context(cafile=old.authority))
     put(server, new)
     if how == "by SIGHUP":
@@ -77,6 +94,7 @@ def test_renewed_certificates_are_served_without_a_restart(server, made, how):
     began = time.monotonic()
     eventually(lambda: serves(server, new), 30)
     assert how == "by themselves" or time.monotonic() - began < POLL_CERTIFICATES
+    assert told(server) == {end_of(new)}
     assert "The certificates of ssl:" in server.log.read_text()
     before.close()
 

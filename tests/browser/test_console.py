@@ -97,6 +97,8 @@ def test_every_view_is_accessible_and_fits(server: Server, browser: Browser, wid
         found = page.evaluate(AXE)
         assert found == [], view
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        cut = "[...document.querySelectorAll('.plot')].filter((box) => box.scrollWidth > box.clientWidth).length"
+        assert page.evaluate(cut) == 0, view
         page.goto("about:blank")
     context.close()
     assert errors == []

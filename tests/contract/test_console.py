@@ -1,7 +1,11 @@
 """The figures of the console on the admin endpoint."""
 
 import json
+import os
+import resource
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -84,8 +88,32 @@ def test_process_tells_its_version_start_and_state(world):
     assert process["not_ready"] is None
     assert process["now"] - process["started"] == pytest.approx(3600, abs=60)
     assert {"version", "host", "pid", "engine", "id"} <= process.keys()
+    assert process["certificates"] == []
     world.server.drain()
     assert report(world, "processes")["not_ready"] == "draining"
+
+
+def test_process_tells_how_near_it_is_to_its_limits(world):
+    with ExitStack() as stack:
+        before = report(world, "processes")["descriptors"]["used"]
+        for _ in range(40):
+            stack.enter_context(Path(os.devnull).open())
+        used = report(world, "processes")["descriptors"]
+    assert (used["used"] - before, used["most"]) == (40, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    assert before == pytest.approx(len(list(Path("/proc/self/fd").iterdir())), abs=2)
+
+
+def test_process_tells_the_state_of_redis(world, engine):
+    world.advance(1)
+    redis = report(world, "processes")["redis"]
+    if engine == "memory":
+        assert redis is None
+        return
+    used = redis.pop("used")
+    assert used > 500_000
+    assert redis == {
+        "up": True, "reason": None, "most": 0, "policy": "noeviction", "replicas": None, "wanted_replicas": 0,
+    }  # fmt: skip
 
 
 def test_each_account_has_its_own_figures():

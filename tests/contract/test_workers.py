@@ -234,6 +234,12 @@ def test_one_worker_that_answers_is_enough_to_be_ready(three):
         assert three.request("GET", "/health/ready", port=three.admin_port).status == 200
         assert sorted(three.figures("cometify_worker_up").values()) == [0, 0, 1]
         assert len(three.figures("cometify_pushes_accepted_total")) == 1
+
+        def silent():
+            told = three.request("GET", "/console/processes", port=three.admin_port).json["silent"]
+            return sorted((one["pid"], one["seconds"] >= 3) for one in told)
+
+        eventually(lambda: silent() == sorted((pid, True) for pid in pids[1:]), 20)
         os.kill(pids[0], signal.SIGSTOP)
         answer = three.request("GET", "/health/ready", port=three.admin_port)
         assert (answer.status, answer.json["reason"]) == (503, "no_worker")

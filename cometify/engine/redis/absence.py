@@ -38,12 +38,14 @@ class Loss(Enum):
 class Absence:
     """`where`: the URL of Redis without its password. `seconds`: a clock that never goes back.
 
-    `losses`: the number of lost sessions for each reason. `tries`: the attempts that failed in this absence.
+    `losses`: the number of lost sessions for each reason. `tries`: the attempts that failed in this absence. `reason`: that of
+    the last of them, in Redis's own words, None if Redis is there.
     """
 
     def __init__(self, where: str, seconds: Callable[[], float]) -> None:
         self.losses = {loss.value: 0 for loss in Loss}
         self.tries = 0
+        self.reason: str | None = None
         self._where = where
         self._seconds = seconds
         self._began = 0.0
@@ -52,7 +54,7 @@ class Absence:
 
     def failed(self, reason: str) -> None:
         """Note that the session was lost, or that an attempt to connect has failed."""
-        reason = reason.rstrip(".")
+        self.reason = reason = reason.rstrip(".")
         now = self._seconds()
         self.tries += 1
         if self.tries == 1:
@@ -77,4 +79,5 @@ class Absence:
             seconds = self._seconds() - self._began
             log.info("Redis ({where}) is there again after {seconds:.1f} s", where=self._where, seconds=seconds)
         self.tries = 0
+        self.reason = None
         self._told.clear()

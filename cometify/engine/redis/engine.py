@@ -112,12 +112,13 @@ class RedisEngine:
         return "replicas_missing" if self._replica_wait.is_short else None
 
     def redis_health(self) -> RedisHealth:
-        replicas = self._replica_wait.there if self._replica_wait.replicas else None
-        health = RedisHealth(self.available, self._session.absence.losses, replicas)
+        wanted, absence = self._replica_wait.replicas, self._session.absence
+        replicas = self._replica_wait.there if wanted else None
+        health = RedisHealth(self.available, absence.losses, replicas, wanted, absence.reason)
         memory = self._memory_watch.memory
         if memory is None or not self.available:
             return health
-        return attrs.evolve(health, used_memory=memory.used, max_memory=memory.most, evicts=memory.evicts)
+        return attrs.evolve(health, used_memory=memory.used, max_memory=memory.most, policy=memory.policy)
 
     def start(self) -> None:
         self._session.start()

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.engine.redis.connection import RedisConnection, Reply
+from cometify.interfaces import NO_EVICTION
 
 log = Logger()
 
@@ -30,11 +31,6 @@ class Memory:
     used: int
     most: int
     policy: str
-
-    @property
-    def evicts(self) -> bool:
-        """True if Redis drops keys when its memory is full."""
-        return self.policy != "noeviction"
 
 
 class MemoryWatch:
@@ -62,12 +58,12 @@ class MemoryWatch:
         told = dict(line.split(":", 1) for line in lines if ":" in line)
         try:
             self.memory = memory = Memory(
-                int(told["used_memory"]), int(told.get("maxmemory", "0")), told.get("maxmemory_policy", "noeviction")
+                int(told["used_memory"]), int(told.get("maxmemory", "0")), told.get("maxmemory_policy", NO_EVICTION)
             )
         except (KeyError, ValueError):
             self.memory = None
             return
-        if memory.evicts:
+        if memory.policy != NO_EVICTION:
             self._warn(
                 "maxmemory-policy",
                 f"its maxmemory-policy is {memory.policy}, so it drops keys when its memory is full, and with them pushes, "

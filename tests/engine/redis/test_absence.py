@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -49,6 +50,13 @@ def cut(world: World) -> None:
     for transport in list(world.reactor.transports):
         transport.lose()
     world.settle()
+
+
+def seen(world: World) -> dict[str, Any]:
+    """Redis as the console shows it."""
+    (process,) = world.admin("GET", "/console/processes?own=").json["processes"]
+    redis: dict[str, Any] = process["redis"]
+    return redis
 
 
 def figures(world: World, name: str) -> dict[str, float]:
@@ -105,10 +113,14 @@ def test_full_redis_is_one_absence_and_not_one_for_each_push(world, redis, lines
         assert ready(world) == "engine_unavailable"
     assert len(lines) == 1
     assert "OOM command not allowed" in lines[0]
+    told = seen(world)
+    assert told["up"] is False
+    assert told["reason"].startswith("OOM command not allowed")
     assert figures(world, "redis_losses_total")["error"] == 1
     redis.command("CONFIG", "SET", "maxmemory", "0")
     world.advance(5, step=0.5)
     assert ready(world) == 200
+    assert (seen(world)["up"], seen(world)["reason"]) == (True, None)
     assert world.push("chat", "two").status == 200
 
 
@@ -186,6 +198,7 @@ def test_redis_that_evicts_or_is_nearly_full_is_warned_of(world, redis, warnings
     redis.command("CONFIG", "SET", "maxmemory", str(round(used / 0.9)))
     world.advance(31)
     assert figures(world, "redis_evicts") == {"": 1}
+    assert seen(world)["policy"] == "allkeys-lru"
     assert figures(world, "redis_memory_max_bytes") == {"": round(used / 0.9)}
     assert len(warnings) == 2
     assert "its maxmemory-policy is allkeys-lru" in warnings[0]
