@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from contextlib import suppress
 
 import pytest
@@ -79,12 +80,12 @@ class Opened(WebSocket):
 
 
 class World:
-    """A server in this process, whose reactor is turned by the test."""
+    """A server in this process, whose reactor is turned by the test. `seconds`: the clock that measures its reads."""
 
-    def __init__(self):
+    def __init__(self, seconds=time.perf_counter):
         self.reactor = EPollReactor()
         settings = Settings((Account(API_KEY, (API_SECRET,)),))
-        server = Cometify(settings, self.reactor, engine_clock(), loop_hooks=install_direct_poll(self.reactor))
+        server = Cometify(settings, self.reactor, engine_clock(), loop_hooks=install_direct_poll(self.reactor, seconds))
         self.port = EagerPort(0, server.http, 5, "127.0.0.1", self.reactor)
         self.port.startListening()
         self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # the kernel makes it 4,608 bytes

@@ -1,0 +1,55 @@
+"""The work of a push, counted in calls and not in seconds: a call costs the same on a busy machine."""
+
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from itertools import repeat
+
+import pytest
+
+from tests.stress.test_order import Slow, World, push_bytes
+
+PUSHES = 50
+MOST_CALLS = 82
+"""Calls of functions in Python for one push, from its bytes to those of its delivery, and for a turn without any. See decision
+0055."""
+
+
+@pytest.fixture
+def world():
+    world = World(repeat(0.0).__next__)  # no read is long, however busy the machine is
+    yield world
+    world.close()
+
+
+@contextmanager
+def counted_calls():
+    """Count the calls of functions written in Python within the block, by their names."""
+    calls = Counter()
+
+    def note(frame, event, _argument):
+        if event == "call":
+            calls[frame.f_code.co_qualname] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+def test_push_to_one_listener_takes_few_calls(world):
+    websocket, _transport = world.listener()
+    calls = Counter()
+    with websocket.connection, Slow(world) as publisher:
+        for number in range(2 * PUSHES):
+            publisher.send(push_bytes(str(number)))
+            with counted_calls() as found:
+                world.turn(2)
+            if number >= PUSHES:  # the first ones fill caches
+                calls += found
+            assert publisher.answer().status == 200
+            assert websocket.texts(1) == [str(number)]
+    assert calls["MemoryEngine.append"] == PUSHES
+    assert calls.total() <= MOST_CALLS * PUSHES, calls.most_common()
