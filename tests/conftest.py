@@ -38,6 +38,37 @@ FRUGAL = {"MALLOC_MMAP_THRESHOLD_": "32768", "MALLOC_TRIM_THRESHOLD_": "65536"}
 UNTRACED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
 """With `PLAIN_TWISTD`, for tests of time: coverage does not measure the server, which would take twice as long."""
 
+LONGEST = (
+    "contract/test_balancers.py",
+    "site/test_served.py",
+    "contract/test_workers.py",
+    "faults/test_faults.py",
+    "attacks/test_attacks.py",
+    "contract/test_handover.py",
+    "command/test_doctor.py",
+    "runtime/test_twisted_suites.py",
+    "command/relay/test_sending.py",
+    "command/test_listen.py",
+    "command/test_bench.py",
+    "client/test_networks.py",
+    "integrations/test_django_outbox.py",
+    "contract/test_hidden_pushes.py",
+    "contract/test_servers.py",
+    "sdk/test_failures.py",
+    "site/test_calls_of_blocks.py",
+    "command/relay/test_kills.py",
+    "command/test_canary.py",
+    "runtime/test_gc_pauses.py",
+    "app/test_renewed_certificates.py",
+    "bench/campaigns/test_planted_faults.py",
+    "browser/test_page_load.py",
+    "browser/test_versions.py",
+    "browser/test_networks.py",
+    "browser/test_page.py",
+    "browser/test_seed.py",
+)
+"""The files that take longest, the longest first. One of them that begins last would run alone while all else has ended."""
+
 START_WITHIN = 60.0
 """Seconds after which a start of processes counts as failed. Not a promise, because a busy machine takes longer."""
 
@@ -46,6 +77,13 @@ START_WITHIN = 60.0
 def fork_server() -> ForkServer:
     """The process that the servers and commands of these tests are forked from."""
     return ForkServer({**os.environ, "PYTHONPATH": PYTHONPATH, **FRUGAL})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that take longest."""
+    here = Path(__file__).parent
+    ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
 
 
 class Server(Client):

@@ -8,7 +8,7 @@ import pytest
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.admission import admit
-from cometify.core.hmac_signature import SignedRequest, check_signed_head, check_signed_request, note_nonce
+from cometify.core.hmac_signature import SignedRequest, check_signed_head, check_signed_request, note_nonce, signature
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
 from tests.c_calls import counted_c_calls
@@ -30,7 +30,7 @@ def signed(at=NOW, nonce=NONCE, secret=SECRET):
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["signature"][:8])
-def test_published_signatures_are_accepted(vector):
+def test_published_signatures_are_accepted_and_made(vector):
     request = SignedRequest(
         vector["method"].encode(),
         vector["path"].encode(),
@@ -43,6 +43,7 @@ def test_published_signatures_are_accepted(vector):
     )
     account = Account(KEY, (vector["api_secret"],))
     assert check_signed_request(account, request, float(vector["timestamp"])) is account
+    assert signature(vector["api_secret"], request) == vector["signature"]
 
 
 @pytest.mark.parametrize("secret", ["new", SECRET])

@@ -65,6 +65,7 @@ def test_group_with_a_position_resumes_there():
     made = plan(resumed)
     assert (made.positions, made.settled, made.lost) == ((NOW - 7,), False, frozenset())
     assert plan(resumed, {"identifiers": ["metrics"]}).positions == (NOW - 7, NOW)
+    assert made.reach == made.since == {"chat": NOW - 7}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,17 @@ def test_secure_key_of_any_live_secret_gives_secret_pushes(secret):
     made = plan({"identifiers": ["Chat", "metrics"], "secureKey": key("Chat,metrics", secret)})
     assert made.secret == ["chat", "metrics"]
     assert made.warnings == ()
+
+
+def test_replay_is_as_long_as_the_pushes_that_may_be_seen():
+    ring = RingBuffer.beginning_at(("37282591", "chat"), NOW - 100)
+    for position, secret in ((NOW - 50, False), (NOW - 7, False), (NOW - 6, True), (NOW - 5, True)):
+        ring.of(secret).append(Push("chat", None, secret, position, b"x" * 10), 100, 10**6)
+    resumed = {"identifiers": ["chat"], "position": NOW - 10}
+    rings = {"chat": ring}
+    assert plan(resumed).bytes_in(rings) == ring.bytes_after(NOW - 10, secret=False) > 0
+    whole = plan({**resumed, "secureKey": key("chat")}).bytes_in(rings)
+    assert whole == ring.bytes_after(NOW - 10, secret=True) > ring.bytes_after(NOW - 10, secret=False)
 
 
 @pytest.mark.parametrize("names", ["metrics,Chat", "chat,metrics", "Chat"])

@@ -8,6 +8,7 @@ from cometify.core.integer import MAX_ID
 from cometify.core.list_query import (
     DEFAULT_LIMIT,
     check_no_parameters,
+    read_asked_accounts,
     read_asked_names,
     read_asked_pushes,
 )
@@ -45,6 +46,18 @@ def test_question_for_pushes_is_read(sent, asked):
 
 
 @pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        ({}, ("", DEFAULT_LIMIT)),
+        ({"after": "37282591", "limit": "7"}, ("37282591", 7)),
+        ({"after": ""}, ("", DEFAULT_LIMIT)),
+    ],
+)
+def test_question_for_accounts_is_read(sent, asked):
+    assert read_asked_accounts(query(**sent)) == asked
+
+
+@pytest.mark.parametrize(
     ("read", "sent", "code"),
     [
         (read_asked_names, {"position": "7"}, "unknown_parameter"),
@@ -57,6 +70,7 @@ def test_question_for_pushes_is_read(sent, asked):
         (read_asked_names, {"prefix": "9"}, "invalid_parameter"),
         (read_asked_names, {"prefix": "a*"}, "invalid_parameter"),
         (read_asked_names, {"after": "a" * 101}, "invalid_parameter"),
+        (read_asked_accounts, {"prefix": "a"}, "unknown_parameter"),
         (read_asked_pushes, {"after": "chat"}, "invalid_parameter"),
         (read_asked_pushes, {"after": str(MAX_ID + 1)}, "invalid_parameter"),
     ],

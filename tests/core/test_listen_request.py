@@ -178,6 +178,7 @@ def test_identifier_in_several_groups_counts_once():
     upper = [name.upper() for name in many]
     request = listen_request_from_frame(listen({"identifiers": many}, {"identifiers": upper}, {"identifiers": "a7"}))
     assert (sorted(request.names), request.refused) == (sorted(many), [])
+    assert list(listen_request_from_frame(listen({"identifiers": upper})).names) == many
     assert listen_request_from_frame(listen({"identifiers": many}, {"identifiers": ["A1", "b"]})).refused == [1]
     assert len(listen_request_from_frame(listen(*[{"identifiers": "chat"}] * 400)).groups) == 400
 

@@ -34,6 +34,10 @@ def add(view, position, *, number=0, secret=False, push_id=None, most=1000):
     return push
 
 
+def test_log_names_a_listener_by_its_encoding():
+    assert Peer().in_words() == "a listener on stream"
+
+
 def frames(span):
     return [json.loads(line) for line in span.data.splitlines()]
 

@@ -23,9 +23,9 @@ def make_view(encoding=WEBSOCKET, secret=(True,), mark=lambda: MARK):
     return View((encoding, tuple((ring.channel, one) for ring, one in sources)), sources, 0, mark)
 
 
-def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most=10**6):
+def add(view, position, *, text=b"x", secret=False, push_id=None, number=0, most=10**6, excluded=None):
     ring, seen = view.sources[number]
-    push = Push(ring.channel[1], push_id, secret, position, b"{%d:%b}" % (position, text))
+    push = Push(ring.channel[1], push_id, secret, position, b"{%d:%b}" % (position, text), excluded=excluded)
     ring.of(push.secret).append(push, most, 10**9)
     if seen or not secret:
         view.advance(push)
@@ -120,6 +120,53 @@ def test_pollers_share_a_span_behind_their_own_preambles():
     assert [span.data for span in returned] == [shared, b"ready\n" + shared]
     assert [span.data[span.heartbeat :] for span in returned] == [POLL.encode(heartbeat_frame(MARK), MARK)] * 2
     assert len(view.spans) == 1
+
+
+def test_listener_that_a_push_excludes_has_no_share_in_the_replay():
+    view = make_view()
+    add(view, 20, excluded="9f2c51d07ab34e18")
+    shared = view.replay(10, b"ready", replaying=True, listener_id="another")
+    assert shared.data.startswith(b"ready")
+    assert view.replay(10, b"ready", replaying=True, listener_id="9f2c51d07ab34e18") is None
+    assert (view.excludes_after(19), view.excludes_after(20)) == (True, False)
+
+
+def test_replay_of_more_than_a_write_ends_without_a_heartbeat():
+    view = make_view()
+    made = [add(view, position, text=b"x" * (SPAN // 8)) for position in range(20, 30)]
+    span = view.replay(10, b"ready", replaying=True)
+    assert span.data == b"ready" + encoded(view, made)[: span.size - 5]
+    assert (span.preamble, span.heartbeat) == (5, None)
+    assert made[0].position <= span.cursor < view.head
+
+
+@pytest.mark.parametrize("excluded", [None, "9f2c51d07ab34e18"])
+def test_lost_push_is_replayed_to_all_unless_one_is_excluded(excluded):
+    view = make_view()
+    first = add(view, 20)
+    _lost, last = (add(view, position, secret=True, most=1, excluded=excluded) for position in (30, 40))
+    span = view.replay(10, b"gap", replaying=True)
+    assert (span is None) == (excluded is not None)
+    assert span is None or span.data.startswith(b"gap" + encoded(view, [first, last]))
+
+
+def test_write_counts_the_pushes_that_it_has_begun():
+    view = make_view()
+    for position in (20, 30):
+        add(view, position)
+    span = view.replay(10, b"ready", replaying=True)
+    one, two = span.ends[0][0], span.ends[1][0]
+    assert [span.begun(5 + sent) for sent in (-1, 0, 1, one - 1, one, one + 1, two, two + 1)] == [
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+    ]
+    assert [span.bytes_of(pushes) for pushes in (0, 1, 2)] == [0, one, two]
 
 
 def test_rings_are_merged_in_order_without_unseen_pushes():

@@ -110,6 +110,14 @@ def test_everything_is_reported_again_to_an_engine_that_forgot():
     assert reported(changes, LINGER) == Report((), ("b",))
 
 
+def test_engine_that_forgot_answers_though_nothing_was_reported():
+    changes = NodeChanges()
+    changes.occupied("a")
+    reported(changes)
+    changes.answered(is_known=False)
+    assert reported(changes) == Report(("a",))
+
+
 def test_forgetting_is_noticed_without_a_report():
     changes = NodeChanges()
     changes.occupied("a")
