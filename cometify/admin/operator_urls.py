@@ -8,17 +8,21 @@ from cometify.http.site import Endpoint
 
 
 class OperatorUrls:
-    """`token_file`: see the setting `admin_token_file`. `find_reload`: see `ReloadEndpoint`."""
+    """`token_file`: see the setting `admin_token_file`. `find_reload`: see `ReloadEndpoint`.
 
-    def __init__(self, editor: AccountEditor, token_file: str | None, find_reload: FindReload) -> None:
+    `usage`: the endpoint of the usage of an account, see `AccountUsageEndpoint`.
+    """
+
+    def __init__(self, editor: AccountEditor, token_file: str | None, find_reload: FindReload, usage: Endpoint) -> None:
         self._token_file = token_file
-        self._accounts, self._account, self._action, self._reload = [
+        self._accounts, self._account, self._action, self._reload, self._usage = [
             OperatorGuard(endpoint, token_file)
             for endpoint in (
                 AccountsEndpoint(editor),
                 AccountEndpoint(editor),
                 AccountActionEndpoint(editor),
                 ReloadEndpoint(find_reload),
+                usage,
             )
         ]
 
@@ -37,6 +41,8 @@ class OperatorUrls:
                 return self._account
             case ("accounts", _api_key, action) if action in AccountActionEndpoint.ACTIONS:
                 return self._action
+            case ("accounts", _api_key, "usage"):
+                return self._usage
             case ("reload",):
                 return self._reload
         return None

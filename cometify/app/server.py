@@ -22,6 +22,7 @@ from cometify.admin.process_state import process_state
 from cometify.admin.refusal_log import RefusalLog
 from cometify.admin.traces import TracedPushEndpoint, make_traces
 from cometify.admin.urls import AdminRoot
+from cometify.admin.usage_endpoint import AccountUsageEndpoint
 from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
 from cometify.app.engine import make_engine
@@ -197,7 +198,12 @@ class Cometify(MultiService):
             WebhookFigures(self.webhooks), CertificateFigures(self),
         )  # fmt: skip
         inspect = InspectEndpoint(console.inspector)
-        operator = OperatorUrls(self.followed.editor, settings.admin_token_file, lambda: self.reload)
+        operator = OperatorUrls(
+            self.followed.editor,
+            settings.admin_token_file,
+            lambda: self.reload,
+            AccountUsageEndpoint(self.accounts, self.engine.usage),
+        )
         self.admin = Site(
             AdminRoot(
                 self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find, operator

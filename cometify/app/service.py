@@ -14,6 +14,7 @@ from cometify.accounts.followed_accounts import FollowedAccounts
 from cometify.admin.account_figures import ReloadFigures
 from cometify.admin.operator_urls import OperatorUrls
 from cometify.admin.urls import AdminRoot
+from cometify.admin.usage_endpoint import AccountUsageEndpoint
 from cometify.admin.worker_client import WorkerClient
 from cometify.admin.workers import WorkersInspect, WorkersMetrics
 from cometify.admin.workers_console import WorkersAction, workers_console_endpoints
@@ -95,7 +96,12 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inhe
         settings.admin_hosts,
         workers_console_endpoints(workers),
         lambda path: WorkersAction(workers, PushEndpoint if path[1] == "push" else KeptPushesEndpoint),
-        OperatorUrls(followed.editor, settings.admin_token_file, lambda: supervisor.reload),
+        OperatorUrls(
+            followed.editor,
+            settings.admin_token_file,
+            lambda: supervisor.reload,
+            WorkersAction(workers, AccountUsageEndpoint),
+        ),
     )
     admin = Site(root, reactor)
     ports = [("admin", settings.admin, admin)]

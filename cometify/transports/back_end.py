@@ -76,6 +76,8 @@ class _QuestionEndpoint(Endpoint):
     allows_fast_path = True
     is_for_tokens = False
     """True if the token of an account is enough. The answer has no text of a push then."""
+    is_for_suspended = False
+    """True if the API secret of an account that is suspended is enough."""
 
     def __init__(self, back_end: BackEnd) -> None:
         self._back_end = back_end
@@ -86,7 +88,10 @@ class _QuestionEndpoint(Endpoint):
 
     def serve(self, request: Exchange) -> None:
         publishers = self._back_end.publishers
-        account, nonce = publishers.of_reader(request) if self.is_for_tokens else publishers.of_request(request)
+        if self.is_for_tokens:
+            account, nonce = publishers.of_reader(request, may_be_suspended=self.is_for_suspended)
+        else:
+            account, nonce = publishers.of_request(request)
         ask = self._read(request, account, self._back_end.queries)
         turn = self._back_end.turn()
         if nonce is not None:
@@ -138,10 +143,11 @@ class UsageEndpoint(_QuestionEndpoint):
     """GET /{apiKey}/usage."""
 
     is_for_tokens = True
+    is_for_suspended = True
 
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         check_no_parameters(request.query())
-        return lambda: self._back_end.usage_book.read(account).addCallback(_usage_json, account)
+        return lambda: self._back_end.usage_book.read(account).addCallback(usage_json, account)
 
 
 def _json(value: object) -> bytes:
@@ -180,7 +186,8 @@ def _pushes_json(page: PushPage) -> bytes:
     return b'{"pushes":[%b],"gap":%b,"next":%b}\n' % (b",".join(page.frames), gap, following)
 
 
-def _usage_json(report: UsageReport, account: Account) -> bytes:
+def usage_json(report: UsageReport, account: Account) -> bytes:
+    """The JSON of the usage of an account."""
     number, hour = report.hour
     days = [_period(day, (report.day - back) * 86_400) for back, day in enumerate(report.days)]
     secrets = _SECRETS[: len(set(account.api_secrets))]

@@ -32,6 +32,9 @@ from cometify.http.exchange import Exchange
 from cometify.interfaces import IAccounts
 from cometify.transports.push_headers import AUTHORIZATION, SIGNATURE, read_bearer, read_signed_request
 
+Find = Callable[[str], Account | None]
+"""Finds the account of an API key. May raise `Refused`."""
+
 
 class Publishers:
     """Finds the publisher of a request.
@@ -51,7 +54,7 @@ class Publishers:
         """
         header = request.header
         if header(SIGNATURE) is not None or header(AUTHORIZATION) is not None:
-            publisher = self._by_the_head(request)
+            publisher = self._by_the_head(request, self._accounts.find)
             if publisher is not None:
                 return publisher[0], _verifier(publisher[1])
         api_key = request.segments[0]
@@ -63,12 +66,13 @@ class Publishers:
         account, nonce = self.of_request(request)
         return account, _verifier(nonce)
 
-    def of_request(self, request: Exchange) -> tuple[Account, str | None]:
+    def of_request(self, request: Exchange, find: Find | None = None) -> tuple[Account, str | None]:
         """Find the publisher of a request that `secure` cannot sign, and its nonce if it is signed. Raises `Refused`.
 
-        A request with a nonce must be served only once. The caller sees to that.
+        A request with a nonce must be served only once. The caller sees to that. `find`: finds the account by its API key, by
+        default for somebody who uses it.
         """
-        publisher = self._by_the_head(request)
+        publisher = self._by_the_head(request, find or self._accounts.find)
         if publisher is None:
             raise Refused(
                 MISSING_PARAMETER,
@@ -77,18 +81,19 @@ class Publishers:
             )
         return publisher
 
-    def of_reader(self, request: Exchange) -> tuple[Account, str | None]:
+    def of_reader(self, request: Exchange, *, may_be_suspended: bool) -> tuple[Account, str | None]:
         """Find the account of a request that the account's token may prove too: see `core.account_token`.
 
-        Returns the same as `of_request`. Raises `Refused`.
+        `may_be_suspended`: its API secret proves the request while the account is suspended. A token does in any case. Returns
+        the same as `of_request`. Raises `Refused`.
         """
         given = read_bearer(request) if request.header(SIGNATURE) is None else None
         if given is None or not looks_like_token(given):
-            return self.of_request(request)
+            return self.of_request(request, self._find_any if may_be_suspended else self._accounts.find)
         if came_in_clear(request, self._trusted):
             raise _token_sent_in_clear()
         api_key = request.segments[0]
-        account = self._accounts.get(api_key) or self._accounts.find(api_key)  # a suspended one may still see its usage
+        account = self._find_any(api_key)
         # An API secret can have the form of a token, so the secrets are compared first.
         if account is not None and account.signatures != "v2" and is_secret_of(account, given):
             return account, None
@@ -104,21 +109,25 @@ class Publishers:
         else:
             check_signed_head(self._accounts.find(request.segments[0]), read_signed_request(request), self._wall())
 
-    def _by_the_head(self, request: Exchange) -> tuple[Account, str | None] | None:
+    def _find_any(self, api_key: str) -> Account | None:
+        """Find an account, also one that is suspended. Raises `Refused` if the accounts are not known yet."""
+        return self._accounts.get(api_key) or self._accounts.find(api_key)
+
+    def _by_the_head(self, request: Exchange, find: Find) -> tuple[Account, str | None] | None:
         """Find the publisher that the headers prove, and the nonce, before anything is parsed for a stranger.
 
         None: they prove none.
         """
         if request.header(SIGNATURE) is not None:
             signed_request = read_signed_request(request)
-            account = check_signed_request(self._accounts.find(request.segments[0]), signed_request, self._wall())
+            account = check_signed_request(find(request.segments[0]), signed_request, self._wall())
             return account, signed_request.nonce
         api_secret = read_bearer(request)
         if api_secret is None:
             return None
         if came_in_clear(request, self._trusted):
             raise _sent_in_clear()
-        return check_bearer(self._accounts.find(request.segments[0]), api_secret), None
+        return check_bearer(find(request.segments[0]), api_secret), None
 
 
 def _verifier(nonce: str | None) -> Verifier:

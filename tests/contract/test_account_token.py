@@ -168,7 +168,9 @@ def test_token_is_not_refused_before_the_accounts_are_known():
 
 
 @pytest.mark.memory
-def test_token_of_a_suspended_account_reads_its_usage():
+def test_suspended_account_reads_its_usage_by_token_or_secret():
     world = World(Account(API_KEY, (API_SECRET,), suspended=True))
     assert ask(world, "usage", token_of(world)).status == 200
-    assert code_of(ask(world, "usage", API_SECRET)) == "account_suspended"
+    assert ask(world, "usage", API_SECRET).status == 200
+    assert code_of(ask(world, "usage", "guessed")) == "not_authorized"
+    assert code_of(ask(world, "identifiers", API_SECRET)) == "account_suspended"

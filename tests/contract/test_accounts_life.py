@@ -70,6 +70,9 @@ def test_life_of_an_account_disturbs_no_other(server):
         assert listener.next("error")["code"] == "account_suspended"
         assert listener.closed() == 4102
         eventually(lambda: push(server, "shop", second).json.get("code") == "account_suspended")
+        assert server.request("GET", "/shop/usage", headers=bearer(second)).json["listeners"] == 0
+        eventually(lambda: api(server, "GET", "/accounts/shop/usage").json["hour"]["pushes"] > 0, 20)
+        assert api(server, "GET", "/accounts/nobody/usage").json["code"] == "not_found"
         assert api(server, "POST", "/accounts/shop/resume").json["suspended"] is False
         eventually(lambda: [push(server, "shop", second).status for _ in range(4)] == [200] * 4)
 
