@@ -41,6 +41,8 @@ def _script(name: str) -> Script[Any]:
 
 CHANGE: Script[int] = _script("change")
 READ: Script[list[Any]] = _script("read")
+_LACKS = 2
+"""The answer of `read.lua` that the store lacks a change that the reader knows."""
 
 
 class RedisStore:
@@ -126,8 +128,8 @@ class RedisStore:
     # Reading and changing.
 
     def read(self, known: Version | None) -> Deferred[Changes | None]:
-        origin, number = ("", -1) if known is None else (known.origin, known.number)
-        return self._run(READ, origin, number).addCallback(_changes, known)
+        known_parts = ("", -1, "") if known is None else (known.origin, known.number, known.mark)
+        return self._run(READ, *known_parts).addCallback(_changes, known)
 
     def change(self, api_key: str, before: str | None, after: str | None) -> Deferred[bool]:
         changed = self._run(CHANGE, api_key, before or "", after or "", self._channel, secrets.token_hex(8))
@@ -146,9 +148,8 @@ class RedisStore:
 def _changes(answer: list[Any], known: Version | None) -> Changes | None:
     if not answer:
         return None
-    origin, number, is_whole, *rest = answer
+    origin, number, mark, how_much, *rest = answer
     texts = [item.decode() for item in rest]
-    version = Version(origin.decode(), int(number))
-    has_lost = known is not None and (version.origin != known.origin or version.number < known.number)
+    version = Version(origin.decode(), int(number), mark.decode())
     records = dict(zip(texts[::2], [text or None for text in texts[1::2]], strict=True))
-    return Changes(version, records, bool(is_whole), has_lost)
+    return Changes(version, records, how_much > 0, known is not None and how_much == _LACKS)

@@ -44,6 +44,7 @@ class SQLiteFile:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._own_changes = 0
+        self._opens = 0
 
     def close(self) -> None:
         """Close the file."""
@@ -84,7 +85,8 @@ class SQLiteFile:
 
     def _version(self, connection: sqlite3.Connection) -> Version:
         (number,) = connection.execute("PRAGMA data_version").fetchone()
-        return Version(str(self._file), number + self._own_changes)
+        # The number counts for this connection alone. Another one may begin with the same.
+        return Version(str(self._file), number + self._own_changes, f"{self._opens}")
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -122,6 +124,7 @@ class SQLiteFile:
             connection.close()
             raise
         self._connection, self._file = connection, identity
+        self._opens += 1
 
     def _check_layout(self, layout: int) -> None:
         if layout > LAYOUT:

@@ -13,10 +13,14 @@ class StoreError(Exception):
 
 @attrs.frozen
 class Version:
-    """The state that a reader knows. `origin`: tells one store from another. `number`: grows with each change."""
+    """The state that a reader knows. `origin`: tells one store from another. `number`: grows with each change.
+
+    `mark`: tells two states with the same number apart.
+    """
 
     origin: str
     number: int
+    mark: str = ""
 
 
 @attrs.frozen

@@ -1,6 +1,7 @@
-"""The moment at which a server is ready for the first time."""
+"""The moment at which a server, or a part of it, is ready for the first time."""
 
 from collections.abc import Callable
+from math import inf
 
 from cometify.runtime.reactor import Clock
 
@@ -8,9 +9,9 @@ LOOK_EVERY = 0.05
 """Seconds between two looks."""
 
 
-def when_ready(clock: Clock, why_not: Callable[[], str | None], call: Callable[[], object]) -> None:
-    """Call once the server is ready: now, or later if Redis or its replicas are not there yet."""
-    if why_not() is None:
+def when_ready(clock: Clock, why_not: Callable[[], str | None], call: Callable[[], object], until: float = inf) -> None:
+    """Call once the server is ready: now, or later if Redis or its replicas are not there yet. At `until` in any case."""
+    if why_not() is None or clock.seconds() >= until:
         call()
     else:
-        clock.callLater(LOOK_EVERY, when_ready, clock, why_not, call)
+        clock.callLater(LOOK_EVERY, when_ready, clock, why_not, call, until)

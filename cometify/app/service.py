@@ -45,6 +45,9 @@ from cometify.transports.push import PushEndpoint
 
 log = Logger()
 
+WAIT_FOR_ACCOUNTS = 3.0
+"""Seconds for which connections wait at the start until the accounts are known."""
+
 
 def build(
     settings: Settings,
@@ -55,14 +58,27 @@ def build(
 ) -> Cometify:
     """Make a server with its ports, to be started as a service. Raises `SettingsError`."""
     server = Cometify(settings, reactor, clock or engine_clock(), loop_hooks=loop_hooks)
-    ports_of(server, reactor, EagerPort, inherited).setServiceParent(server)
+
+    def hold(accept: Callable[[], None]) -> None:
+        """Hold connections back until the accounts of Redis are known, so that nobody is refused because of the start."""
+
+        def why_not() -> str | None:
+            return None if server.accounts.is_complete else "accounts_unavailable"
+
+        when_ready(reactor, why_not, accept, reactor.seconds() + WAIT_FOR_ACCOUNTS)
+
+    ports_of(server, reactor, EagerPort, inherited, hold).setServiceParent(server)
     return server
 
 
 def ports_of(
-    server: Cometify, reactor: Reactor, port: type[EagerPort], inherited: InheritedSockets | None = None
+    server: Cometify,
+    reactor: Reactor,
+    port: type[EagerPort],
+    inherited: InheritedSockets | None = None,
+    hold: Callable[[Callable[[], None]], object] | None = None,
 ) -> Ports:
-    """Make the ports of a server. `port`: the class that listens on TCP. Raises `SettingsError`."""
+    """Make the ports of a server. `port`: the class that listens on TCP. `hold`: see `Ports`. Raises `SettingsError`."""
     settings = server.settings
     sites = {"http": server.http, "websocket": server.websocket}
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
@@ -76,7 +92,7 @@ def ports_of(
     def reactor_for(key: str, text: str) -> EagerReactor:
         return reactors["admin" if key == ADMIN else "proxies" if is_behind_proxies(text) else "clients"]
 
-    return Ports(reactor_for, ports, server.drain)
+    return Ports(reactor_for, ports, server.drain, hold)
 
 
 def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inherited: InheritedSockets) -> Supervisor:

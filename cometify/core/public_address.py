@@ -4,6 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """A gateway takes these to the IPv4 address in their last 32 bits (RFC 6052)."""
+_COMPATIBLE = IPv6Network("::/96")
+"""The form ::a.b.c.d, which nobody uses any longer (RFC 4291, section 2.5.5.1). No route of the internet leads to one."""
 
 
 def is_public(host: str) -> bool:
@@ -16,6 +18,8 @@ def is_public(host: str) -> bool:
     except ValueError:
         return False
     if isinstance(address, IPv6Address):
+        if address in _COMPATIBLE:
+            return False
         inner = _inner(address)
         if inner is not None:
             return is_public(str(inner))

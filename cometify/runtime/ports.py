@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
-from twisted.internet.abstract import isIPv6Address
+from twisted.internet.abstract import FileDescriptor, isIPv6Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -54,12 +54,16 @@ class Ports(Service):
         reactor_for: Callable[[str, str], object],
         endpoints: Iterable[tuple[str, str, IProtocolFactory]],
         drain: "Callable[[Callable[[], defer.Deferred[object]]], defer.Deferred[None]]",
+        hold: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         """`endpoints`: the key in the settings, the endpoint in Twisted's syntax, and the factory that serves it.
 
         `reactor_for`: gives an endpoint, by its key and its text, the reactor on which it listens. Raises `SettingsError`.
+        `hold(accept)`: called at the start. The kernel takes the connections to the public ports, and they wait there until
+        `accept()` is called.
         """
         self._drain = drain
+        self._hold = hold
         self.certificates: list[Certificates] = []
         self._endpoints = [
             (key, text, endpoint_of(reactor_for(key, text), key, text, self.certificates), site)
@@ -81,6 +85,18 @@ class Ports(Service):
 
     def _opened(self, port: IListeningPort, key: str) -> None:
         self._open.append((key, port))
+        if self._hold is not None and key != ADMIN and isinstance(port, FileDescriptor):
+            port.stopReading()
+
+    def startService(self) -> None:
+        super().startService()
+        if self._hold is not None:
+            self._hold(self._accept)
+
+    def _accept(self) -> None:
+        for _key, port in self._open:
+            if isinstance(port, FileDescriptor):
+                port.startReading()
 
     def stopService(self) -> "defer.Deferred[None]":
         super().stopService()

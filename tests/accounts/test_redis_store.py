@@ -92,6 +92,40 @@ def test_emptied_redis_drops_nobody(nodes, own_redis):
     again.stop()
 
 
+@pytest.mark.parametrize("later", [0, 2], ids=["the same version", "a later version"])
+def test_changes_that_a_failover_has_lost_are_taken_back(nodes, own_redis, later):
+    one, two = nodes
+    one.put("shop", listeners=1)
+    keys = [NAME, *(NAME + part for part in (b":state", b":changes", b":marks"))]
+    replica = [own_redis.command("DUMP", key) for key in keys]
+    one.put("shop", listeners=2)  # the replica does not get this change
+    two.look()
+    for key, dump in zip(keys, replica, strict=True):
+        own_redis.command("RESTORE", key, 0, dump, "REPLACE")
+    third = Node(RedisURL(path=own_redis.path))
+    third.look()
+    for number in range(later + 1):
+        third.put("blog", listeners=number + 1)
+    for node in (one, two, third):
+        node.look()
+        found = [(key, node.accounts.get(key).listeners) for key in ("shop", "blog")]
+        assert found == [("shop", 1), ("blog", later + 1)]
+        assert node.follower.is_up
+    third.stop()
+
+
+def test_store_of_an_older_version_is_followed(nodes, own_redis):
+    one, two = nodes
+    one.put("shop", listeners=1)
+    own_redis.command("DEL", NAME + b":marks")  # an older version writes none
+    own_redis.command("HDEL", NAME + b":state", "mark")
+    two.look()
+    for number in range(3):
+        one.put("shop", listeners=number + 2)
+        two.look()
+        assert two.accounts.get("shop").listeners == number + 2
+
+
 def test_reader_that_is_far_behind_reads_everything(nodes, own_redis):
     one, two = nodes
     one.put("shop")

@@ -79,6 +79,20 @@ def test_file_that_is_gone_changes_nothing_and_comes_back(node, path):
     assert keys(node) == ["blog", "shop"]
 
 
+def test_change_while_the_file_was_closed_is_found(node, path):
+    node.put("shop", listeners=1)
+    reader = Node(path)
+    reader.look()
+    away = path.with_suffix(".away")
+    path.rename(away)
+    assert "No such file" in down(reader)
+    away.rename(path)
+    node.put("shop", listeners=2)
+    reader.until(lambda: reader.follower.is_up)
+    assert reader.accounts.get("shop").listeners == 2
+    reader.stop()
+
+
 def test_broken_file_changes_nothing(node, path):
     node.put("shop")
     path.write_bytes(b"this is no database" * 1000)

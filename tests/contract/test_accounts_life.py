@@ -2,11 +2,14 @@
 
 import json
 import signal
+import threading
 from contextlib import ExitStack
 
 import pytest
 
-from tests.conftest import Server, assert_clean
+from cometify.accounts.record import Record
+from tests.conftest import START_WITHIN, Server, assert_clean
+from tests.redis import Redis
 from tests.wire import API_KEY, WebSocket, eventually, form, secure
 
 JSON = {"Content-Type": "application/json"}
@@ -24,6 +27,13 @@ def bearer(secret):
 def push(server, key, secret, text="x"):
     body = json.dumps({"text": text, "secret": 0}).encode()
     return server.request("POST", f"/{key}/push/chat", body, bearer(secret))
+
+
+def is_live(server):
+    try:
+        return server.request("GET", "/health/live", port=server.admin_port).status == 200
+    except OSError:  # it does not listen yet
+        return False
 
 
 @pytest.fixture(scope="module", params=["sqlite", "workers"])
@@ -121,6 +131,23 @@ def test_accounts_outlive_the_server(server):
     server.start()
     assert push(server, "stays", secret).status == 200
     assert api(server, "DELETE", "/accounts/stays").status == 200
+
+
+def test_request_right_after_the_start_waits_for_the_accounts(tmp_path):
+    redis = Redis(tmp_path / "redis").start()
+    record = Record({}, ("the secret of shop",), is_suspended=False, created=1, changed=1)
+    redis.command("HSET", "cometify:accounts", "shop", record.text())
+    redis.command("HSET", "cometify:accounts:state", "origin", "a store", "version", 1)
+    redis.send_signal(signal.SIGSTOP)
+    server = Server(tmp_path, {"accounts": "redis", "redis": redis.url}, {}).begin()
+    try:
+        eventually(lambda: is_live(server), START_WITHIN)
+        threading.Timer(0.3, redis.send_signal, [signal.SIGCONT]).start()
+        assert push(server, "shop", "the secret of shop").status == 200
+    finally:
+        redis.send_signal(signal.SIGCONT)
+        server.stop()
+        redis.stop()
 
 
 def test_reload_by_request_tells_what_has_changed(server):

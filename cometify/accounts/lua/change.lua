@@ -6,11 +6,14 @@
 --   NAME:state     hash    origin: a text at random, made with the first change; another one means another store
 --                          version: the number of changes
 --                          floor: a reader that knows a version below it must read all records
+--                          mark: a text at random, of the last change
+--   NAME:marks     zset    the marks of the latest changes, by their version. A failover can lose changes, and others then get
+--                          the same versions. A reader notices by the mark that it knows another one
 --   NAME:changes   zset    the API keys that were changed, those that were removed too, by the version of the last change
 --
--- ARGV: API key, record before ('' for none), record after ('' for none), channel, origin of a new store
+-- ARGV: API key, record before ('' for none), record after ('' for none), channel, a text at random
 
-local NAME, STATE, CHANGES = KEYS[1], KEYS[1] .. ':state', KEYS[1] .. ':changes'
+local NAME, STATE, CHANGES, MARKS = KEYS[1], KEYS[1] .. ':state', KEYS[1] .. ':changes', KEYS[1] .. ':marks'
 local MOST_CHANGES = 10000
 if (redis.call('HGET', NAME, ARGV[1]) or '') ~= ARGV[2] then
     return 0
@@ -22,6 +25,9 @@ if ARGV[3] == '' then
 else
     redis.call('HSET', NAME, ARGV[1], ARGV[3])
 end
+redis.call('HSET', STATE, 'mark', ARGV[5])
+redis.call('ZADD', MARKS, version, ARGV[5])
+redis.call('ZREMRANGEBYRANK', MARKS, 0, -MOST_CHANGES - 1)
 redis.call('ZADD', CHANGES, version, ARGV[1])
 local beyond = redis.call('ZCARD', CHANGES) - MOST_CHANGES
 if beyond > 0 then
