@@ -23,6 +23,8 @@ REMEMBERED = 3.0
 """Seconds for which a measured lag still counts."""
 NOTICED = 0.25
 """Seconds below which a lag does not count."""
+MOST_LAGS = 1000
+"""Lags that are remembered for `ReadLag.take_mean`."""
 
 
 @implementer(IReadDescriptor)
@@ -36,6 +38,7 @@ class ReadLag:
         self._due = 0.0
         self._sent_at: float | None = None  # when the descriptor was made readable, None if it has been read since
         self._measured: deque[tuple[float, float]] = deque()  # when a lag was measured, and its seconds
+        self._lags: list[float] = []  # all since the last `take_mean`
 
     def start(self) -> None:
         """Open the descriptor."""
@@ -63,6 +66,11 @@ class ReadLag:
             self._measured.popleft()
         return max((seconds for _when, seconds in self._measured), default=0.0)
 
+    def take_mean(self) -> float:
+        """Return the mean of all lags since the last call, however short they are. 0.0 if there was none."""
+        lags, self._lags = self._lags, []
+        return sum(lags) / len(lags) if lags else 0.0
+
     def _note(self, seconds: float) -> None:
         if seconds > NOTICED:
             self._measured.append((self._reactor.seconds(), seconds))
@@ -80,7 +88,10 @@ class ReadLag:
             return None  # an event that was left over from an earlier turn
         sent_at, self._sent_at = self._sent_at, None
         if sent_at is not None:
-            self._note(self._reactor.seconds() - sent_at)
+            lag = self._reactor.seconds() - sent_at
+            self._note(lag)
+            if len(self._lags) < MOST_LAGS:
+                self._lags.append(lag)
         return None
 
     def connectionLost(self, reason: Failure) -> None:

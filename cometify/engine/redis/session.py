@@ -20,6 +20,7 @@ from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.error_replies import in_words
 from cometify.engine.redis.messages import Nonsense
 from cometify.engine.redis.session_state import TRANSITIONS, Event, State
+from cometify.engine.redis.slow_watch import SlowWatch
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.read_lag import ReadLag
@@ -81,6 +82,7 @@ class RedisSession:
         self._connections: list[RedisConnection] = []
         self._count = 3 if separate_pushes else 2
         self._read_lag = ReadLag(reactor, CHECK_EVERY)
+        self._slow_watch = SlowWatch(str(url), self.latency, self._read_lag.take_mean, reactor.seconds)
         self._heard_at = 0.0
         self._retry: IDelayedCall | None = None
         self._connecting: Deferred[list[RedisConnection]] | None = None
@@ -237,6 +239,7 @@ class RedisSession:
             self.reset(Loss.SILENT, f"nothing was heard over the subscription for {SILENCE} seconds")
 
     def _beat(self) -> None:
+        self._slow_watch.look()
         if self.commands is not None:
             self._owner.beat()
 

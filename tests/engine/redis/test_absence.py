@@ -159,6 +159,21 @@ def test_silence_counts_again_once_the_process_is_at_rest(world, redis, lines):
     assert len(lines) == 1
 
 
+def test_slow_redis_is_told_though_it_is_not_away(world, lines):
+    world.advance(0.15)
+    for _ in range(35):
+        world.advance(0.75, step=0.25)
+        world.reactor.is_silent = True  # replies come an eighth of a second late, and all else is read in time
+        for _ in range(2):
+            world.reactor.advance(0.125)
+            world.reactor.pump()
+        world.reactor.is_silent = False
+        world.settle()
+    assert len(lines) == 1
+    assert "is slow, or the network to it: half of" in lines[0]
+    assert ready(world) == 200
+
+
 def test_check_runs_every_command_of_the_scripts():
     folder = files("cometify.engine.redis") / "lua"
     scripts = {file.name: file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")}
