@@ -14,6 +14,10 @@ all its identifiers. Redis runs one script at a time, and it delivers messages t
 were published. So a node hears the pushes of an account in the order of their positions. If it has heard position 30 then
 it has heard everything below 30 that it is subscribed to, on all identifiers. One number, `last_heard`, says how far.
 
+Pushes of one account that are in flight together share a script, and those of one identifier share a message:
+`pushes.py` explains it. The script gives them positions one above the other, and publishes them in this order. Whatever
+else is published for the account comes before or after all of them.
+
 A node has two connections. `commands` carries scripts and their answers, `subscription` carries what is published. Each is
 in order by itself. **Nothing is known about the order between the two.** An answer can come before or after a message that
 Redis sent first. Most of this package exists because of that.

@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from cometify.core.account import Account
-from cometify.core.frames import EXCLUDED, split_excluded
 from cometify.core.kept_pushes import Dropped, KeptPushes, most_drops
 from cometify.core.position import RETENTION, SECOND
 from cometify.core.push import Push
 from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
-from cometify.engine.redis.messages import Nonsense, read_numbers
+from cometify.engine.redis.announcements import Announced, read_announced, read_entries
+from cometify.engine.redis.messages import read_numbers
 from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import ReadAnswer
@@ -112,14 +112,6 @@ class AccountState:
         self.held = []
         return given_up
 
-    def parse(self, identifier: str, text: bytes) -> tuple[int, int, Push]:
-        """Read a published push: where the account's memory begins, the position of the push before it, and the push."""
-        try:
-            began, before, position, secret, push_id, head = text.split(b" ", 5)
-            return int(began), int(before), _push(identifier, position, secret, push_id, head)
-        except ValueError:
-            raise Nonsense("not a push") from None
-
     def must_read(self, name: str, since: Since) -> bool:
         """True if the ring of an identifier is missing, or does not go back to `since`."""
         ring = self.rings.get(name)
@@ -137,6 +129,14 @@ class AccountState:
         if push.position <= self.last_heard and push.position != self.complete_to[identifier]:
             self.went_back = True
         return before > self.complete_to[identifier] or push.position <= self.last_heard
+
+    def take_announced(self, identifier: str, announced: Announced) -> Push | None:
+        """Take pushes of one message, up to one that does not follow on what was heard. Returns that one, or None."""
+        for before, push in announced:
+            if self.has_missed(identifier, before, push):
+                return push
+            self.take(push)
+        return None
 
     def take(self, push: Push) -> None:
         """Put the next push, heard or read, into its ring, and announce it."""
@@ -252,7 +252,8 @@ class AccountState:
         if seam is None:
             return None
         self.held = held[seam:]
-        return [self.parse(name, text)[2] for name, text in held[:seam] if name in self.rings]
+        messages = [read_announced(name, text)[1] for name, text in held[:seam] if name in self.rings]
+        return [push for announced in messages for _before, push in announced]
 
     def resume(self, batch: ReadBatch, heard: Iterable[Push]) -> None:
         """After a lost session: take what was read and what was heard since, over all rings in one order."""
@@ -280,19 +281,6 @@ class AccountState:
         """Forget the ring of an identifier that is no longer followed."""
         self.account_rings.remove(self.rings[name])
         del self.complete_to[name]
-
-
-def read_entries(identifier: str, entries: Iterable[bytes]) -> list[Push]:
-    """Read kept pushes of an identifier, as `common.lua` describes them."""
-    return [_push(identifier, *entry.split(b" ", 3)) for entry in entries]
-
-
-def _push(identifier: str, position: bytes, secret: bytes, push_id: bytes, head: bytes) -> Push:
-    number = None if push_id == b"-" else int(push_id)
-    excluded = None
-    if head.startswith(EXCLUDED):
-        excluded, head = split_excluded(head)
-    return Push(identifier, number, secret == b"1", int(position), b"%b%b}" % (head, position), None, excluded)
 
 
 def _number(watermark: bytes) -> int:

@@ -12,7 +12,8 @@ class Channels:
     """`node`: the name of this node. `prefix`: the beginning of the names of all channels.
 
     `own`: the node's own channel, on which watermarks are published. `everybody`: the channel that all nodes hear. `staying`:
-    the channel of all nodes that are not about to end. `is_staying`: this is one of them.
+    the channel of all nodes that are not about to end. `is_staying`: this is one of them. `joined`: the channel of all nodes
+    that can read several pushes in one message. Nothing is published there: `append.lua` counts its subscribers.
     `find(channel)`: the account and the identifier of a channel, or None if it is not followed.
     """
 
@@ -21,6 +22,7 @@ class Channels:
         self.own = f"{prefix}node:{node}".encode()
         self.everybody = f"{prefix}nodes".encode()
         self.staying = f"{prefix}staying".encode()
+        self.joined = f"{prefix}joined".encode()
         self.is_staying = True
         self._followed: dict[bytes, tuple[AccountState, str]] = {}
         # A bound method of the dictionary and no method of this class, because every published message calls it.
@@ -49,5 +51,6 @@ class Channels:
 
     def all(self) -> Iterator[list[bytes]]:
         """The names of all channels, in lists that one SUBSCRIBE takes."""
-        names = [self.own, self.everybody, *self._followed, *([self.staying] if self.is_staying else ())]
+        # `everybody` and `joined` are in one SUBSCRIBE, so that no script counts this node in one of them alone.
+        names = [self.own, self.everybody, self.joined, *self._followed, *([self.staying] if self.is_staying else ())]
         return (names[at : at + MOST_SUBSCRIBED] for at in range(0, len(names), MOST_SUBSCRIBED))

@@ -38,7 +38,7 @@ Answer = TypeVar("Answer")
 
 
 MOST_IN_FLIGHT = 20_000
-"""Commands that wait for an answer of Redis at once. A push that comes then is refused with `overloaded`."""
+"""Commands, and also pushes, that wait for an answer of Redis at once. A push that comes then is refused with `overloaded`."""
 MOST_FAILED = 50
 """Commands that fail in one turn of the event loop. Each may be a request that is answered then, which takes about 50 us."""
 

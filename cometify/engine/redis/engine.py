@@ -84,7 +84,7 @@ class RedisEngine:
         self._memory_watch = MemoryWatch(reactor.seconds)
         self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
         self._pushes = RedisPushes(
-            self._session, self._subscriber.channel, self._replica_wait, self._state, self._is_of_account
+            self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor.callLater
         )
         self._levelling = Levelling(self._session, channels, reactor.callLater)
         self.leave, self.level_with = self._levelling.leave, self._levelling.level_with

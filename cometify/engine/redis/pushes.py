@@ -1,8 +1,22 @@
-"""Pushing: `append.lua` is run, the replicas are waited for, and errors become refusals."""
+"""Pushing: `append.lua` is run, the replicas are waited for, and errors become refusals.
 
-from collections.abc import Callable
-from typing import Protocol
+Pushes of an account that are in flight together go to Redis in one script, because most of what a script costs does not depend
+on the number of its pushes. A push goes at once if no script of its account is under way. Otherwise it waits in the account's
+queue until
 
+- a script of the account is answered,
+- the queue has as many pushes or bytes as one script takes, or
+- `LONGEST_WAIT` is over, which matters only if Redis is far away.
+
+A script gives its pushes positions in the order in which it gets them. Pushes of one identifier stand next to each other in it,
+so that one message announces all of them. Two pushes that are in flight together have no order until then, but those of a
+batch have one, and keep it.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -14,82 +28,228 @@ from cometify.core.frames import kept_head
 from cometify.core.push import Draft, Receipt
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
-from cometify.engine.redis.connection import MOST_IN_FLIGHT, NotSentError, RedisConnection
+from cometify.engine.redis.connection import MOST_FAILED, MOST_IN_FLIGHT, Argument, NotSentError, RedisConnection
 from cometify.engine.redis.replica_wait import ReplicaWait
-from cometify.engine.redis.scripts import APPEND, read_receipt
+from cometify.engine.redis.scripts import APPEND, PushAnswer, read_receipt
 from cometify.engine.redis.session import RedisSession
+from cometify.runtime.reactor import CallLater
+from cometify.runtime.slices import SlicedWork
+
+MOST_TOGETHER = 64
+"""Pushes in one script. A script stops everybody else, and takes about half a millisecond of Redis for so many."""
+MOST_BYTES = 256 * 1024
+"""Bytes of pushes after which one script takes no further push."""
+LONGEST_WAIT = 0.002
+"""Seconds that a push waits for the answer to an earlier script of its account."""
 
 
-class ChannelOf(Protocol):
-    """Returns the name of the channel on which the pushes of an identifier are published."""
+@attrs.define(eq=False, repr=False)
+class _Waiting:
+    """A push that has no answer yet. `arguments`: its part of the arguments of `append.lua`. `size`: their bytes, about."""
 
-    def __call__(self, state: AccountState, name: str, /) -> bytes: ...
+    draft: Draft
+    arguments: list[Argument]
+    size: int
+    receipt: Deferred[Receipt] = attrs.field(factory=Deferred)
+
+
+@attrs.define(eq=False)
+class _Queue:
+    """The pushes of an account that wait, and their bytes. `scripts`: those under way. `is_timed`: a timer is set."""
+
+    waiting: list[_Waiting] = attrs.field(factory=list)
+    size: int = 0
+    scripts: int = 0
+    is_timed: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.waiting) >= MOST_TOGETHER or self.size >= MOST_BYTES
 
 
 class RedisPushes:
-    """`state_of`: returns the state of an account. `is_of_account(failure, api_key, command)`: handles an error reply, and
-    returns True if it concerns this account alone.
+    """`channels`: the beginning of the names of all channels. `state_of`: returns the state of an account.
+    `is_of_account(failure, api_key, command)`: handles an error reply, and returns True if it concerns this account alone.
     """
 
     def __init__(
         self,
         session: RedisSession,
-        channel_of: ChannelOf,
+        channels: str,
         replica_wait: ReplicaWait,
         state_of: Callable[[Account], AccountState],
         is_of_account: Callable[[Failure, str, str], bool],
+        call_later: CallLater,
     ) -> None:
         self._session = session
-        self._channel_of = channel_of
+        self._channels = channels
         self._replica_wait = replica_wait
         self._state_of = state_of
         self._is_of_account = is_of_account
+        self._call_later = call_later
+        self._queues: dict[bytes, _Queue] = {}
+        self._count = 0  # pushes without an answer
+        self._failing: SlicedWork[_Waiting] = SlicedWork(call_later, lambda _waiting: "a push", MOST_FAILED)
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         """See `IEngine.append`."""
         pushes = self._session.pushes
         if pushes is None or not self._session.is_ready:
             return defer.fail(unavailable.nothing_pushed())
-        if len(pushes) >= MOST_IN_FLIGHT:
+        if max(self._count, len(pushes)) >= MOST_IN_FLIGHT:
             return defer.fail(unavailable.overloaded())
         state = self._state_of(account)
-        name = draft.identifier.folded
-        remembers = draft.signature is not None and account.signature_memory > 0
+        queue = self._queues.get(state.name)
+        if queue is None:
+            queue = self._queues[state.name] = _Queue()
+        waiting = _waiting(account, draft)
+        self._count += 1
+        queue.waiting.append(waiting)
+        queue.size += waiting.size
+        if not queue.scripts or queue.is_full:
+            self._send(state, queue)
+        elif not queue.is_timed:
+            queue.is_timed = True
+            self._call_later(LONGEST_WAIT, self._send_late, state, queue)
+        return waiting.receipt
+
+    def _send_late(self, state: AccountState, queue: _Queue) -> None:
+        queue.is_timed = False
+        if queue.waiting:
+            self._send(state, queue)
+
+    def _send(self, state: AccountState, queue: _Queue) -> None:
+        """Send all pushes that wait. One script takes them all, because a full queue is sent at once."""
+        sent, queue.waiting, queue.size = queue.waiting, [], 0
+        pushes = self._session.pushes
+        if pushes is None or not self._session.is_ready:
+            self._refuse(sent, unavailable.nothing_pushed)
+            return
+        if len(sent) > 2:
+            sent = _next_to_each_other(sent)
+        account = state.account
+        queue.scripts += 1
         answered = pushes.run(
             APPEND, state.name,
-            name, kept_head(draft), b"1" if draft.secret else b"0", "-" if draft.push_id is None else draft.push_id,
             state.highest, state.last_known,
             account.buffer_pushes, account.buffer_bytes, account.keep_bytes,
-            self._channel_of(state, name),
-            draft.signature.hex() if draft.signature is not None and remembers else b"", draft.identifier.spelled,
-            account.signature_memory,
-            draft.key or b"", draft.fingerprint.hex() if draft.key is not None else b"", draft.listeners,
-            draft.nonce or b"", 1 if self._replica_wait.replicas else 0,
-            account.pushes_per_second or 0, account.burst, draft.cost,
+            self._channels, account.signature_memory,
+            1 if self._replica_wait.replicas else 0,
+            account.pushes_per_second or 0, account.burst,
             account.request_memory, MOST_FLOORS,
+            *chain.from_iterable([waiting.arguments for waiting in sent]),
         )  # fmt: skip
-        appended = answered.addCallback(read_receipt, account)
-        if self._replica_wait.replicas:
-            appended.addCallback(self._confirm, pushes, state)
-        return appended.addCallbacks(
-            _appended, self._not_appended, (state, name, draft.secret), errbackArgs=(account.api_key,)
-        )
+        answered.addCallback(self._answered, state, queue, sent, pushes)
+        answered.addErrback(self._not_answered, state, queue, sent)
 
-    def _confirm(self, receipt: Receipt, pushes: RedisConnection, state: AccountState) -> Deferred[Receipt]:
-        confirmed = self._replica_wait.confirm(pushes, state.name, receipt.position)
-        return confirmed.addCallback(lambda _none: receipt)
+    def _go_on(self, state: AccountState, queue: _Queue) -> None:
+        """A script was answered, or has failed: send those that wait."""
+        queue.scripts -= 1
+        if queue.waiting:
+            self._send(state, queue)
+        elif not queue.scripts and self._queues.get(state.name) is queue:
+            del self._queues[state.name]
 
-    def _not_appended(self, failure: Failure, api_key: str) -> Failure:
-        """Errback of a push: turn an error into a refusal."""
-        if failure.check(Refused):
-            return failure
+    def _answered(
+        self,
+        answer: list[PushAnswer],
+        state: AccountState,
+        queue: _Queue,
+        sent: Sequence[_Waiting],
+        pushes: RedisConnection,
+    ) -> None:
+        account = state.account
+        answers = list(zip(sent, [_read(one, account) for one in answer], strict=True))
+        if not self._replica_wait.replicas:
+            for waiting, read in answers:
+                if isinstance(read, Receipt):
+                    _note(read, state, waiting.draft)
+        # The next script is sent before the publishers are answered, because Redis can run it meanwhile.
+        self._go_on(state, queue)
+        self._count -= len(sent)
+        for waiting, read in answers:
+            if isinstance(read, Exception):
+                waiting.receipt.errback(read if isinstance(read, Refused) else self._refusal(Failure(read), account)())
+            elif self._replica_wait.replicas:
+                confirmed = self._replica_wait.confirm(pushes, state.name, read.position)
+                noted = confirmed.addCallback(_confirmed, read, state, waiting.draft)
+                noted.addErrback(self._not_confirmed, account).chainDeferred(waiting.receipt)
+            else:
+                waiting.receipt.callback(read)
+
+    def _not_confirmed(self, failure: Failure, account: Account) -> Failure:
+        return Failure(self._refusal(failure, account)())
+
+    def _not_answered(self, failure: Failure, state: AccountState, queue: _Queue, sent: Sequence[_Waiting]) -> None:
+        """Errback of a script: refuse all of its pushes."""
+        refusal = self._refusal(failure, state.account)
+        self._go_on(state, queue)
+        self._refuse(sent, refusal)
+
+    def _refusal(self, failure: Failure, account: Account) -> Callable[[], Refused]:
+        """Return the refusal that an error becomes."""
         if failure.check(NotSentError):
-            return Failure(unavailable.nothing_pushed())
-        if self._is_of_account(failure, api_key, APPEND.name):
-            return Failure(unavailable.push_failed())
-        return Failure(unavailable.perhaps_pushed())
+            return unavailable.nothing_pushed
+        if self._is_of_account(failure, account.api_key, APPEND.name):
+            return unavailable.push_failed
+        return unavailable.perhaps_pushed
+
+    def _refuse(self, waiting: Sequence[_Waiting], refusal: Callable[[], Refused]) -> None:
+        """Refuse pushes, a bounded number in each turn of the event loop."""
+        self._count -= len(waiting)
+        self._failing.add("Refusing pushes", waiting, lambda: lambda one: one.receipt.errback(refusal()), at_once=True)
 
 
-def _appended(receipt: Receipt, state: AccountState, name: str, secret: bool) -> Receipt:
-    state.knows_of(name, secret, receipt.position)
+def _waiting(account: Account, draft: Draft) -> _Waiting:
+    """Write a draft as `append.lua` reads it."""
+    name, head = draft.identifier.folded, kept_head(draft)
+    push_id = b"-" if draft.push_id is None else b"%d" % draft.push_id
+    tail = b"%d %b %b" % (draft.secret, push_id, head)
+    letters = ""
+    arguments: list[Argument] = [name, tail, letters]
+    if draft.signature is not None and account.signature_memory > 0:
+        letters = "s"
+        arguments.append(draft.signature.hex())
+        if draft.identifier.spelled != name:
+            letters = "si"
+            arguments.append(draft.identifier.spelled)
+    if draft.nonce is not None:
+        letters += "n"
+        arguments.append(draft.nonce)
+    if draft.cost != 1:
+        letters += "c"
+        arguments.append(draft.cost)
+    if draft.key is not None:
+        letters += "kfl"
+        arguments += (draft.key, draft.fingerprint.hex(), draft.listeners)
+    arguments[2] = letters
+    return _Waiting(draft, arguments, len(tail))
+
+
+def _next_to_each_other(sent: Sequence[_Waiting]) -> list[_Waiting]:
+    """Put pushes of one identifier next to each other. Those of batches come last, and keep their order."""
+    single: dict[str, list[_Waiting]] = {}
+    batched: list[_Waiting] = []
+    for waiting in sent:
+        draft = waiting.draft
+        of_name = single.setdefault(draft.identifier.folded, []) if draft.cost == 1 else batched
+        of_name.append(waiting)
+    return [*chain.from_iterable(single.values()), *batched]
+
+
+def _read(answer: PushAnswer, account: Account) -> Receipt | Exception:
+    try:
+        return read_receipt(answer, account)
+    except Exception as error:  # noqa: BLE001 - the other pushes of the script have answers of their own
+        return error
+
+
+def _note(receipt: Receipt, state: AccountState, draft: Draft) -> None:
+    """Note that the node knows of a push."""
+    if receipt.position > state.last_known:
+        state.knows_of(draft.identifier.folded, draft.secret, receipt.position)
+
+
+def _confirmed(_none: None, receipt: Receipt, state: AccountState, draft: Draft) -> Receipt:
+    _note(receipt, state, draft)
     return receipt

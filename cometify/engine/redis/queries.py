@@ -38,7 +38,8 @@ from cometify.core.integer import MAX_EXACT
 from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
 from cometify.core.retention import AccountRings
 from cometify.engine.redis import unavailable
-from cometify.engine.redis.account_state import AccountState, name_of, read_entries
+from cometify.engine.redis.account_state import AccountState, name_of
+from cometify.engine.redis.announcements import read_entries
 from cometify.engine.redis.connection import Argument
 from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.page_merge import PageMerge

@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
+from txredisapi import ResponseError
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -12,6 +13,8 @@ from cometify.core.push import Receipt
 from cometify.engine import refusals
 
 Answer = TypeVar("Answer")
+PushAnswer: TypeAlias = int | list[bytes]
+"""The answer of `append.lua` to one push."""
 ReadAnswer: TypeAlias = list[Any]
 """The answer of `read.lua` or `pushes.lua`: positions and lists, which no list type expresses."""
 
@@ -31,12 +34,15 @@ class Script(Generic[Answer]):
 
 def _script(name: str) -> Script[Any]:
     folder = files(__package__) / "lua"
-    source = b"\n".join([(folder / part).read_bytes() for part in ("common.lua", f"{name}.lua")])
+    names, common, script = ((folder / f"{part}.lua").read_bytes() for part in ("names", "common", name))
+    source = b"%b\nlocal function with_names()\n%b\nlocal function run()\n%b\nend\nreturn run()\nend\nreturn with_names()" % (
+        names, common, script,
+    )  # fmt: skip
     return Script(name, source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
 # The head of each file in lua/ describes its answer.
-APPEND: Script[list[bytes]] = _script("append")
+APPEND: Script[list[PushAnswer]] = _script("append")
 READ: Script[ReadAnswer] = _script("read")
 TAKE_SLOT: Script[bytes] = _script("take_slot")
 FREE_SLOTS: Script[None] = _script("free_slots")
@@ -54,11 +60,13 @@ WEBHOOK_DONE: Script[None] = _script("webhook_done")
 CHECK: Script[int] = _script("check")
 
 
-def read_receipt(answer: list[bytes], account: Account) -> Receipt:
-    """The receipt that `append.lua` answers. Raises `Refused`."""
+def read_receipt(answer: PushAnswer, account: Account) -> Receipt:
+    """The receipt that `append.lua` answers. Raises `Refused`, and txredisapi's `ResponseError`."""
+    if isinstance(answer, int):
+        return Receipt(answer)
     kind = answer[0]
-    if kind == b"ok":
-        return Receipt(int(answer[1]))
+    if kind == b"error":
+        raise ResponseError(answer[1].decode(errors="replace"))
     if kind == b"again":
         return Receipt(int(answer[1]), True, int(answer[2]))
     if kind == b"mismatch":

@@ -15,6 +15,7 @@ from cometify.core.errors import Refused
 from cometify.core.ring import RingBuffer
 from cometify.engine.redis import messages, unavailable
 from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.announcements import read_announced
 from cometify.engine.redis.beat import Beat
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
@@ -58,8 +59,6 @@ class Subscriber:
         self._account_errors = account_errors
         self._unread: set[AccountState] = set()  # accounts that are catching up, after connecting or after an error
         self._set_aside: set[AccountState] = set()
-        self.channel = self._channels.name
-        self.own, self.everybody = self._channels.own, self._channels.everybody
 
     def _not_read(self, failure: Failure, state: AccountState, batch: ReadBatch, commands: RedisConnection) -> None:
         """Errback: refuse the joins of a batch if the error is the account's. Any other error goes on."""
@@ -209,7 +208,7 @@ class Subscriber:
         if found is not None:
             state, name = found
             if state.held is None:
-                self._heard_push(state, name, text)
+                self._heard_pushes(state, name, text)
             elif state not in self._set_aside:
                 state.held.append((name, text))
         elif channel == self._channels.own and text != b"beat":
@@ -224,15 +223,16 @@ class Subscriber:
                 if own in self._unread and own.reading is not None:
                     self._resume(own, own.reading)
 
-    def _heard_push(self, state: AccountState, name: str, text: bytes) -> None:
-        began, before, push = state.parse(name, text)
+    def _heard_pushes(self, state: AccountState, name: str, text: bytes) -> None:
+        began, announced = read_announced(name, text)
         if name in state.starting:
-            state.starting[name].append(push)
+            state.starting[name] += [push for _before, push in announced]
             return
         state.began_at(began)
-        if not state.has_missed(name, before, push):
-            state.take(push)
-        elif push.position > state.last_heard and state.reading is None and self._session.commands is not None:
+        missed = state.take_announced(name, announced)
+        if missed is None:
+            return
+        if missed.position > state.last_heard and state.reading is None and self._session.commands is not None:
             # A script that failed had kept a push and not published it. The session is in order.
             self._catch_up(state, self._session.commands)
         else:
@@ -279,7 +279,7 @@ class Subscriber:
             if not name:
                 self._heard_watermark(state, text)
             elif name in state.rings or name in state.starting:
-                self._heard_push(state, name, text)
+                self._heard_pushes(state, name, text)
             if state.held is not None:
                 # A watermark among them was the seam of the next batch.
                 state.held += held[at + 1 :]

@@ -26,37 +26,13 @@ async def reach(url: str) -> tuple[str, str, str]:
             return url, "the kernel may hold commands back", str(redis_url)
     heard: Any = defer.Deferred()
     connections[1].heard = lambda channel, text: heard.callback((channel, text)) if not heard.called else None
-    await connections[1].subscribe([b"cometify:channel"])
-    arguments = [
-        "chat",
-        b"head:",
-        0,
-        "-",
-        0,
-        0,
-        10,
-        1000,
-        1000,
-        "cometify:channel",
-        "",
-        "chat",
-        0,
-        "",
-        "",
-        0,
-        "",
-        "",
-        0,
-        0,
-        1,
-        1000,
-        1000,
-    ]
+    await connections[1].subscribe([b"cometify:{1}:chat"])
+    arguments = [0, 0, 10, 1000, 1000, "cometify:", 0, 0, 0, 1, 1000, 1000, "chat", b"0 - head:", ""]
     answer = await connections[0].run(APPEND, b"cometify:{1}", *arguments)
     channel, _text = await heard
     for connection in connections:
         connection.abort("done")
-    return url, f"{answer[0].decode()} {channel.decode()}", str(redis_url)
+    return url, f"{len(answer)} {channel.decode()}", str(redis_url)
 
 
 async def main(_reactor: Any) -> None:

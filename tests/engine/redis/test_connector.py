@@ -135,7 +135,7 @@ def answers_at(port: int) -> bool:
     ],
 )  # fmt: skip
 def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
-    assert answers[way][0] == "ok cometify:channel"
+    assert answers[way][0] == "1 cometify:{1}:chat"
 
 
 @pytest.mark.parametrize(

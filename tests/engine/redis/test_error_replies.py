@@ -237,7 +237,8 @@ def test_redis_that_takes_no_writes_refuses_everybody(nodes, command):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "37282591", "37282591 x", "37282591 1 2", "1 2 x 0 - secret text", "!?", "!?[]", "!?[1,2]", "![",
+    ["", "37282591", "37282591 x", "37282591 1 2", "1 2 x 0 - secret text", "*", "*1 2 x 0 - secret text",
+     "*1 2 3 0 - {\nsecret text", "!?", "!?[]", "!?[1,2]", "![",
      "![1]", "!?" + "[" * 20_000, "@?", "@?[]", '@?["a"]', "\udcff" * 9],
 )  # fmt: skip
 def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ class Measured:
     def __init__(self, redis: RedisServer) -> None:
         self.redis = RedisConnection(redis.path)
         self._last = 0
-        self.push("warm", "x", "f" * 32, "f" * 36)
+        self.push("warm", "x", "f" * 32)
+        self.push("warm", "x", key="f" * 36)
         self.frame = 0
 
     def used(self) -> int:
@@ -38,7 +40,7 @@ class Measured:
             step(number)
         return (self.used() - before) / MANY
 
-    def run(self, script: Script, *arguments: object) -> object:
+    def run(self, script: Script, *arguments: object) -> Any:
         answer = self.redis.command("EVAL", script.source, 1, NAME, *arguments)
         assert not isinstance(answer, Exception), answer
         return answer
@@ -46,11 +48,11 @@ class Measured:
     def push(self, identifier: str, text: str, signature: str = "", key: str = "") -> None:
         head = f'{{"type":"push","identifier":"{identifier}","push_id":null,"text":"{text}","position":'
         self.frame = len(head) + 17
-        answer = self.run(
-            APPEND, identifier, head, "0", "-", 0, self._last, 1000, 1 << 22, 1 << 28, f"cometify:0:{identifier}", signature,
-            identifier, 10**6, key, "f" * 32 if key else "", 0, "", 0, 0, 0, 1, 10**6, MOST_FLOORS,
+        letters, more = ("s", [signature]) if signature else ("kfl", [key, "f" * 32, 0]) if key else ("", [])
+        (self._last,) = self.run(
+            APPEND, 0, self._last, 1000, 1 << 22, 1 << 28, "cometify:0:", 10**6, 0, 0, 0, 10**6, MOST_FLOORS,
+            identifier, f"0 - {head}", letters, *more,
         )  # fmt: skip
-        self._last = int(answer[1])
 
 
 @pytest.fixture(scope="module")

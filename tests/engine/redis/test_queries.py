@@ -120,7 +120,7 @@ def test_nothing_is_published_while_nobody_asks(nodes):
 def test_version_without_questions_ignores_them(nodes):
     """It handles only texts that begin with an exclamation mark on the channel of all nodes."""
     subscriber = nodes[1].server.engine._subscriber
-    subscriber.heard(subscriber.everybody, b'@?["1","x","37282591","one","chat"]')
+    subscriber.heard(f"cometify:{nodes[1].database}:nodes".encode(), b'@?["1","x","37282591","one","chat"]')
     assert nodes[1].server.engine.available
 
 

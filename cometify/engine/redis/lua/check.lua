@@ -14,14 +14,14 @@ for _, command in ipairs({
     {'HSET', trial, 'a', 1}, {'HGET', trial, 'a'}, {'HMGET', trial, 'a'}, {'HINCRBY', trial, 'a', 1}, {'HLEN', trial},
     {'HGETALL', trial}, {'HVALS', trial}, {'HEXISTS', trial, 'a'}, {'HDEL', trial, 'a'},
     {'RPUSH', trial, 1}, {'LINDEX', trial, 0}, {'LLEN', trial}, {'LRANGE', trial, 0, 0}, {'LTRIM', trial, 0, 0},
-    {'LPOP', trial},
+    {'LPOP', trial, 1},
     {'SADD', trial, 1}, {'SCARD', trial}, {'SISMEMBER', trial, 1}, {'SMEMBERS', trial}, {'SREM', trial, 1},
     {'SADD', trial, 1}, {'SPOP', trial},
     {'ZADD', trial, 0, 1}, {'ZCARD', trial}, {'ZSCORE', trial, 1},
     {'ZRANGE', trial, 0, 0}, {'ZREVRANGE', trial, 0, 0}, {'ZRANGEBYLEX', trial, '-', '+'},
     {'ZRANGEBYSCORE', trial, 1, 1}, {'ZREMRANGEBYRANK', trial, 1, 1}, {'ZREMRANGEBYSCORE', trial, 1, 1},
     {'ZREM', trial, 1},
-    {'PUBLISH', trial, ''},
+    {'PUBLISH', trial, ''}, {'PUBSUB', 'NUMSUB', trial},
 }) do
     redis.call(unpack(command))
 end

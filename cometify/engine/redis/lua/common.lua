@@ -1,4 +1,4 @@
--- Shared by all scripts, and put before each of them. A script runs on one account as one atomic step.
+-- Shared by all scripts, and put before each of them (see names.lua). A script runs on one account as one atomic step.
 --
 -- KEYS[1] is the name of the account. Every other key of the account begins with that name. All of them have the same
 -- hash tag, {apiKey}, and live in one slot of a cluster.
@@ -44,46 +44,6 @@
 -- core/floors.py), and the others become one floor for all of them. It may tell a gap that an identifier has not had, but it
 -- never hides one. Both kinds are bounded apart, because secret pushes must not change what listeners without a right notice.
 
-local NAME = KEYS[1]
-local STATE = NAME .. ':state'
-local BYTE_OF_EXCEPT = ('e'):byte() -- the first name in a head is "except", or "type"
-local LAYOUT = 'layout 2'
-local KEPT = 600 * 1000000 -- microseconds for which a push is kept
-local RECENTLY = 600 -- seconds for which a signature, a nonce and an Idempotency-Key are remembered
-local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis still has a key in its last millisecond
-local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
-local SECONDS_OF_ACCOUNT = 30 * 86400 -- without its state an account's memory would begin later, which is a gap
-local SECONDS_OF_NODE = 20 -- a node that has read nothing of the account for so long is gone
-local RENEWED_AFTER = 60 * 1000000 -- microseconds; renewing at each push would cost several commands
-local MOST_FORGOTTEN = 4 -- floors in one push, which adds one at most
-local MOST_DROPS = 1000 -- in one script, because a script stops everybody else
-local MOST_UNCONFIRMED = 10000 -- pushes that wait for replicas
-local MOST_PUBLISHED = 20000 -- pushes that one script publishes; above MOST_UNCONFIRMED
-
-local time = redis.call('TIME')
-local clock = time[1] * 1000000 + time[2]
-
--- The digits of a position. Exact up to 2^53, and ten times as fast as %.0f.
-local function digits(number)
-    return string.format('%d', number)
-end
-
--- The keys of the kept pushes of one kind, and of the facts about an identifier.
-local function keys_of(identifier, kind)
-    return NAME .. ':' .. kind .. ':' .. identifier, NAME .. ':info:' .. identifier
-end
-
--- Read a kept push. Returns its position and the bytes of its frame. The frame is the head, the position and a closing
--- brace. The listener that a push is not sent to is no part of the frame.
-local function read_entry(entry)
-    local position, head = entry:match('^(%d+) %d %S+ ()')
-    local size = #entry - head + 1 + #position + 1
-    if entry:byte(head + 2) == BYTE_OF_EXCEPT then
-        size = size - #entry:match('^"except":"[^"]*",', head + 1)
-    end
-    return tonumber(position), size
-end
-
 -- The index of the first push above the position `since`. The list is in the order of positions.
 local function first_above(pushes, since)
     local low, high = 0, redis.call('LLEN', pushes)
@@ -111,16 +71,20 @@ local function begin_memory()
     return type(last) == 'string' and tonumber(last) or nil
 end
 
--- Begin a step of the account. Returns its next position, the beginning of its memory, the bytes that it keeps of each kind,
+-- The state of the account, for `open`. The level and the time of its leaky bucket come last.
+local function read_state()
+    return redis.call('HMGET', STATE, 'last', 'began', 'public_bytes', 'secret_bytes', 'renewed', 'public_others',
+        'secret_others', 'level', 'leaked')
+end
+
+-- Begin a step of the account, whose state was read. Returns its next position, the beginning of its memory, the bytes that it keeps of each kind,
 -- and for each kind the floor of the identifiers that have none of their own.
 --
 -- The position is at least `lowest`, and `step` or more above the last one. `last_known` is the position of a push that
 -- the node knows of. If this Redis has never come so far, then it was emptied, or it has gone back in time (a replica
 -- was promoted that lacked the push). The memory of the account begins again in both cases, and every node hears of it
 -- with the next push or watermark.
-local function open(last_known, lowest, step)
-    local state = redis.call('HMGET', STATE, 'last', 'began', 'public_bytes', 'secret_bytes', 'renewed', 'public_others',
-        'secret_others')
+local function open(state, last_known, lowest, step)
     local last, began = tonumber(state[1]), tonumber(state[2])
     local before = last or begin_memory() or 0
     local position = math.max(clock, before + step, lowest)
@@ -146,9 +110,9 @@ local function open(last_known, lowest, step)
         {public = tonumber(state[6]) or 0, secret = tonumber(state[7]) or 0}
 end
 
--- End a step of the account that has changed how many bytes are kept of one kind.
-local function close(position, kind, bytes)
-    redis.call('HSET', STATE, 'last', digits(position), kind .. '_bytes', bytes)
+-- End a step of the account. `changes`: the other fields of its state that have changed, each before its value.
+local function close(position, changes)
+    redis.call('HSET', STATE, 'last', digits(position), unpack(changes))
 end
 
 -- Take an identifier out of the names if no push of it is left.
@@ -198,7 +162,7 @@ local function drop(kind, oldest, bytes, most)
 end
 
 -- Note that an identifier has a floor of a kind. While more than `most` identifiers have one, the floor of the one that was
--- quiet for the longest goes into that of all others. `others`: that floor now.
+-- quiet for the longest goes into that of all others. `others`: that floor now. Returns what it is then.
 local function note_floor(identifier, kind, most, others)
     local floors = NAME .. ':floors:' .. kind
     if redis.call('ZADD', floors, digits(clock), identifier) == 1 then
@@ -210,7 +174,7 @@ local function note_floor(identifier, kind, most, others)
         if tonumber(first[2]) <= clock - SECONDS_OF_FLOORS * 1000000 then
             redis.call('ZREM', floors, first[1]) -- the floor has expired
         elseif redis.call('ZCARD', floors) <= most or redis.call('ZSCORE', NAME .. ':oldest:' .. kind, first[1]) then
-            return -- there is room, or even this one has kept pushes
+            break -- there is room, or even this one has kept pushes
         else
             -- All pushes of the kind are dropped, so that the last one is the floor.
             others = math.max(others, tonumber(redis.call('HGET', info, kind .. '_last')) or 0)
@@ -219,16 +183,17 @@ local function note_floor(identifier, kind, most, others)
             redis.call('ZREM', floors, first[1])
         end
     end
+    return others
 end
 
 -- The account remembers at most `most` nonces and at most `most` keys of requests. A new one must wait at that bound, because
 -- an older one could be sent again if it were forgotten.
 --
--- `book`: NAME:keyed or NAME:nonces. Returns nil if it has room for `count` more, else what the script answers:
--- {'full', microseconds until there is room}. Entries that are too old are dropped only here, and
--- only as many as must make room.
-local function room_for(book, count, most)
-    local over = redis.call('LLEN', book) + count - most
+-- `book`: NAME:keyed or NAME:nonces. `new`: how many this script has used that are not in it yet. Returns nil if it has room for
+-- `count` more, else what the script answers: {'full', microseconds until there is room}. Entries that are too old are
+-- dropped only here, and only as many as must make room.
+local function room_for(book, count, most, new)
+    local over = redis.call('LLEN', book) + new + count - most
     if over <= 0 then
         return nil
     end
@@ -246,28 +211,32 @@ local function room_for(book, count, most)
     if over <= 0 then
         return nil
     end
-    local goes = tonumber(redis.call('LINDEX', book, over - 1)) + RECENTLY * 1000000
+    local goes = tonumber(redis.call('LINDEX', book, over - 1) or clock) + RECENTLY * 1000000 -- else it is a new one
     return {'full', digits(math.max(1, goes - clock))}
 end
 
--- Write down that a nonce or a key was used. Each of them has a key of its own, which expires by itself.
-local function note_in(book)
-    if redis.call('RPUSH', book, digits(clock)) == 1 then
+-- Write down that so many nonces or keys were used. Each of them has a key of its own, which expires by itself.
+local function note_in(book, count)
+    local times = {}
+    for index = 1, count do
+        times[index] = digits(clock)
+    end
+    if redis.call('RPUSH', book, unpack(times)) == count then
         redis.call('EXPIRE', book, RECENTLY + 120) -- `open` renews it
     end
 end
 
--- Use a nonce up. Returns nil, or what the script answers: {'nonce'} if it was used before, or that of `room_for`.
-local function use_nonce(nonce, most)
-    local once, book = NAME .. ':once:' .. nonce, NAME .. ':nonces'
-    local full = room_for(book, 1, most)
+-- Use a nonce up, which `note_in` must note then. `new`: see `room_for`. Returns nil, or what the script answers: {'nonce'} if it
+-- was used before, or that of `room_for`.
+local function use_nonce(nonce, most, new)
+    local once = NAME .. ':once:' .. nonce
+    local full = room_for(NAME .. ':nonces', 1, most, new)
     if full then
         return redis.call('EXISTS', once) == 1 and {'nonce'} or full
     end
     if not redis.call('SET', once, 1, 'NX', 'PX', RECENTLY_MS) then
         return {'nonce'}
     end
-    note_in(book)
     return nil
 end
 

@@ -42,11 +42,12 @@ end
 if last_known_name ~= '' and is_unknown(last_known_name, last_known_kind, last_known) then
     last_known = math.huge
 end
-local position, began, bytes, others = open(last_known, highest, 0)
-close(position, 'public', drop('public', position - KEPT, bytes.public, keep_bytes))
+local position, began, bytes, others = open(read_state(), last_known, highest, 0)
+local changes = {'public_bytes', drop('public', position - KEPT, bytes.public, keep_bytes)}
 if is_beat then
-    close(position, 'secret', drop('secret', position - KEPT, bytes.secret, keep_bytes))
+    changes[3], changes[4] = 'secret_bytes', drop('secret', position - KEPT, bytes.secret, keep_bytes)
 end
+close(position, changes)
 redis.call('SET', NAME .. ':n:' .. node, 1, 'EX', SECONDS_OF_NODE)
 
 local unconfirmed = first_unconfirmed()
