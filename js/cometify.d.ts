@@ -57,8 +57,11 @@ export interface ConnectOptions extends SubscribeOptions {
   apiKey: number | string;
   /** Left out or empty: the connection itself listens to nothing, and `subscribe` adds identifiers. */
   identifiers?: Identifiers | undefined;
-  /** The URL of Cometify. By default it is the origin of the script. A module needs it. */
-  server?: string | undefined;
+  /**
+   * The URL of Cometify. By default it is the origin of the script. A module needs it. With the module it may
+   * be `{origin, poll}`: `poll` is a cache before the server that answers the polls for public pushes.
+   */
+  server?: string | { origin: string; poll: string } | undefined;
   /** The order to try: `['websocket', 'stream', 'poll']`. */
   transports?: readonly Transport[] | undefined;
   /** The tabs of this origin share one listener. */

@@ -84,7 +84,7 @@ export const SCRIPTS = [
     format: 'esm',
     url: 'cometify.mjs.map',
     banner: { js: GLOBAL },
-    define: { NODE: 'true', self: 'world' },
+    define: { NODE: 'true', EDGE: 'true', self: 'world' },
   },
 ];
 
@@ -100,7 +100,13 @@ export async function buildMarked({ name, entry, format, url, banner, define }) 
     charset: 'utf8',
     legalComments: 'none',
     banner,
-    define: { VERSION: JSON.stringify(VERSION), STRICT: 'false', NODE: 'false', ...define },
+    define: {
+      VERSION: JSON.stringify(VERSION),
+      STRICT: 'false',
+      NODE: 'false',
+      EDGE: 'false',
+      ...define,
+    },
     mangleProps: new RegExp(`^(${INNER.join('|')})$`),
     mangleCache: Object.fromEntries(INNER.map((inner, i) => [inner, mark(i)])),
     minifySyntax: true,

@@ -16,7 +16,7 @@ export async function buildConsole(root, version) {
     target: 'es2022',
     charset: 'utf8',
     legalComments: 'none',
-    define: { VERSION: JSON.stringify(version), STRICT: 'false', NODE: 'false' },
+    define: { VERSION: JSON.stringify(version), STRICT: 'false', NODE: 'false', EDGE: 'false' },
     minify: true,
     write: false,
   });

@@ -36,7 +36,7 @@ await build({
   format: 'esm',
   target: 'node20',
   // An impossible transition of the states fails a test, and only logs in a visitor's page.
-  define: { VERSION: JSON.stringify(VERSION), STRICT: 'true', NODE: 'true' },
+  define: { VERSION: JSON.stringify(VERSION), STRICT: 'true', NODE: 'true', EDGE: 'true' },
   sourcemap: 'inline',
 });
 const files = names.map((name) => `build/test/${name.replace(/ts$/, 'mjs')}`);

@@ -70,6 +70,11 @@ export function brings(group: Group, wish: Group): boolean {
   return wish.position === position || (!joined && wish.position > (position as number));
 }
 
+/** True if the group wants the public pushes from now on, or from a position on, as everybody may. */
+export function isPublic({ identifiers, secureKey, token }: Asked): boolean {
+  return Array.isArray(identifiers) && !secureKey && !token;
+}
+
 /** True if the server allows an identifier, by its spelling or length, to accounts with extended ones only. */
 export function isExtended({ identifiers }: Asked): boolean {
   return /[.-]|\w{61}/.test(JSON.stringify(identifiers));

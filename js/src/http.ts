@@ -10,7 +10,7 @@ import type { Open } from './transport';
 type Report = (frame: Frame) => void;
 
 /** Reports each line. Resolves to how the answer ended. */
-async function readAnswer(url: string, init: RequestInit, report: Report): Promise<Frame> {
+export async function readAnswer(url: string, init: RequestInit, report: Report): Promise<Frame> {
   const response = await fetch(url, init);
   if (!response.ok) return ofAnswer(response, await response.text());
   const linesOf = lineReader();

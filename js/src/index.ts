@@ -1,6 +1,13 @@
 /** Cometify's browser client: `Cometify.connect({…})`, and `Cometify.init({…}).start()`. */
 import { startListener } from './listener';
-import { type ConnectOptions, OPTIONS, type Options, ORIGIN, readOptions } from './options';
+import {
+  type ConnectOptions,
+  OPTIONS,
+  type Options,
+  ORIGIN,
+  readOptions,
+  readServers,
+} from './options';
 import type { Connection } from './subscription';
 import { checkNames } from './teach';
 
@@ -17,11 +24,17 @@ export type { Transport, Way } from './transport';
 const script = typeof document === 'object' && (document.currentScript as HTMLScriptElement);
 const [home] = ORIGIN.exec((script && script.src) as string) || [];
 
+/** Replaced by the build: true in the module, which can poll through the edge. */
+declare const EDGE: boolean;
+
 /** Checks the options, so that a mistake is thrown at once. Each `start()` is a listener of its own. */
 export function init(options: Options): { start(): Connection } {
-  readOptions(options, home);
+  if (EDGE) readServers(options, home);
+  else readOptions(options, home);
   checkNames(options, OPTIONS);
-  return { start: () => startListener(readOptions(options, home)) };
+  return {
+    start: () => startListener(EDGE ? readServers(options, home) : readOptions(options, home)),
+  };
 }
 
 /** Listens to nothing until there is a subscription. A push then needs no callback, only a handler. */

@@ -7,6 +7,7 @@
  * the group ends with the last one.
  */
 import { lookUp, safely } from './callback';
+import { openEdge } from './edge';
 import type { Effect } from './effects';
 import { brings, type Callback, type Group, type Identifiers, isExtended } from './group';
 import { openHttp } from './http';
@@ -18,6 +19,9 @@ import type { Connection, Listener } from './subscription';
 import { checkNames } from './teach';
 import type { Way } from './transport';
 import { openWebSocket } from './websocket';
+
+/** Replaced by the build: true in the module, which can poll through the edge. */
+declare const EDGE: boolean;
 
 /** Somebody who is told: the connection if there is no group, or else a subscription. */
 interface Member {
@@ -38,6 +42,7 @@ export function startListener({
   let members: Member[] = [];
   let hearers: Hearer[] = [];
   const ways = { websocket: openWebSocket, stream: openHttp, poll: openHttp } as Ways;
+  if (EDGE && first.edge) ways.poll = openEdge(first.edge);
   let transport = transports[0] as Way;
   /** Texts that were written to the console, each of which is written once. */
   const written = new Set<string>();

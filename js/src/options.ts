@@ -23,12 +23,18 @@ export interface SubscribeOptions {
   since?: number | string | null | undefined;
 }
 
+/** The server, and a cache before it that answers the polls for public pushes. */
+export interface Servers {
+  origin: string;
+  poll: string;
+}
+
 export interface ConnectOptions extends SubscribeOptions {
   apiKey: number | string;
   /** One, several, or each with the internal id after which it starts. None: `subscribe` names them. */
   identifiers?: Identifiers | undefined;
   /** The origin of the server, unless this script came from there. */
-  server?: string | undefined;
+  server?: string | Servers | undefined;
   /** The order to try. */
   transports?: readonly Transport[] | undefined;
   /** The tabs of this origin share one listener. */
@@ -52,11 +58,14 @@ export const OPTIONS = [
   ...SUBSCRIBE_OPTIONS,
 ];
 
+/** `edge`: the origin of the edge. It stands here because each setting of its own costs the script bytes. */
+export type FirstGroup = Group & { edge?: string };
+
 /** Options that were checked. */
 export interface Settings {
   url: string;
   /** Without identifiers if there is nothing to listen to yet. */
-  group: Group;
+  group: FirstGroup;
   /** For the subscriptions that have none of their own. */
   callback: Callback | string;
   ways: Way[];
@@ -124,6 +133,22 @@ export function readOptions(options: ConnectOptions, home: string | undefined): 
     ways: [...transports],
     isShared: !!share,
   };
+}
+
+/**
+ * Reads the options of a listener that may have an edge. An audience must not fall back on the server when its
+ * cache is down, so other transports are used only if the page names them, or asks for secret pushes.
+ */
+export function readServers(options: ConnectOptions, home: string | undefined): Settings {
+  const { server = {} as Servers, transports, secureKey, token } = options || {};
+  const { origin, poll } = server as Servers;
+  if (!poll) return readOptions(options, home);
+  must(ORIGIN.test(poll), "server: {origin: 'https://…', poll: 'https://…'}");
+  const ways: Partial<ConnectOptions> =
+    transports || secureKey || token ? {} : { transports: ['poll'] };
+  const settings = readOptions({ ...options, ...ways, server: origin }, home);
+  settings.group.edge = poll;
+  return settings;
 }
 
 export function readGroup(
