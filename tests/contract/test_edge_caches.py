@@ -7,14 +7,17 @@ from contextlib import suppress
 
 import pytest
 
+from bench.campaigns.edge import audience_figures as figures
 from bench.rig.audience import Audience
 from bench.rig.edge_caches import CACHES, cache_command
 from bench.rig.ports import free_ports
 from tests.conftest import Server, assert_clean
-from tests.wire import API_KEY, Client, eventually, secure_key
+from tests.wire import API_KEY, API_SECRET, Client, eventually, secure_key
 
-MANY = 200
-"""Listeners of an audience."""
+MANY = 60
+"""Listeners of an audience whose every answer is looked at."""
+LARGE = 2_100
+"""Listeners of one that is counted only. nginx can take each 1024th request for a URL for the first one."""
 WITHIN = 60
 """Seconds after which a push counts as lost. Not a promise, because a busy machine takes longer."""
 MOST = 2
@@ -75,8 +78,8 @@ async def _listen(cache: Client, origin: Server, name: str) -> None:
         await audience.join()
         await push()  # from here on everybody waits for one URL
         before = polls(origin)
-        await push(5)
-        assert polls(origin) - before <= 5 * MOST
+        await push(3)
+        assert polls(origin) - before <= 3 * MOST
         # Somebody is slow, and comes with a position that nobody waits at any longer.
         slow = audience.listeners[:3]
         for listener in slow:
@@ -98,6 +101,24 @@ async def _listen(cache: Client, origin: Server, name: str) -> None:
 def test_audience_costs_the_server_two_polls_a_push(cache, origin, request):
     name = f"news_{request.node.callspec.params['cache']}"
     asyncio.run(asyncio.wait_for(_listen(cache, origin, name), WITHIN))
+
+
+def test_large_audience_costs_no_more_than_a_small_one(cache, origin):
+    async def count() -> int:
+        return await asyncio.to_thread(polls, origin)
+
+    target = figures.Target(cache.port, origin.port, API_KEY, API_SECRET, origin.pid)
+    measured = asyncio.run(figures.measure(figures.Audience(LARGE, 2, 2), target, count))
+    assert measured.violations("the cache") == []
+    assert figures.table({"nothing": measured, "the cache": measured}).count(f"| {LARGE:,} |") == 2
+
+
+def test_violations_are_told():
+    measured = figures.Figures(LARGE, 2.5, 0.1, 1, 2, 3, 4)
+    assert measured.violations("nginx") == [
+        "nginx: 2.5 polls at the server for a push",
+        "nginx: 3 pushes were lost and 4 came twice",
+    ]
 
 
 def test_cache_keeps_no_answer_for_one_listener(cache, origin, request):
