@@ -1,9 +1,12 @@
 """Varnish and nginx with their files in deploy/, before a real server: polls that a cache answers."""
 
 import asyncio
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -12,7 +15,7 @@ from bench.rig.audience import Audience
 from bench.rig.edge_caches import CACHES, cache_command
 from bench.rig.ports import free_ports
 from tests.conftest import Server, assert_clean
-from tests.wire import API_KEY, API_SECRET, Client, eventually, secure_key
+from tests.wire import API_KEY, API_SECRET, Client, Connection, eventually, request_bytes, secure_key
 
 MANY = 60
 """Listeners of an audience whose every answer is looked at."""
@@ -111,6 +114,26 @@ def test_large_audience_costs_no_more_than_a_small_one(cache, origin):
     measured = asyncio.run(figures.measure(figures.Audience(LARGE, 2, 2), target, count))
     assert measured.violations("the cache") == []
     assert figures.table({"nothing": measured, "the cache": measured}).count(f"| {LARGE:,} |") == 2
+
+
+def test_joins_while_an_old_answer_is_renewed_are_one_poll(cache, origin, request):
+    path = f"/{API_KEY}/poll?identifiers=joins_{request.node.callspec.params['cache']}"
+    cache.request("GET", path)
+    time.sleep(2.1)  # the answer is old now
+    before = polls(origin)
+    with ExitStack() as stack:
+        joining = [stack.enter_context(Connection(cache.port, timeout=WITHIN)) for _ in range(20)]
+        os.kill(origin.pid, signal.SIGSTOP)
+        try:
+            for connection in joining:
+                connection.send(request_bytes("GET", path))
+            time.sleep(0.2)
+        finally:
+            os.kill(origin.pid, signal.SIGCONT)
+        for connection in joining:
+            answer = connection.answer()
+            assert [frame["type"] for frame in answer.frames] == ["ready", "heartbeat"]
+    assert polls(origin) - before <= MOST
 
 
 def test_violations_are_told():
