@@ -40,7 +40,6 @@ UNTRACED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
 
 LONGEST = (
     "contract/test_balancers.py",
-    "site/test_served.py",
     "contract/test_workers.py",
     "faults/test_faults.py",
     "attacks/test_attacks.py",

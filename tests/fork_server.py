@@ -50,6 +50,7 @@ class ForkedProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._status = status
+        self._lock = threading.Lock()
         self.stdin, self.stdout, self.stderr = pipes
 
     def poll(self) -> int | None:
@@ -63,11 +64,15 @@ class ForkedProcess:
 
     def _ended(self, timeout: float | None) -> int | None:
         if self.returncode is None and _is_readable(self._status, timeout):
-            told = os.read(self._status, 16)
-            os.close(self._status)
-            assert told, "the fork server has ended"
-            self.returncode = int(told)
+            with self._lock:  # several threads may wait
+                if self.returncode is None:
+                    told = os.read(self._status, 16)
+                    assert told, "the fork server has ended"
+                    self.returncode = int(told)
         return self.returncode
+
+    def __del__(self) -> None:
+        os.close(self._status)
 
     def send_signal(self, how: int) -> None:
         if self.poll() is None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_fork_is_ended_by_signals(started):
     process.terminate()
     assert process.wait(60) == -signal.SIGTERM
     process.kill()  # nobody has this process id any longer
+
+
+def test_several_threads_wait_for_one_fork(started):
+    process = started("input()")
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(process.wait, 60) for _ in range(8)]
+        process.kill()
+        assert [one.result() for one in waiting] == [-signal.SIGKILL] * 8
 
 
 def test_forks_share_no_descriptor(started):
