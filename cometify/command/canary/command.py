@@ -1,7 +1,6 @@
 """The command `cometify canary`."""
 
 import sys
-from ipaddress import ip_address
 
 import click
 from twisted.internet.task import LoopingCall
@@ -11,36 +10,20 @@ from cometify.command.canary.canary import Canary
 from cometify.command.canary.figures import Figures
 from cometify.command.client_reactor import client_reactor, run
 from cometify.command.exit_status import FAILED, REFUSED, UNREACHABLE
+from cometify.command.metrics_address import MetricsAddress
 from cometify.command.push_lines import escaped
 from cometify.command.troubles import Trouble
 
 _STATUS_OF_FAULT = {"wrong_key": REFUSED, "refused": REFUSED, "unreachable": UNREACHABLE, "no_node": UNREACHABLE}
 
 
-class _Address(click.ParamType[tuple[str, int]]):
-    """An IP address and a port: 127.0.0.1:9102."""
-
-    name = "address"
-
-    def convert(
-        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """See click."""
-        if isinstance(value, tuple):
-            return value
-        host, _, port = value.rpartition(":")
-        try:
-            address = str(ip_address(host.strip("[]")))
-        except ValueError:
-            self.fail(f"{value!r} has no IP address: write 127.0.0.1:9102.", param, ctx)
-        if not (port.isascii() and port.isdigit() and int(port) < 65_536):
-            self.fail(f"{value!r} has no port: write 127.0.0.1:9102.", param, ctx)
-        return address, int(port)
-
-
 @click.command(short_help="Push once a second, listen on every transport, and export the losses.")
 @with_server_argument
-@click.option("--metrics", type=_Address(), help="Serve metrics for Prometheus there, such as 127.0.0.1:9102.")
+@click.option(
+    "--metrics",
+    type=MetricsAddress("127.0.0.1:9102"),
+    help="Serve metrics for Prometheus there, such as 127.0.0.1:9102.",
+)
 @click.option("--every", type=click.FloatRange(0.05, 60), default=1.0, help="Seconds between two pushes: 1.")
 @click.option(
     "--lost-after", type=click.FloatRange(0.5, 300), default=10.0, help="Seconds that a delivery may take: 10."

@@ -9,8 +9,9 @@ import click
 from cometify.client import outbox
 from cometify.command.account import find_client_of, with_account_options
 from cometify.command.exit_status import REFUSED, UNREACHABLE
+from cometify.command.metrics_address import MetricsAddress
 from cometify.command.relay.databases import open_table
-from cometify.command.relay.metrics import LoopbackPort, Observer, say
+from cometify.command.relay.metrics import Observer, say
 from cometify.command.relay.relay import Stopped
 from cometify.command.relay.running import RunningRelay
 from cometify.command.relay.sending import TIMEOUT, RelayClient
@@ -26,7 +27,11 @@ _AT_ONCE = 1000
 @click.argument("database", required=False, envvar="DATABASE_URL")
 @click.option("--once", is_flag=True, help="Send the rows that are there, and end.")
 @click.option("--keep", type=Duration(), default=0, help="Keep sent rows for a time, such as 7d. Default: delete them.")
-@click.option("--metrics", type=LoopbackPort(), help="Serve metrics for Prometheus, such as at 127.0.0.1:9100.")
+@click.option(
+    "--metrics",
+    type=MetricsAddress("127.0.0.1:9100", is_local=True),
+    help="Serve metrics for Prometheus, such as at 127.0.0.1:9100.",
+)
 @click.option("--dead", is_flag=True, help="Print the dead letters, and end.")
 @click.option("--again", multiple=True, help="Let a dead letter be sent again: its id, or all. Nothing else is done.")
 @click.option("--ddl", type=click.Choice(outbox.DIALECTS), help="Print the SQL that creates the table, and end.")

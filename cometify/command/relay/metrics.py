@@ -1,7 +1,6 @@
 """The metrics of the relay, for Prometheus, and its notices on standard error."""
 
 import time
-from ipaddress import ip_address
 
 import click
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -11,27 +10,6 @@ from cometify.command.relay.rows import Row
 from cometify.command.relay.table import Stock
 
 _DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
-
-
-class LoopbackPort(click.ParamType[tuple[str, int]]):
-    """An address of this machine and a port: 127.0.0.1:9100."""
-
-    name = "address"
-
-    def convert(
-        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """See click."""
-        if isinstance(value, tuple):
-            return value
-        host, _, port = value.rpartition(":")
-        try:
-            is_loopback = ip_address(host.strip("[]")).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not (is_loopback and port.isascii() and port.isdigit() and int(port) < 65_536):
-            self.fail(f"{value!r} is no port of this machine alone: write 127.0.0.1:9100.", param, ctx)
-        return host.strip("[]"), int(port)
 
 
 class Observer:
