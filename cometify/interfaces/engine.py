@@ -1,34 +1,19 @@
-"""The contracts between the layers: engines, shared slots and accounts.
-
-They are `typing.Protocol` classes and not zope.interface, because they are for this package alone, and mypy checks each
-implementation against a Protocol without a declaration.
-
-Units: a position is a number of microseconds of the engine clock (see `cometify.core.position`). An identifier is in lower
-case. Everything is called in the reactor's thread, and nothing may block it.
-"""
+"""The contracts of the engines, of the slots that nodes share, and of the accounts."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-import attrs
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
-from cometify.core.histogram import Histogram
-from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, Kept, ListenerCount
 from cometify.core.push import Draft, Push, Receipt
-from cometify.core.push_page import AskedPushes, PushPage
 from cometify.core.quota import ClientKey
-from cometify.core.retention import AccountRings
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
-from cometify.core.usage import Usage
-from cometify.core.usage_history import UsageReport
 from cometify.core.view import View
 from cometify.core.webhook_events import Report, Taken
-
-NO_EVICTION = "noeviction"
-"""The maxmemory-policy of a Redis that refuses writes when its memory is full, instead of dropping keys."""
+from cometify.interfaces.figures import EngineStats, RedisHealth
+from cometify.interfaces.questions import INodes, IQueries, IUsageBook
 
 
 class IAnnounce(Protocol):
@@ -56,126 +41,6 @@ class IDisconnect(Protocol):
     def __call__(
         self, api_key: str, disconnect: Disconnect, issued_before: float, *, at_once: bool = False
     ) -> Deferred[int]: ...
-
-
-class IListenerCounts(Protocol):
-    """The listeners of this node, counted for an engine that is asked for them."""
-
-    def of(self, channel: Channel) -> ListenerCount:
-        """Count the listeners of one channel."""
-
-    def page(self, rings: AccountRings, asked: AskedNames, *, listened_only: bool = False) -> Deferred[IdentifierPage]:
-        """Make a page of the identifiers of `rings` that are listened to here, or have pushes in their ring.
-
-        `listened_only`: leave out those that only have pushes, and count no pushes. The Deferred has fired already if there
-        are few.
-        """
-
-
-class IQueries(Protocol):
-    """The questions of a back end about its account. Each Deferred can fail with `Refused` (engine_unavailable)."""
-
-    def count_with(self, counts: IListenerCounts) -> None:
-        """Count the listeners of this node with `counts`. Called once, before the engine starts."""
-
-    def use_nonce(self, account: Account, nonce: str) -> Deferred[None]:
-        """Use up the nonce of a signed question.
-
-        The Deferred fails with `Refused`: nonce_reused, too_many_pushes (see `request_memory`), or engine_unavailable.
-        """
-
-    def pushes(self, account: Account, identifier: str, asked: AskedPushes) -> Deferred[PushPage]:
-        """Read kept pushes of an identifier, public and secret ones.
-
-        Every push of the page is sure to reach the listeners, and every push that was answered before the question is
-        on the page, unless it is beyond the page's bounds or the page tells a gap.
-        """
-
-    def identifiers(self, account: Account, asked: AskedNames) -> Deferred[IdentifierPage]:
-        """List the identifiers that are listened to on any node, or have pushes kept."""
-
-    def identifier(self, account: Account, identifier: str) -> Deferred[IdentifierDetails]:
-        """Tell about one identifier. One that nobody has ever used is told with zeros."""
-
-
-class IUsageBook(Protocol):
-    """The usage of each account by hours and days, over all nodes."""
-
-    def watch(self, usage: Usage) -> None:
-        """Take the counts of this process from `usage`. Called once, before the engine starts."""
-
-    def report(self) -> Deferred[None]:
-        """Write down what this process has counted since the last call.
-
-        Called every `cometify.engine.USAGE_EVERY` seconds, and once at the end, when nothing is counted any longer. The
-        Deferred fires when all is written, or cannot be written now. It never fails.
-        """
-
-    def read(self, account: Account) -> Deferred[UsageReport]:
-        """Read the usage of an account. Fails with `Refused` (engine_unavailable)."""
-
-
-class INodes(Protocol):
-    """Questions to all nodes of a service, this one too, for its operator."""
-
-    def answer_with(self, answer: Callable[[str], bytes]) -> None:
-        """Answer each question with `answer`, at once. Called once, before the engine starts."""
-
-    def ask(self, question: str) -> Deferred[list[bytes]]:
-        """Ask all nodes. Fires with the answers that have come within a second.
-
-        The Deferred fails with `Refused` (engine_unavailable) if the others cannot be asked.
-        """
-
-
-@attrs.frozen
-class EngineStats:
-    """Figures of an engine at this moment."""
-
-    kept: Mapping[str, Kept] | None
-    """The pushes of each account that the engine keeps, by API key: in this process, or in Redis for all nodes. None: Redis has
-    not told yet.
-    """
-    copies: Kept | None
-    """The copies that this process has of pushes in Redis. None if there is no Redis."""
-    followed: int
-    """The number of channels that are followed."""
-    latency: Histogram = attrs.field(factory=Histogram)
-    """Seconds that Redis took to answer each command. Empty if there is no Redis."""
-
-    @property
-    def total(self) -> Kept | None:
-        """The kept pushes of all accounts. None: see `kept`."""
-        if self.kept is None:
-            return None
-        return Kept(sum(kept.pushes for kept in self.kept.values()), sum(kept.bytes for kept in self.kept.values()))
-
-
-@attrs.frozen
-class RedisHealth:
-    """The state of Redis at this moment, as a node sees it."""
-
-    is_up: bool
-    """The session is ready."""
-    losses: Mapping[str, int]
-    """The sessions that were lost, by the reason: see `engine/redis/absence.py`."""
-    replicas: int | None
-    """The replicas that answered the last time, None if `redis_wait` is 0, or if none was asked yet."""
-    wanted_replicas: int
-    """`redis_wait`."""
-    reason: str | None
-    """The reason of its absence, in Redis's own words. None while it is up, and before the first attempt."""
-    used_memory: int | None = None
-    """The bytes that Redis uses, None if it does not tell."""
-    max_memory: int = 0
-    """The bytes that it may use, 0 if they are not bounded."""
-    policy: str | None = None
-    """Its maxmemory-policy, None if it does not tell."""
-
-    @property
-    def evicts(self) -> bool:
-        """Redis drops keys when its memory is full."""
-        return self.policy not in (None, NO_EVICTION)
 
 
 class IEngine(Protocol):
