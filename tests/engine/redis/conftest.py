@@ -1,6 +1,7 @@
 """Several nodes on one real Redis. The test moves their connections and their clock."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +20,13 @@ def nodes(moved_redis: RedisServer) -> Iterator[Nodes]:  # noqa: F811
     nodes.redis.close()
     World.end_all()
     moved_redis.command("FLUSHALL")
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of one test, which may stop it and start it again."""
+    redis = RedisServer(tmp_path / "redis", moved=True).start()
+    World.redis = redis
+    yield redis
+    World.end_all()
+    redis.stop()

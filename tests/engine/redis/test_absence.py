@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +17,7 @@ from tests.wire import API_KEY, API_SECRET
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    redis = RedisServer(tmp_path / "redis", moved=True).start()
-    World.redis = redis
-    yield redis
-    World.end_all()
-    redis.stop()
-
-
-@pytest.fixture
-def world(redis: RedisServer) -> World:
+def world(own_redis: RedisServer) -> World:
     return World(Account(API_KEY, (API_SECRET,)))
 
 
@@ -55,8 +45,8 @@ def cut(world: World) -> None:
 def seen(world: World) -> dict[str, Any]:
     """Redis as the console shows it."""
     (process,) = world.admin("GET", "/console/processes?own=").json["processes"]
-    redis: dict[str, Any] = process["redis"]
-    return redis
+    told: dict[str, Any] = process["redis"]
+    return told
 
 
 def figures(world: World, name: str) -> dict[str, float]:
@@ -75,8 +65,8 @@ def ready(world: World) -> object:
     return answer.json.get("reason", answer.status)
 
 
-def test_later_reason_is_told_in_the_words_of_redis(world, redis, lines):
-    with RedisConnection(redis.path) as operator:
+def test_later_reason_is_told_in_the_words_of_redis(world, own_redis, lines):
+    with RedisConnection(own_redis.path) as operator:
         operator.command("CONFIG", "SET", "requirepass", "rotated")
         cut(world)
         world.advance(59, step=0.5)
@@ -92,20 +82,20 @@ def test_later_reason_is_told_in_the_words_of_redis(world, redis, lines):
     assert len(lines) == 4
 
 
-def test_gauges_and_losses_tell_an_absence(world, redis):
+def test_gauges_and_losses_tell_an_absence(world, own_redis):
     assert (figures(world, "ready"), figures(world, "redis_up")) == ({"": 1}, {"": 1})
     before = figures(world, "redis_losses_total")
     assert set(before) == {"closed", "no_answer", "silent", "error", "missed", "nonsense"}
     assert not any(before.values())
-    redis.stop()
+    own_redis.stop()
     world.settle()
     world.advance(5, step=0.5)
     assert (figures(world, "ready"), figures(world, "redis_up")) == ({"": 0}, {"": 0})
     assert figures(world, "redis_losses_total") == {**before, "closed": 1}, "an attempt that fails is no further loss"
 
 
-def test_full_redis_is_one_absence_and_not_one_for_each_push(world, redis, lines):
-    redis.command("CONFIG", "SET", "maxmemory", "1")
+def test_full_redis_is_one_absence_and_not_one_for_each_push(world, own_redis, lines):
+    own_redis.command("CONFIG", "SET", "maxmemory", "1")
     assert world.push("chat", "one").status == 503
     for number in range(10):
         world.advance(1, step=0.5)
@@ -117,7 +107,7 @@ def test_full_redis_is_one_absence_and_not_one_for_each_push(world, redis, lines
     assert told["up"] is False
     assert told["reason"].startswith("OOM command not allowed")
     assert figures(world, "redis_losses_total")["error"] == 1
-    redis.command("CONFIG", "SET", "maxmemory", "0")
+    own_redis.command("CONFIG", "SET", "maxmemory", "0")
     world.advance(5, step=0.5)
     assert ready(world) == 200
     assert (seen(world)["up"], seen(world)["reason"]) == (True, None)
@@ -145,7 +135,7 @@ def test_redis_that_answers_nothing_is_lost_however_busy_the_process(world, line
     assert "no answer within 1.5 seconds" in lines[0]
 
 
-def test_silence_counts_again_once_the_process_is_at_rest(world, redis, lines):
+def test_silence_counts_again_once_the_process_is_at_rest(world, own_redis, lines):
     world.reactor.is_busy = True
     for _ in range(8):
         world.reactor.advance(0.25)
@@ -201,16 +191,16 @@ def warnings() -> Iterator[list[str]]:
     globalLogPublisher.removeObserver(observe)
 
 
-def test_redis_that_evicts_or_is_nearly_full_is_warned_of(world, redis, warnings):
+def test_redis_that_evicts_or_is_nearly_full_is_warned_of(world, own_redis, warnings):
     for number in range(200):  # so that the bytes of connections do not matter
-        redis.command("SET", f"filler {number}", "x" * 100_000)
+        own_redis.command("SET", f"filler {number}", "x" * 100_000)
     world.advance(31)
     assert figures(world, "redis_evicts") == {"": 0}
     assert warnings == []
     used = figures(world, "redis_memory_used_bytes")[""]
     assert used > 20_000_000
-    redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    redis.command("CONFIG", "SET", "maxmemory", str(round(used / 0.9)))
+    own_redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    own_redis.command("CONFIG", "SET", "maxmemory", str(round(used / 0.9)))
     world.advance(31)
     assert figures(world, "redis_evicts") == {"": 1}
     assert seen(world)["policy"] == "allkeys-lru"
@@ -222,8 +212,8 @@ def test_redis_that_evicts_or_is_nearly_full_is_warned_of(world, redis, warnings
     assert len(warnings) == 2
 
 
-def test_redis_whose_user_has_no_info_says_so_once_in_debug(redis, warnings):
-    redis.command("ACL", "SETUSER", "default", "-info")
+def test_redis_whose_user_has_no_info_says_so_once_in_debug(own_redis, warnings):
+    own_redis.command("ACL", "SETUSER", "default", "-info")
     world = World(Account(API_KEY, (API_SECRET,)))
     world.advance(100)
     assert len(warnings) == 1

@@ -1,9 +1,8 @@
 """Requests that come before Redis has answered for the first time: they wait for it, up to three seconds."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 
 import pytest
 from twisted.internet.task import Clock
@@ -21,20 +20,10 @@ nonces = (f"first-contact-{number:06}" for number in count())
 
 
 @pytest.fixture
-def late_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that `first` stops, and that a test starts again."""
-    redis = RedisServer(tmp_path / "redis", moved=True).start()
-    World.redis = redis
-    yield redis
-    World.end_all()
-    redis.stop()
-
-
-@pytest.fixture
-def first(late_redis: RedisServer) -> World:
+def first(own_redis: RedisServer) -> World:
     """A node that has reached Redis before Redis went down."""
     world = World()
-    late_redis.stop()
+    own_redis.stop()
     world.settle()
     return world
 
@@ -66,7 +55,7 @@ def is_ready(world: World) -> bool:
     return world.admin("GET", "/health/ready").status == 200
 
 
-def test_pushes_and_joins_wait_for_the_first_answer_in_order(late, late_redis):
+def test_pushes_and_joins_wait_for_the_first_answer_in_order(late, own_redis):
     listener = late.stream("identifiers=chat:0")
     pushes = [push(late, text) for text in ("one", "two", "three")]
     path = f"/{API_KEY}/push"
@@ -76,7 +65,7 @@ def test_pushes_and_joins_wait_for_the_first_answer_in_order(late, late_redis):
     late.advance(0.3, step=0.1)
     assert not any(wire.answered for wire in (listener, batch, *pushes))
     assert not is_ready(late)
-    late_redis.start()
+    own_redis.start()
     until_ready(late)
     late.settle()
     assert is_ready(late)
@@ -117,15 +106,15 @@ def test_nobody_waits_once_redis_was_there(first):
     assert code_of(first.poll("identifiers=chat").answer()) == "engine_unavailable"
 
 
-def test_slots_of_listeners_that_waited_count_on_all_nodes(first, late, late_redis):
+def test_slots_of_listeners_that_waited_count_on_all_nodes(first, late, own_redis):
     wires = [late.stream(f"identifiers=chat&listener=listener-{number}") for number in range(30)]
     for wire in wires[:5]:
         wire.lose()  # before Redis is there
-    late_redis.start()
+    own_redis.start()
     until_ready(first, late)
     for world in (first, late, first):
         world.settle()
-    assert late_redis.command("HLEN", SLOTS) == 25
+    assert own_redis.command("HLEN", SLOTS) == 25
     assert [kinds(wire.frames()) for wire in wires[5:]] == [["ready", "heartbeat"]] * 25
     for _ in range(5):
         assert kinds(first.stream("identifiers=chat").frames()) == ["ready", "heartbeat"]
