@@ -39,7 +39,7 @@ MOST_TOGETHER = 64
 """Pushes in one script. A script stops everybody else, and takes about half a millisecond of Redis for so many."""
 MOST_BYTES = 256 * 1024
 """Bytes of pushes after which one script takes no further push."""
-LONGEST_WAIT = 0.002
+LONGEST_WAIT = 0.005
 """Seconds that a push waits for the answer to an earlier script of its account."""
 
 

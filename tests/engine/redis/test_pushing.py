@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
+import pytest
+
 from cometify.engine.redis.connection import MOST_IN_FLIGHT
 from cometify.engine.redis.pushes import LONGEST_WAIT, MOST_TOGETHER
 from tests.contract.support import code_of, texts
@@ -179,6 +181,18 @@ def test_pushes_of_a_batch_keep_their_order(nodes):
     heard = texts(wire.frames())
     assert [text for text in heard if text.isdigit()] == [str(number) for number in range(100)]
     assert len(heard) == 105
+
+
+@pytest.mark.parametrize(("count", "size", "scripts"), [(140, 3, [1, 64, 64, 11]), (12, 60_000, [1, 5, 5, 1])])
+def test_script_has_a_bounded_number_of_pushes_and_bytes(nodes, count, size, scripts):
+    """Full scripts go at once, and the rest when one of them is answered."""
+    first, _second = nodes
+    with subscribed(nodes, "chat") as messages:
+        wires = texts_sent(first, *[("chat", f"{number:0{size}}") for number in range(count)])
+        nodes.settle()
+        heard = messages()
+    assert {wire.answer().status for wire in wires} == {200}
+    assert [message.count(b'"type":"push"') for message in heard] == scripts
 
 
 def test_push_that_waits_for_a_cut_script_was_not_pushed(nodes):
