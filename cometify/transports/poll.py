@@ -47,12 +47,8 @@ class PollListener(Listener):
         if not self.is_expected:
             self._context.heartbeats.discard(self)
             self._request = None
-        self.respond(request, self._preface + data)
+        request.answer(200, b"application/x-ndjson", self._preface + data)
         return len(data)
-
-    def respond(self, request: Exchange, body: bytes) -> None:
-        """Answer the request."""
-        request.answer(200, b"application/x-ndjson", body)
 
     def preface(self, data: bytes) -> None:
         self._preface = data
@@ -104,7 +100,9 @@ class EdgePollListener(PollListener):
         self._resumes = resumes
         self._is_sent_away = False
 
-    def respond(self, request: Exchange, body: bytes) -> None:
+    def offer(self, data: bytes) -> int:
+        request = self._request
+        assert request is not None
         account = self._context.accounts.get(request.segments[0])
         if (
             account is not None
@@ -112,7 +110,7 @@ class EdgePollListener(PollListener):
             and edge.is_for_everybody(account, request, self._listen_request)
         ):
             request.fixed = edge.headers(resumes=self._resumes) + FOR_ANY_ORIGIN
-        super().respond(request, body)
+        return super().offer(data)
 
     def beat(self, heartbeat: bytes) -> None:
         """Answer with a heartbeat that moves the position, because the same URL would be answered from the cache at once.

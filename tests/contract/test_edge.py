@@ -209,6 +209,18 @@ def test_poll_that_waited_while_its_list_became_private(world):
     assert (len(answer.frames[0]["warnings"]), seconds) == (1, 0)
 
 
+def test_edge_is_switched_while_the_server_runs(world):
+    wire = world.poll(f"identifiers=chat&position={joined_at(world)}")
+    world.server.accounts.replace((Account(API_KEY, (API_SECRET,)),))
+    world.server.membership.accounts_changed(world.server.accounts)
+    world.pushed("chat", "hello")
+    assert cached_for(wire)[1] == 0
+    plain = world.poll("identifiers=chat").answer()
+    assert plain.headers["cache-control"] == "no-store, no-transform"
+    world.server.accounts.replace((Account(API_KEY, (API_SECRET,), edge=True),))
+    assert cached_for(world.poll("identifiers=chat"))[1] == 1
+
+
 def test_internal_ids_are_shared_and_replayed(world):
     for number in (1, 2, 3):
         world.pushed("chat", str(number), push_id=number)

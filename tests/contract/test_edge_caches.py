@@ -111,7 +111,7 @@ def test_large_audience_costs_no_more_than_a_small_one(cache, origin):
         return await asyncio.to_thread(polls, origin)
 
     target = figures.Target(cache.port, origin.port, API_KEY, API_SECRET, origin.pid)
-    measured = asyncio.run(figures.measure(figures.Audience(LARGE, 2, 2), target, count))
+    measured = asyncio.run(figures.measure(figures.Audience(LARGE, 3, 2), target, count))
     assert measured.violations("the cache") == []
     assert figures.table({"nothing": measured, "the cache": measured}).count(f"| {LARGE:,} |") == 2
 

@@ -61,7 +61,8 @@ async def measure(audience: Audience, target: Target, polls: Callable[[], Awaita
     arguments = [
         "--mode", "longpoll", "--port", str(target.port), "--path", path, "--capture", 'B:"position":',
         "-n", str(audience.listeners), "-m", str(audience.pushes), "-r", str(audience.per_second), "-s", "100",
-        "--warmup", str(WARM_UP), "--settle", "500", "--concurrency", "500", "--tell", "--pid", str(target.pid),
+        "--warmup", str(WARM_UP), "--settle", "500", "--drain", "10000", "--concurrency", "500", "--tell",
+        "--pid", str(target.pid),
         "--pub-port", str(target.origin), "--pub-path", f"/{target.api_key}/push/edge",
         "--pub-enc", "url", "--pub-body", "identifier=edge&secret=0&text={P}",
         "--pub-cometify", f"{target.api_key}:{target.api_secret}:edge",
