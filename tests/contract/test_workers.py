@@ -449,6 +449,7 @@ def test_worker_that_does_not_exit_is_killed(start_workers):
 
 def test_ctrl_c_reaches_all_processes_and_ends_them_once(start_workers, monkeypatch):
     popen = subprocess.Popen
+    monkeypatch.setattr(Workers, "is_forked", False)  # a fork stays in the process group of the tests
     monkeypatch.setattr(subprocess, "Popen", lambda *args, **more: popen(*args, process_group=0, **more))
     server = start_workers(workers=2)
     pids = server.pids()
