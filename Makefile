@@ -135,7 +135,8 @@ wheel: $(VENV)/dev $(SITE)
 release: $(VENV)/dev $(JS)
 	@$(BIN)/python scripts/release
 
-# The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify.
+# The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify. They are collected
+# once before they run, because each of the processes that run them would compile all of them otherwise.
 suite: wheel $(BIN)/helm
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
@@ -143,6 +144,7 @@ suite: wheel $(BIN)/helm
 	@mkdir $(SUITE)/bench $(SUITE)/js
 	@cp js/package.json js/package-lock.json js/README.md $(SUITE)/js/
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
+	@cd $(SUITE) && PYTHONDONTWRITEBYTECODE= $(CURDIR)/$(BIN)/python -m pytest -q --collect-only tests >collected.log || { tail -n 50 collected.log; exit 1; }
 
 # Lint, the client's tests and the wheel need nothing from each other. The client's tests mostly wait.
 test: tools
