@@ -1,6 +1,7 @@
 """The load generator (wsload.c): how it is compiled, called and read."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,12 @@ def compile_c(target: Path, source: str, *options: str) -> str:
     BUILD.mkdir(exist_ok=True)
     if target.exists() and target.stat().st_mtime >= file.stat().st_mtime:
         return ""
-    return run_tool(["gcc", "-O2", "-Wall", "-Wno-unused-parameter", "-o", str(target), str(file), *options])
+    # Another process may run the program, or compile it too. It never sees half a program.
+    made = target.with_name(f"{target.name}.{os.getpid()}")
+    wrong = run_tool(["gcc", "-O2", "-Wall", "-Wno-unused-parameter", "-o", str(made), str(file), *options])
+    if not wrong:
+        made.replace(target)
+    return wrong
 
 
 def build() -> None:

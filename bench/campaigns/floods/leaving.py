@@ -82,6 +82,11 @@ class Left:
         return found
 
 
+def settings_for(redis: int) -> str:
+    """Return the settings of the server, with a Redis on this port."""
+    return _SETTINGS.format(redis=redis)
+
+
 @contextmanager
 def _listeners(port: int, number: int) -> Iterator[subprocess.Popen[bytes]]:
     load_generator.build()
@@ -151,7 +156,7 @@ def main(arguments: list[str]) -> int:
     raise_file_limit()
     twistd = [str(options.bin.absolute() / "twistd")]
     with tempfile.TemporaryDirectory(prefix="leaving-") as name, running_redis(Path(name)) as redis:
-        settings = _SETTINGS.format(redis=redis)
+        settings = settings_for(redis)
         with running_victim(
             Path(name), twistd, settings=settings, account_lines="listeners_per_ip = 100000\n"
         ) as victim:
