@@ -17,11 +17,12 @@ from typing import cast
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.main import CONNECTION_DONE
-from twisted.logger import Logger, globalLogBeginner, jsonFileLogObserver
+from twisted.logger import ILogObserver, Logger, globalLogBeginner, jsonFileLogObserver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from cometify.app.impossible import log_impossible_transitions
+from cometify.app.log_format import formatted
 from cometify.app.readiness import when_ready
 from cometify.app.server import Cometify
 from cometify.app.service import ports_of
@@ -136,7 +137,7 @@ def main() -> int:
     # Log lines are written at once and not by the reactor, because the last lines of a process matter most. They go to a
     # copy of the descriptor, because twistd's log replaces sys.stdout and makes an event of whatever is printed.
     out = os.fdopen(os.dup(OUTPUT), "w", buffering=1, encoding="utf-8")
-    globalLogBeginner.beginLoggingTo([jsonFileLogObserver(out, recordSeparator="")])
+    globalLogBeginner.beginLoggingTo([cast("ILogObserver", formatted(jsonFileLogObserver(out, recordSeparator="")))])
     signs = PeriodicTask("signs of life", LOOK_EVERY, lambda: give_sign(OUTPUT), reactor)
     reactor.callWhenRunning(signs.start)
     pipe = SupervisorPipe(reactor, InheritedSockets.numbered(int(sys.argv[3])))

@@ -1,12 +1,15 @@
 """The log as JSON, its priorities for journald, and the limit of file descriptors that it tells."""
 
+import io
 import json
 import re
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from twisted.logger import Logger, eventFromJSON, jsonFileLogObserver
 
+from cometify.app.log_format import as_json, formatted
 from tests.conftest import TWISTD, Server
 
 
@@ -62,3 +65,20 @@ def test_journal_gets_json_with_priorities(run):
 def test_log_of_another_stream_has_no_priorities(run, monkeypatch):
     monkeypatch.setenv("JOURNAL_STREAM", "1:2")
     assert not any(line.startswith("<") for line in run(journal=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("late {seconds:.1f} s at {where}", "late 1.0 s at a{b}"),
+        ("late {seconds} s at {where}", "late 1.0374162 s at a{b}"),
+        ("nothing", "nothing"),
+        (None, ""),
+    ],
+)
+def test_line_of_a_worker_is_read_as_it_was_formatted(text, message):
+    written = io.StringIO()
+    Logger("test", observer=formatted(jsonFileLogObserver(written, ""))).warn(text, seconds=1.0374162, where="a{b}")
+    line = json.loads(as_json(eventFromJSON(written.getvalue())))
+    assert line["message"] == message
+    assert (line["seconds"], line["where"], line["logger"]) == (1.0374162, "a{b}", "test")

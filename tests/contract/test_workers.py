@@ -248,6 +248,8 @@ def test_one_worker_that_answers_is_enough_to_be_ready(three):
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
     three.until_all_are_up()
+    # They were stopped for seconds, and the numbers of their lines are as short as those of one process.
+    eventually(lambda: re.search(r"\[worker \d: .*This process was busy for \d+\.\d s,", three.log.read_text()))
 
 
 @pytest.mark.parametrize("how", ["alone", "with_workers"])
