@@ -12,11 +12,12 @@ from hypothesis.internal.constants_ast import Constants
 # no longer has an effect. Constants that matter are named in the strategies.
 HypothesisProvider._local_constants = Constants()
 
+# No profile looks at the time that drawing takes, because other tests share the processors.
+SLOW = [HealthCheck.too_slow]
+
 # The short runs draw the same examples each time, so that a test turns red at the change that broke it. The long run draws new
 # ones each time.
-settings.register_profile("short", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("short", deadline=None, derandomize=True, max_examples=100, suppress_health_check=SLOW)
 settings.register_profile("shrink", settings.get_profile("short"))
-settings.register_profile(
-    "long", deadline=None, max_examples=3000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("long", deadline=None, max_examples=3000, print_blob=True, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
