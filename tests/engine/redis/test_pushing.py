@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from cometify.engine.redis.connection import MOST_IN_FLIGHT
-from cometify.engine.redis.pushes import LONGEST_WAIT, MOST_TOGETHER
+from cometify.engine.redis.pushes import LONGEST_WAIT, MOST_SCRIPTS, MOST_TOGETHER
 from tests.contract.support import code_of, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import Wire, World
@@ -94,12 +94,14 @@ def test_batch_cut_behind_its_first_push_says_a_part_was_pushed(nodes):
     assert "a part of the batch was pushed" in answer.json["detail"]
 
 
-def test_pushes_in_flight_are_bounded_for_single_and_batch(nodes):
+def test_pushes_in_flight_are_bounded_for_single_and_batch(nodes, monkeypatch):
     """The first push of each batch goes alone. Then the others are more than may be in flight."""
     first, _second = nodes
-    whole = MOST_IN_FLIGHT // (BATCH - 1)
+    in_flight = MOST_IN_FLIGHT * 3 // 4
+    monkeypatch.setattr("cometify.engine.redis.pushes.MOST_IN_FLIGHT", in_flight)
+    whole = in_flight // (BATCH - 1)
     # The first one goes at once, and then full scripts go.
-    batches = [send_batch(first, key=f"key-{number}") for number in range(1 + 4 * MOST_TOGETHER)]
+    batches = [send_batch(first, key=f"key-{number}") for number in range(1 + (MOST_SCRIPTS - 1) * MOST_TOGETHER)]
     first.reactor.pump()  # the answers to the first pushes; the others are sent and not answered
     single = send_without_redis(first, push_request()).answer()
     assert (single.status, code_of(single)) == (503, "overloaded")
@@ -193,6 +195,22 @@ def test_script_has_a_bounded_number_of_pushes_and_bytes(nodes, count, size, scr
         heard = messages()
     assert {wire.answer().status for wire in wires} == {200}
     assert [message.count(b'"type":"push"') for message in heard] == scripts
+
+
+def test_flood_of_an_account_waits_on_its_node_in_its_order(nodes):
+    """Redis has run all scripts that are under way, and its answers are not read yet."""
+    first, second = nodes
+    listener = joined(second.websocket("identifiers=chat"))
+    sent = [str(number) for number in range(10 * MOST_TOGETHER)]
+    wires = texts_sent(first, *[("chat", text) for text in sent])
+    kept, in_redis = f"cometify:{{{API_KEY}}}:public:chat", 1 + (MOST_SCRIPTS - 1) * MOST_TOGETHER
+    eventually(lambda: nodes.command("LLEN", kept) == in_redis)
+    first.reactor.advance(LONGEST_WAIT)
+    assert nodes.command("PING") == b"PONG"  # whatever was sent before has been run
+    assert nodes.command("LLEN", kept) == in_redis
+    nodes.settle()
+    assert {wire.answer().status for wire in wires} == {200}
+    assert texts(listener.frames()) == sent
 
 
 def test_push_that_waits_for_a_cut_script_was_not_pushed(nodes):
