@@ -250,8 +250,11 @@ def test_panel_listens_pushes_and_resumes_after_a_cut(page: Page, visitor: Visit
 
     page.click("#listen-toggle")
     expect(page.locator("#live")).to_have_attribute("data-state", "stopped")
-    kinds = page.locator("#state-log > li").evaluate_all("all => all.map(li => li.dataset.kind)")
-    assert set(kinds) == {"state", "line"}
+    notes = page.locator("#state-log > li").evaluate_all("all => all.map(li => [li.dataset.kind, li.textContent])")
+    # A cut that lasts until all transports were tried is told. On a busy machine this one does.
+    errors = [text for kind, text in notes if kind == "error" and "unreachable" not in text]
+    assert errors == []
+    assert {"state", "line"} <= {kind for kind, _text in notes} <= {"state", "line", "error"}
 
 
 def test_panel_without_the_secure_key_gets_no_secret_push(page: Page):

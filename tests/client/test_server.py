@@ -61,7 +61,7 @@ def test_push_leaves_out_the_listener_that_caused_it(server, pushing):
 
 
 def test_url_with_https_for_a_port_without_tls_says_so(server, client):
-    pushing = client(f"https://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}", timeout=0.5)
+    pushing = client(f"https://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}", timeout=10)
     error = refusal(pushing.push, "chat_2", "Hello world!")
     assert error.code == "unreachable"
     assert error.detail.endswith("begin the URL with http://, or serve TLS at this port.")

@@ -134,11 +134,11 @@ def filled(before, unit, size):
 
 
 def is_read_within(seconds, read_it):
-    """Tell if the fastest of nine runs takes less. Other work on this machine slows some. Coverage does not trace them."""
+    """Tell if the fastest of thirty runs takes less. Other work on this machine slows some. Coverage does not trace them."""
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
-        for _ in range(9):
+        for _ in range(30):
             began = time.process_time()
             read_it()
             if time.process_time() - began < seconds:

@@ -186,7 +186,7 @@ def test_log_that_tells_too_much_is_found(line):
         {"log": "x\n" * 1000},
         {"log": "Traceback"},
         {"latencies": Latencies([3.0])},
-        {"latencies": Latencies([0.001], ["gone"])},
+        {"latencies": Latencies([0.001], errors=["gone"])},
         {"latencies": Latencies()},
     ],
 )
