@@ -91,13 +91,16 @@ def missing_tests(text: str) -> list[str]:
 
 
 def sources(folder: Path) -> list[Path]:
-    """List the files of a folder. Packages and builds stand in folders of these names, or in hidden ones."""
+    """List the files of a folder. Packages and builds stand in folders of these names, or in hidden ones.
+
+    A file that a build is writing beside the tests has the suffix `.part`, and is gone in a moment.
+    """
     found = []
     for where, folders, files in os.walk(folder):
         folders[:] = [
             name for name in folders if name not in {"node_modules", "__pycache__", "dist"} and name[0] != "."
         ]
-        found += [Path(where, name) for name in files]
+        found += [Path(where, name) for name in files if not name.endswith(".part")]
     return found
 
 
