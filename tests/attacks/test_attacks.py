@@ -11,11 +11,10 @@ from bench.campaigns.attacks.victim import running_victim
 from tests.conftest import FRUGAL, PLAIN_TWISTD, PYTHONPATH, UNTRACED, assert_clean
 from tests.lag import SchedulingLag, waited_for_cpu
 
-SECONDS = 0.4
+# The later ones are for a machine so busy that an attack has hardly begun in the first.
+SECONDS = (0.4, 1.0, 2.0)
 # Other tests share the processors. Even CPU time is twice as much where two processes share a core.
 SLACK = 4.0
-# Other processes only ever add to a latency. So the least of some measurements is nearest to the server's own.
-MEASUREMENTS = 3
 
 
 @pytest.fixture(scope="module")
@@ -26,24 +25,34 @@ def victim(tmp_path_factory):
     assert_clean((folder / "server.log").read_text())
 
 
-def measure(attack, victim):
+def measure(attack, victim, seconds):
     """The cost of an attack, without the time in which the server or the good client had no core."""
     waited = waited_for_cpu(victim.pid)
     with SchedulingLag() as lag:
-        cost = carry_out(attack, victim, SECONDS)
+        cost = carry_out(attack, victim, seconds)
         cost.p99 -= lag.seconds + waited_for_cpu(victim.pid) - waited
     victim.rest(5)
     return cost
 
 
+def faults_of(cost):
+    """The bounds that an attack exceeds, and what shows that it was none."""
+    faults = cost.violations(SLACK)
+    if cost.connections < cost.attack.connections:
+        faults.append(f"only {cost.connections} connections")
+    if not cost.sent and cost.attack.payload(0):
+        faults.append("nothing was sent")
+    if cost.p50 == float("inf"):
+        faults.append("nothing arrived")
+    return faults
+
+
 @pytest.mark.parametrize("name", ATTACKS)
 def test_attack_costs_others_no_more_than_its_bounds(victim, name):
-    attack = ATTACKS[name]
-    for _ in range(MEASUREMENTS):
-        cost = measure(attack, victim)
-        if not cost.violations(SLACK):
+    for seconds in SECONDS:
+        # Other processes only ever add to a latency. So the least of some measurements is nearest to the server's own.
+        cost = measure(ATTACKS[name], victim, seconds)
+        faults = faults_of(cost)
+        if not faults:
             break
-    assert not cost.violations(SLACK), cost
-    assert cost.connections >= attack.connections, cost
-    assert cost.sent > 0 or not attack.payload(0), cost
-    assert cost.p50 < float("inf"), cost
+    assert not faults, cost

@@ -50,7 +50,8 @@ class Listener:
                 wait = request.after
             except Refused as refused:
                 self.refused += 1
-                if not refused.retry:
+                # A listener that hops comes back at once. On a busy machine its last connection can join behind the next one.
+                if not refused.retry and not (self._transport == "hop" and refused.code == "replaced"):
                     self.client.history.remarks.append(f"sent away: {refused}")
             except (OSError, EOFError):  # The fault or this listener cut the connection. TimeoutError is an OSError.
                 pass
