@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from cometify.core.account import Account
 from cometify.http.fast_channel import MOST_EARLY
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.memory import Wire, World
 from tests.wire import API_KEY, API_SECRET, FORM, client_frame, form, request_bytes, secure, secure_key
 

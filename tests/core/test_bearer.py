@@ -10,7 +10,7 @@ from cometify.core.admission import admit, checked_already
 from cometify.core.bearer import check_bearer
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.samples import refusal
 
 KEY, SECRET = "37282591", "dj28DNam!!nx72*"

@@ -11,7 +11,7 @@ from cometify.core.admission import admit
 from cometify.core.hmac_signature import SignedRequest, check_signed_head, check_signed_request, note_nonce, signature
 from cometify.core.identifier import Identifier
 from cometify.core.push import Draft
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.samples import refusal, vectors
 from tests.wire import seal as signature_headers
 

@@ -9,7 +9,7 @@ from cometify.core.account import Account
 from cometify.core.identifier import Identifier
 from cometify.core.md5_signature import md5hex, same, secure, secure_key, verify_secure
 from cometify.core.push import Draft
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.samples import vectors
 
 VECTORS = vectors("signatures")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.token import MAX_TOKEN, make_token, read_token
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.samples import JSON, vectors
 from tests.wire import API_SECRET, jwt, jwt_signed
 

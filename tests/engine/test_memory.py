@@ -19,7 +19,7 @@ from cometify.core.push import Draft
 from cometify.core.ttl_map import TTL
 from cometify.engine import UNFOLLOW_DELAY
 from cometify.engine.memory import EXPIRE_STEPS, MemoryEngine
-from tests.c_calls import counted_c_calls
+from tests.calls import counted_c_calls
 from tests.memory import World
 
 LIMITS = Path(__file__).parents[2] / "docs" / "limits.md"

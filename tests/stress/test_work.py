@@ -1,12 +1,11 @@
 """The work of a push, counted in calls and not in seconds: a call costs the same on a busy machine."""
 
-import sys
 from collections import Counter
-from contextlib import contextmanager
 from itertools import repeat
 
 import pytest
 
+from tests.calls import counted_python_calls
 from tests.stress.test_order import Slow, World, push_bytes
 
 PUSHES = 50
@@ -22,30 +21,13 @@ def world():
     world.close()
 
 
-@contextmanager
-def counted_calls():
-    """Count the calls of functions written in Python within the block, by their names."""
-    calls = Counter()
-
-    def note(frame, event, _argument):
-        if event == "call":
-            calls[frame.f_code.co_qualname] += 1
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(before)
-
-
 def test_push_to_one_listener_takes_few_calls(world):
     websocket, _transport = world.listener()
     calls = Counter()
     with websocket.connection, Slow(world) as publisher:
         for number in range(2 * PUSHES):
             publisher.send(push_bytes(str(number)))
-            with counted_calls() as found:
+            with counted_python_calls() as found:
                 world.turn(2)
             if number >= PUSHES:  # the first ones fill caches
                 calls += found

@@ -56,7 +56,7 @@ class KeptFigures:
         self._found: dict[str, Kept] = {}
 
     def read(self) -> KeptOfAccounts | None:
-        """What the last round found, by API key. Accounts without kept pushes are left out. None: nothing is known."""
+        """Return the figures of the last round, by API key, without accounts that keep nothing. None: nothing is known."""
         self._read_at = self._seconds()
         return self._kept if self._session.is_ready else None
 

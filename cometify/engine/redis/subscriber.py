@@ -229,12 +229,11 @@ class Subscriber:
             state.starting[name] += [push for _before, push in announced]
             return
         state.began_at(began)
-        missed = state.take_announced(name, announced)
+        missed, commands = state.take_announced(name, announced), self._session.commands
         if missed is None:
             return
-        if missed.position > state.last_heard and state.reading is None and self._session.commands is not None:
-            # A script that failed had kept a push and not published it. The session is in order.
-            self._catch_up(state, self._session.commands)
+        if missed.position > state.last_heard and state.reading is None and commands is not None:
+            self._catch_up(state, commands)  # a script that failed had kept a push and not published it
         else:
             self._session.missed_push()
 
