@@ -6,6 +6,7 @@ reactor that has not all of them keeps its own turn.
 
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -36,7 +37,7 @@ COSTLY = 0.004
 MOST_CHARGED = 0.02
 """Seconds beyond its share with which a connection is charged at most. So it is costly for at most 1.6 s after its last
 long read."""
-LONGEST_READS = 0.005
+LONGEST_READS = 0.004
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
 
 Event = tuple[int, int]
@@ -109,8 +110,9 @@ class DirectPoll:
     - Connections whose reads are costly wait. One read can hold hundreds of pings, or the end of a body that takes as long
       to parse as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
       would wait for all ten. So costly connections are read last. A turn reads at least one of them, and more only until its
-      reads have taken `LONGEST_READS`. Those that are paid for soonest come first: a connection that is costly by a little
-      does not wait for ten that are costly by much, and one that has waited comes before those that were read meanwhile.
+      reads have taken `LONGEST_READS`. They are read by turns: one that is paid for soonest, then one that has waited longest.
+      So a connection that is costly by a little does not wait for ten that are costly by much. And one that is costly by much
+      does not wait until ten new connections have become as costly.
 
     A connection is **costly** if its reads took more than its share of the time. Its last read alone does not decide,
     because a body comes in many reads and only the last is expensive, and a peer can send bytes one by one.
@@ -141,6 +143,7 @@ class DirectPoll:
         self._left: list[Event] = []
         self._left_costly: list[Event] = []
         self._is_left = False
+        self._oldest_first = False
         self.write_batch = WriteBatch()
 
     def call_soon(self, _seconds: float, call: Callable[[], None]) -> None:
@@ -174,15 +177,20 @@ class DirectPoll:
 
     def _read_costly_last(self, events: list[Event], began: float) -> None:
         """Read the cheap connections, then at least one of the costly, and leave the rest for the next turn."""
-        left = self._left + self._left_costly
+        left = self._left_costly + self._left
         known = {fd for fd, _event in left}
         events = left + [event for event in events if event[0] not in known]
         # Those that wait are judged again, because a connection can have become costly by its last read, or cheap by waiting.
         costly = self._costly(events, began + COSTLY / SHARE)
         cheap = [event for event in events if event[0] not in costly]
-        in_order = sorted((event for event in events if event[0] in costly), key=lambda event: costly[event[0]])
+        by_age = [event for event in events if event[0] in costly]
+        by_charge = sorted(by_age, key=lambda event: costly[event[0]])
+        self._oldest_first = not self._oldest_first
+        pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
+        in_order = list(dict.fromkeys(chain.from_iterable(pairs)))
         self._left = cheap[self._read(cheap, began, self._seconds()) :]
-        self._left_costly = in_order[self._read(in_order, began, self._seconds(), costly=True) :]
+        read = set(in_order[: self._read(in_order, began, self._seconds(), costly=True)])
+        self._left_costly = [event for event in by_age if event not in read]
         self._is_left = bool(self._left or self._left_costly)
 
     def _costly(self, events: list[Event], most: float) -> dict[int, float]:
