@@ -32,6 +32,27 @@ MOST_ADDED = 64 * 1024
 """Bytes that OpenSSL may add by itself meanwhile: the answers to 2,400 requests for new keys."""
 LONGEST_RECORD = 2**14
 """Bytes of a record that is not encrypted. OpenSSL refuses a longer one, and is given it at once."""
+SET_LATER = (
+    "wrappedProtocol",
+    "factory",
+    "_connectWrapped",
+    "_deadline",
+    "_tlsConnection",
+    "_appSendBuffer",
+    "__provides__",
+    "connected",
+    "transport",
+    "_hello",
+    "_handshakeDone",
+    "_added",
+    "_producer",
+    "_producerPaused",
+    "disconnecting",
+    "_aborted",
+    "_lostTLSConnection",
+    "_reason",
+)
+"""The attributes of a connection, in the order in which it sets them."""
 
 
 class PatientTLS(TLSMemoryBIOProtocol):
@@ -97,6 +118,19 @@ class PatientTLS(TLSMemoryBIOProtocol):
         super().connectionLost(reason)
 
 
+def _teach_names() -> None:
+    """Let CPython know the attributes of `PatientTLS` before there is a connection.
+
+    The instances of a class share the names of their attributes. CPython learns a name when an instance sets it, but it
+    leaves less room for new names with each instance that is made. After about 30, an instance that sets an unknown
+    attribute gets a dict of its own, and so does each one after it, until the process ends. After a restart hundreds of
+    clients begin their handshakes before the first one ends, and the attributes below are set at its end.
+    """
+    taught = PatientTLS.__new__(PatientTLS)
+    for name in SET_LATER:
+        setattr(taught, name, None)
+
+
 def _pay_until(transport: Any, time: float) -> None:
     """Set `EagerServer.paid_until`."""
     transport.paid_until = time
@@ -110,3 +144,6 @@ def _is_incomplete(hello: bytes) -> bool:
         return True
     length = int.from_bytes(hello[3:HEADER], "big")
     return length <= LONGEST_RECORD and len(hello) < HEADER + length
+
+
+_teach_names()
