@@ -249,7 +249,7 @@ class DirectPoll:
     def _serve(self, selectable: object, fd: int, event: int) -> None:
         """Do as Twisted does: read, write, or end a connection."""
         callWithLogger(selectable, self._read_or_write, selectable, fd, event)
-        if isinstance(selectable, EagerServer) and (selectable.has_more or event & EPOLLRDHUP):
+        if isinstance(selectable, EagerServer) and fd in self._reads and (selectable.has_more or event & EPOLLRDHUP):
             self._again.append((fd, event & ~EPOLLOUT))
 
     def _charge(self, connection: EagerServer, seconds: float, now: float) -> None:

@@ -116,7 +116,9 @@ class ReadOrder:
             del rank[selectable]
             if not self._is_current(selectable, event):
                 continue
-            if _paid_until(selectable) > most:
+            if event[0] not in self._reads:
+                taken.append((event[0], EPOLLOUT))
+            elif _paid_until(selectable) > most:
                 self._costly[selectable] = event
             else:
                 taken.append(event)
