@@ -176,7 +176,8 @@ class DirectPoll:
 
     def __call__(self, timeout: float | None) -> None:
         seconds, order = self._seconds, self._order
-        self.write_batch.flush()  # answers to requests that timers have answered
+        if self.write_batch.has_any:
+            self.write_batch.flush()  # answers to requests that timers have answered
         turn = seconds() - self._woken_at
         if turn > self._longest_turn:  # noqa: PLR1730 - max() takes twice the time, in every turn
             self._longest_turn = turn

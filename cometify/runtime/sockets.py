@@ -72,8 +72,9 @@ def set_read_size(transport: Transport, missing: int = 0) -> None:
 
 def prefer(transport: Transport) -> None:
     """Have a connection read before those that only listen. See `read_order.ReadOrder`."""
-    low = transport if isinstance(transport, EagerServer) else lowest(transport)
-    if isinstance(low, EagerServer):
+    if isinstance(transport, EagerServer):  # nearly always, and each push asks
+        transport.is_prompt = True
+    elif isinstance(low := lowest(transport), EagerServer):
         low.is_prompt = True
 
 
