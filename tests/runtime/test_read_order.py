@@ -87,7 +87,9 @@ class Server:
     def close(self):
         for peer in self.peers:
             peer.close()
-        for selectable in self.reactor.removeAll():
+        # A paused connection is not known to the reactor.
+        open_ones = {protocol.transport for protocol in self.accepted if protocol not in self.ended}
+        for selectable in open_ones | set(self.reactor.removeAll()):
             selectable.connectionLost(Failure(ConnectionDone()))
 
 
