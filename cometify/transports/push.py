@@ -99,7 +99,6 @@ class PushEndpoint(Endpoint):
         return result
 
     def _pushed(self, receipt: Receipt, request: Exchange, draft: Draft) -> None:
-        request.prefer()
         body = f"{self.receipt_json(receipt, request.segments[0], draft)}\n".encode()
         request.answer(200, b"application/json", body)
 

@@ -1,5 +1,9 @@
-"""The Lua scripts. Each runs in Redis as one atomic step on one account. `common.lua` is put before each of them."""
+"""The Lua scripts. Each runs in Redis as one atomic step on one account.
 
+A script is made of `names.lua`, the functions of `common.lua` that it needs, and its own file.
+"""
+
+import re
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -19,6 +23,11 @@ ReadAnswer: TypeAlias = list[Any]
 """The answer of `read.lua` or `pushes.lua`: positions and lists, which no list type expresses."""
 
 
+_FUNCTION = re.compile(r"^(local function (\w+)\(.*?^end)$", re.MULTILINE | re.DOTALL)
+_CONSTANT = re.compile(r"local ([A-Z_]+) = ([\dA-Z_ */+-]+|'[^']*')(?: --.*)?$")
+_WORD = re.compile(r"\b[A-Z_]{3,}\b")
+
+
 @attrs.frozen
 class Script(Generic[Answer]):
     """`name`: the name of its file, without .lua. `source`: the Lua code.
@@ -34,11 +43,37 @@ class Script(Generic[Answer]):
 
 def _script(name: str) -> Script[Any]:
     folder = files(__package__) / "lua"
-    names, common, script = ((folder / f"{part}.lua").read_bytes() for part in ("names", "common", name))
-    source = b"%b\nlocal function with_names()\n%b\nlocal function run()\n%b\nend\nreturn run()\nend\nreturn with_names()" % (
-        names, common, script,
-    )  # fmt: skip
+    names, common, script = ((folder / f"{part}.lua").read_text() for part in ("names", "common", name))
+    source = _with_values(f"{names}\n{_used_functions(common, script)}\n{script}").encode()
     return Script(name, source, sha1(source, usedforsecurity=False).hexdigest().encode())
+
+
+def _used_functions(common: str, script: str) -> str:
+    """Return the functions of `common.lua` that a script needs. Lua would make the others too, in each run."""
+    used: list[str] = []
+    needed = script
+    for function in reversed(_FUNCTION.findall(common)):
+        if re.search(rf"\b{function[1]}\b", needed):
+            used.insert(0, function[0])
+            needed += function[0]
+    return "\n".join(used)
+
+
+def _with_values(text: str) -> str:
+    """Write the value of each constant in its places. A variable that a function uses costs as much as a short function."""
+    values: dict[str, str] = {}
+
+    def value_of(found: re.Match[str]) -> str:
+        return values.get(found[0], found[0])
+
+    lines = []
+    for line in text.splitlines():
+        constant = _CONSTANT.match(line)
+        if constant:
+            values[constant[1]] = f"({_WORD.sub(value_of, constant[2])})"
+        elif not line.lstrip().startswith("--"):
+            lines.append(_WORD.sub(value_of, line))
+    return "\n".join(lines)
 
 
 # The head of each file in lua/ describes its answer.

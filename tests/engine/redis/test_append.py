@@ -1,6 +1,7 @@
 """The script of a push, against a real Redis: several pushes in one script are the same as one after the other."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -329,3 +330,20 @@ def test_key_of_a_push_that_failed_can_be_used_again(keys):
     assert kinds(keys.push(Limits(), push, Pushed("b", "2"), push)) == ["error", "ok", "error"]
     keys.command("DEL", f"{NAME}:public:a")
     assert kinds(keys.push(Limits(), push, push)) == ["ok", "again"]
+
+
+def test_push_alone_in_its_script_takes_13_commands(keys):
+    keys.push(Limits(), Pushed("a", "1", signature="s1"))
+    keys.command("CONFIG", "RESETSTAT")
+    keys.push(Limits(), Pushed("a", "2", signature="s2"))
+    counts = re.findall(r"cmdstat_([a-z|]+):calls=(\d+)", keys.command("INFO", "commandstats").decode())
+    assert sum(int(calls) for name, calls in counts if name not in ("eval", "config|resetstat", "info")) == 13
+
+
+def test_script_has_no_constant_and_no_function_that_it_does_not_use():
+    source = APPEND.source.decode()
+    assert not re.findall(r"\b(?:KEPT|RECENTLY|MOST_DROPS)\b", source)
+    functions = re.findall(r"^local function (\w+)", source, re.MULTILINE)
+    assert "publish_confirmed" in functions
+    assert "first_above" not in functions
+    assert [name for name in functions if len(re.findall(rf"\b{name}\b", source)) < 2] == []

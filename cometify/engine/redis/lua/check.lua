@@ -17,7 +17,7 @@ for _, command in ipairs({
     {'LPOP', trial, 1},
     {'SADD', trial, 1}, {'SCARD', trial}, {'SISMEMBER', trial, 1}, {'SMEMBERS', trial}, {'SREM', trial, 1},
     {'SADD', trial, 1}, {'SPOP', trial},
-    {'ZADD', trial, 0, 1}, {'ZCARD', trial}, {'ZSCORE', trial, 1},
+    {'ZADD', trial, 0, 1}, {'ZCARD', trial}, {'ZCOUNT', trial, 1, 1}, {'ZSCORE', trial, 1},
     {'ZRANGE', trial, 0, 0}, {'ZREVRANGE', trial, 0, 0}, {'ZRANGEBYLEX', trial, '-', '+'},
     {'ZRANGEBYSCORE', trial, 1, 1}, {'ZREMRANGEBYRANK', trial, 1, 1}, {'ZREMRANGEBYSCORE', trial, 1, 1},
     {'ZREM', trial, 1},

@@ -13,11 +13,12 @@ local MOST_REVOKED = 10000
 local SECONDS_OF_REVOKED = 31 * 86400
 
 if nonce ~= '' then
-    local refused = use_nonce(nonce, request_memory, 0)
+    local books = request_books()
+    local refused = books.use_nonce(nonce, request_memory, 0)
     if refused then
         return refused
     end
-    note_in(NAME .. ':nonces', 1)
+    books.note_in(NAME .. ':nonces', 1)
     redis.call('EXPIRE', NAME .. ':nonces', RECENTLY + 120) -- an account that does not push has nothing else to renew it
 end
 if entry ~= '' then -- else connections of one listener id end, and nothing is remembered

@@ -1,21 +1,19 @@
--- The names, limits and forms that all scripts share. `scripts.py` puts the parts of a script together, one within the other:
+-- The names, limits and forms that all scripts share. `scripts.py` puts them before each script, with the functions of
+-- common.lua that the script needs.
 --
---   this file                     with the time
---   function: common.lua          the steps that several scripts take
---     function: the script
---
--- Lua makes the functions of a script in each run. A function that uses a local value of the function around it has to
--- find it in a list of all values that are used so, and those of the outermost functions come last in it. With functions within
--- functions these lists are short. In one function, making the functions took longer than running them.
+-- Lua makes the functions of a script in each run, and a local variable that a function uses costs as much as a function. So
+-- `scripts.py` writes the values of constants in their places. A constant is a line `local NAME = VALUE` in capital letters
+-- with numbers, other constants, or one string. Functions that few runs need are made within others, when they are needed.
 
 local NAME = KEYS[1]
 local STATE = NAME .. ':state'
-local BYTE_OF_EXCEPT = ('e'):byte() -- the first name in a head is "except", or "type"
+local BYTE_OF_EXCEPT = 101 -- 'e': the first name in a head is "except", or "type"
 local LAYOUT = 'layout 2'
 local KEPT = 600 * 1000000 -- microseconds for which a push is kept
 local RECENTLY = 600 -- seconds for which a signature, a nonce and an Idempotency-Key are remembered
 local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis still has a key in its last millisecond
-local SECONDS_OF_PUSHES, SECONDS_OF_FLOORS = 720, 87120
+local SECONDS_OF_PUSHES = 720
+local SECONDS_OF_FLOORS = 87120
 local SECONDS_OF_ACCOUNT = 30 * 86400 -- without its state an account's memory would begin later, which is a gap
 local SECONDS_OF_NODE = 20 -- a node that has read nothing of the account for so long is gone
 local RENEWED_AFTER = 60 * 1000000 -- microseconds; renewing at each push would cost several commands

@@ -42,7 +42,8 @@ end
 if last_known_name ~= '' and is_unknown(last_known_name, last_known_kind, last_known) then
     last_known = math.huge
 end
-local position, began, bytes, others = open(read_state(), last_known, highest, 0)
+local state = read_state('secret_bytes', 'public_others', 'secret_others')
+local position, began, bytes = open(state, last_known, highest, 0)
 local changes = {'public_bytes', drop('public', position - KEPT, bytes.public, keep_bytes)}
 if is_beat then
     changes[3], changes[4] = 'secret_bytes', drop('secret', position - KEPT, bytes.secret, keep_bytes)
@@ -93,8 +94,8 @@ for index = 14, #ARGV, 3 do
     local public_read = read(pushes, since)
     size = size + size_of(public_read) + size_of(secret_read)
     answer[#answer + 1] = {
-        floor or digits(others.public), secret_floor or digits(others.secret), public_read, secret_read,
+        floor or state[6] or '0', secret_floor or state[7] or '0', public_read, secret_read,
     }
 end
-redis.call('PUBLISH', node_channel, label .. ' ' .. digits(began) .. ' ' .. digits(watermark))
+redis.call('PUBLISH', node_channel, label .. ' ' .. began .. ' ' .. digits(watermark))
 return answer

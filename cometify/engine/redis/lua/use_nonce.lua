@@ -1,8 +1,9 @@
 -- Use up the nonce of a request that pushes nothing. Answers an empty list, or what `use_nonce` returns.
 
-local refused = use_nonce(ARGV[1], tonumber(ARGV[2]), 0)
+local books = request_books()
+local refused = books.use_nonce(ARGV[1], tonumber(ARGV[2]), 0)
 if not refused then
-    note_in(NAME .. ':nonces', 1)
+    books.note_in(NAME .. ':nonces', 1)
     redis.call('EXPIRE', NAME .. ':nonces', RECENTLY + 120) -- an account that does not push has nothing else to renew it
 end
 return refused or {}
