@@ -14,6 +14,7 @@
 #                   DOCS=1 writes the table into docs/security.md
 # make floods       let one account flood a server of this machine in each way; SECONDS=n each; DOCS=1 writes the table into
 #                   docs/hosting.md
+# make returning    let 20,000 listeners come in the same moment (LISTENERS=n; ulimit -n must allow them)
 # make leaving      let 70,000 listeners leave in the same moment (LISTENERS=n; ulimit -n must allow them)
 # make fuzz         send a million odd and hostile inputs to a server of this machine (INPUTS=n, SEED=n)
 # make races        load pages while transactions that commit out of order change them, 10,000 times in each way (RACES=n)
@@ -33,7 +34,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-edge attacks floods leaving fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-edge attacks floods returning leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -184,6 +185,10 @@ attacks:
 floods:
 	@bench/setup cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.floods $(if $(SECONDS),--seconds $(SECONDS)) $(if $(DOCS),--docs)
+
+returning:
+	@bench/setup tools cometify
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.floods.returning $(if $(LISTENERS),--listeners $(LISTENERS))
 
 leaving:
 	@bench/setup tools cometify redis

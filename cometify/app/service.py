@@ -84,7 +84,7 @@ def ports_of(
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
     ports.append(("admin", settings.admin, server.admin))
     reactors = {
-        "admin": EagerReactor(reactor, port, server.limits_of_admin, inherited),
+        "admin": EagerReactor(reactor, port, server.limits_of_admin, inherited, is_prompt=True),
         "clients": EagerReactor(reactor, port, server.limits, inherited),
         "proxies": EagerReactor(reactor, port, server.limits_of_proxies, inherited),
     }

@@ -8,11 +8,12 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed, UsagePeriod
+from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed
 from cometify.client.errors import NO_ANSWER, UNREACHABLE, UNREADABLE_ANSWER
 from cometify.command import exit_status
 from cometify.command.account import find_client, with_account_options
 from cometify.command.refusals import advice
+from cometify.command.usage_table import usage_lines
 
 T = TypeVar("T")
 _LATER = frozenset({429, 500, 502, 503, 504})
@@ -105,21 +106,8 @@ def usage(timeout: float, as_json: bool, url: str | None, config: str | None, ap
     if as_json:
         click.echo(json.dumps(asdict(told), default=lambda begins: begins.strftime("%Y-%m-%dT%H:%M:%SZ")))
         return
-    click.echo(f"Listeners now: {told.listeners}. Days are those of UTC.")
-    click.echo(_USAGE_ROW.format("", "pushes", "bytes", "deliveries", "bytes", "listeners at most", "refused"))
-    click.echo(_usage_row("this hour", told.hour))
-    for day in told.days:
-        if day.pushes or day.deliveries or day.most_listeners or day.refused:
-            click.echo(_usage_row(f"{day.begins:%Y-%m-%d}", day))
-
-
-_USAGE_ROW = "{:<10} {:>10} {:>12} {:>12} {:>14} {:>17}  {}"
-
-
-def _usage_row(name: str, period: UsagePeriod) -> str:
-    refused = ", ".join(f"{count} {code}" for code, count in sorted(period.refused.items())) or "-"
-    figures = period.pushes, period.push_bytes, period.deliveries, period.delivered_bytes, period.most_listeners
-    return _USAGE_ROW.format(name, *figures, refused)
+    for line in usage_lines(told):
+        click.echo(line)
 
 
 def _given(argument: str) -> str:

@@ -24,7 +24,7 @@ from twisted.web.http import HTTPChannel
 from zope.interface import implementer
 
 from cometify.http.fast_parser import Endpoints, PlainEndpoint
-from cometify.runtime.sockets import Hop, hop_of, set_read_size
+from cometify.runtime.sockets import Hop, hop_of, prefer, set_read_size
 from cometify.runtime.tcp import LONG_READ, READ
 from cometify.runtime.transport import Transport
 
@@ -137,6 +137,10 @@ class ChannelTransport:
         self._channel.stopProducing()
 
     # Called by the request. See `twisted_request`.
+
+    def prefer(self) -> None:
+        """See `Exchange`."""
+        prefer(self._owner.transport)
 
     @property
     def request_line(self) -> tuple[bytes, bytes, bytes]:

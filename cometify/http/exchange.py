@@ -91,6 +91,9 @@ class Exchange(Protocol):
         that the digits stand at the odd indexes. Returns False if that is not supported here, or not for this request.
         """
 
+    def prefer(self) -> None:
+        """Have the connection read before those that only listen. See `runtime.read_order.ReadOrder`."""
+
     def release(self) -> tuple[Transport, bytes]:
         """Give the connection away: its transport, and the bytes that the peer has sent behind this request."""
 

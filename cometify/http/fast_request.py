@@ -11,7 +11,7 @@ from cometify.http.exchange import ServeAgain, decoded_query, has_too_many, too_
 from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD, Head
 from cometify.http.fast_response import whole_response
 from cometify.http.response_head import Headers
-from cometify.runtime.sockets import Hop, hop_of
+from cometify.runtime.sockets import Hop, hop_of, prefer
 from cometify.runtime.transport import Transport
 
 
@@ -123,6 +123,9 @@ class FastRequest:
             return False
         self._connection.expect(RepeatedRequest(len(data), numbers, data[at:], self, serve))
         return True
+
+    def prefer(self) -> None:
+        prefer(self._connection.transport)
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call

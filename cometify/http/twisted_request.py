@@ -147,6 +147,9 @@ class Request(WebRequest):
     def hop(self) -> Hop:
         return self.transport.hop
 
+    def prefer(self) -> None:
+        self.transport.prefer()
+
     @property
     def is_http_1_1(self) -> bool:
         return bool(self.clientproto == b"HTTP/1.1")

@@ -139,7 +139,7 @@ class Membership:
         slot = self._slots.get(joining.listener)
         if joining.listener.state is State.GONE:
             self._unfollow_unless_used(joining)
-        elif slot is not None and slot.account != joining.account:
+        elif slot is not None and slot.account is not joining.account and slot.account != joining.account:
             # The account was changed while the rings were read, and a right may be gone. The rings are dropped first,
             # because the new account may refuse the listener.
             self._unfollow_unless_used(joining)

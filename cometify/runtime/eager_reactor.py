@@ -15,7 +15,7 @@ class EagerReactor:
     """A reactor for endpoints, whose TCP and TLS ports are eager. Everything else is the wrapped reactor's.
 
     `port`: the class of its ports. `limits`: the bounds of their connections, None if there are none. `inherited`: sockets that
-    listen already. A port at the address of one of them uses it.
+    listen already. A port at the address of one of them uses it. `is_prompt`: its connections are read before those of others.
     """
 
     def __init__(
@@ -24,11 +24,14 @@ class EagerReactor:
         port: type[EagerPort] = EagerPort,
         limits: ConnectionLimits | None = None,
         inherited: InheritedSockets | None = None,
+        *,
+        is_prompt: bool = False,
     ) -> None:
         self._reactor = reactor
         self._port = port
         self._limits = limits
         self._inherited = inherited or InheritedSockets()
+        self._is_prompt = is_prompt
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -41,6 +44,7 @@ class EagerReactor:
         else:
             listening = self._port.of_socket(found, factory, self._reactor)
         listening.limits = self._limits
+        listening.is_prompt = self._is_prompt
         listening.startListening()
         return listening
 

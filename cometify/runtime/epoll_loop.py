@@ -1,4 +1,4 @@
-"""A shorter turn of Twisted's epoll reactor, and answers that leave together.
+"""A shorter turn of Twisted's epoll reactor, an order of reads, and answers that leave together.
 
 The private names of `EPollReactor` are used in this module alone. A test holds a hash of the code that they stand for. A
 reactor that has not all of them keeps its own turn.
@@ -6,24 +6,28 @@ reactor that has not all of them keeps its own turn.
 
 import time
 from collections.abc import Callable
-from itertools import chain
+from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
 
 import attrs
 from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.log import callWithLogger
 
 from cometify.runtime.reactor import Clock
+from cometify.runtime.read_order import Event, ReadOrder
 from cometify.runtime.tcp import EagerServer
 from cometify.runtime.transport import Transport
 
 CallSoon = Callable[[float, Callable[[], None]], object]
 """The type of `callLater` where `seconds` is always 0: the call is made after the reads of this turn, before any wait."""
 
-AT_ONCE = 128
-"""Events of one turn. When 10,000 clients come back at once there are thousands of events, which take a third of a second.
-Heartbeats, slices of the fan-out and other calls that are due must come in between."""
+AT_ONCE = 1024
+"""Events of one call of epoll_wait(), which takes 0.3 ms for so many."""
+QUIETLY = EPOLLIN | EPOLLRDHUP | EPOLLET
+"""A connection that is ready is told once and not in each turn until it is read. Otherwise epoll would tell of thousands of
+clients that wait, again and again, before it tells of a new one."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
 LONGEST_WAIT = 0.002
@@ -39,9 +43,6 @@ MOST_CHARGED = 0.02
 long read."""
 LONGEST_READS = 0.004
 """Seconds of a turn's reads, after which the rest waits for the next turn."""
-
-Event = tuple[int, int]
-"""A file descriptor, and the bits of what it is ready for."""
 
 log = Logger()
 
@@ -65,6 +66,8 @@ class WriteBatch:
 
     def flush(self) -> None:
         """Write all."""
+        if not self.has_any:
+            return
         waiting, self._waiting, self.has_any = self._waiting, [], False
         for transport, data in waiting:
             try:
@@ -97,16 +100,19 @@ def install_direct_poll(reactor: Clock, seconds: Callable[[], float] = time.perf
         )
         return LoopHooks(reactor.callLater)
     reactor.doIteration = direct_poll  # type: ignore[method-assign]
+    reactor.addReader = direct_poll.add_reader  # type: ignore[method-assign]
     return LoopHooks(direct_poll.call_soon, direct_poll.write_batch, direct_poll.longest_turn)
 
 
 class DirectPoll:
-    """A turn, to be called in place of `EPollReactor.doPoll`. It differs from that in four ways.
+    """A turn, to be called in place of `EPollReactor.doPoll`. It differs from that in five ways.
 
     - A read of an eager transport gets no logging context of its own. Making one costs as much as reading a small
       request (4 of 45 us a push). It only names the connection in old-style log lines, which are not written here.
     - A call that is due at once is not made a DelayedCall, which is put into a heap and taken out again (3 us each).
     - Answers are written in batches.
+    - If many connections are ready, those that push are read before those that only listen: see `ReadOrder`. A turn ends after
+      `LONGEST_READS`, and one batch of each rank is read in any case.
     - Connections whose reads are costly wait. One read can hold hundreds of pings, or the end of a body that takes as long
       to parse as a thousand pushes. If ten peers send such reads all the time, each turn would have ten of them, and everybody
       would wait for all ten. So costly connections are read last. A turn reads at least one of them, and more only until its
@@ -121,15 +127,20 @@ class DirectPoll:
     measured in wall time, because asking for the CPU time would cost a tenth of a small read. So a read that is preempted
     is charged too much.
 
-    An event that waits for the next turn may be out of date then. That does no harm: reading a socket that has nothing is
-    told by the kernel, and a descriptor that was closed is no longer known.
+    epoll tells of an eager connection once, when bytes or the end come (`QUIETLY`). So a connection whose read has left
+    something in the kernel must be read again without being told. That is the case if the read was full, or if the end has
+    come behind its bytes. Once a connection has waited to write, Twisted registers it without `EPOLLET`, and epoll tells of it
+    in each turn. That does no harm, because a connection that waits is not added twice.
     """
 
     def __init__(self, reactor: Any, seconds: Callable[[], float]) -> None:
         """Raises AttributeError if the reactor has other names inside."""
         self._poll: Callable[[float, int], list[Event]] = reactor._poller.poll
+        self._register: Callable[[int, int], None] = reactor._poller.register
         self._selectables: dict[int, object] = reactor._selectables
-        self._readable: int = reactor._POLL_IN
+        self._reads: set[int] = reactor._reads
+        self._writes: set[int] = reactor._writes
+        self._add_reader: Callable[[IReadDescriptor], None] = reactor.addReader
         self._read_or_write: Callable[[object, int, int], None] = reactor._doReadOrWrite
         self._disconnect: Callable[[object, object, bool], None] = reactor._disconnectSelectable
         self._seconds = seconds
@@ -139,11 +150,9 @@ class DirectPoll:
         self._longest_turn = 0.0
         # Until this time a connection may be costly, so that most turns need not look for one.
         self._paid_until = 0.0
-        # Events that wait for the next turn, the oldest first: of cheap connections, and of costly ones.
-        self._left: list[Event] = []
-        self._left_costly: list[Event] = []
-        self._is_left = False
-        self._oldest_first = False
+        # The events that wait for the next turn, and those of connections that were read and must be read again.
+        self._order = ReadOrder(self._selectables, self._reads)
+        self._again: list[Event] = []
         self.write_batch = WriteBatch()
 
     def call_soon(self, _seconds: float, call: Callable[[], None]) -> None:
@@ -155,73 +164,70 @@ class DirectPoll:
         longest, self._longest_turn = self._longest_turn, 0.0
         return longest
 
+    def add_reader(self, reader: IReadDescriptor) -> None:
+        """See IReactorFDSet. An eager connection is told of once."""
+        fd = reader.fileno()
+        if not isinstance(reader, EagerServer) or fd in self._reads or fd in self._writes:
+            self._add_reader(reader)
+            return
+        self._register(fd, QUIETLY)
+        self._reads.add(fd)
+        self._selectables[fd] = reader
+
     def __call__(self, timeout: float | None) -> None:
-        seconds = self._seconds
+        seconds, order = self._seconds, self._order
         if self.write_batch.has_any:
             self.write_batch.flush()  # answers to requests that timers have answered
         turn = seconds() - self._woken_at
         if turn > self._longest_turn:  # noqa: PLR1730 - max() takes twice the time, in every turn
             self._longest_turn = turn
-        if self._is_left or self._due:
-            # epoll puts the others first in the next turn.
-            events = self._poll(0, AT_ONCE) if len(self._left) < AT_ONCE else []
-        else:
-            events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
+        if order.has_any or self._due:
+            timeout = 0
+        events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
         began = self._woken_at = seconds()
-        if self._is_left or self._paid_until > began + COSTLY / SHARE:
-            self._read_costly_last(events, began)
+        if order.has_any or len(events) > TOGETHER or self._paid_until > began + COSTLY / SHARE:
+            self._read_in_order(events, began)
         elif (done := self._read(events, began, began)) < len(events):
-            self._left, self._is_left = events[done:], True
+            order.add(events[done:])
+        if self._again:
+            order.add(self._again)
+            self._again.clear()
         if self._due:
             self._call_due()
 
-    def _read_costly_last(self, events: list[Event], began: float) -> None:
-        """Read the cheap connections, then at least one of the costly, and leave the rest for the next turn."""
-        left = self._left_costly + self._left
-        known = {fd for fd, _event in left}
-        events = left + [event for event in events if event[0] not in known]
-        # Those that wait are judged again, because a connection can have become costly by its last read, or cheap by waiting.
-        costly = self._costly(events, began + COSTLY / SHARE)
-        cheap = [event for event in events if event[0] not in costly]
-        by_age = [event for event in events if event[0] in costly]
-        by_charge = sorted(by_age, key=lambda event: costly[event[0]])
-        self._oldest_first = not self._oldest_first
-        pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
-        in_order = list(dict.fromkeys(chain.from_iterable(pairs)))
-        self._left = cheap[self._read(cheap, began, self._seconds()) :]
-        read = set(in_order[: self._read(in_order, began, self._seconds(), costly=True)])
-        self._left_costly = [event for event in by_age if event not in read]
-        self._is_left = bool(self._left or self._left_costly)
+    def _read_in_order(self, events: list[Event], began: float) -> None:
+        """Read some connections of each rank."""
+        order, costly_above = self._order, began + COSTLY / SHARE
+        order.add(events)
+        order.judge_again(costly_above)
+        prompt = order.take_prompt(costly_above)
+        order.put_back(prompt[self._read(prompt, began, self._seconds()) :])
+        crowd = order.take_crowd(costly_above)
+        order.put_back(crowd[self._read(crowd, began, self._seconds(), patient=True) :])
+        costly = order.costly()
+        order.forget_costly(costly[: self._read(costly, began, self._seconds(), patient=True)])
 
-    def _costly(self, events: list[Event], most: float) -> dict[int, float]:
-        """Descriptors of events whose reads are paid for later than `most`, each with the time at which they are paid for."""
-        if self._paid_until <= most:
-            return {}
-        selectables = self._selectables
-        paid_until = {fd: getattr(selectables.get(fd), "paid_until", 0.0) for fd, _event in events}
-        return {fd: seconds for fd, seconds in paid_until.items() if seconds > most}
-
-    def _read(self, events: list[Event], began: float, now: float, *, costly: bool = False) -> int:
+    def _read(self, events: list[Event], began: float, now: float, *, patient: bool = False) -> int:
         """Read at least once, and until the reads of this turn, which began at `began`, have taken too long.
 
-        `now`: the time at which the first read begins. `costly`: stop also when a call is due. Returns how many events were
+        `now`: the time at which the first read begins. `patient`: stop also when a call is due. Returns how many events were
         served. The answers are written once `TOGETHER` connections were read, or `LONGEST_WAIT` has passed. Only then is it
         decided whether to go on.
         """
-        selectables, readable = self._selectables, self._readable
+        selectables = self._selectables
         clock, batch = self._seconds, self.write_batch
         done, full, before = 0, TOGETHER, now
         late = now + LONGEST_WAIT
         for fd, event in events:
             if done >= full or before > late:
                 batch.flush()
-                # Calls that are due deliver what a read has pushed, so they do not wait for more costly reads.
-                if before - began > LONGEST_READS or (costly and self._due):
+                # Calls that are due deliver what a read has pushed, so they do not wait for the crowd or for costly reads.
+                if before - began > LONGEST_READS or (patient and self._due):
                     return done
                 full, late = done + TOGETHER, before + LONGEST_WAIT
             done += 1
             selectable = selectables.get(fd)  # None if it was closed in this turn
-            if event == readable and isinstance(selectable, EagerServer):
+            if event == EPOLLIN and isinstance(selectable, EagerServer):
                 try:
                     why: object = selectable.doRead()
                 except BaseException as error:  # noqa: BLE001 - as in Twisted, this connection ends and not the server
@@ -229,16 +235,23 @@ class DirectPoll:
                     why = error
                 if why:
                     self._disconnect(selectable, why, True)
+                elif selectable.has_more:
+                    self._again.append((fd, EPOLLIN))
                 now = clock()
                 if now - before > NOTICED:
                     self._charge(selectable, now - before, now)
                 before = now
             elif selectable is not None:
-                callWithLogger(selectable, self._read_or_write, selectable, fd, event)
+                self._serve(selectable, fd, event)
                 before = clock()
-        if batch.has_any:
-            batch.flush()
+        batch.flush()
         return done
+
+    def _serve(self, selectable: object, fd: int, event: int) -> None:
+        """Do as Twisted does: read, write, or end a connection."""
+        callWithLogger(selectable, self._read_or_write, selectable, fd, event)
+        if isinstance(selectable, EagerServer) and fd in self._reads and (selectable.has_more or event & EPOLLRDHUP):
+            self._again.append((fd, event & ~EPOLLOUT))
 
     def _charge(self, connection: EagerServer, seconds: float, now: float) -> None:
         """Let a connection pay for a read that took so many seconds."""

@@ -70,6 +70,14 @@ def set_read_size(transport: Transport, missing: int = 0) -> None:
         low.read_size = max(READ, min(missing, LONG_READ))
 
 
+def prefer(transport: Transport) -> None:
+    """Have a connection read before those that only listen. See `read_order.ReadOrder`."""
+    if isinstance(transport, EagerServer):  # nearly always, and each push asks
+        transport.is_prompt = True
+    elif isinstance(low := lowest(transport), EagerServer):
+        low.is_prompt = True
+
+
 def set_no_delay(transport: Transport) -> None:
     """Set TCP_NODELAY, if it is TCP at all: an answer must not wait for the acknowledgement of the one before."""
     # The type is compared first because asking for an interface takes 0.3 us longer.

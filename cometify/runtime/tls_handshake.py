@@ -18,6 +18,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
+from cometify.runtime.attribute_names import teach_names
 from cometify.runtime.transport import Transport
 
 HANDSHAKE_WITHIN = 15.0
@@ -118,19 +119,6 @@ class PatientTLS(TLSMemoryBIOProtocol):
         super().connectionLost(reason)
 
 
-def _teach_names() -> None:
-    """Let CPython know the attributes of `PatientTLS` before there is a connection.
-
-    The instances of a class share the names of their attributes. CPython learns a name when an instance sets it, but it
-    leaves less room for new names with each instance that is made. After about 30, an instance that sets an unknown
-    attribute gets a dict of its own, and so does each one after it, until the process ends. After a restart hundreds of
-    clients begin their handshakes before the first one ends, and the attributes below are set at its end.
-    """
-    taught = PatientTLS.__new__(PatientTLS)
-    for name in SET_LATER:
-        setattr(taught, name, None)
-
-
 def _pay_until(transport: Any, time: float) -> None:
     """Set `EagerServer.paid_until`."""
     transport.paid_until = time
@@ -146,4 +134,4 @@ def _is_incomplete(hello: bytes) -> bool:
     return length <= LONGEST_RECORD and len(hello) < HEADER + length
 
 
-_teach_names()
+teach_names(PatientTLS, SET_LATER)

@@ -87,6 +87,7 @@ class BatchEndpoint(Endpoint):
         answers = [
             self._single.receipt_json(receipt, api_key, draft) for receipt, draft in zip(receipts, drafts, strict=True)
         ]
+        request.prefer()
         request.answer(200, b"application/json", f"[{','.join(answers)}]\n".encode())
 
 

@@ -99,6 +99,7 @@ class PushEndpoint(Endpoint):
         return result
 
     def _pushed(self, receipt: Receipt, request: Exchange, draft: Draft) -> None:
+        request.prefer()
         body = f"{self.receipt_json(receipt, request.segments[0], draft)}\n".encode()
         request.answer(200, b"application/json", body)
 

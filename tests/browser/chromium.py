@@ -6,7 +6,32 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 from tests.browser.engine import Engine, Tab, find
 
+DISABLED = [
+    # Each window loads the list below its address bar, as two pages in processes of their own. They take 0.8 s of CPU time, and
+    # nobody types there.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # A process that waits for the next page, which is seldom opened.
+    "SpareRendererForSitePerProcess",
+    # Playwright disables these. Its option would have no effect beside this one.
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+]
+"""Features of Chromium that the tests do without."""
+
 OPTIONS = [
+    f"--disable-features={','.join(DISABLED)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",

@@ -14,6 +14,8 @@ from tests.wire import Closed, WebSocket, eventually
 PREFERENCES = {
     "app.normandy.enabled": False,
     "app.update.disabledForTesting": True,
+    "browser.newtab.preload": False,  # it would load a page in each window that nobody looks at
+    "browser.newtabpage.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
     "browser.sessionstore.resume_from_crash": False,
@@ -21,12 +23,14 @@ PREFERENCES = {
     "browser.startup.page": 0,
     "datareporting.policy.dataSubmissionEnabled": False,
     "dom.disable_open_during_load": False,
+    "dom.ipc.processPrelaunch.enabled": False,  # processes that wait for the next page
     "extensions.update.enabled": False,
     "messaging-system.rsexperimentloader.enabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     "network.dns.disablePrefetch": True,
     "services.settings.server": "data:,",
+    "toolkit.cosmeticAnimations.enabled": False,
     "toolkit.telemetry.reportingpolicy.firstRun": False,
 }
 """A new profile that asks nothing of anybody but the pages' servers."""

@@ -17,6 +17,9 @@ const told = (error) => done({error: String(error)});
 try { Promise.resolve(%s).then((value) => done({value: JSON.stringify(value)}), told); } catch (error) { told(error); }
 """
 
+SOFTWARE = {"LIBGL_ALWAYS_SOFTWARE": "1", "WEBKIT_DISABLE_DMABUF_RENDERER": "1"}
+"""No graphics card is there. Buffers that are shared with one would be imitated, which takes most of the time of a window."""
+
 
 class WebKitTab(Tab):
     def __init__(self, webkit: "WebKit", handle: str) -> None:
@@ -53,7 +56,7 @@ class WebKit(Engine):
         self._driver = subprocess.Popen(
             [find("webkit2gtk-driver", "WebKitWebDriver"), f"--port={self._port}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "DISPLAY": display, "GDK_BACKEND": "x11", "LIBGL_ALWAYS_SOFTWARE": "1"},
+            env={**os.environ, **SOFTWARE, "DISPLAY": display, "GDK_BACKEND": "x11"},
         )  # fmt: skip
         self._window = ""
         self._session = ""

@@ -71,6 +71,14 @@ def test_life_of_an_account_at_a_terminal(run, server):
     run("retire", "shop", "--new")
     assert [push(server, "shop", secret).status for secret in (third, second)] == [403, 200]
     assert run("suspend", "shop") == "shop is suspended."
+    usage = json.loads(run("usage", "shop", "--json"))
+    assert usage["hour"]["pushes"] == 5
+    assert usage["hour"]["refused"] == {"not_authorized": 2}
+    lines = run("usage", "shop").splitlines()
+    assert lines[0].startswith("Listeners now: 0.")
+    assert [line.split()[:3] for line in lines[2:]] == [
+        ["this", "hour", "5"], [usage["days"][0]["begins"][:10], "5", "5"]
+    ]  # fmt: skip
     assert push(server, "shop", second).json["code"] == "account_suspended"
     assert "suspended" in run("list")
     assert run("resume", "shop") == "shop goes on."

@@ -92,9 +92,14 @@ class _Stream:
 
 
 class GoodClient:
-    """A publisher on one connection and a listener on another. Raises OSError or EOFError if it cannot join."""
+    """A publisher on one connection and a listener on another. Raises OSError or EOFError if it cannot join.
 
-    def __init__(self, port: int) -> None:
+    `keeps`: False if each push has a connection of its own.
+    """
+
+    def __init__(self, port: int, *, keeps: bool = True) -> None:
+        self._port = port
+        self._keeps = keeps
         self._publisher = _Stream(port)
         self._listener = _Stream(port)
         self._listener.send(wire.request("GET", f"/{KEY}/websocket?identifiers=probe", wire.UPGRADE))
@@ -125,6 +130,9 @@ class GoodClient:
         secure = wire.md5(KEY + wire.md5(SECRET) + "probe" + text)
         body = urlencode({"text": text, "secret": 0, "secure": secure}).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if not self._keeps:
+            self._publisher.socket.close()
+            self._publisher = _Stream(self._port)
         self._publisher.send(wire.request("POST", f"/{KEY}/push/probe", headers, body))
         if (status := self._publisher.take_answer()) != 200:
             latencies.errors.append(f"a push was answered with {status}")

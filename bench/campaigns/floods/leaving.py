@@ -34,11 +34,8 @@ PER_ADDRESS = 20_000
 """Listeners of one source address, which has 28,000 ports."""
 MOST_SCRIPTS = 0.1
 """The most scripts that run in Redis for each listener that leaves."""
-MOST_CPU = 100e-6
-"""The most seconds of the server's CPU for each listener that leaves, before a push of the good client is delivered.
-
-The event loop reads connections in the order in which they became readable, so a push waits for all ends before it.
-"""
+MOST_CPU = 0.2
+"""The most seconds of the server's CPU before a push of the good client is delivered. A push does not wait for the ends."""
 _JOINS_WITHIN = 240.0
 _LEAVES_WITHIN = 60.0
 _SETTINGS = """\
@@ -70,7 +67,7 @@ class Left:
     def violations(self, slack: float = 1.0) -> list[str]:
         """Everything that must not be. `slack` multiplies the bound of the latency."""
         found = [f"the good client met: {error}" for error in self.meanwhile.errors]
-        longest, most = self.meanwhile.cpu_percentile(100), MOST_CPU * slack * self.listeners
+        longest, most = self.meanwhile.cpu_percentile(100), MOST_CPU * slack
         if longest > most:
             found.append(f"a push took {longest * 1e3:.0f} ms of CPU, the bound is {most * 1e3:.0f} ms")
         if self.scripts > MOST_SCRIPTS * self.listeners:
@@ -88,7 +85,8 @@ def settings_for(redis: int) -> str:
 
 
 @contextmanager
-def _listeners(port: int, number: int) -> Iterator[subprocess.Popen[bytes]]:
+def holding_listeners(port: int, number: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Let so many listeners join the account, as fast as they can, and hold them during the block."""
     load_generator.build()
     arguments = [*_GENERATOR, "--port", str(port), "--path", _PATH, "-n", str(number)]
     arguments += ["--src-n", str(-(-number // PER_ADDRESS))]
@@ -100,7 +98,7 @@ def _listeners(port: int, number: int) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def _wait(operator: Operator, number: int, seconds: float) -> float:
+def wait_for_listeners(operator: Operator, number: int, seconds: float) -> float:
     """Wait until the account has so many listeners. Returns the seconds that it took, or raises SystemExit."""
     began = time.monotonic()
     while (there := operator.figures("listeners")[KEY]) != number:
@@ -117,14 +115,14 @@ def leave_at_once(victim: Victim, redis: int, number: int, seconds: float = 5.0)
     def measure() -> Latencies:
         return client.measure(seconds, lambda: cpu_seconds(victim.pid))
 
-    with _listeners(victim.ports["http"], number) as generator:
-        _wait(operator, number, _JOINS_WITHIN)
+    with holding_listeners(victim.ports["http"], number) as generator:
+        wait_for_listeners(operator, number, _JOINS_WITHIN)
         victim.rest(10)
         client = GoodClient(victim.ports["http"])
         before, scripts = measure(), _scripts_run(redis)
         generator.send_signal(signal.SIGKILL)
         meanwhile = measure()
-        took = seconds + _wait(operator, 0, _LEAVES_WITHIN)
+        took = seconds + wait_for_listeners(operator, 0, _LEAVES_WITHIN)
         victim.rest(10)
     client.close()
     return Left(

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from cometify.client.lists import read_usage
 from cometify.command.accounts.admin_client import TOKEN_FILE_VARIABLE, URL_VARIABLE, AdminClient, account_path
 from cometify.command.accounts.report import print_account, print_accounts, print_json, print_secret
 from cometify.command.accounts.values import merged, read_settings
+from cometify.command.usage_table import usage_lines
 
 _PAGE = 1000
 
@@ -74,6 +76,20 @@ def show(client: AdminClient, api_key: str, as_json: bool) -> None:
         print_json(told)
     else:
         print_account(told)
+
+
+@account.command()
+@_key
+@_as_json
+@_asks
+def usage(client: AdminClient, api_key: str, as_json: bool) -> None:
+    """Print the usage of one account, this hour and by day. Its secret is not needed, and it may be suspended."""
+    told = client.ask("GET", account_path(api_key, "usage"))
+    if as_json:
+        print_json(told)
+        return
+    for line in usage_lines(read_usage(told)):
+        click.echo(line)
 
 
 @account.command()

@@ -1,10 +1,11 @@
-"""The flood campaign, short: one flood that the quotas meet, and a few hundred listeners that leave, with Redis."""
+"""The flood campaign, short: one flood that the quotas meet, and a few hundred listeners that come and leave, with Redis."""
 
 from bench.campaigns.attacks.victim import running_victim
 from bench.campaigns.floods.__main__ import row, table
 from bench.campaigns.floods.campaign import Felt, flood_once, running_redis
 from bench.campaigns.floods.catalogue import FLOODS
 from bench.campaigns.floods.leaving import leave_at_once, settings_for
+from bench.campaigns.floods.returning import come_at_once
 from tests.conftest import FRUGAL, PLAIN_TWISTD, PYTHONPATH, UNTRACED
 
 SLACK = 5.0  # other tests share the processors, so that even CPU time is longer
@@ -30,13 +31,17 @@ def test_everything_that_a_flood_must_not_do_is_told():
     assert len(felt.violations()) == 5
 
 
-def test_listeners_that_leave_at_once_are_few_commands_for_redis(tmp_path):
+def test_listeners_at_once_are_not_felt_and_few_commands_for_redis(tmp_path):
     environment = {"PYTHONPATH": PYTHONPATH, **FRUGAL, **UNTRACED}
     with running_redis(tmp_path) as redis:
         settings, account = settings_for(redis), "listeners_per_ip = 1000\n"
         with running_victim(tmp_path, PLAIN_TWISTD, environment, settings=settings, account_lines=account) as victim:
+            returned = come_at_once(victim, 300)
             left = leave_at_once(victim, redis, 300, 0.5)
-    assert left.violations(100 * SLACK) == []
+    assert left.violations(SLACK) == []
     assert 3 <= left.scripts <= 30
     assert left.slots == 0
     assert len(left.meanwhile.seconds) > 1
+    assert returned.violations(SLACK) == []
+    assert len(returned.kept.seconds) > 1
+    assert len(returned.fresh.seconds) > 1

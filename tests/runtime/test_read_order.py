@@ -1,0 +1,242 @@
+"""The order of reads when many connections are ready: who pushes does not wait for the crowd, and nobody is forgotten."""
+
+import socket
+from contextlib import suppress
+
+import pytest
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+
+from cometify.runtime.eager_reactor import EagerReactor
+from cometify.runtime.epoll_loop import LONGEST_READS, TOGETHER, install_direct_poll
+from cometify.runtime.read_order import CROWDED
+from cometify.runtime.sockets import prefer
+from cometify.runtime.tcp import READ
+
+MANY = 4 * CROWDED
+JOINS, PUSHES = b"GET /", b"POST /"
+
+
+class HandClock:
+    """A clock that is moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Noted(Protocol):
+    """Notes its reads. Each takes as long as a join."""
+
+    def connectionMade(self):
+        self.factory.server.accepted.append(self)
+
+    def dataReceived(self, data):
+        server = self.factory.server
+        server.reads.append((self.transport.getPeer().port, data))
+        server.clock.now += LONGEST_READS / 50
+        server.after_read(self)
+
+    def connectionLost(self, reason):
+        self.factory.server.ended.append(self)
+
+
+class Server:
+    """A reactor with one port, and the peers that have connected to it."""
+
+    def __init__(self):
+        self.clock = HandClock()
+        self.reactor = EPollReactor()
+        install_direct_poll(self.reactor, self.clock)
+        self.reads, self.accepted, self.ended, self.peers = [], [], [], []
+        factory = Factory.forProtocol(Noted)
+        factory.server = self
+        self.port = EagerReactor(self.reactor).listenTCP(0, factory, interface="127.0.0.1")
+
+    def after_read(self, protocol):
+        """To be replaced: it is called in each read."""
+
+    def connect(self, count=1):
+        """Connect peers, and return them."""
+        made = [socket.create_connection(("127.0.0.1", self.port.getHost().port)) for _ in range(count)]
+        self.peers += made
+        self.until(lambda: len(self.accepted) == len(self.peers))
+        return made
+
+    def protocol_of(self, peer):
+        port = peer.getsockname()[1]
+        return next(protocol for protocol in self.accepted if protocol.transport.getPeer().port == port)
+
+    def until(self, done):
+        for _ in range(1000):
+            if done():
+                return
+            self.reactor.runUntilCurrent()
+            self.reactor.doIteration(0.01)
+        pytest.fail("not within 1,000 turns")
+
+    def turn(self):
+        """The peers whose connections are read in a turn, by their ports."""
+        before = len(self.reads)
+        self.reactor.doIteration(0)
+        return [port for port, _data in self.reads[before:]]
+
+    def close(self):
+        for peer in self.peers:
+            peer.close()
+        # A paused connection is not known to the reactor.
+        open_ones = {protocol.transport for protocol in self.accepted if protocol not in self.ended}
+        for selectable in open_ones | set(self.reactor.removeAll()):
+            selectable.connectionLost(Failure(ConnectionDone()))
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    yield server
+    server.close()
+
+
+def ports_of(peers):
+    return [peer.getsockname()[1] for peer in peers]
+
+
+def test_one_that_has_pushed_does_not_wait_for_the_crowd(server):
+    crowd, (publisher,) = server.connect(MANY), server.connect()
+    prefer(server.protocol_of(publisher).transport)
+    for peer in (*crowd, publisher):
+        peer.send(JOINS)
+    assert server.turn()[0] == publisher.getsockname()[1]
+
+
+def test_first_push_of_a_connection_does_not_wait_for_the_crowd(server):
+    crowd, (publisher,) = server.connect(MANY), server.connect()
+    for peer in crowd:
+        peer.send(JOINS)
+    server.turn()
+    publisher.send(PUSHES)
+    assert server.turn()[0] == publisher.getsockname()[1]
+    server.until(lambda: len(server.reads) == MANY + 1)
+
+
+def test_crowd_is_read_in_the_order_of_its_arrival(server):
+    crowd = server.connect(MANY)
+    for peer in crowd:
+        peer.send(JOINS)
+    server.until(lambda: len(server.reads) == MANY)
+    assert [port for port, _data in server.reads] == ports_of(crowd)
+
+
+def test_crowd_does_not_starve_while_others_push(server):
+    crowd, publishers = server.connect(MANY), server.connect(2 * TOGETHER)
+    for publisher in publishers:
+        prefer(server.protocol_of(publisher).transport)
+    for peer in crowd:
+        peer.send(JOINS)
+    seen = set()
+    for _ in range(MANY // TOGETHER + 2):
+        for publisher in publishers:
+            publisher.send(PUSHES)
+        server.clock.now += 1  # The time of turns that end, in which connections that were costly become cheap.
+        seen |= set(server.turn())
+    assert set(ports_of(crowd)) <= seen
+
+
+def test_turn_ends_although_the_crowd_is_large(server):
+    for peer in server.connect(MANY):
+        peer.send(JOINS)
+    assert TOGETHER <= len(server.turn()) < MANY
+
+
+def test_long_message_is_read_to_its_end(server):
+    (peer,) = server.connect()
+    sent = bytes(range(256)) * (5 * READ // 256)
+    peer.send(sent)
+    server.until(lambda: sum(len(data) for _port, data in server.reads) == len(sent))
+    assert b"".join(data for _port, data in server.reads) == sent
+
+
+@pytest.mark.parametrize("size", [1, READ, 2 * READ + 1])
+def test_end_behind_the_last_bytes_is_noticed(server, size):
+    (peer,) = server.connect()
+    peer.send(b"x" * size)
+    peer.shutdown(socket.SHUT_WR)
+    server.until(lambda: server.ended)
+    assert sum(len(data) for _port, data in server.reads) == size
+
+
+def test_end_that_comes_during_the_read_is_noticed(server):
+    (peer,) = server.connect()
+    server.after_read = lambda _protocol: peer.close()
+    peer.send(JOINS)
+    server.until(lambda: server.ended)
+
+
+def test_paused_connection_is_read_once_it_goes_on(server):
+    crowd, (late,) = server.connect(MANY), server.connect()
+    for peer in (*crowd, late):
+        peer.send(JOINS)
+    server.turn()
+    transport = server.protocol_of(late).transport
+    transport.pauseProducing()
+    server.until(lambda: len(server.reads) == MANY)
+    assert not server.turn()
+    transport.resumeProducing()
+    server.until(lambda: len(server.reads) == MANY + 1)
+
+
+def test_paused_connection_whose_read_was_full_keeps_nothing(server):
+    (peer,) = server.connect()
+    server.after_read = lambda protocol: protocol.transport.pauseProducing()
+    peer.send(b"x" * READ + b"rest")
+    server.until(lambda: server.reads)
+    assert not server.turn()
+    server.accepted[0].transport.resumeProducing()
+    server.until(lambda: len(server.reads) == 2)
+    assert server.reads[1][1] == b"rest"
+
+
+def test_event_of_a_closed_connection_is_not_that_of_the_next(server):
+    crowd, (closed,) = server.connect(MANY), server.connect()
+    for peer in (*crowd, closed):
+        peer.send(JOINS)
+    protocol = server.protocol_of(closed)
+    closed.close()
+    server.turn()  # It waits in the crowd now, and its end is known.
+    descriptor = protocol.transport.fileno()
+    server.peers.remove(closed)
+    server.accepted.remove(protocol)
+    protocol.transport.abortConnection()
+    server.until(lambda: server.ended)
+    server.ended.clear()
+    (fresh,) = server.connect()
+    assert server.protocol_of(fresh).transport.fileno() == descriptor
+    server.until(lambda: len(server.reads) == MANY)
+    for _ in range(3):
+        server.turn()
+    assert not server.ended
+    fresh.send(PUSHES)
+    server.until(lambda: len(server.reads) == MANY + 1)
+
+
+def test_connection_that_waited_to_write_is_read_as_before(server):
+    (peer,) = server.connect()
+    server.accepted[0].transport.write(b"x" * 8_000_000)
+    assert server.accepted[0].transport.unsent
+    received = 0
+    peer.setblocking(False)
+
+    def whole():
+        nonlocal received
+        with suppress(BlockingIOError):
+            received += len(peer.recv(1_000_000))
+        return received == 8_000_000
+
+    server.until(whole)
+    peer.send(b"y" * (READ + 1))
+    server.until(lambda: sum(len(data) for _port, data in server.reads) == READ + 1)
+    peer.close()
+    server.until(lambda: server.ended)
