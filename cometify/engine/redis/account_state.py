@@ -14,6 +14,7 @@ from cometify.core.retention import AccountRings
 from cometify.core.ring import RingBuffer
 from cometify.engine.redis.announcements import Announced, read_announced, read_entries
 from cometify.engine.redis.messages import read_numbers
+from cometify.engine.redis.push_queue import PushQueue
 from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import ReadAnswer
@@ -39,7 +40,7 @@ class AccountState:
     ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
     yet, the pushes heard meanwhile. `held`: while a read must come first, the messages heard since, by identifier (""
     for a watermark), else None. `waiting`: the joins that are in no batch yet. `quiet_since`: set to None with each push
-    and each join, see `quiet_for`.
+    and each join, see `quiet_for`. `pushes`: those that have no answer yet.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class AccountState:
         self.reading: ReadBatch | None = None
         self.waiting: deque[Follower] = deque()
         self.quiet_since: float | None = None
+        self.pushes = PushQueue()
         self._announce = announce
         self._lost = lost
         self._emptied = emptied

@@ -19,7 +19,6 @@ batch have one, and keep it.
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -27,66 +26,19 @@ from twisted.python.failure import Failure
 from cometify.core.account import Account
 from cometify.core.errors import Refused
 from cometify.core.floors import MOST_FLOORS
-from cometify.core.frames import kept_head
 from cometify.core.push import Draft, Receipt
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
-from cometify.engine.redis.connection import MOST_FAILED, MOST_IN_FLIGHT, Argument, NotSentError, RedisConnection
+from cometify.engine.redis.connection import MOST_FAILED, MOST_IN_FLIGHT, NotSentError, RedisConnection
+from cometify.engine.redis.push_queue import MOST_SCRIPTS, WaitingPush, as_arguments
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, PushAnswer, read_receipt
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
 from cometify.runtime.slices import SlicedWork
 
-MOST_TOGETHER = 64
-"""Pushes in one script. A script stops everybody else, and takes about half a millisecond of Redis for so many."""
-MOST_BYTES = 256 * 1024
-"""Bytes of pushes after which one script takes no further push."""
-MOST_SCRIPTS = 4
-"""Scripts of one account under way. Where Redis is 5 ms away, that is still room for 51,000 small pushes a second."""
 LONGEST_WAIT = 0.005
 """Seconds that a push waits for the answer to an earlier script of its account."""
-
-
-@attrs.define(eq=False, repr=False)
-class _Waiting:
-    """A push that has no answer yet. `arguments`: its part of the arguments of `append.lua`. `size`: their bytes, about."""
-
-    draft: Draft
-    arguments: list[Argument]
-    size: int
-    receipt: Deferred[Receipt] = attrs.field(factory=Deferred)
-
-
-@attrs.define(eq=False)
-class _Queue:
-    """The pushes of an account that wait, and their bytes. `scripts`: those under way. `is_timed`: a timer is set."""
-
-    waiting: list[_Waiting] = attrs.field(factory=list)
-    size: int = 0
-    scripts: int = 0
-    is_timed: bool = False
-
-    @property
-    def may_send(self) -> bool:
-        """True if the pushes that wait need not wait for an answer."""
-        if self.scripts >= MOST_SCRIPTS:
-            return False
-        return not self.scripts or len(self.waiting) >= MOST_TOGETHER or self.size >= MOST_BYTES
-
-    def take(self) -> list[_Waiting]:
-        """Take the pushes of the next script out, the oldest first."""
-        taken = self.waiting
-        if len(taken) > MOST_TOGETHER or self.size > MOST_BYTES:
-            size = count = 0
-            while count < min(len(taken), MOST_TOGETHER) and size < MOST_BYTES:
-                size += taken[count].size
-                count += 1
-            taken, self.waiting = taken[:count], taken[count:]
-            self.size -= size
-        else:
-            self.waiting, self.size = [], 0
-        return taken
 
 
 class RedisPushes:
@@ -109,9 +61,8 @@ class RedisPushes:
         self._state_of = state_of
         self._is_of_account = is_of_account
         self._call_later = call_later
-        self._queues: dict[bytes, _Queue] = {}
         self._count = 0  # pushes without an answer
-        self._failing: SlicedWork[_Waiting] = SlicedWork(call_later, lambda _waiting: "a push", MOST_FAILED)
+        self._failing: SlicedWork[WaitingPush] = SlicedWork(call_later, lambda _waiting: "a push", MOST_FAILED)
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         """See `IEngine.append`."""
@@ -121,28 +72,27 @@ class RedisPushes:
         if max(self._count, len(pushes)) >= MOST_IN_FLIGHT:
             return defer.fail(unavailable.overloaded())
         state = self._state_of(account)
-        queue = self._queues.get(state.name)
-        if queue is None:
-            queue = self._queues[state.name] = _Queue()
-        waiting = _waiting(account, draft)
+        queue = state.pushes
+        waiting = as_arguments(account, draft)
         self._count += 1
         queue.waiting.append(waiting)
         queue.size += waiting.size
         if queue.may_send:
-            self._send(state, queue)
+            self._send(state)
         elif not queue.is_timed:
             queue.is_timed = True
-            self._call_later(LONGEST_WAIT, self._send_late, state, queue)
+            self._call_later(LONGEST_WAIT, self._send_late, state)
         return waiting.receipt
 
-    def _send_late(self, state: AccountState, queue: _Queue) -> None:
+    def _send_late(self, state: AccountState) -> None:
+        queue = state.pushes
         queue.is_timed = False
         if queue.waiting and queue.scripts < MOST_SCRIPTS:
-            self._send(state, queue)
+            self._send(state)
 
-    def _send(self, state: AccountState, queue: _Queue) -> None:
+    def _send(self, state: AccountState) -> None:
         """Send the pushes that wait, as many as one script takes."""
-        pushes = self._session.pushes
+        pushes, queue = self._session.pushes, state.pushes
         if pushes is None or not self._session.is_ready:
             waiting, queue.waiting, queue.size = queue.waiting, [], 0
             self._refuse(waiting, unavailable.nothing_pushed)
@@ -160,40 +110,35 @@ class RedisPushes:
             1 if self._replica_wait.replicas else 0,
             account.pushes_per_second or 0, account.burst,
             account.request_memory, MOST_FLOORS,
-            *chain.from_iterable([waiting.arguments for waiting in sent]),
+            *(sent[0].arguments if len(sent) == 1 else chain.from_iterable([waiting.arguments for waiting in sent])),
         )  # fmt: skip
-        answered.addCallback(self._answered, state, queue, sent, pushes)
-        answered.addErrback(self._not_answered, state, queue, sent)
+        answered.addCallback(self._answered, state, sent, pushes)
+        answered.addErrback(self._not_answered, state, sent)
 
-    def _go_on(self, state: AccountState, queue: _Queue) -> None:
+    def _go_on(self, state: AccountState) -> None:
         """A script was answered, or has failed: send those that wait."""
+        queue = state.pushes
         queue.scripts -= 1
         if queue.waiting:
-            self._send(state, queue)
-        elif not queue.scripts and self._queues.get(state.name) is queue:
-            del self._queues[state.name]
+            self._send(state)
 
     def _answered(
-        self,
-        answer: list[PushAnswer],
-        state: AccountState,
-        queue: _Queue,
-        sent: Sequence[_Waiting],
-        pushes: RedisConnection,
+        self, answer: list[PushAnswer], state: AccountState, sent: Sequence[WaitingPush], pushes: RedisConnection
     ) -> None:
-        account = state.account
-        answers = list(zip(sent, [_read(one, account) for one in answer], strict=True))
-        if not self._replica_wait.replicas:
-            for waiting, read in answers:
-                if isinstance(read, Receipt):
-                    _note(read, state, waiting.draft)
+        account, has_replicas = state.account, self._replica_wait.replicas > 0
+        answers: list[tuple[WaitingPush, Receipt | Exception]] = []
+        for waiting, one in zip(sent, answer, strict=True):
+            read = Receipt(one) if isinstance(one, int) else _read(one, account)
+            if not has_replicas and isinstance(read, Receipt):
+                _note(read, state, waiting.draft)
+            answers.append((waiting, read))
         # The next script is sent before the publishers are answered, because Redis can run it meanwhile.
-        self._go_on(state, queue)
+        self._go_on(state)
         self._count -= len(sent)
         for waiting, read in answers:
             if isinstance(read, Exception):
                 waiting.receipt.errback(read if isinstance(read, Refused) else self._refusal(Failure(read), account)())
-            elif self._replica_wait.replicas:
+            elif has_replicas:
                 confirmed = self._replica_wait.confirm(pushes, state.name, read.position)
                 noted = confirmed.addCallback(_confirmed, read, state, waiting.draft)
                 noted.addErrback(self._not_confirmed, account).chainDeferred(waiting.receipt)
@@ -203,10 +148,10 @@ class RedisPushes:
     def _not_confirmed(self, failure: Failure, account: Account) -> Failure:
         return Failure(self._refusal(failure, account)())
 
-    def _not_answered(self, failure: Failure, state: AccountState, queue: _Queue, sent: Sequence[_Waiting]) -> None:
+    def _not_answered(self, failure: Failure, state: AccountState, sent: Sequence[WaitingPush]) -> None:
         """Errback of a script: refuse all of its pushes."""
         refusal = self._refusal(failure, state.account)
-        self._go_on(state, queue)
+        self._go_on(state)
         self._refuse(sent, refusal)
 
     def _refusal(self, failure: Failure, account: Account) -> Callable[[], Refused]:
@@ -217,42 +162,16 @@ class RedisPushes:
             return unavailable.push_failed
         return unavailable.perhaps_pushed
 
-    def _refuse(self, waiting: Sequence[_Waiting], refusal: Callable[[], Refused]) -> None:
+    def _refuse(self, waiting: Sequence[WaitingPush], refusal: Callable[[], Refused]) -> None:
         """Refuse pushes, a bounded number in each turn of the event loop."""
         self._count -= len(waiting)
         self._failing.add("Refusing pushes", waiting, lambda: lambda one: one.receipt.errback(refusal()), at_once=True)
 
 
-def _waiting(account: Account, draft: Draft) -> _Waiting:
-    """Write a draft as `append.lua` reads it."""
-    name, head = draft.identifier.folded, kept_head(draft)
-    push_id = b"-" if draft.push_id is None else b"%d" % draft.push_id
-    tail = b"%d %b %b" % (draft.secret, push_id, head)
-    letters = ""
-    arguments: list[Argument] = [name, tail, letters]
-    if draft.signature is not None and account.signature_memory > 0:
-        letters = "s"
-        arguments.append(draft.signature.hex())
-        if draft.identifier.spelled != name:
-            letters = "si"
-            arguments.append(draft.identifier.spelled)
-    if draft.nonce is not None:
-        letters += "n"
-        arguments.append(draft.nonce)
-    if draft.cost != 1:
-        letters += "c"
-        arguments.append(draft.cost)
-    if draft.key is not None:
-        letters += "kfl"
-        arguments += (draft.key, draft.fingerprint.hex(), draft.listeners)
-    arguments[2] = letters
-    return _Waiting(draft, arguments, len(tail))
-
-
-def _next_to_each_other(sent: Sequence[_Waiting]) -> list[_Waiting]:
+def _next_to_each_other(sent: Sequence[WaitingPush]) -> list[WaitingPush]:
     """Put pushes of one identifier next to each other. Those of batches come last, and keep their order."""
-    single: dict[str, list[_Waiting]] = {}
-    batched: list[_Waiting] = []
+    single: dict[str, list[WaitingPush]] = {}
+    batched: list[WaitingPush] = []
     for waiting in sent:
         draft = waiting.draft
         of_name = single.setdefault(draft.identifier.folded, []) if draft.cost == 1 else batched

@@ -8,7 +8,8 @@ from itertools import count
 import pytest
 
 from cometify.engine.redis.connection import MOST_IN_FLIGHT
-from cometify.engine.redis.pushes import LONGEST_WAIT, MOST_SCRIPTS, MOST_TOGETHER
+from cometify.engine.redis.push_queue import MOST_SCRIPTS, MOST_TOGETHER
+from cometify.engine.redis.pushes import LONGEST_WAIT
 from tests.contract.support import code_of, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import Wire, World
