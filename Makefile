@@ -9,6 +9,7 @@
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/ and README.md
 # make bench-edge   measure an audience behind Varnish and nginx; LISTENERS=n and PUSHES=n
+# make bench-million  hold idle listeners, kill the server and wait until all are back; LISTENERS=n and WORKERS=n
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md
@@ -34,7 +35,7 @@ SITE := cometify/static/docs.zip
 PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site/*/*.py js/*.d.ts cometify/client/*.py cometify/config/*.py \
 	cometify/core/account.py cometify/core/errors.py cometify/static/openapi.json)
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-edge attacks floods returning leaving fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -177,6 +178,10 @@ bench-edge:
 	@bench/setup tools cometify
 	@scripts/need nginx nginx-light && scripts/need varnishd varnish gcc libc6-dev
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.edge $(if $(LISTENERS),--listeners $(LISTENERS)) $(if $(PUSHES),--pushes $(PUSHES))
+
+bench-million:
+	@bench/setup tools cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.million $(if $(LISTENERS),--listeners $(LISTENERS)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(DOCS),--docs)
 
 attacks:
 	@bench/setup cometify

@@ -33,6 +33,7 @@ from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.interfaces import EngineStats, IEngine
 from cometify.membership.membership import Membership
 from cometify.runtime.connection_limits import ConnectionLimits
+from cometify.runtime.left_peers import LEFT
 from cometify.runtime.reactor_lag import ReactorLag
 from cometify.transports.back_end import BackEnd
 from cometify.transports.disconnect import DisconnectEndpoint
@@ -214,10 +215,11 @@ class Figures(Collector):
         )
         yield _counter(
             "connections_refused",
-            "Connections that were closed at once, by the bound: connections_per_ip, or the reserve of file descriptors.",
+            "Connections that were closed at once: connections_per_ip, the reserve of file descriptors, or served too late.",
             {
                 "connections_per_ip": sum(limits.refused_address for limits in self.limits),
                 "file_descriptors": sum(limits.refused_descriptors for limits in self.limits),
+                "came_late": LEFT.count,
             },
             "bound",
         )

@@ -26,7 +26,7 @@ class JoinPace:
         if self.per_second is None:
             return
         if self._bucket.wait(1, self.per_second, self.per_second, int(now * DROP)):
-            wait = self._wait(now, self.per_second)
+            wait = self.next_wait(now, self.per_second)
             raise errors.Refused(
                 errors.OVERLOADED,
                 f"Too many listeners join at once: come back in {wait} s. (The operator can raise joins_per_second.)",
@@ -34,7 +34,7 @@ class JoinPace:
             )
         self._bucket.put(1)
 
-    def _wait(self, now: float, per_second: int) -> int:
+    def next_wait(self, now: float, per_second: float) -> int:
         """Return the seconds after which a refused listener comes back. As many get the same number as fit in a second."""
         if not now + 1 <= self._told <= now + LATEST:
             self._told = now + 1

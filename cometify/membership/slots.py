@@ -15,6 +15,7 @@ from cometify.core.listener import Listener
 from cometify.core.quota import ABSENCE, ClientKey, Quota
 from cometify.interfaces import ISlots
 from cometify.membership import refusals
+from cometify.membership.waiting_joins import WaitingJoins
 
 _NOTHING: Mapping[str, int] = {}
 
@@ -54,6 +55,7 @@ class SlotTable:
         self._shared = shared
         self._seconds = seconds
         self._join_pace = join_pace
+        self.waiting_joins = WaitingJoins(seconds)
         self._slots: dict[Listener, Slot] = {}
         self._nameless = count()
         if shared is not None:
@@ -77,6 +79,7 @@ class SlotTable:
         """
         name = request.listener
         if listener not in self._slots and (name is None or not self._quota.has(client_key, name)):
+            self.waiting_joins.check()
             self._join_pace.take(self._seconds())
 
     def charge(self, client_key: ClientKey, account: Account, identifiers: Iterable[str]) -> None:

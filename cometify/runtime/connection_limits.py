@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from cometify.config.readers import Network
 from cometify.core.client_network import address_of, is_in
+from cometify.runtime.left_peers import LEFT
 
 log = Logger()
 
@@ -63,9 +64,11 @@ class ConnectionLimits:
         self._logged = 0
 
     def admits(self, host: str, descriptor: int) -> bool:
-        """Count a new connection from `host`, or return False if it is one too many and must be closed."""
+        """Count a new connection from `host`, or return False if it is one too many or too late, and must be closed."""
         if descriptor >= self._first_in_reserve:
             self.refuse_for_descriptors()
+            return False
+        if LEFT.comes_too_late(descriptor):
             return False
         network = self._counted_as(host) if self._per_address else None
         if network is None:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
+from cometify.runtime.left_peers import LEFT
 from cometify.runtime.tcp import LISTENER_OPTIONS, LONG_READ, READ, EagerServer
 from cometify.runtime.transport import StreamProtocol, Transport
 
@@ -116,6 +117,12 @@ def unread(transport: Transport) -> int:
     except OSError:
         return waiting
     return waiting + in_kernel
+
+
+def has_left(transport: Transport) -> bool:
+    """Return True if the peer has closed the connection, and nobody waits for an answer. See `left_peers`."""
+    low = lowest(transport)
+    return isinstance(low, EagerServer) and bool(low.connected) and LEFT.has_left(low.fileno())
 
 
 def set_protocol(transport: Any, protocol: StreamProtocol) -> None:

@@ -183,8 +183,15 @@ class WebSocketEndpoint(Endpoint):
         response = _response(request.header("sec-websocket-key") or "", extensions)
 
         def connect(listener: WebSocketListener, begin: Callable[[], None]) -> None:
+            def begin_unless_left() -> None:
+                # In a storm of joins nearly all clients have left by now, and a join costs more than to find that out.
+                if listener.transport is not None and sockets.has_left(listener.transport):
+                    listener.transport.abortConnection()
+                else:
+                    begin()
+
             listener.backlog = Backlog(preamble=response)  # sent in one write with the first frames
-            take_over(request, listener, begin)
+            take_over(request, listener, begin_unless_left)
 
         _arrive(request, self._context, extensions is not None, connect)
 

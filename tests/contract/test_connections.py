@@ -1,11 +1,16 @@
 """Connections of one address and file descriptors: a server that strangers connect to as often as they like."""
 
+import os
+import signal
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from bench.rig import wire
 from tests.conftest import TWISTD, Server, assert_clean
 from tests.contract.support import API_KEY
 from tests.wire import Connection, WebSocket, eventually, request_bytes
@@ -123,3 +128,19 @@ def test_health_and_metrics_answer_while_the_public_ports_are_full(make_narrow):
         for other in others:
             other.close()
         eventually(lambda: is_served(narrow, "127.0.3.1"))
+
+
+def test_clients_that_have_left_do_not_join_when_it_is_their_turn(make_server):
+    server = make_server()
+    asked = request_bytes("GET", f"/{API_KEY}/websocket?identifiers=chat", None, wire.UPGRADE)
+    os.kill(server.pid, signal.SIGSTOP)  # nothing is accepted for a second, as in a storm
+    try:
+        for _ in range(40):
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(asked)
+        time.sleep(1.2)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    eventually(lambda: refused(server, "came_late") == 40)
+    figures = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+    assert 'cometify_listeners_joined_total{transport="websocket"} 0.0' in figures

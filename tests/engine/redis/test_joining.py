@@ -7,6 +7,7 @@ from cometify.core.kept_pushes import KeptPushes
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.read_batch import MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
+from cometify.membership.waiting_joins import TOO_LONG
 from tests.contract.support import kinds, positions, texts
 from tests.delivery.loop import Loop
 from tests.engine.redis.nodes import joined
@@ -108,3 +109,16 @@ def test_pushes_that_were_read_are_put_into_a_ring_at_once(nodes, monkeypatch):
     nodes.settle()
     assert texts(wire.frames()) == made
     assert appended == []
+
+
+def test_newcomer_is_refused_while_others_wait_for_too_long(nodes):
+    first, _second = nodes
+    waiting = ask(first, "identifiers=chat")
+    first.reactor.advance(TOO_LONG + 0.1)  # Redis answers nothing meanwhile
+    (newcomer, *_others) = ask(first, "identifiers=news")
+    assert b"overloaded" in newcomer.transport.value()
+    assert b"Retry-After: 1" in newcomer.transport.value()
+    assert sum(steps_of_joining(first)) == len(waiting)
+    later = first.connect("10.2.0.1")
+    later.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat", None, {}))
+    assert sum(steps_of_joining(first, 1)) == 1

@@ -1,0 +1,65 @@
+"""Memory and CPU: of processes, and of the kernel for connections."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that still run."""
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def descriptors(pid: int) -> int:
+    """The number of file descriptors of a process."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def proportional(pids: Iterable[int]) -> int:
+    """The bytes of memory of these processes. Pages that processes share count once, in parts."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """The CPU time of these processes and all their threads since they were started."""
+    total = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # the thread has just ended
+                total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def _meminfo() -> dict[str, int]:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+
+
+@frozen
+class Memory:
+    """Bytes of the machine. `available`: for new processes. `kernel`: slabs, page tables, stacks and buffers of sockets."""
+
+    available: int
+    kernel: int
+
+    @classmethod
+    def now(cls) -> "Memory":
+        """Read the memory of this moment."""
+        facts = _meminfo()
+        sockets = 0
+        for line in Path("/proc/net/sockstat").read_text().splitlines():
+            words = line.split()
+            if words[0] == "TCP:":
+                sockets = int(words[words.index("mem") + 1]) * 4096
+        # A part of the slabs are entries of directories, of whatever reads the disk meanwhile. They cannot be told apart.
+        kernel = facts["Slab"] + facts["KernelStack"] + facts["PageTables"] + facts.get("Percpu", 0) + sockets
+        return cls(facts["MemAvailable"], kernel)

@@ -1,0 +1,57 @@
+"""Joins that wait for Redis, and the bound of their wait.
+
+A client waits five seconds for its first frame, leaves, and comes again. Joins wait in one queue. If listeners come faster than
+they can join, the queue grows until each of them has left before it is its turn: the server works all the time, and nobody
+joins. Those who come again wait at the end of the same queue, so that this does not end by itself.
+
+So newcomers are refused while the join that has waited longest has waited for `TOO_LONG`, and those who wait are served in
+time. To refuse costs less than to join. If 300 joins wait and the first of them has waited for 2 s, then 150 are served in a
+second. So 150 of those who are refused are told to come back in each of the seconds to come.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from cometify.core import errors
+from cometify.core.join_pace import JoinPace
+
+TOO_LONG = 2.0
+"""Seconds. Clients wait for five, and the connection has waited to be accepted too."""
+
+T = TypeVar("T")
+
+
+class WaitingJoins:
+    """`seconds`: a clock that never goes back."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._pace = JoinPace(None)
+        self._since: dict[object, float] = {}  # the order is that in which they came
+
+    def check(self) -> None:
+        """Check that a newcomer would not wait for too long. Raises `Refused` (overloaded)."""
+        if not self._since:
+            return  # without Redis none ever waits
+        now = self._seconds()
+        longest = now - next(iter(self._since.values()))
+        if longest > TOO_LONG:
+            wait = self._pace.next_wait(now, len(self._since) / longest)
+            raise errors.Refused(
+                errors.OVERLOADED,
+                f"More listeners come than can join: come back in {wait} s. (The operator can add workers or nodes.)",
+                retry=wait,
+            )
+
+    def watch(self, joining: Deferred[T] | None) -> Deferred[T] | None:
+        """Count a join as one that waits until its Deferred fires. None: it did not wait."""
+        if joining is not None:
+            self._since[joining] = self._seconds()
+            joining.addBoth(self._done, joining)
+        return joining
+
+    def _done(self, result: T, joining: Deferred[T]) -> T:
+        del self._since[joining]
+        return result

@@ -1,0 +1,109 @@
+"""Connections that have waited for too long to be accepted, so that serving them is in vain.
+
+A client waits five seconds for its first frame, leaves, and comes again. When more clients come at once than the process can
+serve in that time, each connection that is accepted is one whose client has left:
+
+    4,096 connections wait, and a process that shares its core lets 400 listeners join in a second.
+    The last of them waits for 10 s, and its client has left after 5 s.
+    Those who come again meanwhile wait behind it, and have left too when their turn comes.
+
+This goes on without an end, and nobody joins: 38,000 listeners of two busy workers were seen to do so. To close the
+connections that were left is not enough, because the next in the queue has waited for nearly five seconds, and leaves
+before it is answered. So whoever has waited for half of that time is closed too, at a tenth of the cost of a join. Its client
+comes again after a while, as after any failure, and those that are accepted have time to be answered.
+
+The kernel tells how long ago the peer has sent its last bytes, and whether it has closed its side. A request seldom waits so
+long. So one connection in `LOOK_EVERY` is looked at, until one of them was left.
+"""
+
+import socket
+import struct
+from contextlib import suppress
+
+import attrs
+
+LOOK_EVERY = 16
+"""Connections of which one is looked at. A look costs some 4 us."""
+LOOK_AFTER = 4096
+"""Connections that are all looked at, once one was left."""
+LEFT_AFTER = 1000
+"""Milliseconds. A program that closes its side of a connection as soon as it has asked waits for its answer, and has not left.
+Its connection is accepted sooner, except in a storm."""
+TOO_LATE = 2500
+"""Milliseconds after which a connection is closed in a storm. Clients wait for twice as long."""
+
+_INFO = struct.Struct("=B51xI")
+"""The beginning of `struct tcp_info`: tcpi_state, and tcpi_last_data_recv at byte 52."""
+_CLOSE_WAIT = 8
+"""The peer has closed its side."""
+_MAY_BE_A_PUSH = b"P"
+"""The first byte of a POST. Such a request is served, whether or not somebody waits for the answer."""
+
+
+@attrs.frozen
+class _Look:
+    """A connection whose peer has sent nothing for a while.
+
+    `was_left`: nobody waits for the answer. `waited`: milliseconds since the peer sent its last bytes. `first`: the first byte
+    that is not read yet, b"" if there is none.
+    """
+
+    was_left: bool
+    waited: int
+    first: bytes
+
+
+class LeftPeers:
+    """Finds connections that are not worth serving. `count`: those that were closed. The times are milliseconds."""
+
+    def __init__(self, left_after: int = LEFT_AFTER, too_late: int = TOO_LATE) -> None:
+        self.count = 0
+        self._left_after = left_after
+        self._too_late = too_late
+        self._passed = 0
+        self._looks = 0
+
+    def comes_too_late(self, descriptor: int) -> bool:
+        """Return True if a connection that was just accepted must be closed."""
+        look = self._look(descriptor)
+        if look is None:
+            return False
+        is_storm = self._looks > 0
+        if look.was_left:
+            self._looks = LOOK_AFTER
+        elif not (is_storm and look.waited >= self._too_late and look.first not in (b"", _MAY_BE_A_PUSH)):
+            return False
+        self.count += 1
+        return True
+
+    def has_left(self, descriptor: int) -> bool:
+        """Return True if the peer left while its request waited to be read. The connection must be closed."""
+        look = self._look(descriptor)
+        if look is None or not look.was_left:
+            return False
+        self._looks = LOOK_AFTER
+        self.count += 1
+        return True
+
+    def _look(self, descriptor: int) -> _Look | None:
+        if self._looks:
+            self._looks -= 1
+        else:
+            self._passed += 1
+            if self._passed % LOOK_EVERY:
+                return None
+        connection: socket.socket | None = None
+        with suppress(OSError):  # not a socket of TCP, or it was reset, or nothing has come from it
+            connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+            try:
+                state, waited = _INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+                if waited >= self._left_after:
+                    first = connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+                    return _Look(state == _CLOSE_WAIT and first != _MAY_BE_A_PUSH, waited, first)
+            finally:
+                connection.detach()
+        return None
+
+
+LEFT = LeftPeers()
+"""All connections of this process. Once one was left, all others are looked at."""
