@@ -83,9 +83,7 @@ class RedisEngine:
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
         self._memory_watch = MemoryWatch(reactor.seconds)
         self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
-        self._pushes = RedisPushes(
-            self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor.callLater
-        )
+        self._pushes = RedisPushes(self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor)
         self._levelling = Levelling(self._session, channels, reactor.callLater)
         self.leave, self.level_with = self._levelling.leave, self._levelling.level_with
         self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)

@@ -31,10 +31,12 @@ from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.connection import MOST_FAILED, MOST_IN_FLIGHT, NotSentError, RedisConnection
 from cometify.engine.redis.push_queue import MOST_SCRIPTS, WaitingPush, as_arguments
+from cometify.engine.redis.push_waits import PushWaits
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, PushAnswer, read_receipt
 from cometify.engine.redis.session import RedisSession
-from cometify.runtime.reactor import CallLater
+from cometify.engine.refusals import too_many_pushes
+from cometify.runtime.reactor import Clock
 from cometify.runtime.slices import SlicedWork
 
 LONGEST_WAIT = 0.005
@@ -53,16 +55,17 @@ class RedisPushes:
         replica_wait: ReplicaWait,
         state_of: Callable[[Account], AccountState],
         is_of_account: Callable[[Failure, str, str], bool],
-        call_later: CallLater,
+        reactor: Clock,
     ) -> None:
+        self._waits = PushWaits(reactor.seconds)
         self._session = session
         self._channels = channels
         self._replica_wait = replica_wait
         self._state_of = state_of
         self._is_of_account = is_of_account
-        self._call_later = call_later
+        self._call_later = reactor.callLater
         self._count = 0  # pushes without an answer
-        self._failing: SlicedWork[WaitingPush] = SlicedWork(call_later, lambda _waiting: "a push", MOST_FAILED)
+        self._failing: SlicedWork[WaitingPush] = SlicedWork(reactor.callLater, lambda _waiting: "a push", MOST_FAILED)
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         """See `IEngine.append`."""
@@ -71,6 +74,8 @@ class RedisPushes:
             return defer.fail(unavailable.nothing_pushed())
         if max(self._count, len(pushes)) >= MOST_IN_FLIGHT:
             return defer.fail(unavailable.overloaded())
+        if left := self._waits.left(account, draft):
+            return defer.fail(too_many_pushes(account, left))
         state = self._state_of(account)
         queue = state.pushes
         waiting = as_arguments(account, draft)
@@ -102,6 +107,7 @@ class RedisPushes:
             sent = _next_to_each_other(sent)
         account = state.account
         queue.scripts += 1
+        asked_at = self._waits.now
         answered = pushes.run(
             APPEND, state.name,
             state.highest, state.last_known,
@@ -112,7 +118,7 @@ class RedisPushes:
             account.request_memory, MOST_FLOORS,
             *(sent[0].arguments if len(sent) == 1 else chain.from_iterable([waiting.arguments for waiting in sent])),
         )  # fmt: skip
-        answered.addCallback(self._answered, state, sent, pushes)
+        answered.addCallback(self._answered, state, sent, pushes, asked_at)
         answered.addErrback(self._not_answered, state, sent)
 
     def _go_on(self, state: AccountState) -> None:
@@ -123,12 +129,19 @@ class RedisPushes:
             self._send(state)
 
     def _answered(
-        self, answer: list[PushAnswer], state: AccountState, sent: Sequence[WaitingPush], pushes: RedisConnection
+        self,
+        answer: list[PushAnswer],
+        state: AccountState,
+        sent: Sequence[WaitingPush],
+        pushes: RedisConnection,
+        asked_at: float,
     ) -> None:
         account, has_replicas = state.account, self._replica_wait.replicas > 0
         answers: list[tuple[WaitingPush, Receipt | Exception]] = []
         for waiting, one in zip(sent, answer, strict=True):
             read = Receipt(one) if isinstance(one, int) else _read(one, account)
+            if not isinstance(one, int) and one[0] == b"wait":
+                self._waits.told(account, waiting.draft, int(one[1]), asked_at)
             if not has_replicas and isinstance(read, Receipt):
                 _note(read, state, waiting.draft)
             answers.append((waiting, read))

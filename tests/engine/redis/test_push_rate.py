@@ -29,7 +29,7 @@ def limited_nodes(moved_redis):
 def pass_exactly(nodes, microseconds):
     """Let time pass without a turn of any timer, so that no node loses its session."""
     for world in nodes:
-        world.skew += microseconds
+        world.reactor.rightNow += microseconds / SECOND
     nodes.settle()
 
 
@@ -69,3 +69,44 @@ def test_pushes_sent_to_both_nodes_at_once_share_the_burst(limited_nodes):
         wires.append(wire)
     limited_nodes.settle()
     assert sorted(wire.answer().status for wire in wires) == [200] * 5 + [429] * 5
+
+
+def evaluated(nodes):
+    """The scripts that Redis has run."""
+    stats = nodes.redis.command("INFO", "commandstats").decode()
+    return sum(int(line.partition("calls=")[2].partition(",")[0]) for line in stats.splitlines() if "_eval" in line)
+
+
+def refused_without_redis(nodes, world):
+    """Push once. Returns True if it was refused and Redis was not asked."""
+    before = evaluated(nodes)
+    answer = world.push("chat", "flood")
+    return answer.status == 429 and evaluated(nodes) == before
+
+
+def test_redis_is_not_asked_again_before_the_wait_is_over(limited_nodes):
+    world, other = limited_nodes
+    for number in range(5):
+        assert world.push("chat", f"{number}").status == 200
+    assert not refused_without_redis(limited_nodes, world)  # It does not know yet.
+    assert refused_without_redis(limited_nodes, world)
+    assert not refused_without_redis(limited_nodes, other)
+    pass_exactly(limited_nodes, ALMOST)
+    assert world.push("chat", "now").status == 200
+
+
+def test_answer_that_was_given_is_given_again_during_a_wait(limited_nodes):
+    world, _other = limited_nodes
+    fields = form({"text": "once", "secret": "0", "secure": secure("chat", "once")})
+
+    def push_with_key():
+        path = f"/{API_KEY}/push/chat"
+        return world.request("POST", path, fields, Content_Type=FORM, Idempotency_Key="a").answer()
+
+    first = push_with_key()
+    assert first.status == 200
+    while world.push("chat", "flood").status == 200:
+        pass
+    assert refused_without_redis(limited_nodes, world)
+    again = push_with_key()
+    assert (again.status, again.json["duplicate"]) == (200, True)
