@@ -1,5 +1,6 @@
 """The order of reads when many connections are ready: who pushes does not wait for the crowd, and nobody is forgotten."""
 
+import math
 import socket
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from cometify.runtime.epoll_loop import LONGEST_READS, TOGETHER, install_direct_
 from cometify.runtime.read_order import CROWDED
 from cometify.runtime.sockets import prefer
 from cometify.runtime.tcp import READ
+from tests.calls import counted_python_calls
 
 MANY = 4 * CROWDED
 JOINS, PUSHES = b"GET /", b"POST /"
@@ -240,3 +242,33 @@ def test_connection_that_waited_to_write_is_read_as_before(server):
     server.until(lambda: sum(len(data) for _port, data in server.reads) == READ + 1)
     peer.close()
     server.until(lambda: server.ended)
+
+
+def test_turn_costs_no_more_when_thousands_wait_for_their_handshake(server):
+    """Thousands come back over TLS in one moment. Until a handshake is done, its connection is costly."""
+    costs = []
+    for count in (700, 1500):
+        peers = server.connect(count)
+        for protocol in server.accepted[-count:]:
+            protocol.transport.paid_until = math.inf
+        for peer in peers:
+            peer.send(JOINS)
+        for _ in range(7):
+            server.turn()  # until all are known as costly
+        with counted_python_calls() as calls:
+            server.turn()
+        costs.append(calls.total())
+        server.until(lambda: len(server.reads) == len(server.accepted))
+    assert costs[1] < 1.5 * costs[0]
+
+
+def test_handshake_that_has_begun_does_not_wait_for_all_others(server):
+    waiting, (begun,) = server.connect(MANY), server.connect()
+    for peer in waiting:
+        server.protocol_of(peer).transport.paid_until = math.inf
+        peer.send(JOINS)
+    server.protocol_of(begun).transport.paid_until = server.clock.now + 2  # as its first read was charged
+    server.turn()
+    begun.send(JOINS)
+    read = [port for _ in range(2) for port in server.turn()]
+    assert begun.getsockname()[1] in read
