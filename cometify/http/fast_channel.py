@@ -70,7 +70,8 @@ class FastChannel(ConnectionState):
             return
         if self.again is not None and self._serve_again(self.again, data):
             return
-        self._note_activity()
+        if self._twisted is None or not self._twisted.is_reading:  # `_note_activity`, without the call
+            self.seen = self._shared.idle.now
         if not self._closing:
             self._serve(data, self._write_batch)
 

@@ -12,6 +12,7 @@ from cometify.http.fast_parser import END_OF_HEAD, MOST_HEAD, Head
 from cometify.http.fast_response import whole_response
 from cometify.http.response_head import Headers
 from cometify.runtime.sockets import Hop, hop_of, prefer
+from cometify.runtime.tcp import EagerServer
 from cometify.runtime.transport import Transport
 
 
@@ -125,7 +126,11 @@ class FastRequest:
         return True
 
     def prefer(self) -> None:
-        prefer(self._connection.transport)
+        transport = self._connection.transport
+        if isinstance(transport, EagerServer):  # as in `prefer`, without the call
+            transport.is_prompt = True
+        else:
+            prefer(transport)
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call

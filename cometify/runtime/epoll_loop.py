@@ -66,8 +66,6 @@ class WriteBatch:
 
     def flush(self) -> None:
         """Write all."""
-        if not self.has_any:
-            return
         waiting, self._waiting, self.has_any = self._waiting, [], False
         for transport, data in waiting:
             try:
@@ -233,10 +231,8 @@ class DirectPoll:
                 except BaseException as error:  # noqa: BLE001 - as in Twisted, this connection ends and not the server
                     log.failure("Unhandled error while reading; connection closed")
                     why = error
-                if why:
-                    self._disconnect(selectable, why, True)
-                elif selectable.has_more:
-                    self._again.append((fd, EPOLLIN))
+                if why or selectable.has_more:
+                    self._go_on(selectable, fd, why)
                 now = clock()
                 if now - before > NOTICED:
                     self._charge(selectable, now - before, now)
@@ -244,8 +240,16 @@ class DirectPoll:
             elif selectable is not None:
                 self._serve(selectable, fd, event)
                 before = clock()
-        batch.flush()
+        if batch.has_any:
+            batch.flush()
         return done
+
+    def _go_on(self, connection: EagerServer, fd: int, why: object) -> None:
+        """End a connection that was read, for the reason `why`, or read it again if there is none."""
+        if why:
+            self._disconnect(connection, why, True)
+        else:
+            self._again.append((fd, EPOLLIN))
 
     def _serve(self, selectable: object, fd: int, event: int) -> None:
         """Do as Twisted does: read, write, or end a connection."""

@@ -73,9 +73,8 @@ def set_read_size(transport: Transport, missing: int = 0) -> None:
 
 def prefer(transport: Transport) -> None:
     """Have a connection read before those that only listen. See `read_order.ReadOrder`."""
-    if isinstance(transport, EagerServer):  # nearly always, and each push asks
-        transport.is_prompt = True
-    elif isinstance(low := lowest(transport), EagerServer):
+    low = lowest(transport)
+    if isinstance(low, EagerServer):
         low.is_prompt = True
 
 

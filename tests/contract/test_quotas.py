@@ -32,7 +32,7 @@ def limited(rate: int = 2, burst: int | None = 3, **more) -> World:
 
 
 def pass_exactly(world: World, microseconds: int) -> None:
-    world.skew += microseconds
+    world.reactor.rightNow += microseconds / SECOND
     world.settle()  # which tells Redis the time
 
 
