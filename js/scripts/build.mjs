@@ -12,6 +12,7 @@ import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
 import { buildConsole } from './console.mjs';
+import { keep, kept } from './kept.mjs';
 import { LETTERS, mark, rename } from './rename.mjs';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -150,6 +151,9 @@ export async function buildAll() {
   return files;
 }
 
+/** The same of an earlier build, if no source has changed since. */
+export const builtAll = () => kept('scripts', buildAll);
+
 /** The guide, with the hash of each script beside its versioned address. */
 function guide(files) {
   const path = fileURLToPath(new URL('../../docs/client.md', import.meta.url));
@@ -169,7 +173,7 @@ function guide(files) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const verifies = process.argv.includes('--verify');
-  const files = { ...(await buildAll()), ...(await buildConsole(root, VERSION)) };
+  const files = { ...keep('scripts', await buildAll()), ...(await buildConsole(root, VERSION)) };
   const all = Object.entries(files).map(([name, bytes]) => [STATIC + name, bytes]);
   for (const [path, bytes] of [...all, guide(files)]) {
     if (!verifies) writeFileSync(path, bytes);

@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
 import { COMPRESSED, root, SHORTENED } from './build.mjs';
+import { kept } from './kept.mjs';
 
 /** Next.js runs a module with this mark in the browser too, and not on the server alone. */
 const IN_BROWSER = "'use client';";
@@ -52,10 +53,12 @@ async function buildOne(name, { entry, banner = '' }) {
 }
 
 /** The bytes of each entry, by its name. */
-export async function buildEntries() {
-  const files = {};
-  for (const [name, entry] of Object.entries(ENTRIES)) {
-    files[name] = Buffer.from(await buildOne(name, entry));
-  }
-  return files;
+export function buildEntries() {
+  return kept('entries', async () => {
+    const files = {};
+    for (const [name, entry] of Object.entries(ENTRIES)) {
+      files[name] = Buffer.from(await buildOne(name, entry));
+    }
+    return files;
+  });
 }

@@ -1,14 +1,14 @@
 /** Puts the files of the npm package into `dist`: the built files and their types. The license is beside it. */
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { buildAll } from './build.mjs';
+import { builtAll } from './build.mjs';
 import { buildEntries } from './entries.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 rmSync(`${root}/dist`, { recursive: true, force: true });
 mkdirSync(`${root}/dist`);
-const files = { ...(await buildAll()), ...(await buildEntries()) };
+const files = { ...(await builtAll()), ...(await buildEntries()) };
 for (const [name, bytes] of Object.entries(files)) {
   writeFileSync(`${root}/dist/${name}`, bytes);
 }

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { minify as compress } from 'terser';
 import { minify as shorten } from 'uglify-js';
-import { buildAll, COMPRESSED, SHORTENED, VERSION } from './build.mjs';
+import { builtAll, COMPRESSED, SHORTENED, VERSION } from './build.mjs';
 
 /** These run a second time, minified as the scripts are, because a minifier can change what code does. */
 const MINIFIED = /^(events|frames|groups|lines|machine|options|property|since|vectors)\./;
@@ -22,7 +22,7 @@ const names = readdirSync(`${root}/test`).filter((name) => name.endsWith('.test.
 
 rmSync(`${root}/build`, { recursive: true, force: true });
 mkdirSync(`${root}/build`);
-for (const [name, bytes] of Object.entries(await buildAll())) {
+for (const [name, bytes] of Object.entries(await builtAll())) {
   writeFileSync(`${root}/build/${name}`, bytes);
 }
 await build({
