@@ -198,12 +198,13 @@ class DirectPoll:
         order, costly_above = self._order, began + COSTLY / SHARE
         order.add(events)
         order.judge_again(costly_above)
-        prompt = order.take_prompt(costly_above)
-        order.put_back(prompt[self._read(prompt, began, self._seconds()) :])
-        crowd = order.take_crowd(costly_above)
-        order.put_back(crowd[self._read(crowd, began, self._seconds(), patient=True) :])
+        for rank, patient in ((order.prompt, False), (order.likely, True), (order.crowd, True)):
+            if rank:
+                taken = order.take(rank, costly_above)
+                order.put_back(rank, taken[self._read(taken, began, self._seconds(), patient=patient) :])
         costly = order.costly()
-        order.forget_costly(costly[: self._read(costly, began, self._seconds(), patient=True)])
+        taken = [event for _connection, event in costly]
+        order.forget(costly[: self._read(taken, began, self._seconds(), patient=True)])
 
     def _read(self, events: list[Event], began: float, now: float, *, patient: bool = False) -> int:
         """Read at least once, and until the reads of this turn, which began at `began`, have taken too long.

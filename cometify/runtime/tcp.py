@@ -91,7 +91,9 @@ class EagerServer(tcp.Server):
     has_more = False
     """True if the last read was full, so that there may be more to read."""
     is_prompt = False
-    """True if it is read before the crowd. See `read_order.ReadOrder`."""
+    """True if it is read before all others. See `read_order.ReadOrder`."""
+    is_likely = False
+    """True if it is read before the crowd, because a request of it looked like a push."""
 
     def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override] # one of the bases says None
         """Read once. Returns the reason if the connection is over.
@@ -287,6 +289,6 @@ class SharedPort(EagerPort):
         return made
 
 
-SET_LATER = ("has_more", "is_prompt", "paid_until", "read_size")
+SET_LATER = ("has_more", "is_likely", "is_prompt", "paid_until", "read_size")
 """Attributes of a connection that it has only after its first read."""
 teach_names(EagerServer, SET_LATER)

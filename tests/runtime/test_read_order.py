@@ -1,10 +1,12 @@
 """The order of reads when many connections are ready: who pushes does not wait for the crowd, and nobody is forgotten."""
 
 import math
+import os
 import socket
 from contextlib import suppress
 
 import pytest
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
@@ -15,10 +17,11 @@ from cometify.runtime.epoll_loop import LONGEST_READS, TOGETHER, install_direct_
 from cometify.runtime.read_order import CROWDED
 from cometify.runtime.sockets import prefer
 from cometify.runtime.tcp import READ
-from tests.calls import counted_python_calls
+from tests.calls import counted_c_calls, counted_python_calls
 
 MANY = 4 * CROWDED
-JOINS, PUSHES = b"GET /", b"POST /"
+JOINS = b"POST /key/stream HTTP/1.1\r\n"
+PUSHES = b"POST /key/push/chat HTTP/1.1\r\n"
 
 
 class HandClock:
@@ -122,6 +125,85 @@ def test_first_push_of_a_connection_does_not_wait_for_the_crowd(server):
     publisher.send(PUSHES)
     assert server.turn()[0] == publisher.getsockname()[1]
     server.until(lambda: len(server.reads) == MANY + 1)
+
+
+@pytest.mark.parametrize("pieces", [(PUSHES + b"x" * READ,), (PUSHES + b"x" * 5 * READ,), (PUSHES, b"x" * 20)])
+def test_first_push_that_is_long_does_not_wait_for_the_crowd(server, pieces):
+    crowd, (publisher,) = server.connect(4 * MANY), server.connect()
+    for peer in crowd:
+        peer.send(JOINS)
+    server.turn()
+    for piece in pieces:
+        publisher.send(piece)
+        server.turn()
+    size, port = sum(map(len, pieces)), publisher.getsockname()[1]
+    server.until(lambda: sum(len(data) for sender, data in server.reads if sender == port) == size)
+    assert len(server.reads) < 2 * MANY
+
+
+def test_crowd_is_looked_at_once(server):
+    for peer in server.connect(MANY):
+        peer.send(JOINS)
+    with counted_c_calls() as calls:
+        server.until(lambda: len(server.reads) == MANY)
+    assert calls["recv"] <= 2 * MANY
+
+
+def test_frames_that_could_not_be_sent_do_not_wait_for_the_crowd(server):
+    crowd, (slow,) = server.connect(MANY), server.connect()
+    transport = server.protocol_of(slow).transport
+    for peer in crowd:
+        peer.send(JOINS)
+    slow.send(JOINS)
+    server.turn()  # It waits in the crowd.
+    transport.write(b"x" * 8_000_000)
+    unsent = transport.unsent
+    assert unsent
+    slow.setblocking(False)
+    with suppress(BlockingIOError):
+        while slow.recv(8_000_000):
+            pass
+    server.turn()
+    server.turn()
+    assert transport.unsent < unsent
+
+
+class Writer(FileDescriptor):
+    """Writes to a pipe for ever."""
+
+    ended = False
+
+    def __init__(self, reactor, descriptor):
+        super().__init__(reactor)
+        self.descriptor = descriptor
+
+    def fileno(self):
+        return self.descriptor
+
+    def doWrite(self):
+        with suppress(BlockingIOError):
+            os.write(self.descriptor, b"x" * 65_536)
+
+    def connectionLost(self, reason):
+        super().connectionLost(reason)
+        self.ended = True
+
+
+def test_writer_whose_reader_has_gone_is_ended(server):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        writer = Writer(server.reactor, writing)
+        writer.startWriting()
+        for _ in range(5):
+            server.turn()
+        os.close(reading)
+        for peer in server.connect(MANY):
+            peer.send(JOINS)
+        server.until(lambda: writer.ended)
+        assert len(server.reads) < 2 * MANY
+    finally:
+        os.close(writing)
 
 
 def test_crowd_is_read_in_the_order_of_its_arrival(server):

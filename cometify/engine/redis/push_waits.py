@@ -7,7 +7,10 @@ from cometify.core.position import SECOND
 from cometify.core.push import Draft
 
 _MOST = 10_000
-"""Accounts whose waits are known at once. A wait is over after a second at most."""
+"""Accounts whose waits are known at once."""
+LONGEST = SECOND
+"""Microseconds for which Redis is not asked again. A wait can be minutes long if the rate of the account was lowered, and
+Redis may be emptied meanwhile."""
 
 
 class PushWaits:
@@ -39,7 +42,7 @@ class PushWaits:
         if draft.cost == 1:
             if len(self._until) >= _MOST:
                 self._until.clear()
-            self._until[account.api_key] = account, asked_at + microseconds / SECOND
+            self._until[account.api_key] = account, asked_at + min(microseconds, LONGEST) / SECOND
 
     def left(self, account: Account, draft: Draft) -> int:
         """The microseconds for which the account may not push this draft. 0: Redis must be asked."""

@@ -118,7 +118,7 @@ class RedisPushes:
             account.request_memory, MOST_FLOORS,
             *(sent[0].arguments if len(sent) == 1 else chain.from_iterable([waiting.arguments for waiting in sent])),
         )  # fmt: skip
-        answered.addCallback(self._answered, state, sent, pushes, asked_at)
+        answered.addCallback(self._answered, state, account, sent, pushes, asked_at)
         answered.addErrback(self._not_answered, state, sent)
 
     def _go_on(self, state: AccountState) -> None:
@@ -132,11 +132,13 @@ class RedisPushes:
         self,
         answer: list[PushAnswer],
         state: AccountState,
+        account: Account,
         sent: Sequence[WaitingPush],
         pushes: RedisConnection,
         asked_at: float,
     ) -> None:
-        account, has_replicas = state.account, self._replica_wait.replicas > 0
+        """Callback of a script. `account`: as Redis was told it, because it can have been changed meanwhile."""
+        has_replicas = self._replica_wait.replicas > 0
         answers: list[tuple[WaitingPush, Receipt | Exception]] = []
         for waiting, one in zip(sent, answer, strict=True):
             read = Receipt(one) if isinstance(one, int) else _read(one, account)

@@ -33,6 +33,13 @@ def pass_exactly(nodes, microseconds):
     nodes.settle()
 
 
+def limit(nodes, rate, burst):
+    """Change the limit of the account."""
+    for world in nodes:
+        world.server.accounts.replace((Account(API_KEY, (API_SECRET,), pushes_per_second=rate, push_burst=burst),))
+    nodes.settle()
+
+
 def push_request(number):
     text = f"{number}"
     body = form({"text": text, "secret": "0", "secure": secure("chat", text)})
@@ -110,3 +117,29 @@ def test_answer_that_was_given_is_given_again_during_a_wait(limited_nodes):
     assert refused_without_redis(limited_nodes, world)
     again = push_with_key()
     assert (again.status, again.json["duplicate"]) == (200, True)
+
+
+def test_wait_is_forgotten_soon_because_redis_may_be_emptied(limited_nodes):
+    world, _other = limited_nodes
+    limit(limited_nodes, 1000, 300)
+    for number in range(300):
+        assert world.push("chat", f"{number}").status == 200
+    limit(limited_nodes, 1, 1)
+    assert world.push("chat", "x").json["detail"].startswith("This account may push 1 times a second")
+    limited_nodes.command("FLUSHDB")
+    pass_exactly(limited_nodes, SECOND)
+    assert world.push("chat", "y").status == 200
+
+
+def test_wait_of_an_old_limit_does_not_hold_for_the_new_one(limited_nodes):
+    world, _other = limited_nodes
+    limit(limited_nodes, 1, 1)
+    assert world.push("chat", "x").status == 200
+    wires = [world.connect() for _ in range(2)]
+    wires[0].transport.protocol.dataReceived(push_request(1))
+    # Redis is being asked under the old limit. The second push waits, and comes under the new one.
+    world.server.accounts.replace((Account(API_KEY, (API_SECRET,)),))
+    wires[1].transport.protocol.dataReceived(push_request(2))
+    limited_nodes.settle()
+    assert [wire.answer().status for wire in wires] == [429, 200]
+    assert world.push("chat", "y").status == 200
