@@ -5,8 +5,8 @@ loop reads some of them, and a connection to Redis waits for its turn for second
 read an answer for the time that Redis needed blames Redis then.
 
 So the process measures itself: now and then it makes a descriptor of its own readable, and sees how long the event loop takes
-to read it. The kernel keeps descriptors in the order in which they became readable, so that whatever came before it was
-read before it too.
+to read it. It has the same rank as the connections to Redis, and those of one rank are read in the order in which they became
+readable (see `read_order`). So an answer of Redis has waited about as long.
 """
 
 import os
