@@ -1,5 +1,6 @@
 """Real servers on ports of their own, started as users start them."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -76,6 +77,14 @@ START_WITHIN = 60.0
 def fork_server() -> ForkServer:
     """The process that the servers and commands of these tests are forked from."""
     return ForkServer({**os.environ, "PYTHONPATH": PYTHONPATH, **FRUGAL})
+
+
+# Each process of a run collects thousands of tests, and the collector would look at all of them again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
