@@ -20,8 +20,6 @@ import socket
 import struct
 from contextlib import suppress
 
-import attrs
-
 LOOK_EVERY = 16
 """Connections of which one is looked at. A look costs some 4 us."""
 LOOK_AFTER = 4096
@@ -40,19 +38,6 @@ _MAY_BE_A_PUSH = b"P"
 """The first byte of a POST. Such a request is served, whether or not somebody waits for the answer."""
 
 
-@attrs.frozen
-class _Look:
-    """A connection whose peer has sent nothing for a while.
-
-    `was_left`: nobody waits for the answer. `waited`: milliseconds since the peer sent its last bytes. `first`: the first byte
-    that is not read yet, b"" if there is none.
-    """
-
-    was_left: bool
-    waited: int
-    first: bytes
-
-
 class LeftPeers:
     """Finds connections that are not worth serving. `count`: those that were closed. The times are milliseconds."""
 
@@ -65,44 +50,40 @@ class LeftPeers:
 
     def comes_too_late(self, descriptor: int) -> bool:
         """Return True if a connection that was just accepted must be closed."""
-        look = self._look(descriptor)
-        if look is None:
-            return False
-        is_storm = self._looks > 0
-        if look.was_left:
-            self._looks = LOOK_AFTER
-        elif not (is_storm and look.waited >= self._too_late and look.first not in (b"", _MAY_BE_A_PUSH)):
-            return False
-        self.count += 1
-        return True
+        return self._must_close(descriptor, is_read=False)
 
     def has_left(self, descriptor: int) -> bool:
-        """Return True if the peer left while its request waited to be read. The connection must be closed."""
-        look = self._look(descriptor)
-        if look is None or not look.was_left:
-            return False
-        self._looks = LOOK_AFTER
-        self.count += 1
-        return True
+        """Return True if a connection must be closed although its request was read. The request is none to push."""
+        return self._must_close(descriptor, is_read=True)
 
-    def _look(self, descriptor: int) -> _Look | None:
+    def _must_close(self, descriptor: int, *, is_read: bool) -> bool:
         if self._looks:
             self._looks -= 1
         else:
             self._passed += 1
             if self._passed % LOOK_EVERY:
-                return None
+                return False
         connection: socket.socket | None = None
         with suppress(OSError):  # not a socket of TCP, or it was reset, or nothing has come from it
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
             try:
-                state, waited = _INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
-                if waited >= self._left_after:
-                    first = connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-                    return _Look(state == _CLOSE_WAIT and first != _MAY_BE_A_PUSH, waited, first)
+                return self._judge(connection, is_read=is_read)
             finally:
                 connection.detach()
-        return None
+        return False
+
+    def _judge(self, connection: socket.socket, *, is_read: bool) -> bool:
+        state, waited = _INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+        is_left = state == _CLOSE_WAIT and waited >= self._left_after
+        is_storm = self._looks > 0
+        if not (is_left or (is_storm and waited >= self._too_late)):
+            return False
+        if not is_read and connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == _MAY_BE_A_PUSH:
+            return False
+        if is_left:
+            self._looks = LOOK_AFTER
+        self.count += 1
+        return True
 
 
 LEFT = LeftPeers()

@@ -73,7 +73,8 @@ def test_late_connection_is_closed_in_a_storm_alone(connect):
     storm = looking(left_after=10, too_late=10)
     assert storm.comes_too_late(late)
     assert not storm.comes_too_late(silent)
-    assert not storm.has_left(late)
+    assert storm.has_left(late)
+    assert not calm.has_left(late)
 
 
 def test_one_connection_in_so_many_is_looked_at_until_one_was_left(connect):

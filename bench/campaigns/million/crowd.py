@@ -17,7 +17,7 @@ PER_ADDRESS = 25
 """Listeners of one source address. An account allows 30."""
 PER_PROCESS = 19_000
 """Listeners of one process: systems often allow it 20,000 file descriptors."""
-AT_ONCE = 512
+AT_ONCE = 2048
 """Listeners that connect at the same time, until all have joined for the first time."""
 _PROGRAM = BUILD / "crowd"
 _PATH = f"/{KEY}/websocket?identifiers={IDENTIFIER}&listener=crowd"
