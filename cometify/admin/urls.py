@@ -34,7 +34,7 @@ class AdminRoot(Tree):
     `ready`: returns the reason why no work should be sent here. `metrics`, `inspect`: the endpoints at these paths.
     `console`: those of the console, by their path. `signed(path)`: the endpoint of a signed request of a back end, or None. A
     page may read an answer of its own origin alone, so the console sends its pushes here.
-    `hosts`: see the setting `admin_hosts`. `operator`: the paths of accounts.
+    `hosts`: see the setting `admin_hosts`. `operator`: the paths of accounts. `ready_in_part`: see `HealthEndpoint`.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class AdminRoot(Tree):
         console: Mapping[tuple[str, ...], Endpoint],
         signed: Callable[[tuple[str, ...]], Endpoint],
         operator: OperatorUrls,
+        ready_in_part: Callable[[], str | None] = lambda: None,
     ) -> None:
         super().__init__()
         self._operator = operator
@@ -55,7 +56,7 @@ class AdminRoot(Tree):
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
             **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},
             ("health", "live"): HealthEndpoint(lambda: None),
-            ("health", "ready"): HealthEndpoint(ready),
+            ("health", "ready"): HealthEndpoint(ready, ready_in_part),
         }
         self._nowhere = OwnHost(_Nowhere(), own)
         self._signed = lambda path: OwnHost(signed(path), own)

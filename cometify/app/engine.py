@@ -26,6 +26,9 @@ def make_engine(
         announce = partial(traces.announce, announce)
     if settings.redis is None:
         return MemoryEngine(clock, announce, settings.keep_bytes_total)
-    from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415 - txredisapi installs a reactor when it is imported.
+    # They are imported here, because txredisapi installs a reactor when it is imported.
+    from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415
+    from cometify.engine.redis.spread_engine import SpreadEngine  # noqa: PLC0415
 
-    return RedisEngine(reactor, settings.redis, settings.redis_wait, announce, registry.lost, accounts)
+    engine = SpreadEngine if settings.redis.others else RedisEngine
+    return engine(reactor, settings.redis, settings.redis_wait, announce, registry.lost, accounts)

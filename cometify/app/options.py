@@ -99,8 +99,8 @@ class Options(usage.Options):
         for one in certificates:
             for fault in one.validity.faults(time.time()):
                 say(f"cometify: the certificate of {one.endpoint} {fault}.")
-        if settings.redis is not None:
-            check_authority(settings.redis)
+        for redis in () if settings.redis is None else settings.redis.all:
+            check_authority(redis)
         if settings.account_store is not None:
             check_account_store(settings.account_store)
         for doubt in doubts(settings):

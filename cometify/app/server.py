@@ -27,6 +27,7 @@ from cometify.admin.webhook_metrics import WebhookFigures
 from cometify.app.drain import Drain
 from cometify.app.engine import make_engine
 from cometify.app.portions import Levelling
+from cometify.app.readiness import why_not_whole
 from cometify.config.accounts import Accounts
 from cometify.config.difference import Difference
 from cometify.config.last_reload import LastReload
@@ -204,12 +205,10 @@ class Cometify(MultiService):
             lambda: self.reload,
             AccountUsageEndpoint(self.accounts, self.engine.usage),
         )
-        self.admin = Site(
-            AdminRoot(
-                self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find, operator
-            ),
-            reactor,
-        )
+        self.admin = Site(AdminRoot(
+            self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find, operator,
+            partial(why_not_whole, self.engine),
+        ), reactor)  # fmt: skip
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),

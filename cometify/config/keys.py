@@ -9,7 +9,7 @@ from typing import Any
 from cometify.config import readers, secret_sources
 from cometify.config.account_store_url import read_account_store_url
 from cometify.config.readers import Reader
-from cometify.config.redis_url import read_redis_url
+from cometify.config.redis_url import read_redis_urls
 from cometify.config.settings import SettingsError
 
 Table = dict[str, object]
@@ -26,7 +26,7 @@ SERVER: dict[str, Reader] = {
     "accounts": read_account_store_url,
     "trusted_proxies": readers.networks,
     "connections_per_ip": readers.whole_number(0),
-    "redis": read_redis_url,
+    "redis": read_redis_urls,
     "redis_file": secret_sources.redis_of_file,
     "redis_env": secret_sources.redis_of_variable,
     "redis_wait": readers.whole_number(0, 100),

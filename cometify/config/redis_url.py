@@ -1,5 +1,6 @@
-"""The URL of a Redis, as an operator writes it: `redis = "redis://…"`."""
+"""The URL of a Redis, or of several, as an operator writes them: `redis = "redis://…"`."""
 
+from collections.abc import Callable
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import attrs
@@ -19,7 +20,8 @@ class RedisURL:
 
     `hosts`: (name, port) of the Redis; of its Sentinels if there is a `service`, the name by which they know the primary.
     `path`: the Unix socket, instead of `hosts`. `ca`: a file of certificates that TLS is verified by, None for those of
-    the system. `url`: the URL as it was written, with its passwords.
+    the system. `name`: the name by which accounts are spread, if it is not the place. `others`: those that keep accounts beside
+    this one. `url`: the URL as it was written, with its passwords.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -31,12 +33,39 @@ class RedisURL:
     password: str | None = attrs.field(default=None, repr=False)
     sentinel_password: str | None = attrs.field(default=None, repr=False)
     database: int = 0
+    name: str | None = None
+    others: tuple["RedisURL", ...] = ()
     url: str = attrs.field(default="", repr=False, eq=False)
 
     def __str__(self) -> str:
         """The place of this Redis for a log, without passwords."""
         where = self.path or ",".join([f"{name}:{port}" for name, port in self.hosts])
         return f"{self.service} of the Sentinels {where}" if self.service else where
+
+    @property
+    def all(self) -> tuple["RedisURL", ...]:
+        """All Redis of the list, the first one first."""
+        return (self, *self.others)
+
+    @property
+    def spread_name(self) -> str:
+        """The name by which accounts are spread: see `engine/redis/spread.py`."""
+        return self.name or f"{self}/{self.database}"
+
+
+def read_redis_urls(value: object, read: Callable[[object], RedisURL] | None = None) -> RedisURL:
+    """Read one URL, or a list of URLs. `read`: reads one. Raises `ValueError` with the reason, which has no password."""
+    read = read or read_redis_url
+    if not isinstance(value, list):
+        return read(value)
+    if not value:
+        raise ValueError("must have one URL at least")
+    first, *others = map(read, value)
+    names = [one.spread_name for one in (first, *others)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"must not have {twice} twice, because each Redis keeps other accounts")
+    return attrs.evolve(first, others=tuple(others))
 
 
 def read_redis_url(text: object) -> RedisURL:
@@ -52,9 +81,9 @@ def read_redis_url(text: object) -> RedisURL:
         raise ValueError(f"must be a URL: {FORMS}")
     if _has_cut_password(url):
         raise ValueError("must not have / ? or # before its @: in a password write %2F, %3F and %23, and %40 for @")
-    unknown = sorted(options.keys() - {"db", "ca", "sentinel_password"})
+    unknown = sorted(options.keys() - {"db", "ca", "sentinel_password", "name"})
     if unknown:
-        raise ValueError(f"must not have the option {unknown[0]}: the options are db, ca and sentinel_password")
+        raise ValueError(f"must not have the option {unknown[0]}: the options are db, ca, sentinel_password and name")
     username, password = _credentials(url)
     path, service, database = _split_path(url, options.get("db"))
     return RedisURL(
@@ -67,6 +96,7 @@ def read_redis_url(text: object) -> RedisURL:
         password=password,
         sentinel_password=options.get("sentinel_password"),
         database=database,
+        name=options.get("name"),
         url=text,
     )
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from cometify.config import readers
-from cometify.config.redis_url import RedisURL, read_redis_url
+from cometify.config.redis_url import RedisURL, read_redis_url, read_redis_urls
 
 SHORT_TOKEN = 16
 """Characters. A shorter admin token can be guessed."""
@@ -64,13 +64,13 @@ def secret_of_variable(value: object) -> str:
 
 
 def redis_of_file(value: object) -> RedisURL:
-    """Read the path of a file that holds the URL of Redis, with its password."""
-    return read_redis_url(_one_line(value))
+    """Read the path of a file that holds the URL of Redis, with its password, or a list of such paths."""
+    return read_redis_urls(value, lambda path: read_redis_url(_one_line(path)))
 
 
 def redis_of_variable(value: object) -> RedisURL:
-    """Read the name of an environment variable that holds the URL of Redis, with its password."""
-    return read_redis_url(_variable(value))
+    """Read the name of an environment variable that holds the URL of Redis, with its password, or a list of such names."""
+    return read_redis_urls(value, lambda name: read_redis_url(_variable(name)))
 
 
 def admin_token(path: str) -> str:

@@ -39,7 +39,7 @@ class Settings:
     connections_per_ip: int | None = None
     """Connections that one address may have at once. 0: any number. None: a tenth of the file descriptors."""
     redis: RedisURL | None = None
-    """The Redis that keeps the pushes and makes several nodes one service. None: pushes are kept in memory."""
+    """The Redis that keeps the pushes and makes several nodes one service. None: they are kept in memory."""
     redis_wait: int = 0
     """Replicas of Redis that must have a push before its publisher is answered."""
     heartbeat: int = 25

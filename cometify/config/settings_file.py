@@ -115,7 +115,7 @@ def as_table(settings: Settings) -> Table:
     for name, field in FIELDS.items():
         value = getattr(settings, field)
         if isinstance(value, RedisURL):
-            table[name] = value.url
+            table[name] = [one.url for one in value.all] if value.others else value.url
         elif isinstance(value, AccountStoreURL):
             table[name] = str(value)
         elif value is not None:

@@ -76,8 +76,8 @@ class IEngine(Protocol):
     def why_not_ready(self) -> str | None:
         """The reason for /health/ready why no work should be sent here, or None."""
 
-    def redis_health(self) -> RedisHealth | None:
-        """The state of Redis, or None if pushes are kept in this process."""
+    def redis_health(self) -> tuple[RedisHealth, ...]:
+        """The state of each Redis. Empty if pushes are kept in this process."""
 
     def start(self) -> None:
         """Begin to work. Called once, when the server starts."""

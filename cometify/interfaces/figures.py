@@ -36,8 +36,10 @@ class EngineStats:
 
 @attrs.frozen
 class RedisHealth:
-    """The state of Redis at this moment, as a node sees it."""
+    """The state of one Redis at this moment, as a node sees it."""
 
+    place: str
+    """Its place, without a password."""
     is_up: bool
     """The session is ready."""
     losses: Mapping[str, int]

@@ -13,6 +13,7 @@ import pytest
 from bench.rig.ports import free_ports
 from cometify import __version__
 from cometify.command.troubles import REMEDIES
+from cometify.engine.redis.spread import home_of
 from tests.certificates import Chain, make_key_pair
 from tests.command.programs import Program
 from tests.command.proxies import PASSES, Nginx
@@ -182,13 +183,16 @@ def test_draining_is_named_without_the_admin_endpoint():
 
 
 def test_redis_that_is_away_is_named(make_server, tmp_path):
-    redis = Redis(tmp_path / "redis").start()
-    server = make_server(redis=redis.url)
+    redis, other = (Redis(tmp_path / name).start() for name in ("redis", "other"))
+    server = make_server(redis=[f"{redis.url}?name=a", f"{other.url}?name=b"])
+    assert home_of(API_KEY, "ab") == "a", "the other one keeps other accounts, so that the server stays ready"
     redis.stop()
     status, findings = examine(server.port, *admin(server))
     assert status == 1
     named = faults(findings)
     assert {named[check] for check in ("engine", "push", *TRANSPORTS, "readiness")} == {"redis_away"}
+    assert findings["readiness"]["detail"] == "The server is not wholly ready: redis_partly_away."
+    other.stop()
 
 
 @pytest.mark.parametrize("is_whole", [False, True])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cometify.config.redis_url import RedisURL, read_redis_url
+from cometify.config.redis_url import RedisURL, read_redis_url, read_redis_urls
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,25 @@ def test_url_of_each_kind_is_parsed(url, redis_url):
 def test_url_is_shown_without_its_passwords():
     assert str(read_redis_url("redis://:pass@a:1")) == "a:1"
     assert str(read_redis_url("redis+sentinel://:pass@a:1,b:2/name")) == "name of the Sentinels a:1,b:2"
+
+
+def test_list_of_urls_is_the_first_with_the_others():
+    found = read_redis_urls(["redis://:pass@a/1?name=x", "redis+sentinel://s/name", "redis+unix:///r?db=2"])
+    assert [str(one) for one in found.all] == ["a:6379", "name of the Sentinels s:26379", "/r"]
+    assert [one.spread_name for one in found.all] == ["x", "name of the Sentinels s:26379/0", "/r/2"]
+    assert read_redis_urls(["redis://a"]) == read_redis_url("redis://a")
+
+
+@pytest.mark.parametrize(
+    ("urls", "reason"),
+    [
+        ([], "must have one URL at least"),
+        (["redis://a", 5], "must be a URL"),
+        (["redis://:secret@a", "redis://a:6379/0"], "must not have a:6379/0 twice"),
+        (["redis://a?name=x", "redis://b?name=x"], "must not have x twice"),
+    ],
+)
+def test_wrong_list_is_refused_with_the_reason(urls, reason):
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}") as error:
+        read_redis_urls(urls)
+    assert "secret" not in str(error.value)

@@ -332,6 +332,7 @@ def test_table_of_settings_reads_back_as_the_same(read):
         read(f"[defaults]\npushes_per_second = 9\nlisteners = 100\n{ACCOUNT}push_burst = 8\n"),
         read('accounts = "sqlite:///run/accounts.db"\n[defaults]\nlisteners = 7\n'),
         read(REDIS + 'accounts = "redis"\n' + ACCOUNT),
+        read('redis = ["redis://:p%40ss@a", "redis://b?name=b"]\n' + ACCOUNT),
     ):
         assert read_table(json.loads(json.dumps(as_table(settings)))) == settings
 
@@ -501,6 +502,9 @@ def test_secrets_are_read_from_files_and_the_environment(read, tmp_path, monkeyp
     monkeypatch.setenv("THEIR_REDIS", "redis://:s3cr3t@127.0.0.1/4")
     assert read(f'redis_env = "THEIR_REDIS"\n{ACCOUNT}').redis.database == 4
     assert read(f'redis_env = "NOT_SET"\n{ACCOUNT}', redis="redis://127.0.0.1/5").redis.database == 5
+    two.write_text("redis://127.0.0.1/6")
+    both = read(f'redis_file = ["{one}", "{two}"]\n{ACCOUNT}')
+    assert [redis.database for redis in both.redis.all] == [3, 6]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,12 @@ from cometify.command.troubles import Trouble
 FEW_DESCRIPTORS = 4096
 """A lower limit is too low for a small server: each listener takes one, or two behind a proxy on the same machine."""
 FULL = 0.8
-_FAULTS = {"engine_unavailable": "redis_away", "replicas_missing": "no_replicas", "draining": "draining"}
+_FAULTS = {
+    "engine_unavailable": "redis_away",
+    "redis_partly_away": "redis_away",
+    "replicas_missing": "no_replicas",
+    "draining": "draining",
+}
 
 
 @attrs.frozen
@@ -73,10 +78,10 @@ class AdminEndpoint:
         except Trouble as trouble:
             return failed("readiness", Trouble("no_admin", trouble.detail))
         health = answer.json
-        if answer.status == 200:
-            return Finding("readiness", Status.OK, "The server is ready.")
         reason = health.get("reason", "") if isinstance(health, dict) else ""
-        detail = f"The server is not ready: {reason or answer.status}."
+        if answer.status == 200 and not reason:
+            return Finding("readiness", Status.OK, "The server is ready.")
+        detail = f"The server is not {'wholly ' if answer.status == 200 else ''}ready: {reason or answer.status}."
         return Finding("readiness", Status.FAILED, detail, _FAULTS.get(reason, "refused" if reason else "no_admin"))
 
 

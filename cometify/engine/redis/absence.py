@@ -46,7 +46,7 @@ class Absence:
         self.losses = {loss.value: 0 for loss in Loss}
         self.tries = 0
         self.reason: str | None = None
-        self._where = where
+        self.where = where
         self._seconds = seconds
         self._began = 0.0
         self._logged_at = 0.0
@@ -59,11 +59,11 @@ class Absence:
         self.tries += 1
         if self.tries == 1:
             self._began = now
-            log.error("Redis ({where}) is away: {reason}. Trying again.", where=self._where, reason=reason)
+            log.error("Redis ({where}) is away: {reason}. Trying again.", where=self.where, reason=reason)
         elif (reason not in self._told and len(self._told) < MOST_REASONS) or now - self._logged_at >= LOG_EVERY:
             log.error(
                 "Redis ({where}) is still away after {seconds:.0f} s and {tries} tries: {reason}. Trying again.",
-                where=self._where,
+                where=self.where,
                 seconds=now - self._began,
                 tries=self.tries,
                 reason=reason,
@@ -77,7 +77,7 @@ class Absence:
         """Note that the session is ready."""
         if self.tries:
             seconds = self._seconds() - self._began
-            log.info("Redis ({where}) is there again after {seconds:.1f} s", where=self._where, seconds=seconds)
+            log.info("Redis ({where}) is there again after {seconds:.1f} s", where=self.where, seconds=seconds)
         self.tries = 0
         self.reason = None
         self._told.clear()

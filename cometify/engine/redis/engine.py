@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import TypeVar
 
-import attrs
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -14,6 +13,7 @@ from txredisapi import ResponseError
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
 from cometify.core.errors import Refused
+from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import Kept
 from cometify.core.push import Draft, Receipt
 from cometify.core.revocation import Disconnect
@@ -26,6 +26,7 @@ from cometify.engine.redis.disconnects import RedisDisconnects
 from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
+from cometify.engine.redis.health import health_of
 from cometify.engine.redis.kept_figures import KeptFigures
 from cometify.engine.redis.leaving import LeavingChannels
 from cometify.engine.redis.levelling import MARK as LEVELLING
@@ -41,6 +42,8 @@ from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import Script
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
+from cometify.engine.redis.spread import Spread
+from cometify.engine.redis.spread_record import SpreadRecord
 from cometify.engine.redis.subscriber import Rings, Subscriber
 from cometify.engine.redis.usage import RedisUsage
 from cometify.engine.redis.webhooks import RedisWebhooks
@@ -54,7 +57,7 @@ class RedisEngine:
     """`announce`: called for every push of a followed channel, once, in the order of positions. `lost`: see `ILost`.
 
     `wait`: the number of replicas that must have a push before it is published and its publisher is answered. `accounts`:
-    those of this server, at any time.
+    those of this server, at any time. `spread`: the list of all Redis, if there may be several.
 
     The engine is unavailable until `start` has reached Redis. Requests that come before wait for that: see
     `FirstContact`.
@@ -68,6 +71,7 @@ class RedisEngine:
         announce: IAnnounce,
         lost: ILost,
         accounts: Iterable[Account],
+        spread: Spread | None = None,
     ) -> None:
         self._reactor = reactor
         self._announce = announce
@@ -82,6 +86,7 @@ class RedisEngine:
         )
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
         self._memory_watch = MemoryWatch(reactor.seconds)
+        self._spread = SpreadRecord(spread or Spread(url.spread_name, (url.spread_name,)))
         self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
         self._pushes = RedisPushes(self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor)
         self._levelling = Levelling(self._session, channels, reactor.callLater)
@@ -109,14 +114,13 @@ class RedisEngine:
             return "engine_unavailable"
         return "replicas_missing" if self._replica_wait.is_short else None
 
-    def redis_health(self) -> RedisHealth:
-        wanted, absence = self._replica_wait.replicas, self._session.absence
-        replicas = self._replica_wait.there if wanted else None
-        health = RedisHealth(self.available, absence.losses, replicas, wanted, absence.reason)
-        memory = self._memory_watch.memory
-        if memory is None or not self.available:
-            return health
-        return attrs.evolve(health, used_memory=memory.used, max_memory=memory.most, policy=memory.policy)
+    @property
+    def latency(self) -> Histogram:
+        """See `RedisSession`."""
+        return self._session.latency
+
+    def redis_health(self) -> tuple[RedisHealth, ...]:
+        return (health_of(self._session, self._replica_wait, self._memory_watch),)
 
     def start(self) -> None:
         self._session.start()
@@ -170,6 +174,7 @@ class RedisEngine:
         """Find out what Redis tells of itself: its memory, and its replicas."""
         if self._session.commands is not None:
             self._memory_watch.look(self._session.commands)
+            self._spread.beat(self._session.commands)
         if self._replica_wait.replicas and self._session.pushes is not None:
             self._replica_wait.look(self._session.pushes)
 
@@ -177,10 +182,7 @@ class RedisEngine:
         """Publish pushes that wait for replicas. The node that pushed them may have died meanwhile."""
         pushes = self._session.pushes
         if pushes is not None:
-            # WAIT covers what came before on its own connection, so that there must be a write on this one. A replica
-            # that has this write has the pushes too, which came earlier on other connections.
-            pushes.execute(b"HSET", state.name + b":state", b"again", position).addErrback(lambda _failure: None)
-            self._replica_wait.confirm(pushes, state.name, position).addErrback(lambda _failure: None)
+            self._replica_wait.publish_unconfirmed(pushes, state.name, position)
 
     def _report_slots(self) -> None:
         self._reported_at = self._reactor.seconds()

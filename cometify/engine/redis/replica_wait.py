@@ -93,6 +93,13 @@ class ReplicaWait:
             self._call_soon(0, lambda: self._wait(connection))
         return confirmed
 
+    def publish_unconfirmed(self, connection: RedisConnection, name: bytes, position: int) -> None:
+        """Publish the account's unconfirmed pushes of any node up to `position`, once the replicas have them."""
+        # WAIT covers what came before on its own connection, so that there must be a write on this one. A replica
+        # that has this write has the pushes too, which came earlier on other connections.
+        connection.execute(b"HSET", name + b":state", b"again", position).addErrback(lambda _failure: None)
+        self.confirm(connection, name, position).addErrback(lambda _failure: None)
+
     def _wait(self, connection: RedisConnection) -> None:
         if not self._is_waiting and connection is self._connection and self._next:
             self._send(connection)
