@@ -85,7 +85,7 @@ class RedisEngine:
             self._session, node, channels, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
-        self._memory_watch = MemoryWatch(reactor.seconds)
+        self._memory_watch = MemoryWatch(str(url), reactor.seconds)
         self._spread = SpreadRecord(spread or Spread(url.spread_name, (url.spread_name,)))
         self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
         self._pushes = RedisPushes(self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor)

@@ -34,9 +34,13 @@ class Memory:
 
 
 class MemoryWatch:
-    """`seconds`: a clock that never goes back. `memory`: as of the last look, None if nothing is known."""
+    """`where`: the place of Redis, for the log. `seconds`: a clock that never goes back.
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    `memory`: as of the last look, None if nothing is known.
+    """
+
+    def __init__(self, where: str, seconds: Callable[[], float]) -> None:
+        self._where = where
         self.memory: Memory | None = None
         self._seconds = seconds
         self._looked_at = 0.0
@@ -86,4 +90,5 @@ class MemoryWatch:
         now = self._seconds()
         if now - self._warned_at.get(subject, -LOG_EVERY) >= LOG_EVERY:
             self._warned_at[subject] = now
-            log.warn("Redis can lose or refuse pushes: {text}.", text=text)  # noqa: G010 - this is Twisted's
+            warning = "Redis ({where}) can lose or refuse pushes: {text}."
+            log.warn(warning, where=self._where, text=text)  # noqa: G010 - this is Twisted's
