@@ -148,7 +148,7 @@ suite-run: tools suite js
 calm-lint: $(VENV)/dev
 	+@nice -n 5 $(MAKE) --no-print-directory lint
 
-coverage: tools suite
+coverage: tools suite $(JS)
 	cd $(SUITE) && $(CURDIR)/scripts/run-suite $(CURDIR)/$(BIN) coverage
 
 # The measured Cometify is installed into a venv of its own, as a user has it. It is not imported from the checkout.
