@@ -55,7 +55,8 @@ class Measured:
     processes. `base`: their memory without listeners. `redis`: the memory of Redis. `kernel`: the growth of the kernel's
     memory for both ends of all connections. `generator`: the memory of the crowd's processes. `used`: the growth of the memory
     that the machine has in use. `rest_cpu`, `rest_redis_cpu`: seconds of CPU in a second at rest. `beats`: heartbeats in a
-    second. `fan_out`: seconds from a push until the last listener had it, the median of all pushes. `away`: connections that
+    second. `fan_out`: seconds from a push until the last listener had it, the median of all pushes. `back_in`, `back_90`:
+    seconds from the kill until all were back, and nine of ten; 0 if they were not. `away`: connections that
     were refused or failed before all were back. `fewest`, `most`: file descriptors of a worker. `load`: of the machine at the
     start and the end.
     """
@@ -204,7 +205,8 @@ class Campaign:
             if available < MARGIN:
                 raise Starving(f"{figures['joined']:,} listeners leave {available / 2**30:.1f} GiB, so the run ends")
             if now - began > seconds:
-                self.measured.violations.append(f"not within {seconds:.0f} s: {what} ({figures.named})")
+                say(f"  {figures.named}")
+                self.measured.violations.append(f"not within {seconds:.0f} s: {what}")
                 break
             if now - said > _SAY_EVERY:
                 said = now
@@ -293,6 +295,7 @@ class Campaign:
         head_start = time.monotonic() - began
         all_in, ninety = await self._until_joined(crowd, "are back")
         await starting
-        self.measured.back_in, self.measured.back_90 = head_start + all_in, head_start + ninety
         after = crowd.figures()
+        if after["joined"] >= self.plan.listeners:
+            self.measured.back_in, self.measured.back_90 = head_start + all_in, head_start + ninety
         self.measured.away = {name: after[name] - before[name] for name in ("failed", "refused", "late")}

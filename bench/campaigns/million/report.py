@@ -39,12 +39,21 @@ load {measured.load[0]:.1f} to {measured.load[1]:.1f}"""
 def row(one: dict[str, Any]) -> str:
     """A row of the table."""
     number = one["listeners"]
+    due = number / one["heartbeat"]
+    has_rested = (
+        one["beats"] > due / 2
+    )  # a shorter rest than an interval sees the heartbeats of a part of the listeners
+    rest = (
+        f"{one['rest_cpu']:.1%}, {one['rest_cpu'] / one['beats'] * 1e6:.0f} µs each" if has_rested else "not measured"
+    )
+    late = [violation.partition(":")[0] for violation in one["violations"] if violation.endswith("all are back")]
+    back = f"{one['back_in']:.0f} s" if one["back_in"] else "".join(late) or "not measured"
     return (
         f"| {number:,}, {one['workers']} | {one['server_side'] / 1e9:.2f} GB | "
         f"{one['server'] / number:,.0f}, {one['kernel'] / 2 / number:,.0f}, {one['redis'] / number:,.0f} bytes | "
-        f"{one['rest_cpu']:.1%} | {one['joined_in']:.0f} s | "
-        f"{one['fan_out']:.2f} s, {one['p50'] / 1e3:.2f} s, {one['p99'] / 1e3:.2f} s | {one['back_in']:.0f} s | "
-        f"{one['load'][0]:.1f} |"
+        f"{rest} | {one['joined_in']:.0f} s | "
+        f"{one['fan_out']:.2f} s, {one['p50'] / 1e3:.2f} s, {one['p99'] / 1e3:.2f} s | {back} | "
+        f"{one['load'][0]:.0f} to {one['load'][1]:.0f} |"
     )
 
 
