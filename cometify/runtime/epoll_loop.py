@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.log import callWithLogger
 
 from cometify.runtime.reactor import Clock
-from cometify.runtime.read_order import Event, ReadOrder
+from cometify.runtime.read_order import Event, ReadOrder, Waiting
 from cometify.runtime.tcp import EagerServer
 from cometify.runtime.transport import Transport
 
@@ -195,16 +195,21 @@ class DirectPoll:
 
     def _read_in_order(self, events: list[Event], began: float) -> None:
         """Read some connections of each rank."""
-        order, costly_above = self._order, began + COSTLY / SHARE
+        order = self._order
         order.add(events)
-        order.judge_again(costly_above)
+        order.begin_turn(began + COSTLY / SHARE)
         for rank, patient in ((order.prompt, False), (order.likely, True), (order.crowd, True)):
             if rank:
-                taken = order.take(rank, costly_above)
-                order.put_back(rank, taken[self._read(taken, began, self._seconds(), patient=patient) :])
-        costly = order.costly()
-        taken = [event for _connection, event in costly]
-        order.forget(costly[: self._read(taken, began, self._seconds(), patient=True)])
+                taken = order.take(rank)
+                read = self._read_by_turns(taken, began, patient=patient)
+                order.put_back(rank, [waiting for waiting in taken if waiting not in read])
+        order.forget(self._read_by_turns(order.costly(), began, patient=True))
+
+    def _read_by_turns(self, waiting: list[Waiting], began: float, *, patient: bool) -> set[Waiting]:
+        """See `ReadOrder.by_turns` and `_read`. Returns those that were read."""
+        by_turns = self._order.by_turns(waiting)
+        events = [event for _connection, event in by_turns]
+        return set(by_turns[: self._read(events, began, self._seconds(), patient=patient)])
 
     def _read(self, events: list[Event], began: float, now: float, *, patient: bool = False) -> int:
         """Read at least once, and until the reads of this turn, which began at `began`, have taken too long.

@@ -12,6 +12,8 @@ from cometify.runtime.tcp import EagerServer
 
 Event = tuple[int, int]
 """A file descriptor, and the bits of what it is ready for."""
+Waiting = tuple[object, Event]
+"""A connection, or something else with a descriptor, and what it is ready for."""
 Rank = OrderedDict[object, Event]
 """Connections that wait, the oldest first."""
 
@@ -53,6 +55,7 @@ class ReadOrder:
         self._handshakes: Rank = OrderedDict()
         self._ranks = (self.prompt, self.likely, self.crowd, self._costly, self._handshakes)
         self._oldest_first = False
+        self._most = 0.0
         self.has_any = False
         """True if something waits."""
 
@@ -74,39 +77,13 @@ class ReadOrder:
             rank[selectable] = fd, bits
         self._note()
 
-    def take(self, rank: Rank, most: float) -> list[Event]:
-        """Remove up to `AT_MOST` events of a rank, and return them.
-
-        `most`: a connection is costly if its reads are paid for later. Such ones go to the costly ones.
-        """
-        taken = []
-        for selectable, event in list(islice(rank.items(), AT_MOST)):
-            del rank[selectable]
-            current = self._current(selectable, event)
-            if not current:
-                continue
-            if current[1] & EPOLLIN and (paid_until := _paid_until(selectable)) > most:
-                costly = self._handshakes if paid_until == math.inf else self._costly
-                costly[selectable] = current
-            else:
-                taken.append(current)
-        self._note()
-        return taken
-
-    def put_back(self, rank: Rank, events: list[Event]) -> None:
-        """Put events that were taken, and for which there was no time, before the others of their rank."""
-        for event in reversed(events):
-            selectable = self._selectables.get(event[0])
-            if selectable is not None:
-                rank[selectable] = event
-                rank.move_to_end(selectable, last=False)
-        self._note()
-
-    def judge_again(self, most: float) -> None:
+    def begin_turn(self, most: float) -> None:
         """Let costly connections that have waited long enough be cheap ones, and forget those that are closed.
 
-        `most`: as above. The oldest `MOST_COSTLY` of each rank are looked at.
+        `most`: a connection is costly if its reads are paid for later. The oldest `MOST_COSTLY` of each rank are looked at.
         """
+        self._most = most
+        self._oldest_first = not self._oldest_first
         for rank in (self._costly, self._handshakes):
             for selectable, event in list(islice(rank.items(), MOST_COSTLY)):
                 current = self._current(selectable, event)
@@ -116,25 +93,51 @@ class ReadOrder:
                     del rank[selectable]
                     self._new_rank_of(selectable, current[1])[selectable] = current
 
-    def costly(self) -> list[tuple[object, Event]]:
-        """Return up to `MOST_COSTLY` of the costly connections, and as many of the handshakes, in the order of their turns.
+    def take(self, rank: Rank) -> list[Waiting]:
+        """Remove up to `AT_MOST` connections of a rank, and return them, the oldest first. Costly ones go to their own rank."""
+        taken = []
+        for selectable, event in list(islice(rank.items(), AT_MOST)):
+            del rank[selectable]
+            current = self._current(selectable, event)
+            if not current:
+                continue
+            if current[1] & EPOLLIN and (paid_until := _paid_until(selectable)) > self._most:
+                costly = self._handshakes if paid_until == math.inf else self._costly
+                costly[selectable] = current
+            else:
+                taken.append((selectable, current))
+        self._note()
+        return taken
 
-        The first is the one that is paid for soonest, the second the one that has waited longest, and so on. In the next turn
-        it is the other way round.
-        """
+    def put_back(self, rank: Rank, unread: list[Waiting]) -> None:
+        """Put connections that were taken, and for which there was no time, before the others of their rank."""
+        for selectable, event in reversed(unread):
+            rank[selectable] = event
+            rank.move_to_end(selectable, last=False)
+        self._note()
+
+    def costly(self) -> list[Waiting]:
+        """Return up to `MOST_COSTLY` of the costly connections, and as many of the handshakes, the oldest of each first."""
         longest = zip_longest(islice(self._costly.items(), MOST_COSTLY), islice(self._handshakes.items(), MOST_COSTLY))
-        by_age = [waiting for pair in longest for waiting in pair if waiting is not None and self._current(*waiting)]
-        by_charge = sorted(by_age, key=lambda waiting: _paid_until(waiting[0]))
-        self._oldest_first = not self._oldest_first
-        pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
-        return list(dict.fromkeys(chain.from_iterable(pairs)))
+        return [waiting for pair in longest for waiting in pair if waiting is not None and self._current(*waiting)]
 
-    def forget(self, costly: Iterable[tuple[object, Event]]) -> None:
+    def forget(self, costly: Iterable[Waiting]) -> None:
         """Remove costly connections that were read."""
         for selectable, _event in costly:
             self._costly.pop(selectable, None)
             self._handshakes.pop(selectable, None)
         self._note()
+
+    def by_turns(self, by_age: list[Waiting]) -> list[Waiting]:
+        """Put connections in the order of their turns.
+
+        The first is the one whose reads are paid for soonest, the second the one that has waited longest, and so on. In the
+        next turn of the event loop it is the other way round. So who needs little does not wait for those who need much, and
+        these do not wait for ever.
+        """
+        by_charge = sorted(by_age, key=lambda waiting: _paid_until(waiting[0]))
+        pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
+        return list(dict.fromkeys(chain.from_iterable(pairs)))
 
     def _rank_of(self, selectable: object) -> Rank | None:
         for rank in self._ranks:

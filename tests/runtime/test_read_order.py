@@ -229,6 +229,18 @@ def test_crowd_does_not_starve_while_others_push(server):
     assert set(ports_of(crowd)) <= seen
 
 
+def test_push_does_not_wait_for_those_who_push_much(server):
+    """An account that floods from many connections pushes too. Its reads are longer, and none of them is costly yet."""
+    many, (good,) = server.connect(100), server.connect()
+    for protocol in server.accepted:
+        prefer(protocol.transport)
+        protocol.transport.paid_until = server.clock.now + 0.1
+    server.protocol_of(good).transport.paid_until = 0.0
+    for peer in (*many, good):
+        peer.send(PUSHES)
+    assert good.getsockname()[1] in server.turn()[:2]
+
+
 def test_turn_ends_although_the_crowd_is_large(server):
     for peer in server.connect(MANY):
         peer.send(JOINS)
