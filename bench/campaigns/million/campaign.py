@@ -27,6 +27,8 @@ MARGIN = 4 * 2**30
 _LOOK_EVERY = 0.2
 _SAY_EVERY = 5.0
 _DELIVERED_WITHIN = 60.0
+_TRIES = 20
+"""Connections that are tried for a push."""
 
 
 @frozen
@@ -275,6 +277,13 @@ class Campaign:
         measured.lost_since(begin, end, "while pushes were delivered")
 
     async def _post(self, text: str) -> None:
+        """Push. A worker whose file descriptors are all in use closes the connection, so that another is tried."""
+        for _ in range(_TRIES):
+            with suppress(OSError, EOFError):
+                return await self._post_once(text)
+        raise SystemExit(f"a push was not answered in {_TRIES} tries: the workers have no file descriptors left")
+
+    async def _post_once(self, text: str) -> None:
         fields = {"identifier": IDENTIFIER, "text": text, "secret": "0", "secure": wire.secure(IDENTIFIER, text)}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         reader, writer = await asyncio.open_connection(*self._node.address)
