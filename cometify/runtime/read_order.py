@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import chain, islice, zip_longest
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
-from cometify.runtime.tcp import EagerServer
+from cometify.runtime.tcp import EagerPort, EagerServer
 
 Event = tuple[int, int]
 """A file descriptor, and the bits of what it is ready for."""
@@ -21,6 +21,8 @@ AT_MOST = 128
 """Connections of a rank that are taken at once: about as many as can be read in a turn."""
 MOST_COSTLY = 64
 """Costly connections, and as many handshakes, that are looked at in a turn. Few of them are read in it."""
+MOST_WAITING = 4096
+"""Clients that may wait for a read. Above that, others wait in the kernel, where they cost no descriptor of the process."""
 CROWDED = 64
 """Connections in the crowd, above which it is worth a system call to find one that pushes."""
 LOOKED_AT = 128
@@ -64,8 +66,8 @@ class ReadOrder:
         for event in events:
             fd, bits = event
             selectable = self._selectables.get(fd)
-            if selectable is None:
-                continue
+            if selectable is None or (isinstance(selectable, EagerPort) and self._is_full):
+                continue  # epoll tells of a port again in the next turn
             rank = self._rank_of(selectable)
             if rank is None:
                 rank = self._new_rank_of(selectable, bits)
@@ -138,6 +140,10 @@ class ReadOrder:
         by_charge = sorted(by_age, key=lambda waiting: _paid_until(waiting[0]))
         pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
         return list(dict.fromkeys(chain.from_iterable(pairs)))
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.crowd) + len(self._handshakes) >= MOST_WAITING
 
     def _rank_of(self, selectable: object) -> Rank | None:
         for rank in self._ranks:

@@ -12,6 +12,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
+from cometify.runtime import read_order
 from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.epoll_loop import LONGEST_READS, TOGETHER, install_direct_poll
 from cometify.runtime.read_order import CROWDED
@@ -239,6 +240,20 @@ def test_push_does_not_wait_for_those_who_push_much(server):
     for peer in (*many, good):
         peer.send(PUSHES)
     assert good.getsockname()[1] in server.turn()[:2]
+
+
+def test_nobody_is_accepted_while_too_many_wait(server, monkeypatch):
+    monkeypatch.setattr(read_order, "MOST_WAITING", 2 * TOGETHER)
+    for peer in server.connect(MANY):
+        peer.send(JOINS)
+    server.turn()
+    late = socket.create_connection(("127.0.0.1", server.port.getHost().port))
+    server.peers.append(late)
+    for _ in range(3):
+        server.turn()
+    assert len(server.accepted) == MANY
+    late.send(JOINS)
+    server.until(lambda: len(server.reads) == MANY + 1)
 
 
 def test_turn_ends_although_the_crowd_is_large(server):
