@@ -1,5 +1,6 @@
 """The limit of file descriptors of this process: each listener takes one."""
 
+import math
 import os
 import resource
 from pathlib import Path
@@ -32,6 +33,12 @@ def raise_limit() -> None:
             "the hard limit (ulimit -Hn).",
             hard=hard,
         )
+
+
+def most_descriptors() -> float:
+    """The number of file descriptors that this process may have open."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 def descriptors_in_use() -> int:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import chain, islice, zip_longest
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
+from cometify.runtime.descriptors import most_descriptors
 from cometify.runtime.tcp import EagerPort, EagerServer
 
 Event = tuple[int, int]
@@ -21,8 +22,9 @@ AT_MOST = 128
 """Connections of a rank that are taken at once: about as many as can be read in a turn."""
 MOST_COSTLY = 64
 """Costly connections, and as many handshakes, that are looked at in a turn. Few of them are read in it."""
-MOST_WAITING = 4096
-"""Clients that may wait for a read. Above that, others wait in the kernel, where they cost no descriptor of the process."""
+FEW = 4096
+"""Clients that may wait for a read in any case. Above that they may be half of the file descriptors, and others wait in the
+kernel."""
 CROWDED = 64
 """Connections in the crowd, above which it is worth a system call to find one that pushes."""
 LOOKED_AT = 128
@@ -143,7 +145,8 @@ class ReadOrder:
 
     @property
     def _is_full(self) -> bool:
-        return len(self.crowd) + len(self._handshakes) >= MOST_WAITING
+        waiting = len(self.crowd) + len(self._handshakes)
+        return waiting >= FEW and waiting >= most_descriptors() / 2
 
     def _rank_of(self, selectable: object) -> Rank | None:
         for rank in self._ranks:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import socket
 from contextlib import suppress
 
@@ -243,7 +244,8 @@ def test_push_does_not_wait_for_those_who_push_much(server):
 
 
 def test_nobody_is_accepted_while_too_many_wait(server, monkeypatch):
-    monkeypatch.setattr(read_order, "MOST_WAITING", 2 * TOGETHER)
+    monkeypatch.setattr(read_order, "FEW", TOGETHER)
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (4 * TOGETHER, 4 * TOGETHER))
     for peer in server.connect(MANY):
         peer.send(JOINS)
     server.turn()

@@ -29,6 +29,7 @@ SETTINGS = "account_metrics = true\nconnections_per_ip = 0\n"
 ACCOUNT_LINES = "listeners_per_ip = 100000\n"
 _JOINS_WITHIN = 240.0
 _SLICE = 0.3
+_LOOK_EVERY = 2.0
 
 
 @dataclass
@@ -92,7 +93,8 @@ def come_at_once(victim: Victim, number: int) -> Returned:
     began = time.monotonic()
     with holding_listeners(port, number):
         meanwhile = _Meanwhile(clients, victim.pid)
-        wait_for_listeners(operator, number, _JOINS_WITHIN)
+        time.sleep(_LOOK_EVERY)
+        wait_for_listeners(operator, number, _JOINS_WITHIN, _LOOK_EVERY)
         took = time.monotonic() - began
         kept, fresh = meanwhile.stop()
     for client in clients:
