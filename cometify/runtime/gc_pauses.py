@@ -25,7 +25,7 @@ until the hourly unfreeze.
 """
 THRESHOLDS = (700, 10, 2)
 """Those of `gc.set_threshold`. With the last at 10, as Python has it, a full collection comes after 70,000 new objects, and
-takes 20 to 40 ms when thousands come at once. At 2 it comes more often and takes a third. That costs no more, because
+takes 20 to 40 ms when thousands come at once. At 2 it comes more often and takes a third. That costs the same in all, because
 survivors are frozen."""
 UNFREEZE_EVERY = 3600
 """Seconds between two collections of everything."""
