@@ -18,7 +18,7 @@ Waiting = tuple[object, Event]
 Rank = OrderedDict[object, Event]
 """Connections that wait, the oldest first."""
 
-AT_MOST = 128
+AT_MOST = 64
 """Connections of a rank that are taken at once: about as many as can be read in a turn."""
 MOST_COSTLY = 64
 """Costly connections, and as many handshakes, that are looked at in a turn. Few of them are read in it."""
@@ -36,7 +36,7 @@ class ReadOrder:
 
     - **Prompt** are connections that have pushed, those of the admin endpoint, everything that waits to write, and everything
       that is not a client: listening ports, Redis, other processes.
-    - **Likely** are connections whose next request looks like a push. They are looked for only if the crowd is large.
+    - **Likely** are connections whose first request looks like a push. They are looked for only if the crowd is large.
     - **The crowd** are all other clients. A listener says little, but all of them may say it in one moment: 20,000 come back
       after a restart. Their reads take a second, and pushes must not stand in line behind them.
     - **Costly** are connections whose reads took more than their share of the time: see `epoll_loop.DirectPoll`. **Handshakes**
@@ -159,7 +159,9 @@ class ReadOrder:
             return self.prompt
         if selectable.is_likely:
             return self.likely
-        if len(self.crowd) > CROWDED and selectable.paid_until != math.inf and _pushes(selectable):
+        if selectable.paid_until == math.inf:
+            return self._handshakes
+        if selectable.has_more is None and len(self.crowd) > CROWDED and _pushes(selectable):
             selectable.is_likely = True  # for the rest of a long push too
             return self.likely
         return self.crowd

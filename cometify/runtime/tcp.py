@@ -88,8 +88,8 @@ class EagerServer(tcp.Server):
     read_size = READ
     paid_until = 0.0
     """The time at which its share of the server has paid for its reads. See `epoll_loop.DirectPoll`."""
-    has_more = False
-    """True if the last read was full, so that there may be more to read."""
+    has_more: bool | None = None
+    """True if the last read was full, so that there may be more to read. None before the first read."""
     is_prompt = False
     """True if it is read before all others. See `read_order.ReadOrder`."""
     is_likely = False
