@@ -1,6 +1,5 @@
 """The figures of the console on the admin endpoint."""
 
-import gc
 import json
 import os
 import resource
@@ -95,7 +94,6 @@ def test_process_tells_its_version_start_and_state(world):
 
 
 def test_process_tells_how_near_it_is_to_its_limits(world):
-    gc.collect()  # Sockets of other tests that lie in cycles must not be closed between the counts.
     with ExitStack() as stack:
         before = report(world, "processes")["descriptors"]["used"]
         for _ in range(40):

@@ -116,6 +116,7 @@ def serve():
 
     yield start
     for port in listening:
+        port.shutdown(socket.SHUT_RDWR)  # or accept() would wait for ever, and hold a descriptor that nobody can see
         port.close()
 
 
