@@ -269,6 +269,8 @@ def refuses(port: int) -> bool:
         socket.create_connection(("127.0.0.1", port), 5).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was closed in this moment
+        return False
     return False
 
 
