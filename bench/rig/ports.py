@@ -8,8 +8,11 @@ from collections import deque
 _RNG = random.Random()
 _TRIES = 1000
 _PARTS = 8
+_FIRST_PART = "COMETIFY_FIRST_PART_OF_PORTS"
+"""A variable of the environment. Two test runs that run side by side number their processes alike, so the second sets it."""
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
-_PART = (int(_WORKER.removeprefix("gw")) + 1) % _PARTS if _WORKER.startswith("gw") else 0
+_NUMBER = int(_WORKER.removeprefix("gw")) + 1 if _WORKER.startswith("gw") else 0
+_PART = (_NUMBER + int(os.environ.get(_FIRST_PART, "0"))) % _PARTS
 """The ports with this remainder are of this process alone. The processes of a test run look at once, and a server takes a
 second to bind the port that was found for it."""
 _FOUND: deque[int] = deque(maxlen=500)

@@ -26,17 +26,17 @@ def test_search_for_a_free_port_ends_if_all_are_taken():
             free_port(port, port + 1)
 
 
-def test_processes_of_a_test_run_find_different_ports():
+def test_processes_of_two_test_runs_find_different_ports():
     program = "from bench.rig.ports import free_ports; print(*free_ports(30))"
     found = []
-    for worker in ("", "gw0", "gw1", "gw2"):
-        environment = {**os.environ, "PYTEST_XDIST_WORKER": worker}
+    for worker, first in (("", "0"), ("gw0", "0"), ("gw1", "0"), ("gw2", "0"), ("gw0", "4"), ("gw1", "4")):
+        environment = {**os.environ, "PYTEST_XDIST_WORKER": worker, "COMETIFY_FIRST_PART_OF_PORTS": first}
         printed = subprocess.run(
             [sys.executable, "-c", program], env=environment, check=True, capture_output=True
         ).stdout
         found.append({int(port) % 8 for port in printed.split()})
-    assert [len(remainders) for remainders in found] == [1] * 4
-    assert len(set.union(*found)) == 4
+    assert [len(remainders) for remainders in found] == [1] * 6
+    assert len(set.union(*found)) == 6
 
 
 def test_no_port_is_found_twice_in_a_row_of_searches():
