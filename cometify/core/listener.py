@@ -269,7 +269,8 @@ class Listener:
         the state does not allow calls `state_table.on_impossible` and changes nothing.
         """
         before = self.state
-        self.state = next_state("Listener", TRANSITIONS, before, event)
+        # The table is looked at here, because a call for each state would be a fiftieth of a poll.
+        self.state = TRANSITIONS.get((before, event)) or next_state("Listener", TRANSITIONS, before, event)
         if before is State.LIVE and self.state is not State.LIVE:
             assert self.view is not None
             self.view.live.pop(self, None)

@@ -108,7 +108,8 @@ class Quota:
         if slots is None:
             slots = _Slots()
         if listener not in slots.holders:
-            self._check_room(client_key, slots, account, now)
+            if account.listeners is not None or len(slots.holders) >= account.listeners_per_ip:
+                self._check_room(client_key, slots, account, now)
             self._slots[client_key] = slots  # A new entry, or one that the check has emptied and deleted.
             self._counts[client_key[0]] += 1
         before = slots.holders.get(listener)
@@ -212,7 +213,8 @@ class Quota:
 
     def _free(self, client_key: ClientKey, slots: _Slots, listener: str) -> None:
         del slots.holders[listener]
-        slots.until.pop(listener, None)
+        if slots.until:
+            slots.until.pop(listener, None)
         if not slots.holders:
             del self._slots[client_key]
         self._counts[client_key[0]] -= 1

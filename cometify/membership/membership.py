@@ -231,12 +231,12 @@ class Membership:
 
     def part(self, listener: Listener, *, comes_again: bool = False) -> None:
         """Remove a listener. `comes_again`: it polls, so its slot and its place in the heartbeat wheel are kept a while."""
-        slot = self._slots.get(listener)
-        if slot is not None and listener.view is not None:
-            self.stays.left(listener, self._heartbeats.ticks - slot.since)
-        unused = self._registry.part(listener)
         if not comes_again:
+            slot = self._slots.get(listener)
+            if slot is not None and listener.view is not None:
+                self.stays.left(listener, self._heartbeats.ticks - slot.since)
             self._heartbeats.discard(listener)
+        unused = self._registry.part(listener)
         self._token_expiry.discard(listener)
         self._disconnects.discard(listener)
         self._slots.give_up(listener, comes_again)

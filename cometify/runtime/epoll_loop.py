@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.log import callWithLogger
 
 from cometify.runtime.reactor import Clock
-from cometify.runtime.read_order import Event, ReadOrder, Waiting
+from cometify.runtime.read_order import Event, Rank, ReadOrder, Waiting
 from cometify.runtime.tcp import EagerServer
 from cometify.runtime.transport import Transport
 
@@ -38,6 +38,8 @@ SHARE = 0.01
 """The part of the server's time that a connection may have for its reads."""
 COSTLY = 0.004
 """Seconds that a connection may have beyond its share. Above that it counts as costly."""
+ALLOWANCE = COSTLY / SHARE
+"""Seconds ahead, above which the time at which its reads are paid for makes a connection costly."""
 MOST_CHARGED = 0.02
 """Seconds beyond its share with which a connection is charged at most. So it is costly for at most 1.6 s after its last
 long read."""
@@ -183,7 +185,7 @@ class DirectPoll:
             timeout = 0
         events = self._poll(-1 if timeout is None else timeout, AT_ONCE)
         began = self._woken_at = seconds()
-        if order.has_any or len(events) > TOGETHER or self._paid_until > began + COSTLY / SHARE:
+        if order.has_any or len(events) > TOGETHER or self._paid_until > began + ALLOWANCE:
             self._read_in_order(events, began)
         elif (done := self._read(events, began, began)) < len(events):
             order.add(events[done:])
@@ -196,20 +198,28 @@ class DirectPoll:
     def _read_in_order(self, events: list[Event], began: float) -> None:
         """Read some connections of each rank."""
         order = self._order
-        order.add(events)
-        order.begin_turn(began + COSTLY / SHARE)
+        order.begin_turn(began + ALLOWANCE)
+        first = order.sort(events)
         if order.prompt:
             taken = order.take(order.prompt)
             read = self._read_by_turns(taken, began, patient=False)
             order.put_back(order.prompt, [waiting for waiting in taken if waiting not in read])
-        for rank in (order.likely, order.crowd):
-            if rank:  # in the order of arrival, because to sort thousands would cost a tenth of their reads
-                taken = order.take(rank)
-                done = self._read([event for _connection, event in taken], began, self._seconds(), patient=True)
-                order.put_back(rank, taken[done:])
+        if order.likely:
+            self._read_some(order.likely, order.take(order.likely), began)
+        if first or order.crowd:
+            self._read_some(order.crowd, first or order.take(order.crowd), began)
         costly = order.costly()
         if costly:
             order.forget(self._read_by_turns(costly, began, patient=True))
+
+    def _read_some(self, rank: Rank, taken: list[Waiting], began: float) -> None:
+        """Read some of the connections that were taken of a rank, in the order of their arrival.
+
+        To sort thousands would cost a tenth of their reads.
+        """
+        done = self._read([event for _connection, event in taken], began, self._seconds(), patient=True)
+        if done < len(taken):
+            self._order.put_back(rank, taken[done:])
 
     def _read_by_turns(self, waiting: list[Waiting], began: float, *, patient: bool) -> set[Waiting]:
         """See `ReadOrder.by_turns` and `_read`. Returns those that were read."""

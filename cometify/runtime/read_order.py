@@ -65,21 +65,41 @@ class ReadOrder:
 
     def add(self, events: Iterable[Event]) -> None:
         """Put new events behind the others of their rank. A connection that waits already keeps its place."""
+        self.sort(events, 0)
+
+    def sort(self, events: Iterable[Event], most: int = AT_MOST) -> list[Waiting]:
+        """Do as `add`, but if nothing waits in the crowd, return up to `most` connections that would be the first in it.
+
+        They are read in this turn, so that to put them into a rank and to take them out again would be a tenth of a poll.
+        """
+        selectables, crowd = self._selectables, self.crowd
+        at_once: list[Waiting] = []
+        if crowd:
+            most = 0
         for event in events:
             fd, bits = event
-            selectable = self._selectables.get(fd)
-            if selectable is None or (isinstance(selectable, EagerPort) and self._is_full):
-                continue  # epoll tells of a port again in the next turn
-            rank = self._rank_of(selectable)
-            if rank is None:
-                rank = self._new_rank_of(selectable, bits)
-            else:
+            selectable = selectables.get(fd)
+            if isinstance(selectable, EagerServer):
+                rank = selectable.waits_in
+                if rank is None:
+                    rank = self._rank_for(selectable, bits)
+                    if rank is crowd and len(at_once) < most:
+                        at_once.append((selectable, event))
+                        continue
+                    selectable.waits_in = rank
+                    rank[selectable] = event
+                    continue
                 bits |= rank[selectable][1]
-                if bits & EPOLLOUT and (rank is self.crowd or rank is self.likely):
+                if bits & EPOLLOUT and (rank is crowd or rank is self.likely):
                     del rank[selectable]
-                    rank = self.prompt
-            rank[selectable] = fd, bits
+                    rank = selectable.waits_in = self.prompt
+                rank[selectable] = fd, bits
+            elif selectable is not None and not (isinstance(selectable, EagerPort) and self._is_full):
+                earlier = self.prompt.get(selectable)
+                self.prompt[selectable] = event if earlier is None else (fd, bits | earlier[1])
+            # A port that is left out is told of again in the next turn.
         self._note()
+        return at_once
 
     def begin_turn(self, most: float) -> None:
         """Let costly connections that have waited long enough be cheap ones, and forget those that are closed.
@@ -90,26 +110,36 @@ class ReadOrder:
         self._oldest_first = not self._oldest_first
         for rank in (self._costly, self._handshakes):
             for selectable, event in list(islice(rank.items(), MOST_COSTLY)):
+                assert isinstance(selectable, EagerServer)  # nothing else is costly
                 current = self._current(selectable, event)
                 if not current:
                     del rank[selectable]
-                elif _paid_until(selectable) <= most:
+                    selectable.waits_in = None
+                elif selectable.paid_until <= most:
                     del rank[selectable]
-                    self._new_rank_of(selectable, current[1])[selectable] = current
+                    selectable.waits_in = self._rank_for(selectable, current[1])
+                    selectable.waits_in[selectable] = current
 
     def take(self, rank: Rank) -> list[Waiting]:
         """Remove up to `AT_MOST` connections of a rank, and return them, the oldest first. Costly ones go to their own rank."""
-        taken = []
-        for selectable, event in list(islice(rank.items(), AT_MOST)):
-            del rank[selectable]
-            current = self._current(selectable, event)
-            if not current:
-                continue
-            if current[1] & EPOLLIN and (paid_until := _paid_until(selectable)) > self._most:
-                costly = self._handshakes if paid_until == math.inf else self._costly
-                costly[selectable] = current
+        taken: list[Waiting] = []
+        most, selectables, reads = self._most, self._selectables, self._reads
+        for _ in range(min(len(rank), AT_MOST)):
+            selectable, event = waiting = rank.popitem(last=False)
+            client = selectable if isinstance(selectable, EagerServer) else None
+            if client is not None:
+                client.waits_in = None
+            fd, bits = event
+            if selectables.get(fd) is not selectable or fd not in reads:
+                current = self._current(selectable, event)
+                if not current:
+                    continue
+                waiting, bits = (selectable, current), current[1]
+            if client is not None and client.paid_until > most and bits & EPOLLIN:
+                client.waits_in = self._handshakes if client.paid_until == math.inf else self._costly
+                client.waits_in[client] = waiting[1]
             else:
-                taken.append((selectable, current))
+                taken.append(waiting)
         self._note()
         return taken
 
@@ -118,6 +148,8 @@ class ReadOrder:
         for selectable, event in reversed(unread):
             rank[selectable] = event
             rank.move_to_end(selectable, last=False)
+            if isinstance(selectable, EagerServer):
+                selectable.waits_in = rank
         self._note()
 
     def costly(self) -> list[Waiting]:
@@ -128,8 +160,10 @@ class ReadOrder:
     def forget(self, costly: Iterable[Waiting]) -> None:
         """Remove costly connections that were read."""
         for selectable, _event in costly:
-            self._costly.pop(selectable, None)
-            self._handshakes.pop(selectable, None)
+            assert isinstance(selectable, EagerServer)
+            if selectable.waits_in is not None:
+                del selectable.waits_in[selectable]
+                selectable.waits_in = None
         self._note()
 
     def by_turns(self, by_age: list[Waiting]) -> list[Waiting]:
@@ -148,21 +182,16 @@ class ReadOrder:
         waiting = len(self.crowd) + len(self._handshakes)
         return waiting >= FEW and waiting >= most_descriptors() / 2
 
-    def _rank_of(self, selectable: object) -> Rank | None:
-        for rank in self._ranks:
-            if selectable in rank:
-                return rank
-        return None
-
-    def _new_rank_of(self, selectable: object, bits: int) -> Rank:
-        if not isinstance(selectable, EagerServer) or selectable.is_prompt or bits & EPOLLOUT:
+    def _rank_for(self, connection: EagerServer, bits: int) -> Rank:
+        """The rank in which a client that does not wait yet must wait."""
+        if connection.is_prompt or bits & EPOLLOUT:
             return self.prompt
-        if selectable.is_likely:
+        if connection.is_likely:
             return self.likely
-        if selectable.paid_until == math.inf:
-            return self._handshakes
-        if selectable.has_more is None and len(self.crowd) > CROWDED and _pushes(selectable):
-            selectable.is_likely = True  # for the rest of a long push too
+        if connection.paid_until > self._most:
+            return self._handshakes if connection.paid_until == math.inf else self._costly
+        if connection.has_more is None and len(self.crowd) > CROWDED and _pushes(connection):
+            connection.is_likely = True  # for the rest of a long push too
             return self.likely
         return self.crowd
 

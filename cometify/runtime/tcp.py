@@ -7,6 +7,7 @@ Python's own socket it is `_accept`, which has been the same since Python 3.4.
 
 import errno
 import socket
+from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Self, cast
@@ -47,6 +48,8 @@ LONG_READ = 64 * 1024
 """Bytes of one read within a body of known length, whose bytes are only put together."""
 
 LISTENER_OPTIONS = (
+    # An answer must not wait for the acknowledgement of the one before.
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
 )
@@ -94,6 +97,8 @@ class EagerServer(tcp.Server):
     """True if it is read before all others. See `read_order.ReadOrder`."""
     is_likely = False
     """True if it is read before the crowd, because a request of it looked like a push."""
+    waits_in: OrderedDict[object, tuple[int, int]] | None = None
+    """The rank in which it waits to be read, None if it does not. Only `read_order.ReadOrder` sets it."""
 
     def doRead(self) -> ConnectionLost | ConnectionDone | None:  # type: ignore[override] # one of the bases says None
         """Read once. Returns the reason if the connection is over.
@@ -289,6 +294,6 @@ class SharedPort(EagerPort):
         return made
 
 
-SET_LATER = ("has_more", "is_likely", "is_prompt", "paid_until", "read_size")
+SET_LATER = ("has_more", "is_likely", "is_prompt", "paid_until", "read_size", "waits_in")
 """Attributes of a connection that it has only after its first read."""
 teach_names(EagerServer, SET_LATER)
