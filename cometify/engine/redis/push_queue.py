@@ -10,10 +10,11 @@ from cometify.engine.redis.connection import Argument
 
 MOST_TOGETHER = 64
 """Pushes in one script. A script stops everybody else, and takes about half a millisecond of Redis for so many."""
-MOST_BYTES = 256 * 1024
+MOST_BYTES = 64 * 1024
 """Bytes of pushes after which one script takes no further push."""
-MOST_SCRIPTS = 4
-"""Scripts of one account under way. Where Redis is 5 ms away, that is still room for 51,000 small pushes a second."""
+MOST_SCRIPTS = 2
+"""Scripts of one account under way: one runs, and the other is on its way. Where Redis is 5 ms away, that is still room for
+25,000 small pushes a second."""
 
 
 @attrs.define(eq=False, repr=False)
