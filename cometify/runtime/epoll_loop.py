@@ -30,7 +30,7 @@ QUIETLY = EPOLLIN | EPOLLRDHUP | EPOLLET
 clients that wait, again and again, before it tells of a new one."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
-LONGEST_WAIT = 0.002
+LONGEST_WAIT = 0.001
 """Seconds of reads after which the batch is written although fewer than `TOGETHER` connections were read."""
 NOTICED = 0.0001
 """Seconds of a read, below which it is not charged: three pushes. Most reads are shorter, and cost nothing to judge."""
@@ -43,8 +43,9 @@ ALLOWANCE = COSTLY / SHARE
 MOST_CHARGED = 0.02
 """Seconds beyond its share with which a connection is charged at most. So it is costly for at most 1.6 s after its last
 long read."""
-LONGEST_READS = 0.004
-"""Seconds of a turn's reads, after which the rest waits for the next turn."""
+LONGEST_READS = 0.002
+"""Seconds of a turn's reads, after which the rest waits for the next turn. A push waits for one or two turns while others
+flood. With 4 ms it took half as long again, and the turns took no less of the time."""
 
 log = Logger()
 

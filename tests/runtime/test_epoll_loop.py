@@ -351,7 +351,7 @@ class Slowly:
         raise AssertionError(found)
 
 
-CHEAP, DEAR = NOTICED / 10, LONGEST_READS * 1.5
+CHEAP, DEAR = NOTICED / 10, COSTLY * 1.5
 
 
 @pytest.fixture
