@@ -47,7 +47,7 @@ class Inspector:
         most = nlargest(MOST_IDENTIFIERS, channels, key=lambda channel: _count(channel[1]))
         return {
             "version": __version__,
-            "listeners": dict(self.registry.listeners()),
+            "listeners": self.registry.listeners(),
             "listened_to": len(channels),
             "identifiers": [
                 {"account": api_key, "identifier": name, "listeners": _count(views), **_kept(_ring_of(views, name))}

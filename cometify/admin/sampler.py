@@ -1,8 +1,7 @@
 """A sample of the figures every five seconds, for the pictures of the last hour: see `core/history.py`.
 
-Nothing is counted for it. A sample reads the counts that the server keeps anyway, and keeps the differences. Only the listeners
-are counted by their transport, because nobody does that otherwise. There can be as many views and accounts as listeners, so
-a sample looks at a bounded part of them in each turn of the event loop.
+Nothing is counted for it. A sample reads the counts that the server keeps anyway, and keeps the differences. There can be as
+many accounts as listeners, so a sample looks at a bounded part of them in each turn of the event loop.
 """
 
 from collections import Counter
@@ -16,12 +15,11 @@ from cometify.core.account_histories import AccountHistories
 from cometify.core.histogram import Histogram
 from cometify.core.history import History
 from cometify.core.usage import AccountCounts, Usage
-from cometify.core.view import View
 from cometify.runtime.epoll_loop import CallSoon
 from cometify.runtime.slices import SlicedWork
 
 STEP = 200
-"""Views or accounts of one step. It takes about 0.1 ms."""
+"""Accounts of one step. It takes about 0.1 ms."""
 
 T = TypeVar("T")
 
@@ -43,22 +41,15 @@ class Sampler:
         self._work: SlicedWork[Step] = SlicedWork(call_soon, repr, 1)
         self._totals: Counter[str] = Counter()
         self._account_totals: dict[str, _Totals] = {}
-        self._listeners: Counter[str] = Counter()
         self._of_accounts: dict[str, dict[str, int]] = {}
 
     def sample(self) -> None:
         """Take a sample, in steps. Does nothing if the one before is not whole."""
         if self._work.is_busy:
             return
-        self._listeners = Counter()
         self._of_accounts = {}
-        views = [partial(self._count, part) for part in _parts(list(self._figures.registry.all_views()))]
         accounts = [partial(self._read, part) for part in _parts(list(self._usage.figures().items()))]
-        self._work.add("sampling", [*views, *accounts, self._finish], lambda: _call, at_once=True)
-
-    def _count(self, views: Sequence[View]) -> None:
-        for view in views:
-            self._listeners[f"listeners.{view.encoding.name}"] += view.members
+        self._work.add("sampling", [*accounts, self._finish], lambda: _call, at_once=True)
 
     def _read(self, accounts: Sequence[tuple[str, AccountCounts]]) -> None:
         for api_key, counts in accounts:
@@ -72,8 +63,9 @@ class Sampler:
     def _finish(self) -> None:
         now = self._wall()
         totals = _totals(self._figures, self._redis_latency)
+        listeners = {f"listeners.{name}": count for name, count in self._figures.registry.listeners().items()}
         # A count of 0 is left out of a Counter's difference, and so is one that began again.
-        self.history.add(now, {**(totals - self._totals), **self._listeners})
+        self.history.add(now, {**(totals - self._totals), **listeners})
         self._totals = totals
         self.accounts.add(now, self._of_accounts)
         known = self._usage.figures()

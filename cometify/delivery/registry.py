@@ -6,7 +6,7 @@ has very many views, these are gone through in steps (see wide_channels.py).
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from cometify.core.group_filter import Filters
 from cometify.core.late_views import LateViews
@@ -36,6 +36,7 @@ class Registry:
         self._wake = wake
         self._usage = usage or Usage()
         self._views: dict[ViewKey, View] = {}
+        self._of_transport: Counter[str] = Counter()
         self._of_channel: dict[Channel, dict[View, bool]] = {}
         self._most = most
         self._late = LateViews()
@@ -109,15 +110,8 @@ class Registry:
         return found
 
     def listeners(self) -> Counter[str]:
-        """Count the listeners of each transport, by its name."""
-        found: Counter[str] = Counter()
-        for view in self._views.values():
-            found[view.encoding.name] += view.members
-        return found
-
-    def all_views(self) -> Collection[View]:
-        """Return all views of this node."""
-        return self._views.values()
+        """Count the listeners of each transport that has any, by its name."""
+        return +self._of_transport
 
     def enter(
         self,
@@ -145,9 +139,7 @@ class Registry:
                     views = self._of_channel[ring.channel] = {}
                     self._occupied(ring.channel)
                 views[view] = secret
-        view.members += 1
-        view.counts.entered()
-        listener.view = view
+        self.enter_view(listener, view)
         if filters is not None:
             listener.filters = filters
             view.filtered.add(listener, filters)
@@ -157,9 +149,13 @@ class Registry:
         return self._views.get(key)
 
     def enter_view(self, listener: Listener, view: View) -> None:
-        """Put a listener into a view that has members, without the rings being asked. It must go live at once."""
+        """Put a listener into a view without the rings being asked. A view that is known outside has members.
+
+        It must go live at once if it has not come by `enter`.
+        """
         view.members += 1
         view.counts.entered()
+        self._of_transport[view.encoding.name] += 1
         listener.view = view
 
     def part(self, listener: Listener, event: Event = Event.ENDED) -> list[Channel]:
@@ -177,6 +173,7 @@ class Registry:
             listener.filters = None
         view.members -= 1
         view.counts.listeners -= 1
+        self._of_transport[view.encoding.name] -= 1
         if view.members:
             return []
         del self._views[view.key]

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
@@ -385,6 +385,10 @@ class Promises(RuleBasedStateMachine):
     @rule()
     def let_the_wheel_tick(self) -> None:
         self.heartbeats.tick()
+
+    @invariant()
+    def listeners_are_counted_by_transport(self) -> None:
+        assert self.registry.listeners() == Counter(peer.encoding.name for peer in self.peers if peer.view is not None)
 
     def teardown(self) -> None:
         if not hasattr(self, "kept"):
