@@ -11,6 +11,7 @@
 # make bench-edge   measure an audience behind Varnish and nginx; LISTENERS=n and PUSHES=n
 # make bench-million  hold idle listeners, kill the server and wait until all are back; LISTENERS=n and WORKERS=n
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
+# make bench-workers  measure 1, 2 and 4 workers of one node and write docs/workers.md; QUICK=1 and ROUNDS as above
 # make attacks      carry out every known attack on a server of this machine, with a good client beside it; SECONDS=n each;
 #                   DOCS=1 writes the table into docs/security.md
 # make floods       let one account flood a server of this machine in each way; SECONDS=n each; DOCS=1 writes the table into
@@ -38,7 +39,7 @@ PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site
 # What is imported is compiled once, and not by each process.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-workers bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -168,6 +169,10 @@ bench-docs:
 bench-nodes:
 	@bench/setup tools cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.nodes $(if $(QUICK),--quick,--docs) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-workers:
+	@bench/setup tools cometify redis
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.nodes --workers $(if $(QUICK),--quick,--docs) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-edge:
 	@bench/setup tools cometify

@@ -1,6 +1,6 @@
-"""Measure nodes that share a Redis: python -m bench.nodes [--quick] [--docs].
+"""Measure nodes that share a Redis, or the workers of one node: python -m bench.nodes [--workers] [--quick] [--docs].
 
-Writes bench/out/nodes.json, and with --docs the table of docs/nodes.md.
+Writes bench/out/nodes.json or workers.json, and with --docs the table of docs/nodes.md or workers.md.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.nodes import workloads
+from bench.nodes.workers import workers
 from bench.nodes.workloads import Figures
 from bench.rig import load_generator, machine
 from bench.rig.console import say
@@ -38,11 +39,20 @@ def _workloads(quick: bool) -> dict[str, Workload]:
     }
 
 
-def _measure(programs: Path, rounds: int, quick: bool) -> Measured:
+def _of_workers(quick: bool) -> dict[str, Workload]:
+    less = 5 if quick else 1
+    return {
+        "1 worker": lambda bin_, folder: workers(bin_, folder, 1, 2000 // less, 5 // less),
+        "2 workers": lambda bin_, folder: workers(bin_, folder, 2, 2000 // less, 5 // less),
+        "4 workers": lambda bin_, folder: workers(bin_, folder, 4, 2000 // less, 5 // less),
+    }
+
+
+def _measure(workloads_of: dict[str, Workload], programs: Path, rounds: int) -> Measured:
     measured: Measured = {}
     with tempfile.TemporaryDirectory(prefix="nodes-") as temporary:
         for number in range(rounds):
-            for name, workload in _workloads(quick).items():
+            for name, workload in workloads_of.items():
                 folder = Path(temporary) / f"{number} {name}"
                 figures = asyncio.run(workload(programs, folder))
                 for figure, value in figures.items():
@@ -75,26 +85,30 @@ def document(facts: dict[str, str], measured: Measured) -> str:
 def main(arguments: list[str]) -> int:
     """Measure, print the table, and write the result file. Raises SystemExit if a quick run shall go into docs/."""
     parser = argparse.ArgumentParser(prog="bench.nodes", description="Measure nodes that share a Redis.")
+    parser.add_argument("--workers", action="store_true", help="measure 1, 2 and 4 workers of one node")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (3; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="a fifth of everything, to see that it runs")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/nodes.md as well")
+    parser.add_argument("--docs", action="store_true", help="write the table into its page of docs/ as well")
     parser.add_argument("--bin", type=Path, default=BUILD / "venv/bin", help="folder with Cometify's twistd")
-    parser.add_argument("--out", type=Path, default=OUT / "nodes.json", help="file for the result")
+    parser.add_argument("--out", type=Path, help="file for the result (bench/out/nodes.json, workers.json)")
     options = parser.parse_args(arguments)
     raise_file_limit()
     load_generator.build()
     facts = machine.facts()
-    measured = _measure(options.bin.absolute(), options.rounds or (1 if options.quick else 3), options.quick)
+    name = "workers" if options.workers else "nodes"
+    chosen = (_of_workers if options.workers else _workloads)(options.quick)
+    measured = _measure(chosen, options.bin.absolute(), options.rounds or (1 if options.quick else 3))
     text = document(facts, measured)
     say(text)
-    options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps({"machine": facts, "measured": measured, "quick": options.quick}, indent=1))
-    say(f"wrote {options.out}")
+    out = options.out or OUT / f"{name}.json"
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps({"machine": facts, "measured": measured, "quick": options.quick}, indent=1))
+    say(f"wrote {out}")
     if options.docs:
+        page = DOCS / f"{name}.md"
         if options.quick:
-            raise SystemExit("a quick run must not be quoted: run without --quick to write docs/nodes.md")
-        page = DOCS / "nodes.md"
-        page.write_text(fill_section(page.read_text(encoding="utf-8"), "nodes", text), encoding="utf-8")
+            raise SystemExit(f"a quick run must not be quoted: run without --quick to write docs/{page.name}")
+        page.write_text(fill_section(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
         say(f"wrote {page}")
     return 0
 

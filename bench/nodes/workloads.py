@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,26 +49,29 @@ def made(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def shared_nodes(programs: Path, folder: Path, count: int, **account: Any) -> AsyncIterator[SharedNodes]:
-    """Run a Redis and so many nodes during the block. `account` has settings of the account that are not the defaults."""
+async def shared_nodes(
+    programs: Path, folder: Path, count: int, settings: Mapping[str, Any] | None = None, **account: Any
+) -> AsyncIterator[SharedNodes]:
+    """Run a Redis and so many nodes during the block. `settings` and `account` are those that are not the defaults."""
     async with AsyncExitStack() as stack:
         redis = Redis("redis", made(folder))
         stack.push_async_callback(redis.end)
         await redis.start()
-        settings = {"redis": f"redis://127.0.0.1:{redis.port}/0", "heartbeat": 25}
+        table = {"redis": f"redis://127.0.0.1:{redis.port}/0", "heartbeat": 25, **(settings or {})}
         twistd = [str(programs / "twistd")]
-        nodes = [Node(f"node{number}", folder, twistd, settings, {}, account=account) for number in range(count)]
+        nodes = [Node(f"node{number}", folder, twistd, table, {}, account=account) for number in range(count)]
         for node in nodes:
             stack.push_async_callback(node.end)
             await node.start()
         yield SharedNodes(redis, nodes)
 
 
-def _publisher(node: HostPort, identifier: str) -> list[str]:
+def publisher(node: HostPort, identifier: str) -> list[str]:
+    """The arguments by which the load generator pushes to an identifier at a node."""
     return ["--pub-port", str(node[1]), *(text.replace("{0}", identifier) for text in _PUBLISHER)]
 
 
-async def _generate(*arguments: str) -> dict[str, Any]:
+async def generate(*arguments: str) -> dict[str, Any]:
     """Run the load generator. Returns its answer. Raises RuntimeError with its last words if there is none."""
     limits = ("--max-run", "60", "--drain", "2000", "--connect-timeout", "30")
     process = await asyncio.create_subprocess_exec(
@@ -92,7 +95,7 @@ async def pushing(programs: Path, folder: Path, count: int, seconds: int) -> Fig
         load += ["--warmup", "200", "-n", "0"]
         before = await one.spent()
         generating = [
-            _generate("--port", str(node.address[1]), *_publisher(node.address, f"bench{number}"), *load)
+            generate("--port", str(node.address[1]), *publisher(node.address, f"bench{number}"), *load)
             for number, node in enumerate(one.nodes)
         ]
         answers = await asyncio.gather(*generating)
@@ -115,7 +118,7 @@ async def latency(programs: Path, folder: Path, pushes: int) -> Figures:
         for name, node in (("the same node", one.nodes[0]), ("another node", one.nodes[1])):
             listening = ["--port", str(node.address[1]), "--path", f"/{KEY}/websocket?identifiers=bench"]
             load = ["-m", str(pushes), "-r", "100", "--warmup", "50", "-n", "1", "--await", '"type":"heartbeat"']
-            answer = await _generate(*listening, *_publisher(one.nodes[0].address, "bench"), *load)
+            answer = await generate(*listening, *publisher(one.nodes[0].address, "bench"), *load)
             figures[f"to {name}, p50, ms"] = answer["lat_us"]["p50"] / 1000
             figures[f"to {name}, p99, ms"] = answer["lat_us"]["p99"] / 1000
             figures[f"to {name}, lost"] = answer["lost"]
