@@ -205,22 +205,27 @@ class DirectPoll:
             taken = order.take(order.prompt)
             read = self._read_by_turns(taken, began, patient=False)
             order.put_back(order.prompt, [waiting for waiting in taken if waiting not in read])
-        if order.likely:
-            self._read_some(order.likely, order.take(order.likely), began)
-        if first or order.crowd:
-            self._read_some(order.crowd, first or order.take(order.crowd), began)
+        self._read_some(order.likely, [], began)
+        self._read_some(order.crowd, first, began)
         costly = order.costly()
         if costly:
             order.forget(self._read_by_turns(costly, began, patient=True))
 
     def _read_some(self, rank: Rank, taken: list[Waiting], began: float) -> None:
-        """Read some of the connections that were taken of a rank, in the order of their arrival.
+        """Read some of the connections of a rank, in the order of their arrival. `taken`: those that come first.
 
-        To sort thousands would cost a tenth of their reads.
+        To sort thousands would cost a tenth of their reads. No more are taken than are read, nearly always.
         """
-        done = self._read([event for _connection, event in taken], began, self._seconds(), patient=True)
-        if done < len(taken):
-            self._order.put_back(rank, taken[done:])
+        order = self._order
+        while taken or rank:
+            taken = taken or order.take(rank, TOGETHER)
+            now = self._seconds()
+            done = self._read([event for _connection, event in taken], began, now, patient=True)
+            if done < len(taken):
+                order.put_back(rank, taken[done:])
+            if done < len(taken) or self._due or self._seconds() - began > LONGEST_READS:
+                return
+            taken = []
 
     def _read_by_turns(self, waiting: list[Waiting], began: float, *, patient: bool) -> set[Waiting]:
         """See `ReadOrder.by_turns` and `_read`. Returns those that were read."""

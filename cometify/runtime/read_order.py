@@ -120,11 +120,11 @@ class ReadOrder:
                     selectable.waits_in = self._rank_for(selectable, current[1])
                     selectable.waits_in[selectable] = current
 
-    def take(self, rank: Rank) -> list[Waiting]:
-        """Remove up to `AT_MOST` connections of a rank, and return them, the oldest first. Costly ones go to their own rank."""
+    def take(self, rank: Rank, most: int = AT_MOST) -> list[Waiting]:
+        """Remove up to `most` connections of a rank, and return them, the oldest first. Costly ones go to their own rank."""
         taken: list[Waiting] = []
-        most, selectables, reads = self._most, self._selectables, self._reads
-        for _ in range(min(len(rank), AT_MOST)):
+        paid_until, selectables, reads = self._most, self._selectables, self._reads
+        for _ in range(min(len(rank), most)):
             selectable, event = waiting = rank.popitem(last=False)
             client = selectable if isinstance(selectable, EagerServer) else None
             if client is not None:
@@ -135,7 +135,7 @@ class ReadOrder:
                 if not current:
                     continue
                 waiting, bits = (selectable, current), current[1]
-            if client is not None and client.paid_until > most and bits & EPOLLIN:
+            if client is not None and client.paid_until > paid_until and bits & EPOLLIN:
                 client.waits_in = self._handshakes if client.paid_until == math.inf else self._costly
                 client.waits_in[client] = waiting[1]
             else:

@@ -57,7 +57,7 @@ class Server:
     def __init__(self):
         self.clock = HandClock()
         self.reactor = EPollReactor()
-        install_direct_poll(self.reactor, self.clock)
+        self.call_soon = install_direct_poll(self.reactor, self.clock).call_soon
         self.reads, self.accepted, self.ended, self.peers = [], [], [], []
         factory = Factory.forProtocol(Noted)
         factory.server = self
@@ -141,6 +141,16 @@ def test_first_push_that_is_long_does_not_wait_for_the_crowd(server, pieces):
     size, port = sum(map(len, pieces)), publisher.getsockname()[1]
     server.until(lambda: sum(len(data) for sender, data in server.reads if sender == port) == size)
     assert len(server.reads) < 2 * MANY
+
+
+def test_connection_of_the_crowd_is_taken_out_once(server):
+    """Each join asks for a call at the end of its turn, so that a turn reads one batch of the crowd."""
+    server.after_read = lambda _protocol: server.call_soon(0, lambda: None)
+    for peer in server.connect(MANY):
+        peer.send(JOINS)
+    with counted_c_calls() as calls:
+        server.until(lambda: len(server.reads) == MANY)
+    assert calls["popitem"] <= MANY
 
 
 def test_crowd_is_looked_at_once(server):
