@@ -20,6 +20,8 @@ from twisted.python.failure import Failure
 
 from cometify.accounts.store import Changes, StoreError, Version
 from cometify.config.redis_url import RedisURL
+from cometify.engine.redis.cluster.home_connector import HomeConnector
+from cometify.engine.redis.cluster.slot_map import HOME
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.scripts import Script
@@ -27,7 +29,7 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 
 NAME = b"cometify:accounts"
-"""The key of the records. The keys of an account have braces, so that no API key leads here."""
+"""The key of the records, but in a cluster. The keys of an account have braces, so that no API key leads here."""
 ANSWER_WITHIN = 1.5
 CHECK_EVERY = 0.25
 LONGEST_DELAY = 1.0
@@ -52,7 +54,10 @@ class RedisStore:
 
     def __init__(self, reactor: Reactor, url: RedisURL) -> None:
         self._reactor = reactor
-        self._connector = Connector(reactor, url)
+        self._connector: Connector = Connector(reactor, url)
+        self._name = NAME
+        if url.cluster:
+            self._connector, self._name = HomeConnector(reactor, url, self._lost), HOME + b":accounts"
         self._channel = f"cometify:{url.database}:accounts".encode()
         self._where = str(url)
         self._commands: RedisConnection | None = None
@@ -138,7 +143,7 @@ class RedisStore:
     def _run(self, script: Script[Any], *args: bytes | str | int) -> Deferred[Any]:
         if self._commands is None:
             return defer.fail(self._error(self._why))
-        answered = self._commands.run(script, NAME, *args)
+        answered = self._commands.run(script, self._name, *args)
         return answered.addErrback(lambda failure: Failure(self._error(failure.getErrorMessage())))
 
     def _error(self, reason: str) -> StoreError:

@@ -27,8 +27,13 @@ def make_engine(
     if settings.redis is None:
         return MemoryEngine(clock, announce, settings.keep_bytes_total)
     # They are imported here, because txredisapi installs a reactor when it is imported.
+    from cometify.engine.redis.cluster.engine import ClusterEngine  # noqa: PLC0415
     from cometify.engine.redis.engine import RedisEngine  # noqa: PLC0415
     from cometify.engine.redis.spread_engine import SpreadEngine  # noqa: PLC0415
 
-    engine = SpreadEngine if settings.redis.others else RedisEngine
+    engine: type[ClusterEngine | SpreadEngine | RedisEngine] = RedisEngine
+    if settings.redis.cluster:
+        engine = ClusterEngine
+    elif settings.redis.others:
+        engine = SpreadEngine
     return engine(reactor, settings.redis, settings.redis_wait, announce, registry.lost, accounts)

@@ -8,9 +8,12 @@ import attrs
 DEFAULT_PORT = 6379
 DEFAULT_SENTINEL_PORT = 26379
 
+SCHEMES = (
+    "redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster",
+)  # fmt: skip
 FORMS = (
-    '"redis://127.0.0.1:6379/0", "rediss://user:password@host/0" (TLS), "redis+unix:///run/redis.sock?db=0" or '
-    '"redis+sentinel://host:26379,host:26379/name?db=0"'
+    '"redis://127.0.0.1:6379/0", "rediss://user:password@host/0" (TLS), "redis+unix:///run/redis.sock?db=0", '
+    '"redis+sentinel://host:26379,host:26379/name?db=0" or "redis+cluster://host:6379,host:6379"'
 )
 
 
@@ -18,15 +21,16 @@ FORMS = (
 class RedisURL:
     """A parsed URL.
 
-    `hosts`: (name, port) of the Redis; of its Sentinels if there is a `service`, the name by which they know the primary.
-    `path`: the Unix socket, instead of `hosts`. `ca`: a file of certificates that TLS is verified by, None for those of
-    the system. `name`: the name by which accounts are spread, if it is not the place. `others`: those that keep accounts beside
-    this one. `url`: the URL as it was written, with its passwords.
+    `hosts`: (name, port) of the Redis; of its Sentinels if there is a `service`, the name by which they know the primary; of
+    nodes of a cluster if it is a `cluster`. `path`: the Unix socket, instead of `hosts`. `ca`: a file of certificates that TLS
+    is verified by, None for those of the system. `name`: the name by which accounts are spread, if it is not the place.
+    `others`: those that keep accounts beside this one. `url`: the URL as it was written, with its passwords.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
     path: str | None = None
     service: str | None = None
+    cluster: bool = False
     tls: bool = False
     ca: str | None = None
     username: str | None = None
@@ -61,6 +65,10 @@ def read_redis_urls(value: object, read: Callable[[object], RedisURL] | None = N
     if not value:
         raise ValueError("must have one URL at least")
     first, *others = map(read, value)
+    if others and any(one.cluster for one in (first, *others)):
+        raise ValueError(
+            "must not have a cluster in a list, because a cluster shares all accounts among its masters itself"
+        )
     names = [one.spread_name for one in (first, *others)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -77,7 +85,7 @@ def read_redis_url(text: object) -> RedisURL:
         options = {name: values[-1] for name, values in parse_qs(url.query, strict_parsing=bool(url.query)).items()}
     except ValueError:
         raise ValueError(f"must be a URL: {FORMS}") from None
-    if url.scheme not in ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel"):
+    if url.scheme not in SCHEMES:
         raise ValueError(f"must be a URL: {FORMS}")
     if _has_cut_password(url):
         raise ValueError("must not have / ? or # before its @: in a password write %2F, %3F and %23, and %40 for @")
@@ -86,10 +94,14 @@ def read_redis_url(text: object) -> RedisURL:
         raise ValueError(f"must not have the option {unknown[0]}: the options are db, ca, sentinel_password and name")
     username, password = _credentials(url)
     path, service, database = _split_path(url, options.get("db"))
+    is_cluster = url.scheme.endswith("+cluster")
+    if is_cluster and database:
+        raise ValueError("must not have a database, because a cluster has number 0 alone")
     return RedisURL(
         hosts=() if path else _hosts(url, DEFAULT_SENTINEL_PORT if service else DEFAULT_PORT),
         path=path,
         service=service,
+        cluster=is_cluster,
         tls=url.scheme.startswith("rediss"),
         ca=options.get("ca"),
         username=username,
@@ -143,8 +155,8 @@ def _split_path(url: SplitResult, db: str | None) -> tuple[str | None, str | Non
 def _hosts(url: SplitResult, port: int) -> tuple[tuple[str, int], ...]:
     netloc = url.netloc.rpartition("@")[2]
     hosts = tuple([_host(part, port) for part in netloc.split(",")])
-    if len(hosts) > 1 and not url.scheme.endswith("+sentinel"):
-        raise ValueError("must have one host: several hosts are for redis+sentinel:// alone")
+    if len(hosts) > 1 and not url.scheme.endswith(("+sentinel", "+cluster")):
+        raise ValueError("must have one host: several hosts are for redis+sentinel:// and redis+cluster:// alone")
     return hosts
 
 

@@ -28,6 +28,7 @@ from cometify.config.redis_url import RedisURL, read_redis_url, read_redis_urls
         ("redis://localhost?tls=1", "must not have the option tls"),
         ("redis+sentinel://localhost:26379", "must have the name that the Sentinels watch"),
         ("redis+unix://?db=1", "must have the path of the socket"),
+        ("redis+cluster://a,b/1", "must not have a database, because a cluster"),
     ],
 )
 def test_wrong_url_is_refused_with_the_reason(url, reason):
@@ -53,6 +54,8 @@ def test_wrong_url_is_refused_with_the_reason(url, reason):
             "redis+sentinel://[::1]/n?sentinel_password=x@",
             RedisURL((("::1", 26379),), service="n", sentinel_password="x@"),
         ),
+        ("redis+cluster://a:1,b/0", RedisURL((("a", 1), ("b", 6379)), cluster=True)),
+        ("rediss+cluster://:pass@a", RedisURL((("a", 6379),), cluster=True, tls=True, password="pass")),
         (
             "redis+sentinel://a:1,b/name?db=4&sentinel_password=x",
             RedisURL((("a", 1), ("b", 26379)), service="name", database=4, sentinel_password="x"),
@@ -84,6 +87,7 @@ def test_list_of_urls_is_the_first_with_the_others():
         (["redis://a", 5], "must be a URL"),
         (["redis://:secret@a", "redis://a:6379/0"], "must not have a:6379/0 twice"),
         (["redis://a?name=x", "redis://b?name=x"], "must not have x twice"),
+        (["redis://a", "redis+cluster://:secret@b"], "must not have a cluster in a list"),
     ],
 )
 def test_wrong_list_is_refused_with_the_reason(urls, reason):

@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.campaigns.faults.cluster import Cluster
+from bench.rig.account import KEY
 from bench.rig.node import Node
 from bench.rig.processes import NotReady, wait_until
 from bench.rig.redis import Redis, RedisError, command
 
 HOUR = 3600
+SLOT_MOVES_FOR = 0.5
+"""Seconds for which some keys of an account are at one master, and some at another."""
 PUSHES_DURING = 20
 """Pushes that are acknowledged while a fault lasts."""
 
@@ -178,6 +181,40 @@ async def _promoted(cluster: Cluster, old: Redis) -> None:
     await wait_until(promoted, cluster.settings.settle_time, "the replica is promoted")
 
 
+async def slot_moves(cluster: Cluster, _durations: Durations) -> None:
+    """Move the slot of the account to another master of the Redis Cluster, and back. Keys are at both for a while."""
+    redis = cluster.redis_cluster
+    assert redis is not None
+    for _ in range(2):
+        target = await asyncio.to_thread(redis.other_master, KEY)
+        source = await asyncio.to_thread(redis.begin_to_move, KEY, target)
+        await asyncio.to_thread(redis.move_keys, KEY, source, target, 3)
+        await asyncio.sleep(SLOT_MOVES_FOR)
+        while await asyncio.to_thread(redis.move_keys, KEY, source, target):
+            pass
+        await asyncio.to_thread(redis.end_move, KEY, source, target)
+        await cluster.wait_for_pushes(PUSHES_DURING)
+
+
+async def master_killed(cluster: Cluster, _durations: Durations) -> None:
+    """Kill the master of the account in the Redis Cluster, wait until its replica takes over, and start it again."""
+    redis = cluster.redis_cluster
+    assert redis is not None
+    old = await asyncio.to_thread(redis.master_of, KEY)
+    await asyncio.to_thread(old.end)
+    await asyncio.to_thread(redis.wait_for_another, KEY, old)
+    await asyncio.to_thread(old.start)
+    await asyncio.to_thread(redis.wait_until_well)
+
+
+async def replica_takes_over(cluster: Cluster, _durations: Durations) -> None:
+    """Have a replica take over from the master of the account in the Redis Cluster, while the master lives."""
+    redis = cluster.redis_cluster
+    assert redis is not None
+    await asyncio.to_thread(redis.fail_over, KEY)
+    await asyncio.to_thread(redis.wait_until_well)
+
+
 async def network_cut(cluster: Cluster, durations: Durations) -> None:
     """Cut a node off from Redis for a while. The other node goes on."""
     assert cluster.network is not None
@@ -239,8 +276,13 @@ FAULTS = (
     Fault("FLUSHALL", "plain", everything_flushed, loses=True),
     Fault("Sentinel, primary killed", "sentinel", primary_killed),
     Fault("SENTINEL FAILOVER", "sentinel", failover_asked),
+    Fault("cluster slot moves", "cluster", slot_moves),
+    Fault("cluster master killed", "cluster", master_killed),
+    Fault("CLUSTER FAILOVER", "cluster", replica_takes_over),
     Fault("network cut", "isolated", network_cut),
     Fault("clock jumps an hour", "clocks", clock_jumps),
     Fault("clock 11 minutes wrong", "clocks", clocks_wrong),
     Fault("uneven refill", "uneven", uneven_refill),
 )
+SHORT = tuple(fault for fault in FAULTS if fault.cluster != "cluster")
+"""The faults of the tests. tests/faults/test_cluster.py has short forms of the others, on servers that it has anyway."""

@@ -19,6 +19,7 @@ from bench.rig.client import Client, Group
 from bench.rig.node import HostPort, Node
 from bench.rig.processes import NotReady, wait_until
 from bench.rig.redis import Redis, Sentinel
+from bench.rig.redis_cluster import RedisCluster
 
 NAMES = ("alpha", "beta", "gamma")
 """The identifiers that are pushed to."""
@@ -41,10 +42,11 @@ class ClusterSettings:
     """The parts of a cluster.
 
     `twistd` and `environment` start a node. `offsets` are the seconds by which each node's clock is wrong; None means the
-    machine's clock. With `isolated` the first node has a network namespace. `sentinels` is their number; if there are
-    any, there is a replica too. Each of `subscriptions` has `crowd` listeners. `pause` is the mean pause of a publisher in
-    seconds. `sizes` are the bytes of a text by identifier. `node_settings` and `account` are added to each node's
-    configuration. `settle_time` is the number of seconds in which all must be well again after a fault.
+    machine's clock. With `isolated` the first node has a network namespace. `sentinels` is their number; if there are any,
+    there is a replica too. With `redis_cluster` there is a Redis Cluster instead, of three masters and three replicas. Each of
+    `subscriptions` has `crowd` listeners. `pause` is the mean pause of a publisher in seconds. `sizes` are the bytes of a text
+    by identifier. `node_settings` and `account` are added to each node's configuration. `settle_time` is the number of seconds
+    in which all must be well again after a fault.
     """
 
     twistd: list[str]
@@ -52,6 +54,7 @@ class ClusterSettings:
     offsets: Sequence[int | None] = (None, None)
     isolated: bool = False
     sentinels: int = 0
+    redis_cluster: bool = False
     redis: bool = True
     crowd: int = 1
     publishers: int = 4
@@ -72,6 +75,7 @@ class Cluster:
         self.ledger = Ledger()
         self.nodes: list[Node] = []
         self.redises: list[Redis] = []
+        self.redis_cluster: RedisCluster | None = None
         self.sentinels: list[Sentinel] = []
         self.clocks: list[WallClock] = []
         self.network: NetworkNamespace | None = None
@@ -102,7 +106,11 @@ class Cluster:
             self.network = NetworkNamespace()
             await self.network.make()
             self._stack.push_async_callback(self.network.remove)
-        if self.settings.redis:
+        if self.settings.redis_cluster:
+            self.redis_cluster = RedisCluster(self._folder / "redis", replicas=3)
+            self._stack.push_async_callback(asyncio.to_thread, self.redis_cluster.end)
+            await asyncio.to_thread(self.redis_cluster.start)
+        elif self.settings.redis:
             await self._start_redis()
         for index, offset in enumerate(self.settings.offsets):
             self._make_node(index, offset)
@@ -152,6 +160,8 @@ class Cluster:
         self.nodes.append(node)
 
     def _engine_settings(self, host: str) -> dict[str, Any]:
+        if self.redis_cluster is not None:
+            return {"redis": self.redis_cluster.url, "redis_wait": 1}
         if not self.settings.redis:
             return {}
         if not self.settings.sentinels:

@@ -83,6 +83,7 @@ def settings_for(kind: str, twistd: list[str], environment: Mapping[str, str], *
     """The settings of a cluster for the faults of one kind."""
     special: dict[str, dict[str, Any]] = {
         "sentinel": {"sentinels": 3},
+        "cluster": {"redis_cluster": True},
         "isolated": {"isolated": True},
         "clocks": {"offsets": (0, 0)},
         "uneven": {

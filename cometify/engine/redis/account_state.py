@@ -77,6 +77,18 @@ class AccountState:
         """The rings that are followed, by identifier."""
         return self.account_rings.rings
 
+    def go_on_from(self, other: "AccountState") -> None:
+        """Take over the rings that this account had at another Redis, and the positions up to which they were heard."""
+        self.account_rings, self.complete_to, self.revocations = (
+            other.account_rings,
+            other.complete_to,
+            other.revocations,
+        )
+        other.account_rings, other.complete_to = AccountRings(), {}
+        self.began, self.watermark, self.last_heard = other.began, other.watermark, other.last_heard
+        self.last_known, self.last_known_name, self.highest = other.last_known, other.last_known_name, other.highest
+        self.last_known_secret, self.went_back, self._number = other.last_known_secret, other.went_back, other._number
+
     def quiet_for(self, now: float) -> float:
         """The seconds since the first call of this that found the account out of use. `now`: seconds of the reactor."""
         follows = self.rings or self.starting or self.reading is not None or self.waiting
@@ -242,10 +254,7 @@ class AccountState:
 
     def stop_starting(self, batch: ReadBatch) -> list[str]:
         """Forget what was heard of the identifiers that a batch began with, because it cannot be read. Returns them."""
-        names = [name for name in batch.since if name in self.starting]
-        for name in names:
-            del self.starting[name]
-        return names
+        return [name for name in batch.since if self.starting.pop(name, None) is not None]
 
     def heard_before_seam(self, batch: ReadBatch) -> list[Push] | None:
         """Take the pushes that lie before the seam of a batch from the held messages. None if it was not heard yet."""

@@ -9,7 +9,8 @@ MOST_SUBSCRIBED = 1000
 
 
 class Channels:
-    """`node`: the name of this node. `prefix`: the beginning of the names of all channels.
+    """`node`: the name of this node. `prefix`: the beginning of the names of all channels. `of_accounts`: that of the
+    channels of identifiers, if it is another one. `of_nodes`: that of the nodes' own channels.
 
     `own`: the node's own channel, on which watermarks are published. `everybody`: the channel that all nodes hear. `staying`:
     the channel of all nodes that are not about to end. `is_staying`: this is one of them. `joined`: the channel of all nodes
@@ -17,9 +18,10 @@ class Channels:
     `find(channel)`: the account and the identifier of a channel, or None if it is not followed.
     """
 
-    def __init__(self, node: str, prefix: str) -> None:
-        self._prefix = prefix
-        self.own = f"{prefix}node:{node}".encode()
+    def __init__(self, node: str, prefix: str, of_accounts: str | None = None) -> None:
+        self.of_accounts = of_accounts or prefix
+        self.of_nodes = f"{prefix}node:"
+        self.own = f"{self.of_nodes}{node}".encode()
         self.everybody = f"{prefix}nodes".encode()
         self.staying = f"{prefix}staying".encode()
         self.joined = f"{prefix}joined".encode()
@@ -30,11 +32,15 @@ class Channels:
 
     def is_of_node(self, channel: bytes) -> bool:
         """True for the name of a node's own channel."""
-        return channel.startswith(f"{self._prefix}node:".encode())
+        return channel.startswith(self.of_nodes.encode())
 
     def name(self, state: AccountState, identifier: str) -> bytes:
         """The channel on which the pushes of an identifier are published. All databases of a Redis share channels."""
-        return f"{self._prefix}{{{state.account.api_key}}}:{identifier}".encode()
+        return f"{self.of_accounts}{{{state.account.api_key}}}:{identifier}".encode()
+
+    def of_watermarks(self, _state: AccountState) -> bytes:
+        """The channel on which this node gets the watermarks of an account."""
+        return self.own
 
     def add(self, state: AccountState, identifiers: Iterable[str]) -> list[bytes]:
         """Follow identifiers. Returns the names of their channels."""

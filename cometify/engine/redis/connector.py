@@ -1,5 +1,6 @@
 """Reaching Redis: endpoints, TLS, Sentinels, and the first commands of a connection."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -25,11 +26,11 @@ T = TypeVar("T")
 class _RedisConnections(Factory):
     noisy = False
 
-    def __init__(self, reactor: Reactor) -> None:
-        self._reactor = reactor
+    def __init__(self, make: Callable[[], RedisConnection]) -> None:
+        self._make = make
 
     def buildProtocol(self, addr: IAddress | None) -> RedisConnection:
-        return RedisConnection(self._reactor.seconds, self._reactor.callLater)
+        return self._make()
 
 
 class Connector:
@@ -46,23 +47,32 @@ class Connector:
         """
         return Deferred.fromCoroutine(self._connect(count))
 
+    def _make_connection(self) -> RedisConnection:
+        return RedisConnection(self._reactor.seconds, self._reactor.callLater)
+
+    async def _try_out(self, connection: RedisConnection) -> None:
+        await trial.refuse_cluster(connection)
+        await trial.check(connection)
+
     async def _connect(self, count: int) -> list[RedisConnection]:
         # Sentinels are asked once for all connections. Asked twice, they could name the old primary and the new one.
-        endpoint = self._endpoint(*(await self._primary())) if self._url.service else self._direct_endpoint()
+        endpoint = await self._find()
         connections: list[RedisConnection] = []
         try:
             for _ in range(count):
                 connection = await self._open(endpoint)
                 connections.append(connection)
                 await self._within(Deferred.fromCoroutine(self._introduce(connection)), connection)
-            await self._within(Deferred.fromCoroutine(trial.check(connections[0])), connections[0])
+            await self._within(Deferred.fromCoroutine(self._try_out(connections[0])), connections[0])
         except BaseException:
             for connection in connections:
                 connection.abort("another connection could not be made")
             raise
         return connections
 
-    def _direct_endpoint(self) -> IStreamClientEndpoint:
+    async def _find(self) -> IStreamClientEndpoint:
+        if self._url.service:
+            return self._endpoint(*(await self._primary()))
         if self._url.path is not None:
             return UNIXClientEndpoint(self._reactor, self._url.path, timeout=CONNECT_WITHIN)
         return self._endpoint(*self._url.hosts[0])
@@ -76,7 +86,7 @@ class Connector:
         return wrapClientTLS(optionsForClientTLS(host, trust_root), endpoint)
 
     def _open(self, endpoint: IStreamClientEndpoint) -> Deferred[RedisConnection]:
-        return cast("Deferred[RedisConnection]", endpoint.connect(_RedisConnections(self._reactor)))
+        return cast("Deferred[RedisConnection]", endpoint.connect(_RedisConnections(self._make_connection)))
 
     def _within(self, answered: Deferred[T], connection: RedisConnection) -> Deferred[T]:
         """Abort the connection unless the answer comes in time: a Redis that is frozen accepts connections too."""

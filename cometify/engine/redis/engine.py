@@ -1,6 +1,5 @@
 """The engine of several nodes, over Redis: see `IEngine`, and the theory of operation in this package's docstring."""
 
-import secrets
 from collections.abc import Callable, Collection, Iterable
 from math import inf
 from typing import TypeVar
@@ -20,10 +19,9 @@ from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
-from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import Answer, Argument
 from cometify.engine.redis.disconnects import RedisDisconnects
-from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
+from cometify.engine.redis.error_replies import is_of_one_account
 from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.forgetting import forget_quiet
 from cometify.engine.redis.health import health_of
@@ -33,6 +31,7 @@ from cometify.engine.redis.levelling import MARK as LEVELLING
 from cometify.engine.redis.levelling import Levelling
 from cometify.engine.redis.memory_watch import MemoryWatch
 from cometify.engine.redis.nodes import MARK, RedisNodes
+from cometify.engine.redis.place import RedisPlace, own_place
 from cometify.engine.redis.positions import PositionQuestions
 from cometify.engine.redis.pushes import RedisPushes
 from cometify.engine.redis.queries import RedisQueries
@@ -43,8 +42,7 @@ from cometify.engine.redis.scripts import Script
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.spread import Spread
-from cometify.engine.redis.spread_record import SpreadRecord
-from cometify.engine.redis.subscriber import Rings, Subscriber
+from cometify.engine.redis.subscriber import Rings
 from cometify.engine.redis.usage import RedisUsage
 from cometify.engine.redis.webhooks import RedisWebhooks
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost, RedisHealth
@@ -57,7 +55,7 @@ class RedisEngine:
     """`announce`: called for every push of a followed channel, once, in the order of positions. `lost`: see `ILost`.
 
     `wait`: the number of replicas that must have a push before it is published and its publisher is answered. `accounts`:
-    those of this server, at any time. `spread`: the list of all Redis, if there may be several.
+    those of this server, at any time. `spread`: the list of all Redis, if there may be several. `place`: see `RedisPlace`.
 
     The engine is unavailable until `start` has reached Redis. Requests that come before wait for that: see
     `FirstContact`.
@@ -72,26 +70,28 @@ class RedisEngine:
         lost: ILost,
         accounts: Iterable[Account],
         spread: Spread | None = None,
+        place: RedisPlace | None = None,
     ) -> None:
         self._reactor = reactor
         self._announce = announce
         self._lost = lost
-        node, prefix = secrets.token_hex(8), f"cometify:{url.database}:"
-        self._session = RedisSession(reactor, url, self, separate_pushes=wait > 0)
+        place = place or own_place(reactor, url, spread)
+        node, channels, self._account_errors = place.node, place.channels, place.account_errors
+        self._session = RedisSession(reactor, url, self, place.connector, separate_pushes=wait > 0)
         self._states: dict[str, AccountState] = {}
-        self._account_errors = AccountErrors(reactor.seconds)
-        channels = Channels(node, prefix)
-        self._subscriber = Subscriber(
+        self._subscriber = place.subscriber(
             self._session, node, channels, self._states, reactor.callLater, self._caught_up, self._account_errors
         )
         self._replica_wait = ReplicaWait(wait, reactor, self._session.reset_by)
         self._memory_watch = MemoryWatch(str(url), reactor.seconds)
-        self._spread = SpreadRecord(spread or Spread(url.spread_name, (url.spread_name,)))
-        self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds)
-        self._pushes = RedisPushes(self._session, prefix, self._replica_wait, self._state, self._is_of_account, reactor)
+        self._record = place.record
+        self._kept_figures = KeptFigures(self._session, accounts, reactor.seconds, in_cluster=place.record is None)
+        self._pushes = RedisPushes(
+            self._session, channels.of_accounts, self._replica_wait, self._state, self._is_of_account, reactor
+        )
         self._levelling = Levelling(self._session, channels, reactor.callLater)
         self.leave, self.level_with = self._levelling.leave, self._levelling.level_with
-        self.slots = RedisSlots(self._run, self._wait_for_redis, node, f"{prefix}node:", reactor.callLater)
+        self.slots = RedisSlots(self._run, self._wait_for_redis, node, channels.of_nodes, reactor.callLater)
         self.webhooks = RedisWebhooks(self._run, node)
         self._leaving = LeavingChannels(reactor.seconds, self._states, self._subscriber)
         link, call_later = (self._session, channels.own, channels.everybody), reactor.callLater
@@ -101,7 +101,7 @@ class RedisEngine:
         )
         self.usage = RedisUsage(self._session, node, self.queries.run)
         self.nodes = RedisNodes(*link, call_later)
-        self._positions = PositionQuestions(self._session, Reader(node, channels.own), call_later, self._not_answered)
+        self._positions = PositionQuestions(self._session, Reader(node, channels), call_later, self._not_answered)
         self._reported_at = 0.0
         self._first_contact: FirstContact | None = FirstContact(reactor, self._first_contact_over)
 
@@ -174,7 +174,8 @@ class RedisEngine:
         """Find out what Redis tells of itself: its memory, and its replicas."""
         if self._session.commands is not None:
             self._memory_watch.look(self._session.commands)
-            self._spread.beat(self._session.commands)
+            if self._record is not None:
+                self._record.beat(self._session.commands)
         if self._replica_wait.replicas and self._session.pushes is not None:
             self._replica_wait.look(self._session.pushes)
 

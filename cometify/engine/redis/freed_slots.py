@@ -4,7 +4,7 @@ Tens of thousands of listeners can leave at once, when their network or their ba
 process and Redis a second, and the pushes of others would wait behind them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from itertools import islice
 
@@ -50,6 +50,14 @@ class FreedSlots:
         if listeners is not None:
             listeners.pop(listener, None)
             self._run_for(self._take([client_key], AT_ONCE))
+
+    def give_away(self, api_keys: Collection[str]) -> list[SlotKey]:
+        """Forget the slots of accounts that are at another Redis now. Returns those that are not confirmed."""
+        given = [key for key in self.unconfirmed if key[0][0] in api_keys]
+        self.unconfirmed.difference_update(given)
+        for client_key in [client_key for client_key in self._waiting if client_key[0] in api_keys]:
+            del self._waiting[client_key]
+        return given
 
     def free_all(self) -> None:
         """Free all slots now, because the session with Redis is about to end."""

@@ -40,10 +40,15 @@ KeptOfAccounts: TypeAlias = Mapping[str, Kept]
 
 
 class KeptFigures:
-    """`accounts`: those of this server. `seconds`: a clock that never goes back."""
+    """`accounts`: those of this server. `seconds`: a clock that never goes back. `in_cluster`: each script counts one account,
+    because accounts have other slots.
+    """
 
-    def __init__(self, session: RedisSession, accounts: Iterable[Account], seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, session: RedisSession, accounts: Iterable[Account], seconds: Callable[[], float], *, in_cluster: bool
+    ) -> None:
         self._session = session
+        self._most, self._scripts = (1, MOST_ACCOUNTS) if in_cluster else (MOST_ACCOUNTS, SCRIPTS)
         self._accounts = accounts
         self._seconds = seconds
         self._kept: KeptOfAccounts | None = None
@@ -71,7 +76,7 @@ class KeptFigures:
             if not self._left:
                 self._began_at = now
                 self._left = [account.api_key for account in self._accounts]
-            self._send(SCRIPTS)
+            self._send(self._scripts)
 
     def _give_up(self) -> None:
         self._kept, self._left, self._lowest, self._found = None, [], "-", {}
@@ -84,8 +89,9 @@ class KeptFigures:
             self._kept, self._found = self._found, {}
             return
         self._is_sent = True
-        asked = self._left[:MOST_ACCOUNTS]
-        answered = commands.run(KEPT, _ACCOUNTS, MOST_NAMES, self._lowest, *map(name_of, asked))
+        asked = self._left[: self._most]
+        name = name_of(asked[0]) if self._most == 1 else _ACCOUNTS
+        answered = commands.run(KEPT, name, MOST_NAMES, self._lowest, *map(name_of, asked))
         answered.addCallback(self._answered, asked, scripts).addErrback(self._not_answered)
 
     def _answered(self, answer: list[bytes], asked: list[str], scripts: int) -> None:

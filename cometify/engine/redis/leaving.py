@@ -1,6 +1,6 @@
 """Channels that nobody listens on any longer. Each stays followed for a minute, because page loads come in bursts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from cometify.core.ring import Channel
@@ -31,6 +31,13 @@ class LeavingChannels:
     def discard(self, channel: Channel) -> None:
         """Stay, because somebody has joined."""
         self._until.pop(channel, None)
+
+    def give_away(self, api_keys: Collection[str]) -> list[Channel]:
+        """Forget the channels of accounts that are at another Redis now. Returns them."""
+        given = [channel for channel in self._until if channel[0] in api_keys]
+        for channel in given:
+            del self._until[channel]
+        return given
 
     def leave_some(self) -> bool:
         """Leave channels that nobody has listened to for a minute. Returns whether more are due."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from twisted.internet.defer import Deferred
 
 from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection, Reply
 from cometify.engine.redis.read_batch import Since
 from cometify.engine.redis.revocations import MOST_READ
@@ -20,11 +21,11 @@ NO_BATCH = 0
 
 
 class Reader:
-    """`node`: the name of this node. `channel`: the node's own channel, on which the script publishes the watermark."""
+    """`node`: the name of this node. `channels`: those of this node. The script publishes the watermark on one of them."""
 
-    def __init__(self, node: str, channel: bytes) -> None:
+    def __init__(self, node: str, channels: Channels) -> None:
         self._node = node
-        self._channel = channel
+        self._channels = channels
 
     def read(
         self,
@@ -50,7 +51,8 @@ class Reader:
             arguments += (name, public, "-" if secret is None else secret)
         answered = connection.run(
             READ, state.name,
-            state.highest, last_known, self._channel, f"{state.account.api_key} {number}", state.account.keep_bytes,
+            state.highest, last_known, self._channels.of_watermarks(state),
+            f"{state.account.api_key} {number}", state.account.keep_bytes,
             self._node, "" if has_caught_up else state.last_known_name, state.last_heard,
             "secret" if state.last_known_secret else "public", 1 if is_beat else 0,
             state.revocations.known, MOST_READ, MOST_BYTES, *arguments,
@@ -77,4 +79,4 @@ class Reader:
 
     def beat(self, connection: RedisConnection) -> Deferred[Reply]:
         """Publish a message that tells nothing to this node."""
-        return connection.execute(b"PUBLISH", self._channel, b"beat")
+        return connection.execute(b"PUBLISH", self._channels.own, b"beat")

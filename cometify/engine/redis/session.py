@@ -69,10 +69,12 @@ class RedisSession:
     commands that do not stand behind a WAIT.
     """
 
-    def __init__(self, reactor: Reactor, url: RedisURL, owner: SessionOwner, *, separate_pushes: bool) -> None:
+    def __init__(
+        self, reactor: Reactor, url: RedisURL, owner: SessionOwner, connector: Connector, *, separate_pushes: bool
+    ) -> None:
         self._reactor = reactor
         self.absence = Absence(str(url), reactor.seconds)
-        self._connector = Connector(reactor, url)
+        self._connector = connector
         self._owner = owner
         self.state = State.STOPPED
         self.latency = Histogram()

@@ -4,7 +4,7 @@ Redis holds, for each address, which listener has a slot at which node and since
 its own listeners, because Redis can forget them (it was emptied, or has gone back in time) and must be told again then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import attrs
@@ -41,6 +41,10 @@ class _Holding:
     unanswered: int = 0
     since: int = 0
     elsewhere: int = 0
+
+
+SlotsOfAccounts = tuple[dict[SlotKey, _Holding], list[SlotKey]]
+"""The slots that are held, and those that were given up, of which Redis has not confirmed that they are free."""
 
 
 class RedisSlots:
@@ -130,6 +134,23 @@ class RedisSlots:
         if self._held.pop((client_key, listener), None) is None:
             return
         self._freed.free((client_key, listener))
+
+    @property
+    def api_keys(self) -> set[str]:
+        """The accounts that have slots here."""
+        return {api_key for (api_key, _address), _listener in self._held}
+
+    def give_away(self, api_keys: Collection[str]) -> SlotsOfAccounts:
+        """Give the slots of accounts away, because the accounts are at another Redis now."""
+        held = {key: self._held.pop(key) for key in list(self._held) if key[0][0] in api_keys}
+        return held, self._freed.give_away(api_keys)
+
+    def take_over(self, slots: SlotsOfAccounts) -> None:
+        """Hold slots that were held at another Redis, and free those that were given up there."""
+        held, freed = slots
+        self._held.update(held)
+        for key in freed:
+            self._freed.free(key)
 
     def free_all(self) -> None:
         """Free now what was given up in this turn, because the session with Redis is about to end."""

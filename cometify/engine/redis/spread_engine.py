@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
+from cometify.core.histogram import Histogram
 from cometify.core.identifier_page import AskedNames, IdentifierDetails, IdentifierPage, Kept
 from cometify.core.push import Draft, Receipt
 from cometify.core.push_page import AskedPushes, PushPage
@@ -20,38 +21,33 @@ from cometify.core.quota import ClientKey
 from cometify.core.revocation import Disconnect
 from cometify.core.ring import Channel, RingBuffer
 from cometify.core.webhook_events import Report, Taken
+from cometify.engine.redis.cluster.unknown import UnknownEngine
 from cometify.engine.redis.engine import RedisEngine
 from cometify.engine.redis.latency_sum import SumOfHistograms
 from cometify.engine.redis.spread import AccountsHere, Spread, remembered_home
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, IListenerCounts, ILost, RedisHealth
 from cometify.runtime.reactor import Reactor
 
-EngineOf = Callable[[str], RedisEngine]
+EngineOf = Callable[[str], "RedisEngine | UnknownEngine"]
 """Returns the engine of an account, by its API key."""
 
 
-class SpreadEngine:
-    """The arguments are those of `RedisEngine`. `url`: the first Redis, with the others."""
+class SeveralEngines:
+    """The calls of `IEngine` that are the same however accounts are spread.
+
+    `engines`: those of all Redis, at any time. `queries` and `slots`: those of all engines.
+    """
+
+    _latency: Histogram
 
     def __init__(
-        self, reactor: Reactor, url: RedisURL, wait: int, announce: IAnnounce, lost: ILost, accounts: Iterable[Account]
+        self, engines: Sequence[RedisEngine], engine_of: EngineOf, queries: "SpreadQueries", slots: "SpreadSlots"
     ) -> None:
-        names = tuple(one.spread_name for one in url.all)
-        engines: dict[str, RedisEngine] = {}
-        for one in url.all:
-            spread = Spread(one.spread_name, names)
-            own = AccountsHere(accounts, spread)
-            engines[spread.name] = RedisEngine(reactor, one, wait, announce, lost, own, spread)
-        home = remembered_home(names)
-        self._engines: Sequence[RedisEngine] = tuple(engines.values())
-        self._of: EngineOf = lambda api_key: engines[home(api_key)]
-        first = self._engines[0]
-        self.usage, self.nodes = first.usage, first.nodes
-        self.leave, self.level_with = first.leave, first.level_with
-        self.queries = SpreadQueries(self._engines, self._of)
-        self.slots = SpreadSlots(self._engines, self._of)
-        self.webhooks = SpreadWebhooks(self._of)
-        self._latency = SumOfHistograms([engine.latency for engine in self._engines])
+        self._engines = engines
+        self._of = engine_of
+        self.queries = queries
+        self.slots = slots
+        self.webhooks = SpreadWebhooks(engine_of)
 
     @property
     def available(self) -> bool:
@@ -122,6 +118,30 @@ class SpreadEngine:
         for engine in self._engines:
             more = engine.expire() or more
         return more
+
+
+class SpreadEngine(SeveralEngines):
+    """The arguments are those of `RedisEngine`. `url`: the first Redis, with the others."""
+
+    def __init__(
+        self, reactor: Reactor, url: RedisURL, wait: int, announce: IAnnounce, lost: ILost, accounts: Iterable[Account]
+    ) -> None:
+        names = tuple(one.spread_name for one in url.all)
+        by_name: dict[str, RedisEngine] = {}
+        for one in url.all:
+            spread = Spread(one.spread_name, names)
+            own = AccountsHere(accounts, spread)
+            by_name[spread.name] = RedisEngine(reactor, one, wait, announce, lost, own, spread)
+        home = remembered_home(names)
+        engines = tuple(by_name.values())
+
+        def engine_of(api_key: str) -> RedisEngine:
+            return by_name[home(api_key)]
+
+        super().__init__(engines, engine_of, SpreadQueries(engines, engine_of), SpreadSlots(engines, engine_of))
+        self.usage, self.nodes = engines[0].usage, engines[0].nodes
+        self.leave, self.level_with = engines[0].leave, engines[0].level_with
+        self._latency = SumOfHistograms([engine.latency for engine in engines])
 
 
 class SpreadQueries:

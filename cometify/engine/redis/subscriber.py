@@ -33,9 +33,9 @@ Rings = Mapping[str, RingBuffer]
 class Subscriber:
     """`node`: the name of this node. `states`: all accounts.
 
-    `caught_up()`: called when, after connecting, the rings of all accounts are complete, except those of accounts that
-    Redis cannot read. Such an account is **set aside**: its listeners stay connected and get nothing, nobody joins, and
-    it is read again with each beat. `account_errors`: logs why.
+    `caught_up()`: called when, after connecting, the rings of all accounts are complete, except those of accounts that Redis
+    cannot read. Such an account is **set aside**: its listeners stay and get nothing, nobody joins, and it is read again with
+    each beat. `account_errors`: logs why.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Subscriber:
     ) -> None:
         self._session = session
         self._channels = channels
-        self._reader = Reader(node, self._channels.own)
+        self._reader = Reader(node, channels)
         self._beat = Beat(session, self._reader, account_errors)
         self._refused_joins = RefusedJoins(call_later)
         self._states = states
@@ -147,7 +147,8 @@ class Subscriber:
             self._read(state, batch, commands)
             return
         subscribed = self._session.subscription.subscribe(self._channels.add(state, new))
-        self._session.must(subscribed.addCallback(lambda _none: self._read(state, batch, commands)), commands)
+        subscribed.addCallback(lambda _none: self._read(state, batch, commands))
+        self._session.must(subscribed.addErrback(self._not_read, state, batch, commands), commands)
 
     # Reading.
 
@@ -204,8 +205,7 @@ class Subscriber:
 
     def heard(self, channel: bytes, text: bytes) -> None:
         """Handle a message of the subscription."""
-        found = self._channels.find(channel)
-        if found is not None:
+        if (found := self._channels.find(channel)) is not None:
             state, name = found
             if state.held is None:
                 self._heard_pushes(state, name, text)

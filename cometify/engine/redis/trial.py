@@ -18,11 +18,13 @@ NAME = b"cometify:{.}"
 """The name under which check.lua keeps its keys. No API key has a dot."""
 
 
-async def check(connection: RedisConnection) -> None:
-    """Check that all that is needed can be done over this connection. Fails with `RedisError`."""
-    await _refuse_cluster(connection)
+async def check(connection: RedisConnection, name: bytes = NAME) -> None:
+    """Check that all that is needed can be done over this connection. Fails with `RedisError`.
+
+    `name`: another name for the keys, because a node of a cluster has those of its own slots alone.
+    """
     for _ in range(2):  # the first time the source is sent, and then the digest, which takes another right
-        found = await connection.run(CHECK, NAME, SCHEMA)
+        found = await connection.run(CHECK, name, SCHEMA)
     if found > SCHEMA:
         raise RedisError(
             f"its keys have layout {found}, and this version of Cometify knows no layout above {SCHEMA}. Run the newer version "
@@ -30,13 +32,14 @@ async def check(connection: RedisConnection) -> None:
         )
 
 
-async def _refuse_cluster(connection: RedisConnection) -> None:
+async def refuse_cluster(connection: RedisConnection) -> None:
+    """Fail with `RedisError` if this is a node of a cluster, and the URL does not say so."""
     try:
         told = cast("list[object]", await connection.execute(b"HELLO"))
     except ResponseError:
         return  # a proxy, or a user without this right; the scripts will tell
     if dict(zip(told[::2], told[1::2], strict=False)).get(b"mode") == b"cluster":
         raise RedisError(
-            "it is a node of a Redis Cluster, which Cometify does not support, because it would reach the accounts of this "
-            "node alone. Use one primary, with Sentinels if another Redis shall take over"
+            "it is a node of a Redis Cluster, and has some of the accounts alone. Write redis+cluster:// instead of redis://, "
+            "and rediss+cluster:// instead of rediss://"
         )

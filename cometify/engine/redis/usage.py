@@ -9,7 +9,7 @@ are those in which Redis adds a batch.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -19,27 +19,49 @@ from cometify.core.account import Account
 from cometify.core.usage import Usage
 from cometify.core.usage_history import DAY_LENGTH, DAYS, FIGURES, HOUR_LENGTH, UsagePeriod, UsageReport
 from cometify.engine.redis.account_state import name_of
-from cometify.engine.redis.connection import Argument
+from cometify.engine.redis.connection import Argument, RedisConnection
 from cometify.engine.redis.error_replies import in_words
 from cometify.engine.redis.scripts import ADD_USAGE, USAGE
-from cometify.engine.redis.session import RedisSession
 
 MOST_ACCOUNTS = 100
 """Accounts of one command. Redis takes 20 us for each, and does nothing else meanwhile."""
 _REFUSED = "refused:"
-_BATCHES = b"cometify:usage"
 
 log = Logger()
 
 
+class SessionForUsage(Protocol):
+    """The part of `RedisSession` that is used here."""
+
+    @property
+    def commands(self) -> RedisConnection | None:
+        """See `RedisSession`."""
+
+    @property
+    def is_ready(self) -> bool:
+        """See `RedisSession`."""
+
+
 class RedisUsage:
-    """`node`: the name of this process. `run(script, account, *arguments)`: runs a script for a question of a back end."""
+    """`node`: the name of this process. `run(script, account, *arguments)`: runs a script for a question of a back end.
+
+    `batches`: the name of the keys of the batches. `name_of(api_key)`: that of the keys of an account.
+    """
 
     _usage: Usage
     """See `IUsageBook.watch`."""
 
-    def __init__(self, session: RedisSession, node: str, run: Callable[..., Deferred[Any]]) -> None:
+    def __init__(
+        self,
+        session: SessionForUsage,
+        node: str,
+        run: Callable[..., Deferred[Any]],
+        batches: bytes = b"cometify:usage",
+        name_of: Callable[[str], bytes] = name_of,
+    ) -> None:
         self._session = session
+        self._batches = batches
+        self._name_of = name_of
         self._node = node
         self._run = run
         self._number = 0
@@ -73,7 +95,7 @@ class RedisUsage:
             self._rest()
             return
         self._is_sent = True
-        commands.run(ADD_USAGE, _BATCHES, *self._batch).addCallbacks(self._added, self._not_added)
+        commands.run(ADD_USAGE, self._batches, *self._batch).addCallbacks(self._added, self._not_added)
 
     def _next_batch(self) -> list[Argument] | None:
         """Make the next batch of the round, or the first of another one that was asked for. None: nothing is left."""
@@ -90,7 +112,7 @@ class RedisUsage:
             counts = self._usage.figures().get(api_key)
             figures = [part for pair in _figures_of(period) for part in pair]
             listeners = 0 if counts is None else counts.listeners
-            batch += [name_of(api_key), listeners, period.most_listeners, len(figures) // 2, *figures]
+            batch += [self._name_of(api_key), listeners, period.most_listeners, len(figures) // 2, *figures]
         return batch
 
     def _added(self, _count: int) -> None:

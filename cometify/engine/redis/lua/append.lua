@@ -451,7 +451,7 @@ while index <= #accepted do
                 texts = texts or {}
                 texts[#texts + 1] = channel_before .. identifier .. ' ' .. text
             else
-                local heard = redis.pcall('PUBLISH', channel_before .. identifier, last > index and '*' .. text or text)
+                local heard = redis.pcall(ANNOUNCE, channel_before .. identifier, last > index and '*' .. text or text)
                 if type(heard) == 'table' then
                     for failed = index, last do
                         fail({accepted[failed]}, heard)

@@ -21,7 +21,7 @@ for _, command in ipairs({
     {'ZRANGE', trial, 0, 0}, {'ZREVRANGE', trial, 0, 0}, {'ZRANGEBYLEX', trial, '-', '+'},
     {'ZRANGEBYSCORE', trial, 1, 1}, {'ZREMRANGEBYRANK', trial, 1, 1}, {'ZREMRANGEBYSCORE', trial, 1, 1},
     {'ZREM', trial, 1},
-    {'PUBLISH', trial, ''}, {'PUBSUB', 'NUMSUB', trial},
+    {'PUBLISH', trial, ''}, {ANNOUNCE, trial, ''}, {'PUBSUB', 'NUMSUB', trial},
 }) do
     redis.call(unpack(command))
 end

@@ -272,6 +272,6 @@ local function publish_confirmed(highest)
             return
         end
         redis.call('LPOP', NAME .. ':unsaid')
-        redis.call('PUBLISH', channel, text)
+        redis.call(ANNOUNCE, channel, text)
     end
 end

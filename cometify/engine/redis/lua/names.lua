@@ -9,6 +9,7 @@ local NAME = KEYS[1]
 local STATE = NAME .. ':state'
 local BYTE_OF_EXCEPT = 101 -- 'e': the first name in a head is "except", or "type"
 local LAYOUT = 'layout 2'
+local ANNOUNCE = 'PUBLISH' -- 'SPUBLISH' in a cluster: see `in_cluster` in scripts.py
 local KEPT = 600 * 1000000 -- microseconds for which a push is kept
 local RECENTLY = 600 -- seconds for which a signature, a nonce and an Idempotency-Key are remembered
 local RECENTLY_MS = RECENTLY * 1000 - 1 -- Redis still has a key in its last millisecond

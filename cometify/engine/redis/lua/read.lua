@@ -97,5 +97,5 @@ for index = 14, #ARGV, 3 do
         floor or state[6] or '0', secret_floor or state[7] or '0', public_read, secret_read,
     }
 end
-redis.call('PUBLISH', node_channel, label .. ' ' .. began .. ' ' .. digits(watermark))
+redis.call(ANNOUNCE, node_channel, label .. ' ' .. began .. ' ' .. digits(watermark))
 return answer

@@ -1,0 +1,157 @@
+"""A connection to a master of a cluster: scripts that are redirected, and channels in slots."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from txredisapi import ResponseError
+
+from cometify.engine.redis.connection import Argument, NotSentError, RedisConnection, Reply
+from cometify.engine.redis.scripts import APPEND, Script, in_cluster
+from cometify.runtime.epoll_loop import CallSoon
+
+Answer = TypeVar("Answer")
+
+REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN")
+"""The first words of a reply that a slot is elsewhere, or on its way. Nothing of the command was done."""
+_TELLING = (*REDIRECTIONS, "CLUSTERDOWN", "READONLY")
+"""Those of a reply after which the map must be read again."""
+
+
+def is_redirection(failure: Failure) -> bool:
+    """True if a command was not done, because its slot is elsewhere or on its way."""
+    return failure.check(ResponseError) is not None and str(failure.value).startswith(REDIRECTIONS)
+
+
+class Redirections(Protocol):
+    """The part of the cluster that a connection calls."""
+
+    def is_stale(self, reply: str = "") -> None:
+        """The map is no longer true. `reply`: the reply that says so."""
+
+    def run_elsewhere(
+        self, failure: Failure, script: Script[Answer], name: bytes, args: tuple[Argument, ...]
+    ) -> Deferred[Answer]:
+        """Run a script that was redirected where its slot is now."""
+
+
+class ClusterConnection(RedisConnection):
+    """`redirections`: see `Redirections`.
+
+    Each script declares two keys: the name of the account, and one that never exists. While the slot of the account is on its
+    way to another master, its keys are at two masters, and no script could work. Then the key that does not exist makes Redis
+    refuse each script before it runs, with TRYAGAIN or ASK. So a script does nothing, or all that it must do.
+    """
+
+    def __init__(self, seconds: Callable[[], float], call_soon: CallSoon, redirections: Redirections) -> None:
+        super().__init__(seconds, call_soon)
+        self._redirections = redirections
+        # The channels of SUNSUBSCRIBE that are not confirmed yet. These commands wait in `_subscribing` too.
+        self._leaving: set[bytes] = set()
+        self.follows = True
+        """False: a script that is redirected fails. It is for pushes that wait for replicas of this very master."""
+
+    def run(self, script: Script[Answer], name: bytes, *args: Argument) -> Deferred[Answer]:
+        answered: Deferred[Answer] = self.run_here(script, name, *args).addErrback(self._not_run, script, name, args)
+        return answered
+
+    def _not_run(self, failure: Failure, script: Script[Answer], name: bytes, args: tuple[Argument, ...]) -> Any:
+        if not is_redirection(failure):
+            return failure
+        if self.follows:
+            return self._redirections.run_elsewhere(failure, script, name, args)
+        return not_pushed(script) or failure
+
+    def run_here(self, script: Script[Answer], name: bytes, *args: Argument) -> Deferred[Answer]:
+        """Run a script as `run` does, but fail if it is redirected."""
+        here = in_cluster(script)
+        keys = (2, name, name + b":-")
+        if here.digest not in self._sent:
+            self._sent.add(here.digest)
+            return cast("Deferred[Answer]", self.execute(b"EVAL", here.source, *keys, *args))
+        answered = self.execute(b"EVALSHA", here.digest, *keys, *args)
+        return cast("Deferred[Answer]", answered.addErrback(self._unknown, here.source, keys, args))
+
+    def _unknown(
+        self, failure: Failure, source: bytes, keys: tuple[Argument, ...], args: tuple[Argument, ...]
+    ) -> Failure | Deferred[Reply]:
+        if not failure.check(ResponseError) or not str(failure.value).startswith("NOSCRIPT"):
+            return failure
+        return self.execute(b"EVAL", source, *keys, *args)
+
+    # Channels. Those in slots have a hash tag.
+
+    def subscribe(self, channels: list[bytes]) -> Deferred[None]:
+        confirmed: list[Deferred[None]] = []
+        for command, some in _by_slot(channels, b"SUBSCRIBE"):
+            done: Deferred[None] = Deferred()
+            confirmed.append(done)
+            self._subscribing.append((len(some), done))
+            self._write((command, *some))
+        return defer.gatherResults(confirmed, consumeErrors=True).addCallbacks(lambda _all: None, _first)
+
+    def unsubscribe(self, channels: list[bytes]) -> None:
+        for command, some in _by_slot(channels, b"UNSUBSCRIBE"):
+            if command == b"SUNSUBSCRIBE":
+                left: Deferred[None] = Deferred()
+                # If it fails, the slot has gone, and the subscriptions with it.
+                left.addErrback(partial(_forget, self._leaving, some))
+                self._subscribing.append((len(some), left))
+                self._leaving.update(some)
+            self._write((command, *some))
+
+    def _replied(self, reply: Reply) -> None:
+        if isinstance(reply, ResponseError):
+            words = str(reply)
+            if words.startswith(_TELLING):
+                self._redirections.is_stale(words)
+            if self._subscribing and self.heard is not None:
+                _count, waiting = self._subscribing.popleft()
+                waiting.errback(reply)
+                return
+        elif isinstance(reply, list) and self.heard is not None:
+            kind = reply[0]
+            if kind == b"smessage":
+                self.heard(cast("bytes", reply[1]), cast("bytes", reply[2]))
+                return
+            if kind == b"ssubscribe":
+                self._subscribed()
+                return
+            if kind == b"sunsubscribe":
+                self._unsubscribed(cast("bytes", reply[1]))
+                return
+        super()._replied(reply)
+
+    def _unsubscribed(self, channel: bytes) -> None:
+        if channel in self._leaving:
+            self._leaving.discard(channel)
+            self._subscribed()
+        else:
+            self._redirections.is_stale()  # Redis ends the subscriptions of a slot that goes
+
+
+def not_pushed(script: Script[Answer]) -> Failure | None:
+    """The failure of a push of which nothing was done. None for another script."""
+    return Failure(NotSentError("its slot is on its way to another Redis")) if script.name == APPEND.name else None
+
+
+def _by_slot(channels: Iterable[bytes], command: bytes) -> Iterable[tuple[bytes, list[bytes]]]:
+    """Yield the commands for some channels: one for those without a slot, and one for each account."""
+    groups: dict[bytes, list[bytes]] = {}
+    for channel in channels:
+        groups.setdefault(channel.partition(b"}")[0] if b"{" in channel else b"", []).append(channel)
+    for account, some in groups.items():
+        yield (b"S" + command if account else command), some
+
+
+def _forget(leaving: set[bytes], channels: list[bytes], _failure: Failure) -> None:
+    leaving.difference_update(channels)
+
+
+def _first(failure: Failure) -> Failure:
+    error = failure.value
+    assert isinstance(error, defer.FirstError)
+    return error.subFailure

@@ -1,0 +1,137 @@
+"""The engine of one master of a cluster: a `RedisEngine` whose accounts come and go."""
+
+from collections.abc import Callable, Collection, Iterable
+
+import attrs
+from twisted.python.failure import Failure
+
+from cometify.config.redis_url import RedisURL
+from cometify.core.account import Account
+from cometify.core.ring import Channel
+from cometify.engine.redis import trial
+from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.cluster.channels import ClusterChannels
+from cometify.engine.redis.cluster.connection import ClusterConnection, Redirections, is_redirection
+from cometify.engine.redis.cluster.slot_map import Master, name_in
+from cometify.engine.redis.cluster.subscriber import ClusterSubscriber
+from cometify.engine.redis.connection import RedisConnection
+from cometify.engine.redis.connector import Connector
+from cometify.engine.redis.engine import RedisEngine
+from cometify.engine.redis.error_replies import AccountErrors
+from cometify.engine.redis.place import RedisPlace
+from cometify.engine.redis.session import RedisSession
+from cometify.engine.redis.slots import SlotsOfAccounts
+from cometify.interfaces import IAnnounce, ILost
+from cometify.runtime.reactor import Reactor
+
+
+@attrs.frozen
+class Handover:
+    """All that a node has of some accounts, on their way to the engine of another master."""
+
+    states: list[AccountState]
+    leaving: list[Channel]
+    slots: SlotsOfAccounts
+
+
+class ShardEngine(RedisEngine):
+    """`url`: that of the cluster. `master`: the one whose accounts these are. `slots()`: those that it has. `node`: the name of
+    this node at all masters.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        url: RedisURL,
+        wait: int,
+        announce: IAnnounce,
+        lost: ILost,
+        accounts: Iterable[Account],
+        redirections: Redirections,
+        master: Master,
+        slots: Callable[[], Collection[int]],
+        node: str,
+    ) -> None:
+        here = attrs.evolve(url, hosts=((master.host, master.port),))
+        channels = ClusterChannels(node, master)
+        connector = _ShardConnector(reactor, here, redirections, slots)
+        errors = _ErrorsInCluster(reactor.seconds)
+        place = RedisPlace(node, channels, connector, errors, ClusterSubscriber, None)
+        super().__init__(reactor, here, wait, announce, lost, accounts, place=place)
+        self.master = master
+        self._own, self._suffix = channels.own, channels.suffix
+
+    @property
+    def session(self) -> RedisSession:
+        """The session with this master."""
+        return self._session
+
+    @property
+    def api_keys(self) -> set[str]:
+        """The accounts that this node uses here."""
+        return {*self._states, *self.slots.api_keys}
+
+    def is_level(self) -> None:
+        """Do not level the listeners of all nodes: only a process that has just started does."""
+        self._levelling.stop()
+
+    def connected(self) -> None:
+        if self._session.pushes is not self._session.commands:
+            # A WAIT tells of the replicas of this very master.
+            assert isinstance(self._session.pushes, ClusterConnection)
+            self._session.pushes.follows = False
+        super().connected()
+
+    def heard(self, channel: bytes, text: bytes) -> None:
+        super().heard(self._own if channel.endswith(self._suffix) else channel, text)
+
+    def give_away(self, api_keys: Collection[str]) -> Handover:
+        """Give accounts away, because their slots are at another master."""
+        states = [self._states.pop(api_key) for api_key in api_keys if api_key in self._states]
+        assert isinstance(self._subscriber, ClusterSubscriber)
+        self._subscriber.release(states)
+        return Handover(states, self._leaving.give_away(api_keys), self.slots.give_away(api_keys))
+
+    def take_over(self, handover: Handover) -> None:
+        """Take over accounts whose slots were at another master. Their listeners go on without a gap if nothing was lost."""
+        assert isinstance(self._subscriber, ClusterSubscriber)
+        for other in handover.states:
+            present = self._states.get(other.account.api_key)
+            if present is not None and not other.rings:
+                continue  # a request that had waited at the old master has made this state
+            if present is not None:
+                self._subscriber.release([self._states.pop(other.account.api_key)])
+            state = self._state(other.account)
+            state.go_on_from(other)
+            self._subscriber.take_over(state)
+        for channel in handover.leaving:
+            self._leaving.add(channel)
+        self.slots.take_over(handover.slots)
+
+
+class _ShardConnector(Connector):
+    """Makes connections to one master."""
+
+    def __init__(
+        self, reactor: Reactor, url: RedisURL, redirections: Redirections, slots: Callable[[], Collection[int]]
+    ) -> None:
+        super().__init__(reactor, url)
+        self._redirections = redirections
+        self._slots = slots
+
+    def _make_connection(self) -> RedisConnection:
+        return ClusterConnection(self._reactor.seconds, self._reactor.callLater, self._redirections)
+
+    async def _try_out(self, connection: RedisConnection) -> None:
+        assert isinstance(connection, ClusterConnection)
+        connection.follows = False
+        await trial.check(connection, name_in(self._slots()))
+        connection.follows = True
+
+
+class _ErrorsInCluster(AccountErrors):
+    """Does not log redirections, because they are usual here."""
+
+    def log(self, failure: Failure, api_key: str, command: str) -> None:
+        if not is_redirection(failure):
+            super().log(failure, api_key, command)

@@ -1,0 +1,69 @@
+"""The slots of a cluster, and the master of each.
+
+A cluster has 16,384 slots, and each key is in one of them: that of its hash tag, the part between the first `{` and the next
+`}`. All keys and channels of an account have the tag `{API_KEY}`, so they are at one master.
+"""
+
+from binascii import crc_hqx
+from collections.abc import Collection
+from functools import cache
+from itertools import count
+from typing import Any, TypeAlias
+
+import attrs
+from txredisapi import RedisError
+
+SLOTS = 16384
+HOME = b"cometify:{.}"
+"""The beginning of all keys that are not of one account. No API key has a dot."""
+
+
+@attrs.frozen(eq=False)
+class Master:
+    """A master of the cluster, made by `master_at`. `node_id`: the name that it has in the cluster."""
+
+    node_id: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@cache
+def master_at(node_id: str, host: str, port: int) -> Master:
+    """Return the one object for a master, so that maps of 16,384 slots are compared soon."""
+    return Master(node_id, host, port)
+
+
+SlotMap: TypeAlias = tuple[Master, ...]
+"""The master of each slot."""
+
+
+def slot_of(name: bytes) -> int:
+    """The slot of a key or channel."""
+    _before, opened, rest = name.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    return crc_hqx(tag if opened and closed and tag else name, 0) % SLOTS
+
+
+def name_in(slots: Collection[int]) -> bytes:
+    """A name as `HOME` whose slot is one of these, for keys that each master has. Raises `RedisError` if there are no slots."""
+    if not slots:
+        raise RedisError("it is a master without slots")
+    return next(name for number in count() if slot_of(name := b"cometify:{.%d}" % number) in slots)
+
+
+def read_slots(reply: Any, asked: str) -> SlotMap:
+    """Read the reply to CLUSTER SLOTS. `asked`: the host that was asked. Raises `RedisError` if a slot has no master."""
+    masters: list[Master | None] = [None] * SLOTS
+    for first, last, (host, port, node_id, *_more), *_replicas in reply:
+        # A node that does not know its own address tells none: it is where it was reached.
+        master = master_at(node_id.decode(), host.decode() if host and host != b"?" else asked, port)
+        masters[first : last + 1] = [master] * (last + 1 - first)
+    found = tuple([master for master in masters if master is not None])
+    if len(found) != SLOTS:
+        raise RedisError(
+            f"{SLOTS - len(found)} slots of the cluster have no master: repair it with redis-cli --cluster fix"
+        )
+    return found

@@ -1,0 +1,65 @@
+"""Hearing and reading the accounts of one master of a cluster, whose accounts come and go."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from cometify.engine.redis import unavailable
+from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.cluster.connection import is_redirection
+from cometify.engine.redis.subscriber import Subscriber
+
+
+class ClusterSubscriber(Subscriber):
+    """A `Subscriber` that gives accounts away, and takes over those of others."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._unsubscribed: set[AccountState] = set()  # accounts set aside whose channels could not be subscribed to
+
+    def release(self, states: Iterable[AccountState]) -> None:
+        """Give accounts away. Their joins are refused, because the pushes for them are read elsewhere now."""
+        for state in states:
+            # No UNSUBSCRIBE: Redis has ended these subscriptions, or is gone.
+            self._channels.remove(state, [*state.rings, *state.starting])
+            self._unread.discard(state)
+            self._set_aside.discard(state)
+            self._refused_joins.add(state.give_up(), unavailable.not_followed)
+        self._tell_caught_up()
+
+    def take_over(self, state: AccountState) -> None:
+        """Go on with an account from where it was heard to elsewhere. If Redis is away, `begin_again` does it later."""
+        names = self._channels.add(state, state.rings)
+        self._go_on(state, names)
+
+    def _go_on(self, state: AccountState, names: list[bytes]) -> None:
+        commands, subscription = self._session.commands, self._session.subscription
+        if commands is None or subscription is None or not (state.rings or state.last_known):
+            return
+        self._unread.add(state)
+        batch = state.begin_again()
+        subscribed: Deferred[None] = subscription.subscribe(names) if names else succeed(None)
+        subscribed.addErrback(self._not_subscribed, state)
+        read = subscribed.addCallback(lambda _none: self._read(state, batch, commands))
+        self._session.must(read.addErrback(self._not_read, state, batch, commands), commands)
+
+    def _not_subscribed(self, failure: Failure, state: AccountState) -> Failure:
+        if is_redirection(failure):
+            self._unsubscribed.add(state)
+        return failure
+
+    def begin_again(self) -> None:
+        self._unsubscribed.clear()
+        super().begin_again()
+
+    def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
+        """See `Subscriber.beat`. An account that could not be subscribed to is tried again as a whole."""
+        again = self._unsubscribed & self._set_aside
+        self._unsubscribed.clear()
+        self._set_aside -= again
+        for state in again:
+            names = [self._channels.name(state, name) for name in state.rings]
+            self._go_on(state, [self._channels.of_watermarks(state), *names])
+        super().beat(unconfirmed)
