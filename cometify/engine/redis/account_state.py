@@ -40,7 +40,8 @@ class AccountState:
     ring the position up to which it has everything. `starting`: for each identifier that is subscribed to and not read
     yet, the pushes heard meanwhile. `held`: while a read must come first, the messages heard since, by identifier (""
     for a watermark), else None. `waiting`: the joins that are in no batch yet. `quiet_since`: set to None with each push
-    and each join, see `quiet_for`. `pushes`: those that have no answer yet.
+    and each join, see `quiet_for`. `pushes`: those that have no answer yet. `last_batch`: the number of the
+    last batch.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class AccountState:
         self._announce = announce
         self._lost = lost
         self._emptied = emptied
-        self._number = 0
+        self.last_batch = 0
 
     @property
     def rings(self) -> dict[str, RingBuffer]:
@@ -87,7 +88,11 @@ class AccountState:
         other.account_rings, other.complete_to = AccountRings(), {}
         self.began, self.watermark, self.last_heard = other.began, other.watermark, other.last_heard
         self.last_known, self.last_known_name, self.highest = other.last_known, other.last_known_name, other.highest
-        self.last_known_secret, self.went_back, self._number = other.last_known_secret, other.went_back, other._number
+        self.last_known_secret, self.went_back, self.last_batch = (
+            other.last_known_secret,
+            other.went_back,
+            other.last_batch,
+        )
 
     def quiet_for(self, now: float) -> float:
         """The seconds since the first call of this that found the account out of use. `now`: seconds of the reactor."""
@@ -98,8 +103,8 @@ class AccountState:
 
     def begin_batch(self) -> ReadBatch:
         """Begin a batch for the joins that have waited longest, at most `MOST_JOINS`."""
-        self._number += 1
-        self.reading = batch = ReadBatch(self._number)
+        self.last_batch += 1
+        self.reading = batch = ReadBatch(self.last_batch)
         for _ in range(min(MOST_JOINS, len(self.waiting))):
             batch.followers.append(self.waiting.popleft())
         return batch
@@ -114,10 +119,10 @@ class AccountState:
 
     def begin_again(self) -> ReadBatch:
         """Begin a batch that reads everything that is followed, from where it was heard to."""
-        self._number += 1
+        self.last_batch += 1
         self.held = []
         self.starting.clear()
-        self.reading = ReadBatch(self._number, dict.fromkeys(self.rings, (self.last_heard, self.last_heard)))
+        self.reading = ReadBatch(self.last_batch, dict.fromkeys(self.rings, (self.last_heard, self.last_heard)))
         return self.reading
 
     def set_aside(self) -> list[Follower]:
