@@ -80,19 +80,12 @@ class AccountState:
 
     def go_on_from(self, other: "AccountState") -> None:
         """Take over the rings that this account had at another Redis, and the positions up to which they were heard."""
-        self.account_rings, self.complete_to, self.revocations = (
-            other.account_rings,
-            other.complete_to,
-            other.revocations,
-        )
-        other.account_rings, other.complete_to = AccountRings(), {}
-        self.began, self.watermark, self.last_heard = other.began, other.watermark, other.last_heard
-        self.last_known, self.last_known_name, self.highest = other.last_known, other.last_known_name, other.highest
-        self.last_known_secret, self.went_back, self.last_batch = (
-            other.last_known_secret,
-            other.went_back,
-            other.last_batch,
-        )
+        self.account_rings, other.account_rings = other.account_rings, self.account_rings
+        self.complete_to, other.complete_to = other.complete_to, self.complete_to
+        self.revocations, self.began, self.went_back = other.revocations, other.began, other.went_back
+        self.watermark, self.last_heard, self.highest = other.watermark, other.last_heard, other.highest
+        self.last_known, self.last_known_name = other.last_known, other.last_known_name
+        self.last_known_secret, self.last_batch = other.last_known_secret, other.last_batch
 
     def quiet_for(self, now: float) -> float:
         """The seconds since the first call of this that found the account out of use. `now`: seconds of the reactor."""
