@@ -48,8 +48,6 @@ LONG_READ = 64 * 1024
 """Bytes of one read within a body of known length, whose bytes are only put together."""
 
 LISTENER_OPTIONS = (
-    # An answer must not wait for the acknowledgement of the one before.
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
 )
