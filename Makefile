@@ -39,7 +39,7 @@ PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site
 # What is imported is compiled once, and not by each process.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite clean bench bench-docs bench-nodes bench-workers bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite collected clean bench bench-docs bench-nodes bench-workers bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -123,16 +123,19 @@ wheel: $(VENV)/dev $(SITE)
 release: $(VENV)/dev $(JS)
 	@$(BIN)/python scripts/release
 
-# The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify. They are collected
-# once before they run, because each of the processes that run them would compile all of them otherwise.
-suite: wheel $(BIN)/helm
+# The tests run in a folder of their own, in which nothing but the installed wheel can be imported as cometify.
+suite: wheel collected $(BIN)/helm
+
+# The tests are collected once before they run, because each of the processes that run them would compile all of them otherwise.
+# This needs no wheel, so it is done beside it.
+collected: $(VENV)/dev
 	@rm -rf $(SUITE)
 	@mkdir -p $(SUITE)
 	@cp -r .github tests docs deploy examples protocol scripts sdk pyproject.toml setup.cfg Containerfile .dockerignore README.md $(SUITE)/
 	@mkdir $(SUITE)/bench $(SUITE)/js
 	@cp js/package.json js/package-lock.json js/README.md $(SUITE)/js/
 	@cp -r $(filter-out bench/out,$(wildcard bench/*)) $(SUITE)/bench/
-	@cd $(SUITE) && $(CURDIR)/$(BIN)/python -m pytest -q --collect-only tests >collected.log || { tail -n 50 collected.log; exit 1; }
+	@cd $(SUITE) && PYTHONPATH=$(CURDIR) $(CURDIR)/$(BIN)/python -m pytest -q --collect-only tests >collected.log || { tail -n 50 collected.log; exit 1; }
 
 # Set-up, checks and tests run side by side, because most of them wait for something. The tests of the client begin before the
 # Python tests, because they measure time.
