@@ -61,9 +61,14 @@ class ClusterNode:
     def end(self) -> None:
         """Kill the process, if there is one."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
+            self._process.kill()
             self._process.wait(10)
             self._process = None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def command(self, *words: str | int) -> Reply:
         """Send one command. Raises RedisError, OSError or EOFError."""

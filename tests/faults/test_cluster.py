@@ -57,8 +57,8 @@ def nodes(tmp_path_factory: pytest.TempPathFactory, cluster: RedisCluster) -> It
         assert_clean(server.log.read_text())
 
 
-def joining(server: Server, key: str) -> WebSocket:
-    listener = WebSocket(server.port, f"/{key}/websocket?identifiers=chat")
+def joining(server: Server, key: str, query: str = "chat") -> WebSocket:
+    listener = WebSocket(server.port, f"/{key}/websocket?identifiers={query}")
     listener.joined()
     return listener
 
@@ -97,15 +97,29 @@ def test_account_that_is_added_at_one_node_is_known_at_the_other(nodes):
     added = nodes[0].request("PUT", "/accounts/added", body, kind, port=nodes[0].admin_port)
     assert added.status == 201, added
     bearer = {**kind, "Authorization": f"Bearer {added.json['api_secret']}"}
-
     data = json.dumps({"text": "x", "secret": 0}).encode()
 
     def push() -> int:
         return nodes[1].request("POST", "/added/push/chat", data, bearer).status
 
     eventually(lambda: push() == 200)
-    listed = nodes[0].request("GET", "/added/identifiers", headers=bearer).json["identifiers"]
-    assert [row["identifier"] for row in listed] == ["chat"]
+
+
+def test_questions_about_an_account_reach_all_nodes(nodes):
+    key, bearer = KEYS[2], {"Authorization": f"Bearer {API_SECRET}", "Content-Type": "application/json"}
+    with joining(nodes[0], key, "news&listener=visitor1") as here, joining(nodes[1], key, "news") as there:
+        listed = nodes[0].request("GET", f"/{key}/identifiers/news", headers=bearer).json
+        assert listed["listeners"] == 2
+        body = json.dumps({"listener": "visitor1"}).encode()
+        assert nodes[1].request("POST", f"/{key}/disconnect", body, bearer).json == {"disconnected": 1}
+        assert here.closed() == 4001
+        with (
+            joining(nodes[1], key, "news&listener=visitor2") as before,
+            joining(nodes[0], key, "news&listener=visitor2"),
+        ):
+            assert before.closed() == 4000, "its listener id is at another node now"
+        assert nodes[0].push("news", "still here", key=key).status == 200
+        assert heard(there, 1) == ["still here"]
 
 
 def test_slot_moves_while_listeners_listen_without_a_gap(cluster, nodes):

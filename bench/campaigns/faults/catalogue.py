@@ -183,8 +183,7 @@ async def _promoted(cluster: Cluster, old: Redis) -> None:
 
 async def slot_moves(cluster: Cluster, _durations: Durations) -> None:
     """Move the slot of the account to another master of the Redis Cluster, and back. Keys are at both for a while."""
-    redis = cluster.redis_cluster
-    assert redis is not None
+    redis = cluster.masters
     for _ in range(2):
         target = await asyncio.to_thread(redis.other_master, KEY)
         source = await asyncio.to_thread(redis.begin_to_move, KEY, target)
@@ -198,8 +197,7 @@ async def slot_moves(cluster: Cluster, _durations: Durations) -> None:
 
 async def master_killed(cluster: Cluster, _durations: Durations) -> None:
     """Kill the master of the account in the Redis Cluster, wait until its replica takes over, and start it again."""
-    redis = cluster.redis_cluster
-    assert redis is not None
+    redis = cluster.masters
     old = await asyncio.to_thread(redis.master_of, KEY)
     await asyncio.to_thread(old.end)
     await asyncio.to_thread(redis.wait_for_another, KEY, old)
@@ -207,10 +205,21 @@ async def master_killed(cluster: Cluster, _durations: Durations) -> None:
     await asyncio.to_thread(redis.wait_until_well)
 
 
+async def master_frozen(cluster: Cluster, _durations: Durations) -> None:
+    """Freeze the master of the account in the Redis Cluster, wait until its replica takes over, and let it thaw."""
+    redis = cluster.masters
+    old = await asyncio.to_thread(redis.master_of, KEY)
+    old.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.to_thread(redis.wait_for_another, KEY, old)
+    finally:
+        old.send_signal(signal.SIGCONT)
+    await asyncio.to_thread(redis.wait_until_well)
+
+
 async def replica_takes_over(cluster: Cluster, _durations: Durations) -> None:
     """Have a replica take over from the master of the account in the Redis Cluster, while the master lives."""
-    redis = cluster.redis_cluster
-    assert redis is not None
+    redis = cluster.masters
     await asyncio.to_thread(redis.fail_over, KEY)
     await asyncio.to_thread(redis.wait_until_well)
 
@@ -278,6 +287,7 @@ FAULTS = (
     Fault("SENTINEL FAILOVER", "sentinel", failover_asked),
     Fault("cluster slot moves", "cluster", slot_moves),
     Fault("cluster master killed", "cluster", master_killed),
+    Fault("cluster master frozen", "cluster", master_frozen),
     Fault("CLUSTER FAILOVER", "cluster", replica_takes_over),
     Fault("network cut", "isolated", network_cut),
     Fault("clock jumps an hour", "clocks", clock_jumps),

@@ -190,6 +190,12 @@ class Cluster:
     # While it runs
 
     @property
+    def masters(self) -> RedisCluster:
+        """The Redis Cluster. Raises AssertionError if there is none."""
+        assert self.redis_cluster is not None
+        return self.redis_cluster
+
+    @property
     def addresses(self) -> list[HostPort]:
         """Hosts and ports of the nodes."""
         return [node.address for node in self.nodes]

@@ -1,0 +1,156 @@
+"""The engine of a cluster whose only master is the test: what waits, for how long, and in which order it goes on."""
+
+from typing import Any
+
+import hiredis
+import pytest
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from cometify.config.redis_url import read_redis_url
+from cometify.core.account import Account
+from cometify.core.identifier import Identifier
+from cometify.core.push import Draft
+from cometify.engine.redis.cluster.engine import ClusterEngine
+from cometify.engine.redis.cluster.redirector import FOLLOW_WITHIN
+from cometify.engine.redis.cluster.slot_map import SLOTS
+from cometify.engine.redis.first_contact import WAIT_SECONDS
+
+SITE = Account("site", ("secret",))
+TRYAGAIN = "-TRYAGAIN Multiple keys request during rehashing of slot"
+FIRST = 17
+"""The place of the first push in a script: behind EVAL, the digest, 2, two keys and twelve arguments."""
+CONTROL = {b"PING": "+PONG", b"SUBSCRIBE": "", b"SSUBSCRIBE": "", b"PUBLISH": ":1", b"INFO": "$0\r\n"}
+
+
+class Transport(StringTransport):
+    """A transport to the master, which answers each command in the same turn."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__()
+        self.world = world
+        self.reader = hiredis.Reader()
+        self.protocol: Any = None
+
+    def setTcpNoDelay(self, _is_on: bool) -> None:
+        """See ITCPTransport."""
+
+    def write(self, data: bytes) -> None:
+        self.reader.feed(data)
+        self.world.clock.callLater(0, self.answer)
+
+    def answer(self) -> None:
+        while (command := self.reader.gets()) is not False:
+            for channel in command[1:] if command[0] in (b"SUBSCRIBE", b"SSUBSCRIBE") else ():
+                self.protocol.dataReceived(hiredis.pack_command((command[0].lower(), channel, 1)))
+            reply = self.world.reply(command)
+            if reply:
+                self.protocol.dataReceived(reply.encode() + b"\r\n")
+
+
+class World:
+    """A node, its clock, and the master. `refusal`: the reply to each push, None if it is taken. `pushed`: those that were."""
+
+    def __init__(self) -> None:
+        self.clock = MemoryReactorClock()
+        self.is_whole = self.is_there = True
+        self.refusal: str | None = None
+        self.pushed: list[str] = []
+        self.outcomes: list[object] = []
+        url = read_redis_url("redis+cluster://10.0.0.1")
+        self.engine = ClusterEngine(self.clock, url, 0, lambda _ring, _push: None, lambda _ring: None, [SITE])
+        self.engine.start()
+
+    def reply(self, command: list[bytes]) -> str:
+        if command[0] == b"CLUSTER":
+            if command[1] == b"INFO":
+                return "$16\r\ncluster_state:ok" if self.is_whole else "$18\r\ncluster_state:fail"
+            return f"*1\r\n*3\r\n:0\r\n:{SLOTS - 1}\r\n*3\r\n$8\r\n10.0.0.1\r\n:6379\r\n$2\r\nid"
+        if command[0] in (b"EVAL", b"EVALSHA"):
+            return self.run(command)
+        return CONTROL[command[0]]
+
+    def run(self, command: list[bytes]) -> str:
+        if command[3].startswith(b"cometify:{."):
+            return ":2"
+        if len(command) < FIRST:
+            return "-ERR the test has no keys"
+        if self.refusal is not None:
+            return self.refusal
+        names = [name.decode() for name in command[FIRST::3]]
+        self.pushed += names
+        return "\r\n".join([f"*{len(names)}", *(f":{100 + number}" for number in range(len(names)))])
+
+    def advance(self, seconds: float) -> None:
+        for _ in range(round(seconds * 100)):
+            for _host, _port, factory, _timeout, _bind in self.clock.tcpClients if self.is_there else ():
+                transport = Transport(self)
+                transport.protocol = factory.buildProtocol(None)
+                transport.protocol.makeConnection(transport)
+            self.clock.tcpClients.clear()
+            self.clock.advance(0.01)
+
+    def push(self, name: str) -> None:
+        draft = Draft(Identifier.read(name), "x", False, None, None)
+        answered = self.engine.append(SITE, draft)
+        answered.addBoth(lambda result: self.outcomes.append(getattr(result, "position", result)))
+
+    @property
+    def refused(self) -> list[str]:
+        return [f"{outcome.value.detail}" for outcome in self.outcomes if not isinstance(outcome, int)]
+
+
+@pytest.fixture
+def world():
+    world = World()
+    yield world
+    world.engine.stop()
+    world.clock.advance(10)
+
+
+def test_requests_wait_for_the_map_and_are_refused_then(world):
+    world.is_there = False
+    world.push("chat")
+    world.advance(WAIT_SECONDS - 0.1)
+    assert (world.outcomes, world.engine.why_not_ready()) == ([], "engine_unavailable")
+    world.advance(0.2)
+    assert "nothing was pushed" in world.refused[0]
+
+
+def test_requests_go_on_when_the_map_is_there(world):
+    world.is_whole = False
+    world.push("chat")
+    world.advance(0.5)
+    (health,) = world.engine.redis_health()
+    assert (world.outcomes, health.is_up, health.reason) == ([], False, "10.0.0.1:6379: the cluster is down")
+    world.is_whole = True
+    world.advance(1)
+    assert (world.outcomes, world.pushed) == ([100], ["chat"])
+    assert world.engine.why_not_ready() is None
+
+
+def test_pushes_to_a_slot_on_its_way_go_on_in_their_order(world):
+    world.advance(0.5)
+    world.refusal = TRYAGAIN
+    names = [f"name{number}" for number in range(200)]
+    for name in names:
+        world.push(name)
+    world.advance(FOLLOW_WITHIN / 2)
+    assert world.outcomes == []
+    world.refusal = None
+    world.advance(0.2)
+    assert world.pushed == names
+    assert len(world.outcomes) == len(names)
+
+
+def test_pushes_behind_those_that_were_refused_do_not_wait(world):
+    world.advance(0.5)
+    world.refusal = TRYAGAIN
+    for number in range(2000):
+        world.push(f"name{number}")
+    world.advance(FOLLOW_WITHIN + 0.5)
+    assert len(world.refused) == 2000
+    assert all("nothing was pushed" in detail for detail in world.refused)
+    world.refusal = None
+    world.push("chat")
+    world.advance(0.1)
+    assert world.pushed == ["chat"]
