@@ -169,6 +169,16 @@ def test_slot_without_its_keys_is_told_as_a_gap(cluster, nodes):
         assert heard(here, 1) == ["after"]
 
 
+def test_usage_of_all_accounts_is_told_by_all_nodes(nodes):
+    bearer = {"Authorization": f"Bearer {API_SECRET}"}
+
+    def pushes(key: str) -> list[int]:
+        return [node.request("GET", f"/{key}/usage", headers=bearer).json["days"][0]["pushes"] for node in nodes]
+
+    for key in KEYS:
+        eventually(lambda key=key: min(pushes(key)) >= 3)
+
+
 def test_replica_that_takes_over_goes_on_without_a_gap(cluster, nodes):
     (key, _, other), old = KEYS, cluster.masters[0]
     with joining(nodes[0], key) as here, joining(nodes[1], key) as there:
@@ -186,13 +196,3 @@ def test_replica_that_takes_over_goes_on_without_a_gap(cluster, nodes):
         assert nodes[1].texts(key, f"chat&position={first}") == ["after"]
         for server in nodes:
             eventually(lambda server=server: server.metric("cometify_redis_up") == [1.0] * MASTERS)
-
-
-def test_usage_of_all_accounts_is_told_by_all_nodes(nodes):
-    bearer = {"Authorization": f"Bearer {API_SECRET}"}
-
-    def pushes(key: str) -> list[int]:
-        return [node.request("GET", f"/{key}/usage", headers=bearer).json["days"][0]["pushes"] for node in nodes]
-
-    for key in KEYS:
-        eventually(lambda key=key: min(pushes(key)) >= 3)
