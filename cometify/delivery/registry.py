@@ -149,9 +149,9 @@ class Registry:
         return self._views.get(key)
 
     def enter_view(self, listener: Listener, view: View) -> None:
-        """Put a listener into a view without the rings being asked. A view that is known outside has members.
+        """Put a listener into a view that has members, so that the rings need not be asked. It must go live at once.
 
-        It must go live at once if it has not come by `enter`.
+        `enter` uses this for a new view too, and leaves the listener behind.
         """
         view.members += 1
         view.counts.entered()
