@@ -180,10 +180,10 @@ class AccountFollower:
         except SettingsError as error:
             reason = str(error)
         except (ValueError, KeyError, TypeError):
-            reason = "it is not a record"
+            reason = "it is not a record."
         log.error(
             "The record of account {api_key} cannot be used: {reason} {effect}",
-            api_key=api_key,
+            api_key=api_key if api_key.isprintable() else ascii(api_key),  # another program can have written any text
             reason=reason,
             effect="The account is left out." if old is None else "The account stays what it was.",
         )

@@ -28,15 +28,18 @@ class Record:
     @classmethod
     def read(cls, text: str) -> Self:
         """Read the text of a record. Raises `ValueError`, `KeyError` or `TypeError` for another text."""
-        found = json.loads(text)
-        return cls(
-            dict(found["settings"]),
-            tuple(map(str, found["api_secrets"])),
-            bool(found["suspended"]),
-            int(found["created"]),
-            int(found["changed"]),
-            int(found["revision"]),
-        )
+        try:
+            found = json.loads(text)
+            return cls(
+                dict(found["settings"]),
+                tuple(map(str, found["api_secrets"])),
+                bool(found["suspended"]),
+                int(found["created"]),
+                int(found["changed"]),
+                int(found["revision"]),
+            )
+        except (RecursionError, OverflowError) as error:  # `[[[[…`, and 1e400, which Python reads as infinity
+            raise ValueError(str(error)) from error
 
     def text(self) -> str:
         """Return the text that `read` reads."""

@@ -237,4 +237,5 @@ class _BoundedFactory(WrappingFactory):
 
     def __init__(self, factory: Factory, reactor: IReactorTime) -> None:
         super().__init__(factory)
+        factory.noisy = False  # otherwise each request would be two lines of the log
         self.callLater = reactor.callLater

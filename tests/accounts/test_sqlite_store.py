@@ -128,19 +128,24 @@ def test_another_file_that_lacks_accounts_is_not_taken(node, path):
     smaller.stop()
 
 
-def test_record_that_cannot_be_read_costs_no_other_account(node, path):
+ENDLESS = """{"settings":{},"api_secrets":[],"suspended":false,"created":1e400,"changed":1,"revision":1}"""
+
+
+@pytest.mark.parametrize("broken", ["broken", "[" * 100_000, ENDLESS, "null"], ids=["text", "deep", "endless", "null"])
+def test_record_that_cannot_be_read_costs_no_other_account(node, path, broken):
     node.put("shop")
     node.put("blog")
     with capturedLogs() as events:
         with sqlite3.connect(path) as connection:
-            connection.execute("UPDATE account SET record = 'broken' WHERE api_key = 'shop'")
-            connection.execute("INSERT INTO account VALUES ('new', '{}')")
+            connection.execute("UPDATE account SET record = ? WHERE api_key = 'shop'", (broken,))
+            connection.execute("INSERT INTO account VALUES ('new', '{}'), (?, '{}')", ("\n\x1b[31m",))
         connection.close()
         node.put("blog", listeners=5)
     assert keys(node) == ["blog", "shop"]
-    assert sorted(map(formatEvent, events))[:2] == [
+    assert sorted(map(formatEvent, events))[:3] == [
         "Account blog was set, by a test",
-        "The record of account new cannot be used: it is not a record The account is left out.",
+        r"The record of account '\n\x1b[31m' cannot be used: it is not a record. The account is left out.",
+        "The record of account new cannot be used: it is not a record. The account is left out.",
     ]
     with pytest.raises(Refused, match="account_conflict"):
         node.put("shop", listeners=5)

@@ -72,8 +72,9 @@ def serve(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_certificate_of_a_trusted_authority_is_accepted(serve: Any, receiver: Receiver) -> None:
-    serve(receiver.url("localhost"))
+    server = serve(receiver.url("localhost"))
     eventually(lambda: [event["type"] for event in receiver.events] == ["reset"], 20)
+    assert "HTTP11Client" not in server.log.read_text()
 
 
 @pytest.mark.parametrize(

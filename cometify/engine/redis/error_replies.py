@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
+from twisted.internet.defer import FirstError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
@@ -66,6 +67,12 @@ def is_of_one_account(failure: Failure) -> bool:
     if failure.check(ResponseError):
         return scope_of(str(failure.value)) is Scope.ACCOUNT
     return failure.check(Exception) is not None and not failure.check(RedisError)
+
+
+def first_error(failure: Failure) -> Failure:
+    """The failure that came first, of several commands that were waited for together."""
+    assert isinstance(failure.value, FirstError)
+    return failure.value.subFailure
 
 
 def in_words(failure: Failure) -> str:

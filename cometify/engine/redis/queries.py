@@ -41,6 +41,7 @@ from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState, name_of
 from cometify.engine.redis.announcements import read_entries
 from cometify.engine.redis.connection import Argument
+from cometify.engine.redis.error_replies import first_error
 from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.page_merge import PageMerge
 from cometify.engine.redis.questions import Questions
@@ -219,13 +220,7 @@ def _read_kept_rows(answer: list[bytes]) -> tuple[IdentifierRow, ...]:
 def _both(kept: Deferred[T], listened: Deferred[list[bytes]]) -> Deferred[tuple[T, list[bytes]]]:
     """Wait for Redis and for the nodes. Fails as the part that fails first."""
     both = defer.gatherResults([cast("Deferred[Any]", kept), cast("Deferred[Any]", listened)], consumeErrors=True)
-    return both.addCallbacks(tuple, _first_error)
-
-
-def _first_error(failure: Failure) -> Failure:
-    error = failure.value
-    assert isinstance(error, defer.FirstError)
-    return error.subFailure
+    return both.addCallbacks(tuple, first_error)
 
 
 def _check_answered(answers: list[bytes]) -> list[bytes]:

@@ -19,7 +19,7 @@ from cometify.engine.redis.announcements import read_announced
 from cometify.engine.redis.beat import Beat
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
-from cometify.engine.redis.error_replies import AccountErrors, is_of_one_account
+from cometify.engine.redis.error_replies import AccountErrors, first_error, is_of_one_account
 from cometify.engine.redis.read_batch import Reach, ReadBatch
 from cometify.engine.redis.reader import NO_BATCH, Reader
 from cometify.engine.redis.refused_joins import RefusedJoins
@@ -95,7 +95,7 @@ class Subscriber:
         self._set_aside.clear()
         batches = {state: state.begin_again() for state in self._unread}
         subscribed = defer.gatherResults(list(map(subscription.subscribe, self._channels.all())), consumeErrors=True)
-        self._session.must(subscribed.addCallback(self._read_again, batches, commands), commands)
+        self._session.must(subscribed.addCallbacks(self._read_again, first_error, (batches, commands)), commands)
 
     def _read_again(self, _none: object, batches: Mapping[AccountState, ReadBatch], commands: RedisConnection) -> None:
         if commands is not self._session.commands:

@@ -11,6 +11,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from cometify.core.account import Account
 from cometify.engine.redis.session import MOST_PATIENCE
+from tests.contract.support import by_query
 from tests.memory import World
 from tests.redis import RedisConnection, RedisServer
 from tests.wire import API_KEY, API_SECRET
@@ -80,6 +81,24 @@ def test_later_reason_is_told_in_the_words_of_redis(world, own_redis, lines):
         world.advance(5, step=0.5)
     assert re.search(r"is there again after 6\d\.\d s$", lines[3])
     assert len(lines) == 4
+
+
+def test_refused_subscriptions_are_told_in_the_words_of_redis(world, own_redis, lines):
+    by_query(world, "websocket", "identifiers=chat")
+    allowed = (
+        "&cometify:*:node:*",
+        "&cometify:*:nodes",
+        "&cometify:*:joined",
+        "&cometify:*:staying",
+        "&cometify:*{.}*",
+    )
+    with RedisConnection(own_redis.path) as operator:
+        operator.command("ACL", "SETUSER", "default", "resetchannels", *allowed)
+        cut(world)
+        world.advance(3, step=0.5)
+        operator.command("ACL", "SETUSER", "default", "allchannels")
+    assert "NOPERM" in lines[1]
+    assert not [line for line in lines if "Failure" in line or "\n" in line], lines
 
 
 def test_gauges_and_losses_tell_an_absence(world, own_redis):

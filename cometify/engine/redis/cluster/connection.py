@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from txredisapi import ResponseError
 
 from cometify.engine.redis.connection import Argument, NotSentError, RedisConnection, Reply
+from cometify.engine.redis.error_replies import first_error
 from cometify.engine.redis.scripts import APPEND, Script, in_cluster
 from cometify.runtime.epoll_loop import CallSoon
 
@@ -91,7 +92,7 @@ class ClusterConnection(RedisConnection):
             confirmed.append(done)
             self._subscribing.append((len(some), done))
             self._write((command, *some))
-        return defer.gatherResults(confirmed, consumeErrors=True).addCallbacks(lambda _all: None, _first)
+        return defer.gatherResults(confirmed, consumeErrors=True).addCallbacks(lambda _all: None, first_error)
 
     def unsubscribe(self, channels: list[bytes]) -> None:
         for command, some in _by_slot(channels, b"UNSUBSCRIBE"):
@@ -149,9 +150,3 @@ def _by_slot(channels: Iterable[bytes], command: bytes) -> Iterable[tuple[bytes,
 
 def _forget(leaving: set[bytes], channels: list[bytes], _failure: Failure) -> None:
     leaving.difference_update(channels)
-
-
-def _first(failure: Failure) -> Failure:
-    error = failure.value
-    assert isinstance(error, defer.FirstError)
-    return error.subFailure
