@@ -130,3 +130,6 @@ def test_change_of_the_list_is_told_as_a_gap(start, two_redis):
     assert server.texts(OTHER, later) == ["gap"], "its old memory is not taken for what was pushed elsewhere"
     assert server.texts(API_KEY, since[API_KEY]) == ["4"], "it has not moved"
     assert keys_of(two_redis[API_KEY]) == {API_KEY}
+
+    command(two_redis[OTHER], "SET", RECORD, "a\nb\nc")  # as another node does that has another list
+    eventually(lambda: "another node uses another list of Redis" in server.log.read_text())

@@ -9,6 +9,9 @@ that lives for a minute and is renewed by all nodes:
     another one   The accounts that are elsewhere now are forgotten here, because they may come back.
     none          For a minute nobody has used this Redis by a list, and accounts may have been elsewhere. All are forgotten.
 
+A node whose renewal replaces another list tells of it in the log, once a minute. Some node then uses another list, and the two
+keep some accounts in two places.
+
 Forgetting an account takes its state away. Its memory begins again with the next push or join, as that of an emptied Redis.
 """
 
@@ -40,15 +43,17 @@ class SpreadRecord:
 
     def __init__(self, spread: Spread) -> None:
         self._spread = spread
+        self._record = spread.record().encode()
         self._is_comparing = self._is_compared = False
+        self._quiet_beats = 0
 
     def beat(self, commands: RedisConnection) -> None:
         """Renew the record, or compare it if that was not done yet. Called once a second while Redis is there."""
         is_alone = len(self._spread.names) == 1
         if self._is_compared:
             if not is_alone:
-                renewed = commands.execute(b"SET", KEY, self._spread.record(), b"EX", SECONDS)
-                renewed.addErrback(lambda _failure: None)
+                renewed = commands.execute(b"SET", KEY, self._record, b"EX", SECONDS, b"GET")
+                renewed.addCallbacks(self._renewed, lambda _failure: None)
         elif not self._is_comparing:
             self._is_comparing = True
             # Without a list nothing moves, but a list that comes later must not trust this Redis.
@@ -58,11 +63,20 @@ class SpreadRecord:
     def _compared(self, _result: object) -> None:
         self._is_comparing, self._is_compared = False, True
 
+    def _renewed(self, found: bytes | None) -> None:
+        self._quiet_beats = max(0, self._quiet_beats - 1)
+        if found not in (None, self._record) and not self._quiet_beats:
+            self._quiet_beats = SECONDS
+            log.error(
+                "{name}: another node uses another list of Redis, so that some accounts are kept in two places. Stop all "
+                "nodes, give them the same list, and start them again.",
+                name=self._spread.name,
+            )
+
     @defer.inlineCallbacks
     def _compare(self, commands: RedisConnection) -> Generator[Deferred[Any], Any, None]:
-        record = self._spread.record().encode()
         found = yield commands.execute(b"GET", KEY)
-        if found != record:
+        if found != self._record:
             forgotten = yield self._forget(commands, all_of_them=found is None)
             if forgotten:
                 log.info(
@@ -71,7 +85,7 @@ class SpreadRecord:
                     name=self._spread.name,
                     count=forgotten,
                 )
-            yield commands.execute(b"SET", KEY, record, b"EX", SECONDS)
+            yield commands.execute(b"SET", KEY, self._record, b"EX", SECONDS)
 
     @defer.inlineCallbacks
     def _forget(self, commands: RedisConnection, *, all_of_them: bool) -> Generator[Deferred[Any], Any, int]:
