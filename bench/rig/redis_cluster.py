@@ -177,7 +177,13 @@ class RedisCluster:
 
     def wait_until_well(self) -> None:
         """Wait until each node has what it must have. Raises NotReady."""
-        wait(self.is_well, "the cluster is well")
+
+        def is_well() -> bool:
+            with suppress(RedisError):  # a replica that loads the data of its master
+                return self.is_well()
+            return False
+
+        wait(is_well, "the cluster is well")
 
     # A slot that moves, as redis-cli moves it.
 

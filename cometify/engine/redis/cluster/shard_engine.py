@@ -107,6 +107,9 @@ class ShardEngine(RedisEngine):
         for channel in handover.leaving:
             self._leaving.add(channel)
         self.slots.take_over(handover.slots)
+        for other in handover.states:
+            # Others may have taken this node for gone while the slot was on its way, and have freed the slots of its listeners.
+            self.slots.report(other.account.api_key)
 
 
 class _ShardConnector(Connector):
