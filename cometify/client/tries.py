@@ -200,7 +200,7 @@ def _problem(answer: Answer) -> tuple[str, str] | None:
         return None
     if not isinstance(document, dict) or not isinstance(document.get("code"), str):
         return None
-    return document["code"], str(document.get("detail", ""))
+    return document["code"], str(document.get("detail") or f"The answer is {answer.status}: {document['code']}.")
 
 
 def _unreadable(

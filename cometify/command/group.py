@@ -1,13 +1,11 @@
 """A group of identifiers as a listener asks for it, and the cursor from which it resumes. Nothing here does I/O."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from cometify.command.frames import Frame
 from cometify.core.identifier import Names
-
-Frame = Mapping[str, Any]
 
 
 @attrs.define

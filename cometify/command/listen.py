@@ -10,12 +10,14 @@ from twisted.internet.interfaces import IDelayedCall
 
 from cometify.command.account import find_server, with_account_options
 from cometify.command.client_reactor import client_reactor
+from cometify.command.escapes import escaped, escaped_json
 from cometify.command.exit_status import REFUSED
-from cometify.command.group import Frame, Group
+from cometify.command.frames import Frame
+from cometify.command.group import Group
 from cometify.command.listening import Listening
 from cometify.command.output import LineOutput
 from cometify.command.position_file import PositionFile
-from cometify.command.push_lines import escaped, escaped_json, line_of
+from cometify.command.push_lines import line_of
 from cometify.command.rights import Duration
 from cometify.core.errors import Refused
 from cometify.core.identifier import EXTENDED, Names, names_from_query

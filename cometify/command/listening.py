@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from cometify.command.group import Frame, Group
+from cometify.command.frames import Frame
+from cometify.command.group import Group
 from cometify.command.server_url import ServerURL
 from cometify.command.websocket_client import HANDSHAKE_WITHIN, FrameSocket, open_websocket
 

@@ -2,11 +2,13 @@
 
 import platform
 from importlib import import_module
+from typing import Any
 
 import click
 
 import twisted
 from cometify import __version__
+from cometify.command.escapes import escaped
 
 _VERSIONS = f"Cometify {__version__}, Twisted {twisted.__version__}, Python {platform.python_version()}"
 _MODULES = {
@@ -40,6 +42,16 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"cometify.command.{_MODULES[cmd_name]}"), cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:  # the words of the person at the terminal
+            raise
+        except click.ClickException as error:
+            # It can have a sentence of a server.
+            error.message = escaped(error.message)  # type: ignore[misc] # click has declared it final
+            raise
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,13 +4,15 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IConsumer
-from twisted.web.client import Agent, ContentDecoderAgent, GzipDecoder, HTTPConnectionPool, ResponseFailed, readBody
+from twisted.internet.interfaces import IConsumer, IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, ContentDecoderAgent, GzipDecoder, HTTPConnectionPool, ResponseDone, ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IResponse
 from zope.interface import implementer
@@ -23,6 +25,8 @@ from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTA
 
 JSON = "application/json"
 _MOST_IDLE = 64
+MOST_BYTES = 16 << 20
+"""Bytes of an answer. The longest, the metrics of a server with thousands of accounts, has less."""
 
 
 @attrs.frozen
@@ -48,7 +52,7 @@ class Answer:
         """The JSON of the body, or None."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def trouble(self) -> Trouble:
@@ -116,11 +120,14 @@ class Requests:
 
     async def body(self, response: IResponse) -> bytes:
         """Return the whole body of an answer. Raises `Trouble`."""
-        reading = readBody(response).addTimeout(self._patience, self._reactor)
+        content = _Content()
+        response.deliverBody(content)
         try:
-            return await reading
+            return await content.whole.addTimeout(self._patience, self._reactor)
         except (defer.TimeoutError, CancelledError):
             raise Trouble("buffering", f"The answer is not whole within {self._patience:g} s.") from None
+        except Trouble:
+            raise
         except Exception as error:  # noqa: BLE001 - see `open`
             raise Trouble("unreachable", f"The answer was cut off: {_reason(error)}.") from None
 
@@ -157,6 +164,40 @@ class _Body:
         """Nothing is left to write."""
 
     resumeProducing = stopProducing = pauseProducing
+
+
+class _Content(Protocol):
+    """Collects the body of an answer. `whole`: fires with it. To cancel it closes the connection.
+
+    Twisted's `readBody` goes on reading after it was cancelled, and has no bound.
+    """
+
+    def __init__(self) -> None:
+        self.whole: Deferred[bytes] = Deferred(lambda _whole: self._cut_off())
+        self._parts: list[bytes] = []
+        self._left = MOST_BYTES
+
+    def dataReceived(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left >= 0:
+            self._parts.append(data)
+        elif not self.whole.called:
+            self.whole.errback(Trouble("not_cometify", f"The answer has more than {MOST_BYTES} bytes."))
+            self._cut_off()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone):
+            self.whole.callback(b"".join(self._parts))
+        else:
+            self.whole.errback(reason)
+
+    def _cut_off(self) -> None:
+        self._left = 0
+        self._parts.clear()
+        if self.transport is not None:
+            cast("IPushProducer", self.transport).stopProducing()
 
 
 def _cause(error: Exception) -> BaseException:

@@ -14,7 +14,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.python.failure import Failure
 
-from cometify.command.group import Frame, Group
+from cometify.command.frames import Frame, read_frame
+from cometify.command.group import Group
 from cometify.command.requests import Answer, Requests
 from cometify.command.server_url import ServerURL
 from cometify.command.troubles import FAULT_OF_CODE, GATEWAYS, Trouble
@@ -68,6 +69,10 @@ class Source(ABC):
     def put(self, item: Frame | Trouble) -> None:
         """Add a frame, or the trouble that ended the source."""
         self._items.put(item)
+
+    def put_text(self, text: bytes) -> None:
+        """Add a frame, or the trouble that something other than the server has answered."""
+        self.put(read_frame(text) or Trouble("not_cometify", "The answer has a line that is none of Cometify's."))
 
     def listen_frame(self) -> bytes:
         """The frame that joins the group."""
@@ -167,7 +172,7 @@ class _Lines(LineOnlyReceiver):
     def lineReceived(self, line: bytes) -> None:
         text = line.removeprefix(b"data: ")
         if text.startswith(b"{"):
-            self._source.put(json.loads(text))
+            self._source.put_text(text)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._source.put(Trouble("silent", "The answer ended."))
@@ -193,7 +198,7 @@ class PollSource(Source):
             raise answer.trouble()
         for line in answer.body.splitlines():
             self._waiting += 1
-            self.put(json.loads(line))
+            self.put_text(line)
 
     def close(self) -> None:
         """A poll ends by itself."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cometify.client import Usage, UsagePeriod
+from cometify.command.escapes import escaped
 
 _ROW = "{:<10} {:>10} {:>12} {:>12} {:>14} {:>17}  {}"
 
@@ -18,6 +19,6 @@ def usage_lines(usage: Usage) -> Iterator[str]:
 
 
 def _row(name: str, period: UsagePeriod) -> str:
-    refused = ", ".join(f"{count} {code}" for code, count in sorted(period.refused.items())) or "-"
+    refused = ", ".join(f"{count} {escaped(code)}" for code, count in sorted(period.refused.items())) or "-"
     figures = period.pushes, period.push_bytes, period.deliveries, period.delivered_bytes, period.most_listeners
     return _ROW.format(name, *figures, refused)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.ssl import optionsForClientTLS
 
 from cometify import __version__
+from cometify.command.frames import Frame, read_frame
 from cometify.command.server_url import ServerURL
 
 USER_AGENT = f"cometify/{__version__}"
@@ -25,7 +26,7 @@ class Owner(Protocol):
     def opened(self, socket: "FrameSocket") -> None:
         """The handshake is done."""
 
-    def heard(self, text: str, frame: dict[str, Any]) -> None:
+    def heard(self, text: str, frame: Frame) -> None:
         """A frame came. `text`: the frame as it was sent."""
 
     def closed(self, code: int | None, reason: str, status: int | None) -> None:
@@ -44,16 +45,11 @@ class FrameSocket(WebSocketClientProtocol):
         self.factory.owner.opened(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        try:
-            text = payload.decode()
-            frame = json.loads(text)
-            is_frame = isinstance(frame, dict) and isinstance(frame.get("type"), str)
-        except ValueError:
-            is_frame = False
-        if is_frame:
-            self.factory.owner.heard(text, frame)
-        else:
+        frame = read_frame(payload)
+        if frame is None:
             self.dropConnection(abort=True)
+        else:
+            self.factory.owner.heard(payload.decode(), frame)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self.factory.owner.closed(code if wasClean else None, reason or "", self._refusal())

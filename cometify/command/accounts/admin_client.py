@@ -23,6 +23,8 @@ URL_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = (
 )
 _WITHIN = 10.0
 """Seconds that a connection and each read may take."""
+_MOST_BYTES = 64 << 20
+"""Bytes of an answer. A page of 1,000 accounts has less: the settings of each are one body of at most 64 KiB."""
 
 
 class AdminError(click.ClickException):
@@ -65,8 +67,8 @@ class AdminClient:
             connection = self._connection()
             try:
                 connection.request(method, f"{urlsplit(self.url).path}{path}", text, sent)
-                answer = connection.getresponse()
-                status, content = answer.status, answer.read()
+                with connection.getresponse() as answer:
+                    status, content = answer.status, answer.read(_MOST_BYTES + 1)
             finally:
                 connection.close()
         except (OSError, HTTPException) as error:
@@ -75,6 +77,11 @@ class AdminClient:
                 f"{self.url} does not answer: {reason}. Give the server's admin endpoint with --admin URL.",
                 exit_status.UNREACHABLE,
             ) from None
+        if len(content) > _MOST_BYTES:
+            raise AdminError(
+                f"{self.url} is not an admin endpoint of Cometify: its answer has more than {_MOST_BYTES} bytes.",
+                exit_status.REFUSED,
+            )
         return self._read(status, content)
 
     def _connection(self) -> HTTPConnection:
@@ -87,7 +94,7 @@ class AdminClient:
     def _read(self, status: int, content: bytes) -> Any:
         try:
             document = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict):
             raise AdminError(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cometify.command.push_lines import escaped
+from cometify.command.escapes import escaped
 
 Told = Mapping[str, Any]
 """An account as the server tells it."""
@@ -32,12 +32,12 @@ def print_accounts(accounts: Iterable[Told]) -> None:
         table.add_column(name, overflow="fold")
     for account in accounts:
         table.add_row(
-            Text(account["api_key"]),
+            _text(account["api_key"]),
             Text("suspended", style="yellow") if account["suspended"] else Text("active", style="green"),
-            account["source"],
-            str(account["secrets"]),
+            _text(account["source"]),
+            _text(account["secrets"]),
             _when(account.get("changed")),
-            Text(" ".join(f"{name}={_value(value)}" for name, value in account["settings"].items())),
+            _text(" ".join(f"{name}={_value(value)}" for name, value in account["settings"].items())),
         )
     _console().print(table)
 
@@ -47,7 +47,7 @@ def print_account(account: Told) -> None:
     console = _console()
     state = "suspended" if account["suspended"] else "active"
     console.print(
-        Text(f"{account['api_key']}: {state}, kept in the {account['source']}, secrets: {account['secrets']}")
+        _text(f"{account['api_key']}: {state}, kept in the {account['source']}, secrets: {account['secrets']}")
     )
     if "created" in account:
         console.print(Text(f"created {_when(account['created'])}, changed {_when(account['changed'])}"))
@@ -55,24 +55,29 @@ def print_account(account: Told) -> None:
     for name in ("setting", "value", ""):
         table.add_column(name, overflow="fold")
     for name, value in account["effective"].items():
-        table.add_row(Text(name), Text(_value(value)), "its own" if name in account["settings"] else "")
+        table.add_row(_text(name), _text(_value(value)), "its own" if name in account["settings"] else "")
     console.print(table)
 
 
 def print_secret(account: Told) -> None:
     """Print a secret that was just made, and that no answer has again."""
     console = _console()
-    console.print(Text(f"API key    {account['api_key']}"))
-    console.print(Text(f"API secret {account['api_secret']}"))
+    console.print(_text(f"API key    {account['api_key']}"))
+    console.print(_text(f"API secret {account['api_secret']}"))
     console.print(Text("Note the secret down: it is not shown again.", style="yellow"))
+
+
+def _text(value: object) -> Text:
+    """A value of the server, with its control characters escaped."""
+    return Text(escaped(str(value)))
 
 
 def _value(value: object) -> str:
     if isinstance(value, list):
-        return escaped(",".join(map(str, value))) or "none"
+        return ",".join(map(str, value)) or "none"
     if value is None:
         return "none"
-    return json.dumps(value) if isinstance(value, bool | dict) else escaped(str(value))
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)
 
 
 def _when(seconds: float | None) -> str:

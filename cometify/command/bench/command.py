@@ -10,8 +10,8 @@ from cometify.command.account import find_examined, with_server_argument
 from cometify.command.bench.load import Load, Result
 from cometify.command.bench.report import show, show_json
 from cometify.command.client_reactor import client_reactor, run
+from cometify.command.escapes import escaped
 from cometify.command.exit_status import FAILED, REFUSED, UNREACHABLE
-from cometify.command.push_lines import escaped
 from cometify.command.server_url import ServerURL
 from cometify.command.troubles import Trouble
 

@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
 from cometify.command.bench.latencies import Latencies
-from cometify.command.group import Frame, Group
+from cometify.command.frames import Frame
+from cometify.command.group import Group
 from cometify.command.requests import Requests
 from cometify.command.server_url import ServerURL
 from cometify.command.troubles import FAULT_OF_CODE, Trouble

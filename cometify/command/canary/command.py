@@ -9,9 +9,9 @@ from cometify.command.account import find_examined, with_server_argument
 from cometify.command.canary.canary import Canary
 from cometify.command.canary.figures import Figures
 from cometify.command.client_reactor import client_reactor, run
+from cometify.command.escapes import escaped
 from cometify.command.exit_status import FAILED, REFUSED, UNREACHABLE
 from cometify.command.metrics_address import MetricsAddress
-from cometify.command.push_lines import escaped
 from cometify.command.troubles import Trouble
 
 _STATUS_OF_FAULT = {"wrong_key": REFUSED, "refused": REFUSED, "unreachable": UNREACHABLE, "no_node": UNREACHABLE}

@@ -10,7 +10,7 @@ from prometheus_client import Counter as Count
 from prometheus_client import Histogram as Buckets
 
 from cometify.command.bench.latencies import Latencies
-from cometify.command.push_lines import escaped
+from cometify.command.escapes import escaped
 from cometify.command.sources import SOURCES
 from cometify.command.troubles import Trouble
 from cometify.core.histogram import BOUNDS

@@ -117,7 +117,11 @@ class Examination:
         """Compare the clock of the engine with that of this machine."""
         try:
             answer = await self._requests.ask("GET", self._server.path("position"))
-            if answer.status != 200 or not isinstance(answer.json, dict):
+            if (
+                answer.status != 200
+                or not isinstance(answer.json, dict)
+                or type(answer.json.get("position")) is not int
+            ):
                 raise answer.trouble()
         except Trouble as trouble:
             return failed("engine", trouble)

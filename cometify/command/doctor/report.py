@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cometify.command.doctor.findings import Finding, Status
-from cometify.command.push_lines import escaped
+from cometify.command.escapes import escaped
 
 _COLOURS = {Status.OK: "green", Status.SKIPPED: "dim", Status.WARNING: "yellow", Status.FAILED: "bold red"}
 
