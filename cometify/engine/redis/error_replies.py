@@ -14,6 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from txredisapi import RedisError, ResponseError
 
+from cometify.engine.redis.messages import Nonsense
+
 log = Logger()
 
 LOG_EVERY = 60.0
@@ -106,7 +108,7 @@ class AccountErrors:
             api_key=api_key,
             reason=in_words(failure).rstrip("."),
         )
-        if not failure.check(ResponseError):
+        if not failure.check(ResponseError, Nonsense):
             log.failure(
                 "The answer to {command} on the account {api_key} could not be read",
                 failure,

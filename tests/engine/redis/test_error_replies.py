@@ -12,7 +12,8 @@ from twisted.python.failure import Failure
 from txredisapi import ResponseError
 
 from cometify.core.account import Account
-from cometify.engine.redis.error_replies import TABLE, Scope, in_words, scope_of
+from cometify.engine.redis.error_replies import TABLE, AccountErrors, Scope, in_words, scope_of
+from cometify.engine.redis.messages import Nonsense
 from tests.contract.support import code_of, refusal, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
@@ -257,6 +258,12 @@ def test_garbage_on_a_channel_is_told_in_a_line_and_heals(nodes, lines, text):
     assert any("makes no sense" in line for line in lines)
     assert not any("a fault in Cometify" in line for line in lines)
     assert not any("secret text" in line or "Traceback" in line or "Unhandled" in line for line in lines)
+
+
+def test_garbage_that_came_during_a_read_is_told_in_one_line(lines):
+    AccountErrors(lambda: 0).log(Failure(Nonsense("not a push")), API_KEY, "read")
+    (line,) = lines
+    assert f"cannot run read on the account {API_KEY}: not a push." in line
 
 
 @pytest.mark.parametrize("text", [b"!=\xff 1", b"@=\xff 1"])
