@@ -40,6 +40,9 @@ The connection ends in one of three ways. It is closed: by the peer, behind an a
 `idle_timeout`. Or an endpoint takes it over (`site.take_over`): a WebSocket or a stream gets the transport and the bytes
 behind its request, and nothing of this package refers to it any longer. Or twisted.web refuses the bytes and closes it.
 
+A peer may close its sending side and wait for answers (a half close). Its whole requests are answered, and then the
+connection is closed. The request of a listener is not answered: see `ConnectionState.readConnectionLost`.
+
 A client that polls sends the same request again and again with another position. The endpoint may register it
 (`Exchange.expect_again`). Then `FastChannel` compares the next request with the last one, and parses neither.
 

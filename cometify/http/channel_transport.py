@@ -56,13 +56,20 @@ class Owner(Protocol):
 
 @implementer(ITransport, IConsumer, IPushProducer)
 class ChannelTransport:
-    """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet."""
+    """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet.
 
-    __slots__ = ("_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree", "disconnecting", "is_reading")
+    `ends_with_peer`: a call is registered for the case that the peer leaves, so the request is a listener's.
+    """
+
+    __slots__ = (
+        "_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree",
+        "disconnecting", "ends_with_peer", "is_reading",
+    )  # fmt: skip
 
     def __init__(self, owner: Owner, channel: HTTPChannel, tree: Endpoints) -> None:
         self.disconnecting = False
         self.is_reading = False
+        self.ends_with_peer = False
         self._owner = owner
         self._channel = channel
         self._tree = tree
@@ -174,6 +181,7 @@ class ChannelTransport:
     def request_is_whole(self) -> None:
         """Called once the whole request has been read, right before it is answered."""
         self.is_reading = False
+        self.ends_with_peer = False
         self._await_request()
         self._owner.request_is_whole()
 

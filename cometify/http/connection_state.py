@@ -3,8 +3,9 @@
 `fast_channel` has the rest: it reads and answers requests.
 """
 
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from cometify.http.channel_transport import ChannelTransport
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
@@ -20,6 +21,7 @@ UNUSED = 1
 """Seconds without a request after which a connection may be closed early. Its peer is not about to send one."""
 
 
+@implementer(IHalfCloseableProtocol)
 class ConnectionState:
     """Everything that is known of a connection.
 
@@ -27,7 +29,7 @@ class ConnectionState:
     """
 
     __slots__ = (
-        "_abort", "_batch", "_closing", "_continues", "_early", "_full", "_partial", "_peer", "_reads", "_serving",
+        "_abort", "_batch", "_closing", "_continues", "_early", "_ended", "_full", "_partial", "_peer", "_reads", "_serving",
         "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
     )  # fmt: skip
     transport: Transport
@@ -48,6 +50,7 @@ class ConnectionState:
         self._continues = False  # `_serve` goes on in one of the next turns
         self._full = False  # the transport holds as much as it may
         self._reads = True  # the transport reads from the peer
+        self._ended = False  # the peer sends nothing more, and waits for answers
         self._closing = False
         self._abort: IDelayedCall | None = None
         self._write_batch: WriteBatch | None = None
@@ -110,6 +113,26 @@ class ConnectionState:
         self._early = b""
         self._partial = None
         self._full = False
+
+    def readConnectionLost(self) -> None:
+        """The peer sends nothing more. Close the connection once the requests that have come are answered.
+
+        With Redis the end often comes before the answer to the push in front of it. A request that registered a call for the
+        case that its peer leaves is a listener's. It ends now, because its answer may be far away and its place is counted.
+        """
+        waiting = self._waiting
+        if self._closing or waiting is None or waiting.ends_with_peer:
+            sockets.end(self.transport)
+        else:
+            self._ended = True
+
+    def writeConnectionLost(self) -> None:
+        """Do nothing: only a half close of our own would call this."""
+
+    def _close_if_answered(self) -> None:
+        """Close the connection of a peer that sends nothing more, unless a whole request of it waits."""
+        if self._waiting is None and not (self._early or self._continues or self._serving):
+            self.close()
 
     def connectionLost(self, reason: Failure) -> None:
         """Tell the request that is being answered, and leave no reference cycle behind (see `runtime.gc_pauses`)."""

@@ -218,6 +218,9 @@ class FastChannel(ConnectionState):
         While requests wait for their turn nothing is read either, because a peer may have closed behind them. To read that
         would end the connection, and the requests with it.
         """
+        if self._ended:
+            self._close_if_answered()
+            return
         reads = not (self._full or self._continues) and len(self._early) <= MOST_EARLY
         if reads != self._reads:
             self._reads = reads
@@ -252,7 +255,7 @@ class FastChannel(ConnectionState):
 
     def _answered_late(self) -> None:
         self.seen = self._shared.idle.now
-        if self._early:
+        if self._early or self._ended:
             self._go_on()
 
     @property

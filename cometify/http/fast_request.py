@@ -135,6 +135,11 @@ class FastRequest:
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
 
+    @property
+    def ends_with_peer(self) -> bool:
+        """True if a call is registered for the case that the peer leaves: the request is a listener's."""
+        return self._when_gone is not None
+
     def lost(self) -> None:
         """The connection was lost before this request was answered."""
         self.gone = True

@@ -205,6 +205,7 @@ class Request(WebRequest):
         self.finish()
 
     def when_gone(self, call: Callable[[], None]) -> None:
+        self.transport.ends_with_peer = True
         self.notifyFinish().addErrback(lambda _gone: call())
 
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:

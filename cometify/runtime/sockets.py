@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import attrs
 from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.main import CONNECTION_DONE
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 
 from cometify.runtime.left_peers import LEFT
 from cometify.runtime.tcp import LISTENER_OPTIONS, LONG_READ, READ, EagerServer
@@ -41,6 +43,11 @@ def lowest(transport: Any) -> Any:
     while isinstance(transport, ProtocolWrapper):
         transport = transport.transport
     return transport
+
+
+def end(transport: Transport) -> None:
+    """End a connection whose peer sends nothing more. Bytes that wait for the peer are dropped."""
+    lowest(transport).connectionLost(Failure(CONNECTION_DONE))
 
 
 def eager(transport: Transport) -> EagerServer | None:

@@ -1,5 +1,6 @@
 """Several workers on one machine, as a user starts them: one port and one service, also while workers die."""
 
+import json
 import os
 import re
 import secrets
@@ -423,17 +424,34 @@ def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
     assert not any(folder.exists() for folder in folders)
 
 
+def listener_that_half_closes_is_gone(port: int) -> None:
+    """A poll waits on a connection. It ends without an answer when its peer sends nothing more."""
+    with Connection(port) as listener:
+        listener.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=quiet"))
+        position = json.loads(listener.answer().body.splitlines()[0])["positions"][0]
+        listener.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=quiet&position={position}"))
+        listener.socket.shutdown(socket.SHUT_WR)
+        assert listener.socket.recv(100) == b""
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_pending_push_is_answered_before_the_end(redis, tmp_path, workers):
+    """Before the end of the peer, which sends nothing more, and before the end of the server."""
     server = Server(tmp_path, {"redis": redis.url, "workers": workers, "drain": 5}, {}).start()
+    listener_that_half_closes_is_gone(server.port)
     body = form({"secret": "0", "secure": secure("under_way", "x"), "text": "x"})
-    with Connection(server.port) as publisher:
+    push = request_bytes("POST", f"/{API_KEY}/push/under_way", body, FORM)
+    with Connection(server.port) as publisher, Connection(server.port) as half_closed:
         publisher.send(request_bytes("GET", "/openapi.json"))
         assert publisher.answer().status == 200
         with socket.create_connection(("127.0.0.1", redis.port), 5) as pause:
             pause.sendall(b"CLIENT PAUSE 700 ALL\r\n")
             assert pause.recv(100) == b"+OK\r\n"
-        publisher.send(request_bytes("POST", f"/{API_KEY}/push/under_way", body, FORM))
+        half_closed.send(push * 3)
+        half_closed.socket.shutdown(socket.SHUT_WR)
+        assert [half_closed.answer().status for _ in range(3)] == [200, 200, 200]
+        assert half_closed.socket.recv(100) == b""
+        publisher.send(push)
         os.kill(server.pid, signal.SIGTERM)
         answer = publisher.answer()
         assert (answer.status, answer.json["identifier"]) == (200, "under_way")

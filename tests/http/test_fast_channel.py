@@ -364,3 +364,40 @@ def test_answer_in_pieces_is_paused_while_the_peer_does_not_read():
     producer.resumeProducing()
     producer.stopProducing()
     assert peer.endpoint.pieces.calls == ["pause", "resume", "stop"]
+
+
+class Late(Echo):
+    """Answers later, and does not ask to be told when the peer leaves: a push with Redis is answered so."""
+
+    def serve(self, request):
+        self.requests.append(request)
+
+    def answer_next(self):
+        self.answer(self.requests.pop(0))
+
+
+@pytest.mark.parametrize("first", [PLAIN, COUNTED], ids=["plain", "not plain"])
+@pytest.mark.parametrize("last", [PLAIN, COUNTED], ids=["plain", "not plain"])
+def test_half_closed_peer_gets_the_answers_to_all_it_sent(first, last):
+    peer = Peer(Late())
+    peer.send(first % (1, b"a") + PLAIN % (1, b"b") + last % (1, b"c"))
+    peer.transport.protocol.readConnectionLost()
+    for expected in ([b"a"], [b"a", b"b"], [b"a", b"b", b"c"]):
+        assert not peer.transport.disconnecting
+        peer.endpoint.answer_next()
+        peer.clock.advance(0)
+        assert peer.bodies() == expected
+    assert peer.transport.disconnecting
+    assert not peer.endpoint.requests
+
+
+@pytest.mark.parametrize("cut", [PLAIN % (5, b"b"), COUNTED % (5, b"b"), b"POST /a", b"\xff"])
+def test_request_that_a_half_closed_peer_cut_is_no_request(cut):
+    peer = Peer(Late())
+    peer.send(PLAIN % (1, b"a") + cut)
+    peer.transport.protocol.readConnectionLost()
+    peer.endpoint.answer_next()
+    peer.clock.advance(0)
+    assert peer.bodies() == [b"a"]
+    assert peer.transport.disconnecting
+    assert not peer.endpoint.requests
