@@ -63,7 +63,10 @@ class WebhookClient:
         """Send a batch to the account's webhook. The Deferred fails with `NotTakenError`."""
         assert account.webhook is not None
         headers = Headers({name: [value] for name, value in self._headers(account, batch).items()})
-        asked = self._agent.request(b"POST", account.webhook.encode(), headers, _Body(batch.body))
+        # The agent raises at once if IDNA does not know the host, such as xn--a.
+        asked: Deferred[IResponse] = defer.maybeDeferred(
+            self._agent.request, b"POST", account.webhook.encode(), headers, _Body(batch.body)
+        )
         sent: Deferred[None] = asked.addCallback(_read_answer)
         # Twisted's Clock and reactors have `callLater`, which is all that this uses.
         sent.addTimeout(ANSWER_WITHIN, cast("Any", self._reactor))

@@ -308,6 +308,17 @@ def figures(world):
 
 
 @pytest.mark.memory
+@pytest.mark.parametrize("host", ["%31%32%37.0.0.1", "xn--a.org", "a" * 64 + ".org", "a..b"])
+def test_host_that_cannot_exist_fails_like_a_dead_receiver(host, logged):
+    world = make_world(Account(API_KEY, (API_SECRET,), webhook=f"https://{host}/"))
+    world.advance(60)
+    (line,) = [line for line in logged() if "webhook" in line.lower()]
+    assert "does not take events" in line
+    assert world.server.webhooks.states()[0].failing_since is not None
+    assert 3 <= figures(world)['cometify_webhook_requests_total{result="failed"}'] <= 8
+
+
+@pytest.mark.memory
 def test_dead_receiver_for_an_hour_is_bounded_and_told(world, receiver, logged):
     receiver.answer, answers = b"", receiver.answer
     for number in range(12):
