@@ -40,6 +40,8 @@ class FrameSocket(WebSocketClientProtocol):
     """Reads frames. Any other message ends the connection, because the server sends only frames."""
 
     factory: "_Factory"
+    _why = ""
+    """The reason for which this side has ended the connection."""
 
     def onOpen(self) -> None:
         self.factory.owner.opened(self)
@@ -47,12 +49,13 @@ class FrameSocket(WebSocketClientProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         frame = read_frame(payload)
         if frame is None:
+            self._why = "A message came that is none of Cometify's"
             self.dropConnection(abort=True)
         else:
             self.factory.owner.heard(payload.decode(), frame)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        self.factory.owner.closed(code if wasClean else None, reason or "", self._refusal())
+        self.factory.owner.closed(code if wasClean else None, self._why or reason or "", self._refusal())
 
     def _refusal(self) -> int | None:
         """The HTTP status that came instead of 101."""

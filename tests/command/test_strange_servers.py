@@ -112,6 +112,7 @@ def test_listener_that_gets_a_strange_frame_comes_back(scripted):  # noqa: F811 
     strange = {"type": "push", "identifier": "chat", "text": 5, "position": "x"}
     server = scripted(frames_of(READY, PUSH, strange), frames_of(READY, {**PUSH, "text": "y", "position": 6}))
     with Program("listen", "chat", "--count", "2", "--url", server.url) as program:
+        assert program.error("A message came that is none of Cometify's. Trying again.")
         assert [program.line()[-1], program.line()[-1]] == ["x", "y"]
         assert program.end() == 0
         assert "Traceback" not in "".join(program.errors.queue)
