@@ -129,10 +129,18 @@ class ConnectionState:
     def writeConnectionLost(self) -> None:
         """Do nothing: only a half close of our own would call this."""
 
-    def _close_if_answered(self) -> None:
-        """Close the connection of a peer that sends nothing more, unless a whole request of it waits."""
-        if self._waiting is None and not (self._early or self._continues or self._serving):
+    def _end_if_answered(self) -> None:
+        """End the connection of a peer that sends nothing more, unless a request of it is still to be answered.
+
+        The request that waits may have come behind others, so it may be a listener's.
+        """
+        waiting = self._waiting
+        if self._closing or self._serving:
+            return
+        if waiting is None and not (self._early or self._continues):
             self.close()
+        elif waiting is not None and waiting.ends_with_peer:
+            sockets.end(self.transport)
 
     def connectionLost(self, reason: Failure) -> None:
         """Tell the request that is being answered, and leave no reference cycle behind (see `runtime.gc_pauses`)."""
@@ -158,7 +166,7 @@ class ConnectionState:
         self._drop_requests()
         self._shared.idle.forget(self)
         self.transport.unregisterProducer()
-        if not self._reads:
+        if self._ended or not self._reads:  # an end that was read is read again, by the protocol that takes over
             self._reads = True
             self.transport.resumeProducing()
         return self.transport, early

@@ -219,7 +219,7 @@ class FastChannel(ConnectionState):
         would end the connection, and the requests with it.
         """
         if self._ended:
-            self._close_if_answered()
+            self._end_if_answered()
             return
         reads = not (self._full or self._continues) and len(self._early) <= MOST_EARLY
         if reads != self._reads:

@@ -424,33 +424,47 @@ def test_sigterm_drains_all_workers_and_leaves_nothing(start_workers):
     assert not any(folder.exists() for folder in folders)
 
 
-def listener_that_half_closes_is_gone(port: int) -> None:
-    """A poll waits on a connection. It ends without an answer when its peer sends nothing more."""
+def pause(redis: Redis, milliseconds: int) -> None:
+    """Have Redis answer nobody for a while."""
+    with socket.create_connection(("127.0.0.1", redis.port), 5) as connection:
+        connection.sendall(b"CLIENT PAUSE %d ALL\r\n" % milliseconds)
+        assert connection.recv(100) == b"+OK\r\n"
+
+
+def half_closed_peers_are_answered(port: int, redis: Redis, push: bytes) -> None:
+    """Peers send nothing more behind pushes that wait for Redis. They get their answers, and their listeners are gone."""
     with Connection(port) as listener:
         listener.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=quiet"))
         position = json.loads(listener.answer().body.splitlines()[0])["positions"][0]
-        listener.send(request_bytes("GET", f"/{API_KEY}/poll?identifiers=quiet&position={position}"))
-        listener.socket.shutdown(socket.SHUT_WR)
-        assert listener.socket.recv(100) == b""
+    poll = request_bytes("GET", f"/{API_KEY}/poll?identifiers=quiet&position={position}")
+    stream = request_bytes("GET", f"/{API_KEY}/stream?identifiers=quiet")
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", **key}
+    websocket = request_bytes("GET", f"/{API_KEY}/websocket?identifiers=quiet", None, upgrade)
+    behind = [(0, poll), *((pushes, request) for pushes in (1, 2) for request in (b"", poll, stream, websocket))]
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Connection(port)) for _ in behind]
+        pause(redis, 300)
+        for peer, (pushes, request) in zip(peers, behind, strict=True):
+            peer.send(push * pushes + request)
+            peer.socket.shutdown(socket.SHUT_WR)
+        for peer, (pushes, _request) in zip(peers, behind, strict=True):
+            assert [peer.answer().status for _ in range(pushes)] == [200] * pushes
+            while peer.socket.recv(65536):
+                """A stream may have sent its head before it knew."""
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_pending_push_is_answered_before_the_end(redis, tmp_path, workers):
     """Before the end of the peer, which sends nothing more, and before the end of the server."""
     server = Server(tmp_path, {"redis": redis.url, "workers": workers, "drain": 5}, {}).start()
-    listener_that_half_closes_is_gone(server.port)
     body = form({"secret": "0", "secure": secure("under_way", "x"), "text": "x"})
     push = request_bytes("POST", f"/{API_KEY}/push/under_way", body, FORM)
-    with Connection(server.port) as publisher, Connection(server.port) as half_closed:
+    half_closed_peers_are_answered(server.port, redis, push)
+    with Connection(server.port) as publisher:
         publisher.send(request_bytes("GET", "/openapi.json"))
         assert publisher.answer().status == 200
-        with socket.create_connection(("127.0.0.1", redis.port), 5) as pause:
-            pause.sendall(b"CLIENT PAUSE 700 ALL\r\n")
-            assert pause.recv(100) == b"+OK\r\n"
-        half_closed.send(push * 3)
-        half_closed.socket.shutdown(socket.SHUT_WR)
-        assert [half_closed.answer().status for _ in range(3)] == [200, 200, 200]
-        assert half_closed.socket.recv(100) == b""
+        pause(redis, 700)
         publisher.send(push)
         os.kill(server.pid, signal.SIGTERM)
         answer = publisher.answer()
