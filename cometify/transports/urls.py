@@ -60,7 +60,7 @@ class Root(Tree):
         self._static = {**static_endpoints(), **page_endpoints(), **docs_endpoints()} if pages else static_endpoints()
         self.has_docs = ("docs", "errors.html") in self._static
         self._at_key: dict[str, Endpoint] = {
-            "push": BatchEndpoint(push),
+            "push": BatchEndpoint(push, context.later),
             "disconnect": disconnect,
             "websocket": WebSocketEndpoint(context, reactor),
             "stream": StreamEndpoint(context),

@@ -438,6 +438,18 @@ def test_100_pushes_of_the_longest_text_fit_in_one_batch(world):
     assert code_of(send_signed(world, BATCH, batch(*["chat"] * 101))) == "invalid_body"
 
 
+def test_push_does_not_wait_for_long_batches_to_end(world):
+    body = batch(*[f"name{number}" for number in range(100)], text="x" * 65_536)
+    long_ones = [world.connect() for _ in range(3)]
+    for wire in long_ones:
+        headers = signature_headers(BATCH, body, world.wall(), next(nonces))
+        wire.transport.protocol.dataReceived(request_bytes("POST", BATCH, body, headers))
+    prompt = world.push("chat", "x").json["position"]
+    world.settle()
+    ends = [json.loads(wire.transport.value().partition(b"\r\n\r\n")[2])[-1]["position"] for wire in long_ones]
+    assert prompt < min(ends)
+
+
 def test_empty_batch_pushes_nothing(world):
     assert send_signed(world, BATCH, b"[]").json == []
 
