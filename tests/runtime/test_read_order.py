@@ -150,7 +150,8 @@ def test_connection_of_the_crowd_is_taken_out_once(server):
         peer.send(JOINS)
     with counted_c_calls() as calls:
         server.until(lambda: len(server.reads) == MANY)
-    assert calls["popitem"] <= MANY
+    assert 0 < calls["popitem"] <= MANY
+    assert calls["move_to_end"] < AT_MOST, "only the first that were to be read at once are put back"
 
 
 def test_crowd_is_looked_at_once(server):
