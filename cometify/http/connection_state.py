@@ -121,10 +121,14 @@ class ConnectionState:
         case that its peer leaves is a listener's. It ends now, because its answer may be far away and its place is counted.
         """
         waiting = self._waiting
-        if self._closing or waiting is None or waiting.ends_with_peer:
+        if self._closing or (waiting is not None and waiting.ends_with_peer):
             sockets.end(self.transport)
-        else:
+        elif waiting is not None:
             self._ended = True
+        elif sockets.unsent(self.transport):
+            self.close()  # the rest of a long answer is on its way
+        else:
+            sockets.end(self.transport)
 
     def writeConnectionLost(self) -> None:
         """Do nothing: only a half close of our own would call this."""

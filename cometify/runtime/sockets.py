@@ -111,11 +111,16 @@ def _set_option(transport: Transport, level: int, option: int, value: int) -> No
             handle.setsockopt(level, option, value)
 
 
+def unsent(transport: Transport) -> int:
+    """Bytes in the process that wait for the peer. Those of a transport that is not eager are not known, and count as none."""
+    low = lowest(transport)
+    return low.unsent if isinstance(low, EagerServer) else 0
+
+
 def unread(transport: Transport) -> int:
     """Bytes that wait for the peer, in the process and in the kernel."""
-    low = lowest(transport)
-    handle = getattr(low, "socket", None)
-    waiting = low.unsent if isinstance(low, EagerServer) else 0
+    handle = getattr(lowest(transport), "socket", None)
+    waiting = unsent(transport)
     if handle is None:
         return waiting
     try:

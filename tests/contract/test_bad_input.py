@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.conftest import Server, assert_clean
 from tests.contract.support import API_KEY, PROBLEM
-from tests.wire import FORM, Answer, Connection, WebSocket, client_frame, form, request_bytes, secure
+from tests.wire import API_SECRET, FORM, Answer, Connection, WebSocket, client_frame, form, request_bytes, secure
 
 PATH = f"/{API_KEY}/push/chat"
 JSON = {"Content-Type": "application/json"}
@@ -649,3 +650,20 @@ def test_a_handshake_and_a_frame_that_end_anywhere(server, witness, size):
         listener.connection.reset()
     witness.check()
     assert_clean(server.log.read_text())
+
+
+def test_half_closed_peer_gets_the_whole_of_a_long_answer(server):
+    """More waits than the kernel takes. So little is left in the process that the peer is still read from."""
+    text = "x" * 20_000
+    for _ in range(6):
+        server.pushed("long", text)
+    asked = request_bytes(
+        "GET", f"/{API_KEY}/identifiers/long/pushes", None, {"Authorization": f"Bearer {API_SECRET}"}
+    )
+    with Connection(server.port, receive_buffer=4096) as peer:
+        peer.send(asked)
+        assert peer.socket.recv(1, socket.MSG_PEEK)  # the answer has begun
+        peer.socket.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)  # the end has been read
+        pushes = peer.answer().json["pushes"]
+    assert [push["text"] for push in pushes] == [text] * 6
