@@ -657,9 +657,7 @@ def test_half_closed_peer_gets_the_whole_of_a_long_answer(server):
     text = "x" * 20_000
     for _ in range(6):
         server.pushed("long", text)
-    asked = request_bytes(
-        "GET", f"/{API_KEY}/identifiers/long/pushes", None, {"Authorization": f"Bearer {API_SECRET}"}
-    )
+    asked = request_bytes("GET", f"/{API_KEY}/identifiers/long/pushes", None, {"Authorization": f"Bearer {API_SECRET}"})
     with Connection(server.port, receive_buffer=4096) as peer:
         peer.send(asked)
         assert peer.socket.recv(1, socket.MSG_PEEK)  # the answer has begun
