@@ -21,6 +21,9 @@ Follower = tuple[Reach, Collection[str], Deferred[Mapping[str, RingBuffer]]]
 
 MOST_JOINS = 50
 """Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
+MOST_IDENTIFIERS = 200
+"""Identifiers of the joins that share one read, above which no further join shares it. A plan for 100 identifiers in ten groups
+takes a millisecond, is made before the read and after it, and all plans are made in one turn."""
 MOST_READ = 8
 """Identifiers that one script reads. See also `reader.MOST_BYTES`."""
 
@@ -44,11 +47,21 @@ class ReadBatch:
     is_read: bool = False
     position: int = 0
 
-    def ask(self, now: int) -> None:
-        """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam."""
-        for reach, secret, _followed in self.followers:
-            for name, since in reach(now).items():
+    def ask(self, now: int) -> list[Follower]:
+        """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam.
+
+        Returns the joins that must wait for another batch, because the others need many identifiers.
+        """
+        asked = identifiers = 0
+        while asked < len(self.followers) and identifiers < MOST_IDENTIFIERS:
+            reach, secret, _followed = self.followers[asked]
+            needed = reach(now)
+            for name, since in needed.items():
                 self._reach_back(name, max(0, since), secret=name in secret)
+            asked, identifiers = asked + 1, identifiers + len(needed)
+        left = self.followers[asked:]
+        del self.followers[asked:]
+        return left
 
     def _reach_back(self, name: str, since: int, *, secret: bool) -> None:
         """Have an identifier read from `since` on, and its secret pushes too if `secret`."""

@@ -139,7 +139,7 @@ class Subscriber:
         """Subscribe first, then read, so that no push falls between. `now`: about the position of the seam to come."""
         if state.reading is not batch or self._session.subscription is None:
             return
-        batch.ask(now)
+        state.waiting.extendleft(reversed(batch.ask(now)))
         new = [name for name in batch.since if name not in state.rings]
         for name in new:
             state.starting[name] = []

@@ -5,7 +5,7 @@ from twisted.internet.defer import Deferred
 
 from cometify.core.kept_pushes import KeptPushes
 from cometify.engine.redis import unavailable
-from cometify.engine.redis.read_batch import MOST_JOINS
+from cometify.engine.redis.read_batch import MOST_IDENTIFIERS, MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
 from cometify.membership.waiting_joins import TOO_LONG
 from tests.contract.support import kinds, positions, texts
@@ -16,10 +16,10 @@ from tests.wire import API_KEY, request_bytes
 MANY = 3 * MOST_JOINS + 7
 
 
-def ask(world, query):
+def ask(world, query, many=MANY):
     """Listeners that have just asked to join, from an address each."""
     wires = []
-    for number in range(MANY):
+    for number in range(many):
         wire = world.connect(f"10.1.{number // 250}.{number % 250}")
         wire.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/stream?{query}", None, {}))
         wires.append(wire)
@@ -49,6 +49,16 @@ def test_joins_after_a_shared_read_go_in_bounded_steps(nodes, is_followed):
     steps = list(steps_of_joining(first))
     assert max(steps) == MOST_JOINS
     assert sum(steps) == MANY
+
+
+def test_joins_of_many_identifiers_share_a_read_with_few(nodes):
+    first, _second = nodes
+    wires = ask(first, "identifiers=" + ",".join(f"n{number}" for number in range(100)), 10)
+    steps = list(steps_of_joining(first, 10))
+    assert max(steps) == MOST_IDENTIFIERS // 100
+    assert sum(steps) == 10
+    nodes.settle()
+    assert all(kinds(wire.frames())[0] == "ready" for wire in wires)
 
 
 def test_pushes_between_the_steps_reach_each_listener_once(nodes):
