@@ -38,6 +38,8 @@ class Subscriber:
     each beat. `account_errors`: logs why.
     """
 
+    _heard_before_seam = staticmethod(AccountState.heard_before_seam)
+
     def __init__(
         self,
         session: RedisSession,
@@ -141,8 +143,7 @@ class Subscriber:
             return
         state.waiting.extendleft(reversed(batch.ask(now)))
         new = [name for name in batch.since if name not in state.rings]
-        for name in new:
-            state.starting[name] = []
+        state.starting.update({name: [] for name in new})
         if not new:
             self._read(state, batch, commands)
             return
@@ -260,7 +261,7 @@ class Subscriber:
 
     def _resume(self, state: AccountState, batch: ReadBatch) -> None:
         """Go on with an account after a lost session, once its answer and its seam are both there."""
-        if not batch.is_read or (heard := state.heard_before_seam(batch)) is None:
+        if not batch.is_read or (heard := self._heard_before_seam(state, batch)) is None:
             return
         state.resume(batch, heard)
         state.reading = None
@@ -279,8 +280,7 @@ class Subscriber:
                 self._heard_watermark(state, text)
             elif name in state.rings or name in state.starting:
                 self._heard_pushes(state, name, text)
-            if state.held is not None:
-                # A watermark among them was the seam of the next batch.
+            if state.held is not None:  # a watermark among them was the seam of the next batch
                 state.held += held[at + 1 :]
                 return
 

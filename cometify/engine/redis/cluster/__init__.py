@@ -46,6 +46,9 @@ session: it subscribes first, reads from `last_heard` on, and nothing goes to li
 
 A listener that joins in this moment is refused with `engine_unavailable`, and comes again.
 
+An account that this node has pushed to, and nobody follows here, is read too, so that a lost push at `last_known` is
+noticed. Its channels are not subscribed to, because there can be many such accounts. Its seam is not heard, and not waited for.
+
 A master that dies
 ------------------
 Nothing else happens in a failover: the slots have another master. Until the map says so, the engine of the old master is

@@ -37,8 +37,10 @@ class ClusterChannels(Channels):
         api_key, before = state.account.api_key, len(self._followed)
         names = super().add(state, identifiers)
         count = self._counts.get(api_key, 0)
+        if not names:
+            return names
         self._counts[api_key] = count + len(self._followed) - before
-        return names if count or not names else [self._watermarks(api_key), *names]
+        return names if count else [self._watermarks(api_key), *names]
 
     def remove(self, state: AccountState, identifiers: Iterable[str]) -> list[bytes]:
         api_key, names = state.account.api_key, super().remove(state, identifiers)

@@ -6,9 +6,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from cometify.core.push import Push
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.cluster.connection import is_redirection
+from cometify.engine.redis.read_batch import ReadBatch
 from cometify.engine.redis.subscriber import Subscriber
 
 
@@ -44,6 +46,13 @@ class ClusterSubscriber(Subscriber):
         subscribed.addErrback(self._not_subscribed, state)
         read = subscribed.addCallback(lambda _none: self._read(state, batch, commands))
         self._session.must(read.addErrback(self._not_read, state, batch, commands), commands)
+
+    @staticmethod
+    def _heard_before_seam(state: AccountState, batch: ReadBatch) -> list[Push] | None:
+        """See `AccountState`. An account without rings has no seam, because this node hears nothing of it, not even its
+        watermarks. Its answer is all that there is: Redis has looked for the push at `last_known`.
+        """
+        return state.heard_before_seam(batch) if state.rings else []
 
     def _not_subscribed(self, failure: Failure, state: AccountState) -> Failure:
         if is_redirection(failure):

@@ -23,13 +23,14 @@ CONTROL = {b"PING": "+PONG", b"SUBSCRIBE": "", b"SSUBSCRIBE": "", b"PUBLISH": ":
 
 
 class Transport(StringTransport):
-    """A transport to the master, which answers each command in the same turn."""
+    """A transport to the master, which answers each command in the same turn. `channels`: those subscribed to over it."""
 
     def __init__(self, world: "World") -> None:
         super().__init__()
         self.world = world
         self.reader = hiredis.Reader()
         self.protocol: Any = None
+        self.channels: set[bytes] = set()
 
     def setTcpNoDelay(self, _is_on: bool) -> None:
         """See ITCPTransport."""
@@ -41,6 +42,7 @@ class Transport(StringTransport):
     def answer(self) -> None:
         while (command := self.reader.gets()) is not False:
             for channel in command[1:] if command[0] in (b"SUBSCRIBE", b"SSUBSCRIBE") else ():
+                self.channels.add(channel)
                 self.protocol.dataReceived(hiredis.pack_command((command[0].lower(), channel, 1)))
             reply = self.world.reply(command)
             if reply:
@@ -56,9 +58,13 @@ class World:
         self.refusal: str | None = None
         self.pushed: list[str] = []
         self.outcomes: list[object] = []
+        self.transports: list[Transport] = []
         url = read_redis_url("redis+cluster://10.0.0.1")
-        self.engine = ClusterEngine(self.clock, url, 0, lambda _ring, _push: None, lambda _ring: None, [SITE])
+        self.engine = ClusterEngine(self.clock, url, 0, self.announce, lambda _ring: None, [SITE])
         self.engine.start()
+
+    def announce(self, _ring: object, _push: object) -> None:
+        """See IAnnounce."""
 
     def reply(self, command: list[bytes]) -> str:
         if command[0] == b"CLUSTER":
@@ -84,6 +90,7 @@ class World:
         for _ in range(round(seconds * 100)):
             for _host, _port, factory, _timeout, _bind in self.clock.tcpClients if self.is_there else ():
                 transport = Transport(self)
+                self.transports.append(transport)
                 transport.protocol = factory.buildProtocol(None)
                 transport.protocol.makeConnection(transport)
             self.clock.tcpClients.clear()

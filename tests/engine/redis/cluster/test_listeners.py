@@ -1,0 +1,115 @@
+"""Listeners of a cluster whose masters are the test: lost sessions, and slots that go and come back."""
+
+import hiredis
+import pytest
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+
+from tests.engine.redis.cluster.test_engine import SITE, World
+
+CHANNEL, LABEL, NAMES = 7, 8, 18
+"""The places of the channel of watermarks, of the number of the batch and of the first identifier in `read.lua`."""
+CHAT = b"cometify:0:{site}:chat"
+AT = 200
+"""The position of the account at its master."""
+
+
+class ListeningWorld(World):
+    """Two masters with half of the slots each, which publish to those who are subscribed.
+
+    `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `announced`: the
+    positions that listeners got.
+    """
+
+    def __init__(self) -> None:
+        self.masters = ["10.0.0.1", "10.0.0.2"]
+        self.kept = 0
+        self.announced: list[int] = []
+        super().__init__()
+
+    def announce(self, _ring, push) -> None:
+        self.announced.append(push.position)
+
+    def reply(self, command: list[bytes]) -> str:
+        if command[:2] == [b"CLUSTER", b"SLOTS"]:
+            rows = zip(((0, 8191), (8192, 16383)), self.masters, strict=True)
+            return "*2\r\n" + "\r\n".join(
+                f"*3\r\n:{first}\r\n:{last}\r\n*3\r\n$8\r\n{host}\r\n:6379\r\n$8\r\n{host}"
+                for (first, last), host in rows
+            )
+        if command[0] == b"PUBLISH":
+            self.tell(b"message", *command[1:])
+        return super().reply(command)
+
+    def run(self, command: list[bytes]) -> str:
+        if len(command) < NAMES or not command[CHANNEL].startswith(b"cometify:0:{site}/"):
+            return super().run(command)
+        self.tell(b"smessage", command[CHANNEL], b"%b 1 %d" % (command[LABEL], AT))
+        found = []
+        for at in range(NAMES, len(command), 3):
+            entry = f"{self.kept} 0 - {{"
+            is_asked_for = command[at] == b"chat" and self.kept > int(command[at + 1])
+            kept = f"*1\r\n${len(entry)}\r\n{entry}" if is_asked_for else "*0"
+            found.append(f"*4\r\n:0\r\n:0\r\n{kept}\r\n*0")
+        return "\r\n".join([f"*{3 + len(found)}", f":{AT}", f":{AT}", "*0", *found])
+
+    def tell(self, *message: bytes) -> None:
+        """Send a message to those who are subscribed to its channel."""
+        for transport in self.hearing(message[1]):
+            transport.protocol.dataReceived(hiredis.pack_command(message))
+
+    def hearing(self, channel: bytes):
+        return [transport for transport in self.transports if channel in transport.channels]
+
+    def lose_connections(self) -> None:
+        lost, self.transports = self.transports, []
+        for transport in lost:
+            transport.protocol.connectionLost(Failure(ConnectionLost()))
+
+    @property
+    def masters_away(self) -> int:
+        return sum(not health.is_up for health in self.engine.redis_health())
+
+    def join(self) -> list[object]:
+        """Begin to follow `chat`. Returns a list that gets the identifiers, or the refusal."""
+        outcome: list[object] = []
+        followed = self.engine.follow(SITE, lambda now: {"chat": now})
+        followed.addCallbacks(outcome.extend, lambda failure: outcome.append(failure.value))
+        self.advance(0.1)
+        return outcome
+
+
+@pytest.fixture
+def world():
+    world = ListeningWorld()
+    world.advance(0.5)
+    yield world
+    world.engine.stop()
+    world.clock.advance(10)
+
+
+def test_account_that_nobody_follows_outlasts_a_lost_session(world):
+    world.push("chat")
+    world.advance(0.1)
+    for _ in range(2):
+        world.lose_connections()
+        assert world.masters_away == 2
+        world.advance(2)
+        assert world.masters_away == 0
+    assert world.join() == ["chat"]
+    world.lose_connections()
+    world.advance(2)
+    assert (world.masters_away, world.join()) == (0, ["chat"])
+
+
+def test_account_that_nobody_follows_moves_between_masters(world):
+    world.push("chat")
+    world.advance(0.1)
+    world.masters.reverse()
+    world.refusal = f"-MOVED 1 {world.masters[0]}:6379"
+    world.push("chat")
+    world.advance(0.2)
+    world.refusal = None
+    world.advance(0.5)
+    assert world.pushed == ["chat", "chat"]
+    assert (world.masters_away, world.join()) == (0, ["chat"])
