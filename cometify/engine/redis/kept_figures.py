@@ -27,7 +27,7 @@ MOST_NAMES = 200
 MOST_ACCOUNTS = 100
 """Accounts of one script."""
 SCRIPTS = 2
-"""Scripts for each beat, which comes once a second."""
+"""Scripts for each beat, which comes once a second. A cluster needs one for each account. They share the identifiers of two."""
 EVERY = 10.0
 """Seconds from the beginning of one round to that of the next, at least."""
 WANTED = 300.0
@@ -49,6 +49,7 @@ class KeptFigures:
     ) -> None:
         self._session = session
         self._most, self._scripts = (1, MOST_ACCOUNTS) if in_cluster else (MOST_ACCOUNTS, SCRIPTS)
+        self._names = 0  # identifiers that the scripts of this beat may still look at
         self._accounts = accounts
         self._seconds = seconds
         self._kept: KeptOfAccounts | None = None
@@ -76,6 +77,7 @@ class KeptFigures:
             if not self._left:
                 self._began_at = now
                 self._left = [account.api_key for account in self._accounts]
+            self._names = SCRIPTS * MOST_NAMES
             self._send(self._scripts)
 
     def _give_up(self) -> None:
@@ -88,15 +90,18 @@ class KeptFigures:
         if not self._left:
             self._kept, self._found = self._found, {}
             return
+        if self._names <= 0:
+            return
         self._is_sent = True
         asked = self._left[: self._most]
         name = name_of(asked[0]) if self._most == 1 else _ACCOUNTS
-        answered = commands.run(KEPT, name, MOST_NAMES, self._lowest, *map(name_of, asked))
+        answered = commands.run(KEPT, name, min(MOST_NAMES, self._names), self._lowest, *map(name_of, asked))
         answered.addCallback(self._answered, asked, scripts).addErrback(self._not_answered)
 
     def _answered(self, answer: list[bytes], asked: list[str], scripts: int) -> None:
         self._is_sent = False
-        last, figures = answer[0].decode(), list(map(int, answer[1:]))
+        last, (looked, *figures) = answer[0].decode(), map(int, answer[1:])
+        self._names -= looked
         pairs = list(zip(figures[::2], figures[1::2], strict=True))
         for api_key, (pushes, octets) in zip(asked, pairs, strict=False):
             if pushes:

@@ -30,8 +30,9 @@ them missing in a slot that moves, and refuses with TRYAGAIN or ASK. Nothing was
     target        ..................... IMPORTING ................................ [ it is here ] ......... append.lua
     node          200 ................................ waits, at most a second ... reads the map ......... 200
 
-A script that was redirected is tried again for a second, at the master that has the slot by then (`redirector.py`). A publisher
-whose second is over gets 503, and nothing was pushed. Valkey 9 and Redis 8.4 can move a slot in one step, without that state.
+A script that was redirected is tried again for a second, at the master that has the slot by then (`redirector.py`). Those of
+its account that come meanwhile wait behind it, so pushes keep their order. A publisher whose second is over gets 503, and
+nothing was pushed. Valkey 9 and Redis 8.4 can move a slot in one step, without that state.
 
 The account moves, and its listeners stay
 -----------------------------------------
@@ -57,7 +58,8 @@ the others says that the cluster is down, and its map is not believed. The repli
 as by Sentinel's failovers ("A Redis that went back in time"), and prevented by `redis_wait`.
 
 With `redis_wait`, a push that is redirected is not tried elsewhere, because the WAIT behind it is for the replicas of the
-master that it was sent to. Its publisher gets 503.
+master that it was sent to. Its publisher gets 503. The same slot can go after the WAIT, before the push is published. Then the
+push is kept, the nodes publish it with a beat, and the 503 says that it may have been pushed.
 
 Not of one account
 ------------------

@@ -1,17 +1,17 @@
 """A connection to a master of a cluster: scripts that are redirected, and channels in slots."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from txredisapi import ResponseError
+from txredisapi import RedisError, ResponseError
 
 from cometify.engine.redis.connection import Argument, NotSentError, RedisConnection, Reply
 from cometify.engine.redis.error_replies import first_error
-from cometify.engine.redis.scripts import APPEND, Script, in_cluster
+from cometify.engine.redis.scripts import APPEND, PUBLISH_CONFIRMED, Script, in_cluster
 from cometify.runtime.epoll_loop import CallSoon
 
 Answer = TypeVar("Answer")
@@ -29,6 +29,10 @@ def is_redirection(failure: Failure) -> bool:
 
 class Redirections(Protocol):
     """The part of the cluster that a connection calls."""
+
+    @property
+    def waiting(self) -> Container[bytes]:
+        """The names of accounts of which a script was redirected and waits. Later ones wait behind it."""
 
     def is_stale(self, reply: str = "") -> None:
         """The map is no longer true. `reply`: the reply that says so."""
@@ -56,6 +60,9 @@ class ClusterConnection(RedisConnection):
         """False: a script that is redirected fails. It is for pushes that wait for replicas of this very master."""
 
     def run(self, script: Script[Answer], name: bytes, *args: Argument) -> Deferred[Answer]:
+        if self.follows and name in self._redirections.waiting:
+            failure = Failure(ResponseError("TRYAGAIN earlier scripts of the account wait"))
+            return self._redirections.run_elsewhere(failure, script, name, args)
         answered: Deferred[Answer] = self.run_here(script, name, *args).addErrback(self._not_run, script, name, args)
         return answered
 
@@ -135,8 +142,13 @@ class ClusterConnection(RedisConnection):
 
 
 def not_pushed(script: Script[Answer]) -> Failure | None:
-    """The failure of a push of which nothing was done. None for another script."""
-    return Failure(NotSentError("its slot is on its way to another Redis")) if script.name == APPEND.name else None
+    """The failure of a push: nothing was done of it, or it is kept and was not published. None for another script."""
+    if script.name == APPEND.name:
+        return Failure(NotSentError("its slot is on its way to another Redis"))
+    if script.name == PUBLISH_CONFIRMED.name:
+        # No error reply, because the publisher must hear that the push is kept. The nodes publish it with the next beat.
+        return Failure(RedisError("its slot went to another Redis before it was published"))
+    return None
 
 
 def _by_slot(channels: Iterable[bytes], command: bytes) -> Iterable[tuple[bytes, list[bytes]]]:

@@ -36,6 +36,9 @@ class HomeConnector(MapReader):
 
     # Redirections: see `Redirections`.
 
+    waiting = ()
+    """See `Redirections`. A script that is redirected fails here."""
+
     def is_stale(self, reply: str = "") -> None:
         self._moved(f"the slot of the accounts is elsewhere ({reply})")
 

@@ -20,6 +20,7 @@ from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.error_replies import in_words
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
+from cometify.runtime.slices import SlicedWork
 
 LOOK_EVERY = 0.25
 """Seconds between two readings while the map is stale, or a master is away."""
@@ -55,6 +56,7 @@ class MapWatch:
         self._read_at = 0.0
         self._reading: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._going_on: SlicedWork[Deferred[None]] = SlicedWork(reactor.callLater, lambda _done: "an account")
         self._is_stopped = False
         self._task = PeriodicTask("looking for the masters of the cluster", LOOK_EVERY, self._look, reactor)
         self.absence = Absence(str(url), reactor.seconds)
@@ -113,8 +115,7 @@ class MapWatch:
     def _done(self, _none: None) -> None:
         self._reading = None
         waiting, self._waiting = self._waiting, []
-        for done in waiting:
-            done.callback(None)
+        self._going_on.add("Going on with the new map", waiting, lambda: lambda done: done.callback(None), at_once=True)
 
 
 class MapReader(Connector):

@@ -5,11 +5,11 @@
 -- ARGV: the most identifiers to look at, the lower bound of the first account's names as ZRANGEBYLEX takes it, and the name of
 -- each account.
 --
--- Answers {last, pushes, bytes, pushes, bytes, ...}: a pair for each account that was looked at. `last` is empty, or the last
--- identifier that was looked at of the last of these accounts, which may have others behind it. An account whose keys are
--- broken counts as empty.
+-- Answers {last, looked, pushes, bytes, pushes, bytes, ...}: a pair for each account that was looked at. `looked`: the number of
+-- identifiers that were looked at. `last` is empty, or the last identifier that was looked at of the last of these accounts, which
+-- may have others behind it. An account whose keys are broken counts as empty.
 
-local most, lowest = tonumber(ARGV[1]), ARGV[2]
+local most, lowest, looked = tonumber(ARGV[1]), ARGV[2], 0
 
 local function list_of(answer)
     return answer.err and {} or answer
@@ -20,11 +20,12 @@ local function length_of(list)
     return type(length) == 'number' and length or 0
 end
 
-local answer = {''}
+local answer = {'', '0'}
 for index = 3, #ARGV do
     local account = ARGV[index]
     local names = list_of(redis.pcall('ZRANGEBYLEX', account .. ':names', lowest, '+', 'LIMIT', 0, most))
     local pushes, bytes = 0, 0
+    looked = looked + #names
     for _, name in ipairs(names) do
         local known = list_of(redis.pcall('HMGET', account .. ':info:' .. name, 'public_bytes', 'secret_bytes'))
         for kind_index, kind in ipairs({'public', 'secret'}) do
@@ -41,4 +42,5 @@ for index = 3, #ARGV do
     end
     most, lowest = most - #names, '-'
 end
+answer[2] = digits(looked)
 return answer

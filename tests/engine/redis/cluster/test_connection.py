@@ -4,11 +4,11 @@ import hiredis
 import pytest
 from twisted.internet import defer
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from txredisapi import ResponseError
+from txredisapi import RedisError, ResponseError
 
 from cometify.engine.redis.cluster.connection import ClusterConnection
 from cometify.engine.redis.connection import NotSentError
-from cometify.engine.redis.scripts import APPEND, READ, in_cluster
+from cometify.engine.redis.scripts import APPEND, PUBLISH_CONFIRMED, READ, in_cluster
 from tests.delivery.loop import Loop
 
 NAME = b"cometify:{site}"
@@ -22,6 +22,7 @@ class Master:
     def __init__(self) -> None:
         self.stale: list[str] = []
         self.elsewhere: list[str] = []
+        self.waiting: set[bytes] = set()
         self.heard: list[tuple[bytes, bytes]] = []
         self.lost: list[str] = []
         self.outcomes: list[object] = []
@@ -98,13 +99,20 @@ def test_script_of_a_slot_that_is_elsewhere_is_run_there(reply):
     assert master.stale == [reply.decode()[1:-2]]
 
 
+def test_script_waits_behind_those_of_its_account():
+    master = Master()
+    master.waiting.add(NAME)
+    master.watch(master.connection.run(READ, NAME))
+    assert (master.sent(), master.outcomes, master.elsewhere) == ([], ["elsewhere"], ["read"])
+
+
 def test_push_that_waits_for_replicas_is_run_nowhere_else():
     master = Master()
     master.connection.follows = False
-    for script in (APPEND, READ):
+    for script in (APPEND, READ, PUBLISH_CONFIRMED):
         master.watch(master.connection.run(script, NAME))
         master.reply(MOVED)
-    assert [type(outcome) for outcome in master.outcomes] == [NotSentError, ResponseError]
+    assert [type(outcome) for outcome in master.outcomes] == [NotSentError, ResponseError, RedisError]
     assert master.elsewhere == []
 
 

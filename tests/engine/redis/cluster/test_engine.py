@@ -14,12 +14,14 @@ from cometify.engine.redis.cluster.engine import ClusterEngine
 from cometify.engine.redis.cluster.redirector import FOLLOW_WITHIN
 from cometify.engine.redis.cluster.slot_map import SLOTS
 from cometify.engine.redis.first_contact import WAIT_SECONDS
+from cometify.engine.redis.kept_figures import MOST_NAMES, SCRIPTS
+from cometify.runtime.slices import STEP
 
 SITE = Account("site", ("secret",))
 TRYAGAIN = "-TRYAGAIN Multiple keys request during rehashing of slot"
 FIRST = 17
 """The place of the first push in a script: behind EVAL, the digest, 2, two keys and twelve arguments."""
-CONTROL = {b"PING": "+PONG", b"SUBSCRIBE": "", b"SSUBSCRIBE": "", b"PUBLISH": ":1", b"INFO": "$0\r\n"}
+CONTROL = {b"PING": "+PONG", b"SUBSCRIBE": "", b"SSUBSCRIBE": "", b"PUBLISH": ":1", b"INFO": "$0\r\n", b"WAIT": ":1"}
 
 
 class Transport(StringTransport):
@@ -40,19 +42,25 @@ class Transport(StringTransport):
         self.world.clock.callLater(0, self.answer)
 
     def answer(self) -> None:
+        count = 0
         while (command := self.reader.gets()) is not False:
+            count += 1
             for channel in command[1:] if command[0] in (b"SUBSCRIBE", b"SSUBSCRIBE") else ():
                 self.channels.add(channel)
                 self.protocol.dataReceived(hiredis.pack_command((command[0].lower(), channel, 1)))
             reply = self.world.reply(command)
             if reply:
                 self.protocol.dataReceived(reply.encode() + b"\r\n")
+        self.world.together = max(self.world.together, count)
 
 
 class World:
-    """A node, its clock, and the master. `refusal`: the reply to each push, None if it is taken. `pushed`: those that were."""
+    """A node, its clock, and the master. `refusal`: the reply to each push, None if it is taken. `pushed`: those that were.
+    `together`: the most commands that were sent in one turn.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *accounts: Account, wait: int = 0) -> None:
+        self.together = 0
         self.clock = MemoryReactorClock()
         self.is_whole = self.is_there = True
         self.refusal: str | None = None
@@ -60,7 +68,8 @@ class World:
         self.outcomes: list[object] = []
         self.transports: list[Transport] = []
         url = read_redis_url("redis+cluster://10.0.0.1")
-        self.engine = ClusterEngine(self.clock, url, 0, self.announce, lambda _ring: None, [SITE])
+        known = accounts or (SITE,)
+        self.engine = ClusterEngine(self.clock, url, wait, self.announce, lambda _ring: None, known)
         self.engine.start()
 
     def announce(self, _ring: object, _push: object) -> None:
@@ -96,9 +105,9 @@ class World:
             self.clock.tcpClients.clear()
             self.clock.advance(0.01)
 
-    def push(self, name: str) -> None:
+    def push(self, name: str, account: Account = SITE) -> None:
         draft = Draft(Identifier.read(name), "x", False, None, None)
-        answered = self.engine.append(SITE, draft)
+        answered = self.engine.append(account, draft)
         answered.addBoth(lambda result: self.outcomes.append(getattr(result, "position", result)))
 
     @property
@@ -107,8 +116,8 @@ class World:
 
 
 @pytest.fixture
-def world():
-    world = World()
+def world(request):
+    world = getattr(request, "param", World)()
     yield world
     world.engine.stop()
     world.clock.advance(10)
@@ -161,3 +170,79 @@ def test_pushes_behind_those_that_were_refused_do_not_wait(world):
     world.push("chat")
     world.advance(0.1)
     assert world.pushed == ["chat"]
+
+
+def test_push_behind_a_redirected_one_does_not_overtake_it(world):
+    world.advance(0.5)
+    world.refusal = TRYAGAIN
+    world.push("name0")
+    world.advance(0.02)
+    world.refusal = None
+    for number in (1, 2, 3):
+        world.push(f"name{number}")
+    world.advance(0.3)
+    assert world.pushed == ["name0", "name1", "name2", "name3"]
+    assert len(world.outcomes) == 4
+
+
+SITES = [Account(f"site{number}", ("secret",)) for number in range(400)]
+
+
+@pytest.mark.parametrize("world", [lambda: World(*SITES)], indirect=True, ids=["400 accounts"])
+@pytest.mark.parametrize("reply", [TRYAGAIN, "-MOVED 5 10.0.0.1:6379"])
+def test_redirected_accounts_go_on_in_slices(world, reply):
+    world.advance(0.5)
+    world.refusal = reply
+    for site in SITES:
+        world.push("chat", site)
+    world.advance(0.02)
+    world.together, world.refusal = 0, None
+    world.advance(0.2)
+    assert len(world.pushed) == len(SITES)
+    assert world.together <= 2 * STEP
+
+
+class Unpublished(World):
+    """A master that keeps a push, and loses its slot before it publishes it."""
+
+    def __init__(self) -> None:
+        super().__init__(wait=1)
+
+    def run(self, command: list[bytes]) -> str:
+        is_publishing = len(command) == 6 and command[3] == b"cometify:{site}"
+        return "-MOVED 5 10.0.0.1:6379" if is_publishing else super().run(command)
+
+
+@pytest.mark.parametrize("world", [Unpublished], indirect=True)
+def test_kept_push_of_a_slot_that_goes_may_have_been_pushed(world):
+    world.advance(0.5)
+    world.push("chat")
+    world.advance(0.5)
+    assert world.pushed == ["chat"]
+    assert "push it again with the same Idempotency-Key" in world.refused[0]
+    assert world.engine.available
+
+
+class Counted(World):
+    """A master that counts the kept pushes of 20 accounts with 100 identifiers each. `looked`: those that it has looked at."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+        super().__init__(*SITES[:20])
+
+    def run(self, command: list[bytes]) -> str:
+        if len(command) != 8 or command[7] != command[3]:
+            return super().run(command)
+        count = min(100, int(command[5]))
+        self.looked += count
+        return f"*4\r\n$0\r\n\r\n$3\r\n{count:03}\r\n$3\r\n100\r\n$4\r\n1000"
+
+
+@pytest.mark.parametrize("world", [Counted], indirect=True)
+def test_counting_kept_pushes_is_bounded_in_each_beat(world):
+    world.advance(0.5)
+    world.looked = 0
+    world.advance(3)
+    assert 0 < world.looked <= 3 * SCRIPTS * MOST_NAMES
+    world.advance(6)
+    assert len(world.engine.stats().kept) == 20
