@@ -37,7 +37,10 @@ nothing was pushed. Valkey 9 and Redis 8.4 can move a slot in one step, without 
 The account moves, and its listeners stay
 -----------------------------------------
 A node learns from MOVED, or from the end of its subscription (Redis ends those of a slot that goes), that its map is stale.
-It reads the map, and hands each account whose master is another one from engine to engine (`Handover`): its rings, the
+The account hears nothing from then on. So it is set aside, and is subscribed to and read again a second later. The map may
+say by then that nothing has changed, because the slot has come back.
+
+The node reads the map, and hands each account whose master is another one from engine to engine (`Handover`): its rings, the
 positions up to which they were heard, and the slots of its listeners. The new engine treats the account as after a lost
 session: it subscribes first, reads from `last_heard` on, and nothing goes to listeners before the seam. So
 

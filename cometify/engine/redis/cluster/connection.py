@@ -1,7 +1,7 @@
 """A connection to a master of a cluster: scripts that are redirected, and channels in slots."""
 
+from collections import deque
 from collections.abc import Callable, Container, Iterable
-from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from twisted.internet import defer
@@ -18,8 +18,14 @@ Answer = TypeVar("Answer")
 
 REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN")
 """The first words of a reply that a slot is elsewhere, or on its way. Nothing of the command was done."""
+_LEAVING = 0
+"""The count of a SUNSUBSCRIBE among the commands whose channels are counted."""
 _TELLING = (*REDIRECTIONS, "CLUSTERDOWN", "READONLY")
 """Those of a reply after which the map must be read again."""
+
+
+_PONGS = (b"PONG", [b"pong", b""])
+"""The answers to PING: the second one comes to a connection that is subscribed."""
 
 
 def is_redirection(failure: Failure) -> bool:
@@ -49,13 +55,18 @@ class ClusterConnection(RedisConnection):
     Each script declares two keys: the name of the account, and one that never exists. While the slot of the account is on its
     way to another master, its keys are at two masters, and no script could work. Then the key that does not exist makes Redis
     refuse each script before it runs, with TRYAGAIN or ASK. So a script does nothing, or all that it must do.
+
+    `ended(channel)` is called when Redis has ended a subscription, because the slot of the channel goes. Redis tells this with
+    the message that confirms a SUNSUBSCRIBE as well, and the two can cross. Then the message comes first, and an error for the
+    SUNSUBSCRIBE follows. So a PING is sent behind each SUNSUBSCRIBE. All that comes before its answer is of that command.
     """
 
     def __init__(self, seconds: Callable[[], float], call_soon: CallSoon, redirections: Redirections) -> None:
         super().__init__(seconds, call_soon)
         self._redirections = redirections
-        # The channels of SUNSUBSCRIBE that are not confirmed yet. These commands wait in `_subscribing` too.
-        self._leaving: set[bytes] = set()
+        # The channels of each SUNSUBSCRIBE that waits in `_subscribing`.
+        self._leaving: deque[list[bytes]] = deque()
+        self.ended: Callable[[bytes], None] | None = None
         self.follows = True
         """False: a script that is redirected fails. It is for pushes that wait for replicas of this very master."""
 
@@ -104,12 +115,14 @@ class ClusterConnection(RedisConnection):
     def unsubscribe(self, channels: list[bytes]) -> None:
         for command, some in _by_slot(channels, b"UNSUBSCRIBE"):
             if command == b"SUNSUBSCRIBE":
-                left: Deferred[None] = Deferred()
-                # If it fails, the slot has gone, and the subscriptions with it.
-                left.addErrback(partial(_forget, self._leaving, some))
-                self._subscribing.append((len(some), left))
-                self._leaving.update(some)
-            self._write((command, *some))
+                # If the connection is lost, the subscriptions have gone with it.
+                left: Deferred[None] = Deferred().addErrback(lambda _failure: None)
+                self._subscribing.append((_LEAVING, left))
+                self._leaving.append(some)
+                self._write((command, *some))
+                self._write((b"PING",))
+            else:
+                self._write((command, *some))
 
     def _replied(self, reply: Reply) -> None:
         if isinstance(reply, ResponseError):
@@ -117,6 +130,8 @@ class ClusterConnection(RedisConnection):
             if words.startswith(_TELLING):
                 self._redirections.is_stale(words)
             if self._subscribing and self.heard is not None:
+                if self._is_leaving():
+                    return  # the slot has gone, and the subscriptions with it
                 _count, waiting = self._subscribing.popleft()
                 waiting.errback(reply)
                 return
@@ -131,14 +146,22 @@ class ClusterConnection(RedisConnection):
             if kind == b"sunsubscribe":
                 self._unsubscribed(cast("bytes", reply[1]))
                 return
+        if self._is_leaving() and reply in _PONGS:
+            self._leaving.popleft()
+            self._subscribing.popleft()
+            return
         super()._replied(reply)
 
+    def _is_leaving(self) -> bool:
+        """True if what comes now is the answer to a SUNSUBSCRIBE, or to its PING."""
+        return bool(self._subscribing) and self._subscribing[0][0] == _LEAVING
+
     def _unsubscribed(self, channel: bytes) -> None:
-        if channel in self._leaving:
-            self._leaving.discard(channel)
-            self._subscribed()
-        else:
-            self._redirections.is_stale()  # Redis ends the subscriptions of a slot that goes
+        if self._is_leaving() and channel in self._leaving[0]:
+            return
+        self._redirections.is_stale()
+        if self.ended is not None:
+            self.ended(channel)
 
 
 def not_pushed(script: Script[Answer]) -> Failure | None:
@@ -158,7 +181,3 @@ def _by_slot(channels: Iterable[bytes], command: bytes) -> Iterable[tuple[bytes,
         groups.setdefault(channel.partition(b"}")[0] if b"{" in channel else b"", []).append(channel)
     for account, some in groups.items():
         yield (b"S" + command if account else command), some
-
-
-def _forget(leaving: set[bytes], channels: list[bytes], _failure: Failure) -> None:
-    leaving.difference_update(channels)

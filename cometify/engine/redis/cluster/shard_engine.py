@@ -80,6 +80,9 @@ class ShardEngine(RedisEngine):
             # A WAIT tells of the replicas of this very master.
             assert isinstance(self._session.pushes, ClusterConnection)
             self._session.pushes.follows = False
+        assert isinstance(self._session.subscription, ClusterConnection)
+        assert isinstance(self._subscriber, ClusterSubscriber)
+        self._session.subscription.ended = self._subscriber.ended
         super().connected()
 
     def heard(self, channel: bytes, text: bytes) -> None:

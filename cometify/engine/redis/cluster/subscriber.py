@@ -19,7 +19,7 @@ class ClusterSubscriber(Subscriber):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._unsubscribed: set[AccountState] = set()  # accounts set aside whose channels could not be subscribed to
+        self._unsubscribed: set[AccountState] = set()  # accounts set aside whose channels are not subscribed to
 
     def release(self, states: Iterable[AccountState]) -> None:
         """Give accounts away. Their joins are refused, because the pushes for them are read elsewhere now."""
@@ -54,6 +54,24 @@ class ClusterSubscriber(Subscriber):
         """
         return state.heard_before_seam(batch) if state.rings else []
 
+    def ended(self, channel: bytes) -> None:
+        """Redis has ended a subscription, because the slot of an account goes. The account is set aside, and is subscribed to
+        again with the next beat. Until then the map may name another master. It need not: the slot can be back by then.
+        """
+        found = self._channels.find(channel)
+        if found is not None and self._states.get(found[0].account.api_key) is found[0]:
+            self._set_apart(found[0])
+
+    def _set_apart(self, state: AccountState) -> None:
+        if state in self._unsubscribed and state in self._set_aside:
+            return  # another one of its channels was ended before
+        self._unread.discard(state)
+        self._set_aside.add(state)
+        self._unsubscribed.add(state)
+        self._unsubscribe(state, list(state.starting))
+        self._refused_joins.add(state.set_aside(), unavailable.not_followed)
+        self._tell_caught_up()
+
     def _not_subscribed(self, failure: Failure, state: AccountState) -> Failure:
         if is_redirection(failure):
             self._unsubscribed.add(state)
@@ -65,7 +83,7 @@ class ClusterSubscriber(Subscriber):
 
     def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
         """See `Subscriber.beat`. An account that could not be subscribed to is tried again as a whole."""
-        again = self._unsubscribed & self._set_aside
+        again = {state for state in self._unsubscribed & self._set_aside if state.rings}
         self._unsubscribed.clear()
         self._set_aside -= again
         for state in again:

@@ -14,6 +14,7 @@ from tests.delivery.loop import Loop
 NAME = b"cometify:{site}"
 A, B, OWN = b"cometify:0:{a}:chat", b"cometify:0:{b}:chat", b"cometify:id:nodes"
 MOVED = b"-MOVED 5 10.0.0.1:6379\r\n"
+PONG = (b"pong", b"")
 
 
 class Master:
@@ -24,11 +25,14 @@ class Master:
         self.elsewhere: list[str] = []
         self.waiting: set[bytes] = set()
         self.heard: list[tuple[bytes, bytes]] = []
+        self.ended: list[bytes] = []
         self.lost: list[str] = []
         self.outcomes: list[object] = []
         self.transport = StringTransport()
         self.connection = ClusterConnection(MemoryReactorClock().seconds, Loop().later, self)
         self.connection.lost = self.lost.append
+        self.transport.abortConnection = lambda: self.lost.append("aborted")
+        self.connection.ended = self.ended.append
         self.connection.makeConnection(self.transport)
 
     def subscribed(self) -> "Master":
@@ -70,9 +74,9 @@ def test_channels_of_each_account_have_a_command_of_their_own():
     assert master.outcomes == [None]
     assert master.heard == [(A, b"text"), (OWN, b"other")]
     master.connection.unsubscribe([A, OWN])
-    assert master.sent() == [[b"SUNSUBSCRIBE", A], [b"UNSUBSCRIBE", OWN]]
-    master.reply((b"sunsubscribe", A, 2), (b"unsubscribe", OWN, 0))
-    assert (master.stale, master.lost) == ([], [])
+    assert master.sent() == [[b"SUNSUBSCRIBE", A], [b"PING"], [b"UNSUBSCRIBE", OWN]]
+    master.reply((b"sunsubscribe", A, 2), PONG, (b"unsubscribe", OWN, 0))
+    assert (master.stale, master.ended, master.lost) == ([], [], [])
 
 
 def test_subscription_to_a_slot_that_is_elsewhere_fails_alone():
@@ -80,13 +84,41 @@ def test_subscription_to_a_slot_that_is_elsewhere_fails_alone():
     master.watch(master.connection.subscribe([A]))
     master.connection.unsubscribe([A])
     master.watch(master.connection.subscribe([B]))
-    master.reply(MOVED, MOVED, (b"ssubscribe", B, 1))
+    master.reply(MOVED, MOVED, PONG, (b"ssubscribe", B, 1))
     assert isinstance(master.outcomes[0], ResponseError)
     assert master.outcomes[1:] == [None]
     assert master.stale == ["MOVED 5 10.0.0.1:6379"] * 2
     master.reply((b"sunsubscribe", B, 0))
-    assert master.stale[2:] == [""], "Redis has ended the subscription, because the slot goes"
+    assert (master.stale[2:], master.ended) == ([""], [B]), "Redis has ended the subscription, because the slot goes"
     assert master.lost == []
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+@pytest.mark.parametrize("pong", [(b"pong", b""), b"+PONG\r\n"])
+def test_ends_of_subscriptions_by_both_sides_cross(is_back, pong):
+    master = Master().subscribed()
+    master.watch(master.connection.subscribe([A]))
+    master.reply((b"ssubscribe", A, 1))
+    master.watch(master.connection.subscribe([B]))
+    master.connection.unsubscribe([A])
+    master.watch(master.connection.subscribe([A]))
+    master.reply((b"sunsubscribe", A, 0))
+    assert master.outcomes == [None], "B is not confirmed yet"
+    master.reply((b"ssubscribe", B, 1))
+    assert (master.outcomes, master.ended) == ([None, None], [A])
+    # Redis can end it between two of our commands as well.
+    master.reply((b"sunsubscribe", A, 1), (b"sunsubscribe", A, 1) if is_back else MOVED, pong)
+    assert (master.outcomes, master.lost) == ([None, None], [])
+    master.reply((b"ssubscribe", A, 2))
+    assert (master.outcomes, master.ended, master.lost) == ([None] * 3, [A], [])
+
+
+def test_connection_is_lost_while_a_channel_is_left():
+    master = Master().subscribed()
+    master.connection.unsubscribe([A])
+    master.watch(master.connection.subscribe([B]))
+    master.connection.connectionLost()
+    assert [str(outcome) for outcome in master.outcomes] == ["the connection was closed"]
 
 
 @pytest.mark.parametrize("reply", [MOVED, b"-ASK 5 10.0.0.1:6379\r\n", b"-TRYAGAIN Multiple keys\r\n"])

@@ -21,7 +21,15 @@ SITE = Account("site", ("secret",))
 TRYAGAIN = "-TRYAGAIN Multiple keys request during rehashing of slot"
 FIRST = 17
 """The place of the first push in a script: behind EVAL, the digest, 2, two keys and twelve arguments."""
-CONTROL = {b"PING": "+PONG", b"SUBSCRIBE": "", b"SSUBSCRIBE": "", b"PUBLISH": ":1", b"INFO": "$0\r\n", b"WAIT": ":1"}
+CONTROL = {
+    b"PING": "+PONG",
+    b"SUBSCRIBE": "",
+    b"SSUBSCRIBE": "",
+    b"SUNSUBSCRIBE": "",
+    b"PUBLISH": ":1",
+    b"INFO": "$0\r\n",
+    b"WAIT": ":1",
+}
 
 
 class Transport(StringTransport):
@@ -48,6 +56,9 @@ class Transport(StringTransport):
             for channel in command[1:] if command[0] in (b"SUBSCRIBE", b"SSUBSCRIBE") else ():
                 self.channels.add(channel)
                 self.protocol.dataReceived(hiredis.pack_command((command[0].lower(), channel, 1)))
+            for channel in command[1:] if command[0] == b"SUNSUBSCRIBE" else ():
+                self.channels.discard(channel)
+                self.protocol.dataReceived(hiredis.pack_command((b"sunsubscribe", channel, 1)))
             reply = self.world.reply(command)
             if reply:
                 self.protocol.dataReceived(reply.encode() + b"\r\n")

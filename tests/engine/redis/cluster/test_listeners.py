@@ -1,5 +1,7 @@
 """Listeners of a cluster whose masters are the test: lost sessions, and slots that go and come back."""
 
+from collections.abc import Callable
+
 import hiredis
 import pytest
 from twisted.internet.error import ConnectionLost
@@ -10,20 +12,19 @@ from tests.engine.redis.cluster.test_engine import SITE, World
 CHANNEL, LABEL, NAMES = 7, 8, 18
 """The places of the channel of watermarks, of the number of the batch and of the first identifier in `read.lua`."""
 CHAT = b"cometify:0:{site}:chat"
-AT = 200
-"""The position of the account at its master."""
 
 
 class ListeningWorld(World):
     """Two masters with half of the slots each, which publish to those who are subscribed.
 
-    `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `announced`: the
-    positions that listeners got.
+    `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `at`: that of the
+    account. `announced`: the positions that listeners got. `before_read()`: called before identifiers are read, once.
     """
 
     def __init__(self) -> None:
         self.masters = ["10.0.0.1", "10.0.0.2"]
-        self.kept = 0
+        self.kept, self.at = 0, 200
+        self.before_read: Callable[[], None] | None = None
         self.announced: list[int] = []
         super().__init__()
 
@@ -44,14 +45,17 @@ class ListeningWorld(World):
     def run(self, command: list[bytes]) -> str:
         if len(command) < NAMES or not command[CHANNEL].startswith(b"cometify:0:{site}/"):
             return super().run(command)
-        self.tell(b"smessage", command[CHANNEL], b"%b 1 %d" % (command[LABEL], AT))
+        if len(command) > NAMES and self.before_read is not None:
+            before_read, self.before_read = self.before_read, None
+            before_read()
+        self.tell(b"smessage", command[CHANNEL], b"%b 1 %d" % (command[LABEL], self.at))
         found = []
         for at in range(NAMES, len(command), 3):
             entry = f"{self.kept} 0 - {{"
             is_asked_for = command[at] == b"chat" and self.kept > int(command[at + 1])
             kept = f"*1\r\n${len(entry)}\r\n{entry}" if is_asked_for else "*0"
             found.append(f"*4\r\n:0\r\n:0\r\n{kept}\r\n*0")
-        return "\r\n".join([f"*{3 + len(found)}", f":{AT}", f":{AT}", "*0", *found])
+        return "\r\n".join([f"*{3 + len(found)}", f":{self.at}", f":{self.at}", "*0", *found])
 
     def tell(self, *message: bytes) -> None:
         """Send a message to those who are subscribed to its channel."""
@@ -60,6 +64,13 @@ class ListeningWorld(World):
 
     def hearing(self, channel: bytes):
         return [transport for transport in self.transports if channel in transport.channels]
+
+    def end_subscriptions(self) -> None:
+        """End those of the account, as a master whose slot goes."""
+        for transport in self.transports:
+            for channel in [channel for channel in transport.channels if b"{site}" in channel]:
+                transport.channels.discard(channel)
+                transport.protocol.dataReceived(hiredis.pack_command((b"sunsubscribe", channel, 1)))
 
     def lose_connections(self) -> None:
         lost, self.transports = self.transports, []
@@ -113,3 +124,26 @@ def test_account_that_nobody_follows_moves_between_masters(world):
     world.advance(0.5)
     assert world.pushed == ["chat", "chat"]
     assert (world.masters_away, world.join()) == (0, ["chat"])
+
+
+def test_slot_that_is_back_before_the_map_is_read_is_heard_again(world):
+    assert world.join() == ["chat"]
+    world.end_subscriptions()
+    world.kept, world.at = 250, 300
+    world.advance(0.5)
+    world.end_subscriptions()
+    world.advance(1.5)
+    assert world.announced == [250]
+    world.tell(b"smessage", CHAT, b"1 250 310 0 - {")
+    assert world.announced == [250, 310]
+    assert (world.masters_away, world.join()) == (0, ["chat"])
+
+
+def test_slot_that_goes_and_comes_back_during_a_join_refuses_it(world):
+    world.before_read = world.end_subscriptions
+    outcome = world.join()
+    assert [refused.code.name for refused in outcome] == ["engine_unavailable"]
+    world.advance(1)
+    assert (world.masters_away, world.join()) == (0, ["chat"])
+    world.tell(b"smessage", CHAT, b"1 0 310 0 - {")
+    assert world.announced == [310]
