@@ -1,17 +1,17 @@
 """Hearing and reading the accounts of one master of a cluster, whose accounts come and go."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from cometify.core.push import Push
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.cluster.connection import is_redirection
-from cometify.engine.redis.read_batch import ReadBatch
-from cometify.engine.redis.subscriber import Subscriber
+from cometify.engine.redis.read_batch import Reach, ReadBatch
+from cometify.engine.redis.subscriber import Rings, Subscriber
 
 
 class ClusterSubscriber(Subscriber):
@@ -21,6 +21,12 @@ class ClusterSubscriber(Subscriber):
         super().__init__(*arguments)
         self._unsubscribed: set[AccountState] = set()  # accounts set aside whose channels are not subscribed to
 
+    def follow(self, state: AccountState, reach: Reach, secret: Collection[str]) -> Deferred[Rings]:
+        """See `Subscriber.follow`. An account on its way is refused for a moment, and nothing is wrong with its keys."""
+        if state in self._unread or state in self._unsubscribed:
+            return fail(unavailable.not_followed())
+        return super().follow(state, reach, secret)
+
     def release(self, states: Iterable[AccountState]) -> None:
         """Give accounts away. Their joins are refused, because the pushes for them are read elsewhere now."""
         for state in states:
@@ -28,6 +34,7 @@ class ClusterSubscriber(Subscriber):
             self._channels.remove(state, [*state.rings, *state.starting])
             self._unread.discard(state)
             self._set_aside.discard(state)
+            self._unsubscribed.discard(state)
             self._refused_joins.add(state.give_up(), unavailable.not_followed)
         self._tell_caught_up()
 
