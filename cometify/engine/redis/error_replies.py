@@ -41,6 +41,7 @@ TABLE: Mapping[str, tuple[Scope, str]] = {
     "WRONGPASS": (Scope.NODE, "The user or the password is wrong."),
     "NOPERM": (Scope.NODE, "The user lacks a right. docs/redis.md names the rights, which do not tell accounts apart."),
     "ERR ACL failure": (Scope.NODE, "As NOPERM, for a command within a script."),
+    "CLUSTERDOWN Hash slot not served": (Scope.ACCOUNT, "The slot of the account has no master. Other slots have one."),
     "CLUSTERDOWN": (Scope.NODE, "The cluster has lost a part of its slots, and serves none of them by default."),
     "UNBLOCKED": (Scope.NODE, "The primary became a replica while a command waited there."),
     "ERR WAIT cannot be used with replica": (Scope.NODE, "It has become a replica, as with READONLY."),
@@ -94,12 +95,18 @@ class AccountErrors:
         self._seconds = seconds
         self._logged: dict[str, float] = {}  # API keys, and when the last line about each was logged
 
-    def log(self, failure: Failure, api_key: str, command: str) -> None:
-        """Log that `command`, a script's name, failed on an account."""
+    def _may_log(self, api_key: str) -> bool:
+        """True if a line about an account is due, which is then noted."""
         now = self._seconds()
         if now - self._logged.get(api_key, -LOG_EVERY) < LOG_EVERY:
-            return
+            return False
         self._logged = {key: when for key, when in self._logged.items() if now - when < LOG_EVERY} | {api_key: now}
+        return True
+
+    def log(self, failure: Failure, api_key: str, command: str) -> None:
+        """Log that `command`, a script's name, failed on an account."""
+        if not self._may_log(api_key):
+            return
         log.error(
             "Redis cannot run {command} on the account {api_key}: {reason}. This account alone is refused. Look at its keys "
             "in Redis, cometify:{{{api_key}}}*, and delete the one that is broken. Errors of this account are logged once "

@@ -40,10 +40,11 @@ def push_failed() -> Refused:
 
 
 def account_not_followed() -> Refused:
-    """A listener cannot join, because Redis ran into an error in the keys of its account."""
+    """A listener cannot join, because Redis ran into an error in the keys of its account, or moves them."""
     return Refused(
         errors.ENGINE_UNAVAILABLE,
-        "Redis cannot use the keys of this account: the operator finds the reason in the server's log. Come back later.",
+        "Redis cannot use the keys of this account now: come back in a moment. If this lasts, the operator finds the reason in "
+        "the server's log.",
     )
 
 

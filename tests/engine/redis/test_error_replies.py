@@ -37,6 +37,7 @@ REPLIES = {
     "WRONGPASS": "WRONGPASS invalid username-password pair or user is disabled.",
     "NOPERM": "NOPERM User guest has no permissions to run the 'evalsha' command",
     "ERR ACL failure": f"ERR ACL failure in script: User u has no permissions to run the 'time' command {SCRIPT}",
+    "CLUSTERDOWN Hash slot not served": "CLUSTERDOWN Hash slot not served",
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
     "UNBLOCKED": "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "ERR WAIT cannot be used with replica": "ERR WAIT cannot be used with replica instances.",
@@ -49,7 +50,15 @@ REPLIES = {
     "CROSSSLOT": "CROSSSLOT Keys in request don't hash to the same slot",
 }
 """The replies as Redis writes them, by their row in the table."""
-OF_ONE_ACCOUNT = {"WRONGTYPE", "ERR user_script", "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT"}
+OF_ONE_ACCOUNT = {
+    "WRONGTYPE",
+    "ERR user_script",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CROSSSLOT",
+    "CLUSTERDOWN Hash slot not served",
+}
 
 
 @pytest.fixture

@@ -60,6 +60,9 @@ away, and its accounts are refused. The map is read four times a second meanwhil
 the others says that the cluster is down, and its map is not believed. The replica may lack the last pushes. This is noticed
 as by Sentinel's failovers ("A Redis that went back in time"), and prevented by `redis_wait`.
 
+A slot that has no master is refused with CLUSTERDOWN, and no other slot is, if `cluster-require-full-coverage` is `no`. Its
+accounts stay at some master, which refuses them one by one. They go on when the slot has a master again.
+
 With `redis_wait`, a push that is redirected is not tried elsewhere, because the WAIT behind it is for the replicas of the
 master that it was sent to. Its publisher gets 503. The same slot can go after the WAIT, before the push is published. Then the
 push is kept, the nodes publish it with a beat, and the 503 says that it may have been pushed.

@@ -10,10 +10,10 @@ begin with the id of the master, and only those who are connected to it hear the
     cometify:ID:node:NODE               one node, there
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from cometify.engine.redis.account_state import AccountState
-from cometify.engine.redis.channels import MOST_SUBSCRIBED, Channels
+from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.cluster.slot_map import Master
 
 _OF_ACCOUNTS = "cometify:0:"
@@ -51,7 +51,7 @@ class ClusterChannels(Channels):
             names.append(self._watermarks(api_key))
         return names
 
-    def all(self) -> Iterator[list[bytes]]:
-        yield from super().all()
-        names = [self._watermarks(api_key) for api_key in self._counts]
-        yield from (names[at : at + MOST_SUBSCRIBED] for at in range(0, len(names), MOST_SUBSCRIBED))
+    @property
+    def plain(self) -> list[bytes]:
+        """The names of those that are of no account."""
+        return [self.own, self.everybody, self.joined, *([self.staying] if self.is_staying else ())]

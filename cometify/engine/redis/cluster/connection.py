@@ -16,8 +16,8 @@ from cometify.runtime.epoll_loop import CallSoon
 
 Answer = TypeVar("Answer")
 
-REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN")
-"""The first words of a reply that a slot is elsewhere, or on its way. Nothing of the command was done."""
+REDIRECTIONS = ("MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN Hash slot not served")
+"""The first words of a reply that a slot is elsewhere, on its way, or nowhere. Nothing of the command was done."""
 _LEAVING = 0
 """The count of a SUNSUBSCRIBE among the commands whose channels are counted."""
 _TELLING = (*REDIRECTIONS, "CLUSTERDOWN", "READONLY")

@@ -86,7 +86,7 @@ class ClusterEngine(SeveralEngines):
         return self._by_master[self._map[slot_of(HOME)]] if self._map else None
 
     def _slots_of(self, master: Master) -> Collection[int]:
-        return {slot for slot, one in enumerate(self._map) if one is master}
+        return {slot for slot, one in enumerate(self._map) if one is master and slot not in self._watch.unserved}
 
     def _is_well(self) -> bool:
         return bool(self._map) and self.available and all(engine.available for engine in self._engines)

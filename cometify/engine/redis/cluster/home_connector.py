@@ -25,7 +25,8 @@ class HomeConnector(MapReader):
         self._moved = moved
 
     async def _find(self) -> IStreamClientEndpoint:
-        home = (await self._read(self._url.hosts))[slot_of(HOME)]
+        slot_map, _unserved = await self._read(self._url.hosts)
+        home = slot_map[slot_of(HOME)]
         return self._endpoint(home.host, home.port)
 
     def _make_connection(self) -> RedisConnection:

@@ -4,6 +4,7 @@ It is read when the node starts, whenever a reply or a lost session says that it
 cluster can be asked. One that is cut off from the others says that the cluster is down, and is not believed.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import cast
 
@@ -14,7 +15,7 @@ from txredisapi import RedisError
 
 from cometify.config.redis_url import RedisURL
 from cometify.engine.redis.absence import Absence
-from cometify.engine.redis.cluster.slot_map import SlotMap, read_slots
+from cometify.engine.redis.cluster.slot_map import SLOTS, SlotMap, read_slots, without_master
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.error_replies import in_words
@@ -26,6 +27,10 @@ LOOK_EVERY = 0.25
 """Seconds between two readings while the map is stale, or a master is away."""
 READ_EVERY = 30.0
 """Seconds between two readings while all is well."""
+LOG_EVERY = 60.0
+"""Seconds between two lines of the log about slots without a master, or about a map that cannot be read."""
+PATIENCE = 5.0
+"""Seconds for which the map may be unreadable before the log says so. A failover is a matter of seconds."""
 
 Host = tuple[str, int]
 
@@ -54,6 +59,10 @@ class MapWatch:
         self._owner: Host | None = None  # of a slot that has moved: it knows best
         self._is_stale = True
         self._read_at = 0.0
+        self._logged_at = -LOG_EVERY
+        self._failing_since: float | None = None
+        self.unserved: frozenset[int] = frozenset()
+        """The slots that have no master."""
         self._reading: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._going_on: SlicedWork[Deferred[None]] = SlicedWork(reactor.callLater, lambda _done: "an account")
@@ -101,16 +110,43 @@ class MapWatch:
             self._reading.addBoth(self._done)
         return done
 
-    def _have_read(self, slot_map: SlotMap) -> None:
+    def _have_read(self, found: tuple[SlotMap, frozenset[int]]) -> None:
         if not self._is_stopped:
             self._read_at = self._seconds()
+            self._failing_since = None
+            slot_map, unserved = found
+            if unserved and (unserved != self.unserved or self._may_log()):
+                self._logged_at = self._read_at
+                log.error(
+                    "{reason}. Their accounts are refused. The first is slot {slot}.",
+                    reason=without_master(len(unserved)),
+                    slot=min(unserved),
+                )
+            elif self.unserved and not unserved:
+                log.info("All slots of the cluster have a master again")
+            self.unserved = unserved
             self.absence.over()
             self._adopt(slot_map)
 
+    def _may_log(self) -> bool:
+        return self._seconds() - self._logged_at >= LOG_EVERY
+
     def _not_read(self, failure: Failure) -> None:
         self._is_stale = True
-        if not self._read_at and not self._is_stopped:  # later the engine of each master tells why it is away
+        if self._is_stopped:
+            return
+        if not self._read_at:
             self.absence.failed(in_words(failure))
+            return
+        now = self._seconds()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= PATIENCE and self._may_log():
+            self._logged_at = now
+            log.error(
+                "The masters of the cluster cannot be found, so slots that move are not followed: {reason}. Trying again.",
+                reason=in_words(failure).rstrip("."),
+            )
 
     def _done(self, _none: None) -> None:
         self._reading = None
@@ -121,11 +157,11 @@ class MapWatch:
 class MapReader(Connector):
     """Asks nodes of the cluster for the map."""
 
-    def read(self, hosts: Iterable[Host]) -> Deferred[SlotMap]:
-        """Ask these nodes, one after the other, until one answers. Fails with `RedisError`."""
+    def read(self, hosts: Iterable[Host]) -> Deferred[tuple[SlotMap, frozenset[int]]]:
+        """Ask these nodes, one after the other, until one answers: see `read_slots`. Fails with `RedisError`."""
         return Deferred.fromCoroutine(self._read(hosts))
 
-    async def _read(self, hosts: Iterable[Host]) -> SlotMap:
+    async def _read(self, hosts: Iterable[Host]) -> tuple[SlotMap, frozenset[int]]:
         why = "no node of the cluster is known"
         for host, port in hosts:
             try:
@@ -141,9 +177,11 @@ class MapReader(Connector):
                 connection.transport.loseConnection()
         raise RedisError(why)
 
-    async def _ask_for_map(self, connection: RedisConnection, host: str) -> SlotMap:
+    async def _ask_for_map(self, connection: RedisConnection, host: str) -> tuple[SlotMap, frozenset[int]]:
         await self._introduce(connection)
         state = cast("bytes", await connection.execute(b"CLUSTER", b"INFO"))
         if b"cluster_state:ok" not in state:
-            raise RedisError("the cluster is down")
+            found = re.search(rb"cluster_slots_assigned:(\d+)", state)
+            missing = SLOTS - int(found[1]) if found else 0
+            raise RedisError("the cluster is down" + (f", because {without_master(missing)}" if missing else ""))
         return read_slots(await connection.execute(b"CLUSTER", b"SLOTS"), host)

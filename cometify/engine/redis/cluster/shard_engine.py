@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 
 import attrs
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.redis_url import RedisURL
@@ -17,12 +18,19 @@ from cometify.engine.redis.cluster.subscriber import ClusterSubscriber
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.engine import RedisEngine
-from cometify.engine.redis.error_replies import AccountErrors
+from cometify.engine.redis.error_replies import AccountErrors, in_words
 from cometify.engine.redis.place import RedisPlace
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import SlotsOfAccounts
 from cometify.interfaces import IAnnounce, ILost
 from cometify.runtime.reactor import Reactor
+
+NAMED_AFTER = 5.0
+"""Seconds after which the log names an account that is refused because of its slot. Two that far apart are two moves."""
+MOST_NAMES = 10_000
+"""Accounts whose refusals are remembered."""
+
+log = Logger()
 
 
 @attrs.frozen
@@ -136,8 +144,29 @@ class _ShardConnector(Connector):
 
 
 class _ErrorsInCluster(AccountErrors):
-    """Does not log redirections, because they are usual here."""
+    """Does not log redirections, because they are usual here, unless an account is refused for long."""
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        super().__init__(seconds)
+        self._refused: dict[str, tuple[float, float]] = {}  # API keys, and when each was refused first and last
 
     def log(self, failure: Failure, api_key: str, command: str) -> None:
         if not is_redirection(failure):
             super().log(failure, api_key, command)
+            return
+        now = self._seconds()
+        first, last = self._refused.pop(api_key, (now, now))
+        if now - last > NAMED_AFTER:
+            first = now
+        if len(self._refused) >= MOST_NAMES:
+            self._refused.clear()
+        self._refused[api_key] = first, now
+        if now - first >= NAMED_AFTER and self._may_log(api_key):
+            log.error(
+                "The account {api_key} is refused for {seconds:.0f} s now, because its slot is on its way to another master of "
+                "the cluster, or has none: {reason}. Finish the move, or repair it with redis-cli --cluster fix. This is "
+                "logged once a minute.",
+                api_key=api_key,
+                seconds=now - first,
+                reason=in_words(failure).rstrip("."),
+            )

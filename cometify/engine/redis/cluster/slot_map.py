@@ -54,16 +54,23 @@ def name_in(slots: Collection[int]) -> bytes:
     return next(name for number in count() if slot_of(name := b"cometify:{.%d}" % number) in slots)
 
 
-def read_slots(reply: Any, asked: str) -> SlotMap:
-    """Read the reply to CLUSTER SLOTS. `asked`: the host that was asked. Raises `RedisError` if a slot has no master."""
+def read_slots(reply: Any, asked: str) -> tuple[SlotMap, frozenset[int]]:
+    """Read the reply to CLUSTER SLOTS. `asked`: the host that was asked. Returns the map, and the slots that have no master.
+
+    In the map they are at the first master, which refuses them, so that their accounts are refused and no others.
+    """
     masters: list[Master | None] = [None] * SLOTS
     for first, last, (host, port, node_id, *_more), *_replicas in reply:
         # A node that does not know its own address tells none: it is where it was reached.
         master = master_at(node_id.decode(), host.decode() if host and host != b"?" else asked, port)
         masters[first : last + 1] = [master] * (last + 1 - first)
-    found = tuple([master for master in masters if master is not None])
-    if len(found) != SLOTS:
-        raise RedisError(
-            f"{SLOTS - len(found)} slots of the cluster have no master: repair it with redis-cli --cluster fix"
-        )
-    return found
+    first_master = next((master for master in masters if master is not None), None)
+    if first_master is None:
+        raise RedisError(without_master(SLOTS))
+    unserved = frozenset(slot for slot, master in enumerate(masters) if master is None)
+    return tuple([master or first_master for master in masters]), unserved
+
+
+def without_master(count: int) -> str:
+    """A sentence for the log."""
+    return f"{count} slots of the cluster have no master: repair it with redis-cli --cluster fix"

@@ -9,7 +9,9 @@ from twisted.python.failure import Failure
 from cometify.core.push import Push
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
+from cometify.engine.redis.cluster.channels import ClusterChannels
 from cometify.engine.redis.cluster.connection import is_redirection
+from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.read_batch import Reach, ReadBatch
 from cometify.engine.redis.subscriber import Rings, Subscriber
 
@@ -85,8 +87,27 @@ class ClusterSubscriber(Subscriber):
         return failure
 
     def begin_again(self) -> None:
+        """See `Subscriber.begin_again`. Each account is subscribed to by itself, because its slot alone can be refused."""
+        commands, subscription = self._session.commands, self._session.subscription
+        assert commands is not None
+        assert subscription is not None
+        assert isinstance(self._channels, ClusterChannels)
+        self._set_aside.clear()
         self._unsubscribed.clear()
-        super().begin_again()
+        self._unread = {state for state in self._states.values() if state.rings or state.last_known}
+        subscribed = subscription.subscribe(self._channels.plain)
+        self._session.must(subscribed.addCallback(self._go_on_with_all, commands), commands)
+
+    def _go_on_with_all(self, _none: None, commands: RedisConnection) -> None:
+        if commands is not self._session.commands:
+            return
+        for state in list(self._states.values()):
+            self._go_on(state, self._names(state))
+        self._tell_caught_up()
+
+    def _names(self, state: AccountState) -> list[bytes]:
+        names = [self._channels.name(state, name) for name in state.rings]
+        return [self._channels.of_watermarks(state), *names] if names else []
 
     def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
         """See `Subscriber.beat`. An account that could not be subscribed to is tried again as a whole."""
@@ -94,6 +115,5 @@ class ClusterSubscriber(Subscriber):
         self._unsubscribed.clear()
         self._set_aside -= again
         for state in again:
-            names = [self._channels.name(state, name) for name in state.rings]
-            self._go_on(state, [self._channels.of_watermarks(state), *names])
+            self._go_on(state, self._names(state))
         super().beat(unconfirmed)

@@ -53,6 +53,9 @@ class Transport(StringTransport):
         count = 0
         while (command := self.reader.gets()) is not False:
             count += 1
+            if refusal := self.world.refuses(command):
+                self.protocol.dataReceived(refusal.encode() + b"\r\n")
+                continue
             for channel in command[1:] if command[0] in (b"SUBSCRIBE", b"SSUBSCRIBE") else ():
                 self.channels.add(channel)
                 self.protocol.dataReceived(hiredis.pack_command((command[0].lower(), channel, 1)))
@@ -85,6 +88,10 @@ class World:
 
     def announce(self, _ring: object, _push: object) -> None:
         """See IAnnounce."""
+
+    def refuses(self, _command: list[bytes]) -> str:
+        """The reply to a command that is refused, "" if it is not."""
+        return ""
 
     def reply(self, command: list[bytes]) -> str:
         if command[0] == b"CLUSTER":

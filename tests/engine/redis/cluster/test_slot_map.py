@@ -37,14 +37,18 @@ def test_name_is_found_for_a_single_slot():
 
 
 def test_map_has_the_master_of_each_slot():
-    found = read_slots([[0, 99, FIRST, SECOND], [100, SLOTS - 1, SECOND]], "asked")
+    found, unserved = read_slots([[0, 99, FIRST, SECOND], [100, SLOTS - 1, SECOND]], "asked")
+    assert not unserved
     assert (str(found[0]), str(found[99])) == ("10.0.0.1:6379",) * 2
     assert str(found[100]) == str(found[-1]) == "asked:6380", (
         "a node that does not know its address is where it was asked"
     )
-    assert found == read_slots([[0, 99, FIRST], [100, SLOTS - 1, SECOND]], "asked")
+    assert found == read_slots([[0, 99, FIRST], [100, SLOTS - 1, SECOND]], "asked")[0]
 
 
-def test_map_with_slots_of_nobody_is_refused():
-    with pytest.raises(RedisError, match=re.escape("100 slots of the cluster have no master")):
-        read_slots([[100, SLOTS - 1, FIRST]], "asked")
+def test_slots_of_nobody_are_told_and_the_others_served():
+    found, unserved = read_slots([[100, SLOTS - 1, FIRST]], "asked")
+    assert unserved == set(range(100))
+    assert {str(master) for master in found} == {"10.0.0.1:6379"}
+    with pytest.raises(RedisError, match=re.escape(f"{SLOTS} slots of the cluster have no master")):
+        read_slots([], "asked")
