@@ -5,8 +5,10 @@ nobody is refused because a node has just started" (the contract, section 7). La
 again, nobody waits: a refusal at once lets a client go to another node.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -24,11 +26,16 @@ SLICE = 50
 
 
 class FirstContact:
-    """A queue of requests, first come first served. `over()`: called when nobody waits any longer and Redis is there."""
+    """A queue of requests, first come first served. `over()`: called when nobody waits any longer and Redis is there.
 
-    def __init__(self, clock: Clock, over: Callable[[], None]) -> None:
+    `until()`: when a request that comes now is refused. None: after `WAIT_SECONDS`.
+    """
+
+    def __init__(self, clock: Clock, over: Callable[[], None], until: Callable[[], float] | None = None) -> None:
         self._clock = clock
         self._over = over
+        self._until = until or (lambda: clock.seconds() + WAIT_SECONDS)
+        self._serving_until: float | None = None
         self._is_there = False
         self._is_closed = False
         self._queue: deque[tuple[float, Deferred[None], Callable[[], Refused]]] = deque()
@@ -39,10 +46,21 @@ class FirstContact:
         if self._is_closed or len(self._queue) >= MOST_WAITING:
             return defer.fail(refusal())
         served: Deferred[None] = Deferred()
-        self._queue.append((self._clock.seconds() + WAIT_SECONDS, served, refusal))
+        until = self._until()
+        waiting = until, served, refusal
+        if self._queue and until < self._queue[-1][0]:
+            insort(self._queue, waiting, key=itemgetter(0))  # it has waited elsewhere before
+        else:
+            self._queue.append(waiting)
+        if self._queue[0] is waiting and not self._is_there:
+            self._cancel()
         if self._timer is None:
-            self._timer = self._clock.callLater(WAIT_SECONDS, self._serve_some)
+            self._timer = self._clock.callLater(max(0.0, until - self._clock.seconds()), self._serve_some)
         return served
+
+    def latest(self) -> float:
+        """When a request is refused elsewhere: one that comes now, or one that has waited here and goes on now."""
+        return self._clock.seconds() + WAIT_SECONDS if self._serving_until is None else self._serving_until
 
     def redis_is_there(self) -> None:
         """Let the requests go on, in the order in which they came. Those that come meanwhile queue behind them."""
@@ -73,11 +91,12 @@ class FirstContact:
         for _ in range(SLICE):
             if not self._queue or not (self._is_there or self._queue[0][0] <= self._clock.seconds()):
                 break
-            _until, served, refusal = self._queue.popleft()
+            self._serving_until, served, refusal = self._queue.popleft()
             if self._is_there:
                 served.callback(None)
             else:
                 served.errback(refusal())
+            self._serving_until = None
         # A request served in the loop may have called `wait` again. Its timer would be too late for those still queued.
         self._cancel()
         if self._queue:

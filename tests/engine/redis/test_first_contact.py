@@ -131,11 +131,11 @@ def refusal() -> Refused:
 class Requests:
     """Requests that wait in a queue, and what came of them, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, until: Callable[[], float] | None = None) -> None:
         self.clock = Clock()
         self.outcomes: list[tuple[str, int]] = []
         self.is_over = False
-        self.queue = FirstContact(self.clock, self._over)
+        self.queue = FirstContact(self.clock, self._over, until)
 
     def _over(self) -> None:
         self.is_over = True
@@ -221,3 +221,14 @@ def test_queue_closed_during_release_refuses_the_rest():
     requests.add(2)
     assert requests.outcomes[-1] == ("refused", 2)
     assert not requests.is_over
+
+
+def test_request_that_has_waited_elsewhere_goes_first():
+    untils = iter([3.0, 1.0, 2.0])
+    requests = Requests(lambda: next(untils))
+    for number in (3, 1, 2):
+        requests.add(number)
+    for seconds in (1, 2, 3):
+        requests.clock.advance(1)
+        assert requests.outcomes == [("refused", number) for number in range(1, seconds + 1)]
+    assert requests.clock.getDelayedCalls() == []

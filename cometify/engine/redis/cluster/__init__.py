@@ -60,6 +60,9 @@ away, and its accounts are refused. The map is read four times a second meanwhil
 the others says that the cluster is down, and its map is not believed. The replica may lack the last pushes. This is noticed
 as by Sentinel's failovers ("A Redis that went back in time"), and prevented by `redis_wait`.
 
+A request that comes before the map was read waits for the map and then for its master, three seconds in all (`FirstContact`).
+For a master that is new later, as after a failover, it waits half a second.
+
 A slot that has no master is refused with CLUSTERDOWN, and no other slot is, if `cluster-require-full-coverage` is `no`. Its
 accounts stay at some master, which refuses them one by one. They go on when the slot has a master again.
 

@@ -28,6 +28,9 @@ from cometify.runtime.reactor import Reactor
 RETIRED_AFTER = 2.0
 """Seconds for which a master without slots stays connected, for the answers that are on their way."""
 
+NEW_MASTER_WITHIN = 0.5
+"""Seconds for which requests wait for a master that is new, as after a failover. Then they are refused as if it were away."""
+
 REMEMBERED = 100_000
 """Accounts whose slot is remembered, because a push asks for it."""
 
@@ -126,14 +129,27 @@ class ClusterEngine(SeveralEngines):
     def _make(self, master: Master) -> ShardEngine:
         own = _AccountsAt(self._accounts, self, master)
         slots = partial(self._slots_of, master)
+        until = self._soon if self._engines else self._unknown.until
         engine = ShardEngine(
-            self._reactor, self._url, self._wait, *self._heard_by, own, self._redirector, master, slots, self._node
+            self._reactor,
+            self._url,
+            self._wait,
+            *self._heard_by,
+            own,
+            self._redirector,
+            master,
+            slots,
+            self._node,
+            until,
         )
         for set_up in self._set_up:
             set_up(engine)
         self._latencies.append(engine.latency)
         engine.start()
         return engine
+
+    def _soon(self) -> float:
+        return self._reactor.seconds() + NEW_MASTER_WITHIN
 
     def _move_from(self, engine: ShardEngine) -> None:
         """Give the accounts of an engine to the engines of the masters that have them now."""

@@ -19,6 +19,7 @@ from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.connector import Connector
 from cometify.engine.redis.engine import RedisEngine
 from cometify.engine.redis.error_replies import AccountErrors, in_words
+from cometify.engine.redis.first_contact import FirstContact
 from cometify.engine.redis.place import RedisPlace
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import SlotsOfAccounts
@@ -44,7 +45,7 @@ class Handover:
 
 class ShardEngine(RedisEngine):
     """`url`: that of the cluster. `master`: the one whose accounts these are. `slots()`: those that it has. `node`: the name of
-    this node at all masters.
+    this node at all masters. `until()`: when a request that comes now is refused, if the master was not reached before.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ShardEngine(RedisEngine):
         master: Master,
         slots: Callable[[], Collection[int]],
         node: str,
+        until: Callable[[], float],
     ) -> None:
         here = attrs.evolve(url, hosts=((master.host, master.port),))
         channels = ClusterChannels(node, master)
@@ -66,6 +68,7 @@ class ShardEngine(RedisEngine):
         errors = _ErrorsInCluster(reactor.seconds)
         place = RedisPlace(node, channels, connector, errors, ClusterSubscriber, None)
         super().__init__(reactor, here, wait, announce, lost, accounts, place=place)
+        self._first_contact = FirstContact(reactor, self._first_contact_over, until)
         self.master = master
         self._own, self._suffix = channels.own, channels.suffix
 

@@ -35,6 +35,7 @@ class UnknownEngine:
         self.slots = _UnknownSlots(self._contact, engine_of)
         self.webhooks = _UnknownWebhooks()
         self.go_on, self.close = self._contact.redis_is_there, self._contact.close
+        self.until = self._contact.latest
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         waited = self._contact.wait(unavailable.nothing_pushed)

@@ -264,3 +264,28 @@ def test_counting_kept_pushes_is_bounded_in_each_beat(world):
     assert 0 < world.looked <= 3 * SCRIPTS * MOST_NAMES
     world.advance(6)
     assert len(world.engine.stats().kept) == 20
+
+
+class Silent(World):
+    """A master that does not answer its trial while `is_silent`."""
+
+    is_silent = True
+
+    def run(self, command: list[bytes]) -> str:
+        return "" if self.is_silent and command[3].startswith(b"cometify:{.") else super().run(command)
+
+
+@pytest.mark.parametrize("world", [Silent], indirect=True)
+def test_request_waits_once_for_the_map_and_the_master(world):
+    world.is_whole = False
+    world.push("chat")
+    world.advance(WAIT_SECONDS - 0.4)
+    world.is_whole = True
+    world.advance(0.3)
+    assert (world.outcomes, len(world.engine.redis_health())) == ([], 1)
+    world.push("news")
+    world.advance(0.2)
+    assert len(world.refused) == 1
+    assert "nothing was pushed" in world.refused[0]
+    world.advance(WAIT_SECONDS)
+    assert len(world.refused) == 2

@@ -19,12 +19,15 @@ class ListeningWorld(World):
 
     `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `at`: that of the
     account. `announced`: the positions that listeners got. `before_read()`: called before identifiers are read, once.
+    `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `announced`: the
+    positions that listeners got. `takes_trials`: new connections are answered.
     """
 
     def __init__(self) -> None:
         self.masters = ["10.0.0.1", "10.0.0.2"]
         self.kept, self.at = 0, 200
         self.before_read: Callable[[], None] | None = None
+        self.takes_trials = True
         self.announced: list[int] = []
         super().__init__()
 
@@ -43,6 +46,8 @@ class ListeningWorld(World):
         return super().reply(command)
 
     def run(self, command: list[bytes]) -> str:
+        if not self.takes_trials and command[3].startswith(b"cometify:{."):
+            return ""
         if len(command) < NAMES or not command[CHANNEL].startswith(b"cometify:0:{site}/"):
             return super().run(command)
         if len(command) > NAMES and self.before_read is not None:
@@ -149,3 +154,17 @@ def test_slot_that_goes_and_comes_back_during_a_join_refuses_it(world):
     assert (world.masters_away, world.join()) == (0, ["chat"])
     world.tell(b"smessage", CHAT, b"1 0 310 0 - {")
     assert world.announced == [310]
+
+
+def test_accounts_of_a_new_master_are_answered_in_two_seconds(world):
+    world.masters = ["10.0.0.3", "10.0.0.4"]
+    world.takes_trials = False
+    world.refusal = "-MOVED 1 10.0.0.3:6379"
+    world.push("chat")
+    world.advance(1.5)
+    assert (len(world.refused), world.masters_away) == (1, 2)
+    world.push("chat")
+    joined = world.join()
+    world.advance(1.9)
+    assert len(world.refused) == 2
+    assert str(joined[0]) == "engine_unavailable"
