@@ -48,6 +48,9 @@ session: it subscribes first, reads from `last_heard` on, and nothing goes to li
 - if the slot came without its keys, the master lacks the push at `last_known`. The memory begins again, and listeners are told
   a gap, as with an emptied Redis.
 
+Pushes that the old engine has not got answers for go on there, and are redirected. Later ones are held back meanwhile
+(`HeldPushes`), so that they keep their order.
+
 A listener that joins in this moment is refused with `engine_unavailable`, and comes again.
 
 An account that this node has pushed to, and nobody follows here, is read too, so that a lost push at `last_known` is

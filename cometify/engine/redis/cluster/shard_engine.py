@@ -3,16 +3,19 @@
 from collections.abc import Callable, Collection, Iterable
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.config.redis_url import RedisURL
 from cometify.core.account import Account
+from cometify.core.push import Draft, Receipt
 from cometify.core.ring import Channel
 from cometify.engine.redis import trial
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.cluster.channels import ClusterChannels
 from cometify.engine.redis.cluster.connection import ClusterConnection, Redirections, is_redirection
+from cometify.engine.redis.cluster.held_pushes import HeldPushes
 from cometify.engine.redis.cluster.slot_map import Master, name_in
 from cometify.engine.redis.cluster.subscriber import ClusterSubscriber
 from cometify.engine.redis.connection import RedisConnection
@@ -69,6 +72,7 @@ class ShardEngine(RedisEngine):
         place = RedisPlace(node, channels, connector, errors, ClusterSubscriber, None)
         super().__init__(reactor, here, wait, announce, lost, accounts, place=place)
         self._first_contact = FirstContact(reactor, self._first_contact_over, until)
+        self._held = HeldPushes(reactor, super().append)
         self.master = master
         self._own, self._suffix = channels.own, channels.suffix
 
@@ -99,6 +103,11 @@ class ShardEngine(RedisEngine):
     def heard(self, channel: bytes, text: bytes) -> None:
         super().heard(self._own if channel.endswith(self._suffix) else channel, text)
 
+    def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
+        if account.api_key in self._held.earlier:
+            return self._held.append(account, draft)
+        return super().append(account, draft)
+
     def give_away(self, api_keys: Collection[str]) -> Handover:
         """Give accounts away, because their slots are at another master."""
         states = [self._states.pop(api_key) for api_key in api_keys if api_key in self._states]
@@ -110,6 +119,7 @@ class ShardEngine(RedisEngine):
         """Take over accounts whose slots were at another master. Their listeners go on without a gap if nothing was lost."""
         assert isinstance(self._subscriber, ClusterSubscriber)
         for other in handover.states:
+            self._held.hold(other.account.api_key, other.pushes)
             present = self._states.get(other.account.api_key)
             if present is not None and not other.rings:
                 continue  # a request that had waited at the old master has made this state

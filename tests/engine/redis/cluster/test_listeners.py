@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from tests.engine.redis.cluster.test_engine import SITE, World
+from tests.engine.redis.cluster.test_engine import SITE, TRYAGAIN, World
 
 CHANNEL, LABEL, NAMES = 7, 8, 18
 """The places of the channel of watermarks, of the number of the batch and of the first identifier in `read.lua`."""
@@ -168,3 +168,23 @@ def test_accounts_of_a_new_master_are_answered_in_two_seconds(world):
     world.advance(1.9)
     assert len(world.refused) == 2
     assert str(joined[0]) == "engine_unavailable"
+
+
+def test_pushes_keep_their_order_when_the_account_is_handed_over(world):
+    world.refusal = TRYAGAIN
+    names = [f"name{number}" for number in range(200)]
+    for name in names:
+        world.push(name)
+    world.advance(0.1)
+    world.masters.reverse()
+    world.refusal = f"-MOVED 1 {world.masters[0]}:6379"
+    world.advance(0.1)
+    for name in ("late0", "late1", "late2"):
+        world.push(name)
+    world.advance(0.05)
+    world.refusal = None
+    world.advance(0.5)
+    assert world.pushed == [*names, "late0", "late1", "late2"]
+    world.push("last")
+    world.advance(0.01)
+    assert (world.pushed[-1], len(world.outcomes)) == ("last", 204)
