@@ -15,10 +15,12 @@ from typing import TypeAlias
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from txredisapi import ResponseError
 
 from cometify.core.account import Account
 from cometify.core.identifier_page import Kept
 from cometify.engine.redis.account_state import name_of
+from cometify.engine.redis.error_replies import is_of_one_account
 from cometify.engine.redis.scripts import KEPT
 from cometify.engine.redis.session import RedisSession
 
@@ -96,7 +98,7 @@ class KeptFigures:
         asked = self._left[: self._most]
         name = name_of(asked[0]) if self._most == 1 else _ACCOUNTS
         answered = commands.run(KEPT, name, min(MOST_NAMES, self._names), self._lowest, *map(name_of, asked))
-        answered.addCallback(self._answered, asked, scripts).addErrback(self._not_answered)
+        answered.addCallback(self._answered, asked, scripts).addErrback(self._not_answered, scripts)
 
     def _answered(self, answer: list[bytes], asked: list[str], scripts: int) -> None:
         self._is_sent = False
@@ -111,7 +113,13 @@ class KeptFigures:
         self._lowest = f"({last}" if last else "-"
         self._send(scripts - 1 if self._left else scripts)
 
-    def _not_answered(self, failure: Failure) -> None:
+    def _not_answered(self, failure: Failure, scripts: int) -> None:
         self._is_sent = False
+        if self._most == 1 and failure.check(ResponseError) and is_of_one_account(failure):
+            # Its slot alone is away. The others are counted without it.
+            self._found.pop(self._left.pop(0), None)
+            self._lowest = "-"
+            self._send(scripts - 1 if self._left else scripts)
+            return
         self._give_up()
         log.debug("Redis does not tell what it keeps: {reason}", reason=failure.getErrorMessage())

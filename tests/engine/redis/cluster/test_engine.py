@@ -266,6 +266,20 @@ def test_counting_kept_pushes_is_bounded_in_each_beat(world):
     assert len(world.engine.stats().kept) == 20
 
 
+class CountedInPart(Counted):
+    """A master that has lost the slot of one account."""
+
+    def refuses(self, command: list[bytes]) -> str:
+        is_lost = command[0] in (b"EVAL", b"EVALSHA") and command[3] == b"cometify:{site3}"
+        return "-CLUSTERDOWN Hash slot not served" if is_lost else ""
+
+
+@pytest.mark.parametrize("world", [CountedInPart], indirect=True)
+def test_kept_pushes_are_counted_without_a_slot_that_is_away(world):
+    world.advance(15)
+    assert set(world.engine.stats().kept) == {site.api_key for site in SITES[:20]} - {"site3"}
+
+
 class Silent(World):
     """A master that does not answer its trial while `is_silent`."""
 
