@@ -65,12 +65,13 @@ class Left:
     lines: list[str] = field(default_factory=list)
 
     def violations(self, slack: float = 1.0) -> list[str]:
-        """Everything that must not be. `slack` multiplies the bound of the latency."""
+        """Everything that must not be. `slack` multiplies the bounds of the latency and of the scripts."""
         found = [f"the good client met: {error}" for error in self.meanwhile.errors]
         longest, most = self.meanwhile.cpu_percentile(100), MOST_CPU * slack
         if longest > most:
             found.append(f"a push took {longest * 1e3:.0f} ms of CPU, the bound is {most * 1e3:.0f} ms")
-        if self.scripts > MOST_SCRIPTS * self.listeners:
+        # Slots of one turn share a script, and a turn reads fewer connections while the machine has other work.
+        if self.scripts > MOST_SCRIPTS * slack * self.listeners:
             found.append(f"{self.scripts} scripts were run in Redis for {self.listeners} listeners")
         if self.losses:
             found.append(f"Redis was taken for lost {self.losses:.0f} times")
