@@ -109,3 +109,8 @@ def test_only_listener_assigns_its_state():
 
 def test_assignment_of_a_state_is_found():
     assert assignments("a.state = 1\n(a.state, b) = 1, 2\nsetattr(a, 'state', 1)\na.state.x = a.state") == [1, 2, 3]
+
+
+def test_table_is_looked_up_for_each_pair_that_it_has():
+    for (state, event), after in TRANSITIONS.items():
+        assert state_table.next_state("Listener", TRANSITIONS, state, event) is after

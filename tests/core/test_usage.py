@@ -114,3 +114,12 @@ def test_account_that_comes_during_a_round_waits_for_the_next(usage):
     assert list(usage.take(5)) == ["2"]
     usage.begin_round()
     assert list(usage.take(5)) == ["37282591"]
+
+
+def test_peak_is_the_most_listeners_at_once(usage):
+    counts = usage.of("2")
+    counts.entered()
+    counts.entered()
+    counts.listeners -= 2
+    counts.entered()
+    assert (counts.joins, counts.listeners, counts.peak) == (3, 1, 2)
