@@ -220,8 +220,7 @@ class DirectPoll:
         order = self._order
         while taken or rank:
             taken = taken or order.take(rank, TOGETHER)
-            now = self._seconds()
-            done = self._read([event for _connection, event in taken], began, now, patient=True)
+            done = self._read([event for _connection, event in taken], began, self._seconds(), patient=True)
             if done < len(taken):
                 order.put_back(rank, taken[done:])
             if done < len(taken) or self._due or self._seconds() - began > LONGEST_READS:
