@@ -37,6 +37,8 @@ class InheritedSockets:
     @classmethod
     def of_systemd(cls) -> "InheritedSockets":
         """Take the sockets that systemd passes to this process, if there are any."""
+        if not _ENVIRONMENT.exists():  # a chroot without /proc, or a system that has no systemd either
+            return cls()
         # Twisted deletes the variables from os.environ when its endpoints are imported. The kernel still has them.
         variables = dict(line.partition(b"=")[::2] for line in _ENVIRONMENT.read_bytes().split(b"\0"))
         if variables.get(b"LISTEN_PID") != b"%d" % os.getpid():

@@ -1,0 +1,8 @@
+"""Sockets that another process has opened."""
+
+from cometify.runtime.inherited_sockets import InheritedSockets
+
+
+def test_without_proc_no_sockets_are_inherited(monkeypatch, tmp_path):
+    monkeypatch.setattr("cometify.runtime.inherited_sockets._ENVIRONMENT", tmp_path / "environ")
+    assert len(InheritedSockets.of_systemd()) == 0
