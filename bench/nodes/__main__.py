@@ -32,6 +32,8 @@ def _workloads(quick: bool) -> dict[str, Workload]:
     return {
         "pushing, 1 node": lambda bin_, folder: workloads.pushing(bin_, folder, 1, 5 // less),
         "pushing, 2 nodes": lambda bin_, folder: workloads.pushing(bin_, folder, 2, 5 // less),
+        "64 in flight, 1 node": lambda bin_, folder: workloads.pushing(bin_, folder, 1, 5 // less, 64),
+        "64 in flight, 2 nodes": lambda bin_, folder: workloads.pushing(bin_, folder, 2, 5 // less, 32),
         "latency": lambda bin_, folder: workloads.latency(bin_, folder, 1000 // less),
         "Redis": lambda bin_, folder: workloads.redis_of_pushes(bin_, workloads.made(folder), 1000 // less),
         "a node dies": lambda bin_, folder: workloads.death(bin_, folder, 1000 // less),

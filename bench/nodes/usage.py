@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rig.redis import Redis, info
+from bench.rig.redis import Redis, info, pipeline
 
 _OURS = frozenset(("info", "ping", "flushall", "config|resetstat"))
+_SETS, _REPEATED = 1000, 100
+"""Commands in one pipeline, and pipelines that are measured."""
 
 
 def cpu(pid: int) -> float:
@@ -28,6 +30,21 @@ async def memory(port: int) -> int:
     """Return the bytes that Redis uses, without the buffers of its connections."""
     found = await info(port, "memory")
     return int(found["used_memory"]) - int(found["mem_clients_normal"])
+
+
+async def cpu_of_set(redis: Redis) -> float:
+    """Return the seconds of CPU that Redis takes for one of many pipelined SETs of 300 bytes, on keys that are there already.
+
+    The least that Redis can do for a value of the size of a push. Other figures of the same run can be compared with it.
+    """
+    sets = [["SET", f"bench:{number}", "x" * 300] for number in range(_SETS)]
+    await pipeline(redis.port, sets)
+    before = cpu(redis.pid)
+    for _ in range(_REPEATED):
+        await pipeline(redis.port, sets)
+    taken = cpu(redis.pid) - before
+    await pipeline(redis.port, [["DEL", *(name for _set, name, _value in sets)]])
+    return taken / (_SETS * _REPEATED)
 
 
 @dataclass(frozen=True)

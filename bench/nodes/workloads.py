@@ -88,10 +88,10 @@ async def generate(*arguments: str) -> dict[str, Any]:
     return answer
 
 
-async def pushing(programs: Path, folder: Path, count: int, seconds: int) -> Figures:
-    """Push back to back over sixteen connections to each node. There are no listeners."""
+async def pushing(programs: Path, folder: Path, count: int, seconds: int, connections: int = 16) -> Figures:
+    """Push back to back over so many connections to each node. There are no listeners."""
     async with shared_nodes(programs, folder, count) as one:
-        load = ["-m", "2000000", "-r", "0", "--pub-secs", str(seconds), "--pub-conns", "16"]
+        load = ["-m", "2000000", "-r", "0", "--pub-secs", str(seconds), "--pub-conns", str(connections)]
         load += ["--warmup", "200", "-n", "0"]
         before = await one.spent()
         generating = [
@@ -107,6 +107,7 @@ async def pushing(programs: Path, folder: Path, count: int, seconds: int) -> Fig
             "answer p99, ms": max(answer["pub_lat_us"]["p99"] for answer in answers) / 1000,
             "CPU of the nodes for a push, µs": 1e6 * sum(used.nodes) / published,
             "CPU of Redis for a push, µs": 1e6 * used.redis / published,
+            "CPU of Redis for a push, in pipelined SETs": used.redis / published / await usage.cpu_of_set(one.redis),
             "refused": sum(answer["pub_errors"] for answer in answers),
         }
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.rig import wire
@@ -28,15 +28,24 @@ class RedisError(Exception):
 
 async def command(port: int, *words: str | int, within: float = 5.0) -> Reply:
     """Send one command on a connection of its own. Raises RedisError, OSError (TimeoutError included) or EOFError."""
+    (reply,) = await pipeline(port, [words], within)
+    return reply
+
+
+async def pipeline(port: int, commands: Sequence[Sequence[str | int]], within: float = 5.0) -> list[Reply]:
+    """Send commands at once on a connection of their own. Raises RedisError for the first that fails; see `command`."""
     async with asyncio.timeout(within):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            encoded = [str(word).encode() for word in words]
-            parts = b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
-            writer.write(b"*%d\r\n%b" % (len(encoded), parts))
-            return await _read_reply(reader)
+            writer.write(b"".join(map(_encoded, commands)))
+            return [await _read_reply(reader) for _command in commands]
         finally:
             wire.close(writer)
+
+
+def _encoded(words: Sequence[str | int]) -> bytes:
+    encoded = [str(word).encode() for word in words]
+    return b"*%d\r\n%b" % (len(encoded), b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded))
 
 
 async def _read_reply(reader: asyncio.StreamReader) -> Reply:
