@@ -25,7 +25,8 @@ CallSoon = Callable[[float, Callable[[], None]], object]
 
 AT_ONCE = 1024
 """Events of one call of epoll_wait(), which takes 0.3 ms for so many."""
-QUIETLY = EPOLLIN | EPOLLRDHUP | EPOLLET
+READABLE = (EPOLLIN, EPOLLIN | EPOLLRDHUP)  # the second tells of the end of a connection, and maybe of bytes before it
+QUIETLY = READABLE[1] | EPOLLET
 """A connection that is ready is told once and not in each turn until it is read. Otherwise epoll would tell of thousands of
 clients that wait, again and again, before it tells of a new one."""
 TOGETHER = 16
@@ -41,8 +42,7 @@ COSTLY = 0.004
 ALLOWANCE = COSTLY / SHARE
 """Seconds ahead, above which the time at which its reads are paid for makes a connection costly."""
 MOST_CHARGED = 0.02
-"""Seconds beyond its share with which a connection is charged at most. So it is costly for at most 1.6 s after its last
-long read."""
+"""Seconds beyond its share with which a connection is charged at most. It is costly for 1.6 s at most after a long read."""
 LONGEST_READS = 0.002
 """Seconds of a turn's reads, after which the rest waits for the next turn. A push waits for one or two turns while others
 flood. With 4 ms a push took half as long again, and the server saved nothing by its fewer turns."""
@@ -253,14 +253,14 @@ class DirectPoll:
                 full, late = done + TOGETHER, before + LONGEST_WAIT
             done += 1
             selectable = selectables.get(fd)  # None if it was closed in this turn
-            if event == EPOLLIN and isinstance(selectable, EagerServer):
+            if event in READABLE and isinstance(selectable, EagerServer):
                 try:
                     why: object = selectable.doRead()
                 except BaseException as error:  # noqa: BLE001 - as in Twisted, this connection ends and not the server
                     log.failure("Unhandled error while reading; connection closed")
                     why = error
-                if why or selectable.has_more:
-                    self._go_on(selectable, fd, why)
+                if why or selectable.has_more or event != EPOLLIN:
+                    self._go_on(selectable, fd, event, why)
                 now = clock()
                 if now - before > NOTICED:
                     self._charge(selectable, now - before, now)
@@ -272,12 +272,12 @@ class DirectPoll:
             batch.flush()
         return done
 
-    def _go_on(self, connection: EagerServer, fd: int, why: object) -> None:
-        """End a connection that was read, for the reason `why`, or read it again if there is none."""
+    def _go_on(self, connection: EagerServer, fd: int, event: int, why: object) -> None:
+        """End a connection for the reason `why`, or read it again if there is none."""
         if why:
             self._disconnect(connection, why, True)
-        else:
-            self._again.append((fd, EPOLLIN))
+        elif fd in self._reads:
+            self._again.append((fd, event))
 
     def _serve(self, selectable: object, fd: int, event: int) -> None:
         """Do as Twisted does: read, write, or end a connection."""
