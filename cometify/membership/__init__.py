@@ -42,7 +42,8 @@ the revocations of other nodes. A later revocation finds the listener in the ind
 
 **Polls that come again.** A poll that was answered comes again within milliseconds, with the position of the answer. Most
 of the way above would find out the same things as before. So a poll that resumes leaves a `ResumeTicket` (poll_resume.py),
-and the next poll enters its old view with it. It must join again when the ticket no longer tells enough:
+and the next poll enters its old view with it. If a push is owed already, it gets that at once, also from a view that
+everybody has left. It must join again when the ticket no longer tells enough:
 
 - the account was changed, or the slot is no longer kept;
 - the token has expired or was revoked;

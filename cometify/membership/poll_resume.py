@@ -80,7 +80,7 @@ class PollResumer:
         # A view that all listeners have left is forgotten. There may be a new one of the same key by now.
         view: View | None = ticket.view
         if not ticket.view.members:
-            view = self._registry.view(ticket.view.key)
+            view = self._registry.view(ticket.view.key) or self._raised(ticket.view)
         if view is None or (ticket.slot.until != inf and not self._is_valid(ticket)):
             return False
         ticket.view = view
@@ -101,6 +101,20 @@ class PollResumer:
                 self._give(listener, ticket, owed)
                 return True
         return self._wait(listener, ticket, view)
+
+    def _raised(self, view: View) -> View | None:
+        """Return a forgotten view with its head raised, or None if its rings are no longer kept complete here.
+
+        If a channel is so busy that each poll is answered at once, nobody ever waits in the view. A joining of each poll would
+        take more than twice the time.
+        """
+        for ring, _secret in view.sources:
+            if self._engine.peek(ring.channel) is not ring:
+                return None
+        newest = view.newest
+        if newest > view.head:
+            view.rise(newest)
+        return view
 
     def _is_valid(self, ticket: ResumeTicket) -> bool:
         """True if the token of a poller has not expired, and its subject was not revoked."""
