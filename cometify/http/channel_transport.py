@@ -58,16 +58,18 @@ class Owner(Protocol):
 class ChannelTransport:
     """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet.
 
+    `drops_body`: the request was refused, and the rest of its body is read and dropped.
     `ends_with_peer`: a call is registered for the case that the peer leaves, so the request is a listener's.
     """
 
     __slots__ = (
         "_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree",
-        "disconnecting", "ends_with_peer", "is_reading",
+        "disconnecting", "drops_body", "ends_with_peer", "is_reading",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, channel: HTTPChannel, tree: Endpoints) -> None:
         self.disconnecting = False
+        self.drops_body = False
         self.is_reading = False
         self.ends_with_peer = False
         self._owner = owner
@@ -93,6 +95,11 @@ class ChannelTransport:
     def is_in_body(self) -> bool:
         """True while a body is being read."""
         return self._in_chunks or self._missing > 0
+
+    @property
+    def missing(self) -> int | None:
+        """The bytes of the body that are still to come, None if it comes in chunks."""
+        return None if self._in_chunks else self._missing
 
     def size_of_part(self, data: bytes) -> int:
         """Count the bytes that the channel may be given now: at most those up to the end of its request."""

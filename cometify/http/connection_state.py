@@ -29,8 +29,8 @@ class ConnectionState:
     """
 
     __slots__ = (
-        "_abort", "_batch", "_closing", "_continues", "_early", "_ended", "_full", "_partial", "_peer", "_reads", "_serving",
-        "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
+        "_abort", "_batch", "_closing", "_continues", "_early", "_ended", "_full", "_holds_body", "_partial", "_peer", "_reads",
+        "_serving", "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
     )  # fmt: skip
     transport: Transport
 
@@ -49,6 +49,7 @@ class ConnectionState:
         self._serving = False  # `_serve` is running
         self._continues = False  # `_serve` goes on in one of the next turns
         self._full = False  # the transport holds as much as it may
+        self._holds_body = False  # the rest of a long body waits for room: see `long_bodies`
         self._reads = True  # the transport reads from the peer
         self._ended = False  # the peer sends nothing more, and waits for answers
         self._closing = False
@@ -66,7 +67,7 @@ class ConnectionState:
 
     def timeoutConnection(self) -> None:
         """Close the connection: it has been idle for too long."""
-        if self._waiting is not None:
+        if self._waiting is not None or self._holds_body:
             self._shared.idle.watch(self)  # the peer is not idle, we let it wait
             return
         if self._partial is not None or (self._twisted is not None and self._twisted.is_reading):
@@ -94,6 +95,28 @@ class ConnectionState:
         """See `long_bodies.HasBody`."""
         self._shared.idle.slow += 1
         self.transport.abortConnection()
+
+    def _end_body(self) -> None:
+        """Forget the body: it is whole, or refused."""
+        self._shared.long_bodies.end(self)
+        if self._holds_body:  # its last bytes had been received before it was held
+            self._holds_body = False
+            self._read_or_pause()
+
+    def hold_body(self) -> None:
+        """See `long_bodies.HasBody`."""
+        self._holds_body = True
+        self._read_or_pause()
+
+    def go_on_with_body(self) -> None:
+        """See `long_bodies.HasBody`."""
+        self._holds_body = False
+        self._shared.idle.expect_rest(self)
+        self._read_or_pause()
+
+    def _read_or_pause(self) -> None:
+        """Read from the peer only while there is room. See `FastChannel`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connection once everything is written. Whatever the peer still sends is dropped."""

@@ -190,12 +190,15 @@ class FastChannel(ConnectionState):
         self._early = data[size:]
         twisted.dataReceived(data[:size])
         if not twisted.is_reading:
-            self._shared.long_bodies.end(self)
+            self._end_body()
             self._note_activity()
             return TWISTED_COST
         if was_in_body:
             self._shared.idle.extend(self, size)
-            self._shared.long_bodies.grow(self, size)
+            if twisted.drops_body:
+                self._end_body()
+            else:
+                self._shared.long_bodies.grow(self, size, twisted.missing)
         elif twisted.is_in_body or not has_begun:
             self._shared.idle.expect_rest(self)
         return 1
@@ -221,7 +224,7 @@ class FastChannel(ConnectionState):
         if self._ended:
             self._end_if_answered()
             return
-        reads = not (self._full or self._continues) and len(self._early) <= MOST_EARLY
+        reads = not (self._full or self._continues or self._holds_body) and len(self._early) <= MOST_EARLY
         if reads != self._reads:
             self._reads = reads
             if reads:

@@ -36,8 +36,8 @@ log = Logger()
 class Site(WebSite):
     """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
-    `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: bytes of
-    all long bodies together that are not whole.
+    `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: see
+    `LongBodies`.
     """
 
     protocol = StrictChannel  # type: ignore[assignment]
@@ -62,7 +62,7 @@ class Site(WebSite):
             self._new_channel,
             write_batch,
             TurnShare(reactor.callLater),
-            LongBodies(most_in_bodies),
+            LongBodies(reactor.seconds, reactor.callLater, most_in_bodies),
         )
 
     def _new_channel(self) -> HTTPChannel:

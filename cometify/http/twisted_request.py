@@ -97,7 +97,7 @@ class Request(WebRequest):
 
     def _refuse(self, refused: Refused) -> None:
         """Answer before the body is read. twisted.web can answer only whole requests, so the bytes are written here."""
-        self._refused = True
+        self._refused = self.transport.drops_body = True
         self.content = BytesIO()
         self.requestHeaders.removeHeader(b"Expect")
         self.transport.find(self.segments).count_refusal(refused, self)

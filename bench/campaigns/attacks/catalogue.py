@@ -3,6 +3,7 @@
 import json
 import ssl
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from itertools import chain
@@ -31,6 +32,12 @@ def _always(data: bytes) -> Callable[[int], bytes]:
 
 def _push(body: bytes, headers: dict[str, str], key: str = KEY) -> bytes:
     return wire.request("POST", f"/{key}/push/a", headers, body)
+
+
+def _plausible_batch(_n: int) -> bytes:
+    """Return a batch of 8 MB whose head may be genuine, without its last byte."""
+    headers = _SIGNED | {"Cometify-Timestamp": str(int(time.time()))}
+    return wire.request("POST", f"/{KEY}/push", headers, bytes(_BATCH))[:-1]
 
 
 def _frame(opcode: int, data: bytes = b"", *, last: bool = True, compressed: bool = False) -> bytes:
@@ -156,6 +163,15 @@ _BODIES = [
         _always(wire.request("POST", "/nokey/push", _SIGNED, bytes(_BATCH))[:-1]),
         then="hold",
         connections=100,
+    ),
+    *(
+        Attack(
+            f"batches of 8 MB that may be genuine, held one byte before their end{more}",
+            _plausible_batch,
+            then="hold",
+            connections=connections,
+        )
+        for more, connections in (("", 10), (", by many", 100))
     ),
     Attack(
         "a Content-Length of 5,000 digits",
