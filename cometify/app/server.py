@@ -46,7 +46,7 @@ from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.membership.membership import Membership
-from cometify.runtime.connection_limits import ConnectionLimits, most_descriptors, public_descriptors
+from cometify.runtime.connection_limits import ConnectionLimits, admin_connections, most_descriptors, public_descriptors
 from cometify.runtime.epoll_loop import LoopHooks
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
@@ -208,7 +208,7 @@ class Cometify(MultiService):
         self.admin = Site(AdminRoot(
             self.why_not_ready, metrics, inspect, settings.admin_hosts, console.endpoints, root.find, operator,
             partial(why_not_whole, self.engine),
-        ), reactor)  # fmt: skip
+        ), reactor, most_connections=admin_connections())  # fmt: skip
         self._tasks = [
             PeriodicTask("heartbeats", 1, self.heartbeats.tick, reactor),
             PeriodicTask("idle time-outs, http", 1, self.http.idle.tick, reactor),

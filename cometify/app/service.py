@@ -29,6 +29,7 @@ from cometify.config.checks import check_account_store
 from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
+from cometify.runtime.connection_limits import admin_connections
 from cometify.runtime.descriptors import raise_limit
 from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.epoll_loop import LoopHooks, install_direct_poll
@@ -119,7 +120,7 @@ def supervise(settings: Settings, reactor: Reactor, up: Callable[[], None], inhe
             WorkersAction(workers, AccountUsageEndpoint),
         ),
     )
-    admin = Site(root, reactor)
+    admin = Site(root, reactor, most_connections=admin_connections())
     ports = [("admin", settings.admin, admin)]
     Ports(lambda _key, _text: EagerReactor(reactor, inherited=inherited), ports, supervisor.drain).setServiceParent(
         supervisor

@@ -91,6 +91,16 @@ class ConnectionState:
         """True until the connection is closed or given away."""
         return not self._closing
 
+    @property
+    def idle_rank(self) -> tuple[bool, float]:
+        """The connection that is idle the longest has the lowest rank. One that waits for its answer is not idle."""
+        return self._waiting is not None, self.seen
+
+    def make_way(self) -> None:
+        """Cut the connection at once, because another one needs its file descriptor."""
+        self.close()
+        self.transport.abortConnection()
+
     def drop_body(self) -> None:
         """See `long_bodies.HasBody`."""
         self._shared.idle.slow += 1

@@ -1,6 +1,7 @@
 """Sites, the tree of their endpoints, and connections that are given to another protocol."""
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import cast
 
 from twisted.internet.interfaces import IAddress
@@ -37,7 +38,8 @@ class Site(WebSite):
     """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
     `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: see
-    `LongBodies`.
+    `LongBodies`. `most_connections`: connections above which a new one takes the place of the one that is idle the longest.
+    None: there is no such bound.
     """
 
     protocol = StrictChannel  # type: ignore[assignment]
@@ -50,10 +52,12 @@ class Site(WebSite):
         reactor: Clock,
         write_batch: WriteBatch | None = None,
         most_in_bodies: int = MOST_TOGETHER,
+        most_connections: int | None = None,
     ) -> None:
         # The stock channels have no timeout of their own: `FastChannel` watches the connection, whoever reads it.
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
+        self._most_connections = most_connections
         self._shared = Shared(
             resource,
             FastParser(resource),
@@ -71,7 +75,15 @@ class Site(WebSite):
 
     def buildProtocol(self, addr: IAddress | None) -> FastChannel:  # type: ignore[override]
         """The protocol of a new connection."""
+        if self._most_connections is not None:
+            self._make_room(self._most_connections)
         return FastChannel(self._shared)
+
+    def _make_room(self, most: int) -> None:
+        """Close the connection that is idle the longest if there are so many. One whose request is answered is not idle."""
+        connections = [connection for connection in self.idle_connections() if connection.is_open]
+        if len(connections) >= most:
+            min(connections, key=attrgetter("idle_rank")).make_way()
 
     def end_connections(self) -> None:
         """Close each connection behind its next answer, because the server drains. The peer asks another server then."""

@@ -33,10 +33,18 @@ def most_descriptors() -> int:
     return NO_LIMIT if soft == resource.RLIM_INFINITY else soft
 
 
+def _reserve() -> int:
+    return min(MOST_IN_RESERVE, most_descriptors() // 16)
+
+
 def public_descriptors() -> int:
     """The file descriptors that the public ports may use."""
-    most = most_descriptors()
-    return most - min(MOST_IN_RESERVE, most // 16)
+    return most_descriptors() - _reserve()
+
+
+def admin_connections() -> int:
+    """The connections that the admin endpoint may have: half of the reserve. The rest is for Redis, files and look-ups."""
+    return max(2, _reserve() // 2)
 
 
 class ConnectionLimits:

@@ -38,6 +38,9 @@ BACKLOG = 4096
 MOST_ACCEPTED = 64
 """Connections that are accepted in one turn of the reactor, in some 2 ms."""
 
+MOST_ACCEPTED_PROMPT = 4
+"""The same of a port that has a reserve of descriptors. Those that make way for new ones have theirs until the next turn."""
+
 CANNOT_ACCEPT_AGAIN = 1
 """Seconds without accepting, after the system had no file descriptor or no memory for a connection."""
 
@@ -193,7 +196,7 @@ class EagerPort(tcp.Port):
         Twisted by itself accepts twenty more each time, without a bound. When there are no file descriptors left, it writes
         two lines of the log for each connection.
         """
-        most = min(self.numberAccepts, MOST_ACCEPTED)
+        most = min(self.numberAccepts, MOST_ACCEPTED_PROMPT if self.is_prompt else MOST_ACCEPTED)
         accepted = 0
         try:
             while accepted < most:

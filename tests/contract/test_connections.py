@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,24 @@ def test_health_and_metrics_answer_while_the_public_ports_are_full(make_narrow):
         for other in others:
             other.close()
         eventually(lambda: is_served(narrow, "127.0.3.1"))
+
+
+@pytest.mark.parametrize("kind", ["silent", "begun", "answered"])
+def test_operator_gets_in_beside_idle_connections_to_admin(make_narrow, kind):
+    narrow = make_narrow(0)
+    live = request_bytes("GET", "/health/live")
+    with ExitStack() as opened:
+        for port in (narrow.port, narrow.admin_port):
+            for _ in range(300):
+                with suppress(OSError):  # the earlier ones make way
+                    other = opened.enter_context(Connection(port))
+                    if port == narrow.admin_port:
+                        other.send({"silent": b"", "begun": live[:9], "answered": live}[kind])
+        for _ in range(5):
+            assert narrow.request("GET", "/health/live", port=narrow.admin_port).status == 200
+        # The file descriptors that the admin endpoint does not take are left for Redis, files and look-ups.
+        assert len(list(Path(f"/proc/{narrow.pid}/fd").iterdir())) <= 196
+    assert "EMFILE" not in narrow.log.read_text()
 
 
 def test_clients_that_have_left_do_not_join_when_it_is_their_turn(make_server):
