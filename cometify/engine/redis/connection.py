@@ -62,7 +62,8 @@ class RedisConnection(Protocol):
         self._seconds = seconds
         self._failing: SlicedWork[Deferred[Any]] = SlicedWork(call_soon, repr, MOST_FAILED)
         self._is_open = True
-        self._in_flight: deque[tuple[float, Deferred[Reply]]] = deque()
+        # When each was sent, its reply, its source if it is a script that Redis should know, and the command.
+        self._in_flight: deque[tuple[float, Deferred[Reply], bytes, tuple[Argument, ...]]] = deque()
         # The channels that a SUBSCRIBE still waits for: Redis confirms them one by one.
         self._subscribing: deque[tuple[int, Deferred[None]]] = deque()
         self.heard: Callable[[bytes, bytes], None] | None = None
@@ -87,10 +88,13 @@ class RedisConnection(Protocol):
 
     def execute(self, *args: Argument) -> Deferred[Reply]:
         """Send a command. Fails with txredisapi's `RedisError`, and with `NotSentError` if nothing was sent."""
+        return self._execute(args, b"")
+
+    def _execute(self, args: tuple[Argument, ...], source: bytes) -> Deferred[Reply]:
         if not self._is_open:
             return defer.fail(NotSentError("the connection is closed"))
         reply: Deferred[Reply] = Deferred()
-        self._in_flight.append((self._seconds(), reply))
+        self._in_flight.append((self._seconds(), reply, source, args))
         self._write(args)
         return reply
 
@@ -103,20 +107,12 @@ class RedisConnection(Protocol):
         The first time the source is sent, because this Redis may not know the script. If only its digest were sent, the
         source would have to follow later, and would run after commands that were sent in between.
         """
-        if script.digest not in self._sent:
+        if script.digest in self._sent:
+            answered = self._execute((b"EVALSHA", script.digest, 1, name, *args), script.source)
+        else:
             self._sent.add(script.digest)
-            return cast("Deferred[Answer]", self.execute(b"EVAL", script.source, 1, name, *args))
-        answered = self.execute(b"EVALSHA", script.digest, 1, name, *args)
-        return cast("Deferred[Answer]", answered.addErrback(self._run_unknown, script.source, name, args))
-
-    def _run_unknown(
-        self, failure: Failure, source: bytes, name: bytes, args: tuple[Argument, ...]
-    ) -> Failure | Deferred[Reply]:
-        """Send the source of a script that this Redis has forgotten (SCRIPT FLUSH), which makes it known again."""
-        failure.trap(ResponseError)
-        if not str(failure.value).startswith("NOSCRIPT"):
-            return failure
-        return self.execute(b"EVAL", source, 1, name, *args)
+            answered = self.execute(b"EVAL", script.source, 1, name, *args)
+        return cast("Deferred[Answer]", answered)
 
     def subscribe(self, channels: list[bytes]) -> Deferred[None]:
         """Subscribe to channels. Fires once everything published from then on will be heard."""
@@ -155,11 +151,15 @@ class RedisConnection(Protocol):
             # Redis says so when it ends the connection of a client, for example because its output buffer is full.
             self.abort(f"it sent a reply that nothing had asked for ({reply!r})")
             return
-        since, waiting = self._in_flight.popleft()
+        since, waiting, source, args = self._in_flight.popleft()
         if self.latency is not None:
             self.latency.observe(self._seconds() - since)
         if isinstance(reply, ResponseError):
-            waiting.errback(reply)
+            if source and str(reply).startswith("NOSCRIPT"):
+                # This Redis has forgotten the script (SCRIPT FLUSH). Its source makes it known again.
+                self.execute(b"EVAL", source, *args[2:]).chainDeferred(waiting)
+            else:
+                waiting.errback(reply)
         else:
             waiting.callback(reply)
 
