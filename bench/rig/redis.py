@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rig import wire
 from bench.rig.ports import free_port
 from bench.rig.processes import STARTS_WITHIN, NotReady, Process, wait_until
+from bench.rig.server_process import running_server
 
 PROGRAM = "redis-server"
 _SENTINEL = """\
@@ -78,6 +80,23 @@ def command_now(port: int, *words: str | int) -> Reply:
     return asyncio.run(command(port, *words))
 
 
+@contextmanager
+def running_redis(folder: Path) -> Iterator[int]:
+    """Run a Redis without persistence during the block. Yields its port."""
+    port = free_port()
+    (data := folder / "redis").mkdir()
+    command = [_program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(data)]
+    with running_server(command, {}, data, (port,)):
+        yield port
+
+
+def _program() -> str:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise NotReady(f"{PROGRAM} is missing: on Debian, apt-get install redis-server")
+    return program
+
+
 class Redis(Process):
     """A redis-server with an append-only file. It listens on the loopback and on the addresses in `bind`.
 
@@ -101,10 +120,7 @@ class Redis(Process):
             "--repl-ping-replica-period": "1",
             **(more or {}),
         }
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise NotReady(f"{PROGRAM} is missing: on Debian, apt-get install redis-server")
-        super().__init__(name, folder, [program, *(word for pair in options.items() for word in pair)], {})
+        super().__init__(name, folder, [_program(), *(word for pair in options.items() for word in pair)], {})
 
     async def start(self, replica_of: int = 0) -> None:
         """Start Redis and wait until it answers. With `replica_of`, make it a replica of the Redis on that port."""

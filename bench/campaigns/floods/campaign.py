@@ -1,12 +1,9 @@
 """One flood on a server of its own, with a good client of another account beside it."""
 
 import json
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +15,7 @@ from bench.campaigns.floods.catalogue import Flood
 from bench.campaigns.floods.memory_formula import most_memory
 from bench.campaigns.floods.operator import Operator
 from bench.rig.account import KEY
-from bench.rig.ports import free_port
-from bench.rig.redis import PROGRAM, info_now
-from bench.rig.server_process import running_server
+from bench.rig.redis import info_now, running_redis
 
 _LOOK = 1.0
 """Seconds for which the flood goes on, so that the operator sees it."""
@@ -79,19 +74,6 @@ class Felt:
         if self.refused and not (self.log and self.codes):
             found.append(f"{self.refused} refusals are not told: in the log {self.log}, in the console {self.codes}")
         return found
-
-
-@contextmanager
-def running_redis(folder: Path) -> Iterator[int]:
-    """Run a Redis without persistence during the block. Yields its port."""
-    port = free_port()
-    (data := folder / "redis").mkdir()
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise SystemExit(f"{PROGRAM} is missing: on Debian, apt-get install redis-server")
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(data)]
-    with running_server(command, {}, data, (port,)):
-        yield port
 
 
 def flood_once(

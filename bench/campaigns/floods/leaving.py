@@ -20,13 +20,12 @@ from typing import cast
 from bench.campaigns.attacks.good_client import GoodClient, Latencies
 from bench.campaigns.attacks.victim import Victim, running_victim
 from bench.campaigns.fairness.neighbours import cpu_seconds
-from bench.campaigns.floods.campaign import running_redis
 from bench.campaigns.floods.operator import Operator
 from bench.rig import load_generator
 from bench.rig.account import KEY
 from bench.rig.console import say
 from bench.rig.folders import BUILD
-from bench.rig.redis import command_now, info_now
+from bench.rig.redis import command_now, info_now, running_redis
 from bench.rig.server_process import raise_file_limit
 
 LISTENERS = 70_000

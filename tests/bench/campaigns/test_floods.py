@@ -2,10 +2,11 @@
 
 from bench.campaigns.attacks.victim import running_victim
 from bench.campaigns.floods.__main__ import row, table
-from bench.campaigns.floods.campaign import Felt, flood_once, running_redis
+from bench.campaigns.floods.campaign import Felt, flood_once
 from bench.campaigns.floods.catalogue import FLOODS
 from bench.campaigns.floods.leaving import leave_at_once, settings_for
 from bench.campaigns.floods.returning import come_at_once
+from bench.rig.redis import running_redis
 from tests.conftest import FRUGAL, PLAIN_TWISTD, PYTHONPATH, UNTRACED
 
 SLACK = 5.0  # other tests share the processors, so that even CPU time is longer
