@@ -9,7 +9,7 @@ import attrs
 
 from cometify.admin.check import Check, Variant, account_check, outcome, signature_check, wrong_secrets
 from cometify.core.account import Account
-from cometify.core.hmac_signature import SignedRequest, check_signed_request
+from cometify.core.hmac_signature import SignedRequest, check_signed_request, digest
 from cometify.core.md5_signature import md5hex, secure, secure_key
 
 _HEADERS = ("cometify-timestamp", "cometify-nonce", "cometify-signature")
@@ -85,7 +85,7 @@ def _hmac(account: Account, api_key: str, request: PastedRequest, now: float) ->
         return
     signed = SignedRequest(
         request.method.encode(), request.path.encode(), request.headers.get("content-type", ""),
-        request.headers.get("idempotency-key", ""), request.body.encode(),
+        request.headers.get("idempotency-key", ""), digest(request.body.encode()),
         *[request.headers[name] for name in _HEADERS],
     )  # fmt: skip
     yield _timestamp(signed.timestamp, now)
@@ -119,7 +119,7 @@ def _changed(signed: SignedRequest, request: PastedRequest) -> Iterator[tuple[Si
         "It was made for an empty body: sign the bytes that are sent.": "",
     }
     for words, body in bodies.items():
-        yield attrs.evolve(signed, body=body.encode()), words
+        yield attrs.evolve(signed, digest=digest(body.encode())), words
     paths = {
         "It was made for the path with the query: sign the path alone.": request.target,
         "It was made for the path in lower case: sign it as it is sent.": request.path.lower(),

@@ -24,6 +24,8 @@ _NONCE_PATTERN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 class SignedRequest:
     """The signed parts of a request and its three headers, all exactly as sent. `path`: without the query.
 
+    `digest`: of the body.
+
     The content type is signed because it says what the bytes of the body mean. The Idempotency-Key is signed because it
     can turn a push into a repetition of another one. Each is empty if the request does not have it.
     """
@@ -32,7 +34,7 @@ class SignedRequest:
     path: bytes
     content_type: str
     idempotency_key: str
-    body: bytes = attrs.field(repr=False)
+    digest: str = attrs.field(repr=False)
     timestamp: str
     nonce: str
     signature: str = attrs.field(repr=False)
@@ -40,9 +42,13 @@ class SignedRequest:
     @property
     def signed_bytes(self) -> bytes:
         """The bytes that the signature covers: eight lines, the last without a line end."""
-        digest = hashlib.sha256(self.body).hexdigest()
-        headers = f"{self.timestamp}\n{self.nonce}\n{self.content_type}\n{self.idempotency_key}\n{digest}"
+        headers = f"{self.timestamp}\n{self.nonce}\n{self.content_type}\n{self.idempotency_key}\n{self.digest}"
         return b"v2\n%b\n%b\n%b" % (self.method, self.path, headers.encode())
+
+
+def digest(body: bytes) -> str:
+    """Return the SHA-256 of a body in hex, as a signature covers it."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def signature(api_secret: str, signed_request: SignedRequest) -> str:
@@ -70,7 +76,7 @@ def check_signed_request(account: Account | None, signed_request: SignedRequest,
 def check_signed_head(account: Account | None, signed_request: SignedRequest, now: float) -> None:
     """Refuse a request that cannot be accepted, whatever its body is. To be asked before a long body is read.
 
-    The body of `signed_request` and its signature are not looked at. The timestamp comes first, so that an unknown API key
+    The digest of `signed_request` and its signature are not looked at. The timestamp comes first, so that an unknown API key
     and a known one get the same answer to a wrong one. Otherwise see `check_signed_request`.
     """
     _check_format(signed_request)

@@ -72,6 +72,12 @@ class Exchange(Protocol):
     def body(self) -> bytes:
         """The whole body."""
 
+    def digest(self) -> str:
+        """The SHA-256 of the body, in hex. Of a body for which `Endpoint.hashes_body` it is ready when the body is whole."""
+
+    def forget_body(self) -> None:
+        """Free the memory of the body, because nobody reads it again. The answer may be far away."""
+
     def asked(self) -> tuple[bytes, bytes]:
         """The query and the body, both as they were sent."""
 

@@ -45,6 +45,9 @@ class PlainEndpoint(Protocol):
     def body_limit(self, request: Exchange) -> int:
         """The bytes that the body of a request may have."""
 
+    def hashes_body(self, request: Exchange) -> bool:
+        """Return whether the body of a request is hashed while it comes."""
+
     def too_large(self, request: Exchange) -> errors.Refused:
         """Make the refusal of a longer body."""
 

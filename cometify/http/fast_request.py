@@ -1,6 +1,7 @@
 """A plain request as an `Exchange`, and the same request when it is sent again with other numbers."""
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Protocol
 
 import attrs
@@ -85,6 +86,12 @@ class FastRequest:
 
     def body(self) -> bytes:
         return self.data[self._head.size :]
+
+    def digest(self) -> str:
+        return sha256(self.body()).hexdigest()
+
+    def forget_body(self) -> None:
+        """Do nothing: the body of a plain request is short."""
 
     def asked(self) -> tuple[bytes, bytes]:
         return self.data[self._head.query], self.body()

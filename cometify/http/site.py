@@ -123,6 +123,10 @@ class Endpoint:
         """The bytes that the body of this request may have. Called once its head is read, unless the request is plain."""
         return self.max_body
 
+    def hashes_body(self, request: Exchange) -> bool:
+        """Return whether to hash the body while it comes, because it may be long. Called with `body_limit`."""
+        return False
+
     def too_large(self, request: Exchange) -> Refused:
         """Make the refusal of a request whose body is longer than `body_limit`."""
         return Refused(errors.BODY_TOO_LARGE, f"The body is longer than {self.max_body} bytes, which is the most here.")

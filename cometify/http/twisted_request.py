@@ -1,5 +1,6 @@
 """A request as twisted.web has read it: the way that understands all of HTTP."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, cast
@@ -49,6 +50,7 @@ class Request(WebRequest):
     _has_too_many = False
     _discarded = 0
     _limit = MAX_BODY
+    _hash: "hashlib._Hash | None" = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, parsePOSTFormSubmission=False, **kwargs)
@@ -66,6 +68,7 @@ class Request(WebRequest):
         endpoint = self.transport.find(self.segments)
         self.fixed = endpoint.headers(self)
         self._limit = endpoint.body_limit(self)
+        self._hash = hashlib.sha256() if endpoint.hashes_body(self) else None
         wrong = self._fault(target, version)
         if wrong is not None:
             self._refuse(Refused(errors.INVALID_PARAMETER, wrong))
@@ -92,6 +95,8 @@ class Request(WebRequest):
             return
         content = self._content()
         content.write(data)
+        if self._hash is not None:
+            self._hash.update(data)
         if content.tell() > self._limit:
             self._refuse(self.transport.find(self.segments).too_large(self))
 
@@ -176,6 +181,12 @@ class Request(WebRequest):
     def _content(self) -> BytesIO:
         assert self.content is not None  # gotLength was called first
         return self.content
+
+    def digest(self) -> str:
+        return (self._hash or hashlib.sha256(self.body())).hexdigest()
+
+    def forget_body(self) -> None:
+        self.content = BytesIO()
 
     def asked(self) -> tuple[bytes, bytes]:
         return self.uri.partition(b"?")[2], self.body()

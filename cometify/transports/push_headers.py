@@ -25,7 +25,7 @@ def read_signed_request(request: Exchange) -> SignedRequest:
     content_type = _only_value(request, "Content-Type") or ""
     key = _only_value(request, "Idempotency-Key") or ""
     return SignedRequest(
-        request.method, request.sent_path, content_type, key, request.body(), timestamp, nonce, signature
+        request.method, request.sent_path, content_type, key, request.digest(), timestamp, nonce, signature
     )
 
 

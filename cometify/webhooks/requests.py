@@ -30,7 +30,14 @@ from zope.interface import implementer
 
 from cometify import __version__
 from cometify.core.account import Account
-from cometify.core.hmac_signature import NONCE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignedRequest, signature
+from cometify.core.hmac_signature import (
+    NONCE_HEADER,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    SignedRequest,
+    digest,
+    signature,
+)
 from cometify.core.webhook_events import Batch
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.tls_client import VerifiedTLS
@@ -81,7 +88,7 @@ class WebhookClient:
             path=(urlsplit(account.webhook).path or "/").encode(),
             content_type=CONTENT_TYPE,
             idempotency_key=str(batch.id),
-            body=batch.body,
+            digest=digest(batch.body),
             timestamp=str(int(self._wall())),
             nonce=secrets.token_urlsafe(24),
             signature="",

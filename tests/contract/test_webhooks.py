@@ -10,7 +10,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from cometify.config.settings import Settings
 from cometify.core.account import Account
-from cometify.core.hmac_signature import SignedRequest, check_signed_request
+from cometify.core.hmac_signature import SignedRequest, check_signed_request, digest
 from cometify.core.webhook_events import Report
 from tests.contract.support import API_KEY, API_SECRET, TRANSPORTS, by_query, post
 from tests.memory import World
@@ -101,7 +101,7 @@ def test_requests_are_signed_like_those_of_publishers(world, receiver):
         b"/hook",
         headers["content-type"],
         headers["idempotency-key"],
-        request.body,
+        digest(request.body),
         headers["cometify-timestamp"],
         headers["cometify-nonce"],
         headers["cometify-signature"],
@@ -118,7 +118,7 @@ def test_old_secret_signs_while_it_is_replaced(engine):
     receiver.run(3)
     headers = receiver.requests[0].headers
     signed = SignedRequest(
-        b"POST", b"/hook", headers["content-type"], headers["idempotency-key"], receiver.requests[0].body,
+        b"POST", b"/hook", headers["content-type"], headers["idempotency-key"], digest(receiver.requests[0].body),
         headers["cometify-timestamp"], headers["cometify-nonce"], headers["cometify-signature"],
     )  # fmt: skip
     assert check_signed_request(ACCOUNT, signed, world.wall())
