@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections import Counter
+from functools import lru_cache
 
 import attrs
 
@@ -41,6 +42,24 @@ def read_json(body: bytes, repeated: Code, most_parts: int = MOST_PARTS) -> obje
     if not is_short:
         _check_parts(body, most_parts)
 
+    try:
+        value: object = decoder(repeated, is_short).decode(body.decode())
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise not_json() from None
+    except RecursionError:
+        raise too_deep() from None
+    except ValueError:  # of an integer: Python reads no more than some 4,000 digits
+        raise too_many_digits(sys.get_int_max_str_digits() if is_short else MOST_DIGITS) from None
+    return value
+
+
+@lru_cache(16)
+def decoder(repeated: Code, is_short: bool) -> json.JSONDecoder:
+    """Return the decoder of a document or of a part of it. See `read_json`. Making one takes as long as a short document.
+
+    It raises ValueError for an integer that is too long, and `Refused` for a name that stands twice and for NaN.
+    """
+
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs):
@@ -49,24 +68,12 @@ def read_json(body: bytes, repeated: Code, most_parts: int = MOST_PARTS) -> obje
             raise Refused(repeated, f"{shown} stands twice in one JSON object: send it once.")
         return found
 
-    try:
-        value: object = json.loads(
-            body.decode(),
-            object_pairs_hook=once,
-            parse_int=None if is_short else _read_integer,
-            parse_float=None if is_short else _some_float,
-            parse_constant=_refuse_constant,
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise Refused(INVALID_BODY, "The body is not valid JSON in UTF-8.") from None
-    except RecursionError:
-        raise too_deep() from None
-    except ValueError:  # of an integer: Python reads no more than some 4,000 digits
-        most = sys.get_int_max_str_digits() if is_short else MOST_DIGITS
-        raise Refused(
-            INVALID_BODY, f"An integer in the JSON has more than {most} digits: send it as a string."
-        ) from None
-    return value
+    return json.JSONDecoder(
+        object_pairs_hook=once,
+        parse_int=None if is_short else _read_integer,
+        parse_float=None if is_short else _some_float,
+        parse_constant=_refuse_constant,
+    )
 
 
 def _refuse_constant(name: str) -> None:
@@ -75,30 +82,45 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check_parts(body: bytes, most: int) -> None:
-    """Refuse a document of too many parts.
-
-    Takes at most 3 ms for half a megabyte. A backslash outside of a string is miscounted, but the parser ends there.
-    """
-    if _count_marks(body) + body.count(b'"') // 2 <= most:
+    """Refuse a document of too many parts. Takes at most 3 ms for half a megabyte."""
+    if count_marks(body) + body.count(b'"') // 2 <= most:
         return  # even if no mark and no quote is part of a text
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every quote that is left begins or ends a string. An odd number of quotes before a mark says that it is in a string.
-    skeleton = body.translate(None, _NEITHER_MARK_NOR_QUOTE)
-    strings = (skeleton.count(b'"') + 1) // 2
-    if strings <= most:
-        # Without two quotes that stand side by side the number stays odd or even, and far fewer pieces are left to be made.
-        pieces = skeleton.replace(b'""', b"").split(b'"')
-        if strings + len(b"".join(pieces[::2])) <= most:
-            return
-    raise Refused(
+    quotes = quotes_and_marks(body)
+    strings = (quotes.count(b'"') + 1) // 2
+    if strings > most or strings + marks_outside(quotes, 0) > most:
+        raise too_many_parts(most)
+
+
+def count_marks(text: bytes) -> int:
+    """Count the marks of a document or of a piece of it, those in strings too."""
+    return len(text) - len(text.translate(None, _MARKS))
+
+
+def quotes_and_marks(piece: bytes) -> bytes:
+    """Return the quotes that begin or end a string, and all marks, of a piece that does not begin behind a backslash.
+
+    A backslash outside of a string is miscounted, but the parser ends there.
+    """
+    if b"\\" in piece:
+        piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return piece.translate(None, _NEITHER_MARK_NOR_QUOTE)
+
+
+def marks_outside(quotes: bytes, before: int) -> int:
+    """Count the marks that are in no string. `quotes`: see `quotes_and_marks`. `before`: the quotes of the pieces before it.
+
+    An odd number of quotes before a mark says that it is in a string.
+    """
+    # Without two quotes that stand side by side the number stays odd or even, and far fewer pieces are left to be made.
+    return len(b"".join(quotes.replace(b'""', b"").split(b'"')[before % 2 :: 2]))
+
+
+def too_many_parts(most: int) -> Refused:
+    """Make the refusal of a document of more than `most` parts."""
+    return Refused(
         INVALID_BODY,
         f"The JSON has more than {most} strings, arrays, objects and commas: send less in one request.",
     )
-
-
-def _count_marks(text: bytes) -> int:
-    return len(text) - len(text.translate(None, _MARKS))
 
 
 def _some_float(_digits: str) -> float:
@@ -135,14 +157,14 @@ class SentValue:
         """Return the JSON of the value as it was sent, without the spaces between its parts. Raises `Refused`."""
         document = self.document
         try:
-            at = _after_space(document, 0) + 1
+            at = after_space(document, 0) + 1
             while True:
-                name, at = _DECODER.raw_decode(document, _after_space(document, at))
-                begin = _after_space(document, _after_space(document, at) + 1)
+                name, at = _DECODER.raw_decode(document, after_space(document, at))
+                begin = after_space(document, after_space(document, at) + 1)
                 _value, end = _DECODER.raw_decode(document, begin)
                 if name == self.name:
                     return _without_spaces(document[begin:end])
-                at = _after_space(document, end) + 1
+                at = after_space(document, end) + 1
         except RecursionError:
             raise too_deep() from None
 
@@ -150,16 +172,26 @@ class SentValue:
 def texts_of_items(document: str) -> list[str]:
     """Return the text of each item of a JSON array that has items, and that `read_json` has accepted. Raises `Refused`."""
     texts = []
-    at = _after_space(document, 0)
+    at = after_space(document, 0)
     try:
         while document[at] != "]":
-            begin = _after_space(document, at + 1)
+            begin = after_space(document, at + 1)
             _value, end = _DECODER.raw_decode(document, begin)
             texts.append(document[begin:end])
-            at = _after_space(document, end)
+            at = after_space(document, end)
     except RecursionError:
         raise too_deep() from None
     return texts
+
+
+def not_json() -> Refused:
+    """Make the refusal of a document that no JSON parser may read."""
+    return Refused(INVALID_BODY, "The body is not valid JSON in UTF-8.")
+
+
+def too_many_digits(most: int = MOST_DIGITS) -> Refused:
+    """Make the refusal of a document with an integer of more than `most` digits."""
+    return Refused(INVALID_BODY, f"An integer in the JSON has more than {most} digits: send it as a string.")
 
 
 def too_deep() -> Refused:
@@ -167,7 +199,7 @@ def too_deep() -> Refused:
     return Refused(INVALID_BODY, "The body is nested too deeply: send flatter JSON.")
 
 
-def _after_space(document: str, at: int) -> int:
+def after_space(document: str, at: int) -> int:
     """Return the index behind the spaces that begin at `at`."""
     found = _SPACE.match(document, at)
     assert found is not None  # it matches nothing as well

@@ -4,46 +4,53 @@ A batch goes down through the rooms once, by the same steps as a single push (se
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Sequence
+from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred, succeed
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
-from cometify.core.admission import AS_SENT, admit_batch
+from cometify.core.admission import AS_SENT, Verifier, admit_batch, admit_in_steps
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Refused
 from cometify.core.push import Draft, Receipt
-from cometify.http.bodies import read_json_array
+from cometify.core.steps import Steps
+from cometify.http.bodies import json_array_in_steps, read_json_array
 from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
-from cometify.runtime.reactor import CallLater
+from cometify.transports.batch_turns import BatchTurns
 from cometify.transports.push import PushEndpoint, draining
-from cometify.transports.push_headers import read_idempotency_key
+from cometify.transports.push_headers import SIGNATURE, read_idempotency_key
 
 UNPROVEN_BODY = 64 * 1024
 """Bytes of a batch that are taken from anybody. More are kept only for a request that may be signed by its account."""
 AT_ONCE = 128 * 1024
 """Bytes of texts that are given to the engine in one turn of the event loop. Writing their frames takes about 1 ms."""
+LONG = 32 * 1024
+"""Bytes of a body above which it is read and checked in portions. Reading a shorter one takes at most 2 ms."""
+
+T = TypeVar("T")
 
 
 class BatchEndpoint(Endpoint):
-    """Takes batches. `single`: the endpoint that gives pushes to the engine and counts them. `later`: reactor.callLater."""
+    """Takes batches. `single`: the endpoint that gives pushes to the engine and counts them. `turns`: those of long batches."""
 
     methods = (b"POST",)
     max_body = 8 * 2**20
     allows_fast_path = True
 
-    def __init__(self, single: PushEndpoint, later: CallLater) -> None:
+    def __init__(self, single: PushEndpoint, turns: BatchTurns) -> None:
         self._single = single
-        self._later = later
-        self._portions: deque[Callable[[], None]] = deque()  # of all batches that are too long for one turn
+        self._turns = turns
 
     def count_refusal(self, refused: Refused, request: Exchange) -> None:
         self._single.count_refusal(refused, request)
 
     def body_limit(self, request: Exchange) -> int:
         return self.max_body if self._doubt(request) is None else UNPROVEN_BODY
+
+    def hashes_body(self, request: Exchange) -> bool:
+        return request.header(SIGNATURE) is not None
 
     def too_large(self, request: Exchange) -> Refused:
         return self._doubt(request) or super().too_large(request)
@@ -65,11 +72,18 @@ class BatchEndpoint(Endpoint):
             raise draining()
         # The publisher comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
         account, verify = self._single.publishers.of_batch(request)
-        pushes = read_json_array(request.header("content-type"), request.body(), AS_SENT)
+        body = request.body()
+        if len(body) > LONG:
+            admitted = self._turns.take(_admit_long(request, body, verify, account), len(body))
+            self._single.answer_later(admitted.addCallback(self._push, request, account), request)
+            return
+        pushes = read_json_array(request.header("content-type"), body, AS_SENT)
         drafts = admit_batch(pushes, verify, account, read_idempotency_key(request))
+        self._single.answer_later(self._push(drafts, request, account), request)
+
+    def _push(self, drafts: Sequence[Draft], request: Exchange, account: Account) -> Deferred[None]:
         _check_burst(account, len(drafts))
-        appended = self._append(account, drafts)
-        self._single.answer_later(appended.addCallback(self._pushed, request, drafts), request)
+        return self._append(account, drafts).addCallback(self._pushed, request, drafts)
 
     def _append(self, account: Account, drafts: Sequence[Draft]) -> Deferred[list[Receipt]]:
         """Give the drafts to the engine, in their order.
@@ -81,40 +95,34 @@ class BatchEndpoint(Endpoint):
         return self._append_one(account, drafts[0]).addCallback(self._append_others, account, drafts[1:])
 
     def _append_others(self, first: Receipt, account: Account, drafts: Sequence[Draft]) -> Deferred[list[Receipt]]:
-        """Give the engine a long batch in portions, because 100 of the longest texts take 30 ms."""
+        """Give the engine a long batch in portions, because 100 of the longest texts take 30 ms.
+
+        A portion waits until the engine has answered the last but one. Otherwise the frames of the whole batch would wait for
+        Redis beside its texts.
+        """
         receipts, left = [succeed(first)], deque(drafts)
         appended: Deferred[list[Receipt]] = Deferred()
 
         def append_portion() -> None:
-            size = 0
+            before, size = receipts[-1], 0
             while left and size < AT_ONCE:
                 draft = left.popleft()
                 size += draft.size
                 receipts.append(self._append_one(account, draft))
             if left:
-                self._wait_for_turn(append_portion)
+                before.addBoth(append_next)
             else:
                 gatherResults(receipts, consumeErrors=True).addErrback(_first_error).chainDeferred(appended)
 
+        def append_next(receipt: T) -> T:
+            self._turns.wait(append_portion)
+            return receipt
+
         if sum(draft.size for draft in drafts) > AT_ONCE:
-            self._wait_for_turn(append_portion)
+            self._turns.wait(append_portion)
         else:
             append_portion()
         return appended
-
-    def _wait_for_turn(self, append_portion: Callable[[], None]) -> None:
-        """Append a portion in a later turn of the event loop. Each turn has one, and batches have them by turns."""
-        if not self._portions:
-            self._later(0, self._append_next)
-        self._portions.append(append_portion)
-
-    def _append_next(self) -> None:
-        try:
-            self._portions[0]()  # stays there, so that it sets no second call if it waits for its next turn
-        finally:
-            self._portions.popleft()
-            if self._portions:
-                self._later(0, self._append_next)
 
     def _append_one(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         # maybeDeferred waits for a Deferred that the call returns, but its type does not say so.
@@ -127,6 +135,13 @@ class BatchEndpoint(Endpoint):
         ]
         request.prefer()
         request.answer(200, b"application/json", f"[{','.join(answers)}]\n".encode())
+
+
+def _admit_long(request: Exchange, body: bytes, verify: Verifier, account: Account) -> Steps[list[Draft]]:
+    pushes = yield from json_array_in_steps(request.header("content-type"), body, AS_SENT)
+    del body
+    request.forget_body()
+    return (yield from admit_in_steps(pushes, verify, account, read_idempotency_key(request)))
 
 
 def _check_burst(account: Account, count: int) -> None:

@@ -15,6 +15,7 @@ from cometify.transports.back_end import (
     UsageEndpoint,
 )
 from cometify.transports.batch import BatchEndpoint
+from cometify.transports.batch_turns import BatchTurns
 from cometify.transports.context import Context
 from cometify.transports.disconnect import DisconnectEndpoint
 from cometify.transports.events import EventsEndpoint
@@ -60,7 +61,7 @@ class Root(Tree):
         self._static = {**static_endpoints(), **page_endpoints(), **docs_endpoints()} if pages else static_endpoints()
         self.has_docs = ("docs", "errors.html") in self._static
         self._at_key: dict[str, Endpoint] = {
-            "push": BatchEndpoint(push, context.later),
+            "push": BatchEndpoint(push, BatchTurns(context.later)),
             "disconnect": disconnect,
             "websocket": WebSocketEndpoint(context, reactor),
             "stream": StreamEndpoint(context),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.admission import MAX_BATCH, admit, admit_batch, checked_already
+from cometify.core.admission import MAX_BATCH, admit, admit_batch, admit_in_steps, checked_already
 from cometify.core.hmac_signature import note_nonce
 from cometify.core.identifier import Identifier
 from cometify.core.integer import MAX_ID
@@ -467,3 +467,37 @@ def test_secure_is_refused_for_except():
     refused = refused_push(signed(**{"except": "01234567"}))
     assert refused.code is errors.INVALID_PARAMETER
     assert refused.detail.startswith("secure does not cover except: ")
+
+
+BATCHES = st.lists(
+    st.fixed_dictionaries(
+        {"identifier": st.sampled_from(["chat", "news", "a.b", 7])},
+        optional={"text": st.text(max_size=3), "secret": st.sampled_from([0, "1", 2]), "data": st.just(None)},
+    )
+    | st.just(7)
+    | st.just(BATCHED),
+    max_size=4,
+)
+
+
+def drafts_of(read, pushes, key):
+    """The drafts that a function reads, or the refusal."""
+    try:
+        return read([push if push == 7 else dict(push) for push in pushes], partial(note_nonce, NONCE), ACCOUNT, key)
+    except errors.Refused as refused:
+        return refused.code, refused.detail
+
+
+def in_steps(pushes, *more):
+    steps = admit_in_steps(pushes, *more)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            assert pushes == []
+            return stop.value
+
+
+@given(BATCHES | st.just([BATCHED] * (MAX_BATCH + 1)), st.sampled_from([None, "order-1", "ö"]))
+def test_batch_is_admitted_in_steps_as_at_once(pushes, key):
+    assert drafts_of(in_steps, pushes, key) == drafts_of(admit_batch, pushes, key)
