@@ -57,7 +57,8 @@ class JoinPlan:
         """
         if not self.stale:
             return self.since
-        return {**self.since, **{name: min(self.since[name], _kept_from(wanted)) for name, wanted in self.stale}}
+        kept_from = {name: wanted.since + _KEPT for name, wanted in self.stale}  # the same for all filters of a plan
+        return {**self.since, **{name: min(self.since[name], position) for name, position in kept_from.items()}}
 
     def bytes_in(self, rings: Mapping[str, RingBuffer]) -> int:
         """The most bytes that the replay can have. Secret pushes count only where the listener has a right to them.
@@ -87,16 +88,20 @@ class JoinPlan:
         push older than the retention does not count. It is still there only because the engine has not dropped it yet.
         """
         lost = set(self.lost)
+        # The lowest id of each identifier and right is enough, because all replays of a plan begin at the same position.
+        lowest: dict[tuple[str, bool], GroupFilter] = {}
         for name, wanted in self.stale:
-            highest = rings[name].highest_push_id(_kept_from(wanted), wanted.since, wanted.secret)
-            if highest > wanted.above:
+            before = lowest.setdefault((name, wanted.secret), wanted)
+            if wanted.above < before.above:
+                lowest[name, wanted.secret] = wanted
+        for (name, secret), wanted in lowest.items():
+            if rings[name].highest_push_id(wanted.since + _KEPT, wanted.since, secret) > wanted.above:
                 lost.add(name)
         return lost
 
 
-def _kept_from(wanted: GroupFilter) -> int:
-    """The position above which pushes are kept, for a filter whose replay begins `REPLAY_WINDOW` ago."""
-    return wanted.since + REPLAY_WINDOW - RETENTION
+_KEPT = REPLAY_WINDOW - RETENTION
+"""Added to the beginning of a replay, `REPLAY_WINDOW` ago, it gives the position above which pushes are kept."""
 
 
 def _unwanted(filters: Sequence[GroupFilter], ring: RingBuffer) -> tuple[int, int]:
@@ -183,14 +188,21 @@ def _plan_from_now(request: ListenRequest, rights: Sequence[Right], now: int) ->
     time.
     """
     filters: dict[str, tuple[GroupFilter, ...]] = {}
+    # There are two filters at most: with and without a right to secret pushes.
+    with_right: dict[bool, tuple[GroupFilter, ...]] = {}
     is_warned = request.is_keyed
     for group, right in zip(request.groups, rights, strict=True):
         names = group.names.folded
         if right.left_out:
             names, is_warned = group.wanted(right), True
         for name in names:
-            wanted = GroupFilter(name in right.names, -1, now, now)
-            filters[name] = (wanted,) if name not in filters else tuple(dict.fromkeys((*filters[name], wanted)))
+            secret = name in right.names
+            wanted = with_right.get(secret)
+            if wanted is None:
+                wanted = with_right[secret] = (GroupFilter(secret, -1, now, now),)
+            before = filters.setdefault(name, wanted)
+            if before is not wanted and wanted[0] not in before:
+                filters[name] = before + wanted
     warnings = _warnings(request, rights) if is_warned else ()
     positions = (now,) * len(request.groups)
     return JoinPlan(

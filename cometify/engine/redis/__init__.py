@@ -49,7 +49,8 @@ The answer and the watermark arrive in any order. What the node does:
    joins at position 30, and the next message is push 31.
 
 In both cases the listener joins when exactly the pushes up to 30 are in the rings. Listeners that come during the round
-trip share the next batch (`ReadBatch`). A batch has at most 50 of them, because all join in one turn of the event loop.
+trip share the next batch (`ReadBatch`), which has at most 50 of them. If their joins take long, they go on in the next turns of
+the event loop, and messages are held back until all have joined (`JoinSlices`).
 Many identifiers are read in several scripts, and the watermark of the last one is the seam. Pushes that come between two
 of these scripts were heard by then, because they lie before the seam.
 

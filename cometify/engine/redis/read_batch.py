@@ -20,10 +20,12 @@ Follower = tuple[Reach, Collection[str], Deferred[Mapping[str, RingBuffer]]]
 """A join that waits: what it asks for, the identifiers of which it may see secret pushes, and the Deferred of its rings."""
 
 MOST_JOINS = 50
-"""Joins that share one read. All of them join in the turn in which the read is done, at about 50 us each."""
+"""Joins that share one read. They take about 50 us each, unless they name much."""
 MOST_IDENTIFIERS = 200
-"""Identifiers of the joins that share one read, above which no further join shares it. A plan for 100 identifiers in ten groups
-takes a millisecond, is made before the read and after it, and all plans are made in one turn."""
+"""Identifiers of the joins that share one read, above which no further join shares it."""
+LONGEST = 0.001
+"""Seconds of CPU time after which no further join is served in this turn. One that names 100 identifiers in ten groups takes
+1 ms before the read and 2 ms after it, and one that names one takes 50 us."""
 MOST_READ = 8
 """Identifiers that one script reads. See also `reader.MOST_BYTES`."""
 
@@ -47,13 +49,14 @@ class ReadBatch:
     is_read: bool = False
     position: int = 0
 
-    def ask(self, now: int) -> list[Follower]:
+    def ask(self, now: int, cpu_seconds: Callable[[], float]) -> list[Follower]:
         """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam.
 
-        Returns the joins that must wait for another batch, because the others need many identifiers.
+        Returns the joins that must wait for another batch, because the others need many identifiers or take long.
         """
         asked = identifiers = 0
-        while asked < len(self.followers) and identifiers < MOST_IDENTIFIERS:
+        end = cpu_seconds() + LONGEST
+        while asked < len(self.followers) and identifiers < MOST_IDENTIFIERS and (not asked or cpu_seconds() < end):
             reach, secret, _followed = self.followers[asked]
             needed = reach(now)
             for name, since in needed.items():
@@ -69,6 +72,16 @@ class ReadBatch:
         if secret:
             private = since if private is None else min(private, since)
         self.since[name] = min(public, since), private
+
+    def let_some_join(self, rings: Mapping[str, RingBuffer], cpu_seconds: Callable[[], float]) -> bool:
+        """Give joins their rings, at least one and until `LONGEST` has passed. Returns whether there is time for more."""
+        followers, end = self.followers, cpu_seconds() + LONGEST
+        while followers:
+            reach, _secret, followed = followers.pop(0)
+            followed.callback({name: rings[name] for name in reach(self.position)})
+            if cpu_seconds() >= end:
+                return False
+        return True
 
     def split(self, names: list[str]) -> None:
         """Make parts of the identifiers to be read. There is at least one, because the last one's watermark is the seam."""

@@ -6,6 +6,7 @@ read lies before it, what is heard lies behind it.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from time import thread_time
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from cometify.engine.redis.beat import Beat
 from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.error_replies import AccountErrors, first_error, is_of_one_account
+from cometify.engine.redis.join_slices import JoinSlices
 from cometify.engine.redis.read_batch import Reach, ReadBatch
 from cometify.engine.redis.reader import NO_BATCH, Reader
 from cometify.engine.redis.refused_joins import RefusedJoins
@@ -55,6 +57,7 @@ class Subscriber:
         self._reader = Reader(node, channels)
         self._beat = Beat(session, self._reader, account_errors)
         self._refused_joins = RefusedJoins(call_later)
+        self._join_slices = JoinSlices(call_later, self._release, self._begin_next)
         self._states = states
         self._call_later = call_later
         self._caught_up = caught_up
@@ -141,7 +144,7 @@ class Subscriber:
         """Subscribe first, then read, so that no push falls between. `now`: about the position of the seam to come."""
         if state.reading is not batch or self._session.subscription is None:
             return
-        state.waiting.extendleft(reversed(batch.ask(now)))
+        state.waiting.extendleft(reversed(batch.ask(now, thread_time)))
         new = [name for name in batch.since if name not in state.rings]
         state.starting.update({name: [] for name in new})
         if not new:
@@ -253,11 +256,7 @@ class Subscriber:
     def _settle(self, state: AccountState, batch: ReadBatch) -> None:
         """Let the listeners of a batch join. Everything up to the seam was read or heard, and nothing above it."""
         state.settle(batch)
-        state.reading = None
-        for reach, _secret, followed in batch.followers:
-            followed.callback({name: state.rings[name] for name in reach(batch.position)})
-        self._release(state)
-        self._begin_next(state)
+        self._join_slices.let_join(state, batch)
 
     def _resume(self, state: AccountState, batch: ReadBatch) -> None:
         """Go on with an account after a lost session, once its answer and its seam are both there."""
