@@ -12,7 +12,8 @@ within a text nothing is read before a piece with a quote has come. Without that
 
 import json
 from codecs import getincrementaldecoder
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable
 
 from cometify.core.errors import INVALID_BODY, TEXT_TOO_LONG, Code, Refused
 from cometify.core.steps import Steps
@@ -45,15 +46,31 @@ COST = 8
 """The characters of an item that count beside its own, because to read a number takes about as long as to read so many more."""
 
 
-def items_in_steps(body: bytes, repeated: Code, most_parts: int, as_sent: str | None = None) -> Steps[list[object]]:
+def cut(body: bytes) -> deque[bytes]:
+    """Cut a document into pieces, none of which begins behind a backslash that belongs to its first character."""
+    pieces: deque[bytes] = deque()
+    at = 0
+    while at < len(body):
+        piece = body[at : at + PIECE]
+        if (len(piece) - len(piece.rstrip(b"\\"))) % 2 and len(piece) == PIECE:
+            piece = piece[:-1]
+        at += len(piece)
+        pieces.append(piece)
+    return pieces
+
+
+def items_in_steps(
+    pieces: deque[bytes], repeated: Code, most_parts: int, as_sent: str | None = None
+) -> Steps[list[object]]:
     """Read a JSON array of more than `strict_json.SHORT` bytes. See `strict_json.read_json`.
 
+    `pieces`: those that `cut` has made of it. They are removed while it is read, because its items take as much memory.
     `as_sent`: the member that an item, if it is an object, gives as a `SentValue`. Raises `Refused`: invalid_body, `repeated`,
     text_too_long.
     """
-    yield from _check_parts(body, most_parts)
-    yield from _check_encoding(body)
-    window = _Window(body, repeated)
+    yield from _check_parts(pieces, most_parts)
+    yield from _check_encoding(pieces)
+    window = _Window(pieces, repeated)
     first = yield from _next(window)
     if first != "[":
         raise _not_an_array(first)
@@ -68,17 +85,17 @@ def items_in_steps(body: bytes, repeated: Code, most_parts: int, as_sent: str | 
     return items
 
 
-def _check_parts(body: bytes, most: int) -> Steps[None]:
+def _check_parts(pieces: Iterable[bytes], most: int) -> Steps[None]:
     """Refuse a document of too many parts."""
     marks = quotes = 0
-    for piece in _pieces(body):
+    for piece in pieces:
         marks += count_marks(piece)
         quotes += piece.count(b'"')
         yield
     if marks + quotes // 2 <= most:
         return
     marks = quotes = 0
-    for piece in _pieces(body):
+    for piece in pieces:
         found = quotes_and_marks(piece)
         marks += marks_outside(found, quotes)
         quotes += found.count(b'"')
@@ -87,24 +104,14 @@ def _check_parts(body: bytes, most: int) -> Steps[None]:
         yield
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
-    """Cut a document into pieces, none of which begins behind a backslash that belongs to its first character."""
-    at = 0
-    while at < len(body):
-        piece = body[at : at + PIECE]
-        if (len(piece) - len(piece.rstrip(b"\\"))) % 2 and len(piece) == PIECE:
-            piece = piece[:-1]
-        at += len(piece)
-        yield piece
-
-
-def _check_encoding(body: bytes) -> Steps[None]:
+def _check_encoding(pieces: Iterable[bytes]) -> Steps[None]:
     """Refuse a document that is not UTF-8."""
     decode = getincrementaldecoder("utf-8")().decode
     try:
-        for at in range(0, len(body), PIECE):
-            decode(body[at : at + PIECE], at + PIECE >= len(body))
+        for piece in pieces:
+            decode(piece)
             yield
+        decode(b"", True)
     except UnicodeDecodeError:
         raise not_json() from None
 
@@ -124,11 +131,10 @@ def not_an_array() -> Refused:
 class _Window:
     """The text that is being read. `at`: the index in `text` of the next character."""
 
-    def __init__(self, body: bytes, repeated: Code) -> None:
-        self._body = body
+    def __init__(self, pieces: deque[bytes], repeated: Code) -> None:
+        self._pieces = pieces
         self._decode = getincrementaldecoder("utf-8")().decode
         self._scan = decoder(repeated, is_short=False).raw_decode
-        self._taken = 0
         self._no_quote_until = 0  # characters behind `at` among which no text ends that begins there
         self.text = ""
         self.at = 0
@@ -136,12 +142,14 @@ class _Window:
     @property
     def is_last(self) -> bool:
         """True if the rest of the document is in the window."""
-        return self._taken >= len(self._body)
+        return not self._pieces
 
     def grow(self, size: int = PIECE) -> None:
-        """Take in more bytes of the document, and forget what was read."""
-        piece = self._body[self._taken : self._taken + size]
-        self._taken += len(piece)
+        """Take in at most so many bytes more of the document, and forget what was read."""
+        piece = self._pieces.popleft()
+        if len(piece) > size:
+            self._pieces.appendleft(piece[size:])
+            piece = piece[:size]
         self.text = self.text[self.at :] + self._decode(piece, self.is_last)
         self.at = 0
 

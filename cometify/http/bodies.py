@@ -4,6 +4,7 @@ Nothing here knows what a request is for: the caller names the parameters that i
 """
 
 from binascii import a2b_qp
+from collections import deque
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from itertools import islice
@@ -81,10 +82,10 @@ def read_json_array(content_type: str | None, body: bytes, as_sent: str | None =
     return value
 
 
-def json_array_in_steps(content_type: str | None, body: bytes, as_sent: str) -> Steps[list[object]]:
+def json_array_in_steps(content_type: str | None, pieces: deque[bytes], as_sent: str) -> Steps[list[object]]:
     """Read a long JSON array in steps. It gives what `read_json_array` gives, except what `json_items` tells."""
     _must_be_json(content_type)
-    return (yield from items_in_steps(body, REPEATED_PARAMETER, MOST_PARTS_OF_ARRAY, as_sent))
+    return (yield from items_in_steps(pieces, REPEATED_PARAMETER, MOST_PARTS_OF_ARRAY, as_sent))
 
 
 def read_json_object(content_type: str | None, body: bytes) -> dict[str, object]:

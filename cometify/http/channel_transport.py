@@ -58,19 +58,21 @@ class Owner(Protocol):
 class ChannelTransport:
     """A stock HTTPChannel, and its transport. `is_reading`: a request was begun, and is not whole yet.
 
+    `keeps_body`: the content of the body is kept until the request is answered.
     `drops_body`: the request was refused, and the rest of its body is read and dropped.
     `ends_with_peer`: a call is registered for the case that the peer leaves, so the request is a listener's.
     """
 
     __slots__ = (
         "_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree",
-        "disconnecting", "drops_body", "ends_with_peer", "is_reading",
+        "disconnecting", "drops_body", "ends_with_peer", "is_reading", "keeps_body",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, channel: HTTPChannel, tree: Endpoints) -> None:
         self.disconnecting = False
         self.drops_body = False
         self.is_reading = False
+        self.keeps_body = False
         self.ends_with_peer = False
         self._owner = owner
         self._channel = channel
@@ -194,6 +196,7 @@ class ChannelTransport:
 
     def request_is_done(self) -> None:
         """Called once the answer has been written."""
+        self.keeps_body = False
         self._owner.request_is_done()
 
     def release(self) -> tuple[Transport, bytes]:

@@ -106,9 +106,12 @@ class ConnectionState:
         self._shared.idle.slow += 1
         self.transport.abortConnection()
 
-    def _end_body(self) -> None:
-        """Forget the body: it is whole, or refused."""
-        self._shared.long_bodies.end(self)
+    def _end_body(self, kept: int = 0) -> None:
+        """Forget the body: it is whole, or refused. `kept`: its last bytes, if its content is kept until the answer."""
+        if kept:
+            self._shared.long_bodies.keep(self, kept)
+        else:
+            self._shared.long_bodies.end(self)
         if self._holds_body:  # its last bytes had been received before it was held
             self._holds_body = False
             self._read_or_pause()

@@ -75,6 +75,9 @@ class Exchange(Protocol):
     def digest(self) -> str:
         """The SHA-256 of the body, in hex. Of a body for which `Endpoint.hashes_body` it is ready when the body is whole."""
 
+    def keep_body(self) -> None:
+        """Have the body count among the long ones until the answer, because its content is kept. See `http.long_bodies`."""
+
     def forget_body(self) -> None:
         """Free the memory of the body, because nobody reads it again. The answer may be far away."""
 

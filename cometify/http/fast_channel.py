@@ -190,7 +190,7 @@ class FastChannel(ConnectionState):
         self._early = data[size:]
         twisted.dataReceived(data[:size])
         if not twisted.is_reading:
-            self._end_body()
+            self._end_body(size if twisted.keeps_body else 0)
             self._note_activity()
             return TWISTED_COST
         if was_in_body:
@@ -253,6 +253,7 @@ class FastChannel(ConnectionState):
     def request_is_done(self) -> None:
         """See `channel_transport.Owner`."""
         self._waiting = None
+        self._shared.long_bodies.end(self)
         if not (self._serving or self._closing):
             self._answered_late()
 

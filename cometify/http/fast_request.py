@@ -90,6 +90,9 @@ class FastRequest:
     def digest(self) -> str:
         return sha256(self.body()).hexdigest()
 
+    def keep_body(self) -> None:
+        """Do nothing: the body of a plain request is short."""
+
     def forget_body(self) -> None:
         """Do nothing: the body of a plain request is short."""
 

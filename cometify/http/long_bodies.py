@@ -11,6 +11,8 @@ Below `MOST_TOGETHER` every body is read as it comes. With more, bodies are read
   first is always read, so that one of them is whole in the end. The total can exceed the bound by the rest of this one body.
 - A body that waits is read again once there is room for its rest. The body with the shortest rest goes first, so that somebody
   who asks for little memory does not wait for those who ask for much.
+- The body of a long batch is whole long before its pushes have gone to the engine. It counts until the batch is answered, and
+  is not cut. Meanwhile the body that began first waits too if there is no room for it.
 - While bodies wait, the others must come fast: at least `LEAST_SHARE` of a body's bytes so far in each second. Otherwise it is
   cut, and so is one that stalls. Memory that is held back from others so costs its holder bytes.
 
@@ -100,6 +102,7 @@ class LongBodies:
         self._most = most
         self._short: dict[HasBody, int] = {}
         self._long: dict[HasBody, _LongBody] = {}  # in the order in which they became long
+        self._kept: dict[HasBody, int] = {}  # whole bodies whose content is kept
         self._together = 0
         self._expected = 0  # bytes that are missing of those that are read
         # Those that wait: their missing bytes, and a number that tells equal ones apart. In this order.
@@ -128,19 +131,34 @@ class LongBodies:
         elif self._room() < 0:
             self._hold(body)
 
+    def keep(self, connection: HasBody, size: int) -> None:
+        """Count the body of a connection until `end`, although its last `size` bytes are here: its content is kept."""
+        size += self._short.get(connection, 0) + self._leave(connection)
+        if size > LONG:
+            self._kept[connection] = size
+            self._together += size
+            if self._waiting:
+                self._go_on()
+
     def end(self, connection: HasBody) -> None:
-        """Forget the body of a connection: it is whole, refused, or the connection is lost."""
-        self._short.pop(connection, None)
-        body = self._long.pop(connection, None)
-        if body is None:
-            return
-        self._together -= body.size
-        if body.place is None:
-            self._expected -= body.missing
-        else:
-            self._leave_place(body)
-        if self._waiting:
+        """Forget the body of a connection: it is answered or refused, or the connection is lost."""
+        size = self._leave(connection)
+        if size and self._waiting:
             self._go_on()
+
+    def _leave(self, connection: HasBody) -> int:
+        """Count a body no longer. Returns its bytes, 0 if it is not a long one."""
+        self._short.pop(connection, None)
+        size = self._kept.pop(connection, 0)
+        body = self._long.pop(connection, None)
+        if body is not None:
+            size = body.size
+            if body.place is None:
+                self._expected -= body.missing
+            else:
+                self._leave_place(body)
+        self._together -= size
+        return size
 
     def _add(self, body: _LongBody, size: int, missing: int | None) -> None:
         before = body.missing
@@ -150,16 +168,17 @@ class LongBodies:
             self._expected += body.missing - before
 
     def _begin_turns(self) -> None:
-        """Make room: cut the bodies that have stalled, as many as needed. If that is not enough, read the oldest one alone."""
+        """Make room: cut the bodies that have stalled, as many as needed. If that is not enough, read one at most."""
         now = self._seconds()
         stalled = [body for body in self._long.values() if body.silence(now) >= STALLS]
         for body in sorted(stalled, key=lambda body: body.silence(now), reverse=True):
             self._cut(body)
             if self._together <= self._most:
                 return
-        oldest, *others = self._long.values()
-        oldest.begin_to_count(now)
-        for body in others:
+        bodies = list(self._long.values())
+        if not self._kept:
+            bodies.pop(0).begin_to_count(now)
+        for body in bodies:
             self._hold(body)
 
     def _hold(self, body: _LongBody) -> None:
@@ -180,9 +199,9 @@ class LongBodies:
         body.place = None
 
     def _go_on(self) -> None:
-        """Read those that wait for whose rest there is room now, and the oldest body in any case."""
+        """Read those that wait for whose rest there is room now, and the oldest body unless a kept one will make room."""
         oldest = next(iter(self._long.values()))
-        if oldest.place is not None:
+        if oldest.place is not None and not self._kept:
             self._read(oldest)
         while self._places and self._places[0][0] <= self._room():
             self._read(self._waiting[self._places[0]])

@@ -185,6 +185,9 @@ class Request(WebRequest):
     def digest(self) -> str:
         return (self._hash or hashlib.sha256(self.body())).hexdigest()
 
+    def keep_body(self) -> None:
+        self.transport.keeps_body = True
+
     def forget_body(self) -> None:
         self.content = BytesIO()
 

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from cometify.core.account import Account
 from cometify.core.admission import AS_SENT, Verifier, admit_batch, admit_in_steps
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Refused
+from cometify.core.json_items import cut
 from cometify.core.push import Draft, Receipt
 from cometify.core.steps import Steps
 from cometify.http.bodies import json_array_in_steps, read_json_array
@@ -74,6 +75,7 @@ class BatchEndpoint(Endpoint):
         account, verify = self._single.publishers.of_batch(request)
         body = request.body()
         if len(body) > LONG:
+            request.keep_body()
             admitted = self._turns.take(_admit_long(request, body, verify, account), len(body))
             self._single.answer_later(admitted.addCallback(self._push, request, account), request)
             return
@@ -138,9 +140,10 @@ class BatchEndpoint(Endpoint):
 
 
 def _admit_long(request: Exchange, body: bytes, verify: Verifier, account: Account) -> Steps[list[Draft]]:
-    pushes = yield from json_array_in_steps(request.header("content-type"), body, AS_SENT)
+    pieces = cut(body)
     del body
     request.forget_body()
+    pushes = yield from json_array_in_steps(request.header("content-type"), pieces, AS_SENT)
     return (yield from admit_in_steps(pushes, verify, account, read_idempotency_key(request)))
 
 

@@ -3,9 +3,9 @@
 To read a batch of 8 MiB, to check it and to give it to the engine takes 20 ms and more. So all of that is done in *portions*.
 Each turn of the event loop has one portion, and batches have them by turns.
 
-A batch that waits to be read keeps its whole body. Its peer may have left, and another connection may bring the next one.
-So the bodies that wait are bounded. With more than `MOST_KEPT` bytes of them, the batch that came first is read to its end
-at once.
+A batch that waits to be read keeps its whole body, which counts in `http.long_bodies` while its peer is there. But the peer may
+have left, and another connection may bring the next one. So with more than `MOST_KEPT` bytes of bodies, the batch that came
+first is read to its end at once.
 """
 
 import time
@@ -20,8 +20,8 @@ from cometify.runtime.reactor import CallLater
 
 LONGEST = 0.001
 """Seconds of CPU time after which a portion takes no further step. One long step can take more: see `core.json_items`."""
-MOST_KEPT = 128 * 2**20
-"""Bytes of the bodies that wait to be read: 16 of the longest."""
+MOST_KEPT = 64 * 2**20
+"""Bytes of the bodies that wait to be read: twice as many as those of peers that are there."""
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cometify.core import json_items
 from cometify.core.errors import INVALID_BODY, REPEATED_PARAMETER, TEXT_TOO_LONG, Refused
-from cometify.core.json_items import MOST_ITEM, PIECE, items_in_steps
+from cometify.core.json_items import MOST_ITEM, PIECE, cut, items_in_steps
 from cometify.core.strict_json import MOST_DIGITS, MOST_PARTS, SHORT, SentValue, read_json, texts_of_items
 from tests.samples import JSON
 
@@ -21,7 +21,7 @@ LONG = b" " * (SHORT + 1)
 
 def in_steps(body, most_parts=MOST):
     """The items that steps read, or the refusal. The times of the steps, in seconds of CPU time."""
-    steps, times = items_in_steps(body, REPEATED_PARAMETER, most_parts, "data"), []
+    steps, times = items_in_steps(cut(body), REPEATED_PARAMETER, most_parts, "data"), []
     while True:
         began = time.thread_time()
         try:

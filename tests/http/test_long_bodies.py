@@ -32,11 +32,31 @@ class Strict(Lengths):
     max_body = LONG
 
 
+class Later(Lengths):
+    """Keeps bodies, and answers the oldest request when it is told to."""
+
+    def __init__(self):
+        self.requests = []
+
+    def serve(self, request):
+        request.keep_body()
+        self.requests.append((request, len(request.body())))
+        request.forget_body()
+
+    def answer(self):
+        request, length = self.requests.pop(0)
+        request.answer(200, b"text/plain", b"%d" % length)
+
+
 class Everywhere(Tree):
-    """Two endpoints."""
+    """Three endpoints."""
+
+    def __init__(self):
+        super().__init__()
+        self.later = Later()
 
     def find(self, path, /):
-        return Strict() if path[1] == "strict" else Lengths()
+        return {"strict": Strict(), "later": self.later}.get(path[1]) or Lengths()
 
 
 class Sender:
@@ -104,6 +124,60 @@ def test_long_bodies_are_bounded_and_the_later_ones_wait(site, in_chunks):
         sender.send(sender.length)
         assert sender.is_answered
     assert site.idle.slow == 0
+
+
+def kept(site, sizes):
+    """Senders whose bodies are whole, and kept until they are answered."""
+    senders = [Sender(site, size, path=b"later") for size in sizes]
+    for sender in senders:
+        sender.send(sender.length)
+        assert not sender.is_answered
+    return senders
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_bodies_wait_for_those_that_are_kept(site, reactor, in_chunks):
+    kept(site, [250 * KIB, 100 * KIB])
+    first, second = [Sender(site, 180 * KIB, in_chunks) for _ in range(2)]
+    first.send(130 * KIB)
+    second.send(70 * KIB)
+    assert states([first, second]) == "ww", "even the oldest waits"
+    reactor.advance(60)
+    assert states([first, second]) == "ww", "nobody is cut"
+    site.resource.later.answer()
+    assert states([first, second]).count("r") == (0 if in_chunks else 1)  # one in chunks does not tell its rest
+    site.resource.later.answer()
+    assert states([first, second]).count("r") == (1 if in_chunks else 2)
+    for sender in [first, second]:
+        sender.send(sender.length)
+        assert sender.is_answered
+    assert site.idle.slow == 0
+
+
+def test_body_that_is_kept_counts_until_its_peer_is_lost(site):
+    (gone, _there) = kept(site, [200 * KIB, 150 * KIB])
+    waiting = Sender(site, 180 * KIB)
+    waiting.send(90 * KIB)
+    assert waiting.waits
+    gone.lose()
+    assert not waiting.waits
+    site.resource.later.answer()
+    waiting.send(waiting.length)
+    assert waiting.is_answered
+
+
+def test_connection_may_send_another_body_once_the_kept_one_is_answered(site):
+    (sender,) = kept(site, [200 * KIB])
+    for _ in range(3):
+        site.resource.later.answer()
+        assert sender.is_answered
+        sender.transport.clear()
+        sender.sent = 0
+        sender.transport.protocol.dataReceived(HEAD % (b"later", sender.length))
+        sender.send(sender.length)
+    others = [Sender(site, 180 * KIB)]
+    others[0].send(180 * KIB)
+    assert others[0].is_answered
 
 
 @given(st.lists(st.tuples(st.integers(1, 600), st.booleans()), min_size=1, max_size=40), st.randoms())
