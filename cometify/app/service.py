@@ -29,6 +29,7 @@ from cometify.config.checks import check_account_store
 from cometify.config.settings import Settings, SettingsError
 from cometify.engine.clock import engine_clock
 from cometify.http.site import Site
+from cometify.runtime.connection_counts import ConnectionShare
 from cometify.runtime.connection_limits import admin_connections
 from cometify.runtime.descriptors import raise_limit
 from cometify.runtime.eager_reactor import EagerReactor
@@ -40,7 +41,6 @@ from cometify.runtime.ports import ADMIN, Ports, is_behind_proxies, poll_certifi
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.supervisor import Supervisor
 from cometify.runtime.systemd import Systemd
-from cometify.runtime.tcp import EagerPort
 from cometify.transports.back_end import KeptPushesEndpoint
 from cometify.transports.push import PushEndpoint
 
@@ -68,26 +68,29 @@ def build(
 
         when_ready(reactor, why_not, accept, reactor.seconds() + WAIT_FOR_ACCOUNTS)
 
-    ports_of(server, reactor, EagerPort, inherited, hold).setServiceParent(server)
+    ports_of(server, reactor, None, inherited, hold).setServiceParent(server)
     return server
 
 
 def ports_of(
     server: Cometify,
     reactor: Reactor,
-    port: type[EagerPort],
+    share: ConnectionShare | None,
     inherited: InheritedSockets | None = None,
     hold: Callable[[Callable[[], None]], object] | None = None,
 ) -> Ports:
-    """Make the ports of a server. `port`: the class that listens on TCP. `hold`: see `Ports`. Raises `SettingsError`."""
+    """Make the ports of a server. Raises `SettingsError`.
+
+    `share`: the count of a worker's connections, None outside of workers. `hold`: see `Ports`.
+    """
     settings = server.settings
     sites = {"http": server.http, "websocket": server.websocket}
     ports = [(key, text, sites[key]) for key, text in public_endpoints(settings)]
     ports.append(("admin", settings.admin, server.admin))
     reactors = {
-        "admin": EagerReactor(reactor, port, server.limits_of_admin, inherited, is_prompt=True),
-        "clients": EagerReactor(reactor, port, server.limits, inherited),
-        "proxies": EagerReactor(reactor, port, server.limits_of_proxies, inherited),
+        "admin": EagerReactor(reactor, None, server.limits_of_admin, inherited, is_prompt=True),
+        "clients": EagerReactor(reactor, share, server.limits, inherited),
+        "proxies": EagerReactor(reactor, share, server.limits_of_proxies, inherited),
     }
 
     def reactor_for(key: str, text: str) -> EagerReactor:

@@ -1,5 +1,5 @@
-"""One of several workers: `python -m cometify.app.worker NUMBER FOLDER SOCKETS`, started by
-`cometify.runtime.supervisor` alone.
+"""One of several workers: `python -m cometify.app.worker NUMBER FOLDER INHERITED OPENED`, started by
+`cometify.runtime.supervisor` alone. The last two are numbers of sockets: see `InheritedSockets.numbered`.
 
 A worker is a whole server. It reads its settings from standard input. The end of that input tells it to drain and to
 exit. It writes its log to standard output as JSON, one event a line.
@@ -29,6 +29,7 @@ from cometify.app.service import ports_of
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import read_table
 from cometify.engine.clock import engine_clock
+from cometify.runtime.connection_counts import ConnectionShare
 from cometify.runtime.epoll_loop import install_direct_poll
 from cometify.runtime.gc_pauses import keep_pauses_short
 from cometify.runtime.inherited_sockets import InheritedSockets
@@ -37,7 +38,6 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import Ports
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.signs_of_life import LOOK_EVERY, give_sign
-from cometify.runtime.tcp import SharedPort
 
 log = Logger("cometify.app.worker")  # The name of this module is __main__ here.
 
@@ -51,13 +51,14 @@ WAIT_FOR_ENGINE = 2
 class SupervisorPipe:
     """Standard input: each line is the settings as a JSON table. The first starts the server, later ones change accounts."""
 
-    def __init__(self, reactor: Reactor, inherited: InheritedSockets) -> None:
+    def __init__(self, reactor: Reactor, inherited: InheritedSockets, share: ConnectionShare) -> None:
         self.failed = False
         """The server could not start; the exit code is 1."""
         self.orphaned = False
         """The supervisor has gone, so this process cleans up by itself."""
         self._reactor = reactor
         self._inherited = inherited
+        self._share = share
         self._server: Cometify | None = None
         self._ports: Ports | None = None
         self._unread = b""
@@ -97,7 +98,7 @@ class SupervisorPipe:
     def _begin(self, settings: Settings) -> tuple[Cometify, Ports]:
         server = Cometify(settings, self._reactor, engine_clock(), loop_hooks=install_direct_poll(self._reactor))
         server.last_reload.at = 0  # the supervisor reads the file, and tells when
-        ports = ports_of(server, self._reactor, SharedPort, self._inherited)
+        ports = ports_of(server, self._reactor, self._share, self._inherited)
         server.startService()
         self._reactor.addSystemEventTrigger("before", "shutdown", server.stopService)
         self._listen(server, ports, self._reactor.seconds() + WAIT_FOR_ENGINE)
@@ -140,7 +141,9 @@ def main() -> int:
     globalLogBeginner.beginLoggingTo([cast("ILogObserver", formatted(jsonFileLogObserver(out, recordSeparator="")))])
     signs = PeriodicTask("signs of life", LOOK_EVERY, lambda: give_sign(OUTPUT), reactor)
     reactor.callWhenRunning(signs.start)
-    pipe = SupervisorPipe(reactor, InheritedSockets.numbered(int(sys.argv[3])))
+    number, inherited, opened = int(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4])
+    share = ConnectionShare.inherited(number, inherited + opened)
+    pipe = SupervisorPipe(reactor, InheritedSockets.numbered(inherited, opened), share)
     reactor.callWhenRunning(reactor.addReader, pipe)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()

@@ -6,7 +6,7 @@ reactor that has not all of them keeps its own turn.
 
 import time
 from collections.abc import Callable
-from select import EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from typing import Any
 
 import attrs
@@ -26,9 +26,6 @@ CallSoon = Callable[[float, Callable[[], None]], object]
 AT_ONCE = 1024
 """Events of one call of epoll_wait(), which takes 0.3 ms for so many."""
 READABLE = (EPOLLIN, EPOLLIN | EPOLLRDHUP)  # the second tells of the end of a connection, and maybe of bytes before it
-QUIETLY = READABLE[1] | EPOLLET
-"""A connection that is ready is told once and not in each turn until it is read. Otherwise epoll would tell of thousands of
-clients that wait, again and again, before it tells of a new one."""
 TOGETHER = 16
 """Reads between two writes of the batch: half a millisecond if each read is a push."""
 LONGEST_WAIT = 0.001
@@ -166,12 +163,13 @@ class DirectPoll:
         return longest
 
     def add_reader(self, reader: IReadDescriptor) -> None:
-        """See IReactorFDSet. An eager connection is told of once."""
+        """See IReactorFDSet. `epoll_bits` of an eager connection, and of a port that is shared, say how they are told of."""
         fd = reader.fileno()
-        if not isinstance(reader, EagerServer) or fd in self._reads or fd in self._writes:
+        bits = getattr(reader, "epoll_bits", None)
+        if bits is None or fd in self._reads or fd in self._writes:
             self._add_reader(reader)
             return
-        self._register(fd, QUIETLY)
+        self._register(fd, bits)
         self._reads.add(fd)
         self._selectables[fd] = reader
 

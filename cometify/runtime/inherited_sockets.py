@@ -6,33 +6,44 @@ kernel meanwhile, and none is refused. Two processes that have the same socket b
 
 systemd passes its sockets as the descriptors from 3 on, and tells their number and the process that they are meant for
 (sd_listen_fds(3)).
+
+The supervisor opens a socket for each other address of its workers, so that all of them accept from one queue. It keeps such a
+socket as long as there are workers.
 """
 
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from twisted.internet.abstract import isIPv6Address
 
 FIRST = 3
 """The first descriptor that is passed on."""
 _ENVIRONMENT = Path("/proc/self/environ")
-_EVERYWHERE = {"": "0.0.0.0"}  # noqa: S104 - the address of a socket that is found, not one to bind
-"""The address of an endpoint that names none."""
 
 
 class InheritedSockets:
     """The sockets behind some descriptors. They stay open as long as the process lives. Others than TCP are left alone."""
 
-    def __init__(self, descriptors: Iterable[int] = ()) -> None:
+    def __init__(self, descriptors: Iterable[int] = (), opened: Iterable[int] = ()) -> None:
+        """`opened`: sockets that a supervisor has opened. Nobody accepts from them once its workers have ended."""
         self._sockets: dict[tuple[str, int], socket.socket] = {}
         self._used: set[tuple[str, int]] = set()
+        self._opened: dict[tuple[str, int], socket.socket] = {}
         for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)
-            one = socket.socket(fileno=descriptor)
-            if one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM:
-                self._sockets[one.getsockname()[:2]] = one
-            else:
-                one.detach()
+            self._take(descriptor, self._sockets)
+        for descriptor in opened:
+            self._take(descriptor, self._opened)
+
+    def _take(self, descriptor: int, into: dict[tuple[str, int], socket.socket]) -> None:
+        os.set_inheritable(descriptor, False)
+        one = socket.socket(fileno=descriptor)
+        if one.family in (socket.AF_INET, socket.AF_INET6) and one.type == socket.SOCK_STREAM:
+            into[one.getsockname()[:2]] = one
+        else:
+            one.detach()
 
     @classmethod
     def of_systemd(cls) -> "InheritedSockets":
@@ -46,25 +57,65 @@ class InheritedSockets:
         return cls.numbered(int(variables.get(b"LISTEN_FDS", b"0")))
 
     @classmethod
-    def numbered(cls, count: int) -> "InheritedSockets":
-        """Take so many descriptors, from `FIRST` on."""
-        return cls(range(FIRST, FIRST + count))
+    def numbered(cls, count: int, opened: int = 0) -> "InheritedSockets":
+        """Take so many descriptors, from `FIRST` on. `opened`: descriptors that come behind these. See `__init__`."""
+        return cls(range(FIRST, FIRST + count), range(FIRST + count, FIRST + count + opened))
 
-    def __len__(self) -> int:
-        return len(self._sockets)
+    def numbers(self) -> tuple[int, int]:
+        """Return the arguments with which `numbered` takes these sockets in another process."""
+        return len(self._sockets), len(self._opened)
 
     def find(self, port: int, interface: str) -> socket.socket | None:
-        """Return the socket that listens at an address, or None."""
-        address = (_EVERYWHERE.get(interface, interface), port)
-        found = self._sockets.get(address)
+        """Return the inherited socket that listens at an address, or None."""
+        key = _key(port, interface)
+        found = self._sockets.get(key)
         if found is not None:
-            self._used.add(address)
+            self._used.add(key)
         return found
+
+    def find_opened(self, port: int, interface: str) -> socket.socket | None:
+        """Return the socket that a supervisor has opened at an address, or None."""
+        return self._opened.get(_key(port, interface))
+
+    def open(self, port: int, interface: str, backlog: int) -> None:
+        """Listen at an address, for workers. Raises OSError."""
+        family, address = _resolve(port, interface)
+        one = socket.socket(family)
+        try:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(address)
+            one.listen(backlog)
+        except OSError:
+            one.close()
+            raise
+        self._opened[one.getsockname()[:2]] = one
+
+    def close_opened(self) -> None:
+        """Close the sockets that were opened here. A worker that has one keeps it."""
+        for one in self._opened.values():
+            one.close()
+        self._opened.clear()
 
     def descriptors(self) -> dict[int, int]:
         """The descriptors of a child process that takes them with `numbered`, each with the descriptor here."""
-        return {FIRST + at: one.fileno() for at, one in enumerate(self._sockets.values())}
+        passed = [*self._sockets.values(), *self._opened.values()]
+        return {FIRST + at: one.fileno() for at, one in enumerate(passed)}
 
     def unused(self) -> list[str]:
         """The addresses of sockets that no endpoint has found. Connections to them would wait for ever."""
         return [f"{host}:{port}" for host, port in self._sockets if (host, port) not in self._used]
+
+
+def _key(port: int, interface: str) -> tuple[str, int]:
+    try:
+        host, number = _resolve(port, interface)[1][:2]
+    except (OSError, OverflowError):
+        return interface, port  # nothing listens there, and whoever opens a socket tells why it cannot
+    return host, number
+
+
+def _resolve(port: int, interface: str) -> tuple[int, Any]:
+    """Return the family and the address of a socket that listens where an endpoint says. Raises OSError."""
+    family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
+    found = socket.getaddrinfo(interface or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return family, found[0][4]

@@ -1,7 +1,6 @@
 """Listening ports: endpoints from the settings, opened at the start and closed when the process ends."""
 
 import errno
-import socket
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.internet import defer
-from twisted.internet.abstract import FileDescriptor, isIPv6Address
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -21,6 +20,7 @@ from cometify.config.settings import Settings, SettingsError
 from cometify.runtime.certificates import CertificateReactor, Certificates, files_of, in_words
 from cometify.runtime.inherited_sockets import InheritedSockets
 from cometify.runtime.proxy_protocol import PREFIX, ProxiedEndpoint
+from cometify.runtime.tcp import BACKLOG
 
 log = Logger()
 
@@ -200,53 +200,45 @@ def _read_endpoint(reactor: object, text: str) -> IStreamServerEndpoint:
 
 
 class SharedPorts:
-    """A trial of the ports that several workers will share, made before the first worker starts.
+    """The ports that several workers share. They are opened before the first worker starts, and passed on to all of them.
 
-    Workers listen with SO_REUSEPORT, so they would share a port with a stranger that does the same, and with another
-    Cometify. The trial listens without it and finds such a stranger. An inherited socket needs no trial. Raises
-    `SettingsError`.
+    A socket that was inherited already is passed on as it is. Raises `SettingsError`.
     """
 
     def __init__(self, reactor: object, settings: Settings, inherited: InheritedSockets) -> None:
-        trial = _Trial(reactor, inherited)
-        self._endpoints = [(key, text, endpoint_of(trial, key, text)) for key, text in public_endpoints(settings)]
+        opener = _Opener(reactor, inherited, settings.workers)
+        self._endpoints = [(key, text, endpoint_of(opener, key, text)) for key, text in public_endpoints(settings)]
 
-    def check(self) -> None:
-        """End the process with one line if a port cannot be had."""
+    def open(self) -> None:
+        """Open the sockets. Ends the process with one line if one of them cannot be had."""
         for key, text, endpoint in self._endpoints:
             _exit_if_failed(endpoint.listen(Factory()), key, text)
 
 
-class _Trial:
-    """A reactor for endpoints that listens on a port and closes it at once. Everything else is the reactor's own."""
+class _Opener:
+    """A reactor for endpoints that opens their sockets for workers. Everything else is the reactor's own."""
 
-    def __init__(self, reactor: object, inherited: InheritedSockets) -> None:
+    def __init__(self, reactor: object, inherited: InheritedSockets, workers: int) -> None:
         self._reactor = reactor
         self._inherited = inherited
+        self._workers = workers
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
 
-    def listenTCP(self, port: int, factory: object, backlog: int = 1, interface: str = "") -> None:
+    def listenTCP(self, port: int, factory: object, backlog: int = BACKLOG, interface: str = "") -> None:
         """See IReactorTCP."""
         if self._inherited.find(port, interface) is not None:
             return
         if port == 0:
             raise CannotListenError(interface, port, OSError("workers cannot share a port without a number"))
-        family = socket.AF_INET6 if isIPv6Address(interface) else socket.AF_INET
         try:
-            ((*_kind, address),) = socket.getaddrinfo(
-                interface or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-            with socket.socket(family) as one:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                one.bind(address)
-                one.listen(1)
+            self._inherited.open(port, interface, max(backlog, BACKLOG) * self._workers)
         except (OSError, OverflowError) as error:
             raise CannotListenError(interface, port, error) from None
 
     def listenSSL(
-        self, port: int, factory: object, contextFactory: object, backlog: int = 1, interface: str = ""
+        self, port: int, factory: object, contextFactory: object, backlog: int = BACKLOG, interface: str = ""
     ) -> None:
         """See IReactorSSL."""
         self.listenTCP(port, factory, backlog, interface)

@@ -1,6 +1,7 @@
 """Several worker processes on one machine: the supervisor starts, replaces and ends them.
 
-The supervisor is the process that the user started. It holds none of the service's ports. Two pipes lead to each worker:
+The supervisor is the process that the user started. It opens the service's ports, and its workers accept from them. Two pipes
+lead to each worker:
 
 - The supervisor writes settings to the worker's standard input, one JSON object a line: at the start, and whenever the
   accounts change. The end of that input tells the worker to drain and to exit. No worker outlives its supervisor that
@@ -28,7 +29,8 @@ from cometify.config.difference import Difference
 from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
-from cometify.runtime.inherited_sockets import InheritedSockets
+from cometify.runtime.connection_counts import ConnectionCounts
+from cometify.runtime.inherited_sockets import FIRST, InheritedSockets
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
@@ -71,6 +73,7 @@ class Supervisor(MultiService):
         self._command = tuple(command)
         self._inherited = inherited or InheritedSockets()
         self._ports = SharedPorts(reactor, settings, self._inherited)
+        self._counts = ConnectionCounts.of_none(settings.workers)
         self._folder: Path | None = None
         self._calls: dict[int, IDelayedCall] = {}
         self.workers: list[WorkerProcess] = []
@@ -80,7 +83,7 @@ class Supervisor(MultiService):
         self._look = PeriodicTask("looking for silent workers", LOOK_EVERY, self._check_workers, reactor)
 
     def privilegedStartService(self) -> None:
-        self._ports.check()
+        self._ports.open()
         super().privilegedStartService()
 
     def startService(self) -> None:
@@ -120,8 +123,10 @@ class Supervisor(MultiService):
         self._calls.pop(worker.number, None)
         worker.socket.unlink(missing_ok=True)
         worker.began = self._reactor.seconds()
-        command = [*self._command, str(worker.number), str(worker.socket.parent), str(len(self._inherited))]
+        numbers = self._inherited.numbers()
+        command = [*self._command, str(worker.number), str(worker.socket.parent), *map(str, numbers)]
         files: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **self._inherited.descriptors()}
+        files[FIRST + sum(numbers)] = self._counts.descriptor
         try:
             self._reactor.spawnProcess(worker, command[0], command, env=None, childFDs=files)
         except OSError as reason:
@@ -154,6 +159,7 @@ class Supervisor(MultiService):
 
     def ended(self, worker: WorkerProcess, pid: int | None, how: str) -> None:
         """Start another process for a worker whose process has ended, at once or after a while."""
+        self._counts.forget(worker.number)
         if self.draining:
             self._check_gone()
             return
@@ -174,9 +180,11 @@ class Supervisor(MultiService):
     def drain(self, _close_ports: object = None) -> "defer.Deferred[None]":
         """Tell all workers to drain and to exit. Fires when all are gone. One that takes too long is killed.
 
-        Each worker closes its own ports.
+        Each worker accepts whoever has connected, and closes its ports. The last one closes them for good, because they are
+        closed here.
         """
         self.draining = True
+        self._inherited.close_opened()
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()

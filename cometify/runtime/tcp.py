@@ -10,6 +10,7 @@ import socket
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
+from select import EPOLLET, EPOLLIN, EPOLLRDHUP
 from typing import Any, Self, cast
 
 from twisted.internet import main, tcp
@@ -20,6 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from cometify.runtime.attribute_names import teach_names
+from cometify.runtime.connection_counts import ConnectionShare
 from cometify.runtime.connection_limits import ConnectionLimits
 from cometify.runtime.reactor import Clock
 from cometify.runtime.spare_descriptor import SpareDescriptor
@@ -37,25 +39,22 @@ BACKLOG = 4096
 """Connections that may wait to be accepted, if the system's somaxconn allows it: thousands may come back at once."""
 MOST_ACCEPTED = 64
 """Connections that are accepted in one turn of the reactor, in some 2 ms."""
-
 MOST_ACCEPTED_PROMPT = 4
 """The same of a port that has a reserve of descriptors. Those that make way for new ones have theirs until the next turn."""
-
 CANNOT_ACCEPT_AGAIN = 1
 """Seconds without accepting, after the system had no file descriptor or no memory for a connection."""
-
 READ = 2 * 1024
 """Bytes of one read. More would hold thousands of pings or chunks of one byte, and everybody else would wait for all of
 them: 20 to 40 ms for the 64 KiB that Twisted reads. With ten peers that send chunks, 2 KiB each are 14 ms."""
 LONG_READ = 64 * 1024
 """Bytes of one read within a body of known length, whose bytes are only put together."""
+QUIETLY = EPOLLIN | EPOLLRDHUP | EPOLLET
+"""Bits of a connection: epoll tells once that it is ready. Else it would tell of thousands in each turn, before a new one."""
 
 LISTENER_OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ACKNOWLEDGED_WITHIN),
 )
-
-
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors of accept() that stay for a while. All others are about one connection."""
 
@@ -90,6 +89,7 @@ class EagerServer(tcp.Server):
     """
 
     read_size = READ
+    epoll_bits = QUIETLY
     paid_until = 0.0
     """The time at which its share of the server has paid for its reads. See `epoll_loop.DirectPoll`."""
     has_more: bool | None = None
@@ -175,17 +175,19 @@ class EagerPort(tcp.Port):
 
     transport = EagerServer
     limits: ConnectionLimits | None = None
+    share: ConnectionShare | None = None
+    """The count of this worker's connections, None if no other process accepts from the socket."""
+    is_resting = False
     is_prompt = False
     """Its connections are read before those of other ports. See `read_order.ReadOrder`."""
     is_inherited = False
-    """The socket is another process's too, which accepts whatever waits in it."""
+    """The socket is another process's too, which accepts whatever waits in it when this one ends."""
 
     @classmethod
     def of_socket(cls, listening: socket.socket, factory: IProtocolFactory, reactor: Clock) -> Self:
         """Make a port from a socket that listens already. The port gets a descriptor of its own."""
         listening.setblocking(False)
         port = cast("Self", cls._fromListeningDescriptor(reactor, listening.fileno(), listening.family, factory))
-        port.is_inherited = True
         for level, option, value in LISTENER_OPTIONS:
             listening.setsockopt(level, option, value)
         return port
@@ -231,13 +233,14 @@ class EagerPort(tcp.Port):
         if self.limits is not None and not self.limits.admits(host, connection.fileno()):
             connection.close()
             return
+        if self.share is not None:
+            self.share.opened()
         protocol = self._protocol_for(address)
         if protocol is None:
             connection.close()
             self.connection_lost(host)
             return
-        number = self.sessionno
-        self.sessionno = number + 1
+        number, self.sessionno = self.sessionno, self.sessionno + 1
         transport = self.transport(connection, protocol, address, self, number, self.reactor)
         if self.is_prompt:
             transport.is_prompt = True
@@ -259,16 +262,22 @@ class EagerPort(tcp.Port):
         """Called once for each connection that was admitted."""
         if self.limits is not None:
             self.limits.closed(host)
+        if self.share is not None:
+            self.share.closed()
 
     def _pause(self, error: OSError) -> None:
         """Accept nothing for a while: the connections wait in the kernel, and asking again at once would take all time."""
-        log.warn(  # noqa: G010 - this is Twisted's
-            "Port {port} accepts nothing for a second: {error}", port=self._realPortNumber, error=error.strerror
-        )
+        text = "Port {port} accepts nothing for a second: {error}"
+        log.warn(text, port=self._realPortNumber, error=error.strerror)  # noqa: G010 - this is Twisted's
+        self._rest(CANNOT_ACCEPT_AGAIN)
+
+    def _rest(self, seconds: float) -> None:
+        self.is_resting = True
         self.stopReading()
-        cast("Clock", self.reactor).callLater(CANNOT_ACCEPT_AGAIN, self._go_on)
+        cast("Clock", self.reactor).callLater(seconds, self._go_on)
 
     def _go_on(self) -> None:
+        self.is_resting = False
         if self.connected:
             self.startReading()
 
@@ -284,15 +293,6 @@ class EagerPort(tcp.Port):
         for level, option, value in LISTENER_OPTIONS:
             made.setsockopt(level, option, value)
         return cast("socket.socket", made)
-
-
-class SharedPort(EagerPort):
-    """A port with a number that other processes listen on too. The kernel gives each connection to one of them."""
-
-    def createInternetSocket(self) -> socket.socket:
-        made = super().createInternetSocket()
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        return made
 
 
 SET_LATER = ("has_more", "is_likely", "is_prompt", "paid_until", "read_size", "waits_in")

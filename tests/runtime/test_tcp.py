@@ -25,7 +25,6 @@ from cometify.runtime.tcp import (
     SEND_BUFFER,
     STALLED_WITHIN,
     EagerPort,
-    SharedPort,
     can_send_now,
 )
 from cometify.runtime.tls_writer import writer_for
@@ -254,8 +253,8 @@ class Waiting(protocol.Protocol):
 
 @pytest.fixture
 def accepted(request):
-    """A transport that the port of `request.param` has accepted from a real socket: "eager", "shared" or "stock"."""
-    kinds = {"eager": EagerPort, "shared": SharedPort, "stock": tcp.Port}
+    """A transport that the port of `request.param` has accepted from a real socket: "eager" or "stock"."""
+    kinds = {"eager": EagerPort, "stock": tcp.Port}
     reactor = EPollReactor()
     factory = protocol.Factory.forProtocol(Waiting)
     factory.noisy = False
@@ -283,7 +282,7 @@ def has_listener_options(transport):
     assert option(transport, socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == ACKNOWLEDGED_WITHIN
 
 
-@pytest.mark.parametrize("accepted", ["eager", "shared"], indirect=True)
+@pytest.mark.parametrize("accepted", ["eager"], indirect=True)
 def test_accepted_sockets_inherit_the_options_of_a_listener(accepted):
     has_listener_options(accepted)
 
