@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.nodes import workloads
-from bench.nodes.workers import workers
+from bench.nodes.workers import workers, workers_on_one_core
 from bench.nodes.workloads import Figures
 from bench.rig import load_generator, machine
 from bench.rig.console import say
@@ -43,11 +43,15 @@ def _workloads(quick: bool) -> dict[str, Workload]:
 
 def _of_workers(quick: bool) -> dict[str, Workload]:
     less = 5 if quick else 1
-    return {
-        "1 worker": lambda bin_, folder: workers(bin_, folder, 1, 2000 // less, 5 // less),
-        "2 workers": lambda bin_, folder: workers(bin_, folder, 2, 2000 // less, 5 // less),
-        "4 workers": lambda bin_, folder: workers(bin_, folder, 4, 2000 // less, 5 // less),
-    }
+    listeners, seconds = 2000 // less, 5 // less
+    counts = {"1 worker": 1, "2 workers": 2, "4 workers": 4}
+    on_all = {name: _with(workers, count, listeners, seconds) for name, count in counts.items()}
+    on_one = {f"{name} on one core": _with(workers_on_one_core, n, listeners, seconds) for name, n in counts.items()}
+    return on_all | on_one
+
+
+def _with(work: Callable[..., Coroutine[Any, Any, Figures]], *arguments: int) -> Workload:
+    return lambda programs, folder: work(programs, folder, *arguments)
 
 
 def _measure(workloads_of: dict[str, Workload], programs: Path, rounds: int) -> Measured:

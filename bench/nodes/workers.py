@@ -1,9 +1,11 @@
-"""Workers on one node: what they deliver, push and join, how evenly the kernel spreads listeners, and what one costs Redis."""
+"""Workers on one node: what they deliver, push and join, how evenly they share the work, and what one costs Redis."""
 
 import asyncio
+import os
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,6 +33,33 @@ async def workers(programs: Path, folder: Path, count: int, listeners: int, seco
         return figures | await _delivering(node, listeners, seconds) | await _pushing(one, seconds)
 
 
+async def workers_on_one_core(programs: Path, folder: Path, count: int, listeners: int, seconds: int) -> Figures:
+    """Let the workers of a node share one core. Redis and the clients have all other cores.
+
+    So the figures tell what a core carries, however many cores the machine has. They must not depend on the number of workers.
+    """
+    own, *others = sorted(os.sched_getaffinity(0))
+    pinned = ("taskset", "-c", str(own))
+    with _kept_to(set(others) or {own}):
+        async with shared_nodes(
+            programs, folder, 1, settings={"workers": count}, prefix=pinned, listeners_per_ip=listeners
+        ) as one:
+            (node,) = one.nodes
+            await _until_all_are_up(node, count)
+            return await _delivering(node, listeners, seconds) | await _pushing(one, seconds)
+
+
+@contextmanager
+def _kept_to(cores: set[int]) -> Iterator[None]:
+    """Keep this process, and those that it starts, to some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 async def _until_all_are_up(node: Node, count: int) -> None:
     """A server is ready once one of its workers is."""
 
@@ -55,7 +84,7 @@ async def _rest(one: SharedNodes, count: int, seconds: int) -> Figures:
 
 
 async def _delivering(node: Node, listeners: int, seconds: int) -> Figures:
-    """The kernel gives a connection to any worker. So the spread is measured as well."""
+    """The spread of the listeners is measured as well."""
     load = [
         "-n",
         str(listeners),
@@ -92,13 +121,19 @@ async def _delivering(node: Node, listeners: int, seconds: int) -> Figures:
 async def _pushing(one: SharedNodes, seconds: int) -> Figures:
     (node,) = one.nodes
     pids = _processes(node.pid)
+    earlier = _figure(await node.metrics(), "cometify_pushes_accepted_total")
     load = ["-m", "2000000", "-r", "0", "--pub-secs", str(seconds), "--pub-conns", "32", "--warmup", "200", "-n", "0"]
     before = await usage.spent(pids, one.redis)
     answer = await generate("--port", str(node.address[1]), *publisher(node.address, "pushed"), *load)
     used = (await usage.spent(pids, one.redis)).since(before)
     published = answer["published"] + 200
+    accepted = _figure(await node.metrics(), "cometify_pushes_accepted_total")
+    shares = [accepted[worker] - earlier.get(worker, 0) for worker in accepted]
+    mean = statistics.mean(shares)
     return {
         "pushes/s": answer["publishes_per_s"],
+        "pushes over 32 connections: of the busiest worker, % of the mean": 100 * max(shares) / mean,
+        "pushes over 32 connections: of the idlest worker, % of the mean": 100 * min(shares) / mean,
         "CPU of the workers for a push, µs": 1e6 * sum(used.nodes) / published,
         "CPU of Redis for a push, µs": 1e6 * used.redis / published,
     }

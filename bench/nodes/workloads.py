@@ -50,16 +50,25 @@ def made(folder: Path) -> Path:
 
 @asynccontextmanager
 async def shared_nodes(
-    programs: Path, folder: Path, count: int, settings: Mapping[str, Any] | None = None, **account: Any
+    programs: Path,
+    folder: Path,
+    count: int,
+    settings: Mapping[str, Any] | None = None,
+    prefix: tuple[str, ...] = (),
+    **account: Any,
 ) -> AsyncIterator[SharedNodes]:
-    """Run a Redis and so many nodes during the block. `settings` and `account` are those that are not the defaults."""
+    """Run a Redis and so many nodes during the block. `settings` and `account` are those that are not the defaults.
+
+    `prefix`: stands before the command of each node.
+    """
     async with AsyncExitStack() as stack:
         redis = Redis("redis", made(folder))
         stack.push_async_callback(redis.end)
         await redis.start()
         table = {"redis": f"redis://127.0.0.1:{redis.port}/0", "heartbeat": 25, **(settings or {})}
         twistd = [str(programs / "twistd")]
-        nodes = [Node(f"node{number}", folder, twistd, table, {}, account=account) for number in range(count)]
+        names = [f"node{number}" for number in range(count)]
+        nodes = [Node(name, folder, twistd, table, {}, prefix=prefix, account=account) for name in names]
         for node in nodes:
             stack.push_async_callback(node.end)
             await node.start()
