@@ -110,7 +110,7 @@ class AccountEndpoint(_OfAccounts):
             record, made = result
             is_new = record is not None and record.revision == 1
             account = self.editor.accounts.get(api_key)
-            told = {} if account is None else self.describe(account)
+            told = {"api_key": api_key} if account is None else self.describe(account)
             _answer(request, 201 if is_new else 200, told if made is None else {**told, "api_secret": made})
 
         put.addCallback(done).addErrback(self.failed, request)
@@ -141,7 +141,7 @@ class AccountActionEndpoint(_OfAccounts):
 
     def _done(self, result: tuple[Record | None, str | None], request: Exchange, api_key: str) -> None:
         account = self.editor.accounts.get(api_key)
-        told = {} if account is None else self.describe(account)
+        told = {"api_key": api_key} if account is None else self.describe(account)
         _answer(request, 200, told if result[1] is None else {**told, "api_secret": result[1]})
 
 

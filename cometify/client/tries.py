@@ -168,7 +168,7 @@ def _read(call: Call[T], address: Address, reply: Reply) -> T | _Failure:
     if reply.status == 200:
         try:
             return call.read(json.loads(reply.body))
-        except (KeyError, TypeError, ValueError, RecursionError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return _unreadable(address, reply, "never")
     problem = _problem(reply)
     again: Literal["later", "never"] = "later" if reply.status in RETRIED else "never"

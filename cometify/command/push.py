@@ -12,6 +12,7 @@ from cometify.client import ABSENT, Cometify, CometifyError, MaybePushed, Pushed
 from cometify.client.errors import NO_ANSWER, UNREACHABLE, UNREADABLE_ANSWER
 from cometify.command import exit_status
 from cometify.command.account import find_client, with_account_options
+from cometify.command.escapes import escaped
 from cometify.command.refusals import advice
 from cometify.command.usage_table import usage_lines
 
@@ -81,7 +82,7 @@ def push(
         click.echo(json.dumps(asdict(pushed)))
     else:
         again = ", which was pushed before" if pushed.duplicate else ""
-        click.echo(f"{pushed.identifier} {pushed.position}: listeners {pushed.listeners}{again}")
+        click.echo(f"{escaped(pushed.identifier)} {pushed.position}: listeners {pushed.listeners}{again}")
 
 
 @click.command()

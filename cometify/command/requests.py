@@ -41,11 +41,15 @@ class Answer:
     @property
     def problem(self) -> tuple[str, str]:
         """The code and the detail of a problem document. Both are empty if something other than the server answered."""
-        kind = (self.headers.getRawHeaders("content-type") or [""])[0]
-        document = self.json if "problem+json" in kind else None
+        document = self.json if "problem+json" in self.header("content-type") else None
         if not isinstance(document, dict) or "code" not in document:
             return "", ""
         return str(document["code"]), str(document.get("detail", ""))
+
+    def header(self, name: str) -> str:
+        """The first header of this name, or nothing."""
+        values = self.headers.getRawHeaders(name.encode()) or [b""]
+        return values[0].decode("utf-8", "replace")
 
     @property
     def json(self) -> Any:
@@ -100,10 +104,9 @@ class Requests:
             sent.setRawHeaders(name, [value])
         producer = None if body is None else _Body(body)
         agent = self._streams if is_stream else self._agent
-        request = agent.request(method.encode(), url.encode(), sent, producer)
-        request.addTimeout(self._patience, self._reactor)
         try:
-            return await request
+            request = agent.request(method.encode(), url.encode(), sent, producer)
+            return await request.addTimeout(self._patience, self._reactor)
         except Exception as error:  # noqa: BLE001 - a dozen kinds of errors mean that there is no answer
             if isinstance(_cause(error), defer.TimeoutError | CancelledError):
                 raise Trouble("silent", f"No answer within {self._patience:g} s.") from None

@@ -1,6 +1,7 @@
 """A WebSocket to a server, on Autobahn's client. Its owner gets one frame of the protocol after the other."""
 
 import json
+import re
 from typing import Any, Protocol
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -43,6 +44,14 @@ class FrameSocket(WebSocketClientProtocol):
     _why = ""
     """The reason for which this side has ended the connection."""
 
+    def dataReceived(self, data: bytes) -> None:
+        """See Autobahn, which decodes the answer to the handshake strictly, and raises if it is not UTF-8."""
+        try:
+            super().dataReceived(data)
+        except UnicodeDecodeError:
+            self._why = "The answer to the handshake is none of Cometify's"
+            self.dropConnection(abort=True)
+
     def onOpen(self) -> None:
         self.factory.owner.opened(self)
 
@@ -60,7 +69,7 @@ class FrameSocket(WebSocketClientProtocol):
     def _refusal(self) -> int | None:
         """The HTTP status that came instead of 101."""
         words = str(getattr(self, "http_status_line", "")).split()
-        return int(words[1]) if len(words) > 1 and words[1].isdigit() and words[1] != "101" else None
+        return int(words[1]) if len(words) > 1 and re.fullmatch("[0-9]{3}", words[1]) and words[1] != "101" else None
 
     def say(self, frame: dict[str, Any]) -> None:
         """Send a frame."""

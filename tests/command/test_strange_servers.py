@@ -9,7 +9,7 @@ import resource
 import pytest
 from click.testing import CliRunner
 
-from cometify.command.accounts import admin_client
+from cometify.client import connections
 from cometify.command.frames import read_frame
 from cometify.command.main import main
 from tests.client.conftest import scripted  # noqa: F401 - a fixture
@@ -68,10 +68,10 @@ def test_account_of_a_server_reaches_no_terminal_raw(scripted):  # noqa: F811 - 
 
 
 def test_endless_answer_of_an_admin_endpoint_is_cut_off(scripted, monkeypatch):  # noqa: F811 - the fixture
-    monkeypatch.setattr(admin_client, "_MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(connections, "MAX_ANSWER", 1_000_000)
     server = scripted(endless)
-    output = run("account", "list", "--admin", f"http://127.0.0.1:{server.port}", status=3)
-    assert "its answer has more than 1000000 bytes" in output
+    output = run("account", "list", "--admin", f"http://127.0.0.1:{server.port}", status=4)
+    assert "gives no whole answer: it has more than 1000000 bytes" in output
 
 
 def test_deep_answer_of_an_admin_endpoint_is_none_of_cometify(scripted):  # noqa: F811 - the fixture

@@ -1,19 +1,26 @@
-"""Requests to the admin endpoint, by the standard library. No event loop is imported."""
+"""Requests to the admin endpoint, by the client's own connections. No event loop is imported."""
 
 import json
 import os
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import quote
 
 import attrs
 import click
 
+from cometify.client.address import Address, read_server
+from cometify.client.connections import Connections
+from cometify.client.errors import CometifyError
+from cometify.client.tries import Answer, NoAnswer, Request
 from cometify.command import exit_status
 from cometify.config.endpoint_url import url_of
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import load
+
+T = TypeVar("T")
 
 DEFAULT_URL = "http://127.0.0.1:8082"
 URL_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = (
@@ -21,10 +28,12 @@ URL_VARIABLE, TOKEN_VARIABLE, TOKEN_FILE_VARIABLE = (
     "COMETIFY_ADMIN_TOKEN",
     "COMETIFY_ADMIN_TOKEN_FILE",
 )
-_WITHIN = 10.0
-"""Seconds that a connection and each read may take."""
-_MOST_BYTES = 64 << 20
-"""Bytes of an answer. A page of 1,000 accounts has less: the settings of each are one body of at most 64 KiB."""
+WITHIN = 20.0
+"""Seconds that a request may take, with its whole answer."""
+ALL_WITHIN = 60.0
+"""Seconds that all requests of a command may take together. A list of accounts is asked for by the page."""
+_OTHER_SHAPE = (KeyError, TypeError, ValueError, OverflowError)
+"""Errors of readers of an answer that is none of Cometify's."""
 
 
 class AdminError(click.ClickException):
@@ -36,12 +45,13 @@ class AdminError(click.ClickException):
         self.code = code
 
 
-@attrs.frozen
+@attrs.define
 class AdminClient:
     """`url`: the admin endpoint. `token`: None if it asks for none."""
 
     url: str
     token: str | None = attrs.field(default=None, repr=False)
+    _until: float | None = None
 
     @classmethod
     def find(cls, url: str | None, token_file: str | None, config: str | None) -> "AdminClient":
@@ -55,61 +65,84 @@ class AdminClient:
             token_file = token_file or settings.admin_token_file
         if url is None:
             raise click.ClickException("The admin endpoint of the configuration file has no port: give --admin URL.")
-        return cls(url.rstrip("/"), os.environ.get(TOKEN_VARIABLE) or _token(token_file))
+        return cls(url.rstrip("/"), _token(token_file))
 
-    def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
-        """Send a request, and return the JSON of its answer. Raises `AdminError`."""
-        sent = {"Content-Type": "application/json", **(headers or {})}
+    def ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[dict[str, Any]], T],
+        body: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> T:
+        """Send a request, and return what `read` makes of the JSON object of its answer. Raises `AdminError`.
+
+        `read` raises KeyError, TypeError, ValueError or OverflowError for an answer that is none of Cometify's.
+        """
+        address = self._address()
+        sent = {"Host": address.authority, "Content-Type": "application/json", "Connection": "close", **(headers or {})}
         if self.token is not None:
             sent["Authorization"] = f"Bearer {self.token}"
-        text = None if body is None else json.dumps(body).encode()
+        text = b"" if body is None else json.dumps(body).encode()
+        request = Request(method, f"{address.prefix}{path}", sent, text, self._patience())
+        reply = Connections(address).exchange(request)
+        if isinstance(reply, NoAnswer):
+            raise self._silent(reply, method)
+        return self._read(reply, read)
+
+    def _patience(self) -> float:
+        """The seconds that the next request may take."""
+        now = time.monotonic()
+        if self._until is None:
+            self._until = now + ALL_WITHIN
+        return max(0.0, min(WITHIN, self._until - now))
+
+    def _address(self) -> Address:
         try:
-            connection = self._connection()
-            try:
-                connection.request(method, f"{urlsplit(self.url).path}{path}", text, sent)
-                with connection.getresponse() as answer:
-                    status, content = answer.status, answer.read(_MOST_BYTES + 1)
-            finally:
-                connection.close()
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise AdminError(
-                f"{self.url} does not answer: {reason}. Give the server's admin endpoint with --admin URL.",
-                exit_status.UNREACHABLE,
+            return read_server(self.url, "admin", "unused")
+        except CometifyError:
+            raise click.ClickException(
+                f"{self.url} is not the URL of an admin endpoint: write http://127.0.0.1:8082."
             ) from None
-        if len(content) > _MOST_BYTES:
-            raise AdminError(
-                f"{self.url} is not an admin endpoint of Cometify: its answer has more than {_MOST_BYTES} bytes.",
-                exit_status.REFUSED,
+
+    def _silent(self, reply: NoAnswer, method: str) -> AdminError:
+        if not reply.sent:
+            told = f"{self.url} does not answer: {reply.reason}. Give the server's admin endpoint with --admin URL."
+        elif method == "GET":
+            told = (
+                f"{self.url} gives no whole answer: {reply.reason}. Give the server's admin endpoint with --admin URL."
             )
-        return self._read(status, content)
+        else:
+            told = (
+                f"{self.url} has the request and gives no whole answer: {reply.reason}. The change may have been made: see "
+                "`cometify account list`."
+            )
+        return AdminError(told, exit_status.UNREACHABLE)
 
-    def _connection(self) -> HTTPConnection:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise click.ClickException(f"{self.url} is not the URL of an admin endpoint: write http://127.0.0.1:8082.")
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        return kind(parts.hostname, parts.port, timeout=_WITHIN)
-
-    def _read(self, status: int, content: bytes) -> Any:
+    def _read(self, answer: Answer, read: Callable[[dict[str, Any]], T]) -> T:
         try:
-            document = json.loads(content)
+            document = json.loads(answer.body)
         except (ValueError, RecursionError):
             document = None
-        if not isinstance(document, dict):
-            raise AdminError(
-                f"{self.url} is not an admin endpoint of Cometify: it answers {status}.", exit_status.REFUSED
-            )
-        if status >= 400:
+        if answer.status >= 400 and isinstance(document, dict):
             code = str(document.get("code", ""))
-            later = exit_status.UNREACHABLE if status >= 500 else exit_status.REFUSED
-            raise AdminError(str(document.get("detail", f"The answer is {status}.")), later, code)
-        return document
+            later = exit_status.UNREACHABLE if answer.status >= 500 else exit_status.REFUSED
+            raise AdminError(str(document.get("detail", f"The answer is {answer.status}.")), later, code)
+        if answer.status in (200, 201) and isinstance(document, dict):
+            try:
+                return read(document)
+            except _OTHER_SHAPE:
+                pass
+        raise AdminError(
+            f"{self.url} is not an admin endpoint of Cometify: it answers {answer.status}, with something else. Give the "
+            "server's admin endpoint with --admin URL.",
+            exit_status.REFUSED,
+        )
 
 
 def account_path(api_key: str, action: str = "") -> str:
     """The path of an account, or of one of its actions."""
-    return f"/accounts/{quote(api_key, safe='')}{action and f'/{action}'}"
+    return f"/accounts/{quote(api_key, safe='', errors='surrogateescape')}{action and f'/{action}'}"
 
 
 def _read(config: str | None) -> Settings:
@@ -120,9 +153,16 @@ def _read(config: str | None) -> Settings:
 
 
 def _token(path: str | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise click.ClickException(f"{path}: the admin token cannot be read ({error}).") from None
+    """Find the token: that of the environment, else that of the file. Raises `ClickException`, which never repeats it."""
+    token, source = os.environ.get(TOKEN_VARIABLE), TOKEN_VARIABLE
+    if not token:
+        if path is None:
+            return None
+        source = path
+        try:
+            token = Path(path).read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{path}: the admin token cannot be read ({error}).") from None
+    if not (token.isascii() and token.isprintable()):
+        raise click.ClickException(f"{source}: the admin token must be one line of printable ASCII characters.")
+    return token

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
 from cometify.client.lists import read_usage
+from cometify.command.accounts import answers
 from cometify.command.accounts.admin_client import TOKEN_FILE_VARIABLE, URL_VARIABLE, AdminClient, account_path
 from cometify.command.accounts.report import print_account, print_accounts, print_json, print_secret
 from cometify.command.accounts.values import merged, read_settings
+from cometify.command.escapes import escaped
 from cometify.command.usage_table import usage_lines
 
 _PAGE = 1000
@@ -56,9 +59,9 @@ def list_accounts(client: AdminClient, as_json: bool) -> None:
     found: list[Any] = []
     after: str | None = ""
     while after is not None:
-        page = client.ask("GET", f"/accounts?limit={_PAGE}&after={after}")
-        found += page["accounts"]
-        after = page["next"]
+        page = client.ask("GET", f"/accounts?limit={_PAGE}&after={quote(after)}", answers.page_after(after))
+        found += page.accounts
+        after = page.next
     if as_json:
         print_json({"accounts": found})
     else:
@@ -71,7 +74,7 @@ def list_accounts(client: AdminClient, as_json: bool) -> None:
 @_asks
 def show(client: AdminClient, api_key: str, as_json: bool) -> None:
     """Show one account, with all values that hold for it. No secret is shown."""
-    told = client.ask("GET", account_path(api_key))
+    told = client.ask("GET", account_path(api_key), answers.account)
     if as_json:
         print_json(told)
     else:
@@ -84,11 +87,11 @@ def show(client: AdminClient, api_key: str, as_json: bool) -> None:
 @_asks
 def usage(client: AdminClient, api_key: str, as_json: bool) -> None:
     """Print the usage of one account, this hour and by day. Its secret is not needed, and it may be suspended."""
-    told = client.ask("GET", account_path(api_key, "usage"))
+    told, read = client.ask("GET", account_path(api_key, "usage"), lambda told: (told, read_usage(told)))
     if as_json:
         print_json(told)
         return
-    for line in usage_lines(read_usage(told)):
+    for line in usage_lines(read):
         click.echo(line)
 
 
@@ -106,7 +109,7 @@ def add(client: AdminClient, words: tuple[str, ...], secret_file: Path | None, a
     body = merged({}, read_settings(words[has_key:]))
     if secret_file is not None:
         body["api_secret"] = _read_secret(secret_file)
-    told = client.ask("PUT", account_path(api_key), body, {"If-None-Match": "*"})
+    told = client.ask("PUT", account_path(api_key), answers.changed(api_key), body, {"If-None-Match": "*"})
     if as_json:
         print_json(told)
     elif "api_secret" in told:
@@ -132,9 +135,9 @@ def set_account(client: AdminClient, api_key: str, words: tuple[str, ...], as_js
     given = read_settings(words)
     if not given:
         raise click.UsageError("Give at least one NAME=VALUE.")
-    before = client.ask("GET", account_path(api_key))
-    seen = {"If-Match": before["tag"]} if "tag" in before else {}
-    told = client.ask("PUT", account_path(api_key), merged(before["settings"], given), seen)
+    settings, tag = client.ask("GET", account_path(api_key), answers.settings_and_tag)
+    seen = {} if tag is None else {"If-Match": tag}
+    told = client.ask("PUT", account_path(api_key), answers.changed(api_key), merged(settings, given), seen)
     _done(told, as_json, f"{api_key} was changed.")
 
 
@@ -144,7 +147,7 @@ def set_account(client: AdminClient, api_key: str, words: tuple[str, ...], as_js
 @_asks
 def suspend(client: AdminClient, api_key: str, as_json: bool) -> None:
     """Refuse everything to an account for a while. Its data stay."""
-    _done(client.ask("POST", account_path(api_key, "suspend")), as_json, f"{api_key} is suspended.")
+    _done(_change(client, api_key, "suspend"), as_json, f"{api_key} is suspended.")
 
 
 @account.command()
@@ -153,7 +156,7 @@ def suspend(client: AdminClient, api_key: str, as_json: bool) -> None:
 @_asks
 def resume(client: AdminClient, api_key: str, as_json: bool) -> None:
     """Let a suspended account go on."""
-    _done(client.ask("POST", account_path(api_key, "resume")), as_json, f"{api_key} goes on.")
+    _done(_change(client, api_key, "resume"), as_json, f"{api_key} goes on.")
 
 
 @account.command()
@@ -162,7 +165,7 @@ def resume(client: AdminClient, api_key: str, as_json: bool) -> None:
 @_asks
 def rotate(client: AdminClient, api_key: str, as_json: bool) -> None:
     """Make a second API secret, which is shown this once. Both are accepted until `retire`."""
-    told = client.ask("POST", account_path(api_key, "rotate"))
+    told = client.ask("POST", account_path(api_key, "rotate"), answers.with_secret(api_key))
     if as_json:
         print_json(told)
     else:
@@ -177,7 +180,7 @@ def rotate(client: AdminClient, api_key: str, as_json: bool) -> None:
 def retire(client: AdminClient, api_key: str, new: bool, as_json: bool) -> None:
     """Remove the old one of two API secrets."""
     which = "new" if new else "old"
-    told = client.ask("POST", account_path(api_key, "retire"), {"secret": which})
+    told = client.ask("POST", account_path(api_key, "retire"), answers.changed(api_key), {"secret": which})
     _done(told, as_json, f"{api_key} has its {which} secret no longer.")
 
 
@@ -190,7 +193,8 @@ def remove(client: AdminClient, api_key: str, yes: bool, as_json: bool) -> None:
     """Remove an account. Its pages do not come back."""
     if not yes:
         click.confirm(f"Remove the account {api_key} for good?", abort=True, err=True)
-    _done(client.ask("DELETE", account_path(api_key)), as_json, f"{api_key} was removed.")
+    told = client.ask("DELETE", account_path(api_key), answers.changed(api_key))
+    _done(told, as_json, f"{api_key} was removed.")
 
 
 @account.command()
@@ -199,11 +203,15 @@ def remove(client: AdminClient, api_key: str, yes: bool, as_json: bool) -> None:
 @_asks
 def reload(client: AdminClient, drop: bool, as_json: bool) -> None:
     """Have one node read its configuration file again, and tell what has changed."""
-    told = client.ask("POST", "/reload", {"drop": drop})
+    told = client.ask("POST", "/reload", answers.reloaded, {"drop": drop})
     changed = [f"{key} ({', '.join(names)})" for key, names in told["changed"].items()]
     lists = (("came", told["came"]), ("changed", changed), ("gone", told["gone"]))
     lines = [f"{word}: {', '.join(keys)}" for word, keys in lists if keys]
-    _done(told, as_json, "\n".join(lines) or "No account has changed.")
+    _done(told, as_json, "\n".join(map(escaped, lines)) or "No account has changed.")
+
+
+def _change(client: AdminClient, api_key: str, action: str) -> answers.Told:
+    return client.ask("POST", account_path(api_key, action), answers.changed(api_key))
 
 
 def _done(told: object, as_json: bool, line: str) -> None:

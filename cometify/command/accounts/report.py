@@ -3,17 +3,14 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cometify.command.accounts.answers import Told
 from cometify.command.escapes import escaped
-
-Told = Mapping[str, Any]
-"""An account as the server tells it."""
 
 
 def _console() -> Console:

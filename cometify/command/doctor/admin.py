@@ -31,15 +31,22 @@ class Figures:
         """Read the answer of /metrics. Raises `Trouble`."""
         if answer.status != 200:
             raise Trouble("no_admin", f"/metrics answers {answer.status}.")
-        sums: dict[str, float] = {}
-        for family in text_string_to_metric_families(answer.body.decode()):
-            for sample in family.samples:
-                name = sample.name + "".join(f":{value}" for key, value in sample.labels.items() if key == "bound")
-                sums[name] = sums.get(name, 0) + sample.value
-        return cls(sums)
+        try:
+            return cls(_sums(answer.body.decode()))
+        except Exception:  # noqa: BLE001 - the parser does not say what it raises for a text that has no metrics
+            raise Trouble("no_admin", "The answer of /metrics is none of Cometify's.") from None
 
     def __getitem__(self, name: str) -> float:
         return self.sums.get(name, 0)
+
+
+def _sums(text: str) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = sample.name + "".join(f":{value}" for key, value in sample.labels.items() if key == "bound")
+            sums[name] = sums.get(name, 0) + sample.value
+    return sums
 
 
 class AdminEndpoint:
@@ -78,7 +85,7 @@ class AdminEndpoint:
         except Trouble as trouble:
             return failed("readiness", Trouble("no_admin", trouble.detail))
         health = answer.json
-        reason = health.get("reason", "") if isinstance(health, dict) else ""
+        reason = str(health.get("reason", "")) if isinstance(health, dict) else ""
         if answer.status == 200 and not reason:
             return Finding("readiness", Status.OK, "The server is ready.")
         detail = f"The server is not {'wholly ' if answer.status == 200 else ''}ready: {reason or answer.status}."

@@ -3,9 +3,10 @@
 All transports are tried with one listener id, one after the other. So the doctor takes one place of the account's limit.
 """
 
+import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -17,12 +18,14 @@ from cometify import __version__
 from cometify.command.doctor.admin import AdminEndpoint, Figures
 from cometify.command.doctor.findings import Finding, Status, failed
 from cometify.command.doctor.tls import SOON, look_at_certificate
+from cometify.command.frames import Frame
 from cometify.command.group import Group
 from cometify.command.requests import JSON, Answer, Requests
 from cometify.command.server_url import ServerURL
 from cometify.command.sources import SOURCES, Source
 from cometify.command.troubles import Trouble
 from cometify.core.identifier import names_from_query
+from cometify.core.integer import MAX_EXACT
 from cometify.core.md5_signature import secure_key
 
 MAX_DIFFERENCE = 5
@@ -117,15 +120,13 @@ class Examination:
         """Compare the clock of the engine with that of this machine."""
         try:
             answer = await self._requests.ask("GET", self._server.path("position"))
-            if (
-                answer.status != 200
-                or not isinstance(answer.json, dict)
-                or type(answer.json.get("position")) is not int
-            ):
+            document = answer.json
+            position = document.get("position") if answer.status == 200 and isinstance(document, dict) else None
+            if type(position) is not int or not 0 <= position <= MAX_EXACT:
                 raise answer.trouble()
         except Trouble as trouble:
             return failed("engine", trouble)
-        ahead = answer.json["position"] / 1_000_000 - (time.time() - answer.seconds / 2)
+        ahead = position / 1_000_000 - (time.time() - answer.seconds / 2)
         return _compared("engine", "the engine's clock", ahead)
 
     async def _push(self) -> Finding:
@@ -151,8 +152,7 @@ class Examination:
         try:
             began = time.monotonic()
             await source.open()
-            while (await source.frame())["type"] != "ready":
-                pass
+            await self._frame(source, lambda frame: frame["type"] == "ready")
             ready = 1000 * (time.monotonic() - began)
             self._joined += 1
             if not self._can_push:
@@ -171,12 +171,7 @@ class Examination:
 
     async def _heard(self, source: Source, text: str) -> float:
         """Push, and return the seconds until the source has heard it. Raises `Trouble`."""
-
-        async def hear() -> None:
-            while (await source.frame()).get("text") != text:
-                pass
-
-        heard = Deferred.fromCoroutine(hear())
+        heard = Deferred.fromCoroutine(self._frame(source, lambda frame: frame.get("text") == text))
         began = time.monotonic()
         try:
             answer = await self._requests.push(self._identifier, {"text": text, "secret": 1})
@@ -188,6 +183,13 @@ class Examination:
             raise
         await heard
         return time.monotonic() - began
+
+    async def _frame(self, source: Source, is_wanted: Callable[[Frame], bool]) -> None:
+        """Wait for a frame. Others may come before it, but not for ever. Raises `Trouble`."""
+        until = time.monotonic() + self._patience
+        while not is_wanted(await source.frame()):
+            if time.monotonic() > until:
+                raise source.silence()
 
     async def _bearer(self) -> Finding:
         """Show the API secret itself. The server takes it only if it knows that the request came over TLS."""
@@ -210,7 +212,8 @@ def _version(answer: Answer) -> Finding:
     document = answer.json
     if answer.status != 200 or not isinstance(document, dict):
         return failed("version", answer.trouble())
-    version = str(document.get("info", {}).get("version", ""))
+    info = document.get("info")
+    version = str(info.get("version", "")) if isinstance(info, dict) else ""
     if _numbers(version) < _numbers(__version__):
         detail = f"The server has version {version or 'unknown'}. This command has version {__version__}."
         return Finding("version", Status.FAILED, detail, "old_version")
@@ -218,16 +221,16 @@ def _version(answer: Answer) -> Finding:
 
 
 def _numbers(version: str) -> list[int]:
-    return [int(part) for part in version.split(".") if part.isdigit()]
+    return [int(part) for part in version.split(".") if re.fullmatch("[0-9]{1,9}", part)]
 
 
 def _clock(answer: Answer) -> Finding:
     try:
-        date = parsedate_to_datetime((answer.headers.getRawHeaders("date") or [""])[0])
-    except ValueError:
+        date = parsedate_to_datetime(answer.header("date")).timestamp()
+    except (ValueError, OverflowError):
         return Finding("clock", Status.SKIPPED, "The answer has no date.")
     # A date has whole seconds, so the middle of the second is the best guess.
-    return _compared("clock", "the server's clock", date.timestamp() + 0.5 - (time.time() - answer.seconds / 2))
+    return _compared("clock", "the server's clock", date + 0.5 - (time.time() - answer.seconds / 2))
 
 
 def _compared(check: str, whose: str, ahead: float) -> Finding:
