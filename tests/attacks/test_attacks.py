@@ -7,7 +7,8 @@ import pytest
 
 from bench.campaigns.attacks.campaign import carry_out
 from bench.campaigns.attacks.catalogue import ATTACKS
-from bench.campaigns.attacks.victim import running_victim
+from bench.campaigns.attacks.victim import running_victim, running_victim_with_redis
+from bench.campaigns.attacks.with_redis import ATTACKS_WITH_REDIS
 from tests.conftest import FRUGAL, PLAIN_TWISTD, PYTHONPATH, UNTRACED, assert_clean
 from tests.lag import SchedulingLag, waited_for_cpu
 
@@ -17,10 +18,21 @@ SECONDS = (0.4, 1.0, 2.0)
 SLACK = 4.0
 
 
+ENVIRONMENT = {"PYTHONPATH": PYTHONPATH, **FRUGAL, **UNTRACED}
+
+
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory):
     folder = tmp_path_factory.mktemp("victim")
-    with running_victim(folder, PLAIN_TWISTD, {"PYTHONPATH": PYTHONPATH, **FRUGAL, **UNTRACED}) as server:
+    with running_victim(folder, PLAIN_TWISTD, ENVIRONMENT) as server:
+        yield server
+    assert_clean((folder / "server.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def victim_with_redis(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("victim_with_redis")
+    with running_victim_with_redis(folder, PLAIN_TWISTD, ENVIRONMENT) as server:
         yield server
     assert_clean((folder / "server.log").read_text())
 
@@ -47,12 +59,21 @@ def faults_of(cost):
     return faults
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attack_costs_others_no_more_than_its_bounds(victim, name):
+def carry_out_within_bounds(attack, victim):
     for seconds in SECONDS:
         # Other processes only ever add to a latency. So the least of some measurements is nearest to the server's own.
-        cost = measure(ATTACKS[name], victim, seconds)
+        cost = measure(attack, victim, seconds)
         faults = faults_of(cost)
         if not faults:
             break
     assert not faults, cost
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack_costs_others_no_more_than_its_bounds(victim, name):
+    carry_out_within_bounds(ATTACKS[name], victim)
+
+
+@pytest.mark.parametrize("name", ATTACKS_WITH_REDIS)
+def test_attack_with_redis_costs_others_no_more_than_its_bounds(victim_with_redis, name):
+    carry_out_within_bounds(ATTACKS_WITH_REDIS[name], victim_with_redis)

@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.campaigns.attacks.campaign import Cost, run
 from bench.campaigns.attacks.catalogue import ATTACKS
 from bench.campaigns.attacks.table import row, table
-from bench.campaigns.attacks.victim import running_victim
+from bench.campaigns.attacks.victim import running_victim, running_victim_with_redis
+from bench.campaigns.attacks.with_redis import ATTACKS_WITH_REDIS
 from bench.rig.console import say
 from bench.rig.folders import BUILD, DOCS
 from bench.rig.page_sections import fill_section
@@ -30,18 +31,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _attack(seconds: float, only: str, twistd: Path) -> tuple[list[Cost], bool]:
-    """Carry out the attacks. Returns their costs, and whether the server's log has a traceback."""
-    costs = []
-    with (
-        tempfile.TemporaryDirectory(prefix="attacks-") as folder,
-        running_victim(Path(folder), [str(twistd)]) as victim,
-    ):
-        for cost in run([attack for name, attack in ATTACKS.items() if only in name], victim, seconds):
-            costs.append(cost)
-            say(row(cost, seconds))
-            for violation in cost.violations():
-                say(f"    {violation}")
-        return costs, "Traceback" in victim.log.read_text(errors="replace")
+    """Carry out the attacks, each on the server that it is for. Returns their costs, and whether a log has a traceback."""
+    costs, has_traceback = [], False
+    for running, attacks in ((running_victim, ATTACKS), (running_victim_with_redis, ATTACKS_WITH_REDIS)):
+        chosen = [attack for name, attack in attacks.items() if only in name]
+        if not chosen:
+            continue
+        with tempfile.TemporaryDirectory(prefix="attacks-") as folder, running(Path(folder), [str(twistd)]) as victim:
+            for cost in run(chosen, victim, seconds):
+                costs.append(cost)
+                say(row(cost, seconds))
+                for violation in cost.violations():
+                    say(f"    {violation}")
+            has_traceback |= "Traceback" in victim.log.read_text(errors="replace")
+    return costs, has_traceback
 
 
 def main(arguments: list[str]) -> int:

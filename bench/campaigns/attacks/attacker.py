@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from bench.campaigns.attacks.attack import Attack
 from bench.campaigns.attacks.catalogue import ATTACKS
+from bench.campaigns.attacks.with_redis import ATTACKS_WITH_REDIS
 from bench.rig.server_process import raise_file_limit
 
 TARGET = "127.0.0.1"
@@ -179,7 +180,7 @@ def main(arguments: list[str]) -> int:
     """Carry out the attack that is named, and print its totals."""
     name, port, seconds = arguments
     raise_file_limit()
-    sys.stdout.write(json.dumps(asdict(attack(ATTACKS[name], int(port), float(seconds)))) + "\n")
+    sys.stdout.write(json.dumps(asdict(attack((ATTACKS | ATTACKS_WITH_REDIS)[name], int(port), float(seconds)))) + "\n")
     return 0
 
 

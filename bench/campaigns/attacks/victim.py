@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.campaigns.attacks import good_client
 from bench.rig.account import KEY, SECRET
 from bench.rig.ports import free_ports
+from bench.rig.redis import running_redis
 from bench.rig.server_process import running_server
 
 _SCRIPT = Path(__file__).with_name("turn_clock_server.py")
@@ -127,3 +128,14 @@ def running_victim(
     command = [*twistd, "-n", "--pidfile=", "-y", str(_SCRIPT)]
     with running_server(command, variables | (environment or {}), folder, (port, tls, admin)) as pid:
         yield Victim(pid, {"http": port, "tls": tls, "admin": admin}, folder / "server.log", turn)
+
+
+@contextmanager
+def running_victim_with_redis(
+    folder: Path, twistd: list[str], environment: dict[str, str] | None = None
+) -> Iterator[Victim]:
+    """Run a server and its Redis during the block. Raises NotStarted, NotReady."""
+    with running_redis(folder) as redis:
+        settings = f'redis = "redis://127.0.0.1:{redis}/0"\n'
+        with running_victim(folder, twistd, environment, settings=settings) as victim:
+            yield victim
