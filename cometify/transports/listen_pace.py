@@ -17,6 +17,9 @@ on without its replay. `Joining` therefore takes an identifier as joined only if
 Frames that wait take memory, and time in their turn. With `MOST_WAITING` of them, or with `MOST_NAMED` identifiers in them,
 nothing further is read from the peer until the next turn. The turns of many connections can be due at the same moment. They
 are taken one by one, each in a turn of the event loop (`Context.turns`).
+
+With Redis a frame also waits until the one before it is answered. So nothing further is read while frames with `MOST_NAMED`
+identifiers wait for that.
 """
 
 from collections.abc import Sequence
@@ -57,14 +60,24 @@ class PacedListener(Protocol):
 class ListenPace:
     """Made when the second frame comes, because most listeners send one alone. The first one is counted here too."""
 
-    __slots__ = ("_answered_at", "_began", "_count", "_is_paused", "_listener", "_named", "_turn", "_waiting")
+    __slots__ = (
+        "_answered_at",
+        "_began",
+        "_count",
+        "_is_paused",
+        "_listener",
+        "_named",
+        "_queued",
+        "_turn",
+        "_waiting",
+    )
 
     def __init__(self, listener: PacedListener) -> None:
         self._listener = listener
         self._answered_at = self._began = listener.context.seconds()
         self._count = 1
         self._is_paused = False
-        self._named = 0
+        self._named = self._queued = 0
         self._turn: IDelayedCall | None = None
         self._waiting: list[ListenRequest] | None = None
 
@@ -85,16 +98,26 @@ class ListenPace:
 
     def _wait(self, waiting: list[ListenRequest], request: ListenRequest) -> None:
         waiting.append(request)
-        self._named += sum([len(group.names.folded) for group in request.groups])
-        if (len(waiting) >= MOST_WAITING or self._named >= MOST_NAMED) and not self._is_paused:
-            self._pause(self._listener.transport)
+        self._named += _names_in(request)
+        self._read_or_pause()
+
+    def join_queue(self, request: ListenRequest) -> None:
+        """Note a frame that waits until the one before it is answered, although it is not above the pace."""
+        self._queued += _names_in(request)
+        self._read_or_pause()
+
+    def leave_queue(self, request: ListenRequest) -> None:
+        """Note that it is its turn."""
+        self._queued -= _names_in(request)
+        self._read_or_pause()
 
     def stop(self) -> None:
         """Answer nothing further, because the connection ends. What the peer still sends is read."""
         if self._turn is not None and self._turn.active():
             self._turn.cancel()
         self._turn = self._waiting = None
-        self._go_on()
+        self._queued = 0
+        self._read_or_pause()
 
     def _delay(self, now: float) -> float:
         """The seconds until the next frame is answered."""
@@ -116,15 +139,23 @@ class ListenPace:
         *replaced, newest = self._waiting
         self._waiting = None
         self._count_answer(self._listener.context.seconds())
-        self._go_on()
+        self._read_or_pause()
         self._listener.listen_in_turn(newest, replaced)
 
-    def _pause(self, transport: Transport | None) -> None:
-        if transport is not None:
-            self._is_paused = True
+    def _read_or_pause(self) -> None:
+        """Read from the peer only while few frames and names wait."""
+        waiting, transport = self._waiting, self._listener.transport
+        is_full = self._queued >= MOST_NAMED or (
+            waiting is not None and (len(waiting) >= MOST_WAITING or self._named >= MOST_NAMED)
+        )
+        if transport is None or is_full is self._is_paused:
+            return
+        self._is_paused = is_full
+        if is_full:
             transport.pauseProducing()
+        else:
+            transport.resumeProducing()
 
-    def _go_on(self) -> None:
-        if self._is_paused and self._listener.transport is not None:
-            self._listener.transport.resumeProducing()
-        self._is_paused = False
+
+def _names_in(request: ListenRequest) -> int:
+    return sum([len(group.names.folded) for group in request.groups])

@@ -195,6 +195,8 @@ class WebSocketListener(Connection):
         self._spoken()
         if self._waiting is not None:
             self._waiting.append((request, replaced))
+            if self._pace is not None:
+                self._pace.join_queue(request)
             return
         account = self._account()
         self._waiting = []
@@ -212,10 +214,14 @@ class WebSocketListener(Connection):
         return account
 
     def _joined(self, _none: None) -> None:
-        waiting, self._waiting = self._waiting or (), None
-        for request, replaced in waiting:
-            if self.state is not State.GONE:
-                self.listen_in_turn(request, replaced)  # if this one must wait, the others queue up behind it again
+        waiting, self._waiting = self._waiting or [], None
+        while waiting and self._waiting is None and self.state is not State.GONE:
+            request, replaced = waiting.pop(0)
+            if self._pace is not None:
+                self._pace.leave_queue(request)
+            self.listen_in_turn(request, replaced)
+        if self._waiting is not None:
+            self._waiting = waiting + self._waiting
 
     def _not_joined(self, failure: Failure) -> None:
         self._waiting = None

@@ -36,11 +36,13 @@ class JoinSlices:
             return  # the session was lost meanwhile
         has_time = batch.let_some_join(state.rings, self._cpu_seconds)
         if batch.followers:
-            self._call_later(0, self.let_join, state, batch)
+            # A call that is due at once is made in this very turn, if the slice before it was part of a read. So it is made by
+            # another such call, which comes after the next reads.
+            self._call_later(0, self._call_later, 0, self.let_join, state, batch)
             return
         state.reading = None
         self._release(state)
         if has_time:
             self._begin_next(state)
         else:
-            self._call_later(0, self._begin_next, state)
+            self._call_later(0, self._call_later, 0, self._begin_next, state)

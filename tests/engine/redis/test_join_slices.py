@@ -47,6 +47,8 @@ def test_turn_has_as_many_joins_as_there_is_time_for(cost, in_a_turn):
         assert len(joins.joined) == turns * in_a_turn
         assert not joins.calls, "messages are held back until all have joined"
         joins.loop.turn()
+        assert len(joins.joined) == turns * in_a_turn, "others are served between two slices"
+        joins.loop.turn()
         turns += 1
     assert turns == -(-9 // in_a_turn)
     assert joins.joined == list(range(9))
@@ -64,6 +66,8 @@ def test_joins_that_are_short_all_go_at_once():
 def test_next_batch_waits_a_turn_after_a_long_join():
     joins = Joins(1, LONGEST)
     joins.slices.let_join(joins.state, joins.batch)
+    assert joins.calls == {"release": 1}
+    joins.loop.turn()
     assert joins.calls == {"release": 1}
     joins.loop.turn()
     assert joins.calls == {"release": 1, "begin next": 1}

@@ -8,6 +8,8 @@ from cometify.engine.redis import unavailable
 from cometify.engine.redis.read_batch import MOST_IDENTIFIERS, MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
 from cometify.membership.waiting_joins import TOO_LONG
+from cometify.transports import websocket
+from cometify.transports.listen_pace import MOST_NAMED
 from tests.contract.support import kinds, positions, texts
 from tests.delivery.loop import Loop
 from tests.engine.redis.nodes import joined
@@ -59,6 +61,45 @@ def test_joins_of_many_identifiers_share_a_read_with_few(nodes):
     assert sum(steps) == 10
     nodes.settle()
     assert all(kinds(wire.frames())[0] == "ready" for wire in wires)
+
+
+def test_peer_is_not_read_while_many_names_wait_for_redis(nodes):
+    first, _second = nodes
+    wire = first.websocket()
+    groups = [{"identifiers": [f"n{number}" for number in range(100)]} for _ in range(5)]
+    frame = wire.listen_frame(*groups)
+    for _ in range(MOST_NAMED // 500):
+        wire.transport.protocol.dataReceived(frame)
+        assert wire.transport.producerState == "producing"
+    wire.transport.protocol.dataReceived(frame)
+    assert wire.transport.producerState == "paused"
+    nodes.settle()
+    assert wire.transport.producerState == "producing"
+    answers = [frame for frame in wire.frames() if frame["type"] == "ready"]
+    assert [len(answer["positions"]) for answer in answers] == [5] * (MOST_NAMED // 500 + 1)
+
+
+def test_peer_is_read_again_if_its_frames_are_refused(nodes):
+    first, _second = nodes
+    wire = first.websocket()
+    groups = [{"identifiers": [f"n{number}" for number in range(100)]} for _ in range(10)]
+    for _ in range(4):
+        wire.transport.protocol.dataReceived(wire.listen_frame(*groups))
+    assert wire.transport.producerState == "paused"
+    nodes.cut(first)
+    assert wire.transport.producerState == "producing", "it must be able to answer the close frame"
+
+
+def test_frame_that_waits_for_redis_is_looked_at_once(nodes, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(websocket, "check_names", lambda _account, names: looked_at.append(names))
+    first, _second = nodes
+    wire = first.websocket()
+    for number in range(20):
+        wire.transport.protocol.dataReceived(wire.listen_frame({"identifiers": f"n{number}"}))
+    nodes.settle()
+    assert kinds(wire.frames()).count("ready") == 20
+    assert [list(names) for names in looked_at] == [[f"n{number}"] for number in range(1, 20)]
 
 
 def test_pushes_between_the_steps_reach_each_listener_once(nodes):
