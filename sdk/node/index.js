@@ -5,10 +5,11 @@
  * that fails rejects with a `CometifyError`. Requests are signed with HMAC, so the API secret does not leave
  * this process, unless `bearer` is set.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { HEADER, readUrl } from './address.js';
 import { CometifyError, check, MaybePushed } from './errors.js';
 import { Requests, signature } from './requests.js';
+import { verifiedEvents } from './webhooks.js';
 
 export { CometifyError, MaybePushed, signature };
 
@@ -194,33 +195,8 @@ export class Cometify {
    * @param {{otherSecret?: string}} options
    */
   verifyWebhook(path, headers, body, { otherSecret } = {}) {
-    const header = (/** @type {string} */ name) => String(headers[name] ?? '');
-    const timestamp = header('cometify-timestamp');
-    const given = Buffer.from(header('cometify-signature'), 'hex');
-    const secrets = [this.#address.apiSecret, ...(otherSecret === undefined ? [] : [otherSecret])];
-    const fits = secrets.map((apiSecret) => {
-      const expected = signature({
-        apiSecret,
-        method: 'POST',
-        path: path.split('?')[0] ?? '',
-        timestamp,
-        nonce: header('cometify-nonce'),
-        contentType: header('content-type'),
-        idempotencyKey: header('idempotency-key'),
-        body,
-      });
-      const bytes = Buffer.from(expected, 'hex');
-      return given.length === bytes.length && timingSafeEqual(given, bytes);
-    });
-    check(
-      fits.includes(true),
-      'not_authorized',
-      'The signature does not match: answer 403. If it comes from your server, compare the API secret, and give the path and the bytes of the body as they came.',
-    );
-    const isNew = Math.abs(Date.now() / 1000 - Number(timestamp)) <= 300;
-    const detail = 'The request is too old or too new: answer 403, and compare the clocks.';
-    check(isNew, 'not_authorized', detail);
-    return JSON.parse(Buffer.from(body).toString());
+    const others = otherSecret === undefined ? [] : [otherSecret];
+    return verifiedEvents([this.#address.apiSecret, ...others], path, headers, body);
   }
 
   close() {

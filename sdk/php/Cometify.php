@@ -271,7 +271,11 @@ final class Cometify
         #[\SensitiveParameter]
         ?string $otherSecret = null,
     ): array {
-        $given = array_change_key_case($headers);
+        // Some frameworks give a list of values for each name.
+        $given = array_change_key_case(array_filter(
+            array_map(static fn (mixed $value): mixed => is_array($value) ? reset($value) : $value, $headers),
+            is_string(...),
+        ));
         $timestamp = $given['cometify-timestamp'] ?? '';
         $isGenuine = false;
         foreach ([$this->apiSecret, $otherSecret ?? $this->apiSecret] as $apiSecret) {
@@ -291,7 +295,12 @@ final class Cometify
             . 'server, compare the API secret, and give the path and the bytes of the body as they came.');
         $isNew = abs(time() - (int) $timestamp) <= 300;
         self::check($isNew, 'not_authorized', 'The request is too old or too new: answer 403, and compare the clocks.');
-        return json_decode($body, true, flags: JSON_THROW_ON_ERROR);
+        $events = json_decode($body, true);
+        $areEvents = str_starts_with(ltrim($body), '[') && is_array($events)
+            && array_filter($events, is_array(...)) === $events;
+        self::check($areEvents, 'not_authorized', 'The body is signed and is no list of events: answer 403, and give the '
+            . 'path of the webhook alone.');
+        return $events;
     }
 
     /** The signature v2 of a request. `contentType`, `idempotencyKey`: as sent, empty if they are not sent. */

@@ -2,9 +2,12 @@
 
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from cometify.client import Cometify, CometifyError
 from tests.sdk.test_webhook_samples import signed
@@ -55,19 +58,24 @@ def cases():
         ("/hook", {**headers, "Idempotency-Key": "8"}, BODY),
         ("/hook", {**headers, "Content-Type": "text/plain"}, BODY),
         ("/hook", {**headers, "Cometify-Signature": "é"}, BODY),
+        ("/hook", {**headers, "Cometify-Signature": ""}, BODY),
+        ("/hook", {**headers, "Cometify-Signature": ["x"], "Cometify-Nonce": None, "Content-Type": 5}, BODY),
+        ("/hook", {**headers, "Cometify-Timestamp": "9" * 5000}, BODY),
+        *(("/hook", signed(body.encode()), body) for body in ("", "text", "{}", "null", "5", "[5]", "[[1]", "[null]")),
     ]
     return genuine, refused
 
 
 def in_python(cases):
-    cometify = Cometify.from_url(URL)
-    found = []
-    for path, headers, body in cases:
-        try:
-            found.append(cometify.verify_webhook(path, headers, body.encode(), other_secret="the other one"))
-        except CometifyError as error:
-            found.append(error.code)
-    return found
+    return [outcome(path, headers, body.encode()) for path, headers, body in cases]
+
+
+def outcome(path, headers, body):
+    """The events of a request, or the code of its refusal."""
+    try:
+        return Cometify.from_url(URL).verify_webhook(path, headers, body, other_secret="the other one")
+    except CometifyError as error:
+        return error.code
 
 
 def run(command, cases):
@@ -89,6 +97,53 @@ def test_requests_of_the_server_are_genuine_and_no_others(language):
     found = language(genuine + refused)
     assert found[: len(genuine)] == [EVENTS] * len(genuine)
     assert found[len(genuine) :] == ["not_authorized"] * len(refused)
+
+
+ODD = st.none() | st.integers() | st.binary(max_size=9) | st.text(st.characters(), max_size=9) | st.lists(st.none())
+NAMES = st.sampled_from(
+    ["Cometify-Timestamp", "Cometify-Nonce", "Cometify-Signature", "Content-Type", "Idempotency-Key"]
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.text(st.characters(), max_size=9) | st.just("/hook"),
+    st.dictionaries(NAMES | NAMES.map(str.encode) | ODD.filter(lambda odd: not isinstance(odd, list)), ODD),
+    st.binary(max_size=9) | st.just(BODY.encode()),
+    st.booleans(),
+)
+def test_whatever_a_stranger_sends_is_not_authorized(path, headers, body, is_based):
+    based = (signed(body) if is_based else {}) | headers
+    found = outcome(path, based, body)
+    assert found == "not_authorized" or (path, body, found) == ("/hook", BODY.encode(), EVENTS)
+
+
+ODD_JSON = st.recursive(ODD, st.lists, max_leaves=3).map(lambda odd: repr(odd).encode(errors="replace"))
+
+
+@given(st.binary(max_size=20) | ODD_JSON)
+def test_signed_body_that_is_no_list_of_events_is_not_authorized(body):
+    with suppress(ValueError):
+        assume(json.loads(body) != [])
+    with pytest.raises(CometifyError) as refused:
+        Cometify.from_url(URL).verify_webhook("/hook", signed(body), body)
+    assert refused.value.code == "not_authorized"
+
+
+@settings(max_examples=300)
+@given(ODD, ODD, ODD, ODD)
+def test_argument_of_another_type_is_an_invalid_parameter(path, headers, body, other):
+    with pytest.raises(CometifyError) as refused:
+        Cometify.from_url(URL).verify_webhook(path, headers, body, other_secret=other)
+    assert refused.value.code == "invalid_parameter"
+
+
+def test_headers_may_be_bytes_and_need_no_mapping():
+    class Pairs:
+        def items(self):
+            return [(name.encode(), value.encode()) for name, value in signed(BODY.encode()).items()]
+
+    assert Cometify.from_url(URL).verify_webhook("/hook", Pairs(), bytearray(BODY.encode())) == EVENTS
 
 
 def test_other_secret_is_not_accepted_without_being_given():
