@@ -121,6 +121,12 @@ async def _delivering(node: Node, listeners: int, seconds: int) -> Figures:
 async def _pushing(one: SharedNodes, seconds: int) -> Figures:
     (node,) = one.nodes
     pids = _processes(node.pid)
+
+    async def have_left() -> bool:
+        return not any(_figure(await node.metrics(), "cometify_listeners").values())
+
+    # A worker that has not yet noticed that its listeners have left counts as the fullest, and gets no publisher.
+    await wait_until(have_left, STARTS_WITHIN, "all listeners have left")
     earlier = _figure(await node.metrics(), "cometify_pushes_accepted_total")
     load = ["-m", "2000000", "-r", "0", "--pub-secs", str(seconds), "--pub-conns", "32", "--warmup", "200", "-n", "0"]
     before = await usage.spent(pids, one.redis)
