@@ -17,10 +17,12 @@ Below `MOST_TOGETHER` every body is read as it comes. With more, bodies are read
   cut, and so is one that stalls. Memory that is held back from others so costs its holder bytes.
 
 A back end that sends many batches at once loses none of them: the later ones wait for the earlier ones.
+
+Time is counted in ticks of this process, and not read from a clock. If the process stands still for a while, as on a paused
+machine, the bytes of all bodies wait in the kernel. A clock would say that all have stalled.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
 from typing import Protocol
 
 from cometify.runtime.reactor import CallLater
@@ -33,8 +35,8 @@ MOST_TOGETHER = 24 * 2**20
 """Bytes of all long bodies, above which they are read by turns. With the rest of the body that began first it is 32 MiB."""
 STALLS = 1.0
 """Seconds without a byte after which a body is cut if its room is needed."""
-JUDGE_EVERY = 0.25
-"""Seconds between two looks at the bodies that are read while others wait."""
+TICK = 0.25
+"""Seconds between two ticks. With each one the bodies that are read while others wait are looked at."""
 JUDGED_BY = 2.0
 """Seconds by which the speed of a body is judged, at least. After a wait its sender needs a moment to go on."""
 LEAST_SHARE = 1 / 8
@@ -96,8 +98,9 @@ class _LongBody:
 class LongBodies:
     """The bodies that are being received. `most`: bytes of all long ones together, above which they are read by turns."""
 
-    def __init__(self, seconds: Callable[[], float], call_later: CallLater, most: int = MOST_TOGETHER) -> None:
-        self._seconds = seconds
+    def __init__(self, call_later: CallLater, most: int = MOST_TOGETHER) -> None:
+        self._now = 0.0  # the seconds of all ticks, which go on while there are long bodies
+        self._ticks = False
         self._call_later = call_later
         self._most = most
         self._short: dict[HasBody, int] = {}
@@ -109,7 +112,6 @@ class LongBodies:
         self._places: list[tuple[int, int]] = []
         self._waiting: dict[tuple[int, int], _LongBody] = {}
         self._number = 0
-        self._is_set = False
 
     def grow(self, connection: HasBody, size: int, missing: int | None) -> None:
         """Add `size` bytes to the body of a connection. `missing`: the bytes that are still to come, None if unknown."""
@@ -123,7 +125,8 @@ class LongBodies:
         if size <= LONG:
             self._short[connection] = size
             return
-        body = self._long[connection] = _LongBody(connection, self._seconds())
+        body = self._long[connection] = _LongBody(connection, self._now)
+        self._go_on_ticking()
         self._add(body, size, missing)
         if not self._waiting:
             if self._together > self._most:
@@ -162,14 +165,14 @@ class LongBodies:
 
     def _add(self, body: _LongBody, size: int, missing: int | None) -> None:
         before = body.missing
-        body.grow(size, missing, self._seconds())
+        body.grow(size, missing, self._now)
         self._together += size
         if body.place is None:
             self._expected += body.missing - before
 
     def _begin_turns(self) -> None:
         """Make room: cut the bodies that have stalled, as many as needed. If that is not enough, read one at most."""
-        now = self._seconds()
+        now = self._now
         stalled = [body for body in self._long.values() if body.silence(now) >= STALLS]
         for body in sorted(stalled, key=lambda body: body.silence(now), reverse=True):
             self._cut(body)
@@ -188,9 +191,6 @@ class LongBodies:
         self._waiting[body.place] = body
         self._expected -= body.missing
         body.connection.hold_body()
-        if not self._is_set:
-            self._is_set = True
-            self._call_later(JUDGE_EVERY, self._judge)
 
     def _leave_place(self, body: _LongBody) -> None:
         assert body.place is not None
@@ -215,20 +215,28 @@ class LongBodies:
     def _read(self, body: _LongBody) -> None:
         self._leave_place(body)
         self._expected += body.missing
-        body.begin_to_count(self._seconds())
+        body.begin_to_count(self._now)
         body.connection.go_on_with_body()
+
+    def _go_on_ticking(self) -> None:
+        if self._long and not self._ticks:
+            self._ticks = True
+            self._call_later(TICK, self._tick)
+
+    def _tick(self) -> None:
+        self._ticks = False
+        self._now += TICK
+        if self._waiting:
+            self._judge()
+        self._go_on_ticking()
 
     def _judge(self) -> None:
         """Cut the bodies that come too slowly while others wait, the slowest ones first."""
-        self._is_set = False
-        now = self._seconds()
+        now = self._now
         read = [body for body in self._long.values() if body.place is None and body.share(now) < LEAST_SHARE]
         for body in sorted(read, key=lambda body: body.share(now)):
             if self._waiting:
                 self._cut(body)
-        if self._waiting and not self._is_set:
-            self._is_set = True
-            self._call_later(JUDGE_EVERY, self._judge)
 
     def _cut(self, body: _LongBody) -> None:
         self.end(body.connection)

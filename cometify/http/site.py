@@ -66,7 +66,7 @@ class Site(WebSite):
             self._new_channel,
             write_batch,
             TurnShare(reactor.callLater),
-            LongBodies(reactor.seconds, reactor.callLater, most_in_bodies),
+            LongBodies(reactor.callLater, most_in_bodies),
         )
 
     def _new_channel(self) -> HTTPChannel:

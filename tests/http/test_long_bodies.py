@@ -98,9 +98,17 @@ def states(senders):
     return "".join("c" if sender.is_cut else "w" if sender.waits else "r" for sender in senders)
 
 
+class TickingReactor(MemoryReactorClock):
+    """A clock that is advanced in small steps, as a process that does not stand still sees it."""
+
+    def advance(self, seconds):
+        for _ in range(round(seconds * 16)):
+            super().advance(1 / 16)
+
+
 @pytest.fixture
 def reactor():
-    return MemoryReactorClock()
+    return TickingReactor()
 
 
 @pytest.fixture
@@ -182,7 +190,7 @@ def test_connection_may_send_another_body_once_the_kept_one_is_answered(site):
 
 @given(st.lists(st.tuples(st.integers(1, 600), st.booleans()), min_size=1, max_size=40), st.randoms())
 def test_honest_bodies_are_all_taken_within_the_bound(bodies, random):
-    reactor = MemoryReactorClock()
+    reactor = TickingReactor()
     site = Site(Everywhere(), reactor, most_in_bodies=MOST)
     senders = [Sender(site, kib * KIB, in_chunks) for kib, in_chunks in bodies]
     while senders:
@@ -226,6 +234,19 @@ def test_body_that_is_slow_while_others_wait_is_cut(site, reactor):
     reactor.advance(0.5)
     assert states(senders) == "crw"
     for sender in others:
+        sender.send(sender.length)
+        assert sender.is_answered
+
+
+def test_process_that_stood_still_cuts_no_body(site, reactor):
+    senders = [Sender(site, 150 * KIB) for _ in range(4)]
+    for sender in senders:
+        sender.send(95 * KIB)
+    MemoryReactorClock.advance(reactor, 60)
+    senders[3].send(25 * KIB)
+    assert states(senders) == "rwww"
+    MemoryReactorClock.advance(reactor, 60)
+    for sender in senders:
         sender.send(sender.length)
         assert sender.is_answered
 
