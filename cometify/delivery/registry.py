@@ -158,6 +158,15 @@ class Registry:
         self._of_transport[view.encoding.name] += 1
         listener.view = view
 
+    def visited(self, view: View) -> None:
+        """Count a poller that was answered at once from a view that everybody has left. It has come and left."""
+        view.counts.entered()
+        view.counts.listeners -= 1
+        for ring, _secret in view.sources:
+            if ring.channel not in self._of_channel:
+                self._occupied(ring.channel)
+                self._vacated(ring.channel)
+
     def part(self, listener: Listener, event: Event = Event.ENDED) -> list[Channel]:
         """Take a listener out of its view, if it is in one. Returns the channels on which nobody is left.
 

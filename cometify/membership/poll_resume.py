@@ -148,4 +148,6 @@ class PollResumer:
         self._slots.replayed(client_key, owed.size)
         self._slots.hold(listener, ticket.slot)
         self._joined[listener.encoding.name] += 1
+        if not ticket.view.members:
+            self._registry.visited(ticket.view)
         self._fan_out.deliver(listener, owed, ticket.view.counts)

@@ -12,10 +12,10 @@ from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.hmac_signature import SignedRequest, check_signed_request, digest
 from cometify.core.webhook_events import Report
-from tests.contract.support import API_KEY, API_SECRET, TRANSPORTS, by_query, post
+from tests.contract.support import API_KEY, API_SECRET, TRANSPORTS, by_query, post, texts
 from tests.memory import World
 from tests.webhook_receiver import ADDRESS, URL, Receiver
-from tests.wire import form
+from tests.wire import form, request_bytes
 
 OPENAPI = json.loads((files("cometify") / "static/openapi.json").read_text("utf-8"))
 ACCOUNT = Account(API_KEY, (API_SECRET,), webhook=URL)
@@ -87,6 +87,21 @@ def test_poller_stays_although_it_comes_and_goes(world, receiver):
         assert receiver.run(2) == []
         wire = by_query(world, "poll", f"identifiers=chat&listener=a-listener-of-a-test&position={position}")
         world.push("chat", "x")
+    assert told(receiver.run(10)) == [("vacated", "chat")]
+
+
+def test_poller_that_is_always_answered_at_once_stays(world, receiver):
+    wire, position, events = world.connect(), 0, []
+    query = "identifiers=chat&listener=a-listener-of-a-test"
+    for number in range(15):
+        world.push("chat", f"{number}")
+        wire.receive(request_bytes("GET", f"/{API_KEY}/poll?{query}&position={position}"))
+        world.settle()
+        frames = [json.loads(line) for line in wire.answer().body.splitlines()]
+        assert texts(frames) == [f"{number}"]
+        position = frames[-1]["position"]
+        events += told(receiver.run(1))
+    assert events == [("occupied", "chat")]
     assert told(receiver.run(10)) == [("vacated", "chat")]
 
 
