@@ -1,6 +1,7 @@
 """A Redis Cluster: accounts at their masters, a slot that moves while listeners listen, and a master that dies."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 
@@ -86,7 +87,11 @@ def test_accounts_are_pushed_and_replayed_at_their_masters(cluster, nodes):
             assert pushing.push("chat", "3", key=key, push_id=8).status == 200
         assert heard(here, 3) == heard(there, 3) == ["1", "2", "3"]
         channels = [master.command("PUBSUB", "SHARDCHANNELS", "*:chat") for master in cluster.masters]
-        assert channels == [[f"cometify:0:{{{KEYS[0]}}}:chat"], [f"cometify:0:{{{KEYS[1]}}}:chat"], []]
+        names = [
+            f"cometify:{{{key}}}:-{master.node_id[:8]}:{{{key}}}:chat"
+            for key, master in zip(KEYS, cluster.masters, strict=True)
+        ]
+        assert channels == [[names[0]], [names[1]], []]
     for master, key in zip(cluster.masters, KEYS, strict=True):
         assert listening.texts(key, f"chat&position={first[key]}") == ["2", "3"]
         assert listening.texts(key, "chat:7") == ["gap", "3"], "an internal id, and a memory that has just begun"
@@ -194,11 +199,33 @@ def test_usage_of_all_accounts_is_told_by_all_nodes(nodes):
         eventually(lambda key=key: min(pushes(key)) >= 3)
 
 
+def test_frozen_master_that_thaws_as_a_replica_is_not_heard(cluster, nodes):
+    key, old = KEYS[0], cluster.master_of(KEYS[0])
+    replica = cluster.replica_of(old)
+    with joining(nodes[0], key) as here, joining(nodes[1], key) as there:
+        assert nodes[0].push("chat", "before", key=key).status == 200
+        eventually(lambda: replica.has_all_of(old))
+        old.send_signal(signal.SIGSTOP)
+        try:
+            unanswered = nodes[0].push("chat", "unanswered", key=key)
+            assert (unanswered.status, unanswered.json["code"]) == (503, "engine_unavailable")
+            cluster.wait_for_another(key, old)
+            eventually(lambda: nodes[1].push("chat", "after", key=key).status == 200)
+            assert heard(here, 2) == heard(there, 2) == ["before", "after"]
+        finally:
+            old.send_signal(signal.SIGCONT)
+        cluster.wait_until_well()
+        # It has run the push and the beats by now that were sent to it, and Redis has sent their messages to all of its shard.
+        assert nodes[0].push("chat", "last", key=key).status == 200
+        assert heard(here, 1) == heard(there, 1) == ["last"]
+
+
 def test_replica_that_takes_over_goes_on_without_a_gap(cluster, nodes):
-    (key, _, other), old = KEYS, cluster.masters[0]
+    (key, _, other), old = KEYS, cluster.master_of(KEYS[0])
+    replica = cluster.replica_of(old)
     with joining(nodes[0], key) as here, joining(nodes[1], key) as there:
         first = nodes[0].push("chat", "before", key=key).json["position"]
-        eventually(lambda: cluster.replicas[0].has_all_of(old))
+        eventually(lambda: replica.has_all_of(old))
         old.end()
         refused = nodes[0].push("chat", "refused", key=key)
         assert (refused.status, refused.json["code"]) == (503, "engine_unavailable")

@@ -79,8 +79,10 @@ def _with_values(text: str) -> str:
 
 @cache
 def in_cluster(script: Script[Answer]) -> Script[Answer]:
-    """Return a script as it runs in a cluster, where channels of accounts are in slots, as keys are."""
-    source = script.source.replace(b"('PUBLISH')", b"('SPUBLISH')")
+    """Return a script as it runs in a cluster. Channels of accounts are in slots there, as keys are, and their names begin with
+    the second key, which names the master: see `cluster/channels.py`.
+    """
+    source = script.source.replace(b"('PUBLISH'), ", b"('SPUBLISH'), KEYS[2] .. ")
     return Script(script.name, source, sha1(source, usedforsecurity=False).hexdigest().encode())
 
 

@@ -63,6 +63,17 @@ away, and its accounts are refused. The map is read four times a second meanwhil
 the others says that the cluster is down, and its map is not believed. The replica may lack the last pushes. This is noticed
 as by Sentinel's failovers ("A Redis that went back in time"), and prevented by `redis_wait`.
 
+A master that was frozen runs the scripts that lie in its sockets when it thaws, and then learns that it is a replica. Their
+writes are lost with its data, and their publishers were told so. But Redis sends messages on channels of a slot to all of a
+shard, and so to the nodes that are subscribed at the new master:
+
+    old master       push 20 .. frozen ...................... thaws: [ read.lua: watermark 80 ] .. is a replica
+    new master       ................ is the master .. push 60, waits for a replica .................... publishes 60
+    node             20 ............. subscribes here ...................... hears 80? .................. 60, below 80
+
+So the names of these channels have the id of the master (`channels.py`). It is in the second key of each script, the one that
+never exists, and the connection over which the script is sent puts it there.
+
 A request that comes before the map was read waits for the map and then for its master, three seconds in all (`FirstContact`).
 For a master that is new later, as after a failover, it waits half a second.
 

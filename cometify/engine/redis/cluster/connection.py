@@ -50,20 +50,25 @@ class Redirections(Protocol):
 
 
 class ClusterConnection(RedisConnection):
-    """`redirections`: see `Redirections`.
+    """`redirections`: see `Redirections`. `mark`: that of the master, see `Master`.
 
-    Each script declares two keys: the name of the account, and one that never exists. While the slot of the account is on its
-    way to another master, its keys are at two masters, and no script could work. Then the key that does not exist makes Redis
-    refuse each script before it runs, with TRYAGAIN or ASK. So a script does nothing, or all that it must do.
+    Each script declares two keys: the name of the account, and one that never exists, which ends with the mark. While the slot
+    of the account is on its way to another master, its keys are at two masters, and no script could work. Then the key that
+    does not exist makes Redis refuse each script before it runs, with TRYAGAIN or ASK. So a script does nothing, or all that it
+    must do. The names of the channels on which it publishes begin with that key, so that they name the master that it was sent
+    to.
 
     `ended(channel)` is called when Redis has ended a subscription, because the slot of the channel goes. Redis tells this with
     the message that confirms a SUNSUBSCRIBE as well, and the two can cross. Then the message comes first, and an error for the
     SUNSUBSCRIBE follows. So a PING is sent behind each SUNSUBSCRIBE. All that comes before its answer is of that command.
     """
 
-    def __init__(self, seconds: Callable[[], float], call_soon: CallSoon, redirections: Redirections) -> None:
+    def __init__(
+        self, seconds: Callable[[], float], call_soon: CallSoon, redirections: Redirections, mark: bytes
+    ) -> None:
         super().__init__(seconds, call_soon)
         self._redirections = redirections
+        self._mark = mark
         # The channels of each SUNSUBSCRIBE that waits in `_subscribing`.
         self._leaving: deque[list[bytes]] = deque()
         self.ended: Callable[[bytes], None] | None = None
@@ -87,7 +92,7 @@ class ClusterConnection(RedisConnection):
     def run_here(self, script: Script[Answer], name: bytes, *args: Argument) -> Deferred[Answer]:
         """Run a script as `run` does, but fail if it is redirected."""
         here = in_cluster(script)
-        keys = (2, name, name + b":-")
+        keys = (2, name, name + self._mark)
         if here.digest not in self._sent:
             self._sent.add(here.digest)
             return cast("Deferred[Answer]", self.execute(b"EVAL", here.source, *keys, *args))

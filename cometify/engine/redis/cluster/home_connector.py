@@ -16,6 +16,9 @@ from cometify.engine.redis.connection import Argument, RedisConnection
 from cometify.engine.redis.scripts import Answer, Script
 from cometify.runtime.reactor import Reactor
 
+_MARK = b":-"
+"""The end of the second key of each script. It names no master, because these scripts publish on no channel of an account."""
+
 
 class HomeConnector(MapReader):
     """`url`: that of the cluster. `moved(reason)`: called when the home is elsewhere. Then connect again."""
@@ -30,7 +33,7 @@ class HomeConnector(MapReader):
         return self._endpoint(home.host, home.port)
 
     def _make_connection(self) -> RedisConnection:
-        return ClusterConnection(self._reactor.seconds, self._reactor.callLater, self)
+        return ClusterConnection(self._reactor.seconds, self._reactor.callLater, self, _MARK)
 
     async def _try_out(self, connection: RedisConnection) -> None:
         await trial.check(connection, HOME)

@@ -67,7 +67,7 @@ class ShardEngine(RedisEngine):
     ) -> None:
         here = attrs.evolve(url, hosts=((master.host, master.port),))
         channels = ClusterChannels(node, master)
-        connector = _ShardConnector(reactor, here, redirections, slots)
+        connector = _ShardConnector(reactor, here, redirections, slots, master.mark)
         errors = _ErrorsInCluster(reactor.seconds)
         place = RedisPlace(node, channels, connector, errors, ClusterSubscriber, None)
         super().__init__(reactor, here, wait, announce, lost, accounts, place=place)
@@ -140,14 +140,20 @@ class _ShardConnector(Connector):
     """Makes connections to one master."""
 
     def __init__(
-        self, reactor: Reactor, url: RedisURL, redirections: Redirections, slots: Callable[[], Collection[int]]
+        self,
+        reactor: Reactor,
+        url: RedisURL,
+        redirections: Redirections,
+        slots: Callable[[], Collection[int]],
+        mark: bytes,
     ) -> None:
         super().__init__(reactor, url)
         self._redirections = redirections
         self._slots = slots
+        self._mark = mark
 
     def _make_connection(self) -> RedisConnection:
-        return ClusterConnection(self._reactor.seconds, self._reactor.callLater, self._redirections)
+        return ClusterConnection(self._reactor.seconds, self._reactor.callLater, self._redirections, self._mark)
 
     async def _try_out(self, connection: RedisConnection) -> None:
         assert isinstance(connection, ClusterConnection)

@@ -16,6 +16,8 @@ from txredisapi import RedisError
 SLOTS = 16384
 HOME = b"cometify:{.}"
 """The beginning of all keys that are not of one account. No API key has a dot."""
+MARKED = 8
+"""Letters of a master's id in the names of channels. They tell a master from its replicas, which are few."""
 
 
 @attrs.frozen(eq=False)
@@ -28,6 +30,11 @@ class Master:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    @property
+    def mark(self) -> bytes:
+        """The end of the second key of each script that is sent to this master: see `channels.py`."""
+        return f":-{self.node_id[:MARKED]}".encode()
 
 
 @cache

@@ -106,8 +106,9 @@ class ClusterSubscriber(Subscriber):
         self._tell_caught_up()
 
     def _names(self, state: AccountState) -> list[bytes]:
+        assert isinstance(self._channels, ClusterChannels)
         names = [self._channels.name(state, name) for name in state.rings]
-        return [self._channels.of_watermarks(state), *names] if names else []
+        return [self._channels.watermarks(state), *names] if names else []
 
     def beat(self, unconfirmed: Callable[[AccountState, int], None]) -> None:
         """See `Subscriber.beat`. An account that could not be subscribed to is tried again as a whole."""

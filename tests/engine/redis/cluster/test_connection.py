@@ -12,7 +12,8 @@ from cometify.engine.redis.scripts import APPEND, PUBLISH_CONFIRMED, READ, in_cl
 from tests.delivery.loop import Loop
 
 NAME = b"cometify:{site}"
-A, B, OWN = b"cometify:0:{a}:chat", b"cometify:0:{b}:chat", b"cometify:id:nodes"
+MARK = b":-id"
+A, B, OWN = b"cometify:{a}:-id:{a}:chat", b"cometify:{b}:-id:{b}:chat", b"cometify:id:nodes"
 MOVED = b"-MOVED 5 10.0.0.1:6379\r\n"
 PONG = (b"pong", b"")
 
@@ -29,7 +30,7 @@ class Master:
         self.lost: list[str] = []
         self.outcomes: list[object] = []
         self.transport = StringTransport()
-        self.connection = ClusterConnection(MemoryReactorClock().seconds, Loop().later, self)
+        self.connection = ClusterConnection(MemoryReactorClock().seconds, Loop().later, self, MARK)
         self.connection.lost = self.lost.append
         self.transport.abortConnection = lambda: self.lost.append("aborted")
         self.connection.ended = self.ended.append
@@ -125,7 +126,7 @@ def test_connection_is_lost_while_a_channel_is_left():
 def test_script_of_a_slot_that_is_elsewhere_is_run_there(reply):
     master = Master()
     master.watch(master.connection.run(APPEND, NAME, "argument"))
-    assert master.sent() == [[b"EVAL", in_cluster(APPEND).source, b"2", NAME, NAME + b":-", b"argument"]]
+    assert master.sent() == [[b"EVAL", in_cluster(APPEND).source, b"2", NAME, NAME + MARK, b"argument"]]
     master.reply(reply)
     assert (master.outcomes, master.elsewhere) == (["elsewhere"], ["append"])
     assert master.stale == [reply.decode()[1:-2]]
@@ -154,14 +155,14 @@ def test_script_that_a_new_master_does_not_know_is_sent_again():
         master.watch(master.connection.run(READ, NAME))
         master.reply(b":1\r\n")
         sent = master.sent()
-    assert sent == [[b"EVALSHA", in_cluster(READ).digest, b"2", NAME, NAME + b":-"]]
+    assert sent == [[b"EVALSHA", in_cluster(READ).digest, b"2", NAME, NAME + MARK]]
     master.watch(master.connection.run(READ, NAME))
     master.reply(b"-NOSCRIPT No matching script\r\n", b":2\r\n", b"")
-    assert master.sent()[-1] == [b"EVAL", in_cluster(READ).source, b"2", NAME, NAME + b":-"]
+    assert master.sent()[-1] == [b"EVAL", in_cluster(READ).source, b"2", NAME, NAME + MARK]
     assert master.outcomes == [1, 1, 2]
 
 
 def test_scripts_publish_in_the_slot_of_the_account():
     assert b"redis.call(('PUBLISH'), node_channel" in READ.source
-    assert b"redis.call(('SPUBLISH'), node_channel" in in_cluster(READ).source
+    assert b"redis.call(('SPUBLISH'), KEYS[2] .. node_channel" in in_cluster(READ).source
     assert in_cluster(READ).digest != READ.digest

@@ -9,9 +9,10 @@ from twisted.python.failure import Failure
 
 from tests.engine.redis.cluster.test_engine import SITE, TRYAGAIN, World
 
-CHANNEL, LABEL, NAMES = 7, 8, 18
-"""The places of the channel of watermarks, of the number of the batch and of the first identifier in `read.lua`."""
-CHAT = b"cometify:0:{site}:chat"
+MARKED, CHANNEL, LABEL, NAMES = 4, 7, 8, 18
+"""The places of the beginning of all channels, of that of watermarks, of the number of the batch and of the first identifier in
+`read.lua`."""
+CHAT = b"cometify:{site}:-10.0.0.2:{site}:chat"
 
 
 class ListeningWorld(World):
@@ -19,8 +20,7 @@ class ListeningWorld(World):
 
     `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `at`: that of the
     account. `announced`: the positions that listeners got. `before_read()`: called before identifiers are read, once.
-    `masters`: their addresses, in the order of their slots. `kept`: the position of the only push on `chat`. `announced`: the
-    positions that listeners got. `takes_trials`: new connections are answered.
+    `takes_trials`: new connections are answered. `read`: the last `read.lua` that was sent.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class ListeningWorld(World):
         self.kept, self.at = 0, 200
         self.before_read: Callable[[], None] | None = None
         self.takes_trials = True
+        self.read: list[bytes] = []
         self.announced: list[int] = []
         super().__init__()
 
@@ -48,12 +49,13 @@ class ListeningWorld(World):
     def run(self, command: list[bytes]) -> str:
         if not self.takes_trials and command[3].startswith(b"cometify:{."):
             return ""
-        if len(command) < NAMES or not command[CHANNEL].startswith(b"cometify:0:{site}/"):
+        if len(command) < NAMES or not command[CHANNEL].startswith(b":{site}/"):
             return super().run(command)
         if len(command) > NAMES and self.before_read is not None:
             before_read, self.before_read = self.before_read, None
             before_read()
-        self.tell(b"smessage", command[CHANNEL], b"%b 1 %d" % (command[LABEL], self.at))
+        self.read = command
+        self.tell(b"smessage", command[MARKED] + command[CHANNEL], b"%b 1 %d" % (command[LABEL], self.at))
         found = []
         for at in range(NAMES, len(command), 3):
             entry = f"{self.kept} 0 - {{"
@@ -188,3 +190,19 @@ def test_pushes_keep_their_order_when_the_account_is_handed_over(world):
     world.push("last")
     world.advance(0.01)
     assert (world.pushed[-1], len(world.outcomes)) == ("last", 204)
+
+
+def test_watermark_of_a_master_that_was_frozen_is_not_heard(world):
+    assert world.join() == ["chat"]
+    sent_to_frozen = world.read
+    world.masters[1] = "10.0.0.3"  # its replica
+    world.end_subscriptions()
+    world.advance(1)
+    assert (world.masters_away, world.join()) == (0, ["chat"])
+    # The old master thaws, runs what it was sent, and Redis sends its message to all of its shard.
+    before, world.at = world.at, 900
+    world.run(sent_to_frozen)
+    world.at = before
+    for master, at in ((b"10.0.0.2", 340), (b"10.0.0.3", 310)):
+        world.tell(b"smessage", CHAT.replace(b"10.0.0.2", master), b"1 0 %d 0 - {" % at)
+    assert (world.announced, world.masters_away) == ([310], 0)
