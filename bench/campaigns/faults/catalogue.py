@@ -19,6 +19,8 @@ from bench.rig.redis import Redis, RedisError, command
 HOUR = 3600
 SLOT_MOVES_FOR = 0.5
 """Seconds for which some keys of an account are at one master, and some at another."""
+THAWS_WITHIN = 3.0
+"""Seconds after its replica took over in which a frozen master thaws. The nodes have moved by then, or have not."""
 PUSHES_DURING = 20
 """Pushes that are acknowledged while a fault lasts."""
 
@@ -206,12 +208,16 @@ async def master_killed(cluster: Cluster, _durations: Durations) -> None:
 
 
 async def master_frozen(cluster: Cluster, _durations: Durations) -> None:
-    """Freeze the master of the account in the Redis Cluster, wait until its replica takes over, and let it thaw."""
+    """Freeze the master of the account in the Redis Cluster, wait until its replica takes over, and let it thaw.
+
+    It runs what was sent to it before it learns that it is a replica now.
+    """
     redis = cluster.masters
     old = await asyncio.to_thread(redis.master_of, KEY)
     old.send_signal(signal.SIGSTOP)
     try:
         await asyncio.to_thread(redis.wait_for_another, KEY, old)
+        await asyncio.sleep(cluster.rng.uniform(0, THAWS_WITHIN))
     finally:
         old.send_signal(signal.SIGCONT)
     await asyncio.to_thread(redis.wait_until_well)
