@@ -1,4 +1,4 @@
-"""Bounds the memory of all long bodies together that have begun and are not whole.
+"""Bounds the memory of all long bodies together, until each is whole, or answered if it is a batch.
 
 A batch may have 8 MiB, and its sender is known only when it is whole. So one address with 2,000 connections could have 16 GiB
 kept for it. Ten connections that send all but the last byte could have 80 MiB, for ever.

@@ -110,7 +110,7 @@ def _key(port: int, interface: str) -> tuple[str, int]:
     try:
         host, number = _resolve(port, interface)[1][:2]
     except (OSError, OverflowError):
-        return interface, port  # nothing listens there, and whoever opens a socket tells why it cannot
+        return interface, port  # nothing listens there, and the attempt to open a socket tells why
     return host, number
 
 

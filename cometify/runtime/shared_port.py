@@ -1,7 +1,7 @@
 """A port of one of several workers, which all accept from the same socket.
 
-One queue for all is what makes workers robust: while one of them computes, is stopped or dies, the others serve whoever waits.
-But whoever is quick gets most connections that way, and listeners stay for hours. Three rules keep the numbers even:
+One queue for all makes workers robust: while one of them computes, is stopped or dies, the others serve those who wait.
+But a quick worker gets most connections that way, and listeners stay for hours. Three rules keep the numbers even:
 
 - The kernel wakes one worker for a connection (`EPOLLEXCLUSIVE`): the first in its list that sleeps. A worker that has accepted
   goes to the end of the list if it has more connections than another. So the one that has the fewest stays the first.

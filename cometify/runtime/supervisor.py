@@ -180,8 +180,8 @@ class Supervisor(MultiService):
     def drain(self, _close_ports: object = None) -> "defer.Deferred[None]":
         """Tell all workers to drain and to exit. Fires when all are gone. One that takes too long is killed.
 
-        Each worker accepts whoever has connected, and closes its ports. The last one closes them for good, because they are
-        closed here.
+        Each worker accepts the connections that wait, and closes its ports. The last one closes them for good, because they
+        are closed here.
         """
         self.draining = True
         self._inherited.close_opened()

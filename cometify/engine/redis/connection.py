@@ -62,7 +62,7 @@ class RedisConnection(Protocol):
         self._seconds = seconds
         self._failing: SlicedWork[Deferred[Any]] = SlicedWork(call_soon, repr, MOST_FAILED)
         self._is_open = True
-        # When each was sent, its reply, its source if it is a script that Redis should know, and the command.
+        # Each with the time at which it was sent, its reply, its source if it is a script that Redis should know, and itself.
         self._in_flight: deque[tuple[float, Deferred[Reply], bytes, tuple[Argument, ...]]] = deque()
         # The channels that a SUBSCRIBE still waits for: Redis confirms them one by one.
         self._subscribing: deque[tuple[int, Deferred[None]]] = deque()
