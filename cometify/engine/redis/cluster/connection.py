@@ -93,18 +93,12 @@ class ClusterConnection(RedisConnection):
         """Run a script as `run` does, but fail if it is redirected."""
         here = in_cluster(script)
         keys = (2, name, name + self._mark)
-        if here.digest not in self._sent:
+        if here.digest in self._sent:
+            answered = self._execute((b"EVALSHA", here.digest, *keys, *args), here.source)
+        else:
             self._sent.add(here.digest)
-            return cast("Deferred[Answer]", self.execute(b"EVAL", here.source, *keys, *args))
-        answered = self.execute(b"EVALSHA", here.digest, *keys, *args)
-        return cast("Deferred[Answer]", answered.addErrback(self._unknown, here.source, keys, args))
-
-    def _unknown(
-        self, failure: Failure, source: bytes, keys: tuple[Argument, ...], args: tuple[Argument, ...]
-    ) -> Failure | Deferred[Reply]:
-        if not failure.check(ResponseError) or not str(failure.value).startswith("NOSCRIPT"):
-            return failure
-        return self.execute(b"EVAL", source, *keys, *args)
+            answered = self.execute(b"EVAL", here.source, *keys, *args)
+        return cast("Deferred[Answer]", answered)
 
     # Channels. Those in slots have a hash tag.
 
