@@ -154,7 +154,7 @@ class Cometify(MultiService):
         position = PositionEndpoint(context, self.engine)
         root = Root(self.push, disconnect, position, back_end, context, reactor, pages=settings.pages)
         self.http = Site(root, reactor, loop_hooks.write_batch)
-        self.websocket = Site(WebSocketRoot(context, reactor), reactor)
+        self.websocket = Site(WebSocketRoot(context, reactor), reactor, bodies=self.http.bodies)
         levelling = Levelling(reactor, self.membership, settings.drain)
         self.engine.level_with(lambda: len(self.membership), levelling.send_away)
         self._drain = Drain(

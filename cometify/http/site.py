@@ -38,8 +38,8 @@ class Site(WebSite):
     """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
     `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: see
-    `LongBodies`. `most_connections`: connections above which a new one takes the place of the one that is idle the longest.
-    None: there is no such bound.
+    `LongBodies`. `bodies`: those of another site, with which the bodies of this one count together. `most_connections`:
+    connections above which a new one takes the place of the one that is idle the longest. None: there is no such bound.
     """
 
     protocol = StrictChannel  # type: ignore[assignment]
@@ -52,11 +52,13 @@ class Site(WebSite):
         reactor: Clock,
         write_batch: WriteBatch | None = None,
         most_in_bodies: int = MOST_TOGETHER,
+        bodies: LongBodies | None = None,
         most_connections: int | None = None,
     ) -> None:
         # The stock channels have no timeout of their own: `FastChannel` watches the connection, whoever reads it.
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
+        self.bodies = bodies or LongBodies(reactor.callLater, most_in_bodies)
         self._most_connections = most_connections
         self._shared = Shared(
             resource,
@@ -66,7 +68,7 @@ class Site(WebSite):
             self._new_channel,
             write_batch,
             TurnShare(reactor.callLater),
-            LongBodies(reactor.callLater, most_in_bodies),
+            self.bodies,
         )
 
     def _new_channel(self) -> HTTPChannel:

@@ -7,8 +7,10 @@ from contextlib import ExitStack
 import pytest
 
 from cometify.http.idle_timeout import LEAST_SPEED, REST_WITHIN
+from cometify.http.long_bodies import MOST_TOGETHER
 from cometify.transports.begun_message import MESSAGE_WITHIN
 from tests.contract.support import API_KEY, kinds
+from tests.http.test_long_bodies import Sender
 from tests.memory import World
 from tests.wire import FORM, Connection, client_frame, form, request_bytes, secure
 
@@ -47,6 +49,19 @@ def test_request_that_comes_by_the_byte_is_closed_in_time(world, name):
     world.advance(12)
     assert wire.transport.disconnecting
     assert b"cometify_requests_too_slow_total 1.0" in world.admin("GET", "/metrics").body
+
+
+def test_long_bodies_of_both_public_ports_count_together(world):
+    length = 500_000
+    for _ in range(MOST_TOGETHER // length // 2):
+        for site in (world.server.http, world.server.websocket):
+            sender = Sender(site, length)
+            sender.send(length - 1)
+            assert not sender.waits
+    last = [Sender(site, length) for site in (world.server.http, world.server.websocket)]
+    for sender in last:
+        sender.send(length - 1)
+    assert [sender.waits for sender in last] == [True, True]
 
 
 PUSHED = form({"text": "x" * 50_000, "secret": "0", "secure": secure("chat", "x" * 50_000)})
