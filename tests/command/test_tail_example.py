@@ -1,6 +1,7 @@
 """examples/tail: programs that hear every push over restarts of the server and their own."""
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -41,7 +42,7 @@ def folder(tmp_path: Path, server: Server) -> Path:
 @contextmanager
 def tail(folder: Path, server: Server, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run the program, and kill it and its listener with SIGKILL at the end."""
-    joined = listeners(server)
+    joined = joins(server)
     variables = environment(
         COMETIFY_URL=f"http://{API_KEY}:{API_SECRET}@127.0.0.1:{server.port}",
         PATH=f"{folder.parent / 'bin'}:{os.environ['PATH']}",
@@ -51,7 +52,7 @@ def tail(folder: Path, server: Server, *command: str) -> Iterator["subprocess.Po
             [*command, *CHANNELS], cwd=folder, env=variables, stdout=printed, stderr=errors, start_new_session=True
         )
         try:
-            eventually(lambda: listeners(server) > joined, 60)
+            eventually(lambda: joins(server) > joined, 60)
             yield process
         finally:
             with suppress(ProcessLookupError):
@@ -59,10 +60,13 @@ def tail(folder: Path, server: Server, *command: str) -> Iterator["subprocess.Po
             process.wait(20)
 
 
-def listeners(server: Server) -> int:
-    """Return the number of groups that listen to the first channel."""
-    told = server.request("GET", "/inspect", port=server.admin_port).json["processes"]
-    return sum(row["listeners"] for row in told[0]["identifiers"] if row["identifier"] == CHANNELS[0])
+def joins(server: Server) -> int:
+    """Return how often a listener has joined. One that was killed a moment ago may still count as joined now."""
+    metrics = server.request("GET", "/metrics", port=server.admin_port).body.decode()
+    return sum(
+        int(float(value))
+        for value in re.findall(r"^cometify_listeners_joined_total\{.*\} (\S+)$", metrics, re.MULTILINE)
+    )
 
 
 class Pushes:

@@ -227,7 +227,7 @@ class Campaign:
         def is_done(figures: Figures) -> bool:
             nonlocal ninety
             if not ninety and figures["joined"] >= number * 0.9:
-                ninety = time.monotonic_ns()
+                ninety = figures["last_join"]  # and not now: the look can be later than the last of all joins
             return figures["joined"] >= number
 
         figures = await self._wait(crowd, is_done, self.plan.within, f"all {what}")
