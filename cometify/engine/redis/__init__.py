@@ -73,7 +73,7 @@ Refills: the session was lost
 The session is lost when a connection closes, when an answer takes longer than 1.5 s, or when three beats are missed. It
 is also lost when a push names a push before it that this node has not heard. All connections are closed, and new ones are
 made to the same Redis. The node then subscribes to everything that it follows and reads each account from `last_heard`
-on:
+on, and a little before ("A Redis that went back in time"):
 
     heard before     push 20, push 25                              last_heard = 25
     missed           push 27 (chat), push 28 (news)
@@ -124,6 +124,18 @@ only, because a failover always closes the connections.
 The other sign is a push that comes *below* what was heard. A new primary whose clock is behind can number one so. The node
 remembers it (`went_back`) and resets the session. Then it says that it knows of a push above all others (`ABOVE_ALL`), which
 no Redis has.
+
+A node can also stay with an old primary after the failover: both are cut off from the others, or both stood still. It hears
+watermarks there, and no push. They rise above the pushes of the new primary:
+
+    old primary      push 20 ..... watermark 40 ..... watermark 60 (heard by our node: last_heard = 60)
+    new primary      push 20 ............... push 50 by another node
+    our node         reconnects: reads from push 20 on, and finds 50, which is below 60
+
+So a node that reads an account over new connections does not read from `last_heard` on, but from the last push of each ring on.
+It finds nothing more than it would otherwise, or a push that lies below what it was told it had heard
+(`ReadBatch.passed_over`). Listeners were told so too, and their cursors are above it. So the node sets `went_back`, as above,
+and reads the account once more.
 
 Replicas: `redis_wait`
 ----------------------

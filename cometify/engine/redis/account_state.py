@@ -15,7 +15,7 @@ from cometify.core.ring import RingBuffer
 from cometify.engine.redis.announcements import Announced, read_announced, read_entries
 from cometify.engine.redis.messages import read_numbers
 from cometify.engine.redis.push_queue import PushQueue
-from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since
+from cometify.engine.redis.read_batch import MOST_JOINS, Follower, ReadBatch, Since, since_heard
 from cometify.engine.redis.revocations import AccountRevocations
 from cometify.engine.redis.scripts import ReadAnswer
 from cometify.interfaces import IAnnounce, ILost
@@ -110,12 +110,13 @@ class AccountState:
         self.starting.clear()
         return given_up
 
-    def begin_again(self) -> ReadBatch:
-        """Begin a batch that reads everything that is followed, from where it was heard to."""
+    def begin_again(self, *, is_connected: bool = False) -> ReadBatch:
+        """Begin a batch that reads all that is followed. `is_connected`: this very connection has told `last_heard`."""
         self.last_batch += 1
         self.held = []
         self.starting.clear()
-        self.reading = ReadBatch(self.last_batch, dict.fromkeys(self.rings, (self.last_heard, self.last_heard)))
+        since = since_heard(self.rings, self.last_heard, is_connected=is_connected)
+        self.reading = ReadBatch(self.last_batch, since)
         return self.reading
 
     def set_aside(self) -> list[Follower]:
@@ -261,6 +262,7 @@ class AccountState:
         if seam is None:
             return None
         self.held = held[seam:]
+        batch.began = read_numbers(held[seam][1], 3)[1]
         messages = [read_announced(name, text)[1] for name, text in held[:seam] if name in self.rings]
         return [push for announced in messages for _before, push in announced]
 

@@ -35,14 +35,13 @@ from cometify.engine.redis.place import RedisPlace, own_place
 from cometify.engine.redis.positions import PositionQuestions
 from cometify.engine.redis.pushes import RedisPushes
 from cometify.engine.redis.queries import RedisQueries
-from cometify.engine.redis.read_batch import Reach
+from cometify.engine.redis.read_batch import Reach, Rings
 from cometify.engine.redis.reader import Reader
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import Script
 from cometify.engine.redis.session import RedisSession
 from cometify.engine.redis.slots import REPORT_EVERY, RedisSlots
 from cometify.engine.redis.spread import Spread
-from cometify.engine.redis.subscriber import Rings
 from cometify.engine.redis.usage import RedisUsage
 from cometify.engine.redis.webhooks import RedisWebhooks
 from cometify.interfaces import EngineStats, IAnnounce, IDisconnect, ILost, RedisHealth

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from cometify.core.push import Push
 from cometify.core.ring import RingBuffer
 
+Rings = Mapping[str, RingBuffer]
 Reach = Callable[[int], Mapping[str, int]]
 """See `IEngine.follow`."""
 Since = tuple[int, int | None]
@@ -16,7 +17,7 @@ Since = tuple[int, int | None]
 None: no secret pushes are needed, because none of the listeners who wait has a right to them.
 """
 
-Follower = tuple[Reach, Collection[str], Deferred[Mapping[str, RingBuffer]]]
+Follower = tuple[Reach, Collection[str], Deferred[Rings]]
 """A join that waits: what it asks for, the identifiers of which it may see secret pushes, and the Deferred of its rings."""
 
 MOST_JOINS = 50
@@ -30,6 +31,18 @@ MOST_READ = 8
 """Identifiers that one script reads. See also `reader.MOST_BYTES`."""
 
 
+def since_heard(rings: Rings, last_heard: int, *, is_connected: bool) -> dict[str, Since]:
+    """From `last_heard` on, or from the last push of each kind on: see `ReadBatch.passed_over`.
+
+    `is_connected`: the connection that has told `last_heard` is still there.
+    """
+    if is_connected:
+        return dict.fromkeys(rings, (last_heard, last_heard))
+    return {
+        name: (min(ring.public.newest, last_heard), min(ring.secret.newest, last_heard)) for name, ring in rings.items()
+    }
+
+
 @attrs.define(eq=False)
 class ReadBatch:
     """A read from Redis that several listeners share, because they join at the same time.
@@ -37,7 +50,8 @@ class ReadBatch:
     `number`: tells the watermarks of this batch from those of others. `since`: for each identifier the positions from
     which on it must be complete. `followers`: the joins that wait, each with the identifiers of which it may see secret
     pushes. `entries` and `floors`: the pushes that were read of each identifier (public, secret), and the floors. `left`:
-    the parts that are still to be read. `position`: the position of the last part, which is the seam.
+    the parts that are still to be read. `position`: the position of the last part, which is the seam. `began`: after a lost
+    session, the beginning of the memory as the seam tells it.
     """
 
     number: int
@@ -48,6 +62,15 @@ class ReadBatch:
     left: list[list[str]] = attrs.Factory(list)
     is_read: bool = False
     position: int = 0
+    began: int = 0
+
+    def passed_over(self, last_heard: int) -> bool:
+        """After a lost session: True if a push was read that lies below what was heard, and that no ring has.
+
+        So another Redis has told the watermark above it. What lies before the beginning of the memory is lost and told anyway.
+        """
+        read = (push for entries in self.entries.values() for kind in entries for push in kind)
+        return any(self.began < push.position <= last_heard for push in read)
 
     def ask(self, now: int, cpu_seconds: Callable[[], float]) -> list[Follower]:
         """Ask the joins which identifiers they need, and from where on. `now`: about the position of the seam.
@@ -73,7 +96,7 @@ class ReadBatch:
             private = since if private is None else min(private, since)
         self.since[name] = min(public, since), private
 
-    def let_some_join(self, rings: Mapping[str, RingBuffer], cpu_seconds: Callable[[], float]) -> bool:
+    def let_some_join(self, rings: Rings, cpu_seconds: Callable[[], float]) -> bool:
         """Give joins their rings, at least one and until `LONGEST` has passed. Returns whether there is time for more."""
         followers, end = self.followers, cpu_seconds() + LONGEST
         while followers:

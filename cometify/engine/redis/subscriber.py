@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from cometify.core.errors import Refused
-from cometify.core.ring import RingBuffer
 from cometify.engine.redis import messages, unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.announcements import read_announced
@@ -22,14 +21,12 @@ from cometify.engine.redis.channels import Channels
 from cometify.engine.redis.connection import RedisConnection
 from cometify.engine.redis.error_replies import AccountErrors, first_error, is_of_one_account
 from cometify.engine.redis.join_slices import JoinSlices
-from cometify.engine.redis.read_batch import Reach, ReadBatch
+from cometify.engine.redis.read_batch import Reach, ReadBatch, Rings
 from cometify.engine.redis.reader import NO_BATCH, Reader
 from cometify.engine.redis.refused_joins import RefusedJoins
 from cometify.engine.redis.scripts import READ, ReadAnswer
 from cometify.engine.redis.session import RedisSession
 from cometify.runtime.reactor import CallLater
-
-Rings = Mapping[str, RingBuffer]
 
 
 class Subscriber:
@@ -205,7 +202,7 @@ class Subscriber:
     def _catch_up(self, state: AccountState, commands: RedisConnection) -> None:
         """Read one account from `last_heard` on, so that nothing that was heard since then is needed."""
         self._unread.add(state)
-        self._read(state, state.begin_again(), commands)
+        self._read(state, state.begin_again(is_connected=True), commands)
 
     def heard(self, channel: bytes, text: bytes) -> None:
         """Handle a message of the subscription."""
@@ -261,6 +258,10 @@ class Subscriber:
     def _resume(self, state: AccountState, batch: ReadBatch) -> None:
         """Go on with an account after a lost session, once its answer and its seam are both there."""
         if not batch.is_read or (heard := self._heard_before_seam(state, batch)) is None:
+            return
+        if batch.passed_over(state.last_heard) and (commands := self._session.commands) is not None:
+            state.went_back = True
+            self._read(state, state.begin_again(), commands)
             return
         state.resume(batch, heard)
         state.reading = None

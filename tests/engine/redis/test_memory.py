@@ -293,6 +293,38 @@ def test_going_back_is_noticed_behind_later_pushes(nodes):
     assert gaps(World(beside=one).poll(f"identifiers=chat&position={seen}").frames()) == [["chat"]]
 
 
+def test_watermark_of_an_old_primary_is_a_gap(nodes):
+    """One node was cut off from the other together with the old primary, which went on to tell it the time."""
+    one, two = nodes
+    wires = [joined(world.websocket("identifiers=chat")) for world in nodes]
+    seen = one.pushed("chat", "kept")
+    nodes.settle()
+    old = nodes.state()
+    nodes.cut(one)
+    two.pushed("chat", "theirs")
+    two.settle()
+    new = nodes.state()
+    nodes.cut(two)
+    nodes.go_back(old)
+    for _ in range(12):
+        one.reactor.advance(0.5)
+        one.settle()
+    nodes.cut()
+    nodes.go_back(new)
+    nodes.find()
+    nodes.advance(2)
+    two.pushed("chat", "after")
+    nodes.settle()
+    told = [wire.frames() for wire in wires]
+    assert [gaps(frames) for frames in told] == [[["chat"]], [["chat"]]]
+    assert [texts(frames) for frames in told] == [["kept", "after"], ["kept", "theirs", "after"]]
+    assert gaps(World(beside=one).poll(f"identifiers=chat&position={seen}").frames()) == [["chat"]]
+    nodes.cut()
+    nodes.find()
+    nodes.advance(2)
+    assert [gaps(wire.frames()) for wire in wires] == [[], []]
+
+
 def test_redis_that_was_only_away_is_no_gap(nodes):
     one, _two = nodes
     wires = [joined(world.websocket("identifiers=chat")) for world in nodes]

@@ -12,8 +12,8 @@ from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.cluster.channels import ClusterChannels
 from cometify.engine.redis.cluster.connection import is_redirection
 from cometify.engine.redis.connection import RedisConnection
-from cometify.engine.redis.read_batch import Reach, ReadBatch
-from cometify.engine.redis.subscriber import Rings, Subscriber
+from cometify.engine.redis.read_batch import Reach, ReadBatch, Rings
+from cometify.engine.redis.subscriber import Subscriber
 
 
 class ClusterSubscriber(Subscriber):
