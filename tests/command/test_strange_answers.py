@@ -77,6 +77,15 @@ def test_answer_of_another_program_is_told_in_one_line(scripted, name):  # noqa:
         assert (status, output.count("\n")) == (3, 1), output
         assert NOT_OURS in output
         assert "Give the server's admin endpoint with --admin URL." in output
+        assert ("The change may have been made" in output) == (name in CHANGES and name != "set")  # which reads first
+
+
+@pytest.mark.parametrize("name", [name for name, (_words, answer) in CHANGES.items() if "api_secret" in answer])
+def test_new_secret_is_shown_although_the_answer_lacks_the_key(scripted, name):  # noqa: F811 - the fixture
+    words, answer = CHANGES[name]
+    status, output = run(scripted(answering(200, {"api_secret": answer["api_secret"]})), ["account", *words])
+    assert status == 0, output
+    assert answer["api_secret"] in output
 
 
 def test_redirect_with_json_is_no_success(scripted):  # noqa: F811 - the fixture

@@ -32,6 +32,7 @@ WITHIN = 20.0
 """Seconds that a request may take, with its whole answer."""
 ALL_WITHIN = 60.0
 """Seconds that all requests of a command may take together. A list of accounts is asked for by the page."""
+_PERHAPS = " The change may have been made: see `cometify account list`."
 _OTHER_SHAPE = (KeyError, TypeError, ValueError, OverflowError)
 """Errors of readers of an answer that is none of Cometify's."""
 
@@ -88,7 +89,7 @@ class AdminClient:
         reply = Connections(address).exchange(request)
         if isinstance(reply, NoAnswer):
             raise self._silent(reply, method)
-        return self._read(reply, read)
+        return self._read(reply, read, method)
 
     def _patience(self) -> float:
         """The seconds that the next request may take."""
@@ -114,12 +115,11 @@ class AdminClient:
             )
         else:
             told = (
-                f"{self.url} has the request and gives no whole answer: {reply.reason}. The change may have been made: see "
-                "`cometify account list`."
+                f"{self.url} has the request and gives no whole answer: {reply.reason}.{_PERHAPS}"
             )
         return AdminError(told, exit_status.UNREACHABLE)
 
-    def _read(self, answer: Answer, read: Callable[[dict[str, Any]], T]) -> T:
+    def _read(self, answer: Answer, read: Callable[[dict[str, Any]], T], method: str) -> T:
         try:
             document = json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -135,7 +135,7 @@ class AdminClient:
                 pass
         raise AdminError(
             f"{self.url} is not an admin endpoint of Cometify: it answers {answer.status}, with something else. Give the "
-            "server's admin endpoint with --admin URL.",
+            f"server's admin endpoint with --admin URL.{'' if method == 'GET' else _PERHAPS}",
             exit_status.REFUSED,
         )
 

@@ -68,7 +68,8 @@ def with_secret(api_key: str) -> Callable[[dict[str, Any]], Told]:
 
     def read(document: dict[str, Any]) -> Told:
         _text(document["api_secret"])
-        return changed(api_key)(document)
+        # A server that does not follow the account yet may leave the key out. The secret is shown once, and must not be lost.
+        return changed(api_key)({"api_key": api_key, **document})
 
     return read
 
