@@ -7,7 +7,9 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseablePr
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from cometify.core.client_network import address_of
 from cometify.http.channel_transport import ChannelTransport
+from cometify.http.client_address import host_of
 from cometify.http.fast_request import FastRequest, PartialRequest, RepeatedRequest
 from cometify.http.shared import Shared
 from cometify.runtime import sockets
@@ -100,6 +102,11 @@ class ConnectionState:
         """Cut the connection at once, because another one needs its file descriptor."""
         self.close()
         self.transport.abortConnection()
+
+    @property
+    def body_address(self) -> str:
+        """See `long_bodies.HasBody`."""
+        return address_of(host_of(self.transport.getPeer()))
 
     def drop_body(self) -> None:
         """See `long_bodies.HasBody`."""

@@ -18,7 +18,7 @@ from cometify.http.exchange import NO_STORE, Exchange, Headers, refuse
 from cometify.http.fast_channel import FastChannel
 from cometify.http.fast_parser import FastParser
 from cometify.http.idle_timeout import IdleTimeout
-from cometify.http.long_bodies import MOST_TOGETHER, LongBodies
+from cometify.http.long_bodies import LongBodies
 from cometify.http.shared import Shared
 from cometify.http.strict_channel import StrictChannel
 from cometify.http.turn_share import TurnShare
@@ -37,9 +37,9 @@ log = Logger()
 class Site(WebSite):
     """Makes the connections of a tree. Keeps no access log because queries hold keys, and shows nobody a traceback.
 
-    `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `most_in_bodies`: see
-    `LongBodies`. `bodies`: those of another site, with which the bodies of this one count together. `most_connections`:
-    connections above which a new one takes the place of the one that is idle the longest. None: there is no such bound.
+    `write_batch`: where answers may be left to be sent together, None if each must be sent at once. `bodies`: those of another
+    site, with which the bodies of this one count together. `most_connections`: connections above which a new one takes the
+    place of the one that is idle the longest. None: there is no such bound.
     """
 
     protocol = StrictChannel  # type: ignore[assignment]
@@ -51,14 +51,13 @@ class Site(WebSite):
         resource: "Tree",
         reactor: Clock,
         write_batch: WriteBatch | None = None,
-        most_in_bodies: int = MOST_TOGETHER,
         bodies: LongBodies | None = None,
         most_connections: int | None = None,
     ) -> None:
         # The stock channels have no timeout of their own: `FastChannel` watches the connection, whoever reads it.
         super().__init__(resource, requestFactory=Request, reactor=reactor, timeout=None)
         self.idle = IdleTimeout(reactor.seconds, IDLE)
-        self.bodies = bodies or LongBodies(reactor.callLater, most_in_bodies)
+        self.bodies = bodies or LongBodies(reactor.callLater)
         self._most_connections = most_connections
         self._shared = Shared(
             resource,

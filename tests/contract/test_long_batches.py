@@ -88,6 +88,21 @@ def test_batches_that_are_held_do_not_hold_up_an_honest_one(batches):
             sending.exception()
 
 
+def test_strangers_who_send_nearly_nothing_do_not_hold_up_honest_batches(batches):
+    """Each sends few bytes more than are free. 420 of them let no batch of anybody through for minutes."""
+    _server, connect = batches
+    begun = batch("held", 8 * MIB, **{"Cometify-Signature": "0" * 64})[:66_500]
+    with ExitStack() as stack:
+        for number in range(120):
+            stack.enter_context(connect["tcp"](source=f"127.0.1.{1 + number // 30}")).send(begun)
+        for name, size in (("small", 300_000), ("one", MIB), ("large", 3 * MIB)):
+            began = time.monotonic()
+            with connect["tcp"]() as connection:
+                connection.send(batch(name, size))
+                assert connection.answer().status == 200
+            assert time.monotonic() - began < 20
+
+
 def too_slow(server):
     """The connections that were cut because their requests came too slowly."""
     lines = server.request("GET", "/metrics", port=server.admin_port).body.decode().splitlines()

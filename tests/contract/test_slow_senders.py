@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from cometify.http.idle_timeout import LEAST_SPEED, REST_WITHIN
-from cometify.http.long_bodies import MOST_TOGETHER
+from cometify.http.long_bodies import MOST_SMALL
 from cometify.transports.begun_message import MESSAGE_WITHIN
 from tests.contract.support import API_KEY, kinds
 from tests.http.test_long_bodies import Sender
@@ -53,7 +53,7 @@ def test_request_that_comes_by_the_byte_is_closed_in_time(world, name):
 
 def test_long_bodies_of_both_public_ports_count_together(world):
     length = 500_000
-    for _ in range(MOST_TOGETHER // length // 2):
+    for _ in range(MOST_SMALL // length // 2):
         for site in (world.server.http, world.server.websocket):
             sender = Sender(site, length)
             sender.send(length - 1)

@@ -114,9 +114,7 @@ class AdminClient:
                 f"{self.url} gives no whole answer: {reply.reason}. Give the server's admin endpoint with --admin URL."
             )
         else:
-            told = (
-                f"{self.url} has the request and gives no whole answer: {reply.reason}.{_PERHAPS}"
-            )
+            told = f"{self.url} has the request and gives no whole answer: {reply.reason}.{_PERHAPS}"
         return AdminError(told, exit_status.UNREACHABLE)
 
     def _read(self, answer: Answer, read: Callable[[dict[str, Any]], T], method: str) -> T:
