@@ -54,10 +54,12 @@ def changed(api_key: str) -> Callable[[dict[str, Any]], Told]:
     """Make a reader of the answer to a change of an account."""
 
     def read(document: dict[str, Any]) -> Told:
-        if document["api_key"] != api_key:
-            raise ValueError
         if "api_secret" in document:
             _text(document["api_secret"])
+            # A server that does not follow the account yet may leave the key out. The secret must not be lost.
+            document = {"api_key": api_key, **document}
+        if document["api_key"] != api_key:
+            raise ValueError
         return document
 
     return read
@@ -68,8 +70,7 @@ def with_secret(api_key: str) -> Callable[[dict[str, Any]], Told]:
 
     def read(document: dict[str, Any]) -> Told:
         _text(document["api_secret"])
-        # A server that does not follow the account yet may leave the key out. The secret is shown once, and must not be lost.
-        return changed(api_key)({"api_key": api_key, **document})
+        return changed(api_key)(document)
 
     return read
 
