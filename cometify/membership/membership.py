@@ -109,7 +109,7 @@ class Membership:
             slot = self._slots.take(listener, account, joining.client_key, request)
         except errors.Refused:
             return defer.fail()
-        return self._slots.waiting_joins.watch(self._follow(joining, slot))
+        return self._slots.waiting_joins.watch(self._follow(joining, slot), joining.client_key)
 
     def _refuse_draining(self, listener: Listener) -> defer.Deferred[None] | None:
         if self._slots.get(listener) is None:

@@ -7,8 +7,12 @@ joins. Those who come again wait at the end of the same queue, so that this does
 So newcomers are refused while the join that has waited longest has waited for `TOO_LONG`, and those who wait are served in
 time. To refuse costs less than to join. If 300 joins wait and the first of them has waited for 2 s, then 150 are served in a
 second. So 150 of those who are refused are told to come back in each of the seconds to come.
+
+An address of which joins wait already is refused first, because a few connections that join again and again could keep all
+others away. Others are refused when the wait is longer still.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,9 +20,13 @@ from twisted.internet.defer import Deferred
 
 from cometify.core import errors
 from cometify.core.join_pace import JoinPace
+from cometify.core.quota import ClientKey
 
 TOO_LONG = 2.0
 """Seconds. Clients wait for five, and the connection has waited to be accepted too."""
+
+TOO_LONG_FOR_ALL = 3.0
+"""The same for an address of which no join waits."""
 
 T = TypeVar("T")
 
@@ -30,14 +38,15 @@ class WaitingJoins:
         self._seconds = seconds
         self._pace = JoinPace(None)
         self._since: dict[object, float] = {}  # the order is that in which they came
+        self._of_client: Counter[ClientKey] = Counter()
 
-    def check(self) -> None:
+    def check(self, client_key: ClientKey) -> None:
         """Check that a newcomer would not wait for too long. Raises `Refused` (overloaded)."""
         if not self._since:
             return  # without Redis none ever waits
         now = self._seconds()
         longest = now - next(iter(self._since.values()))
-        if longest > TOO_LONG:
+        if longest > (TOO_LONG if client_key in self._of_client else TOO_LONG_FOR_ALL):
             wait = self._pace.next_wait(now, len(self._since) / longest)
             raise errors.Refused(
                 errors.OVERLOADED,
@@ -45,13 +54,17 @@ class WaitingJoins:
                 retry=wait,
             )
 
-    def watch(self, joining: Deferred[T] | None) -> Deferred[T] | None:
+    def watch(self, joining: Deferred[T] | None, client_key: ClientKey) -> Deferred[T] | None:
         """Count a join as one that waits until its Deferred fires. None: it did not wait."""
         if joining is not None:
             self._since[joining] = self._seconds()
-            joining.addBoth(self._done, joining)
+            self._of_client[client_key] += 1
+            joining.addBoth(self._done, joining, client_key)
         return joining
 
-    def _done(self, result: T, joining: Deferred[T]) -> T:
+    def _done(self, result: T, joining: Deferred[T], client_key: ClientKey) -> T:
         del self._since[joining]
+        self._of_client[client_key] -= 1
+        if not self._of_client[client_key]:
+            del self._of_client[client_key]
         return result

@@ -7,7 +7,7 @@ from cometify.core.kept_pushes import KeptPushes
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.read_batch import MOST_IDENTIFIERS, MOST_JOINS
 from cometify.engine.redis.refused_joins import RefusedJoins
-from cometify.membership.waiting_joins import TOO_LONG
+from cometify.membership.waiting_joins import TOO_LONG, TOO_LONG_FOR_ALL
 from cometify.transports import websocket
 from cometify.transports.listen_pace import MOST_NAMED
 from tests.contract.support import kinds, positions, texts
@@ -162,10 +162,25 @@ def test_pushes_that_were_read_are_put_into_a_ring_at_once(nodes, monkeypatch):
     assert appended == []
 
 
-def test_newcomer_is_refused_while_others_wait_for_too_long(nodes):
+def test_address_whose_joins_wait_is_refused_first(nodes):
     first, _second = nodes
     waiting = ask(first, "identifiers=chat")
     first.reactor.advance(TOO_LONG + 0.1)  # Redis answers nothing meanwhile
+    (again, *_others) = ask(first, "identifiers=news")
+    assert b"overloaded" in again.transport.value()
+    honest = first.connect("10.2.0.1")
+    honest.transport.protocol.dataReceived(request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat", None, {}))
+    assert not honest.transport.value()
+    assert sum(steps_of_joining(first, len(waiting) + 1)) == len(waiting) + 1
+    assert b"overloaded" not in honest.transport.value()
+    (later, *_others) = ask(first, "identifiers=chat")
+    assert not later.transport.value()
+
+
+def test_newcomer_is_refused_while_others_wait_for_too_long(nodes):
+    first, _second = nodes
+    waiting = ask(first, "identifiers=chat")
+    first.reactor.advance(TOO_LONG_FOR_ALL + 0.1)  # Redis answers nothing meanwhile
     (newcomer, *_others) = ask(first, "identifiers=news")
     assert b"overloaded" in newcomer.transport.value()
     assert b"Retry-After: 1" in newcomer.transport.value()
