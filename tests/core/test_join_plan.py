@@ -296,6 +296,16 @@ def test_stale_page_is_told_of_a_kept_push_that_it_missed(push_id, secret, posit
     assert made.lost_in({"chat": ring}) == ({"chat"} if lost else set())
 
 
+@pytest.mark.parametrize("internal_ids", [(59, 70), (70, 59), (70, 59, 80)])
+def test_group_with_the_lowest_internal_id_decides_whether_a_page_is_stale(internal_ids):
+    ring = RingBuffer.beginning_at(("37282591", "chat"), 0)
+    ring.public.append(Push("chat", 60, False, NOW - REPLAY_WINDOW, b"x"), 10, 1000)
+    made = plan(*[{"identifiers": {"chat": internal_id}} for internal_id in internal_ids])
+    assert made.lost_in({"chat": ring}) == {"chat"}
+    made = plan(*[{"identifiers": {"chat": internal_id}} for internal_id in internal_ids if internal_id > 59])
+    assert made.lost_in({"chat": ring}) == set()
+
+
 def test_no_page_is_stale_with_a_position_or_internal_id_zero():
     made = plan({"identifiers": {"chat": 59}, "position": NOW - 5}, {"identifiers": {"metrics": 0}})
     assert made.stale == ()
