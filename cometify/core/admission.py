@@ -17,14 +17,11 @@ before its signature is checked.
 An HMAC signature is checked before this module reads any parameter. The verifier of such a request only notes the nonce.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import islice
 
-from cometify.core.account import Account
-from cometify.core.account_rules import check_rules
 from cometify.core.errors import (
     IDENTIFIER_MISMATCH,
-    INVALID_BODY,
     INVALID_IDENTIFIER,
     INVALID_PARAMETER,
     INVALID_TEXT,
@@ -38,8 +35,7 @@ from cometify.core.identifier import ANY, Identifier
 from cometify.core.integer import MAX_ID, read_integer
 from cometify.core.listener_id import read_listener_id
 from cometify.core.payload import read_data, read_event
-from cometify.core.push import MAX_TEXT, Draft, bind, bind_in_steps
-from cometify.core.steps import Steps
+from cometify.core.push import MAX_TEXT, Draft
 from cometify.core.strict_json import SentValue
 
 Parameters = Mapping[str, object]
@@ -75,8 +71,6 @@ _MOST_NAMES = 64
 AS_SENT = "data"
 """The parameter that JSON must give as a `SentValue`. A form gives a string, which is refused."""
 
-MAX_BATCH = 100
-"""The most pushes in one request."""
 MAX_IDEMPOTENCY_KEY = 128
 """The most characters of an Idempotency-Key."""
 
@@ -112,7 +106,7 @@ def admit(
     else:
         _admit_more(draft, parameters, verify)
     if idempotency_key is not None:
-        draft.key = _checked_key(idempotency_key)
+        draft.key = checked_key(idempotency_key)
     return draft
 
 
@@ -131,70 +125,6 @@ def _admit_more(draft: Draft, parameters: Parameters, verify: Verifier) -> None:
     draft.uncovered = "data"
     verify(draft, parameters)
     draft.data = read_data(sent)
-
-
-def admit_batch(
-    pushes: Sequence[object], verify: Verifier, account: Account, idempotency_key: str | None = None
-) -> list[Draft]:
-    """Return the drafts of a batch, in its order. All are checked before any is pushed.
-
-    `verify` is called for the first alone, because it notes the nonce of the whole request. The first also counts for the
-    whole batch, so that nothing is pushed if the engine refuses it. Raises `Refused`; the detail
-    names the push by its number, from 1.
-    """
-    _check_count(pushes)
-    drafts = [
-        _admit_numbered(number, parameters, verify if number == 1 else checked_already, account)
-        for number, parameters in enumerate(pushes, 1)
-    ]
-    _count_as_one(drafts)
-    if idempotency_key is not None:
-        bind(drafts, _checked_key(idempotency_key))
-    return drafts
-
-
-def admit_in_steps(
-    pushes: list[object], verify: Verifier, account: Account, idempotency_key: str | None = None
-) -> Steps[list[Draft]]:
-    """Do the same in steps, because to read `data` of 100 pushes can take half a second.
-
-    Empties `pushes`, because the drafts of long values would else need twice the memory.
-    """
-    _check_count(pushes)
-    drafts: list[Draft] = []
-    pushes.reverse()
-    while pushes:
-        check = checked_already if drafts else verify
-        drafts.append(_admit_numbered(len(drafts) + 1, pushes.pop(), check, account))
-        yield
-    _count_as_one(drafts)
-    if idempotency_key is not None:
-        yield from bind_in_steps(drafts, _checked_key(idempotency_key))
-    return drafts
-
-
-def _check_count(pushes: Sequence[object]) -> None:
-    if len(pushes) > MAX_BATCH:
-        raise Refused(
-            INVALID_BODY, f"The batch has {len(pushes)} pushes, the most is {MAX_BATCH}: send several batches."
-        )
-
-
-def _count_as_one(drafts: Sequence[Draft]) -> None:
-    """Have the first draft count for all of them in `pushes_per_second`."""
-    for number, draft in enumerate(drafts):
-        draft.cost = 0 if number else len(drafts)
-
-
-def _admit_numbered(number: int, parameters: object, verify: Verifier, account: Account) -> Draft:
-    try:
-        if not isinstance(parameters, dict):
-            raise Refused(INVALID_BODY, "it must be a JSON object.")  # noqa: TRY301
-        draft = admit(parameters, None, verify)
-        check_rules(account, draft)
-    except Refused as refused:
-        raise Refused(refused.code, f"Push {number} of the batch, nothing was pushed: {refused.detail}") from None
-    return draft
 
 
 def checked_already(draft: Draft, parameters: Parameters) -> None:
@@ -287,7 +217,7 @@ def _read_secret(parameters: Parameters) -> bool:
     return secret in ("1", 1)
 
 
-def _checked_key(key: str) -> str:
+def checked_key(key: str) -> str:
     """Return the Idempotency-Key if it is well-formed. Raises `Refused` (invalid_parameter)."""
     if 1 <= len(key) <= MAX_IDEMPOTENCY_KEY and key.isascii() and key.isprintable():
         return key

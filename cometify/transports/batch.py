@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDef
 from twisted.python.failure import Failure
 
 from cometify.core.account import Account
-from cometify.core.admission import AS_SENT, Verifier, admit_batch, admit_in_steps
+from cometify.core.admission import AS_SENT, Verifier
+from cometify.core.batch_admission import admit_batch, admit_in_steps
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Refused
 from cometify.core.json_items import cut
 from cometify.core.push import Draft, Receipt

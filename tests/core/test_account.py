@@ -3,7 +3,7 @@
 import pytest
 
 from cometify.core.account import DEFAULT_BURST, Account
-from cometify.core.admission import MAX_BATCH
+from cometify.core.batch_admission import MAX_BATCH
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 from cometify.core import errors
 from cometify.core.account import Account
 from cometify.core.account_rules import check_names, check_rules
-from cometify.core.admission import admit, admit_batch, checked_already
+from cometify.core.admission import admit, checked_already
+from cometify.core.batch_admission import admit_batch
 from cometify.core.errors import NOT_AUTHORIZED, Refused
 from cometify.core.group import Group
 from cometify.core.identifier import EXTENDED, names_from_query

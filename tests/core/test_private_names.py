@@ -4,7 +4,8 @@ import pytest
 
 from cometify.core import errors
 from cometify.core.account import Account
-from cometify.core.admission import admit_batch, checked_already
+from cometify.core.admission import checked_already
+from cometify.core.batch_admission import admit_batch
 from cometify.core.group import Group
 from cometify.core.identifier import Identifier, names_from_query
 from cometify.core.md5_signature import secure_key
