@@ -9,9 +9,9 @@ first is read to its end at once.
 """
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -24,6 +24,14 @@ MOST_KEPT = 64 * 2**20
 """Bytes of the bodies that wait to be read: twice as many as those of peers that are there."""
 
 T = TypeVar("T")
+
+
+class _Waiting(Protocol):
+    """A reading, whatever its result is."""
+
+    size: int
+
+    def take_steps(self, goes_on: Callable[[], bool]) -> bool: ...
 
 
 class _Reading(Generic[T]):
@@ -58,7 +66,8 @@ class BatchTurns:
         self._cpu_seconds = cpu_seconds
         self._most_kept = most_kept
         self._portions: deque[Callable[[], None]] = deque()
-        self._readings: deque[_Reading[object]] = deque()  # in the order in which they came
+        self._readings: OrderedDict[_Waiting, None] = OrderedDict()  # in the order in which they came
+        self._kept = 0  # bytes of their bodies
 
     def wait(self, portion: Callable[[], None]) -> None:
         """Do a portion in a later turn of the event loop."""
@@ -77,12 +86,12 @@ class BatchTurns:
     def take(self, steps: Steps[T], size: int) -> Deferred[T]:
         """Read a batch in portions. `size`: the bytes that it keeps until then. Fires with the result of the steps."""
         reading = _Reading(steps, size)
-        kept = size + sum(waiting.size for waiting in self._readings)
-        while self._readings and kept > self._most_kept:
-            first = self._readings.popleft()
-            kept -= first.size
+        self._kept += size
+        while self._readings and self._kept > self._most_kept:
+            first, _ = self._readings.popitem(last=False)
+            self._kept -= first.size
             first.take_steps(lambda: True)
-        self._readings.append(reading)  # type: ignore[arg-type]
+        self._readings[reading] = None
         self.wait(lambda: self._take_portion(reading))
         return reading.result
 
@@ -91,4 +100,5 @@ class BatchTurns:
         if not reading.take_steps(lambda: self._cpu_seconds() < end):
             self.wait(lambda: self._take_portion(reading))
         elif reading in self._readings:
-            self._readings.remove(reading)  # type: ignore[arg-type]
+            del self._readings[reading]
+            self._kept -= reading.size
