@@ -18,10 +18,22 @@ class NotStarted(Exception):
     """A server did not listen on its ports in time. The message is the last line that it printed."""
 
 
-def raise_file_limit() -> None:
-    """Raise the limit of open files of this process, and of all that it starts, to the hard limit."""
+_SPARE_FILES = 500
+"""Open files that a process needs beside its connections, at most."""
+
+
+def raise_file_limit(connections: int = 0) -> None:
+    """Raise the limit of open files of this process, and of all that it starts, to the hard limit.
+
+    Raises SystemExit if it does not suffice for so many connections of one process.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard < connections + _SPARE_FILES:
+        raise SystemExit(
+            f"A process may have {hard:,} open files here (ulimit -Hn), which is too few for {connections:,} listeners: "
+            f"raise the limit, or let at most {max(0, hard - _SPARE_FILES):,} come."
+        )
 
 
 def _listens(port: int) -> bool:

@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--listeners", type=int, default=LISTENERS, help=f"how many leave ({LISTENERS:,})")
     parser.add_argument("--bin", type=Path, default=BUILD / "venv/bin", help="folder with Cometify's twistd")
     options = parser.parse_args(arguments)
-    raise_file_limit()
+    raise_file_limit(options.listeners)
     twistd = [str(options.bin.absolute() / "twistd")]
     with tempfile.TemporaryDirectory(prefix="leaving-") as name, running_redis(Path(name)) as redis:
         settings = settings_for(redis)
