@@ -8,6 +8,7 @@
 # make client       build the browser client into cometify/static (needs Node)
 # make bench        measure beside other servers; QUICK=1, ROUNDS=n, SERVERS=a,b and WORKS=x,y measure less
 # make bench-docs   write the last measurement into docs/ and README.md
+# make bench-compare  what an operator costs who watches, or another build: AGAINST=folder of its twistd; WORKS and ROUNDS
 # make bench-edge   measure an audience behind Varnish and nginx; LISTENERS=n and PUSHES=n
 # make bench-million  hold idle listeners, kill the server and wait until all are back; LISTENERS=n and WORKERS=n
 # make bench-nodes  measure nodes that share a Redis and write docs/nodes.md; QUICK=1 measures less and writes nothing
@@ -39,7 +40,7 @@ PAGES := $(wildcard *.md docs/*.md docs/*/* deploy/* scripts/site/* scripts/site
 # What is imported is compiled once, and not by each process.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test coverage check lint client docs picture js tools wheel release suite collected clean bench bench-docs bench-nodes bench-workers bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
+.PHONY: run test coverage check lint client docs picture js tools wheel release suite collected clean bench bench-docs bench-nodes bench-workers bench-compare bench-edge bench-million attacks floods returning leaving fuzz races outbox accounts restarts soak
 
 run: $(VENV)/run
 	@exec $(BIN)/twistd -n --pidfile= cometify
@@ -176,6 +177,10 @@ bench-nodes:
 bench-workers:
 	@bench/setup tools cometify redis
 	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.nodes --workers $(if $(QUICK),--quick,--docs) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-compare:
+	@bench/setup tools cometify
+	@env -u PYTHONPATH bench/.build/venv/bin/python -m bench.campaigns.compare $(if $(AGAINST),--against $(AGAINST)) $(if $(WORKS),--works $(WORKS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-edge:
 	@bench/setup tools cometify

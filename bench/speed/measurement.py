@@ -137,12 +137,13 @@ def measure(
     """Start the server, give it the workload, and end it. A failure is part of the result and is not raised."""
     load_average = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        first, second, third = free_ports(3)
+        first, second, third, admin = free_ports(4)
         used = certificate if workload.transport == "tls" else None
-        workspace = Workspace(Path(folder), first, second, third, programs, used)
+        workspace = Workspace(Path(folder), first, second, third, programs, used, admin)
         command, environment = server.command(workspace), server.environment(workspace)
         try:
-            with running_server(command, environment, workspace.folder, server.ports(workspace)) as pid:
+            ports = server.ports(workspace)
+            with running_server(command, environment, workspace.folder, ports) as pid, server.beside(workspace):
                 answer, said = _measure_running(server, workload, workspace, pid, quick)
         except NotStarted as reason:
             answer, said = {}, f"not started: {reason}"

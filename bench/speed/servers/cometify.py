@@ -10,9 +10,10 @@ from bench.speed.servers.server import Server, Workspace
 _CONFIG = """\
 http = ["tcp:{workspace.publisher_port}:interface=127.0.0.1"]
 websocket = [{websocket}]
-admin = "tcp:0:interface=127.0.0.1"
+admin = "tcp:{workspace.admin}:interface=127.0.0.1"
 drain = 1
 connections_per_ip = 0
+{more}
 
 [[account]]
 api_key = "{key}"
@@ -22,11 +23,12 @@ listeners_per_ip = 1000000
 _TLS = "ssl:{workspace.tls}:interface=127.0.0.1:privateKey={workspace.certificate.key}:certKey={workspace.certificate.cert}"
 
 
-def _command(workspace: Workspace) -> list[str]:
+def command(workspace: Workspace, more: str = "") -> list[str]:
+    """Return the command that starts Cometify, with `more` lines of settings."""
     endpoints = [f"tcp:{workspace.port}:interface=127.0.0.1"]
     if workspace.certificate:
         endpoints.append(_TLS.format(workspace=workspace))
-    text = _CONFIG.format(workspace=workspace, websocket=json.dumps(endpoints)[1:-1], key=KEY, secret=SECRET)
+    text = _CONFIG.format(workspace=workspace, websocket=json.dumps(endpoints)[1:-1], key=KEY, secret=SECRET, more=more)
     config = workspace.write("cometify.toml", text)
     return [str(workspace.programs / "twistd"), "-n", "--pidfile=", "cometify", "--config", config]
 
@@ -47,7 +49,7 @@ COMETIFY = Server(
     name="cometify",
     title="Cometify",
     version=versions.of_cometify,
-    command=_command,
+    command=command,
     has_publisher_port=True,
     many_identifiers=True,
     cursor=_cursor,

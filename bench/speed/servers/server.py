@@ -8,6 +8,7 @@ resumes at a cursor) and `kept` (no listener at all). A server takes part in the
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +36,8 @@ class Workspace:
     tls: int
     programs: Path
     certificate: Certificate | None = None
+    admin: int = 0
+    """The port of Cometify's admin endpoint, or 0 for any."""
 
     def write(self, name: str, text: str) -> str:
         """Write a configuration file. Returns its path."""
@@ -65,7 +68,7 @@ class Server:
 
     `setup_part` is the argument of bench/setup that installs it, and `needs` are the files that are there then.
     `many_identifiers` tells whether it has more than one identifier. `cursor` returns its current position, at which
-    listeners can resume.
+    listeners can resume. `beside` is entered while the server runs, for what goes on beside the measured load.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Server:
     many_identifiers: bool = False
     environment: Callable[[Workspace], dict[str, str]] = field(default=lambda _workspace: {})
     cursor: Callable[[Workspace], str] = field(default=lambda _workspace: "")
+    beside: Callable[[Workspace], AbstractContextManager[None]] = field(default=lambda _workspace: nullcontext())
 
     def installed(self) -> bool:
         return all(path.exists() for path in self.needs)
