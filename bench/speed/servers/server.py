@@ -68,7 +68,7 @@ class Server:
 
     `setup_part` is the argument of bench/setup that installs it, and `needs` are the files that are there then.
     `many_identifiers` tells whether it has more than one identifier. `cursor` returns its current position, at which
-    listeners can resume. `beside` is entered while the server runs, for what goes on beside the measured load.
+    listeners can resume. `beside` is entered while the server runs: it is what goes on beside the measured load.
     """
 
     name: str
