@@ -3,6 +3,7 @@
 import pytest
 from twisted.internet.defer import Deferred
 
+from cometify.core.account import Account
 from cometify.core.kept_pushes import KeptPushes
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.read_batch import MOST_IDENTIFIERS, MOST_JOINS
@@ -13,7 +14,8 @@ from cometify.transports.listen_pace import MOST_NAMED
 from tests.contract.support import kinds, positions, texts
 from tests.delivery.loop import Loop
 from tests.engine.redis.nodes import joined
-from tests.wire import API_KEY, request_bytes
+from tests.memory import World
+from tests.wire import API_KEY, API_SECRET, request_bytes
 
 MANY = 3 * MOST_JOINS + 7
 
@@ -175,6 +177,24 @@ def test_address_whose_joins_wait_is_refused_first(nodes):
     assert b"overloaded" not in honest.transport.value()
     (later, *_others) = ask(first, "identifiers=chat")
     assert not later.transport.value()
+
+
+def test_joins_of_one_account_are_no_reason_to_refuse_those_of_another(own_redis):
+    accounts = Account(API_KEY, (API_SECRET,)), Account("other", ("of another account",))
+    world = World(*accounts)
+    waiting = ask(world, "identifiers=chat")
+    world.reactor.advance(TOO_LONG_FOR_ALL + 0.1)  # Redis answers nothing meanwhile
+    wires = []
+    for account in accounts:
+        wire = world.connect("10.2.0.1")
+        wire.transport.protocol.dataReceived(
+            request_bytes("GET", f"/{account.api_key}/stream?identifiers=chat", None, {})
+        )
+        wires.append(wire)
+    refused, other = wires
+    assert b"overloaded" in refused.transport.value()
+    assert sum(steps_of_joining(world, len(waiting) + 1)) == len(waiting) + 1
+    assert kinds(other.frames()) == ["ready", "heartbeat"]
 
 
 def test_newcomer_is_refused_while_others_wait_for_too_long(nodes):
