@@ -47,6 +47,12 @@ def _batch_of(now: int) -> bytes:
     return wire.request("POST", f"/{KEY}/push", headers, bytes(_BATCH))[:-1]
 
 
+def _chopped_batch(_n: int) -> bytes:
+    """Return a batch whose head may be genuine, in chunks of one byte."""
+    head = wire.request("POST", f"/{KEY}/push", _SIGNED | {"Cometify-Timestamp": str(int(time.time()))})
+    return head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1\r\n[\r\n" * 100_000
+
+
 def _frame(opcode: int, data: bytes = b"", *, last: bool = True, compressed: bool = False) -> bytes:
     """Return a frame whose mask is zero, so that its data stands in it as it is (RFC 6455, section 5.2)."""
     first = opcode | (0x80 if last else 0) | (0x40 if compressed else 0)
@@ -162,6 +168,7 @@ _BODIES = [
             + b"0\r\n\r\n"
         ),
     ),
+    Attack("batches in chunks of one byte that may be genuine", _chopped_batch),
     Attack(
         "batches of 8 MB with a wrong signature", _always(wire.request("POST", f"/{KEY}/push", _SIGNED, bytes(_BATCH)))
     ),
