@@ -95,6 +95,17 @@ def read_file(file: Path) -> bytes:
     return file.read_bytes()
 
 
+def read_authorities(file: Path) -> list[Certificate]:
+    """Read the certificates of a file, which may hold keys and words as well.
+
+    Raises `OSError`, pyOpenSSL's errors and `ValueError`.
+    """
+    found = _CERTIFICATE.findall(read_file(file))
+    if not found:
+        raise ValueError(f"{file} has no certificate in PEM")
+    return [Certificate.loadPEM(one) for one in found]
+
+
 @implementer(IOpenSSLServerConnectionCreator)
 class Certificates:
     """Makes the TLS side of new connections. `files`: see `CertificateFiles`. Raises what its `load` raises.

@@ -8,13 +8,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.ssl import optionsForClientTLS, trustRootFromCertificates
 from txredisapi import RedisError
 
 from cometify.config.redis_url import RedisURL
 from cometify.engine.redis import trial
 from cometify.engine.redis.connection import RedisConnection, Reply
-from cometify.runtime.certificates import read_file
+from cometify.runtime.certificates import read_authorities
 from cometify.runtime.reactor import Reactor
 
 CONNECT_WITHIN = 1.5
@@ -82,7 +82,7 @@ class Connector:
         if not self._url.tls:
             return endpoint
         # Without a file the certificates of the system are trusted.
-        trust_root = None if self._url.ca is None else trustRootFromCertificates(_certificates(self._url.ca))
+        trust_root = None if self._url.ca is None else trustRootFromCertificates(read_authorities(Path(self._url.ca)))
         return wrapClientTLS(optionsForClientTLS(host, trust_root), endpoint)
 
     def _open(self, endpoint: IStreamClientEndpoint) -> Deferred[RedisConnection]:
@@ -134,10 +134,3 @@ class Connector:
         if self._url.sentinel_password is not None:
             await connection.execute(b"AUTH", self._url.sentinel_password)
         return await connection.execute(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._url.service or "")
-
-
-def _certificates(ca: str) -> list[Certificate]:
-    """The certificates of a file. Raises `OSError` if the file cannot be read, and `ValueError` for a pipe."""
-    certificates = read_file(Path(ca)).split(b"-----END CERTIFICATE-----")
-    end = b"-----END CERTIFICATE-----\n"
-    return [Certificate.loadPEM(pem + end) for pem in certificates if b"BEGIN" in pem]

@@ -47,6 +47,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
     )  # fmt: skip
     certificate(folder, "other")
     os.mkfifo(folder / "pipe.pem")
+    (folder / "both.pem").write_text("The key:\n" + (folder / "own.key").read_text() + (folder / "own.pem").read_text())
     open_ = RedisServer(folder / "open")
     part = RedisServer(folder / "part", "--cluster-enabled", "yes", "--cluster-port", str(bus))
     watchers = [
@@ -74,6 +75,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
             "socket": f"redis+unix://{open_.path}",
             "socket with a database": f"redis+unix://{open_.path}?db=3",
             "tls": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/own.pem",
+            "an authority beside its key": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/both.pem",
             "sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed},127.0.0.1:{sentinel}/main?db=2",
             "sentinel with a password":
                 f"redis+sentinel://:swordfish@127.0.0.1:{shy_sentinel}/main?sentinel_password=sentinels_own",
@@ -89,6 +91,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tupl
             "nobody there": f"redis://:swordfish@127.0.0.1:{closed}",
             "no authority": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/none.pem",
             "an authority that is a pipe": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/pipe.pem",
+            "a key for an authority": f"rediss://:swordfish@localhost:{tls}/0?ca={folder}/own.key",
             "no socket": f"redis+unix://{folder}/nothing.sock",
             "no such name": f"redis+sentinel://:swordfish@127.0.0.1:{sentinel}/other",
             "no sentinel": f"redis+sentinel://:swordfish@127.0.0.1:{closed}/main",
@@ -131,7 +134,7 @@ def answers_at(port: int) -> bool:
     "way",
     [
         "password", "user", "the rights of docs/redis.md", "database", "socket",
-        "socket with a database", "tls", "sentinel", "sentinel with a password",
+        "socket with a database", "tls", "an authority beside its key", "sentinel", "sentinel with a password",
     ],
 )  # fmt: skip
 def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
@@ -157,6 +160,7 @@ def test_push_goes_over_redis_by_every_kind_of_url(answers, way):
         ("nobody there", "refused"),
         ("no authority", "No such file"),
         ("an authority that is a pipe", "is a pipe"),
+        ("a key for an authority", "own.key has no certificate in PEM"),
         ("no socket", "No such file"),
         ("no such name", "knows no other"),
         ("no sentinel", "could not be reached"),
