@@ -21,10 +21,14 @@ WITHIN = 30.0
 
 
 class ClusterNode:
-    """A redis-server that is a node of a cluster. `node_id`: its name there."""
+    """A redis-server that is a node of a cluster. `node_id`: its name there.
 
-    def __init__(self, folder: Path) -> None:
-        self.port, self.bus = free_ports(2)
+    `certificates`: a folder with `cert.pem`, of localhost, and `key.pem`. With it all traffic of the cluster is over TLS, that
+    with clients at `tls_port`, and the plain port is for the commands of this class alone.
+    """
+
+    def __init__(self, folder: Path, certificates: Path | None = None) -> None:
+        self.port, self.bus, self.tls_port = free_ports(3)
         self.node_id = ""
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir()
@@ -45,6 +49,18 @@ class ClusterNode:
             "cluster-node-timeout": 1000,
             "cluster-require-full-coverage": "no",
         }
+        if certificates is not None:
+            options |= {
+                "tls-port": self.tls_port,
+                "tls-cert-file": certificates / "cert.pem",
+                "tls-key-file": certificates / "key.pem",
+                "tls-ca-cert-file": certificates / "cert.pem",
+                "tls-auth-clients": "no",
+                "tls-cluster": "yes",
+                "tls-replication": "yes",
+                "cluster-announce-hostname": "localhost",
+                "cluster-preferred-endpoint-type": "hostname",
+            }
         self._command = [program, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
 
     def start(self) -> None:
@@ -87,14 +103,21 @@ class ClusterNode:
 
 
 class RedisCluster:
-    """`masters`: as they are at the start. `replicas`: those of the first masters. `url`: the cluster as a setting."""
+    """`masters`: as they are at the start. `replicas`: those of the first masters. `url`: the cluster as a setting.
 
-    def __init__(self, folder: Path, replicas: int = 1) -> None:
+    `certificates`: see `ClusterNode`.
+    """
+
+    def __init__(self, folder: Path, replicas: int = 1, certificates: Path | None = None) -> None:
         folder.mkdir(exist_ok=True)
-        self.masters = [ClusterNode(folder / f"master{number}") for number in range(MASTERS)]
-        self.replicas = [ClusterNode(folder / f"replica{number}") for number in range(replicas)]
+        self.masters = [ClusterNode(folder / f"master{number}", certificates) for number in range(MASTERS)]
+        self.replicas = [ClusterNode(folder / f"replica{number}", certificates) for number in range(replicas)]
         self.nodes = [*self.masters, *self.replicas]
-        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        if certificates is None:
+            self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        else:
+            hosts = ",".join(f"localhost:{node.tls_port}" for node in self.nodes)
+            self.url = f"rediss+cluster://{hosts}?ca={certificates / 'cert.pem'}"
 
     def start(self) -> "RedisCluster":
         """Start all nodes, and wait until they are one cluster."""
