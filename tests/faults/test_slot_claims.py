@@ -18,7 +18,9 @@ def redis_goes_back(redis, listener, node, time):
 
 
 def claim_is_published(redis, listener, node, time):
-    """Tell the node that another node has taken the listener's slot at that time."""
+    """Tell the node that another node has taken the listener's slot at that time, and has it if it took it later."""
+    if time > int(command(redis, "HGET", SLOTS, listener).split()[1]):
+        command(redis, "HSET", SLOTS, listener, f"another {time}")
     text = json.dumps([API_KEY, "127.0.0.1", listener, str(time)])
     assert command(redis, "PUBLISH", f"cometify:0:node:{node}", f"!{text}") == ":1"
 

@@ -17,7 +17,7 @@ from cometify.engine.redis.freed_slots import FreedSlots, SlotKey
 from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.run_script import RunScript
 from cometify.engine.redis.scripts import TAKE_SLOT
-from cometify.runtime.epoll_loop import CallSoon
+from cometify.runtime.reactor import CallLater
 from cometify.runtime.slices import SlicedWork
 
 REPORT_EVERY = 900.0
@@ -25,6 +25,9 @@ REPORT_EVERY = 900.0
 
 _MOVED = (str, str, str, (int, float, str))
 """The shape of the message of take_slot.lua: API key, address, listener and time."""
+SURE_AFTER = 0.3
+"""Seconds after which a node asks whether a listener that has moved is still at the other node. That node may have been busy,
+and may have read the request of a connection that the listener had given up to come here. Then it soon frees the slot."""
 REPORTED = 50
 """Slots that are reported in one turn of the event loop, at about 20 us each."""
 
@@ -50,8 +53,8 @@ SlotsOfAccounts = tuple[dict[SlotKey, _Holding], list[SlotKey]]
 class RedisSlots:
     """`run`: see `RunScript`. `wait()`: a Deferred while Redis has not been there yet, else None.
 
-    `node`: the name of this node. `node_prefix`: the beginning of the names of all nodes' own channels. `call_soon`: see
-    `SlicedWork`.
+    `node`: the name of this node. `node_prefix`: the beginning of the names of all nodes' own channels. `call_later`:
+    reactor.callLater.
     """
 
     def __init__(
@@ -60,16 +63,17 @@ class RedisSlots:
         wait: Callable[[], Deferred[None] | None],
         node: str,
         node_prefix: str,
-        call_soon: CallSoon,
+        call_later: CallLater,
     ) -> None:
         self._run = run
         self._wait = wait
         self._node = node
         self._node_prefix = node_prefix
         self._held: dict[SlotKey, _Holding] = {}
-        self._freed = FreedSlots(run, node, call_soon)
+        self._call_later = call_later
+        self._freed = FreedSlots(run, node, call_later)
         self._moved: Callable[[ClientKey, str], None] | None = None
-        self._reporting: SlicedWork[SlotKey] = SlicedWork(call_soon, _in_words, REPORTED)
+        self._reporting: SlicedWork[SlotKey] = SlicedWork(call_later, _in_words, REPORTED)
         # The accounts whose slots must be reported when the report under way is done. None stands for all accounts.
         self._to_report: set[str | None] = set()
 
@@ -119,8 +123,16 @@ class RedisSlots:
         return answer
 
     def _compare(self, key: SlotKey, holding: _Holding) -> None:
-        if not holding.unanswered and holding.elsewhere > holding.since and self._held.get(key) is holding:
-            self._has_moved(key)
+        if self._is_elsewhere(key, holding):
+            self._call_later(SURE_AFTER, self._make_sure, key, holding)
+
+    def _is_elsewhere(self, key: SlotKey, holding: _Holding) -> bool:
+        return not holding.unanswered and holding.elsewhere > holding.since and self._held.get(key) is holding
+
+    def _make_sure(self, key: SlotKey, holding: _Holding) -> None:
+        """Claim a slot again, which is answered with "moved" if the listener is still elsewhere."""
+        if self._is_elsewhere(key, holding):
+            self._report_one({None}, key)
 
     def _taken(self, answer: bytes, key: SlotKey, account: Account) -> None:
         if answer == b"full":

@@ -3,10 +3,11 @@
 import pytest
 
 from cometify.core.account import Account
-from tests.contract.support import kinds, refusal
+from cometify.engine.redis.slots import SURE_AFTER
+from tests.contract.support import kinds, refusal, texts
 from tests.engine.redis.nodes import Nodes, joined
 from tests.memory import World
-from tests.wire import API_KEY, API_SECRET
+from tests.wire import API_KEY, API_SECRET, request_bytes
 
 NAME = f"cometify:{{{API_KEY}}}"
 REFUSED = ("too_many_listeners", 4101)
@@ -50,10 +51,31 @@ def test_listener_has_its_place_at_another_node_too(few):
     joined(join(first, 2)), joined(join(second, 3))
     assert is_in(join(second, 1, "listener-1"))
     few.settle()
+    few.advance(SURE_AFTER)
     assert old.frames()[0]["code"] == "replaced"
     assert is_in(join(first, 1, "listener-1"))
     few.settle()
+    few.advance(SURE_AFTER)
     assert refusal(join(second, 4)) == REFUSED, "it has moved twice, and counts once"
+
+
+def test_claim_that_comes_late_does_not_end_the_listener_that_is_at_another_node_by_now(few):
+    """Its first node was busy, so it gave up and went to another one. Then the first node reads what it had sent."""
+    first, second = few
+    there = joined(join(second, 1, "listener-1"))
+    late = first.connect("10.0.0.1")
+    late.transport.protocol.dataReceived(
+        request_bytes("GET", f"/{API_KEY}/stream?identifiers=chat&listener=listener-1", None, {})
+    )
+    late.lose()
+    few.settle()
+    few.advance(SURE_AFTER)
+    second.pushed("chat", "still here")
+    few.settle()
+    assert texts(there.frames()) == ["still here"]
+    assert is_in(join(second, 2))
+    assert is_in(join(second, 3))
+    assert refusal(join(first, 4)) == REFUSED, "it counts once"
 
 
 def test_listeners_of_a_node_that_died_do_not_count(few):
