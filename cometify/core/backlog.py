@@ -1,13 +1,18 @@
 """The backlog: the things, besides pushes, that a listener must still be sent. `listener` explains the terms."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 import attrs
 
+from cometify.core.filter_front import FilterFront
 from cometify.core.frames import gap_frame
+from cometify.core.group_filter import Filters
+from cometify.core.push import Push
 from cometify.core.view import View
 
+FEW_FILTERS = 4
+"""Filters of one identifier that are few."""
 _NOTHING: Mapping[str, tuple[int, int]] = {}
 
 
@@ -28,6 +33,19 @@ class Backlog:
     unwanted: Mapping[str, tuple[int, int]] = _NOTHING
     told: Mapping[str, tuple[int, int]] = _NOTHING
     replaying: bool = False
+    _fronts: tuple[Filters, Mapping[str, FilterFront]] | None = None
+
+    def wants(self, filters: Filters | None, listener_id: str) -> Callable[[Push], bool] | None:
+        """Return a function that does the same as `Listener.wants`, and takes no longer with hundreds of filters.
+
+        None if they are few, because to try each is faster then.
+        """
+        if filters is None or max(map(len, filters.values()), default=0) <= FEW_FILTERS:
+            return None
+        if self._fronts is None or self._fronts[0] is not filters:  # a token that ends, for example, changes them
+            self._fronts = filters, {name: FilterFront(one) for name, one in filters.items()}
+        fronts = self._fronts[1]
+        return lambda push: push.excluded != listener_id and fronts[push.identifier](push)
 
     def take_gap(self, view: View, cursor: int) -> bytes:
         """Return an encoded gap frame for the losses above `cursor` that were not told yet, or nothing.

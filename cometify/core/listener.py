@@ -98,7 +98,7 @@ from cometify.core.listener_state import TRANSITIONS, Event, State
 from cometify.core.push import Push
 from cometify.core.span import Span
 from cometify.core.state_table import next_state
-from cometify.core.view import View, most_scanned
+from cometify.core.view import View
 
 
 class Listener:
@@ -213,7 +213,8 @@ class Listener:
         preamble = backlog.preamble + gap
         span = view.replay(self.cursor, preamble, backlog.replaying, self.id) if self._wants_all(view) else None
         if span is None:
-            span = view.join(self.cursor, preamble, self.wants, backlog.replaying, most_scanned(self.filters))
+            wants = backlog.wants(self.filters, self.id) or self.wants
+            span = view.join(self.cursor, preamble, wants, backlog.replaying)
             if self.encoding.once and not span.ends and span.heartbeat is None and span.cursor > self.cursor:
                 # The only write of this listener must tell a position. This part of the replay has no wanted push, so the
                 # preamble waits for the next part. If it were written by itself, a listener that was told a gap would come

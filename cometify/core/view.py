@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from cometify.core.encodings import Encoding
 from cometify.core.filter_index import FilterIndex, Kind
 from cometify.core.frames import heartbeat_frame
-from cometify.core.group_filter import Filters
 from cometify.core.late_views import LateViews
 from cometify.core.position import edge_position
 from cometify.core.push import Push
@@ -27,8 +26,6 @@ SPAN = 64 * 1024
 """Bytes in one write at most. A single frame can be larger."""
 SCAN = 1_000
 """Pushes looked at for one write at most. A filter can let little through of a long replay, which must not take long."""
-FEW_FILTERS = 20
-"""Filters of one identifier up to which `SCAN` holds. A listener with more of them looks at fewer pushes."""
 SPANS = 32
 """Spans remembered at once. Listeners that catch up stand at cursors of their own, so their number has no bound."""
 
@@ -39,11 +36,6 @@ ViewKey = tuple[Encoding, tuple[tuple[Channel, bool], ...]]
 
 
 _NEVER_LATE = LateViews()
-
-
-def most_scanned(filters: Filters | None) -> int:
-    """The pushes that may be looked at for one write. They are fewer if hundreds of groups hold one identifier."""
-    return max(1, SCAN * FEW_FILTERS // max([FEW_FILTERS, *map(len, (filters or {}).values())]))
 
 
 class View:
@@ -190,12 +182,10 @@ class View:
         preamble: bytes = b"",
         wants: Callable[[Push], bool] | None = None,
         replaying: bool = False,
-        scan: int = SCAN,
     ) -> Span:
         """Encode a write: the preamble, the pushes above `cursor` that are wanted, and a heartbeat if one must follow.
 
-        A heartbeat follows only if the write leads to the head. None for `wants` lets all pushes through. `scan`: the pushes
-        that are looked at.
+        A heartbeat follows only if the write leads to the head. None for `wants` lets all pushes through.
         """
         encode = self.encoding.encode_push
         parts: list[bytes] = []
@@ -209,7 +199,7 @@ class View:
                 size += len(data)
                 ends.append((size, push.position))
             cursor = push.position
-            if scanned >= scan:
+            if scanned >= SCAN:
                 break
         else:
             cursor = max(cursor, self.head)
