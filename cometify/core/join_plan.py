@@ -63,10 +63,16 @@ class JoinPlan:
     def bytes_in(self, rings: Mapping[str, RingBuffer]) -> int:
         """The most bytes that the replay can have. Secret pushes count only where the listener has a right to them.
 
-        The replay budget is charged with this. If hidden pushes counted, the budget would tell how large they are.
+        The replay budget is charged with this, among other things. If hidden pushes counted, it would tell how large they are.
         """
         return sum(
             [rings[name].bytes_after(since, sees_secret(self.filters[name])) for name, since in self.since.items()]
+        )
+
+    def pushes_in(self, rings: Mapping[str, RingBuffer]) -> int:
+        """The pushes that the replay looks at, whether or not they pass a filter. Hidden pushes do not count."""
+        return sum(
+            [rings[name].count_after(since, sees_secret(self.filters[name])) for name, since in self.since.items()]
         )
 
     def unwanted_in(self, rings: Mapping[str, RingBuffer]) -> dict[str, tuple[int, int]]:

@@ -228,6 +228,10 @@ class KeptPushes:
         pushes, blocks = self._span(first, end)
         return sum([len(push.frame) for push in pushes]) + sum([block.size for block in blocks])
 
+    def count_after(self, cursor: int) -> int:
+        """The number of the pushes kept above `cursor`."""
+        return len(self._pushes) - bisect_right(self._positions, cursor, self._start)
+
     def highest_push_id(self, after: int, through: int) -> int:
         """The highest push_id that is kept above `after` and up to and with `through`, or -1."""
         first = bisect_right(self._positions, after, self._start)

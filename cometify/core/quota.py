@@ -27,6 +27,9 @@ a used-up window could find out which identifiers others listen to.
 """
 REPLAY_BYTES = 64 * 2**20
 """Bytes of replay in a window, times `listeners_per_ip`."""
+BYTES_A_LOOK = 200
+"""Bytes of replay that each kept push counts that a join looks at. A look takes 1 us, also if no group wants the push. So an
+address can have some ten seconds of such looks in a window, with 30 listeners."""
 EXPIRE_STEPS = 500
 """The most slots and windows together that one call of `expire` forgets."""
 NAMES_A_STEP = 10

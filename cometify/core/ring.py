@@ -106,6 +106,10 @@ class RingBuffer:
         size = self.public.bytes_after(cursor)
         return size + self.secret.bytes_after(cursor) if secret else size
 
+    def count_after(self, cursor: int, secret: bool) -> int:
+        """The number of the pushes above `cursor` that may be seen."""
+        return sum([kept.count_after(cursor) for kept in self.visible(secret)])
+
     def highest_push_id(self, after: int, through: int, secret: bool) -> int:
         """The highest push_id that is kept above `after` and up to and with `through`, or -1.
 

@@ -15,7 +15,8 @@ wants to use up the room must send bytes for it:
 - The body of a long batch is whole long before its pushes have gone to the engine. It keeps its room until the batch is
   answered, and is not cut.
 
-A stranger who holds back bodies from `n` addresses can so delay a large body by `n / 3 * 1.25` s, and a small one by less.
+A stranger who holds back bodies from `n` addresses can so delay a large body by `n / 3 * 1.25` s, and a small one by less. One
+who sends `LEAST_SHARE` from each of them can delay it by `n / 3 * 8` s.
 
 Time is counted in ticks of this process, and not read from a clock. If the process stands still for a while, as on a paused
 machine, the bytes of all bodies wait in the kernel. A clock would say that all have stalled.

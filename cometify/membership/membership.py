@@ -13,7 +13,7 @@ from cometify.core.join_pace import JoinPace
 from cometify.core.listen_request import ListenRequest
 from cometify.core.listener import Listener
 from cometify.core.listener_state import Event, State
-from cometify.core.quota import Quota
+from cometify.core.quota import BYTES_A_LOOK, Quota
 from cometify.core.ring import Channel
 from cometify.core.usage import Usage
 from cometify.delivery.fanout import FanOut
@@ -174,7 +174,7 @@ class Membership:
             backlog.lost |= joining.regained(slot, rings)
         if not plan.settled:
             size = plan.bytes_in(rings)
-            self._slots.replayed(joining.client_key, size)
+            self._slots.replayed(joining.client_key, size + BYTES_A_LOOK * plan.pushes_in(rings))
             if joining.first and listener.view is None:
                 self.stays.came_back(listener, joining.request, size)
         secret = plan.secret

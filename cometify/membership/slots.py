@@ -80,7 +80,7 @@ class SlotTable:
         name = request.listener
         if listener not in self._slots and (name is None or not self._quota.has(client_key, name)):
             self.waiting_joins.check(client_key)
-            self._join_pace.take(self._seconds())
+            self._join_pace.take(self._seconds(), client_key)
 
     def charge(self, client_key: ClientKey, account: Account, identifiers: Iterable[str]) -> None:
         """See `Quota.charge`."""

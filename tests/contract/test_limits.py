@@ -315,6 +315,26 @@ def test_replay_bytes_of_an_address_are_bounded():
     assert is_in(world.websocket("identifiers=chat:0"))
 
 
+def test_kept_pushes_that_a_join_looks_at_are_bounded():
+    """A stranger can ask for what no push has. Each look takes time, although nothing is sent."""
+    world = limited(1)
+    for _ in range(1000):
+        world.pushed("chat", "x", push_id=1)
+    joins = 0
+    while True:
+        wire = world.websocket("identifiers=chat:2")
+        frames = wire.frames()
+        if frames[0]["type"] == "error":
+            break
+        wire.lose()
+        joins += 1
+        assert joins < 340, "64 MiB are 335 times 1,000 looks"
+    assert frames[0]["code"] == "too_many_listeners"
+    assert 1 <= frames[0]["retry"] <= 60
+    assert joins > 150
+    assert is_in(world.websocket("identifiers=news:2", host="10.0.0.2"))
+
+
 # Peers that do not read.
 
 

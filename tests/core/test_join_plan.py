@@ -99,6 +99,8 @@ def test_replay_is_as_long_as_the_pushes_that_may_be_seen():
     resumed = {"identifiers": ["chat"], "position": NOW - 10}
     rings = {"chat": ring}
     assert plan(resumed).bytes_in(rings) == ring.bytes_after(NOW - 10, secret=False) > 0
+    assert plan(resumed).pushes_in(rings) == 1
+    assert plan({**resumed, "secureKey": key("chat")}).pushes_in(rings) == 3
     whole = plan({**resumed, "secureKey": key("chat")}).bytes_in(rings)
     assert whole == ring.bytes_after(NOW - 10, secret=True) > ring.bytes_after(NOW - 10, secret=False)
 

@@ -81,6 +81,7 @@ def test_kept_pushes_are_a_list_that_loses_its_oldest(steps, most_pushes, most_b
             assert list(kept.after(cursor)) == above
             assert kept.has_above(cursor) is bool(above)
             assert kept.bytes_after(cursor) == sum(len(one.frame) for one in above)
+            assert kept.count_after(cursor) == len(above)
         for after, through in spans:
             assert kept.highest_push_id(after, through) == plain.highest_push_id(after, through)
 

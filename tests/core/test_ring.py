@@ -53,6 +53,7 @@ def test_each_kind_has_limits_and_a_floor_of_its_own(pushes, bounds):
         assert list(ring.after(cursor)) == [push for push in both if push.position > cursor]
         for kinds, seen in ((False, public), (True, both)):
             assert ring.bytes_after(cursor, kinds) == sum(len(one.frame) for one in seen if one.position > cursor)
+            assert ring.count_after(cursor, kinds) == sum(one.position > cursor for one in seen)
             push_ids = [one.push_id for one in seen if one.push_id is not None and cursor < one.position]
             assert ring.highest_push_id(cursor, 10**6, kinds) == max(push_ids, default=-1)
 
