@@ -45,10 +45,10 @@ def test_invalid_json_is_refused(body):
     ("body", "name"),
     [
         (b'{"secret":0,"text":"a","text":"a"}', '"text"'),
-        (b'{"more":{"a":1,"a":2}}', '"a"'),
+        (b'{"more":{"name of a person":1,"name of a person":2}}', "A name"),
         (b'[{"text":1,"te\\u0078t":1}]', '"text"'),
         (b'{"\\ud800":1,"\\ud800":1}', "A name"),
-        (b'{"%b":1,"%b":1}' % (b"x" * 99, b"x" * 99), f'"{"x" * 60}"'),
+        (b'{"%b":1,"%b":1}' % (b"x" * 99, b"x" * 99), "A name"),
     ],
 )
 @pytest.mark.parametrize("code", [errors.REPEATED_PARAMETER, errors.INVALID_TOKEN])
