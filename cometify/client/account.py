@@ -86,7 +86,8 @@ class AccountClient:
         - `other_secret`: accepted too, while the API secret is being replaced.
 
         Drop each event whose `id` is not above the last one that you have handled. Raises `CometifyError`: not_authorized,
-        whatever a stranger has sent. invalid_parameter if an argument is of another type, such as a body that was decoded.
+        whatever a stranger has sent. invalid_parameter if an argument is of another type, such as a body that was decoded, or
+        if `other_secret` is empty.
         """
         secrets = [self._address.api_secret, *([] if other_secret is None else [other_secret])]
         return verified_events(secrets, path, headers, body, time.time())

@@ -20,7 +20,8 @@ def verified_events(
 ) -> list[dict[str, Any]]:
     """Return the events of a request that one of the secrets has signed.
 
-    Raises `CometifyError`: not_authorized, whatever a stranger has sent. invalid_parameter if an argument is of another type.
+    Raises `CometifyError`: not_authorized, whatever a stranger has sent. invalid_parameter if an argument is of another
+    type, or a secret is empty.
     """
     if not isinstance(path, str):
         raise _wrong("path must be a string: the path of the request.")
@@ -69,8 +70,9 @@ def _text(value: object) -> str:
 
 
 def _fits(api_secret: str, signed: tuple[str, str, int, str, str, str, bytes], signature: str) -> bool:
-    if not isinstance(api_secret, str):
-        raise _wrong("other_secret must be a string.")
+    # Everybody can sign with an empty secret.
+    if not isinstance(api_secret, str) or not api_secret:
+        raise _wrong("other_secret must be a string that is not empty: leave it out if there is no other secret.")
     try:
         expected = sign(api_secret, *signed)
     except UnicodeEncodeError:  # a part that is not UTF-8 was not signed by the server

@@ -166,7 +166,7 @@ export class Cometify {
   /**
    * The events of a webhook's request, if the server has signed it within five minutes. Drop each event whose
    * `id` is not above the last one that you have handled. Throws a `CometifyError`: not_authorized, whatever a
-   * stranger has sent, and invalid_parameter if an argument is of another type.
+   * stranger has sent, and invalid_parameter if an argument is of another type, or `otherSecret` is empty.
    *
    * @param path Of the request. A query behind it is ignored.
    * @param headers Of the request, by their names in lower case: `request.headers`.

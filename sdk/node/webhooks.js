@@ -15,7 +15,7 @@ const OLDEST = 300;
  * The events of a request that one of the secrets has signed.
  *
  * Throws a `CometifyError`: not_authorized, whatever a stranger has sent, and invalid_parameter if an argument is of
- * another type.
+ * another type, or a secret is empty.
  *
  * @param {string[]} apiSecrets
  * @param {string} path
@@ -24,8 +24,11 @@ const OLDEST = 300;
  * @returns {import('./index.js').WebhookEvent[]}
  */
 export function verifiedEvents(apiSecrets, path, headers, body) {
-  const isText = apiSecrets.every((apiSecret) => typeof apiSecret === 'string');
-  checkArgument(isText, 'otherSecret must be a string.');
+  // Everybody can sign with an empty secret.
+  checkArgument(
+    apiSecrets.every((apiSecret) => typeof apiSecret === 'string' && apiSecret !== ''),
+    'otherSecret must be a string that is not empty: leave it out if there is no other secret.',
+  );
   checkArgument(typeof path === 'string', 'path must be a string: the path of the request.');
   checkArgument(headers !== null && typeof headers === 'object', 'headers must be an object.');
   const isBody = typeof body === 'string' || body instanceof Uint8Array;

@@ -262,7 +262,7 @@ final class Cometify
      * @param string $body Its bytes, as they came: `file_get_contents('php://input')`.
      * @param ?string $otherSecret Accepted too, while the API secret is being replaced.
      * @return list<array<string, mixed>>
-     * @throws CometifyException not_authorized
+     * @throws CometifyException not_authorized, or invalid_parameter if `$otherSecret` is empty.
      */
     public function verifyWebhook(
         string $path,
@@ -271,6 +271,9 @@ final class Cometify
         #[\SensitiveParameter]
         ?string $otherSecret = null,
     ): array {
+        // Everybody can sign with an empty secret.
+        self::check($otherSecret !== '', 'invalid_parameter', 'otherSecret must not be empty: give null if there is no '
+            . 'other secret.');
         // Some frameworks give a list of values for each name.
         $given = array_change_key_case(array_filter(
             array_map(static fn (mixed $value): mixed => is_array($value) ? reset($value) : $value, $headers),

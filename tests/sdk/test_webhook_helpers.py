@@ -17,13 +17,14 @@ SDK = Path(__file__).parents[2] / "sdk"
 URL = f"https://{API_KEY}:{API_SECRET.replace('*', '%2A')}@push.example.org"
 BODY = '[{"type":"occupied","id":7,"time":1,"identifier":"chat"}]'
 EVENTS = json.loads(BODY)
+OTHER = "the other one"
 NODE = """
 import { Cometify } from '%s/node/index.js';
 import { readFileSync } from 'node:fs';
 const cometify = Cometify.fromUrl('%s');
 const lower = (headers) => Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 console.log(JSON.stringify(JSON.parse(readFileSync(0)).map(([path, headers, body]) => {
-  try { return cometify.verifyWebhook(path, lower(headers), Buffer.from(body), { otherSecret: 'the other one' }); }
+  try { return cometify.verifyWebhook(path, lower(headers), Buffer.from(body), { otherSecret: '%s' }); }
   catch (error) { return error.code; }
 })));
 """
@@ -31,7 +32,7 @@ PHP = """
 require '%s/php/Cometify.php';
 $cometify = Cometify\\Cometify::fromUrl('%s');
 echo json_encode(array_map(function ($case) use ($cometify) {
-    try { return $cometify->verifyWebhook($case[0], $case[1], $case[2], 'the other one'); }
+    try { return $cometify->verifyWebhook($case[0], $case[1], $case[2], '%s'); }
     catch (Cometify\\CometifyException $error) { return $error->code; }
 }, json_decode(stream_get_contents(STDIN), true)));
 """
@@ -66,14 +67,14 @@ def cases():
     return genuine, refused
 
 
-def in_python(cases):
-    return [outcome(path, headers, body.encode()) for path, headers, body in cases]
+def in_python(cases, other=OTHER):
+    return [outcome(path, headers, body.encode(), other) for path, headers, body in cases]
 
 
-def outcome(path, headers, body):
+def outcome(path, headers, body, other=OTHER):
     """The events of a request, or the code of its refusal."""
     try:
-        return Cometify.from_url(URL).verify_webhook(path, headers, body, other_secret="the other one")
+        return Cometify.from_url(URL).verify_webhook(path, headers, body, other_secret=other)
     except CometifyError as error:
         return error.code
 
@@ -83,12 +84,12 @@ def run(command, cases):
     return json.loads(done.stdout)
 
 
-def in_node(cases):
-    return run(["node", "--input-type=module", "-e", NODE % (SDK, URL)], cases)
+def in_node(cases, other=OTHER):
+    return run(["node", "--input-type=module", "-e", NODE % (SDK, URL, other)], cases)
 
 
-def in_php(cases):
-    return run(["php", "-r", PHP % (SDK, URL)], cases)
+def in_php(cases, other=OTHER):
+    return run(["php", "-r", PHP % (SDK, URL, other)], cases)
 
 
 @pytest.mark.parametrize("language", [in_python, in_node, in_php])
@@ -97,6 +98,13 @@ def test_requests_of_the_server_are_genuine_and_no_others(language):
     found = language(genuine + refused)
     assert found[: len(genuine)] == [EVENTS] * len(genuine)
     assert found[len(genuine) :] == ["not_authorized"] * len(refused)
+
+
+@pytest.mark.parametrize("language", [in_python, in_node, in_php])
+def test_empty_other_secret_is_an_invalid_parameter(language):
+    body = BODY.encode()
+    requests = [("/hook", signed(body, secret=secret), BODY) for secret in ("", API_SECRET)]
+    assert language(requests, other="") == ["invalid_parameter"] * 2
 
 
 ODD = st.none() | st.integers() | st.binary(max_size=9) | st.text(st.characters(), max_size=9) | st.lists(st.none())
