@@ -3,15 +3,15 @@
 With `admin_token_file` each request needs the token of that file. Without it, only peers on this machine are answered, and no
 request that a proxy has passed on.
 
-A web page of a stranger in the operator's browser is on this machine too. `OwnHost` ends DNS rebinding. A page can also send a
-form to 127.0.0.1 without reading the answer. So a change needs JSON as its content type, which a browser sends to another
-origin only after a preflight, and nothing here answers one. `Sec-Fetch-Site` and `Origin` tell the same, if they are there.
+A web page of a stranger in the operator's browser is on this machine too. `OwnHost` refuses its requests by their headers. An
+old browser may not send these. So a change needs JSON as its content type, which a browser sends to another origin only after
+a preflight, and nothing here answers one.
 """
 
 from hmac import compare_digest
 
 from cometify.config.secret_sources import admin_token
-from cometify.core.errors import NOT_AUTHORIZED, ORIGIN_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused
+from cometify.core.errors import NOT_AUTHORIZED, UNSUPPORTED_MEDIA_TYPE, Refused
 from cometify.http.clear_text import is_this_machine
 from cometify.http.client_address import host_of
 from cometify.http.exchange import Exchange, Headers
@@ -32,10 +32,9 @@ class OperatorGuard(Endpoint):
         self.max_body = endpoint.max_body
 
     def headers(self, request: Exchange) -> Headers:
-        return (*self._endpoint.headers(request), (b"Cross-Origin-Resource-Policy", b"same-origin"))
+        return self._endpoint.headers(request)
 
     def serve(self, request: Exchange) -> None:
-        self._check_origin(request)
         if self._token_file is None:
             self._check_peer(request)
         else:
@@ -43,14 +42,6 @@ class OperatorGuard(Endpoint):
         if request.method not in _READS:
             self._check_type(request)
         self._endpoint.serve(request)
-
-    @staticmethod
-    def _check_origin(request: Exchange) -> None:
-        site = request.header("sec-fetch-site")
-        origin = request.header("origin")
-        foreign_origin = origin is not None and origin.partition("://")[2] != (request.header("host") or "")
-        if site not in (None, "same-origin", "none") or foreign_origin:
-            raise Refused(ORIGIN_NOT_ALLOWED, "A web page of another origin may not ask here: use the command or curl.")
 
     @staticmethod
     def _check_peer(request: Exchange) -> None:

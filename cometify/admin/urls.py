@@ -13,6 +13,8 @@ from cometify.http.site import Endpoint, Tree
 
 _SIGNED = {3: ("push",), 4: ("identifiers",)}
 """By the length of a path: the second segment of signed requests. They are a push, and the kept pushes of an identifier."""
+_PAGE = ("",)
+"""The path of the console's page."""
 
 
 class _Nowhere(Endpoint):
@@ -54,7 +56,7 @@ class AdminRoot(Tree):
         figures = {path: operator.guard(endpoint) for path, endpoint in {**console, ("inspect",): inspect}.items()}
         endpoints = {**dict(page_endpoints()), **figures, ("metrics",): metrics}
         self._endpoints: dict[tuple[str, ...], Endpoint] = {
-            **{path: OwnHost(endpoint, own) for path, endpoint in endpoints.items()},
+            **{path: OwnHost(endpoint, own, takes_links=path == _PAGE) for path, endpoint in endpoints.items()},
             ("health", "live"): HealthEndpoint(lambda: None),
             ("health", "ready"): HealthEndpoint(ready, ready_in_part),
         }
