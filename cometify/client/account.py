@@ -13,6 +13,9 @@ from .webhooks import verified_events
 LONGEST_TIMEOUT = 2_147_483.0
 """Seconds of a call at most, 24 days. Sockets take no infinite time. The libraries for other languages have the same bound."""
 
+LONGEST_LIFE = 10_000_000_000
+"""Seconds of a token at most, some 300 years. JSON has no infinity."""
+
 
 class AccountClient:
     """A client of one account.
@@ -95,7 +98,7 @@ class AccountClient:
 
 def _life(seconds: float) -> tuple[int, int]:
     """Return now and the end of a token, in Unix seconds."""
-    if not seconds >= 1:
-        raise CometifyError(INVALID_PARAMETER, "seconds must be 1 or more.")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 1 <= seconds <= LONGEST_LIFE:
+        raise CometifyError(INVALID_PARAMETER, "seconds must be a number from 1 to 10,000,000,000.")
     now = int(time.time())
     return now, now + int(seconds)

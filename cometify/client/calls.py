@@ -78,6 +78,8 @@ def identifier(name: str) -> Call[IdentifierDetails]:
 
 def kept_pushes(name: str, after: int | None) -> Call[KeptPushes]:
     """Ask for the kept pushes of an identifier. Raises `CometifyError`."""
+    if after is not None and (isinstance(after, bool) or not isinstance(after, int)):
+        raise CometifyError(INVALID_PARAMETER, "after must be a position: a whole number, or None.")
     query = f"limit={MAX_PAGE}" if after is None else f"limit={MAX_PAGE}&after={after:d}"
     return Call("GET", f"/identifiers/{_part(name)}/pushes?{query}", read_kept, changes=False)
 

@@ -212,6 +212,8 @@ def test_kept_pushes_are_listed_from_a_position(pushing):
     assert (four.text, four.data, four.push_id) == (None, None, None)
     assert (kept.gap, kept.next) == (False, None)
     assert len(pushing.pushes("chat_9").pushes) >= 4
+    for wrong in ("1", 1.5, True):
+        assert refusal(lambda wrong=wrong: pushing.pushes("chat_9", after=wrong)).code == "invalid_parameter"
 
 
 def test_usage_tells_what_was_pushed_and_refused(server, pushing):

@@ -69,7 +69,19 @@ def test_names_that_no_server_would_take_are_refused(names):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "sub"), [(0, None), (-5, None), (float("nan"), None), (60, ""), (60, "x" * 129), (60, "a\n"), (60, 7)]
+    ("seconds", "sub"),
+    [
+        (0, None),
+        (-5, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        ("60", None),
+        (True, None),
+        (60, ""),
+        (60, "x" * 129),
+        (60, "a\n"),
+        (60, 7),
+    ],
 )
 def test_token_that_no_server_would_take_is_refused(seconds, sub):
     with pytest.raises(CometifyError):
