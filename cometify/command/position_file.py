@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from cometify.config.named_files import read_at_most
+
 _FIELDS = ("server", "api_key", "channels", "position")
+_MOST_BYTES = 64 << 10
 
 
 class PositionFile:
@@ -22,7 +25,7 @@ class PositionFile:
     def read(self) -> int | None:
         """Return the cursor, or None if there is no file yet. Raises `ClickException`."""
         try:
-            held = json.loads(self._path.read_text(encoding="utf-8"))
+            held = json.loads(read_at_most(self._path, _MOST_BYTES).decode())
         except FileNotFoundError:
             return None
         except OSError as error:

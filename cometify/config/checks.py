@@ -5,8 +5,10 @@ import re
 import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from cometify.config.account_store_url import AccountStoreURL
+from cometify.config.named_files import MOST_CERTIFICATES, read_regular
 from cometify.config.readers import MAKE_SECRET
 from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings, SettingsError
@@ -92,6 +94,10 @@ def check_account_store(url: AccountStoreURL) -> None:
 def check_authority(redis: RedisURL) -> None:
     """Check that the certificates that verify Redis can be read. Raises `SettingsError`."""
     try:
+        if redis.ca is not None:
+            read_regular(Path(redis.ca), MOST_CERTIFICATES)
         ssl.create_default_context(cafile=redis.ca)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"redis: {redis.ca}: cannot be read as certificates ({error.strerror or error}).") from None
+    except ValueError as error:
+        raise SettingsError(f"redis: {error}.") from None

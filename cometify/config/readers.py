@@ -24,6 +24,7 @@ MAKE_SECRET = "make one with: openssl rand -base64 24"  # noqa: S105 - advice
 
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/?#\s]+|null")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 _WEBHOOK = re.compile(r"https?://[!-\"$-~]{1,2000}")
 _NO_LIMIT = 2**62
@@ -86,8 +87,13 @@ def texts(fewest: int, most: int = 1000) -> Callable[[object], tuple[str, ...]]:
 
 
 def secret(value: object) -> str:
-    """Read an API secret. Refuses the placeholders of the documentation."""
+    """Read an API secret. Refuses the placeholders of the documentation.
+
+    A control character is refused too, because nobody means it: it comes from a binary file, or a mistake in quoting.
+    """
     read = text(value)
+    if _CONTROL.search(read):
+        raise ValueError(f"must not have control characters, such as NUL or a tab: {MAKE_SECRET}")
     if read in PLACEHOLDERS:
         raise ValueError(f'"{read}" is a placeholder: {MAKE_SECRET}')
     return read

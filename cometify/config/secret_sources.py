@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from cometify.config import readers
+from cometify.config.named_files import MOST_SECRETS, read_regular
 from cometify.config.redis_url import RedisURL, read_redis_url, read_redis_urls
 
 SHORT_TOKEN = 16
@@ -17,13 +18,11 @@ SHORT_TOKEN = 16
 def _content(value: object) -> str:
     """The text of a file without the end of its last line. Raises `ValueError`."""
     path = Path(readers.text(value))
-    if path.is_fifo():  # A server that serves would wait until somebody writes.
-        raise ValueError(f"{path}: must be a file, and is a pipe")
     try:
-        content = path.read_text("utf-8").rstrip("\r\n")
+        content = read_regular(path, MOST_SECRETS).decode().replace("\r\n", "\n").rstrip("\r\n")
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
+    except UnicodeDecodeError:
         raise ValueError(f"{path}: must be UTF-8") from None
     if not content:
         raise ValueError(f"{path}: must not be empty")
@@ -52,7 +51,7 @@ def secret_of_file(value: object) -> str:
 
 def secrets_of_file(value: object) -> tuple[str, ...]:
     """Read the path of a file that holds one API secret or two, each on a line of its own."""
-    lines = _content(value).splitlines()
+    lines = _content(value).split("\n")
     if len(lines) > 2:
         raise ValueError(f"{value}: must have one line or two")
     return readers.secrets(lines)

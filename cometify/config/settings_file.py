@@ -14,11 +14,14 @@ from cometify.config.account_store_url import AccountStoreURL
 from cometify.config.account_tables import read_accounts, read_defaults
 from cometify.config.checks import check_together
 from cometify.config.keys import FIELDS, REDIS_SOURCES, SERVER, Table, Values, check_keys, read_values
+from cometify.config.named_files import read_at_most
 from cometify.config.redis_url import RedisURL
 from cometify.config.settings import Settings, SettingsError
 from cometify.core.account import Account
 
 DEFAULT_FILE = "cometify.toml"
+_MOST_BYTES = 64 << 20
+"""A file with the tables of 100,000 accounts is a fifth as long."""
 
 
 class Overrides(TypedDict, total=False):
@@ -44,9 +47,13 @@ def load(path: str | None, overrides: Overrides, *, again: bool = False) -> Sett
     if again and file.is_fifo():
         raise SettingsError(f"{file}: is a pipe, which can be read at the start alone: write the settings into a file.")
     try:
-        table = tomllib.loads(file.read_text("utf-8-sig"))  # Some editors begin a file with a byte order mark.
+        content = read_at_most(file, _MOST_BYTES)
     except OSError as error:
         raise SettingsError(f"{file}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
+    try:
+        table = tomllib.loads(content.decode("utf-8-sig"))  # Some editors begin a file with a byte order mark.
     except (ValueError, RecursionError) as error:  # tomllib has no error of its own for long numbers and deep arrays
         raise SettingsError(f"{file}: is not valid TOML ({error}).") from None
     try:

@@ -21,6 +21,7 @@ from twisted.internet.ssl import AcceptableCiphers, Certificate, CertificateOpti
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from cometify.config.named_files import MOST_CERTIFICATES, read_regular
 from cometify.runtime.certificate_faults import Reminder, Validity, validity_of
 
 log = Logger()
@@ -59,16 +60,16 @@ class CertificateFiles:
 
     def load(self) -> tuple[CertificateOptions, Validity]:
         """Read the files. Raises `OSError`, pyOpenSSL's errors and `ValueError`."""
-        found: list[bytes] = _CERTIFICATE.findall(read_file(self.certificate))
+        found: list[bytes] = _CERTIFICATE.findall(read_regular(self.certificate, MOST_CERTIFICATES))
         if not found:
             raise ValueError(f"{self.certificate} has no certificate in PEM")
         own, *chain = found
         if self.chain is not None:
-            more = _CERTIFICATE.findall(read_file(self.chain))
+            more = _CERTIFICATE.findall(read_regular(self.chain, MOST_CERTIFICATES))
             if not more:
                 raise ValueError(f"{self.chain} has no certificate in PEM")
             chain += [certificate for certificate in more if certificate not in found]
-        key = read_file(self.key)
+        key = read_regular(self.key, MOST_CERTIFICATES)
         if _ENCRYPTED in key:
             # OpenSSL would ask for the passphrase at the terminal, and the server would wait for it.
             raise ValueError(
@@ -88,19 +89,12 @@ class CertificateFiles:
         return options, validity_of([pair.original.to_cryptography(), *extra])
 
 
-def read_file(file: Path) -> bytes:
-    """Read a file. Raises `OSError`, and `ValueError` for a pipe, because the server would wait until somebody writes to it."""
-    if file.is_fifo():
-        raise ValueError(f"{file} is a pipe: name a file")
-    return file.read_bytes()
-
-
 def read_authorities(file: Path) -> list[Certificate]:
     """Read the certificates of a file, which may hold keys and words as well.
 
     Raises `OSError`, pyOpenSSL's errors and `ValueError`.
     """
-    found = _CERTIFICATE.findall(read_file(file))
+    found = _CERTIFICATE.findall(read_regular(file, MOST_CERTIFICATES))
     if not found:
         raise ValueError(f"{file} has no certificate in PEM")
     return [Certificate.loadPEM(one) for one in found]

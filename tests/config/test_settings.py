@@ -229,6 +229,7 @@ def test_check_reads_the_configuration_without_a_start(tmp_path, capsys):
         'admin = "ssl:1:privateKey=none.pem"\n',
         'admin = "tcp:99999"\n',
         'redis = "rediss://localhost?ca=/none.pem"\n',
+        'redis = "rediss://localhost?ca=/dev/zero"\n',
         'accounts = "sqlite:///none/accounts.db"\n',
     ):
         path.write_text(wrong + ACCOUNT)
@@ -515,6 +516,14 @@ def test_secrets_are_read_from_files_and_the_environment(read, tmp_path, monkeyp
         (b"s3cr3t\nb", 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must have one line."),
         (b"s3cr3t\nb\nc", 'api_secrets_file = "FILE"', "account 1: api_secrets_file: FILE: must have one line or two."),
         (b"s3cr3t\xff", 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must be UTF-8."),
+        (
+            b"s3cr3t\0b",
+            'api_secret_file = "FILE"',
+            "account 1: api_secret_file: must not have control characters, such as NUL",
+        ),
+        (b"s3cr3t\n\tb", 'api_secrets_file = "FILE"', "account 1: api_secrets_file: must not have control characters"),
+        (b"s" * 8193, 'api_secret_file = "FILE"', "account 1: api_secret_file: FILE: must have at most 8192 bytes."),
+        (b"", 'api_secret = "s3cr3t\\u0000b"', "account 1: api_secret: must not have control characters, such as NUL"),
         (b"", 'api_secret_env = "NOT_SET"', "account 1: api_secret_env: the environment variable NOT_SET must be set"),
         (b"x", 'api_secret = "s3cr3t"\napi_secret_file = "FILE"', "account 1: api_secret: give api_secret, or"),
     ],
@@ -530,7 +539,19 @@ def test_secret_that_cannot_be_read_is_told(refuse, tmp_path, content, line, rea
 @pytest.mark.timeout(30)
 def test_pipe_is_refused_as_a_secret(refuse, tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "must be a file, and is a pipe" in refuse(f'redis_file = "{tmp_path}/pipe"\n{ACCOUNT}')
+    assert "must be a regular file, and is a pipe" in refuse(f'redis_file = "{tmp_path}/pipe"\n{ACCOUNT}')
+
+
+@pytest.mark.timeout(30)
+def test_device_without_end_is_read_up_to_a_bound(refuse):
+    for name in ("api_secret_file", "api_secrets_file"):
+        said = refuse(f'[[account]]\napi_key = "a"\n{name} = "/dev/zero"\n')
+        assert said == f"account 1: {name}: /dev/zero: must be a regular file, and is a device."
+    said = refuse(f'admin_token_file = "/dev/zero"\n{ACCOUNT}')
+    assert said == "admin_token_file: /dev/zero: must be a regular file, and is a device."
+    with pytest.raises(SettingsError) as refused:
+        load("/dev/zero", {})
+    assert str(refused.value) == "/dev/zero: must have at most 67108864 bytes."
 
 
 def test_redis_is_given_once(refuse, tmp_path):

@@ -275,7 +275,22 @@ def test_pipe_is_refused_and_not_waited_for(live, made, lines, name):
     os.mkfifo(live.folder / name)
     live.certificates.read_again()
     assert live.serves(made[0])
-    assert f"{name} is a pipe: name a file" in lines[0]
+    assert f"{name}: must be a regular file, and is a pipe" in lines[0]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["key.pem", "fullchain.pem"])
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [("/dev/zero", "must be a regular file, and is a device"), ("long", "must have at most 1048576 bytes")],
+)
+def test_certificates_are_read_up_to_a_bound(live, made, lines, name, other, reason):
+    (live.folder / "long").write_bytes(b"\n" * ((1 << 20) + 1))
+    (live.folder / name).unlink()
+    (live.folder / name).symlink_to(other)
+    live.certificates.read_again()
+    assert live.serves(made[0])
+    assert f"{name}: {reason}" in lines[0]
 
 
 @pytest.mark.timeout(30)

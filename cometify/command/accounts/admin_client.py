@@ -17,6 +17,7 @@ from cometify.client.errors import CometifyError
 from cometify.client.tries import Answer, NoAnswer, Request
 from cometify.command import exit_status
 from cometify.config.endpoint_url import url_of
+from cometify.config.named_files import MOST_SECRETS, read_at_most
 from cometify.config.settings import Settings, SettingsError
 from cometify.config.settings_file import load
 
@@ -158,7 +159,7 @@ def _token(path: str | None) -> str | None:
             return None
         source = path
         try:
-            token = Path(path).read_text("utf-8").strip()
+            token = read_at_most(Path(path), MOST_SECRETS).decode().strip()
         except (OSError, ValueError) as error:
             raise click.ClickException(f"{path}: the admin token cannot be read ({error}).") from None
     if not (token.isascii() and token.isprintable()):

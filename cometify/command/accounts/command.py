@@ -16,6 +16,7 @@ from cometify.command.accounts.report import print_account, print_accounts, prin
 from cometify.command.accounts.values import merged, read_settings
 from cometify.command.escapes import escaped
 from cometify.command.usage_table import usage_lines
+from cometify.config.named_files import MOST_SECRETS, read_at_most
 
 _PAGE = 1000
 
@@ -120,7 +121,7 @@ def add(client: AdminClient, words: tuple[str, ...], secret_file: Path | None, a
 
 def _read_secret(file: Path) -> str:
     try:
-        return file.read_text("utf-8").strip("\r\n")
+        return read_at_most(file, MOST_SECRETS).decode().strip("\r\n")
     except (OSError, ValueError) as error:
         raise click.ClickException(f"{file}: the secret cannot be read ({error}).") from None
 
