@@ -46,11 +46,15 @@ class Request:
 
 
 class Receiver:
-    """Answers the requests of these worlds with `answer`, which is a whole response. None: never. Empty: not reachable."""
+    """Answers the requests of these worlds with `answer`, which is a whole response. None: never. Empty: not reachable.
+
+    `answers`: those for some targets.
+    """
 
     def __init__(self, *worlds: World, answer: bytes | None = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") -> None:
         self.worlds = worlds
         self.answer = answer
+        self.answers: dict[str, bytes | None] = {}
         self.lingers = False
         self.requests: list[Request] = []
         self.connected: list[tuple[str, int]] = []
@@ -99,5 +103,11 @@ class Receiver:
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         assert len(body) == int(headers["content-length"])
         self.requests.append(Request(first.split(" ")[1], headers, body))
-        if self.answer is not None:
-            transport.protocol.dataReceived(self.answer)
+        answer = self.answers.get(self.requests[-1].target, self.answer)
+        if answer is not None:
+            transport.protocol.dataReceived(answer)
+
+    @property
+    def connections(self) -> int:
+        """The connections that are open."""
+        return sum(not transport.disconnecting for transport in self.open)

@@ -46,7 +46,13 @@ from cometify.http.idle_timeout import IdleTimeout
 from cometify.http.site import Site
 from cometify.http.untrusted_proxies import UntrustedProxies
 from cometify.membership.membership import Membership
-from cometify.runtime.connection_limits import ConnectionLimits, admin_connections, most_descriptors, public_descriptors
+from cometify.runtime.connection_limits import (
+    ConnectionLimits,
+    admin_connections,
+    most_descriptors,
+    public_descriptors,
+    webhook_descriptors,
+)
 from cometify.runtime.epoll_loop import LoopHooks
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import poll_certificates, read_certificates
@@ -62,6 +68,7 @@ from cometify.transports.publishers import Publishers
 from cometify.transports.push import PushEndpoint
 from cometify.transports.urls import Root, WebSocketRoot
 from cometify.webhooks.requests import WebhookClient
+from cometify.webhooks.turns import Turns
 from cometify.webhooks.webhooks import Webhooks
 
 log = Logger()
@@ -138,7 +145,9 @@ class Cometify(MultiService):
             self.engine.webhooks,
             self.registry,
             lambda api_key: self.usage.of(api_key).refused,
-            WebhookClient(reactor, settings.webhook_networks, wall).send,
+            WebhookClient(
+                reactor, settings.webhook_networks, wall, Turns(webhook_descriptors(), loop_hooks.call_soon)
+            ).send,
             reactor.seconds,
             wall,
             loop_hooks.call_soon,

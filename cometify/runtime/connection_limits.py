@@ -1,7 +1,8 @@
 """Bounds on the connections that the public ports of a process accept, before anything is read from them.
 
 The connections of one address are bounded, so that no single client takes all file descriptors. The last descriptors are
-kept in reserve, so that the admin endpoint and Redis still get one while the public ports are full.
+kept in reserve, so that the admin endpoint, Redis and webhooks still get one while the public ports are full. Webhooks have a
+part of their own, because their receivers may be strangers too.
 
 The kernel gives each new socket the lowest number that is free. If this number is within the reserve, all
 numbers below it are in use. So nothing needs to be counted.
@@ -21,6 +22,8 @@ log = Logger()
 
 MOST_IN_RESERVE = 64
 """File descriptors that the public ports leave to the admin endpoint and to Redis, or a sixteenth of all if that is less."""
+MOST_FOR_WEBHOOKS = 256
+"""File descriptors that the public ports leave to webhooks, or a sixteenth of all if that is less."""
 NO_LIMIT = 2**30
 """File descriptors of a process that has no limit."""
 LOG_EVERY = 60
@@ -37,9 +40,14 @@ def _reserve() -> int:
     return min(MOST_IN_RESERVE, most_descriptors() // 16)
 
 
+def webhook_descriptors() -> int:
+    """The file descriptors that requests to webhooks may use."""
+    return min(MOST_FOR_WEBHOOKS, most_descriptors() // 16)
+
+
 def public_descriptors() -> int:
     """The file descriptors that the public ports may use."""
-    return most_descriptors() - _reserve()
+    return most_descriptors() - _reserve() - webhook_descriptors()
 
 
 def admin_connections() -> int:

@@ -4,12 +4,16 @@ They are checked when a connection is made. The owner of a name can let it lead 
 check a name when the account is read.
 """
 
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
+from twisted.internet.error import NotConnectingError
 from twisted.internet.interfaces import (
     IAddress,
+    IConnector,
     IHostnameResolver,
     IHostResolution,
     IReactorPluggableNameResolver,
@@ -20,6 +24,7 @@ from zope.interface import implementer
 from cometify.core.client_network import is_in
 from cometify.core.public_address import is_public
 from cometify.runtime.reactor import Reactor
+from cometify.webhooks.turns import MOST_ATTEMPTS
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -29,6 +34,9 @@ class CheckedReactor:
     """A reactor for one request, whose host names have only the addresses that the request may reach.
 
     `refused`: the others. `allows_public`: public addresses are allowed, beside those in `networks`.
+
+    Twisted tries the next address after 0.3 seconds, while it goes on with those before. So a host with many addresses that
+    do not answer would take many file descriptors. With more than `MOST_ATTEMPTS` at once, the oldest is ended.
     """
 
     def __init__(self, reactor: Reactor, networks: Networks, *, allows_public: bool) -> None:
@@ -36,9 +44,19 @@ class CheckedReactor:
         self._networks = networks
         self._allows_public = allows_public
         self.refused: set[str] = set()
+        self._attempts: deque[IConnector] = deque()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def connectTCP(self, *args: Any, **more: Any) -> IConnector:
+        """See IReactorTCP."""
+        if len(self._attempts) == MOST_ATTEMPTS:
+            with suppress(NotConnectingError):  # it has ended
+                self._attempts.popleft().stopConnecting()
+        connector: IConnector = cast("Any", self._reactor).connectTCP(*args, **more)
+        self._attempts.append(connector)
+        return connector
 
     @property
     def nameResolver(self) -> IHostnameResolver:

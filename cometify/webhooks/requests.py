@@ -42,6 +42,7 @@ from cometify.core.webhook_events import Batch
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.tls_client import VerifiedTLS
 from cometify.webhooks.addresses import CheckedReactor, Networks
+from cometify.webhooks.turns import Turn, Turns
 
 CONNECT_WITHIN = 5.0
 """Seconds for a connection to one address."""
@@ -61,23 +62,37 @@ class NotTakenError(Exception):
 class WebhookClient:
     """Sends batches. `networks`: those with private addresses that webhooks may be in. `wall`: Unix seconds."""
 
-    def __init__(self, reactor: Reactor, networks: Networks, wall: Callable[[], float]) -> None:
+    def __init__(self, reactor: Reactor, networks: Networks, wall: Callable[[], float], turns: Turns) -> None:
         self._reactor = reactor
+        self._networks = networks
         self._wall = wall
-        self._agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, networks))
+        self._turns = turns
+        self._tls = VerifiedTLS()
 
-    def send(self, account: Account, batch: Batch) -> Deferred[None]:
-        """Send a batch to the account's webhook. The Deferred fails with `NotTakenError`."""
+    def send(self, account: Callable[[], Account], batch: Batch, *, is_retry: bool) -> Deferred[None]:
+        """Send a batch to an account's webhook, when it is its turn. `account` is asked then.
+
+        The Deferred fails with `NotTakenError`.
+        """
+        return Deferred.fromCoroutine(self._send(account, batch, is_retry=is_retry)).addErrback(_not_taken)
+
+    async def _send(self, account: Callable[[], Account], batch: Batch, *, is_retry: bool) -> None:
+        turn = await self._turns.wait(is_retry=is_retry)
+        try:
+            # Twisted's Clock and reactors have `callLater`, which is all that this uses.
+            await self._request(account(), batch, turn).addTimeout(ANSWER_WITHIN, cast("Any", self._reactor))
+        finally:
+            turn.let_go()
+
+    def _request(self, account: Account, batch: Batch, turn: Turn) -> Deferred[None]:
         assert account.webhook is not None
         headers = Headers({name: [value] for name, value in self._headers(account, batch).items()})
+        agent = Agent.usingEndpointFactory(self._reactor, _Endpoints(self._reactor, self._networks, self._tls, turn))
         # The agent raises at once if IDNA does not know the host, such as xn--a.
         asked: Deferred[IResponse] = defer.maybeDeferred(
-            self._agent.request, b"POST", account.webhook.encode(), headers, _Body(batch.body)
+            agent.request, b"POST", account.webhook.encode(), headers, _Body(batch.body)
         )
-        sent: Deferred[None] = asked.addCallback(_read_answer)
-        # Twisted's Clock and reactors have `callLater`, which is all that this uses.
-        sent.addTimeout(ANSWER_WITHIN, cast("Any", self._reactor))
-        return sent.addErrback(_not_taken)
+        return asked.addCallback(_read_answer)
 
     def _headers(self, account: Account, batch: Batch) -> dict[str, str]:
         assert account.webhook is not None
@@ -171,12 +186,13 @@ class _Discard(Protocol):
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Makes the endpoint of each request."""
+    """Makes the endpoint of one request, whose connections hold its turn."""
 
-    def __init__(self, reactor: Reactor, networks: Networks) -> None:
+    def __init__(self, reactor: Reactor, networks: Networks, tls: VerifiedTLS, turn: Turn) -> None:
         self._reactor = reactor
         self._networks = networks
-        self._tls = VerifiedTLS()
+        self._tls = tls
+        self._turn = turn
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """See IAgentEndpointFactory."""
@@ -186,20 +202,21 @@ class _Endpoints:
         endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, host, uri.port, timeout=CONNECT_WITHIN)
         if is_encrypted:
             endpoint = wrapClientTLS(self._tls.to(host), endpoint)
-        return cast("IStreamClientEndpoint", _BoundedEndpoint(endpoint, reactor))
+        return cast("IStreamClientEndpoint", _BoundedEndpoint(endpoint, reactor, self._turn))
 
 
 @implementer(IStreamClientEndpoint)
 class _BoundedEndpoint:
     """An endpoint whose connections are closed when they have read `MOST_READ` bytes, or are not closed in time."""
 
-    def __init__(self, endpoint: IStreamClientEndpoint, reactor: "CheckedReactor") -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, reactor: CheckedReactor, turn: Turn) -> None:
         self._endpoint = endpoint
         self._reactor = reactor
+        self._turn = turn
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """See IStreamClientEndpoint."""
-        factory = _BoundedFactory(cast("Factory", protocolFactory), cast("Any", self._reactor))
+        factory = _BoundedFactory(cast("Factory", protocolFactory), cast("Any", self._reactor), self._turn)
         connected: Deferred[Any] = self._endpoint.connect(factory)
         return connected.addCallbacks(lambda bounded: bounded.wrappedProtocol, self._not_connected)
 
@@ -220,6 +237,10 @@ class _Bounded(ProtocolWrapper):
     _left = MOST_READ
     _closing: IDelayedCall | None = None
 
+    def connectionMade(self) -> None:
+        self.factory.turn.hold()
+        super().connectionMade()
+
     def dataReceived(self, data: bytes) -> None:
         self._left -= len(data)
         if self._left < 0:
@@ -236,6 +257,7 @@ class _Bounded(ProtocolWrapper):
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
         super().connectionLost(reason)
+        self.factory.turn.let_go()
 
     def _abort(self) -> None:
         cast("Any", self.transport).abortConnection()
@@ -245,7 +267,8 @@ class _BoundedFactory(WrappingFactory):
     protocol = _Bounded
     noisy = False
 
-    def __init__(self, factory: Factory, reactor: IReactorTime) -> None:
+    def __init__(self, factory: Factory, reactor: IReactorTime, turn: Turn) -> None:
         super().__init__(factory)
+        self.turn = turn
         factory.noisy = False  # otherwise each request would be two lines of the log
         self.callLater = reactor.callLater

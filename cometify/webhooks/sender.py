@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -19,8 +20,11 @@ GIVE_UP_AFTER = 300.0
 LONGEST_PAUSE = 60.0
 """Seconds between two tries, at most."""
 
-Send = Callable[[Account, Batch], Deferred[None]]
-"""See `WebhookClient.send`."""
+
+class Send(Protocol):
+    """See `WebhookClient.send`."""
+
+    def __call__(self, account: Callable[[], Account], batch: Batch, *, is_retry: bool) -> Deferred[None]: ...
 
 
 @attrs.define(eq=False)
@@ -90,7 +94,7 @@ class Sender:
         if self._seconds() < self._not_before:
             return
         self._tried = batch.id
-        sending = self._sending = self._send(self._account, batch)
+        sending = self._sending = self._send(lambda: self._account, batch, is_retry=self._failures > 0)
         sending.addCallbacks(self._taken, self._failed, callbackArgs=(batch,))
         sending.addErrback(lambda failure: log.failure("A webhook's request has failed", failure))
 

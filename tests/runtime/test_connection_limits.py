@@ -10,6 +10,7 @@ from twisted.logger import globalLogPublisher
 
 from cometify.runtime.connection_limits import (
     LOG_EVERY,
+    MOST_FOR_WEBHOOKS,
     MOST_IN_RESERVE,
     NO_LIMIT,
     ConnectionLimits,
@@ -90,7 +91,9 @@ def test_descriptors_in_reserve_are_refused_to_everybody():
     assert ours.admits("10.0.0.1", 99)
 
 
-@pytest.mark.parametrize(("most", "public"), [(1024, 960), (100_000, 100_000 - MOST_IN_RESERVE), (200, 188)])
+@pytest.mark.parametrize(
+    ("most", "public"), [(1024, 896), (100_000, 100_000 - MOST_IN_RESERVE - MOST_FOR_WEBHOOKS), (200, 176)]
+)
 def test_public_ports_leave_a_part_of_the_descriptors(monkeypatch, most, public):
     monkeypatch.setattr("resource.getrlimit", lambda _which: (most, most))
     assert public_descriptors() == public
