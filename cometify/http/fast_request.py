@@ -94,7 +94,7 @@ class FastRequest:
         """Do nothing: the body of a plain request is short."""
 
     def forget_body(self) -> None:
-        """Do nothing: the body of a plain request is short."""
+        self.data = b""
 
     def asked(self) -> tuple[bytes, bytes]:
         return self.data[self._head.query], self.body()

@@ -14,6 +14,7 @@ from cometify.core.account import Account
 from cometify.core.admission import AS_SENT, Verifier
 from cometify.core.batch_admission import admit_batch, admit_in_steps
 from cometify.core.errors import ENGINE_UNAVAILABLE, INVALID_BODY, OVERLOADED, Refused
+from cometify.core.fair_room import FairRoom
 from cometify.core.json_items import cut
 from cometify.core.push import Draft, Receipt
 from cometify.core.steps import Steps
@@ -30,6 +31,9 @@ AT_ONCE = 128 * 1024
 """Bytes of texts that are given to the engine in one turn of the event loop. Writing their frames takes about 1 ms."""
 LONG = 32 * 1024
 """Bytes of a body above which it is read and checked in portions. Reading a shorter one takes at most 2 ms."""
+MOST_UNANSWERED = 96 * 2**20
+"""Bytes of the bodies of all batches that are not answered yet. One account alone has half of it. Peers that are there have
+32 MiB of long bodies. But a peer may leave, and its batch is pushed all the same."""
 
 T = TypeVar("T")
 
@@ -44,6 +48,7 @@ class BatchEndpoint(Endpoint):
     def __init__(self, single: PushEndpoint, turns: BatchTurns) -> None:
         self._single = single
         self._turns = turns
+        self._room = FairRoom(MOST_UNANSWERED)
 
     def count_refusal(self, refused: Refused, request: Exchange) -> None:
         self._single.count_refusal(refused, request)
@@ -75,14 +80,32 @@ class BatchEndpoint(Endpoint):
         # The publisher comes first, because parsing 8 MiB of JSON is work that no stranger may ask for.
         account, verify = self._single.publishers.of_batch(request)
         body = request.body()
-        if len(body) > LONG:
+        size = len(body)
+        if size > LONG:
+            self._take_room(account, size)
             request.keep_body()
-            admitted = self._turns.take(_admit_long(request, body, verify, account), len(body))
-            self._single.answer_later(admitted.addCallback(self._push, request, account), request)
-            return
-        pushes = read_json_array(request.header("content-type"), body, AS_SENT)
-        drafts = admit_batch(pushes, verify, account, read_idempotency_key(request))
-        self._single.answer_later(self._push(drafts, request, account), request)
+            admitted = self._turns.take(_admit_long(request, body, verify, account), size)
+        else:
+            pushes = read_json_array(request.header("content-type"), body, AS_SENT)
+            drafts = admit_batch(pushes, verify, account, read_idempotency_key(request))
+            self._take_room(account, size)
+            request.forget_body()
+            admitted = succeed(drafts)
+        pushed = admitted.addCallback(self._push, request, account)
+        pushed.addBoth(self._leave_room, account, size)
+        self._single.answer_later(pushed, request)
+
+    def _take_room(self, account: Account, size: int) -> None:
+        """Take room for a batch until it is answered. Raises `Refused`: overloaded."""
+        if not self._room.take(account.api_key, size):
+            raise Refused(
+                OVERLOADED,
+                "More comes in batches than the server keeps, and nothing was pushed: push again in a moment.",
+            )
+
+    def _leave_room(self, result: T, account: Account, size: int) -> T:
+        self._room.leave(account.api_key, size)
+        return result
 
     def _push(self, drafts: Sequence[Draft], request: Exchange, account: Account) -> Deferred[None]:
         _check_burst(account, len(drafts))

@@ -80,6 +80,7 @@ class PushEndpoint(Endpoint):
         if isinstance(appended, Receipt):
             self._pushed(appended, request, draft)
         else:
+            request.forget_body()  # the draft may wait for long, and its publisher may have left
             self.answer_later(appended.addCallback(self._pushed, request, draft), request)
 
     def append(self, account: Account, draft: Draft) -> Receipt | Deferred[Receipt]:

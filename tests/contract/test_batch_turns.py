@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from twisted.internet.task import Clock
 
-from cometify.transports.batch import LONG
+from cometify.transports.batch import LONG, MOST_UNANSWERED
 from cometify.transports.batch_turns import BatchTurns
 from tests.contract.support import API_KEY, code_of, fields, push_fields, texts
 from tests.wire import request_bytes
@@ -172,3 +172,23 @@ def test_fault_of_one_batch_does_not_hold_up_another():
     turns.take(steps_of("b", 1, []), 1).addCallback(results.append)
     clock.advance(0)
     assert (failures, results) == ([ValueError], ["b"])
+
+
+@pytest.mark.parametrize(("size", "most"), [(LONG - 1000, 1700), (LONG + 1000, 1600)])
+def test_batches_of_those_who_left_are_bounded(world, size, most):
+    body = batch("x").ljust(size)
+    wires = [send(world, body) for _ in range(most)]
+    for wire in wires:
+        wire.transport.lose()
+    push = world.server.push
+    is_kept = size > LONG or world.redis is not None  # in memory a short batch is answered at once
+    assert (push.refused["overloaded"] > 0) == is_kept
+    assert push.under_way * size <= MOST_UNANSWERED / 2 + size
+    assert push.accepted + push.under_way + push.refused["overloaded"] == most
+    if is_kept:
+        answer = send(world, body).answer()
+        assert (answer.status, code_of(answer), answer.headers["retry-after"]) == (503, "overloaded", "1")
+        assert "nothing was pushed" in answer.json["detail"]
+    world.settle()
+    assert push.under_way == 0
+    assert answer_to(world, body).status == 200

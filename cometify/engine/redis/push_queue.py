@@ -15,6 +15,9 @@ MOST_BYTES = 64 * 1024
 MOST_SCRIPTS = 2
 """Scripts of one account under way: one runs, and the other is on its way. Where Redis is 5 ms away, that is still room for
 25,000 small pushes a second."""
+MOST_UNANSWERED = 64 * 2**20
+"""Bytes of the pushes of all accounts that wait for an answer of Redis, in a process. One account alone has half of it: 500 of
+the longest pushes. In memory a push takes two to five times its bytes, because its text is beside them."""
 
 
 @attrs.define(eq=False, repr=False)

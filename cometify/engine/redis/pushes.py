@@ -11,6 +11,9 @@ queue until
 At most `MOST_SCRIPTS` of an account are under way. What comes then waits on the node, in the order in which it came. Redis runs
 one script after the other, so that an account that floods would otherwise let all others wait behind its own pushes.
 
+All pushes of the process that have no answer yet share `MOST_UNANSWERED` bytes. Their publishers need not be there any longer:
+each of them may have closed its connection, so that no bound of connections bounds them.
+
 A script gives its pushes positions in the order in which it gets them. Pushes of one identifier stand next to each other in it,
 so that one message announces all of them. Two pushes that are in flight together have no order until then, but those of a
 batch have one, and keep it.
@@ -18,6 +21,7 @@ batch have one, and keep it.
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from typing import TypeVar
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -25,12 +29,13 @@ from twisted.python.failure import Failure
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
+from cometify.core.fair_room import FairRoom
 from cometify.core.floors import MOST_FLOORS
 from cometify.core.push import Draft, Receipt
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.account_state import AccountState
 from cometify.engine.redis.connection import MOST_FAILED, MOST_IN_FLIGHT, NotSentError, RedisConnection
-from cometify.engine.redis.push_queue import MOST_SCRIPTS, WaitingPush, as_arguments
+from cometify.engine.redis.push_queue import MOST_SCRIPTS, MOST_UNANSWERED, WaitingPush, as_arguments
 from cometify.engine.redis.push_waits import PushWaits
 from cometify.engine.redis.replica_wait import ReplicaWait
 from cometify.engine.redis.scripts import APPEND, PushAnswer, read_receipt
@@ -38,6 +43,8 @@ from cometify.engine.redis.session import RedisSession
 from cometify.engine.refusals import too_many_pushes
 from cometify.runtime.reactor import Clock
 from cometify.runtime.slices import SlicedWork
+
+T = TypeVar("T")
 
 LONGEST_WAIT = 0.005
 """Seconds that a push waits for the answer to an earlier script of its account."""
@@ -65,6 +72,7 @@ class RedisPushes:
         self._is_of_account = is_of_account
         self._call_later = reactor.callLater
         self._count = 0  # pushes without an answer
+        self._room = FairRoom(MOST_UNANSWERED)  # for them
         self._failing: SlicedWork[WaitingPush] = SlicedWork(reactor.callLater, lambda _waiting: "a push", MOST_FAILED)
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
@@ -79,6 +87,8 @@ class RedisPushes:
         state = self._state_of(account)
         queue = state.pushes
         waiting = as_arguments(account, draft)
+        if not self._room.take(account.api_key, waiting.size):
+            return defer.fail(unavailable.overloaded())
         self._count += 1
         queue.waiting.append(waiting)
         queue.size += waiting.size
@@ -100,7 +110,7 @@ class RedisPushes:
         pushes, queue = self._session.pushes, state.pushes
         if pushes is None or not self._session.is_ready:
             waiting, queue.waiting, queue.size = queue.waiting, [], 0
-            self._refuse(waiting, unavailable.nothing_pushed)
+            self._refuse(state, waiting, unavailable.nothing_pushed)
             return
         sent = queue.take()
         if len(sent) > 2:
@@ -150,13 +160,19 @@ class RedisPushes:
         # The next script is sent before the publishers are answered, because Redis can run it meanwhile.
         self._go_on(state)
         self._count -= len(sent)
+        if not has_replicas:
+            size = sent[0].size if len(sent) == 1 else _size(sent)
+            self._room.leave(account.api_key, size)
         for waiting, read in answers:
             if isinstance(read, Exception):
+                if has_replicas:
+                    self._room.leave(state.account.api_key, waiting.size)
                 waiting.receipt.errback(read if isinstance(read, Refused) else self._refusal(Failure(read), account)())
             elif has_replicas:
                 confirmed = self._replica_wait.confirm(pushes, state.name, read.position)
                 noted = confirmed.addCallback(_confirmed, read, state, waiting.draft)
-                noted.addErrback(self._not_confirmed, account).chainDeferred(waiting.receipt)
+                noted.addErrback(self._not_confirmed, account).addBoth(self._left, state, waiting)
+                noted.chainDeferred(waiting.receipt)
             else:
                 waiting.receipt.callback(read)
 
@@ -165,9 +181,13 @@ class RedisPushes:
 
     def _not_answered(self, failure: Failure, state: AccountState, sent: Sequence[WaitingPush]) -> None:
         """Errback of a script: refuse all of its pushes."""
-        refusal = self._refusal(failure, state.account)
+        refusal, queue = self._refusal(failure, state.account), state.pushes
+        if failure.check(NotSentError) and queue.waiting:
+            # The session does not know yet that its connection is closed. Each further script would fail within this call.
+            waiting, queue.waiting, queue.size = queue.waiting, [], 0
+            self._refuse(state, waiting, unavailable.nothing_pushed)
         self._go_on(state)
-        self._refuse(sent, refusal)
+        self._refuse(state, sent, refusal)
 
     def _refusal(self, failure: Failure, account: Account) -> Callable[[], Refused]:
         """Return the refusal that an error becomes."""
@@ -177,10 +197,19 @@ class RedisPushes:
             return unavailable.push_failed
         return unavailable.perhaps_pushed
 
-    def _refuse(self, waiting: Sequence[WaitingPush], refusal: Callable[[], Refused]) -> None:
+    def _left(self, result: T, state: AccountState, waiting: WaitingPush) -> T:
+        self._room.leave(state.account.api_key, waiting.size)
+        return result
+
+    def _refuse(self, state: AccountState, waiting: Sequence[WaitingPush], refusal: Callable[[], Refused]) -> None:
         """Refuse pushes, a bounded number in each turn of the event loop."""
         self._count -= len(waiting)
+        self._room.leave(state.account.api_key, _size(waiting))
         self._failing.add("Refusing pushes", waiting, lambda: lambda one: one.receipt.errback(refusal()), at_once=True)
+
+
+def _size(pushes: Sequence[WaitingPush]) -> int:
+    return sum([waiting.size for waiting in pushes])
 
 
 def _next_to_each_other(sent: Sequence[WaitingPush]) -> list[WaitingPush]:

@@ -11,10 +11,11 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 
 from cometify.core.account import Account
+from cometify.core.fair_room import FairRoom
 from cometify.core.push import Draft, Receipt
 from cometify.engine.redis import unavailable
 from cometify.engine.redis.connection import MOST_IN_FLIGHT
-from cometify.engine.redis.push_queue import PushQueue
+from cometify.engine.redis.push_queue import MOST_UNANSWERED, PushQueue
 from cometify.runtime.reactor import Clock
 from cometify.runtime.slices import SlicedWork
 
@@ -33,6 +34,7 @@ class HeldPushes:
         self.earlier: dict[str, PushQueue] = {}
         self._held: dict[str, list[_Held]] = {}
         self._count = 0
+        self._room = FairRoom(MOST_UNANSWERED)
         self._going_on: SlicedWork[_Held] = SlicedWork(clock.callLater, lambda _held: "a push")
 
     def hold(self, api_key: str, earlier: PushQueue) -> None:
@@ -46,7 +48,7 @@ class HeldPushes:
 
     def append(self, account: Account, draft: Draft) -> Deferred[Receipt]:
         """Push behind those that are held."""
-        if self._count >= MOST_IN_FLIGHT:
+        if self._count >= MOST_IN_FLIGHT or not self._room.take(account.api_key, draft.size):
             return defer.fail(unavailable.overloaded())
         self._count += 1
         receipt: Deferred[Receipt] = Deferred()
@@ -66,4 +68,5 @@ class HeldPushes:
     def _push(self, held: _Held) -> None:
         account, draft, receipt = held
         self._count -= 1
+        self._room.leave(account.api_key, draft.size)
         self._append(account, draft).chainDeferred(receipt)
