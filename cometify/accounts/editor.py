@@ -12,6 +12,7 @@ from cometify.accounts.record import Record
 from cometify.accounts.store import StoreError
 from cometify.config.account_tables import Defaults
 from cometify.config.accounts import Accounts
+from cometify.config.checks import doubt_of_secrets
 from cometify.core.errors import ACCOUNT_CONFLICT, ENGINE_UNAVAILABLE, NOT_FOUND, Refused
 
 log = Logger()
@@ -123,9 +124,12 @@ class AccountEditor:
             for _ in range(MOST_TRIES):
                 await follower.look_now()
                 text = follower.record(api_key)
-                after, told = edit(None if text is None else _read(api_key, text))
+                before = None if text is None else _read(api_key, text)
+                after, told = edit(before)
                 if await follower.store.change(api_key, text, None if after is None else after.text()):
                     log.info("Account {api_key} {done}, by {by}", api_key=api_key, done=done, by=by)
+                    if after is not None and (before is None or after.api_secrets != before.api_secrets):
+                        _warn_of_short(api_key, after)
                     await follower.look_now()
                     return after, told
         except StoreError as error:
@@ -143,6 +147,12 @@ def _read(api_key: str, text: str) -> Record:
         raise Refused(
             ACCOUNT_CONFLICT, f"The record of account {api_key} in the store cannot be read: mend or delete it there."
         ) from None
+
+
+def _warn_of_short(api_key: str, record: Record) -> None:
+    doubt = doubt_of_secrets(api_key, record.api_secrets)
+    if doubt is not None:
+        log.warn("{doubt}", doubt=doubt)  # noqa: G010 - Twisted's warn is not deprecated.
 
 
 def _there(api_key: str, record: Record | None) -> Record:

@@ -3,7 +3,7 @@
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,11 +76,18 @@ def _check_workers(settings: Settings) -> None:
 def doubts(settings: Settings) -> Iterator[str]:
     """Yield a warning of one line for each value that can be used and should be changed. No line holds a secret."""
     for account in settings.accounts:
-        if min(map(len, account.api_secrets)) < SHORT_SECRET:
-            yield (
-                f"account {account.api_key}: its API secret has fewer than {SHORT_SECRET} characters and can be guessed; "
-                f"{MAKE_SECRET}"
-            )
+        doubt = doubt_of_secrets(account.api_key, account.api_secrets)
+        if doubt is not None:
+            yield doubt
+
+
+def doubt_of_secrets(api_key: str, api_secrets: Iterable[str]) -> str | None:
+    """Return a warning of one line if a secret of the account can be guessed. It holds no secret."""
+    if min(map(len, api_secrets)) >= SHORT_SECRET:
+        return None
+    return (
+        f"account {api_key}: its API secret has fewer than {SHORT_SECRET} characters and can be guessed; {MAKE_SECRET}"
+    )
 
 
 def check_account_store(url: AccountStoreURL) -> None:

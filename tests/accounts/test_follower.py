@@ -72,6 +72,7 @@ def test_change_of_a_state_that_was_not_seen_is_refused(node):
         ({"api_secret_file": "/etc/passwd"}, "api_secret_file: names a place on the server"),
         ({"api_secret": "a secret that is long", "api_secrets": ["b"]}, "api_secret: give api_secret or api_secrets"),
         ({"api_secrets": ["one", "two", "three"]}, "api_secrets: must be an array of 1 to 2 strings"),
+        ({"api_secret": "a\0b"}, "api_secret: must not have control characters, such as NUL or a tab: make one with"),
         ({"suspended": 1}, "suspended: must be true or false"),
         ({"push_burst": 5}, "push_burst: bounds nothing"),
     ],
@@ -89,6 +90,18 @@ def test_own_secret_can_be_brought_along(node):
     record, made = one.put("shop", api_secret="the secret that it had")
     assert (record.api_secrets, made) == (("the secret that it had",), None)
     assert "the secret that it had" not in repr(record)
+
+
+def test_short_secret_is_warned_of_when_it_is_set(node):
+    one = node()
+    with capturedLogs() as events:
+        one.put("shop", api_secret="weak one")
+        one.put("shop", listeners=5)
+        one.put("shop", api_secret="a secret that is long enough")
+        one.put("long", api_secret="another one that is long enough")
+    (warning,) = [line for line in lines(events) if "can be guessed" in line]
+    assert warning.startswith("account shop: its API secret has fewer than 12 characters and can be guessed; make one")
+    assert "weak one" not in warning
 
 
 def test_no_log_line_holds_a_secret(node):
