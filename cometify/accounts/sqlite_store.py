@@ -4,22 +4,26 @@ All work is done in a thread, because a disk may be slow. `PRAGMA data_version` 
 file. It reads one page, so looking costs some microseconds. After a change all records are read, because they are on this
 machine.
 
-The file has the rights 0600, because it holds the API secrets. SQLite gives its journal the same rights.
+The file has the rights 0600, because it holds the API secrets. SQLite gives its journal the same rights. A file that a backup
+was restored to can have others, so they are set when the file is opened.
 """
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from cometify.accounts.store import Changes, StoreError, Version
 from cometify.runtime.own_thread import OwnThread
 from cometify.runtime.reactor import Reactor
 
+log = Logger()
 T = TypeVar("T")
 
 LAYOUT = 1
@@ -27,6 +31,9 @@ LAYOUT = 1
 BUSY = 1.0
 """Seconds that a change waits while another process changes the file."""
 _OWNER_ALONE = 0o600
+_OTHERS = 0o077
+_BESIDE = ("", "-journal", "-wal", "-shm")
+"""Ends of the names of the files that SQLite may have. It has the last two after another program has set the mode WAL."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS account (api_key TEXT PRIMARY KEY NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
 PRAGMA user_version = 1;
@@ -36,11 +43,13 @@ PRAGMA user_version = 1;
 class SQLiteFile:
     """The file, for one thread. Opened when it is first used, and again when another file has its name.
 
-    Methods raise `StoreError`.
+    `warn`: logs a line, from any thread. Methods raise `StoreError`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self._path = path
+        self._warn = warn
+        self._open_to_others: set[tuple[int, int]] = set()
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._own_changes = 0
@@ -112,6 +121,8 @@ class SQLiteFile:
         if self._file is None:  # A file that goes later is not made again: its accounts would be gone too.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ALONE))
         identity = self._identity()
+        for end in _BESIDE:
+            self._close_to_others(Path(f"{self._path}{end}"))
         # In the mode of autocommit, because the transactions are written out.
         connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
@@ -126,6 +137,28 @@ class SQLiteFile:
         self._connection, self._file = connection, identity
         self._opens += 1
 
+    def _close_to_others(self, file: Path) -> None:
+        try:
+            found = file.stat()
+            if not found.st_mode & _OTHERS:
+                return
+            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+            file.chmod(_OWNER_ALONE)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if (found.st_dev, found.st_ino) not in self._open_to_others:
+                self._open_to_others.add((found.st_dev, found.st_ino))
+                self._warn(
+                    f"{file}: has the API secrets of kept accounts and the mode {mode}, which cannot be changed "
+                    f"({error.strerror}): give the file to the user of the server, with the mode 0600."
+                )
+        else:
+            self._warn(
+                f"{file}: has the API secrets of kept accounts and had the mode {mode}. It has the mode 0600 now. If another "
+                "user of this machine may have read it, replace the secrets."
+            )
+
     def _check_layout(self, layout: int) -> None:
         if layout > LAYOUT:
             raise StoreError(f"{self._path}: was written by a newer version of Cometify; start that version")
@@ -138,7 +171,7 @@ class SQLiteStore:
 
     def __init__(self, reactor: Reactor, path: Path) -> None:
         self._thread = OwnThread(reactor, "accounts")
-        self._file = SQLiteFile(path)
+        self._file = SQLiteFile(path, lambda words: reactor.callFromThread(_warn, words))
 
     def start(self, announced: Callable[[], None]) -> None:
         self._thread.start()
@@ -155,3 +188,7 @@ class SQLiteStore:
 
     def change(self, api_key: str, before: str | None, after: str | None) -> Deferred[bool]:
         return self._thread.run(self._file.change, api_key, before, after)
+
+
+def _warn(words: str) -> None:
+    log.warn("{words}", words=words)  # noqa: G010 - Twisted's warn is not deprecated.

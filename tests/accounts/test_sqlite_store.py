@@ -1,6 +1,8 @@
 """The file of SQLite: its rights, and what happens when it is locked, broken, gone, replaced or newer."""
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 
@@ -44,6 +46,62 @@ def test_only_the_owner_may_read_the_file(node, path):
     node.put("shop")
     assert path.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["accounts.db"]
+
+
+def restore(path):
+    """Put a copy of the file, which all users may read, in its place."""
+    copy = path.with_name("restored.db")
+    shutil.copyfile(path, copy)
+    copy.chmod(0o644)
+    copy.replace(path)
+
+
+def rights_that_are_told(node):
+    """The lines about rights that changes after a restore log."""
+    with capturedLogs() as events:
+        for number in range(3):
+            node.put("shop", listeners=number + 5)
+    assert node.accounts.get("shop").listeners == 7
+    return [line for line in map(formatEvent, events) if "API secrets" in line]
+
+
+def test_file_that_was_restored_gets_its_rights_back(node, path):
+    node.put("shop")
+    restore(path)
+    (line,) = rights_that_are_told(node)
+    assert line.startswith(
+        f"{path}: has the API secrets of kept accounts and had the mode 0644. It has the mode 0600 now."
+    )
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_files_beside_it_get_the_same_rights(path):
+    first = Node(path)
+    first.put("shop")
+    first.stop()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL")
+    other.execute("UPDATE account SET record = record")
+    beside = [path.with_name(f"accounts.db-{name}") for name in ("wal", "shm")]
+    for file in (path, *beside):
+        file.chmod(0o644)
+    second = Node(path)
+    assert len(rights_that_are_told(second)) == 3
+    assert [file.stat().st_mode & 0o777 for file in (path, *beside)] == [0o600] * 3
+    second.stop()
+    other.close()
+
+
+def test_rights_that_cannot_be_set_are_told_once(node, path, monkeypatch):
+    node.put("shop")
+    restore(path)
+
+    def refuse(*_arguments, **_more):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    (line,) = rights_that_are_told(node)
+    assert "the mode 0644, which cannot be changed (Operation not permitted): give the file to the user" in line
 
 
 def test_removed_secret_is_not_in_the_file_any_longer(node, path):
