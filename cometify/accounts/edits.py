@@ -55,6 +55,7 @@ def put(
         now if before is None else before.created,
         now,
         1 if before is None else before.revision + 1,
+        secrets.token_hex(6) if before is None else before.nonce,
     )
     try:
         record.checked_account(api_key, defaults)

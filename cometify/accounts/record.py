@@ -15,7 +15,8 @@ from cometify.core.account import Account
 class Record:
     """`settings`: the account's own settings, as JSON has them. `api_secrets`: the newest first.
 
-    `created`, `changed`: Unix seconds. `revision`: grows with each change.
+    `created`, `changed`: Unix seconds. `revision`: grows with each change. `nonce`: a random text, because an account can be
+    removed and made again within a second. Records of older versions have none.
     """
 
     settings: Mapping[str, object]
@@ -24,6 +25,7 @@ class Record:
     created: int
     changed: int
     revision: int = 1
+    nonce: str = ""
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -37,6 +39,7 @@ class Record:
                 int(found["created"]),
                 int(found["changed"]),
                 int(found["revision"]),
+                str(found.get("nonce", "")),
             )
         except (RecursionError, OverflowError) as error:  # `[[[[…`, and 1e400, which Python reads as infinity
             raise ValueError(str(error)) from error
@@ -50,13 +53,14 @@ class Record:
             "created": self.created,
             "changed": self.changed,
             "revision": self.revision,
+            "nonce": self.nonce,
         }
         return json.dumps(found, sort_keys=True, separators=(",", ":"))
 
     @property
     def tag(self) -> str:
         """A name of this state of the account, for If-Match."""
-        return f"{self.created}-{self.revision}"
+        return f"{self.created}-{self.nonce}-{self.revision}" if self.nonce else f"{self.created}-{self.revision}"
 
     def account(self, api_key: str, defaults: Defaults) -> Account:
         """Make the account. Settings that this version does not know are left out: a newer node has written them.

@@ -3,6 +3,7 @@
 import pytest
 from twisted.logger import capturedLogs, formatEvent
 
+from cometify.accounts.record import Record
 from cometify.config.settings import Settings
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -61,6 +62,23 @@ def test_change_of_a_state_that_was_not_seen_is_refused(node):
     one.put("shop", if_match=one.editor.record("shop").tag, listeners=6)
     two.look()
     assert two.accounts.get("shop").listeners == 6
+
+
+def test_account_that_was_made_again_is_not_the_one_that_was_seen(node):
+    one = node()
+    seen, _secret = one.put("shop", listeners=5)
+    one.wait(lambda: one.editor.remove("shop", "a test"))
+    again, _secret = one.put("shop", listeners=6)
+    assert (seen.created, seen.revision) == (again.created, again.revision)
+    with pytest.raises(Refused, match="account_conflict"):
+        one.put("shop", if_match=seen.tag, listeners=7)
+    one.put("shop", if_match=again.tag, listeners=7)
+    assert one.accounts.get("shop").listeners == 7
+
+
+def test_record_of_an_older_version_keeps_its_tag():
+    old = '{"settings":{},"api_secrets":["a"],"suspended":false,"created":5,"changed":5,"revision":3}'
+    assert (Record.read(old).tag, Record.read(Record.read(old).text()).tag) == ("5-3", "5-3")
 
 
 @pytest.mark.parametrize(
