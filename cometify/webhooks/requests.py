@@ -42,12 +42,15 @@ from cometify.core.webhook_events import Batch
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.tls_client import VerifiedTLS
 from cometify.webhooks.addresses import CheckedReactor, Networks
+from cometify.webhooks.reasons import NO_SUCH_HOST, in_own_words
 from cometify.webhooks.turns import Turn, Turns
 
 CONNECT_WITHIN = 5.0
 """Seconds for a connection to one address."""
 ANSWER_WITHIN = 10.0
 """Seconds for a whole request."""
+MOST_ADDRESSES = 4
+"""Addresses of a host that the log names."""
 CLOSE_WITHIN = 5.0
 """Seconds after which a connection is aborted that the receiver does not close. TLS waits for the receiver without a bound."""
 MOST_READ = 64 * 1024
@@ -56,7 +59,10 @@ CONTENT_TYPE = "application/json"
 
 
 class NotTakenError(Exception):
-    """The receiver has not taken a request. The message is for the operator, and never holds the URL."""
+    """The receiver has not taken a request. The message is for the operator.
+
+    It never holds the URL, and nothing that the receiver has written but its status.
+    """
 
 
 class WebhookClient:
@@ -126,22 +132,21 @@ def _read_answer(response: IResponse) -> Deferred[None]:
 
 
 def _check_status(status: int) -> None:
-    if not 200 <= status < 300:
-        raise NotTakenError(f"the answer is {status}; it must be 200 to 299")
+    if 200 <= status < 300:
+        return
+    raise NotTakenError(
+        f"the answer is {status}; it must be 200 to 299"
+        if 100 <= status <= 999
+        else "the answer has no status of three digits"
+    )
 
 
 def _not_taken(failure: Failure) -> None:
     while isinstance(failure.value, ResponseFailed) and failure.value.reasons:
         failure = failure.value.reasons[0]
     reason = failure.value
-    if isinstance(reason, NotTakenError):
-        raise reason
-    if isinstance(reason, (defer.TimeoutError, error.TimeoutError, defer.CancelledError)):
-        raise NotTakenError(f"no answer within {ANSWER_WITHIN:.0f} seconds")
-    if isinstance(reason, error.DNSLookupError):
-        raise NotTakenError("no name server knows an address of its host")
-    # The words of an error of TLS say why a certificate was not accepted. None of them has the URL.
-    raise NotTakenError(" ".join(f"{type(reason).__name__}: {reason}".split())[:200])
+    assert reason is not None
+    raise reason if isinstance(reason, NotTakenError) else NotTakenError(in_own_words(reason))
 
 
 @implementer(IBodyProducer)
@@ -222,12 +227,15 @@ class _BoundedEndpoint:
 
     def _not_connected(self, failure: Failure) -> Failure:
         if failure.check(error.DNSLookupError) and self._reactor.refused:
+            refused = ", ".join(sorted(self._reactor.refused)[:MOST_ADDRESSES])
             return Failure(
                 NotTakenError(
-                    f"its host has only the addresses {', '.join(sorted(self._reactor.refused))}, which webhooks may not "
+                    f"its host has only the addresses {refused}, which webhooks may not "
                     "reach: see webhook_networks in docs/webhooks.md"
                 )
             )
+        if failure.check(ValueError):
+            return Failure(NotTakenError(NO_SUCH_HOST))
         return failure
 
 

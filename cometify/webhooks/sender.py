@@ -20,6 +20,9 @@ GIVE_UP_AFTER = 300.0
 LONGEST_PAUSE = 60.0
 """Seconds between two tries, at most."""
 
+LOG_EVERY = 60.0
+"""Seconds between two lines of the log about one account, at least."""
+
 
 class Send(Protocol):
     """See `WebhookClient.send`."""
@@ -76,12 +79,14 @@ class Sender:
         self._not_before = 0.0
         self._sending: Deferred[None] | None = None
         self._is_stopped = False
+        self._logged_at = -LOG_EVERY
         self.change_account(account)
 
     def change_account(self, account: Account) -> None:
         """Use this account from the next try on. If it has another webhook then the next try is made at once."""
         self._account = account
         self._failures, self._not_before = 0, 0.0
+        self._is_told = False  # the last line of the log says that it fails
         self.state = WebhookState(account.api_key, without_query(account.webhook or ""))
 
     def offer(self, batch: Batch) -> None:
@@ -104,14 +109,31 @@ class Sender:
         if self._sending is not None:
             self._sending.cancel()
 
+    def tell(self) -> None:
+        """Log whether the webhook fails, if that has changed since the last line, and `LOG_EVERY` has passed."""
+        state, now = self.state, self._seconds()
+        fails = state.failing_since is not None
+        if fails == self._is_told or now - self._logged_at < LOG_EVERY:
+            return
+        self._is_told, self._logged_at = fails, now
+        if not fails:
+            log.info("The webhook of account {api_key} answers again", api_key=state.api_key)
+            return
+        log.error(
+            "The webhook {url} of account {api_key} does not take events: {reason}. It is tried again, and this is logged "
+            "once. docs/webhooks.md says what to do.",
+            url=state.url,
+            api_key=state.api_key,
+            reason=state.last_error,
+        )
+
     def _taken(self, _none: None, batch: Batch) -> None:
         self._sending = None
         state = self.state
-        if state.failing_since is not None:
-            log.info("The webhook of account {api_key} answers again", api_key=state.api_key)
         self._totals.accepted += 1
         self._failures = 0
         state.last_success, state.failing_since = self._wall(), None
+        self.tell()
         self._done(batch.id, False)
 
     def _failed(self, failure: object) -> None:
@@ -122,16 +144,9 @@ class Sender:
         assert isinstance(error, NotTakenError), failure
         state, now = self.state, self._wall()
         self._totals.failed += 1
-        if state.failing_since is None:
-            state.failing_since = now
-            log.error(
-                "The webhook {url} of account {api_key} does not take events: {reason}. It is tried again, and this is logged "
-                "once. docs/webhooks.md says what to do.",
-                url=state.url,
-                api_key=state.api_key,
-                reason=str(error),
-            )
+        state.failing_since = state.failing_since or now
         state.last_error, state.last_error_at = str(error), now
+        self.tell()
         pause = min(2.0**self._failures, LONGEST_PAUSE) * (1 - random.random() / 4)
         self._failures = min(self._failures + 1, 10)
         self._not_before = self._seconds() + pause

@@ -135,6 +135,7 @@ class Webhooks:
         if watched.is_busy or self._watched.get(watched.account.api_key) is not watched:
             return
         watched.is_busy = True
+        watched.sender.tell()
         if at_once:
             watched.ask_at = 0.0
         turn = Deferred.fromCoroutine(self._serve(watched))

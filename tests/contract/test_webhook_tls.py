@@ -78,13 +78,22 @@ def test_certificate_of_a_trusted_authority_is_accepted(serve: Any, receiver: Re
 
 
 @pytest.mark.parametrize(
-    ("host", "trusted"), [("127.0.0.1", True), ("localhost", False)], ids=["other name", "stranger"]
+    ("host", "trusted", "words"),
+    [("127.0.0.1", True, "is for another name"), ("localhost", False, "certificate verify failed")],
+    ids=["other name", "stranger"],
 )
 def test_other_certificates_are_refused(
-    serve: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str, trusted: bool
+    serve: Any,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    host: str,
+    trusted: bool,
+    words: str,
 ) -> None:
     if not trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(Chain(tmp_path / "other").authority))
     server = serve(receiver.url(host))
     eventually(lambda: "does not take events" in server.log.read_text(), 20)
+    assert words in server.log.read_text()
     assert receiver.events == []

@@ -371,3 +371,59 @@ def test_request_that_the_server_ends_is_no_failure(world, receiver, logged):
     assert receiver.open[-1].disconnecting
     assert not [line for line in logged() if "does not take" in line]
     assert figures(world)['cometify_webhook_requests_total{result="failed"}'] == 0
+
+
+HOSTILE = "ROOT PASSWORD EXPIRED visit http://evil.example"
+UNREADABLE = "the answer is not whole, or is not HTTP ("
+
+
+@pytest.mark.memory
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (f"HTTP/1.1 200 OK\r\nContent-Length: {HOSTILE}\r\n\r\n", UNREADABLE),
+        (f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {HOSTILE}\r\n\r\n", UNREADABLE),
+        (f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{HOSTILE}\r\n", None),
+        (f"HTTP/1.1 500 {HOSTILE}\r\nContent-Length: 0\r\n\r\n", "the answer is 500; it must be 200 to 299"),
+        (f"HTTP/1.1 {HOSTILE}\r\n\r\n", UNREADABLE),
+        (f"{HOSTILE}\r\n\r\n", UNREADABLE),
+        (f"HTTP/1.1 302 Found\r\nLocation: {HOSTILE}\r\nContent-Length: 0\r\n\r\n", "the answer is 302; it must be 200 to 299"),
+        (f"HTTP/1.1 {'9' * 4200} OK\r\nContent-Length: 0\r\n\r\n", "the answer has no status of three digits"),
+        (f"HTTP/1.1 {'9' * 5000} OK\r\nContent-Length: 0\r\n\r\n", UNREADABLE),
+        ("HTTP/1.1 -200 OK\r\nContent-Length: 0\r\n\r\n", "the answer has no status of three digits"),
+        ("HTTP/1.1 200 OK\r\nX: " + HOSTILE * 2000, UNREADABLE),
+    ],
+)  # fmt: skip
+def test_receiver_writes_no_words_into_the_log(world, receiver, logged, answer, reason):
+    receiver.answer = answer.encode()
+    by_query(world, "websocket", "identifiers=chat")
+    receiver.run(60)
+    for line in [*logged(), str(world.server.webhooks.states())]:
+        assert "evil" not in line
+        assert len(line) < 600
+    (state,) = world.server.webhooks.states()
+    assert state.last_error is None if reason is None else state.last_error.startswith(reason)
+
+
+@pytest.mark.memory
+def test_webhook_that_fails_by_turns_is_one_line_a_minute(world, receiver, logged):
+    good, bad = receiver.answer, b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
+    for number in range(300):
+        receiver.answer = bad if number % 2 else good
+        by_query(world, "websocket", f"identifiers=a{number}", host=f"10.1.{number % 250}.1")
+        receiver.run(2)
+    lines = [line for line in logged() if "webhook" in line]
+    assert 2 <= len(lines) <= 11
+    receiver.answer = good
+    receiver.run(130)
+    assert [line for line in logged() if "webhook" in line][-1] == f"The webhook of account {API_KEY} answers again"
+    # It is told that it works, although nothing was sent since.
+    receiver.answer = bad
+    by_query(world, "websocket", "identifiers=b")
+    receiver.run(1.5)
+    receiver.answer = good
+    receiver.run(10)
+    before = len(logged())
+    assert "does not take events" in logged()[-1]
+    receiver.run(60)
+    assert logged()[before:] == [f"The webhook of account {API_KEY} answers again"]
