@@ -91,6 +91,7 @@ class SupervisorPipe:
                 self._server, self._ports = self._begin(settings)
             else:
                 self._ports.read_certificates()
+                self._ports.replace_admin(settings.admin)
                 self._server.change_accounts(settings)
         except SettingsError as error:
             self._fail(error)

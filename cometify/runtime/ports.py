@@ -1,6 +1,7 @@
 """Listening ports: endpoints from the settings, opened at the start and closed when the process ends."""
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,6 +14,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.tcp import Port as TCPPort
+from twisted.internet.unix import Port as UnixPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -62,6 +65,7 @@ class Ports(Service):
         `hold(accept)`: called at the start. The kernel takes the connections to the public ports, and they wait there until
         `accept()` is called.
         """
+        self._reactor_for = reactor_for
         self._drain = drain
         self._hold = hold
         self.certificates: list[Certificates] = []
@@ -82,6 +86,19 @@ class Ports(Service):
         """Read all certificates again, however old they are."""
         for certificates in self.certificates:
             certificates.read_again()
+
+    def replace_admin(self, text: str) -> None:
+        """Listen again for the admin endpoint if the file of its Unix socket has gone. `text`: the endpoint."""
+        lost = [port for key, port in self._open if key == ADMIN and _is_lost(port)]
+        if not (lost and self.running):
+            return
+        (site,) = [site for key, _text, _endpoint, site in self._endpoints if key == ADMIN]
+
+        def listen(_closed: object) -> "defer.Deferred[IListeningPort]":
+            return endpoint_of(self._reactor_for(ADMIN, text), ADMIN, text).listen(site)
+
+        opened = self._close(lambda key: key == ADMIN).addCallback(listen)
+        opened.addCallback(self._opened, ADMIN).addErrback(_not_opened)
 
     def _opened(self, port: IListeningPort, key: str) -> None:
         self._open.append((key, port))
@@ -107,12 +124,24 @@ class Ports(Service):
         """Stop listening on some ports. One that fails is logged, so that the others close and the server drains."""
         closing = [port for key, port in self._open if which(key)]
         self._open = [(key, port) for key, port in self._open if not which(key)]
-        closed = [defer.maybeDeferred(port.stopListening).addErrback(_not_closed) for port in closing]
+        closed = [defer.maybeDeferred(port.stopListening).addErrback(_not_closed, port) for port in closing]
         return cast("defer.Deferred[object]", defer.gatherResults(closed))
 
 
-def _not_closed(failure: Failure) -> None:
+def _not_closed(failure: Failure, port: IListeningPort) -> None:
+    if isinstance(port, UnixPort) and failure.check(FileNotFoundError):
+        # Twisted removes the file first, and does not close the socket if the file has gone.
+        TCPPort.connectionLost(port, failure)
+        return
     log.failure("Closing a listening port failed", failure)
+
+
+def _not_opened(failure: Failure) -> None:
+    log.failure("The admin endpoint cannot listen again", failure)
+
+
+def _is_lost(port: IListeningPort) -> bool:
+    return isinstance(port, UnixPort) and not os.path.lexists(port.getHost().name)
 
 
 def _exit_if_failed(listening: "defer.Deferred[T]", key: str, text: str) -> None:

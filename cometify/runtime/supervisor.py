@@ -11,11 +11,9 @@ lead to each worker:
 """
 
 import json
-import shutil
+import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import attrs
 from twisted.application.service import MultiService
@@ -35,6 +33,7 @@ from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.signs_of_life import LOOK_EVERY
+from cometify.runtime.socket_folder import SocketFolder
 from cometify.runtime.worker_process import WorkerProcess
 
 log = Logger()
@@ -74,7 +73,7 @@ class Supervisor(MultiService):
         self._inherited = inherited or InheritedSockets()
         self._ports = SharedPorts(reactor, settings, self._inherited)
         self._counts = ConnectionCounts.of_none(settings.workers)
-        self._folder: Path | None = None
+        self._folder = SocketFolder()
         self._calls: dict[int, IDelayedCall] = {}
         self.workers: list[WorkerProcess] = []
         self.draining = False
@@ -88,10 +87,9 @@ class Supervisor(MultiService):
 
     def startService(self) -> None:
         super().startService()
-        # mkdtemp makes a folder that no other user can read. It holds the workers' admin sockets.
-        self._folder = Path(tempfile.mkdtemp(prefix="cometify-"))
+        folder = self._folder.path()
         self.workers = [
-            WorkerProcess(number, self._folder / str(number), self) for number in range(1, self._settings.workers + 1)
+            WorkerProcess(number, folder / str(number), self) for number in range(1, self._settings.workers + 1)
         ]
         self._reactor.callWhenRunning(self._start_all)
         self._looked_at = self.seconds()
@@ -109,6 +107,20 @@ class Supervisor(MultiService):
                 worker.signs.excuse(late)  # this process did not run, so that it has not read their signs
             elif not self.draining:
                 worker.check(self._settings.worker_timeout)
+                self._check_socket(worker)
+
+    def _check_socket(self, worker: WorkerProcess) -> None:
+        """Have a worker listen again if its socket was there and has gone."""
+        try:
+            path = self._folder.path() / str(worker.number)
+        except OSError:
+            return  # there is no folder for temporary files, which the log tells once a worker has to start
+        if worker.socket == path and os.path.lexists(path):
+            worker.has_listened = True
+        elif worker.has_listened:
+            worker.has_listened = False
+            worker.socket = path
+            worker.send(self._settings_for(worker))
 
     def answers(self) -> bool:
         """Return True if at least one worker has given a sign of life just now."""
@@ -121,8 +133,14 @@ class Supervisor(MultiService):
 
     def _start(self, worker: WorkerProcess) -> None:
         self._calls.pop(worker.number, None)
-        worker.socket.unlink(missing_ok=True)
         worker.began = self._reactor.seconds()
+        worker.has_listened = False
+        try:
+            worker.socket = self._folder.path() / str(worker.number)
+            worker.socket.unlink(missing_ok=True)
+        except OSError as reason:
+            self.ended(worker, None, f"could not be started ({reason.strerror})")
+            return
         numbers = self._inherited.numbers()
         command = [*self._command, str(worker.number), str(worker.socket.parent), *map(str, numbers)]
         files: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **self._inherited.descriptors()}
@@ -214,5 +232,4 @@ class Supervisor(MultiService):
         self._look.stop()
         if patience.active():
             patience.cancel()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()

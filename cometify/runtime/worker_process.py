@@ -41,6 +41,8 @@ class WorkerProcess(ProcessProtocol):
     def __init__(self, number: int, socket: Path, supervisor: WorkerOwner) -> None:
         self.number = number
         self.socket = socket
+        self.has_listened = False
+        """True if the process has said that it listens at its socket."""
         self.deaths = 0
         """Processes of this worker that have died. One that was told to end does not count."""
         self.pid: int | None = None
@@ -129,6 +131,7 @@ class WorkerProcess(ProcessProtocol):
             self._log_text(line)
             return
         if event.pop("serves", False):
+            self.has_listened = True
             self._supervisor.serves()
         event["log_system"] = f"worker {self.number}: {name}"
         globalLogPublisher(event)

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -367,26 +368,73 @@ def test_no_push_is_lost_or_doubled_when_a_worker_is_killed(start_workers):
 
 
 def test_worker_that_cannot_start_is_tried_again(start_workers):
-    """The folder of the admin sockets is away for a while. Whoever connects meanwhile waits, and is not refused."""
+    """Folders are in the places of the admin sockets for a while. Whoever connects meanwhile waits, and is not refused."""
     server = start_workers(workers=2)
     (folder,) = runtime_folders(server)
     pids = server.pids()
-    os.kill(server.pid, signal.SIGSTOP)  # it starts no worker before the folder is away
+    os.kill(server.pid, signal.SIGSTOP)  # it starts no worker before the folders are there
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(map(alive, pids)))
-    away = folder.rename(folder.with_name("away"))
+    places = [folder / "1", folder / "2"]
+    for place in places:
+        place.unlink()
+        place.mkdir()
     with Connection(server.port, START_WITHIN) as waiting:
         waiting.send(request_bytes("GET", f"/{API_KEY}/position"))
         os.kill(server.pid, signal.SIGCONT)
-        reason = f'cometify: admin: cannot listen on "unix:{folder}/'
-        eventually(lambda: server.logged(reason) >= 2, START_WITHIN)
-        eventually(lambda: server.logged("ended with exit code 1. A new process starts in 1 s") == 2, START_WITHIN)
+        line = "could not be started (Is a directory). A new process starts in 1 s"
+        eventually(lambda: server.logged(line) == 2, START_WITHIN)
         answer = server.request("GET", "/health/ready", port=server.admin_port)
         assert (answer.status, answer.json["reason"]) == (503, "no_worker")
-        away.rename(folder)
+        for place in places:
+            place.rmdir()
         assert waiting.answer().status == 200
     eventually(lambda: server.request("GET", "/health/ready", port=server.admin_port).status == 200, START_WITHIN)
+
+
+def are_seen(server, workers):
+    """Whether the supervisor has the figures of so many workers."""
+    return len(server.figures("cometify_listeners")) == workers
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_folder_of_the_sockets_that_is_removed_comes_back(start_workers, is_taken):
+    """Programs that clean /tmp remove it. `is_taken`: somebody else has put a folder there."""
+    server = start_workers(workers=2)
+    (folder,) = runtime_folders(server)
+    eventually(lambda: are_seen(server, 2))
+    os.kill(server.pid, signal.SIGSTOP)
+    shutil.rmtree(folder)
+    if is_taken:
+        folder.mkdir()
+        folder.chmod(0o777)
+    os.kill(server.pid, signal.SIGCONT)
+    eventually(lambda: are_seen(server, 2))
+    assert server.request("GET", "/health/ready", port=server.admin_port).status == 200
+    pids = server.pids()
+    os.kill(pids[0], signal.SIGKILL)
+    eventually(lambda: len(set(server.pids()) - {pids[0]}) == 2 and are_seen(server, 2), START_WITHIN)
+    (line,) = server.lines("The folder of the workers' sockets")
+    assert f"{folder}, was removed. It is " in line
+    assert (f"It is {folder} now" in line) is not is_taken
+    folders = runtime_folders(server)
+    assert server.stop() == -signal.SIGTERM
+    assert_clean(server.log.read_text())
+    assert not any(one.exists() for one in folders - {folder})
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_end_without_the_folder_of_the_sockets_is_clean(start_workers):
+    server = start_workers(workers=2)
+    (folder,) = runtime_folders(server)
+    os.kill(server.pid, signal.SIGSTOP)
+    shutil.rmtree(folder)
+    os.kill(server.pid, signal.SIGTERM)
+    os.kill(server.pid, signal.SIGCONT)
+    assert server.process.wait(20) == -signal.SIGTERM
+    server.process = None
+    assert_clean(server.log.read_text())
 
 
 def test_worker_that_keeps_dying_is_replaced_slowly(start_workers):
