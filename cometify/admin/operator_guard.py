@@ -11,7 +11,7 @@ a preflight, and nothing here answers one.
 from hmac import compare_digest
 
 from cometify.config.secret_sources import admin_token
-from cometify.core.errors import NOT_AUTHORIZED, UNSUPPORTED_MEDIA_TYPE, Refused
+from cometify.core.errors import NOT_AUTHORIZED, REPEATED_PARAMETER, UNSUPPORTED_MEDIA_TYPE, Refused
 from cometify.http.clear_text import is_this_machine
 from cometify.http.client_address import host_of
 from cometify.http.exchange import Exchange, Headers
@@ -60,6 +60,8 @@ class OperatorGuard(Endpoint):
             token = admin_token(path)
         except ValueError as error:
             raise Refused(NOT_AUTHORIZED, f"admin_token_file: {error}.") from None
+        if len(request.headers("authorization")) > 1:
+            raise Refused(REPEATED_PARAMETER, "The header Authorization is given more than once: send it once.")
         scheme, _, sent = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not compare_digest(sent.strip().encode(), token.encode()):
             raise Refused(

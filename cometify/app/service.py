@@ -145,7 +145,6 @@ def makeService(options: Options) -> MultiService:
     settings = options.settings
     assert settings is not None
     raise_limit()
-    inherited = InheritedSockets.of_systemd()
     server: Cometify | Supervisor
 
     def up() -> None:
@@ -157,6 +156,7 @@ def makeService(options: Options) -> MultiService:
 
     systemd = Systemd(reactor, os.environ, is_well)
     try:
+        inherited = InheritedSockets.of_systemd()
         if settings.account_store is not None:
             check_account_store(settings.account_store)
         if settings.workers > 1:

@@ -12,6 +12,7 @@ socket as long as there are workers.
 """
 
 import os
+import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,8 +20,11 @@ from typing import Any
 
 from twisted.internet.abstract import isIPv6Address
 
+from cometify.config.settings import SettingsError
+
 FIRST = 3
 """The first descriptor that is passed on."""
+_COUNT = re.compile(rb"[0-9]{1,9}")
 _ENVIRONMENT = Path("/proc/self/environ")
 
 
@@ -47,14 +51,23 @@ class InheritedSockets:
 
     @classmethod
     def of_systemd(cls) -> "InheritedSockets":
-        """Take the sockets that systemd passes to this process, if there are any."""
+        """Take the sockets that systemd passes to this process, if there are any. Raises `SettingsError`."""
         if not _ENVIRONMENT.exists():  # a chroot without /proc, or a system that has no systemd either
             return cls()
         # Twisted deletes the variables from os.environ when its endpoints are imported. The kernel still has them.
         variables = dict(line.partition(b"=")[::2] for line in _ENVIRONMENT.read_bytes().split(b"\0"))
         if variables.get(b"LISTEN_PID") != b"%d" % os.getpid():
             return cls()
-        return cls.numbered(int(variables.get(b"LISTEN_FDS", b"0")))
+        count = variables.get(b"LISTEN_FDS", b"0")
+        if not _COUNT.fullmatch(count):
+            raise SettingsError(f"LISTEN_FDS: must be a number of sockets, and is {count.decode(errors='replace')!r}.")
+        try:
+            return cls.numbered(int(count))
+        except OSError as error:
+            raise SettingsError(
+                f"LISTEN_FDS: {int(count)} sockets must be passed on as the descriptors from {FIRST} on, and one of them is "
+                f"none ({error.strerror}). Start the server by its unit of systemd, or without LISTEN_FDS."
+            ) from None
 
     @classmethod
     def numbered(cls, count: int, opened: int = 0) -> "InheritedSockets":

@@ -71,6 +71,16 @@ def test_token_is_asked_of_everybody(guarded, host):
     assert "cannot be read" in ask(world, host=host, Authorization="Bearer ").json["detail"]
 
 
+@pytest.mark.parametrize("values", [(TOKEN, "another"), ("another", TOKEN), (TOKEN, TOKEN)])
+def test_token_is_sent_once(guarded, values):
+    world, _file = guarded
+    lines = "".join(f"Authorization: Bearer {value}\r\n" for value in values)
+    wire = Wire(world, "127.0.0.1", world.server.admin)
+    wire.receive(f"GET /accounts HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
+    answer = wire.answer()
+    assert (answer.status, code_of(answer)) == (400, "repeated_parameter")
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("PUT", "x"), ("DELETE", "x"), ("POST", "x/rotate"), ("POST", "../reload")]
 )

@@ -56,6 +56,39 @@ def listening() -> Iterator[socket.socket]:
         yield one
 
 
+WRONG = """
+import os, sys
+os.dup2(os.open(os.devnull, os.O_RDONLY), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[1])
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Passes on a file in place of a socket."""
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        ("abc", "LISTEN_FDS: must be a number of sockets, and is 'abc'."),
+        ("-1", "LISTEN_FDS: must be a number of sockets, and is '-1'."),
+        (
+            "1",
+            "one of them is none (Socket operation on non-socket). Start the server by its unit of systemd, or without",
+        ),
+        ("99999999", "LISTEN_FDS: 99999999 sockets must be passed on as the descriptors from 3 on"),
+    ],
+)
+def test_wrong_descriptors_stop_the_start_with_one_line(tmp_path, count, reason):
+    server = Server(tmp_path, {}, {})
+    server.twistd = [sys.executable, "-c", WRONG, count, *TWISTD]
+    with pytest.raises(AssertionError):
+        server.start()
+    assert server.process is not None
+    assert server.process.wait(10) == 1
+    (line,) = [line for line in server.log.read_text().splitlines() if line.strip()]
+    assert line.startswith("cometify: ")
+    assert reason in line
+
+
 class Publisher(threading.Thread):
     """Pushes fifty times a second over new connections. No push may be refused, except as `draining`: it is made again then."""
 
