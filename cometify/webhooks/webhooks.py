@@ -100,14 +100,22 @@ class Webhooks:
             self._search.add("Looking for listeners of a new webhook", channels, lambda: self._find)
 
     def _watch(self, account: Account) -> _Watched:
+        # This must not refer to what is returned: in a cycle of references it would stay when the account goes, because
+        # the garbage collector does not look at what has lived for long (`runtime/gc_pauses.py`).
+        api_key = account.api_key
+
         def done(number: int, given_up: bool) -> None:
-            ended = self._events.done(account.api_key, number, given_up=given_up)
-            ended.addCallback(lambda _none: self._turn(watched, at_once=True))
-            ended.addErrback(_failed, account.api_key)
+            ended = self._events.done(api_key, number, given_up=given_up)
+            ended.addCallback(lambda _none: self._turn_again(api_key))
+            ended.addErrback(_failed, api_key)
 
         sender = Sender(account, self._send, done, self._seconds, self._wall, self.totals)
-        watched = _Watched(account, sender, refused=dict(self._refusals(account.api_key)))
-        return watched
+        return _Watched(account, sender, refused=dict(self._refusals(api_key)))
+
+    def _turn_again(self, api_key: str) -> None:
+        watched = self._watched.get(api_key)
+        if watched is not None:
+            self._turn(watched, at_once=True)
 
     def _find(self, channel: Channel) -> None:
         """Note a channel that was occupied before its account had a webhook."""
