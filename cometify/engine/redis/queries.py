@@ -16,7 +16,7 @@ replicas have the push.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from twisted.internet import defer
@@ -35,6 +35,7 @@ from cometify.core.identifier_page import (
     added,
 )
 from cometify.core.integer import MAX_EXACT
+from cometify.core.push import Push
 from cometify.core.push_page import MOST_BYTES, AskedPushes, PushPage, has_gap, page_of
 from cometify.core.retention import AccountRings
 from cometify.engine.redis import unavailable
@@ -46,11 +47,13 @@ from cometify.engine.redis.messages import read_array
 from cometify.engine.redis.page_merge import PageMerge
 from cometify.engine.redis.questions import Questions
 from cometify.engine.redis.replica_wait import ReplicaWait
-from cometify.engine.redis.scripts import IDENTIFIERS, PUSHES, USE_NONCE, Answer, ReadAnswer, Script, check_nonce
+from cometify.engine.redis.scripts import IDENTIFIERS, PUSHES, USE_NONCE, Answer, Script, check_nonce
 from cometify.engine.redis.session import RedisSession
 from cometify.interfaces import IListenerCounts
 from cometify.runtime.reactor import CallLater
 
+PORTION, PORTION_BYTES = 128, 256 * 1024
+"""Pushes that one script reads, in 2 ms, and the bytes after which it reads no further one."""
 MOST_NAMES = 200
 """Identifiers that one script counts, in 0.9 ms."""
 MOST_SCRIPTS = 10
@@ -115,23 +118,38 @@ class RedisQueries:
     # Kept pushes.
 
     def pushes(self, account: Account, identifier: str, asked: AskedPushes) -> Deferred[PushPage]:
-        state = self._states.get(account.api_key)
-        last_known = 0 if state is None else state.last_known
-        # Lua has no integers above this, and no position is as high.
-        after = "" if asked.after is None else min(asked.after, MAX_EXACT)
-        answered = self.run(PUSHES, account, identifier, after, last_known, asked.limit, MOST_BYTES)
-        return answered.addCallback(self._make_page, account, identifier, asked)
+        return Deferred.fromCoroutine(self._read_pushes(account, identifier, asked))
 
-    def _make_page(
-        self, answer: ReadAnswer, account: Account, identifier: str, asked: AskedPushes
-    ) -> PushPage | Deferred[PushPage]:
-        now, since, floor, unconfirmed, more = map(int, answer[:5])
-        pushes = read_entries(identifier, answer[5])
-        page = page_of(pushes, asked.limit, has_gap(since, now, floor), bool(more))
-        highest = max([push.position for push in pushes[: len(page.frames)]], default=0)
-        if not unconfirmed or highest < unconfirmed or not self._replica_wait.replicas:
-            return page
-        return self._confirm(account, highest).addCallback(lambda _none: page)
+    async def _read_pushes(self, account: Account, identifier: str, asked: AskedPushes) -> PushPage:
+        """Read a page in portions, each above the last push of the portion before it.
+
+        Positions grow, so no push is in two portions, and none comes below the last one. A push that was dropped between two
+        portions is told by the floor, as one that was dropped between two pages.
+        """
+        pushes: list[Push] = []
+        size, gap, more, unconfirmed = 0, False, 1, MAX_EXACT
+        # Lua has no integers above this, and no position is as high.
+        after: Argument = "" if asked.after is None else min(asked.after, MAX_EXACT)
+        while more and len(pushes) < asked.limit and size < MOST_BYTES:
+            most = min(PORTION, asked.limit - len(pushes)), min(PORTION_BYTES, MOST_BYTES - size)
+            answer = await self.run(PUSHES, account, identifier, after, self._last_known(account, pushes), *most)
+            now, since, floor, waits, more = map(int, answer[:5])
+            portion = read_entries(identifier, answer[5])
+            pushes += portion
+            size += sum([len(push.frame) for push in portion])
+            gap = gap or has_gap(since, now, floor)
+            unconfirmed = min(unconfirmed, waits or MAX_EXACT)
+            after = pushes[-1].position if pushes else ""
+        page = page_of(pushes, asked.limit, gap, bool(more))
+        highest = pushes[len(page.frames) - 1].position if page.frames else 0
+        if highest >= unconfirmed and self._replica_wait.replicas:
+            await self._confirm(account, highest)
+        return page
+
+    def _last_known(self, account: Account, pushes: Sequence[Push]) -> int:
+        """The highest position of the account that is known here, also by the pushes that were read."""
+        state = self._states.get(account.api_key)
+        return max(0 if state is None else state.last_known, pushes[-1].position if pushes else 0)
 
     def _confirm(self, account: Account, position: int) -> Deferred[None]:
         """Wait until the replicas have the account's pushes up to a position. Fails with `Refused` if they do not answer."""

@@ -1,11 +1,17 @@
 """The lists of a back end over several nodes: listeners are counted on all of them, and what is kept is read in parts."""
 
+import json
 import random
+import re
 
 import pytest
 
 from cometify.core.account import Account
+from cometify.core.push_page import MOST_BYTES, AskedPushes, has_gap, page_of
 from cometify.engine.redis import queries
+from cometify.engine.redis.announcements import read_entries
+from cometify.engine.redis.queries import PORTION
+from cometify.engine.redis.scripts import PUSHES
 from tests.contract.test_lists import BEARER, pushes
 from tests.engine.redis.nodes import Nodes
 from tests.memory import World
@@ -295,3 +301,82 @@ def test_question_that_comes_before_redis_waits_for_it(moved_redis):
     assert pushes(World(beside=world), "chat")["pushes"] == []
     World.end_all()
     moved_redis.command("FLUSHALL")
+
+
+# A page of pushes is read in portions.
+
+
+def fill(world, chance, many, sizes):
+    """Push so many texts in batches. Returns their positions."""
+    found = []
+    while len(found) < many:
+        batch = [
+            {"identifier": "chat", "text": "x" * chance.choice(sizes), "secret": chance.randrange(2)}
+            for _ in range(min(100, many - len(found)))
+        ]
+        wire = world.connect("127.0.0.1")
+        headers = {**BEARER, "Content-Type": "application/json"}
+        wire.receive(request_bytes("POST", f"/{API_KEY}/push", json.dumps(batch).encode(), headers))
+        found += [answer["position"] for answer in wire.answer().json]
+    return found
+
+
+def in_one_script(nodes, asked):
+    """The page as one script reads it."""
+    answers = []
+    own = nodes[0].server.engine.queries
+    after = "" if asked.after is None else asked.after
+    read = own.run(PUSHES, Account(API_KEY, (API_SECRET,)), "chat", after, 0, asked.limit, MOST_BYTES)
+    read.addCallback(answers.append)
+    nodes.settle()
+    now, since, floor, _unconfirmed, more = map(int, answers[0][:5])
+    page = page_of(read_entries("chat", answers[0][5]), asked.limit, has_gap(since, now, floor), bool(more))
+    return {"pushes": [json.loads(frame) for frame in page.frames], "gap": page.gap, "next": page.next}
+
+
+@pytest.mark.parametrize("sizes", [[1], [0, 10, 4000], [500, 30_000]])
+def test_page_in_portions_equals_that_of_one_script(nodes, sizes):
+    chance = random.Random(sum(sizes))
+    positions = fill(nodes[0], chance, 1000, sizes)
+    for limit in (1, PORTION - 1, PORTION, PORTION + 1, 999, 1000):
+        for after in (None, positions[0] - 1, positions[chance.randrange(1000)], positions[-1]):
+            query = f"/pushes?limit={limit}" + ("" if after is None else f"&after={after}")
+            assert ask(nodes, f"/chat{query}") == in_one_script(nodes, AskedPushes(after, limit))
+
+
+def test_no_script_reads_a_long_page_alone(nodes):
+    def scripts():
+        return int(re.search(rb"cmdstat_evalsha:calls=(\d+)", nodes.command("INFO", "commandstats"))[1])
+
+    fill(nodes[0], random.Random(1), 1000, [1])
+    counts = [scripts()]
+    for limit in (100, 1000):
+        assert len(ask(nodes, f"/chat/pushes?limit={limit}")["pushes"]) == limit
+        counts.append(scripts())
+    assert counts[1] - counts[0] < 8 <= counts[2] - counts[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pushes_meanwhile_are_on_the_page_or_a_gap(nodes, seed):
+    chance = random.Random(seed)
+    account = Account(API_KEY, (API_SECRET,), buffer_pushes=150)
+    for world in nodes:
+        world.server.change_accounts(world.server.settings.__class__((account,)))
+    positions = fill(nodes[0], chance, 240, [1])
+    after = positions[0] - 1
+    assert ask(nodes, f"/chat/pushes?limit=1000&after={after}")["gap"] is False
+    wire = nodes[0].connect("127.0.0.1")
+    target = f"/{API_KEY}/identifiers/chat/pushes?limit=1000&after={after}"
+    wire.transport.protocol.dataReceived(request_bytes("GET", target, None, BEARER))
+    assert not wire.answered
+    for _ in range(100):
+        if wire.answered:
+            break
+        nodes[0].reactor.advance(0)
+        positions += fill(nodes[1], chance, chance.choice([0, 1, 100, 250]), [1])  # Redis has the question before
+        nodes[0].reactor.pump()
+    nodes.settle()
+    page = wire.answer().json
+    found = [push["position"] for push in page["pushes"]]
+    assert found == sorted(set(found))
+    assert page["gap"] or found == [position for position in positions if after < position <= found[-1]]
