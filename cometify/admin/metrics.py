@@ -161,7 +161,7 @@ class Figures(Collector):
         yield _counter(
             "lists_refused",
             "Refused requests for identifiers or kept pushes, by the code of the answer.",
-            _all(_BACK_END_CODES, self.back_end.refused),
+            _all([*_BACK_END_CODES, errors.OVERLOADED.name], self.back_end.refused),
             "code",
         )
 

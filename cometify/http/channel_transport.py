@@ -15,7 +15,7 @@ listener together with all unread bytes. Both work with the channel's public met
 So the channel is given the bytes up to the next empty line, or up to the end of a counted body, whichever applies.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from twisted.internet.interfaces import IAddress, IConsumer, IProducer, IPushProducer, ITransport
@@ -42,6 +42,9 @@ class Owner(Protocol):
 
     def request_is_done(self) -> None:
         """Called once the answer to that request has been written."""
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        """See `Exchange`."""
 
     def close(self) -> None:
         """Close the connection once everything is written."""
@@ -201,6 +204,10 @@ class ChannelTransport:
         """Called once the answer has been written."""
         self.keeps_body = False
         self._owner.request_is_done()
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        """See `Exchange`."""
+        self._owner.when_read(call)
 
     def release(self) -> tuple[Transport, bytes]:
         """See `Exchange`."""

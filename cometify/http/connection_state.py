@@ -3,6 +3,8 @@
 `fast_channel` has the rest: it reads and answers requests.
 """
 
+from collections.abc import Callable
+
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -32,7 +34,7 @@ class ConnectionState:
 
     __slots__ = (
         "_abort", "_batch", "_closing", "_continues", "_early", "_ended", "_full", "_holds_body", "_partial", "_peer", "_reads",
-        "_serving", "_shared", "_twisted", "_waiting", "_write_batch", "again", "due", "seen", "transport",
+        "_serving", "_shared", "_twisted", "_waiting", "_when_read", "_write_batch", "again", "due", "seen", "transport",
     )  # fmt: skip
     transport: Transport
 
@@ -55,6 +57,7 @@ class ConnectionState:
         self._reads = True  # the transport reads from the peer
         self._ended = False  # the peer sends nothing more, and waits for answers
         self._closing = False
+        self._when_read: Callable[[], None] | None = None
         self._abort: IDelayedCall | None = None
         self._write_batch: WriteBatch | None = None
         self._batch: WriteBatch | None = None  # the same, while answers may be left there
@@ -66,6 +69,18 @@ class ConnectionState:
         before, self.again = self.again, again
         if before is not None and (again is None or again.request is not before.request):
             before.request.forget()
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        """See `Exchange`."""
+        if self._full or (self._closing and sockets.unsent(self.transport)):
+            self._when_read = call
+        else:
+            call()
+
+    def _tell_read(self) -> None:
+        call, self._when_read = self._when_read, None
+        if call is not None:
+            call()
 
     def timeoutConnection(self) -> None:
         """Close the connection: it has been idle for too long."""
@@ -200,6 +215,7 @@ class ConnectionState:
         if isinstance(waiting, FastRequest):
             waiting.lost()  # first, because the next line makes it forget whom to tell
         self._drop_requests()
+        self._tell_read()
         twisted, self._twisted = self._twisted, None
         if twisted is not None:
             twisted.connectionLost(reason)

@@ -93,6 +93,12 @@ class Exchange(Protocol):
     def when_gone(self, call: Callable[[], None]) -> None:
         """Register `call` for the case that the peer leaves before it was answered. Replaces the call before it."""
 
+    def when_read(self, call: Callable[[], None]) -> None:
+        """Call `call` when the answer was read so far that there is room for another one, or the peer has left.
+
+        Called right after `answer`. If there is room then, `call` is called at once.
+        """
+
     def expect_again(self, parts: Sequence[bytes], serve: "ServeAgain") -> bool:
         """Register `serve` for the next request on this connection, if it differs only in the digits of its numbers.
 

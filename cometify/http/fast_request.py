@@ -39,6 +39,9 @@ class FastConnection(Protocol):
     def expect(self, again: "RepeatedRequest | None") -> None:
         """Set or clear the request that may be sent again."""
 
+    def when_read(self, call: Callable[[], None]) -> None:
+        """See `Exchange`."""
+
     def release(self) -> tuple[Transport, bytes]:
         """See `Exchange`."""
 
@@ -144,6 +147,12 @@ class FastRequest:
 
     def when_gone(self, call: Callable[[], None]) -> None:
         self._when_gone = call
+
+    def when_read(self, call: Callable[[], None]) -> None:
+        if self.gone:
+            call()
+        else:
+            self._connection.when_read(call)
 
     @property
     def ends_with_peer(self) -> bool:

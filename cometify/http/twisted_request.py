@@ -233,6 +233,12 @@ class Request(WebRequest):
         self.transport.ends_with_peer = True
         self.notifyFinish().addErrback(lambda _gone: call())
 
+    def when_read(self, call: Callable[[], None]) -> None:
+        if self.gone:
+            call()
+        else:
+            self.transport.when_read(call)
+
     def expect_again(self, parts: Sequence[bytes], serve: ServeAgain) -> bool:
         """Return False: twisted.web parses every request."""
         return False

@@ -9,8 +9,8 @@ They are proved like a push, because the answers have secret pushes and counts o
 for the token of an account too: see `core.account_token`. There are no CORS headers, because
 no page should hold the API secret.
 
-An answer can take two milliseconds: it has up to a thousand identifiers, or 1 MiB. So the server begins one of them in each
-turn of the event loop, however many back ends ask.
+An answer can take two milliseconds: it has up to a thousand identifiers, or 1 MiB. So questions wait for their turns: see
+`list_turns`.
 """
 
 import json
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from cometify.core.account import Account
 from cometify.core.errors import Refused
@@ -32,7 +32,7 @@ from cometify.http.exchange import Exchange
 from cometify.http.site import Endpoint
 from cometify.interfaces import IQueries, IUsageBook
 from cometify.runtime.epoll_loop import CallSoon
-from cometify.runtime.slices import SlicedWork
+from cometify.transports.list_turns import ListTurns
 from cometify.transports.publishers import Publishers
 
 _SECRETS = ("newest", "older")
@@ -44,7 +44,7 @@ Ask = Callable[[], Deferred[bytes]]
 class BackEnd:
     """The part that all questions share. `answered`, `refused`: how many questions were, the latter by code.
 
-    `call_soon`: see `SlicedWork`.
+    `call_soon`: see `ListTurns`.
     """
 
     def __init__(
@@ -56,17 +56,7 @@ class BackEnd:
         self.publishers = publishers
         self.answered = 0
         self.refused: Counter[str] = Counter()
-        self._work: SlicedWork[Deferred[None]] = SlicedWork(call_soon, repr, 1)
-
-    def turn(self) -> Deferred[None]:
-        """Wait for the turn of a question."""
-        turn: Deferred[None] = Deferred()
-        self._work.add("Answering a back end", [turn], lambda: _begin)
-        return turn
-
-
-def _begin(turn: Deferred[None]) -> None:
-    turn.callback(None)
+        self.turns = ListTurns(call_soon)
 
 
 class _QuestionEndpoint(Endpoint):
@@ -93,20 +83,23 @@ class _QuestionEndpoint(Endpoint):
         else:
             account, nonce = publishers.of_request(request)
         ask = self._read(request, account, self._back_end.queries)
-        turn = self._back_end.turn()
-        if nonce is not None:
+
+        def answer() -> Deferred[int | None]:
             # A request that is refused for its query must not use up its nonce. So the nonce is used after the query was read.
-            turn.addCallback(lambda _none: self._back_end.queries.use_nonce(account, nonce))
-        answered = turn.addCallback(lambda _none: ask())
-        answered.addCallback(self._answer, request).addErrback(self.failed, request)
+            proved = succeed(None) if nonce is None else self._back_end.queries.use_nonce(account, nonce)
+            answered = proved.addCallback(lambda _none: ask())
+            return answered.addCallback(self._answer, request).addErrback(self.failed, request)
+
+        self._back_end.turns.wait(account.api_key, request, answer)
 
     def _read(self, request: Exchange, account: Account, queries: IQueries) -> Ask:
         """Read the question. Raises `Refused`."""
         raise NotImplementedError
 
-    def _answer(self, body: bytes, request: Exchange) -> None:
+    def _answer(self, body: bytes, request: Exchange) -> int:
         self._back_end.answered += 1
         request.answer(200, b"application/json", body)
+        return len(body)
 
 
 class IdentifiersEndpoint(_QuestionEndpoint):
