@@ -64,12 +64,13 @@ class ChannelTransport:
     `keeps_body`: the content of the body is kept until the request is answered.
     `drops_body`: the request was refused, and the rest of its body is read and dropped.
     `ends_with_peer`: a call is registered for the case that the peer leaves, so the request is a listener's.
-    `chunk_bytes`: the bytes of a body in chunks that have come, with the lines between its chunks.
+    `chunk_bytes`: the bytes of a body in chunks that have come, with the lines between its chunks. `chunk_reads`: the parts in
+    which they came, but for those that end with an empty line. Each of these may end within a chunk.
     """
 
     __slots__ = (
         "_channel", "_head", "_in_chunks", "_missing", "_owner", "_tree",
-        "chunk_bytes", "disconnecting", "drops_body", "ends_with_peer", "is_reading", "keeps_body",
+        "chunk_bytes", "chunk_reads", "disconnecting", "drops_body", "ends_with_peer", "is_reading", "keeps_body",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, channel: HTTPChannel, tree: Endpoints) -> None:
@@ -89,7 +90,7 @@ class ChannelTransport:
         self._head = bytearray()
         self._missing = 0
         self._in_chunks = False
-        self.chunk_bytes = 0
+        self.chunk_bytes = self.chunk_reads = 0
 
     @property
     def ends(self) -> bool:
@@ -129,8 +130,9 @@ class ChannelTransport:
         else:
             self._head += part
             if self._in_chunks:
-                del self._head[:-3]
                 self.chunk_bytes += len(part)
+                self.chunk_reads += not self._head.endswith(EMPTY_LINE)
+                del self._head[:-3]
         self._channel.dataReceived(part)
 
     def connectionLost(self, reason: Failure) -> None:

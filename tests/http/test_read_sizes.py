@@ -109,8 +109,8 @@ def test_body_of_known_length_is_read_in_long_pieces_alone(connection, request_w
 
 
 def test_chunks_are_read_in_short_pieces(connection):
-    assert connection.send(CHUNKED % (b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")) == {READ}
-    connection.receive(b"x" * 20_000)
+    assert connection.send(CHUNKED % (b"40\r\n%b\r\n" % (b"x" * 64) * 1000 + b"0\r\n\r\n")) == {READ}
+    connection.receive(b"x" * 64_000)
 
 
 def test_pipelined_requests_are_read_in_short_pieces(connection):
