@@ -116,12 +116,14 @@ def test_port_is_refused_once_the_workers_have_ended(start):
     """Nobody would serve what came into a queue of the first process."""
     server = start(2)
     pids = server.pids()
-    os.kill(server.pid, signal.SIGTERM)
-    eventually(lambda: server.logged("Draining: 2 workers"))
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        eventually(lambda: not any(map(alive, pids)), START_WITHIN)
-        with pytest.raises(ConnectionRefusedError):
-            Connection(server.port)
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
+    with ExitStack() as stack:
+        listeners(server, 8, stack)  # so that the workers drain for a while
+        os.kill(server.pid, signal.SIGTERM)
+        eventually(lambda: len(server.lines("listeners are ")) == len(pids))  # all have been told by the first process
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            eventually(lambda: not any(map(alive, pids)), START_WITHIN)
+            with pytest.raises(ConnectionRefusedError):
+                Connection(server.port)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
