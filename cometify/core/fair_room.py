@@ -24,6 +24,6 @@ class FairRoom:
     def leave(self, api_key: str, size: int) -> None:
         """Give room back that was taken."""
         self._free += size
-        left = self._of.pop(api_key) - size
+        left = self._of.pop(api_key, 0) - size  # an empty text takes nothing, and so leaves nothing here
         if left:
             self._of[api_key] = left

@@ -6,7 +6,7 @@ from hypothesis import given
 from cometify.core.fair_room import FairRoom
 
 MOST = 100
-SIZES = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 30)), max_size=200)
+SIZES = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 30)), max_size=200)
 
 
 def fill(room, api_key):
@@ -47,3 +47,12 @@ def test_room_is_never_exceeded(asked, choices):
         if held and choices >> number % 32 & 1:
             room.leave(*held.pop(choices % len(held)))
     assert sum(size for _, size in held) <= MOST
+
+
+def test_what_takes_nothing_can_leave_at_any_time():
+    room = FairRoom(MOST)
+    assert room.take("a", 0)
+    assert room.take("a", 0)
+    room.leave("a", 0)
+    room.leave("a", 0)
+    assert fill(room, "a") == 50
