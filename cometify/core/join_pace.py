@@ -16,8 +16,6 @@ from cometify.core.quota import ClientKey
 
 LATEST = 60.0
 """Seconds. Nobody is told to come back later than this. Above it the times begin again at the earliest."""
-
-
 LEAST_SHARE = 30
 """Joins a second that one address has at least: as many as an account has listeners of an address by default."""
 SHARES = 8

@@ -290,8 +290,7 @@ class FastChannel(ConnectionState):
     def resumeProducing(self) -> None:
         """The transport has room again."""
         self._full = False
-        if self._when_read is not None:
-            self._tell_read()
+        self._tell_read()
         if self._twisted is not None:
             self._twisted.resume()
         self._go_on()

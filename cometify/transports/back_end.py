@@ -86,7 +86,9 @@ class _QuestionEndpoint(Endpoint):
 
         def answer() -> Deferred[int | None]:
             # A request that is refused for its query must not use up its nonce. So the nonce is used after the query was read.
-            proved = succeed(None) if nonce is None else self._back_end.queries.use_nonce(account, nonce)
+            proved: Deferred[None] = succeed(None)
+            if nonce is not None:
+                proved.addCallback(lambda _none: self._back_end.queries.use_nonce(account, nonce))
             answered = proved.addCallback(lambda _none: ask())
             return answered.addCallback(self._answer, request).addErrback(self.failed, request)
 
