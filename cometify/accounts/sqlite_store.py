@@ -140,9 +140,12 @@ class SQLiteFile:
     def _close_to_others(self, file: Path) -> None:
         try:
             found = file.stat()
-            if not found.st_mode & _OTHERS:
-                return
-            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        except FileNotFoundError:
+            return
+        if not found.st_mode & _OTHERS:
+            return
+        mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        try:
             file.chmod(_OWNER_ALONE)
         except FileNotFoundError:
             return

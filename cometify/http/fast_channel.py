@@ -28,11 +28,7 @@ _ADVICE = b"This port speaks HTTP without TLS: write http:// or ws:// in the URL
 NO_TLS_HERE = (
     response_head(
         400,
-        (
-            (b"Content-Type", b"text/plain"),
-            (b"Content-Length", b"%d" % len(_ADVICE)),
-            (b"Connection", b"close"),
-        ),
+        ((b"Content-Type", b"text/plain"), (b"Content-Length", b"%d" % len(_ADVICE)), (b"Connection", b"close")),
     )
     + _ADVICE
 )

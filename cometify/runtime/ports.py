@@ -235,7 +235,7 @@ class SharedPorts:
     """
 
     def __init__(self, reactor: object, settings: Settings, inherited: InheritedSockets) -> None:
-        opener = _Opener(reactor, inherited, settings.workers)
+        opener = _Opener(reactor, inherited, min(settings.workers, _cores()))
         self._endpoints = [(key, text, endpoint_of(opener, key, text)) for key, text in public_endpoints(settings)]
 
     def open(self) -> None:
@@ -244,13 +244,22 @@ class SharedPorts:
             _exit_if_failed(endpoint.listen(Factory()), key, text)
 
 
-class _Opener:
-    """A reactor for endpoints that opens their sockets for workers. Everything else is the reactor's own."""
+def _cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
 
-    def __init__(self, reactor: object, inherited: InheritedSockets, workers: int) -> None:
+
+class _Opener:
+    """A reactor for endpoints that opens their sockets for workers. Everything else is the reactor's own.
+
+    `cores`: the processors that the workers have. The queue of a socket has room for what these serve in a second or two.
+    Further workers add nothing to that, and whoever waits in a longer queue waits in vain.
+    """
+
+    def __init__(self, reactor: object, inherited: InheritedSockets, cores: int) -> None:
         self._reactor = reactor
         self._inherited = inherited
-        self._workers = workers
+        self._cores = cores
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -262,7 +271,7 @@ class _Opener:
         if port == 0:
             raise CannotListenError(interface, port, OSError("workers cannot share a port without a number"))
         try:
-            self._inherited.open(port, interface, max(backlog, BACKLOG) * self._workers)
+            self._inherited.open(port, interface, max(backlog, BACKLOG) * self._cores)
         except (OSError, OverflowError) as error:
             raise CannotListenError(interface, port, error) from None
 

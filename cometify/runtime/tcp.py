@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from cometify.runtime.attribute_names import teach_names
 from cometify.runtime.connection_counts import ConnectionShare
 from cometify.runtime.connection_limits import ConnectionLimits
+from cometify.runtime.left_peers import LEFT
 from cometify.runtime.reactor import Clock
 from cometify.runtime.spare_descriptor import SpareDescriptor
 
@@ -107,6 +108,8 @@ class EagerServer(tcp.Server):
         Twisted's own takes `bufferSize`, which is also the number of unsent bytes above which it pauses a producer.
         """
         size = self.read_size
+        if self.has_more is None and LEFT.is_read_too_late(self.socket.fileno()):
+            return main.CONNECTION_LOST
         try:
             data = self.socket.recv(size)
         except BlockingIOError:

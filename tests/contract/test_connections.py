@@ -12,8 +12,8 @@ import pytest
 
 from bench.rig import wire
 from tests.conftest import TWISTD, Server, assert_clean
-from tests.contract.support import API_KEY
-from tests.wire import Connection, WebSocket, eventually, request_bytes
+from tests.contract.support import API_KEY, fields
+from tests.wire import FORM, Connection, WebSocket, eventually, form, request_bytes
 
 NARROW = ["prlimit", "--nofile=200:200", *TWISTD]
 POLL = request_bytes("GET", f"/{API_KEY}/poll?identifiers=chat")
@@ -162,3 +162,44 @@ def test_clients_that_have_left_do_not_join_when_it_is_their_turn(make_server):
     eventually(lambda: refused(server, "came_late") == 40)
     figures = server.request("GET", "/metrics", port=server.admin_port).body.decode()
     assert 'cometify_listeners_joined_total{transport="websocket"} 0.0' in figures
+
+
+def test_in_a_storm_those_who_are_accepted_join_and_pushes_are_made(make_server):
+    server = make_server()
+    asked = request_bytes("GET", f"/{API_KEY}/websocket?identifiers=chat", None, wire.UPGRADE)
+    with ExitStack() as opened:
+
+        def connect(number, sent):
+            source = (f"127.0.4.{1 + number // 25}", 0)
+            client = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), 10, source))
+            client.sendall(sent)
+            return client
+
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            for number in range(40):
+                connect(number, asked).close()
+            time.sleep(1.2)
+            listeners = [connect(number, asked) for number in range(500)]
+            pushes = [connect(number, push_bytes(f"text {number}")) for number in range(10)]
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        assert [first_bytes(client)[:12] for client in pushes] == [b"HTTP/1.1 200"] * 10
+        answers = [first_bytes(client)[:12] for client in listeners]
+    joined, closed = answers.count(b"HTTP/1.1 101"), answers.count(b"")
+    assert joined + closed == 500
+    assert joined >= 64
+    assert closed > 0
+    assert refused(server, "came_late") == 40 + closed
+
+
+def push_bytes(text):
+    return request_bytes("POST", f"/{API_KEY}/push/chat", form(fields("chat", text)), FORM)
+
+
+def first_bytes(client):
+    """The first bytes that a client gets, none if its connection is closed."""
+    try:
+        return client.recv(4096)
+    except ConnectionResetError:
+        return b""

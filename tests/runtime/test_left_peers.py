@@ -6,10 +6,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from cometify.runtime.left_peers import LOOK_AFTER, LOOK_EVERY, LeftPeers
+from cometify.runtime.left_peers import LOOK_AFTER, LOOK_EVERY, MOST_UNREAD, LeftPeers
 
 ASKED = b"GET /KEY/websocket HTTP/1.1\r\n"
 PUSHED = b"POST /KEY/push/chat HTTP/1.1\r\n"
+TLS = b"\x16\x03\x01\x02\x00"
 
 
 @pytest.fixture
@@ -75,6 +76,39 @@ def test_late_connection_is_closed_in_a_storm_alone(connect):
     assert not storm.comes_too_late(silent)
     assert storm.has_left(late)
     assert not calm.has_left(late)
+
+
+@pytest.mark.parametrize(("sent", "closed"), [(ASKED, True), (PUSHED, False), (TLS, False), (b"", False)])
+def test_new_connection_is_closed_in_a_storm_while_many_wait_to_be_read(connect, sent, closed):
+    ours, new = looking(), connect(sent)
+    ours.unread = lambda: MOST_UNREAD - 1
+    assert not ours.comes_too_late(new)
+    ours.unread = lambda: MOST_UNREAD
+    assert ours.comes_too_late(new) is closed
+    assert not ours.has_left(new)  # it was read, so its turn has come
+    assert not ours.is_read_too_late(new)
+
+
+def test_storm_lasts_while_connections_are_too_many(connect):
+    ours, new = looking(), connect()
+    ours._looks = 2
+    ours.unread = lambda: MOST_UNREAD
+    assert all(ours.comes_too_late(new) for _ in range(LOOK_EVERY))
+    ours.unread = lambda: 0
+    assert not any(ours.comes_too_late(new) for _ in range(LOOK_AFTER))
+    ours.unread = lambda: MOST_UNREAD
+    assert not any(ours.comes_too_late(new) for _ in range(2 * LOOK_EVERY))
+
+
+@pytest.mark.parametrize("sent", [ASKED, TLS])
+def test_connection_that_waits_too_long_to_be_read_is_closed_in_a_storm(connect, sent):
+    late, push, new = connect(sent), connect(PUSHED), connect(sent)
+    wait()
+    calm, storm = LeftPeers(too_late=10), looking(too_late=10)
+    assert not any(calm.is_read_too_late(late) for _ in range(2 * LOOK_EVERY))
+    assert storm.is_read_too_late(late)
+    assert not storm.is_read_too_late(push)
+    assert not looking().is_read_too_late(new)
 
 
 def test_one_connection_in_so_many_is_looked_at_until_one_was_left(connect):

@@ -1,6 +1,7 @@
 """The listeners: processes of `crowd.c`, and their figures."""
 
 import mmap
+import os
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +28,10 @@ _NAMES = (
 )  # fmt: skip
 _TIMES_AT = 16
 CLASSES = 2048
-_ENDS_WITHIN = 30.0
+_ENDS_WITHIN = 300.0
+"""Seconds. The kernel closes a million connections."""
+_LAST = 5
+"""The priority of the crowd (`nice`): behind the server, because real listeners have processors of their own."""
 _LATEST = frozenset({"last_delivery", "last_join"})
 """The figures of which the latest counts, and not the sum."""
 
@@ -109,6 +113,7 @@ class Crowd:
                 number = min(PER_PROCESS, listeners - first)
                 words = (port, _PATH, number, first, PER_ADDRESS, at_once, longest, state)
                 processes.append(subprocess.Popen([str(_PROGRAM), *map(str, words)], stdin=subprocess.PIPE))  # noqa: S603 - ours
+                os.setpriority(os.PRIO_PROCESS, processes[-1].pid, _LAST)
                 states.append(state)
             yield cls(processes, states)
         finally:
