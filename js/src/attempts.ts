@@ -258,13 +258,14 @@ export function createAttempts(
     },
     refuse({ code, detail, retry }) {
       if (code === 'invalid_token') {
-        // The token may just have expired, so the listener comes back once with another one.
+        // The token may just have expired, so the listener comes back once with another one. It waits for a
+        // second, because one of the second in which its user was disconnected would be refused too.
         const isFirst = lastError !== code && markRefused(groups);
         const group = !isFirst && dropRefused(groups);
         if (group) step.effects.push({ type: 'deny', group, code, detail });
         if (group || isFirst) {
           lastError = code;
-          retry = 0;
+          retry = Number(isFirst);
         }
       }
       // A replaced listener comes back under another id, and not at once, because a proxy may repeat that

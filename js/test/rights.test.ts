@@ -178,6 +178,24 @@ describe('no token', () => {
   }
 });
 
+describe('a token that is refused once', () => {
+  for (const transport of ALL) {
+    test(`is made again a second later, after a disconnect: ${transport}`, async () => {
+      const disconnected = Date.now() + 900;
+      const detail = 'It was issued before its user was disconnected.';
+      server.accept = ({ groups }) =>
+        Number(groups[0]?.token) <= disconnected
+          ? { type: 'error', code: 'invalid_token', detail, retry: null }
+          : undefined;
+      open(transport);
+      const told = errors(connection.subscribe('orders', { token: () => `${Date.now()}` }));
+      await until(() => connection.state === 'connected', 'connected', 4_000);
+      assert.ok(Number(tokens()[0]) > disconnected, 'it has kept its right');
+      assert.deepEqual(told, []);
+    });
+  }
+});
+
 describe('a token that is refused twice', () => {
   for (const transport of ALL) {
     test(`costs its group the right, not the connection: ${transport}`, async () => {
