@@ -181,7 +181,7 @@ class Cometify(MultiService):
         public = public_descriptors()
         self.limits = ConnectionLimits(per_address, settings.trusted_proxies, public, reactor.seconds)
         self.limits_of_proxies = ConnectionLimits(0, (), public, reactor.seconds)
-        self.limits_of_admin = ConnectionLimits(0, (), most_descriptors(), reactor.seconds)
+        self.limits_of_admin = ConnectionLimits(0, (), most_descriptors(), reactor.seconds, left=None)
         self.reactor_lag = ReactorLag(reactor, loop_hooks.longest_turn)
         self.reactor_lag.setServiceParent(self)
         self.figures = Figures(

@@ -16,7 +16,7 @@ from twisted.logger import Logger
 
 from cometify.config.readers import Network
 from cometify.core.client_network import address_of, is_in
-from cometify.runtime.left_peers import LEFT
+from cometify.runtime.left_peers import LEFT, LeftPeers
 
 log = Logger()
 
@@ -60,18 +60,24 @@ class ConnectionLimits:
 
     `per_address`: connections that one address may have at once, 0 for any number. An IPv6 /64 counts as one address.
     `trusted`: proxies, which may have any number. `descriptors`: file descriptors that these ports may use. `seconds`: a
-    clock that never goes back.
+    clock that never goes back. `left`: finds connections that come too late, None if all are served.
 
     `refused_address`, `refused_descriptors`: the connections that were closed at once, by the bound.
     """
 
     def __init__(
-        self, per_address: int, trusted: tuple[Network, ...], descriptors: int, seconds: Callable[[], float]
+        self,
+        per_address: int,
+        trusted: tuple[Network, ...],
+        descriptors: int,
+        seconds: Callable[[], float],
+        left: LeftPeers | None = LEFT,
     ) -> None:
         self._per_address = per_address
         self._trusted = trusted
         self._first_in_reserve = descriptors
         self._seconds = seconds
+        self._left = left
         self._open: dict[str, int] = {}
         self._counted_as = lru_cache(4096)(self._network_of)
         self.refused_address = 0
@@ -84,7 +90,7 @@ class ConnectionLimits:
         if descriptor >= self._first_in_reserve:
             self.refuse_for_descriptors()
             return False
-        if LEFT.comes_too_late(descriptor):
+        if self._left is not None and self._left.comes_too_late(descriptor):
             return False
         network = self._counted_as(host) if self._per_address else None
         if network is None:

@@ -25,6 +25,8 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+from cometify.runtime.proxy_protocol import behind_header
+
 LOOK_EVERY = 16
 """Connections of which one is looked at. A look costs some 4 us."""
 LOOK_AFTER = 4096
@@ -44,8 +46,11 @@ _CLOSE_WAIT = 8
 """The peer has closed its side."""
 _MAY_BE_A_PUSH = b"P"
 """The first byte of a POST. Such a request is served, whether or not somebody waits for the answer."""
-_TLS = b"\x16"
-"""The first byte of a TLS handshake, behind which there may be a push. It is accepted however many wait to be read."""
+_UNKNOWN = (b"\x16", b"")
+"""The first byte of a TLS handshake, and nothing behind the header of a proxy. A push may follow, so the connection is accepted
+however many wait to be read."""
+_LOOKED_AT = 512
+"""Bytes that are looked at: the header of the PROXY protocol, and the first byte behind it."""
 
 
 class LeftPeers:
@@ -99,8 +104,8 @@ class LeftPeers:
         if not (is_late or is_one_too_many):
             return False
         if not is_read:
-            begins_with = connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            if begins_with == _MAY_BE_A_PUSH or (begins_with == _TLS and not is_late):
+            first = behind_header(connection.recv(_LOOKED_AT, socket.MSG_PEEK | socket.MSG_DONTWAIT))[:1]
+            if first == _MAY_BE_A_PUSH or (first in _UNKNOWN and not is_late):
                 return False
         if is_left or is_one_too_many:
             self._looks = LOOK_AFTER

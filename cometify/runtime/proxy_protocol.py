@@ -15,6 +15,7 @@ stranger could fill the log. This reader takes exactly what the specification al
 """
 
 import re
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -64,6 +65,16 @@ def read_header(data: bytes) -> tuple[ProxyHeader, bytes] | None:
     if len(data) >= _LONGEST_LINE:
         raise ValueError("too long")
     return None
+
+
+def behind_header(data: bytes) -> bytes:
+    """The bytes behind the header that `data` begins with: all if it begins with none, nothing if the header is not whole."""
+    if not data.startswith((b"PROXY ", _SIGNATURE)):
+        return data
+    with suppress(ValueError):
+        found = read_header(data)
+        return b"" if found is None else found[1]
+    return b""
 
 
 def _begins_with(data: bytes, beginning: bytes) -> bool:

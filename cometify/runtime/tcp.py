@@ -85,8 +85,7 @@ SPARE = SpareDescriptor()
 class EagerServer(tcp.Server):
     """A server transport whose write() sends at once when nothing is queued.
 
-    Bytes that cannot be sent at once are kept as Twisted keeps them. Sending at once spares a turn of the reactor and two
-    epoll_ctl() for each write.
+    Bytes that cannot be sent at once are kept as Twisted keeps them. This spares a turn of the reactor and two epoll_ctl().
     """
 
     read_size = READ
@@ -108,7 +107,7 @@ class EagerServer(tcp.Server):
         Twisted's own takes `bufferSize`, which is also the number of unsent bytes above which it pauses a producer.
         """
         size = self.read_size
-        if self.has_more is None and LEFT.is_read_too_late(self.socket.fileno()):
+        if self.has_more is None and not self.is_prompt and LEFT.is_read_too_late(self.socket.fileno()):
             return main.CONNECTION_LOST
         try:
             data = self.socket.recv(size)
@@ -160,8 +159,7 @@ class EagerServer(tcp.Server):
     def call_when_writable(self, rest: bytes, producer: IPushProducer) -> None:
         """Write `rest` as soon as possible, and then call `producer.resumeProducing()`.
 
-        `producer` must be the one that is registered. Twisted by itself resumes only producers that it has paused, which
-        it does above 64 KiB.
+        `producer` must be the one that is registered. Twisted resumes only those that it has paused, above 64 KiB.
         """
         self.producerPaused = True
         if rest:
@@ -198,8 +196,7 @@ class EagerPort(tcp.Port):
     def doRead(self) -> None:
         """Accept a bounded number of connections, and close at once those that the limits do not admit.
 
-        Twisted by itself accepts twenty more each time, without a bound. When there are no file descriptors left, it writes
-        two lines of the log for each connection.
+        Twisted by itself accepts twenty more each time, and logs two lines for each that gets no file descriptor.
         """
         most = min(self.numberAccepts, MOST_ACCEPTED_PROMPT if self.is_prompt else MOST_ACCEPTED)
         accepted = 0

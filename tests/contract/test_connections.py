@@ -184,6 +184,8 @@ def test_in_a_storm_those_who_are_accepted_join_and_pushes_are_made(make_server)
             pushes = [connect(number, push_bytes(f"text {number}")) for number in range(10)]
         finally:
             os.kill(server.pid, signal.SIGCONT)
+        for _ in range(5):  # whoever supervises the server is always served
+            assert server.request("GET", "/health/live", port=server.admin_port).status == 200
         assert [first_bytes(client)[:12] for client in pushes] == [b"HTTP/1.1 200"] * 10
         answers = [first_bytes(client)[:12] for client in listeners]
     joined, closed = answers.count(b"HTTP/1.1 101"), answers.count(b"")

@@ -11,6 +11,8 @@ from cometify.runtime.left_peers import LOOK_AFTER, LOOK_EVERY, MOST_UNREAD, Lef
 ASKED = b"GET /KEY/websocket HTTP/1.1\r\n"
 PUSHED = b"POST /KEY/push/chat HTTP/1.1\r\n"
 TLS = b"\x16\x03\x01\x02\x00"
+LINE = b"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n"
+BINARY = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12)
 
 
 @pytest.fixture
@@ -78,9 +80,10 @@ def test_late_connection_is_closed_in_a_storm_alone(connect):
     assert not calm.has_left(late)
 
 
-@pytest.mark.parametrize(("sent", "closed"), [(ASKED, True), (PUSHED, False), (TLS, False), (b"", False)])
-def test_new_connection_is_closed_in_a_storm_while_many_wait_to_be_read(connect, sent, closed):
-    ours, new = looking(), connect(sent)
+@pytest.mark.parametrize("header", [b"", LINE, BINARY])
+@pytest.mark.parametrize(("request_", "closed"), [(ASKED, True), (PUSHED, False), (TLS, False), (b"", False)])
+def test_new_connection_is_closed_in_a_storm_while_many_wait_to_be_read(connect, header, request_, closed):
+    ours, new = looking(), connect(header + request_)
     ours.unread = lambda: MOST_UNREAD - 1
     assert not ours.comes_too_late(new)
     ours.unread = lambda: MOST_UNREAD
@@ -100,14 +103,15 @@ def test_storm_lasts_while_connections_are_too_many(connect):
     assert not any(ours.comes_too_late(new) for _ in range(2 * LOOK_EVERY))
 
 
-@pytest.mark.parametrize("sent", [ASKED, TLS])
+@pytest.mark.parametrize("sent", [ASKED, TLS, LINE + ASKED, BINARY + ASKED, LINE[:9], BINARY[:20]])
 def test_connection_that_waits_too_long_to_be_read_is_closed_in_a_storm(connect, sent):
-    late, push, new = connect(sent), connect(PUSHED), connect(sent)
+    late, new = connect(sent), connect(sent)
+    pushes = [connect(header + PUSHED) for header in (b"", LINE, BINARY)]
     wait()
     calm, storm = LeftPeers(too_late=10), looking(too_late=10)
     assert not any(calm.is_read_too_late(late) for _ in range(2 * LOOK_EVERY))
     assert storm.is_read_too_late(late)
-    assert not storm.is_read_too_late(push)
+    assert not any(map(storm.is_read_too_late, pushes))
     assert not looking().is_read_too_late(new)
 
 
