@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.log import callWithLogger
 
-from cometify.runtime.left_peers import LEFT
 from cometify.runtime.reactor import Clock
 from cometify.runtime.read_order import Event, Rank, ReadOrder, Waiting
 from cometify.runtime.tcp import EagerServer
@@ -100,7 +99,6 @@ def install_direct_poll(reactor: Clock, seconds: Callable[[], float] = time.perf
         return LoopHooks(reactor.callLater)
     reactor.doIteration = direct_poll  # type: ignore[method-assign]
     reactor.addReader = direct_poll.add_reader  # type: ignore[method-assign]
-    LEFT.unread = direct_poll.unread
     return LoopHooks(direct_poll.call_soon, direct_poll.write_batch, direct_poll.longest_turn)
 
 
@@ -145,15 +143,15 @@ class DirectPoll:
         self._disconnect: Callable[[object, object, bool], None] = reactor._disconnectSelectable
         self._seconds = seconds
         self._due: list[Callable[[], None]] = []
-        self._woken_at = seconds()  # the end of the last wait for events
-        self._longest_turn = 0.0  # from such an end to the next wait
+        # The end of the last wait for events, and the longest time from such an end to the next wait.
+        self._woken_at = seconds()
+        self._longest_turn = 0.0
         # Until this time a connection may be costly, so that most turns need not look for one.
         self._paid_until = 0.0
         # The events that wait for the next turn, and those of connections that were read and must be read again.
         self._order = ReadOrder(self._selectables, self._reads)
         self._again: list[Event] = []
         self.write_batch = WriteBatch()
-        self.unread = self._order.unread
 
     def call_soon(self, _seconds: float, call: Callable[[], None]) -> None:
         """Make a call at the end of this turn, or of the next one if this one is ending."""

@@ -13,8 +13,8 @@ before it is answered. So whoever has waited for half of that time is closed too
 comes again after a while, as after any failure, and those that are accepted have time to be answered.
 
 The same happens behind the queue. To accept a connection is cheaper than to serve it, so a process that accepts all of them
-soon has thousands that wait to be read, and has their handshakes done for nothing. In a storm a connection is closed at once
-while `MOST_UNREAD` others wait to be read. So those that were accepted are read while their clients still wait.
+soon has thousands that wait to be read. So in a storm a connection is judged again before its first read, and not only after
+its request was read and its handshake done.
 
 The kernel tells how long ago the peer has sent its last bytes, and whether it has closed its side. A request seldom waits so
 long. So one connection in `LOOK_EVERY` is looked at, until one of them was left.
@@ -22,7 +22,6 @@ long. So one connection in `LOOK_EVERY` is looked at, until one of them was left
 
 import socket
 import struct
-from collections.abc import Callable
 from contextlib import suppress
 
 from cometify.runtime.proxy_protocol import behind_header
@@ -30,15 +29,12 @@ from cometify.runtime.proxy_protocol import behind_header
 LOOK_EVERY = 16
 """Connections of which one is looked at. A look costs some 4 us."""
 LOOK_AFTER = 4096
-"""Connections that are all looked at, once one was left."""
+"""Looks in a row, once one connection was left. A connection gets up to three: when it is accepted, first read, and joins."""
 LEFT_AFTER = 1000
 """Milliseconds. A program that closes its side of a connection as soon as it has asked waits for its answer, and has not left.
 Its connection is accepted sooner, except in a storm."""
 TOO_LATE = 2500
 """Milliseconds after which a connection is closed in a storm. Clients wait for twice as long."""
-MOST_UNREAD = 64
-"""Connections that wait to be read in a storm, above which no further one is accepted. So many take some 15 ms of CPU:
-half a second for a process that shares a core with thirty others."""
 
 _INFO = struct.Struct("=B51xI")
 """The beginning of `struct tcp_info`: tcpi_state, and tcpi_last_data_recv at byte 52."""
@@ -46,22 +42,15 @@ _CLOSE_WAIT = 8
 """The peer has closed its side."""
 _MAY_BE_A_PUSH = b"P"
 """The first byte of a POST. Such a request is served, whether or not somebody waits for the answer."""
-_UNKNOWN = (b"\x16", b"")
-"""The first byte of a TLS handshake, and nothing behind the header of a proxy. A push may follow, so the connection is accepted
-however many wait to be read."""
 _LOOKED_AT = 512
 """Bytes that are looked at: the header of the PROXY protocol, and the first byte behind it."""
 
 
 class LeftPeers:
-    """Finds connections that are not worth serving. The times are milliseconds.
-
-    `count`: the connections that were closed. `unread`: returns how many were accepted and wait to be read.
-    """
+    """Finds connections that are not worth serving. `count`: those that were closed. The times are milliseconds."""
 
     def __init__(self, left_after: int = LEFT_AFTER, too_late: int = TOO_LATE) -> None:
         self.count = 0
-        self.unread: Callable[[], int] = lambda: 0
         self._left_after = left_after
         self._too_late = too_late
         self._passed = 0
@@ -69,49 +58,46 @@ class LeftPeers:
 
     def comes_too_late(self, descriptor: int) -> bool:
         """Return True if a connection that was just accepted must be closed."""
-        return self._must_close(descriptor, is_new=True)
+        return self._must_close(descriptor, is_read=False)
 
     def is_read_too_late(self, descriptor: int) -> bool:
         """Return True if a connection must be closed before it is read for the first time. False except in a storm."""
-        return self._looks > 0 and self._must_close(descriptor)
+        return self._looks > 0 and self._must_close(descriptor, is_read=False)
 
     def has_left(self, descriptor: int) -> bool:
         """Return True if a connection must be closed although its request was read. The request is none to push."""
         return self._must_close(descriptor, is_read=True)
 
-    def _must_close(self, descriptor: int, *, is_new: bool = False, is_read: bool = False) -> bool:
+    def _must_close(self, descriptor: int, *, is_read: bool) -> bool:
         if self._looks:
             self._looks -= 1
         else:
             self._passed += 1
             if self._passed % LOOK_EVERY:
                 return False
-        connection: socket.socket | None = None
         with suppress(OSError):  # not a socket of TCP, or it was reset, or nothing has come from it
             connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
             try:
-                return self._judge(connection, is_new, is_read)
+                return self._judge(connection, is_read=is_read)
             finally:
                 connection.detach()
         return False
 
-    def _judge(self, connection: socket.socket, is_new: bool, is_read: bool) -> bool:
+    def _judge(self, connection: socket.socket, *, is_read: bool) -> bool:
         state, waited = _INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
         is_left = state == _CLOSE_WAIT and waited >= self._left_after
         is_storm = self._looks > 0
-        is_late = is_left or (is_storm and waited >= self._too_late)
-        is_one_too_many = is_storm and is_new and self.unread() >= MOST_UNREAD
-        if not (is_late or is_one_too_many):
+        if not (is_left or (is_storm and waited >= self._too_late)):
             return False
         if not is_read:
-            first = behind_header(connection.recv(_LOOKED_AT, socket.MSG_PEEK | socket.MSG_DONTWAIT))[:1]
-            if first == _MAY_BE_A_PUSH or (first in _UNKNOWN and not is_late):
+            begun = connection.recv(_LOOKED_AT, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if behind_header(begun).startswith(_MAY_BE_A_PUSH):
                 return False
-        if is_left or is_one_too_many:
+        if is_left:
             self._looks = LOOK_AFTER
         self.count += 1
         return True
 
 
 LEFT = LeftPeers()
-"""All connections of this process. Once one was left, all others are looked at."""
+"""All connections of the public ports of this process."""

@@ -181,13 +181,9 @@ class ReadOrder:
         pairs = zip(by_age, by_charge, strict=True) if self._oldest_first else zip(by_charge, by_age, strict=True)
         return list(dict.fromkeys(chain.from_iterable(pairs)))
 
-    def unread(self) -> int:
-        """The number of clients that wait to be read, without those that push."""
-        return len(self.crowd) + len(self._handshakes)
-
     @property
     def _is_full(self) -> bool:
-        waiting = self.unread()
+        waiting = len(self.crowd) + len(self._handshakes)
         return waiting >= FEW and waiting >= most_descriptors() / 2
 
     def _rank_for(self, connection: EagerServer, bits: int) -> Rank:

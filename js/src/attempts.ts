@@ -260,12 +260,13 @@ export function createAttempts(
       if (code === 'invalid_token') {
         // The token may just have expired, so the listener comes back once with another one. It waits for a
         // second, because one of the second in which its user was disconnected would be refused too.
-        const isFirst = lastError !== code && markRefused(groups);
-        const group = !isFirst && dropRefused(groups);
-        if (group) step.effects.push({ type: 'deny', group, code, detail });
-        if (group || isFirst) {
+        const isFirst = lastError !== code && markRefused(groups, step.time + 1000);
+        // The second time one group goes on without its right.
+        const group = isFirst || dropRefused(groups);
+        if (group) {
           lastError = code;
-          retry = Number(isFirst);
+          retry = 1;
+          if (group !== true) step.effects.push({ type: 'deny', group, code, detail });
         }
       }
       // A replaced listener comes back under another id, and not at once, because a proxy may repeat that

@@ -41,14 +41,14 @@ export function isDue({ source, renewAt = 0 }: Group): boolean {
   return !!source && Date.now() >= renewAt;
 }
 
-/** The server refused a token. Makes all of them due. False if there is nothing to ask for another. */
-export function markRefused(groups: Group[]): boolean {
+/** The server refused a token. Makes all of them due at `time`. False if there is nothing to ask for another. */
+export function markRefused(groups: Group[], time: number): boolean {
   const renewable = groups.filter(({ source }) => source);
   for (const group of renewable) {
-    group.renewAt = 0;
+    group.renewAt = time;
     group.token = undefined;
   }
-  return !!renewable[0];
+  return renewable.length > 0;
 }
 
 /** The time that the token of a group has left. Less than nothing if the server has never accepted it. */

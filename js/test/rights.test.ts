@@ -194,6 +194,25 @@ describe('a token that is refused once', () => {
       assert.deepEqual(told, []);
     });
   }
+
+  test('is not made again at once because the page changes what it listens to', async () => {
+    const disconnected = Date.now() + 900;
+    const detail = 'It was issued before its user was disconnected.';
+    const refused: unknown[] = [];
+    server.accept = ({ groups }) => {
+      const [token] = groups.map((group) => group.token);
+      if (Number(token) > disconnected) return undefined;
+      refused.push(token);
+      return { type: 'error', code: 'invalid_token', detail, retry: null };
+    };
+    open();
+    connection.subscribe('orders', { token: () => `${Date.now()}` });
+    await until(() => connection.state === 'waiting', 'refused');
+    connection.subscribe('news');
+    await until(() => connection.state === 'connected', 'connected', 4_000);
+    assert.equal(refused.length, 1);
+    assert.ok(Number(tokens()[0]) > disconnected, 'it has kept its right');
+  });
 });
 
 describe('a token that is refused twice', () => {
