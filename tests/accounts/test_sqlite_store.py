@@ -137,6 +137,18 @@ def test_file_that_is_gone_changes_nothing_and_comes_back(node, path):
     assert keys(node) == ["blog", "shop"]
 
 
+def test_file_beside_it_that_cannot_be_looked_at_changes_nothing(node, path):
+    node.put("shop")
+    beside = path.with_name("accounts.db-shm")
+    beside.symlink_to(beside)
+    restore(path)
+    path.chmod(0o600)
+    assert "accounts.db: Too many levels of symbolic links." in down(node)
+    assert keys(node) == ["shop"]
+    beside.unlink()
+    node.until(lambda: node.follower.is_up)
+
+
 def test_change_while_the_file_was_closed_is_found(node, path):
     node.put("shop", listeners=1)
     reader = Node(path)

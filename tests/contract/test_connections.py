@@ -188,9 +188,8 @@ def test_late_request_is_closed_unread_in_a_storm_and_pushes_and_the_operator_ar
             time.sleep(1.2)
         eventually(lambda: refused(server, "came_late") == 40)
         unread = [connect(server.port, b"") for _ in range(6)]
-        assert (
-            server.request("GET", "/health/live", port=server.admin_port).status == 200
-        )  # so those are accepted by now
+        # An answer of a later turn of the event loop: those are accepted by now.
+        assert server.request("GET", "/health/live", port=server.admin_port).status == 200
         with stopped(server):
             for client in (served, *unread[1:]):
                 client.sendall(POLL)
