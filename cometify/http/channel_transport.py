@@ -143,8 +143,8 @@ class ChannelTransport:
     def _forget_channel(self) -> None:
         """Break the channel's reference cycles: with its request, with the decoder of a body, and with this transport.
 
-        The collector does not look at an old connection for up to an hour (see `runtime.gc_pauses`), so its memory must
-        be freed without it. Emptying the channel needs none of the names inside.
+        The collector does not look at an old connection for long (see `runtime.gc_pauses`), so its memory must be
+        freed without it. Emptying the channel needs none of the names inside.
         """
         vars(self._channel).clear()
 

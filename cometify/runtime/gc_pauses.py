@@ -2,19 +2,18 @@
 
 A full collection looks at every object and nothing else runs meanwhile: 50 to 80 ms with 10,000 listeners. So the
 objects that a long collection has found alive are frozen (`gc.freeze`), and the next collection looks only at newer
-ones. This frees as much as before, because connections leave no cycles behind (tests/runtime/test_gc_pauses.py). Once
-an hour everything is unfrozen and looked at again, which finds the cycles that there may be all the same.
+ones. This frees as much as before, because connections leave no cycles behind (tests/runtime/test_gc_pauses.py). Cycles of
+frozen objects that there may be all the same are found once there are `MOST_UNSEEN` more frozen objects than before.
+
+A collection writes to each object that it looks at. Frozen objects are not written to. So workers share the memory of what
+was loaded and frozen before they were forked (`cometify.app.launcher`).
 """
 
 import gc
 import time
 from collections.abc import Callable
-from typing import cast
 
-from twisted.internet import task
-from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-
+from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.reactor import Reactor
 
 LONG = 0.005
@@ -27,10 +26,14 @@ THRESHOLDS = (700, 10, 2)
 """Those of `gc.set_threshold`. With the last at 10, as Python has it, a full collection comes after 70,000 new objects, and
 takes 20 to 40 ms when thousands come at once. At 2 it comes more often and takes a third. That costs the same in all, because
 survivors are frozen."""
-UNFREEZE_EVERY = 3600
-"""Seconds between two collections of everything."""
+LOOK_EVERY = 3600
+"""Seconds between two counts of the frozen objects."""
+MOST_UNSEEN = 500_000
+"""Frozen objects more than at the last collection of everything, at which everything is collected again.
 
-log = Logger()
+A listener has 7 to 25. If all of them were garbage, it would be 100 MB at most. A collection every hour would find it earlier.
+But it would be a long pause that comes by the calendar, and workers would no longer share the memory of what was loaded.
+"""
 
 
 class FreezeSurvivors:
@@ -49,13 +52,25 @@ class FreezeSurvivors:
             gc.freeze()
 
 
+class FindOverlooked:
+    """Collects everything when it is called, if there are `most` frozen objects more than after the time before."""
+
+    def __init__(self, most: int = MOST_UNSEEN) -> None:
+        self._most = most
+        self._known = gc.get_freeze_count()
+
+    def __call__(self) -> None:
+        if gc.get_freeze_count() - self._known >= self._most:
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+            self._known = gc.get_freeze_count()
+
+
 def keep_pauses_short(reactor: Reactor) -> None:
     """Set up the collector of this process. Call it once, when all parts of the server exist."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     gc.callbacks.append(FreezeSurvivors())
-    unfreeze = task.LoopingCall(gc.unfreeze)
-    unfreeze.clock = cast("IReactorTime", reactor)
-    stopped = unfreeze.start(UNFREEZE_EVERY, now=False)
-    stopped.addErrback(lambda failure: log.failure("The hourly GC unfreeze stopped", failure))
+    PeriodicTask("finding overlooked cycles", LOOK_EVERY, FindOverlooked(), reactor).start()

@@ -15,7 +15,7 @@ import pytest
 
 from bench.rig.ports import free_ports
 from cometify.core.account import Account
-from cometify.runtime.gc_pauses import LONG, FreezeSurvivors
+from cometify.runtime.gc_pauses import LONG, FindOverlooked, FreezeSurvivors
 from tests.certificates import make_certificate
 from tests.conftest import Server, assert_clean
 from tests.memory import World
@@ -147,6 +147,47 @@ def test_survivors_of_a_long_collection_are_frozen():
         assert gc.get_freeze_count() > before
     finally:
         gc.unfreeze()
+
+
+class Ring:
+    """An object in a cycle, which only a collection frees."""
+
+    freed = 0
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        Ring.freed += 1
+
+
+def test_cycles_of_frozen_objects_are_found_once_there_are_many():
+    gc.collect()
+    gc.freeze()
+    Ring.freed = 0
+    try:
+        look = FindOverlooked(1000)
+        rings = [Ring() for _ in range(200)]
+        gc.freeze()
+        rings.clear()
+        for _ in range(3):
+            look()
+        gc.collect()
+        assert Ring.freed == 0
+        rings = [Ring() for _ in range(1000)]
+        gc.freeze()
+        del rings[100:]
+        look()
+        assert Ring.freed == 1100
+        assert gc.get_freeze_count() > 100  # the others are frozen again
+        rings += [Ring() for _ in range(800)]
+        gc.freeze()
+        rings.clear()
+        look()
+        assert Ring.freed == 1100  # it counts from what was left
+    finally:
+        gc.unfreeze()
+        gc.collect()
 
 
 REFUSED = {
