@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from attrs import asdict, define, field, frozen
 
 from bench.campaigns.million.crowd import IDENTIFIER, Crowd, Figures
-from bench.campaigns.million.footprint import Memory, children, cpu_seconds, descriptors, proportional
+from bench.campaigns.million.footprint import Memory, children, cpu_seconds, descriptors, proportional, workers
 from bench.rig import wire
 from bench.rig.account import KEY
 from bench.rig.console import say
@@ -192,7 +192,7 @@ class Campaign:
         """Wait until all workers listen, and for the work of a start to be over."""
         within = asyncio.get_running_loop().time() + self.plan.within
         number = self.plan.workers if self.plan.workers > 1 else 0
-        while len(children(self._node.pid)) < number or await self._workers_ready() < number:
+        while await self._workers_ready() < number:
             if asyncio.get_running_loop().time() > within:
                 self.measured.violations.append("not all workers were ready in time")
                 return
@@ -260,8 +260,7 @@ class Campaign:
         measured.redis = proportional([self._redis.pid]) if self._redis is not None else 0
         measured.kernel = max(0, now.kernel - before.kernel)  # others may give some back
         measured.used = before.available - now.available
-        workers = self._server[:-1] or self._server
-        counts = [descriptors(pid) for pid in workers]
+        counts = [descriptors(pid) for pid in workers(self._node.pid)]
         measured.fewest, measured.most = min(counts), max(counts)
 
     async def _push(self, crowd: Crowd) -> None:

@@ -14,6 +14,17 @@ def children(pid: int) -> list[int]:
     return []
 
 
+def workers(pid: int) -> list[int]:
+    """The workers of a server. With a single worker there is one process, which is the server itself."""
+    return [child for child in children(pid) if _name(child).startswith("cometify-")] or [pid]
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
+
+
 def descriptors(pid: int) -> int:
     """The number of file descriptors of a process."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
@@ -46,7 +57,11 @@ def _meminfo() -> dict[str, int]:
 
 @frozen
 class Memory:
-    """Bytes of the machine. `available`: for new processes. `kernel`: slabs, page tables, stacks and buffers of sockets."""
+    """Bytes of the machine. `available`: for new processes. `kernel`: what neither processes nor cached files have.
+
+    The kernel's own count of TCP (`mem` in /proc/net/sockstat) is left out. It is not memory in use: it is what sockets may use
+    without asking again. The buffers that they do use are pages and slabs, and are in `kernel`.
+    """
 
     available: int
     kernel: int
@@ -55,11 +70,8 @@ class Memory:
     def now(cls) -> "Memory":
         """Read the memory of this moment."""
         facts = _meminfo()
-        sockets = 0
-        for line in Path("/proc/net/sockstat").read_text().splitlines():
-            words = line.split()
-            if words[0] == "TCP:":
-                sockets = int(words[words.index("mem") + 1]) * 4096
-        # A part of the slabs are entries of directories, of whatever reads the disk meanwhile. They cannot be told apart.
-        kernel = facts["Slab"] + facts["KernelStack"] + facts["PageTables"] + facts.get("Percpu", 0) + sockets
+        # A part of it are entries of directories, of whatever reads the disk meanwhile. They cannot be told apart.
+        kernel = facts["MemTotal"] - sum(
+            facts[name] for name in ("MemFree", "Buffers", "Cached", "SwapCached", "AnonPages")
+        )
         return cls(facts["MemAvailable"], kernel)
