@@ -1,5 +1,4 @@
-"""One of several workers: `python -m cometify.app.worker NUMBER FOLDER INHERITED OPENED`, started by
-`cometify.runtime.supervisor` alone. The last two are numbers of sockets: see `InheritedSockets.numbered`.
+"""One of several workers, in a process that `cometify.app.launcher` has forked for `cometify.runtime.supervisor`.
 
 A worker is a whole server. It reads its settings from standard input. The end of that input tells it to drain and to
 exit. It writes its log to standard output as JSON, one event a line.
@@ -7,9 +6,8 @@ exit. It writes its log to standard output as JSON, one event a line.
 
 import json
 import os
-import signal
-import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
@@ -39,7 +37,7 @@ from cometify.runtime.ports import Ports
 from cometify.runtime.reactor import Reactor
 from cometify.runtime.signs_of_life import LOOK_EVERY, give_sign
 
-log = Logger("cometify.app.worker")  # The name of this module is __main__ here.
+log = Logger()
 
 INPUT, OUTPUT = 0, 1
 """File descriptors of standard input and standard output."""
@@ -125,11 +123,15 @@ class SupervisorPipe:
             self._reactor.stop()
 
 
-def main() -> int:
-    """Run a worker until the supervisor closes the pipe. Returns the exit code."""
-    # A terminal sends these signals to all of its processes. The supervisor alone acts on them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def main(arguments: Sequence[str], descriptors: Sequence[int]) -> int:
+    """Run a worker until the supervisor closes the pipe. Returns the exit code.
+
+    `arguments`: the worker's number, the folder of its socket, and how many sockets the supervisor has inherited itself.
+    `descriptors`: the memory of the connections' numbers, these sockets, and those that the supervisor has opened.
+    """
+    number, folder, inherited = int(arguments[0]), Path(arguments[1]), 1 + int(arguments[2])
+    with suppress(OSError):  # a chroot without /proc
+        Path("/proc/self/comm").write_text(f"cometify-{number}")  # all have one command line, that of the launcher
     from twisted.internet import reactor as chosen  # noqa: PLC0415 - See service.makeService.
 
     log_impossible_transitions()
@@ -142,17 +144,12 @@ def main() -> int:
     globalLogBeginner.beginLoggingTo([cast("ILogObserver", formatted(jsonFileLogObserver(out, recordSeparator="")))])
     signs = PeriodicTask("signs of life", LOOK_EVERY, lambda: give_sign(OUTPUT), reactor)
     reactor.callWhenRunning(signs.start)
-    number, inherited, opened = int(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4])
-    share = ConnectionShare.inherited(number, inherited + opened)
-    pipe = SupervisorPipe(reactor, InheritedSockets.numbered(inherited, opened), share)
+    share = ConnectionShare.inherited(number, descriptors[0])
+    pipe = SupervisorPipe(reactor, InheritedSockets(descriptors[1:inherited], descriptors[inherited:]), share)
     reactor.callWhenRunning(reactor.addReader, pipe)
     reactor.callWhenRunning(keep_pauses_short, reactor)
     reactor.run()
     if pipe.orphaned:
         with suppress(OSError):  # Only the last worker finds the folder empty.
-            Path(sys.argv[2]).rmdir()
+            folder.rmdir()
     return int(pipe.failed)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

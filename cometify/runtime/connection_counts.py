@@ -8,8 +8,6 @@ import mmap
 import os
 from typing import Self
 
-from cometify.runtime.inherited_sockets import FIRST
-
 _ABSENT = -1
 """The number of a worker that does not listen."""
 _SIZE = 8
@@ -51,9 +49,8 @@ class ConnectionShare:
         self._listens = False
 
     @classmethod
-    def inherited(cls, number: int, sockets: int) -> Self:
-        """Take the memory that the supervisor passes behind so many sockets."""
-        descriptor = FIRST + sockets
+    def inherited(cls, number: int, descriptor: int) -> Self:
+        """Take the memory that the supervisor passes on."""
         os.set_inheritable(descriptor, False)
         return cls(ConnectionCounts(descriptor), number)
 

@@ -23,7 +23,7 @@ from twisted.internet.abstract import isIPv6Address
 from cometify.config.settings import SettingsError
 
 FIRST = 3
-"""The first descriptor that is passed on."""
+"""The first descriptor that systemd passes on."""
 _COUNT = re.compile(rb"[0-9]{1,9}")
 _ENVIRONMENT = Path("/proc/self/environ")
 
@@ -62,21 +62,12 @@ class InheritedSockets:
         if not _COUNT.fullmatch(count):
             raise SettingsError(f"LISTEN_FDS: must be a number of sockets, and is {count.decode(errors='replace')!r}.")
         try:
-            return cls.numbered(int(count))
+            return cls(range(FIRST, FIRST + int(count)))
         except OSError as error:
             raise SettingsError(
                 f"LISTEN_FDS: {int(count)} sockets must be passed on as the descriptors from {FIRST} on, and one of them is "
                 f"none ({error.strerror}). Start the server by its unit of systemd, or without LISTEN_FDS."
             ) from None
-
-    @classmethod
-    def numbered(cls, count: int, opened: int = 0) -> "InheritedSockets":
-        """Take so many descriptors, from `FIRST` on. `opened`: descriptors that come behind these. See `__init__`."""
-        return cls(range(FIRST, FIRST + count), range(FIRST + count, FIRST + count + opened))
-
-    def numbers(self) -> tuple[int, int]:
-        """Return the arguments with which `numbered` takes these sockets in another process."""
-        return len(self._sockets), len(self._opened)
 
     def find(self, port: int, interface: str) -> socket.socket | None:
         """Return the inherited socket that listens at an address, or None."""
@@ -109,10 +100,10 @@ class InheritedSockets:
             one.close()
         self._opened.clear()
 
-    def descriptors(self) -> dict[int, int]:
-        """The descriptors of a child process that takes them with `numbered`, each with the descriptor here."""
-        passed = [*self._sockets.values(), *self._opened.values()]
-        return {FIRST + at: one.fileno() for at, one in enumerate(passed)}
+    def descriptors(self) -> tuple[list[int], list[int]]:
+        """The descriptors of these sockets, as `__init__` takes them in another process that has copies of them."""
+        found = [[one.fileno() for one in sockets.values()] for sockets in (self._sockets, self._opened)]
+        return found[0], found[1]
 
     def unused(self) -> list[str]:
         """The addresses of sockets that no endpoint has found. Connections to them would wait for ever."""

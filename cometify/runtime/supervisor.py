@@ -12,7 +12,6 @@ lead to each worker:
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -28,7 +27,8 @@ from cometify.config.last_reload import LastReload
 from cometify.config.settings import Settings
 from cometify.config.settings_file import as_table
 from cometify.runtime.connection_counts import ConnectionCounts
-from cometify.runtime.inherited_sockets import FIRST, InheritedSockets
+from cometify.runtime.inherited_sockets import InheritedSockets
+from cometify.runtime.launcher import COMMAND, Launcher
 from cometify.runtime.periodic_task import PeriodicTask
 from cometify.runtime.ports import SharedPorts, read_certificates
 from cometify.runtime.reactor import Reactor
@@ -38,7 +38,6 @@ from cometify.runtime.worker_process import WorkerProcess
 
 log = Logger()
 
-COMMAND = (sys.executable, "-m", "cometify.app.worker")
 SETTLED = 60
 """Seconds of life after which the death of a worker counts as the first of a row again."""
 LONGEST_WAIT = 30
@@ -48,9 +47,9 @@ GRACE = 5
 
 
 class Supervisor(MultiService):
-    """Keeps `settings.workers` processes of `command` alive. Calls `up` when the first of them is ready.
+    """Keeps `settings.workers` processes alive. Calls `up` when the first of them is ready.
 
-    `inherited`: listening sockets that all workers get.
+    `command`: that of the process that starts them (`Launcher`). `inherited`: listening sockets that all workers get.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class Supervisor(MultiService):
         self.replace_accounts: Callable[[Settings], None] = lambda settings: self.accounts.replace(settings.accounts)
         self._reactor = reactor
         self._up: Callable[[], None] | None = up
-        self._command = tuple(command)
+        self._launcher = Launcher(reactor, command)
         self._inherited = inherited or InheritedSockets()
         self._ports = SharedPorts(reactor, settings, self._inherited)
         self._counts = ConnectionCounts.of_none(settings.workers)
@@ -139,18 +138,19 @@ class Supervisor(MultiService):
             worker.socket = self._folder.path() / str(worker.number)
             worker.socket.unlink(missing_ok=True)
         except OSError as reason:
-            self.ended(worker, None, f"could not be started ({reason.strerror})")
+            worker.not_started(str(reason.strerror))
             return
-        numbers = self._inherited.numbers()
-        command = [*self._command, str(worker.number), str(worker.socket.parent), *map(str, numbers)]
-        files: dict[int, str | int] = {0: "w", 1: "r", 2: "r", **self._inherited.descriptors()}
-        files[FIRST + sum(numbers)] = self._counts.descriptor
-        try:
-            self._reactor.spawnProcess(worker, command[0], command, env=None, childFDs=files)
-        except OSError as reason:
-            self.ended(worker, None, f"could not be started ({reason.strerror})")
-            return
-        worker.send(self._settings_for(worker))
+        sockets, opened = self._inherited.descriptors()
+        arguments = [str(worker.number), str(worker.socket.parent), str(len(sockets))]
+        worker.is_starting = True
+        self._launcher.start(worker, arguments, [self._counts.descriptor, *sockets, *opened])
+
+    def started(self, worker: WorkerProcess) -> None:
+        """Tell a new process what to serve, or that there is nothing to serve any more."""
+        if self.draining:
+            worker.end()
+        else:
+            worker.send(self._settings_for(worker))
 
     def _settings_for(self, worker: WorkerProcess) -> bytes:
         admin = f"unix:{quoteStringArgument(str(worker.socket))}:mode=600:lockfile=0"
@@ -206,6 +206,7 @@ class Supervisor(MultiService):
         for call in self._calls.values():
             call.cancel()
         self._calls.clear()
+        self._launcher.close()
         alive = [worker for worker in self.workers if worker.pid is not None]
         log.info("Draining: {count} workers send their listeners away", count=len(alive))
         for worker in alive:
@@ -223,9 +224,10 @@ class Supervisor(MultiService):
                     pid=worker.pid,
                 )
                 worker.kill()
+        self._launcher.kill()
 
     def _check_gone(self) -> None:
-        if not self._gone.called and all(worker.pid is None for worker in self.workers):
+        if not self._gone.called and all(worker.pid is None and not worker.is_starting for worker in self.workers):
             self._gone.callback(None)
 
     def _clear_up(self, _gone: None, patience: IDelayedCall) -> None:

@@ -1,16 +1,11 @@
 """One worker as its supervisor sees it: a process, its pipes, its log and its signs of life."""
 
-import signal
-from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
-from twisted.internet import error
-from twisted.internet.interfaces import IProcessTransport
-from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger, eventFromJSON, globalLogPublisher
-from twisted.python.failure import Failure
 
+from cometify.runtime.child_process import ChildProcess, describe_end
 from cometify.runtime.process_activity import STOPPED, Activity
 from cometify.runtime.signs_of_life import SignsOfLife
 
@@ -26,6 +21,9 @@ class WorkerOwner(Protocol):
     def seconds(self) -> float:
         """Seconds of a clock that never goes back."""
 
+    def started(self, worker: "WorkerProcess") -> None:
+        """Note that the process of a worker runs."""
+
     def serves(self) -> None:
         """Note that a worker is ready."""
 
@@ -33,10 +31,8 @@ class WorkerOwner(Protocol):
         """Note that the process of a worker has ended. `how`: in the log's words."""
 
 
-class WorkerProcess(ProcessProtocol):
+class WorkerProcess:
     """One worker over all its lives: a process runs, or another will start soon. `socket`: the path of its admin endpoint."""
-
-    transport: IProcessTransport
 
     def __init__(self, number: int, socket: Path, supervisor: WorkerOwner) -> None:
         self.number = number
@@ -45,7 +41,8 @@ class WorkerProcess(ProcessProtocol):
         """True if the process has said that it listens at its socket."""
         self.deaths = 0
         """Processes of this worker that have died. One that was told to end does not count."""
-        self.pid: int | None = None
+        self.is_starting = False
+        """True while a process is asked for."""
         self.failed = 0
         """Deaths in a row, each soon after the start."""
         self.began = 0.0
@@ -53,32 +50,42 @@ class WorkerProcess(ProcessProtocol):
         self._noticed: Activity | None = None
         """The activity when the silence became known."""
         self._supervisor = supervisor
+        self._process: ChildProcess | None = None
         self._out = self._err = b""
 
+    @property
+    def pid(self) -> int | None:
+        """The number of the process, None if there is none."""
+        return None if self._process is None else self._process.pid
+
     def send(self, line: bytes) -> None:
-        """Write a line to the standard input of the process. Does nothing if the process is ending."""
-        if self.pid is not None:
-            # Twisted raises KeyError once the pipe is closed, which is before the end of the process is known.
-            with suppress(KeyError):
-                self.transport.writeToChild(0, line)
+        """Write a line to the standard input of the process. Does nothing if there is none, or if it is ending."""
+        if self._process is not None:
+            self._process.write(line)
 
     def end(self) -> None:
         """Tell the process to drain and to exit."""
-        if self.pid is not None:
-            self.transport.closeStdin()
+        if self._process is not None:
+            self._process.close_input()
 
     def kill(self) -> None:
         """Kill the process."""
-        if self.pid is not None:
-            with suppress(error.ProcessExitedAlready):
-                self.transport.signalProcess("KILL")
+        if self._process is not None:
+            self._process.kill()
 
-    def connectionMade(self) -> None:
-        self.pid = cast("int", self.transport.pid)
+    def started(self, process: ChildProcess) -> None:
+        """Take the process that was asked for."""
+        self.is_starting, self._process = False, process
         self.signs.begin(self._supervisor.seconds())
         self._out = self._err = b""
+        self._supervisor.started(self)
 
-    def outReceived(self, data: bytes) -> None:
+    def not_started(self, why: str) -> None:
+        """Note that the process that was asked for could not be started."""
+        self.is_starting = False
+        self._supervisor.ended(self, None, f"could not be started ({why})")
+
+    def out_received(self, data: bytes) -> None:
         self.heard()
         *lines, self._out = (self._out + data).split(b"\n")
         for line in filter(None, lines):  # an empty line is a sign of life and nothing else
@@ -118,7 +125,7 @@ class WorkerProcess(ProcessProtocol):
         text = "Worker {number} (pid {pid}) has not answered for {silent:.0f} s. " + then
         log.error(text, number=self.number, pid=self.pid, silent=silent, **more)
 
-    def errReceived(self, data: bytes) -> None:
+    def err_received(self, data: bytes) -> None:
         *lines, self._err = (self._err + data).split(b"\n")
         for line in lines:
             self._log_text(line)
@@ -140,12 +147,11 @@ class WorkerProcess(ProcessProtocol):
         """Log a line that is not an event: it comes from Python itself, or from a library that prints."""
         log.error("Worker {number}: {line}", number=self.number, line=line.decode(errors="replace"))
 
-    def processEnded(self, reason: Failure) -> None:
+    def process_ended(self, code: int | None) -> None:
         for line in filter(None, (self._out, self._err)):
             self._log_text(line)
-        pid, self.pid = self.pid, None
-        assert isinstance(reason.value, error.ProcessDone | error.ProcessTerminated)
-        self._supervisor.ended(self, pid, describe_end(reason.value))
+        pid, self._process = self.pid, None
+        self._supervisor.ended(self, pid, describe_end(code))
 
 
 def why_hopeless(activity: Activity | None, earlier: Activity | None) -> str:
@@ -158,10 +164,3 @@ def why_hopeless(activity: Activity | None, earlier: Activity | None) -> str:
     if activity is not None and earlier is not None and activity.idles_since(earlier):
         return "it waits for something that does not come"
     return ""
-
-
-def describe_end(reason: error.ProcessDone | error.ProcessTerminated) -> str:
-    """Say in the log's words how a process ended."""
-    if reason.signal is None:
-        return f"ended with exit code {reason.exitCode}"
-    return f"was killed by {signal.Signals(reason.signal).name}"

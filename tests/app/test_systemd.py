@@ -86,8 +86,8 @@ def test_watchdog_hears_nothing_while_all_workers_are_stopped(make_server, syste
     for number in (1, 2):  # a worker that has given no sign yet is still starting
         up = f'cometify_worker_up{{worker="{number}"}} 1.0'
         eventually(lambda up=up: up in server.request("GET", "/metrics", port=server.admin_port).body.decode())
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
-    workers = [int(pid) for pid in children.read_text().split()]
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().startswith("cometify-")]
     eventually(lambda: systemd.read().count("WATCHDOG=1") >= 3)
     signal_all(workers[:1], signal.SIGSTOP)
     eventually(lambda: "has not answered" in server.log.read_text())

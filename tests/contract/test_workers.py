@@ -54,6 +54,14 @@ def alive(pid: int) -> bool:
         return False
 
 
+def name_of(pid: int) -> str:
+    """The name of a process, as `ps -o comm` shows it."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 class Workers(Server):
     """A server of several processes."""
 
@@ -71,15 +79,20 @@ class Workers(Server):
         return [str(number + 1) for number in range(self.options["workers"])]
 
     def pids(self) -> list[int]:
-        """Those of the workers, in the order of their start."""
-        return children(self.pid)
+        """Those of the workers, in the order of their start. The one that starts them is left out."""
+        return [pid for pid in children(self.pid) if name_of(pid).startswith("cometify-")]
 
     def pid_of(self, number: str) -> int:
-        """That of one worker, by its command line."""
+        """That of one worker, by its name."""
         for pid in self.pids():
-            if Path(f"/proc/{pid}/cmdline").read_text().split("\0")[3] == number:
+            if name_of(pid) == f"cometify-{number}":
                 return pid
         raise AssertionError(number)
+
+    def starter(self) -> int:
+        """That of the process that starts workers."""
+        (pid,) = set(children(self.pid)) - set(self.pids())
+        return pid
 
     def figures(self, name: str, **labels: str) -> dict[str, float]:
         """A figure of each worker by its number, summed over all other labels but these."""

@@ -1,6 +1,5 @@
 """A worker that is silent: one that hangs is replaced soon, and one that computes gets its time."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -18,13 +17,14 @@ from tests.wire import eventually
 
 
 class RealProcess:
-    """The transport of a worker whose process was started by the test."""
+    """The process of a worker, which was started by the test."""
 
     def __init__(self, process):
         self.pid = process.pid
+        self.kill = process.kill
 
-    def signalProcess(self, name):
-        os.kill(self.pid, getattr(signal, f"SIG{name}"))
+    def write(self, data):
+        """It reads nothing."""
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def look_at():
     def look(process, seconds, patience=30):
         clock = MemoryReactorClock()
         worker = WorkerProcess(1, Path("socket"), Supervisor(Settings(()), clock))
-        worker.makeConnection(RealProcess(process))
-        worker.outReceived(b"\n")
+        worker.started(RealProcess(process))
+        worker.out_received(b"\n")
         for second in range(1, seconds + 1):
             clock.advance(1)
             alive = process.poll() is None
