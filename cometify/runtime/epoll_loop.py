@@ -197,7 +197,7 @@ class DirectPoll:
     def _read_in_order(self, events: list[Event], began: float) -> None:
         """Read some connections of each rank."""
         order = self._order
-        order.begin_turn(began + ALLOWANCE)
+        order.begin_turn(began + ALLOWANCE, began)
         first = order.sort(events)
         if order.prompt:
             taken = order.take(order.prompt)

@@ -9,12 +9,12 @@ serve in that time, each connection that is accepted is one whose client has lef
 
 This goes on without an end, and nobody joins: 38,000 listeners of two busy workers were seen to do so. To close the
 connections that were left is not enough, because the next in the queue has waited for nearly five seconds, and leaves
-before it is answered. So whoever has waited for half of that time is closed too, at a tenth of the cost of a join. Its client
-comes again after a while, as after any failure, and those that are accepted have time to be answered.
+before it is answered. So whoever has waited for half of that time is closed too, which is less than half of the work of a join. Its
+client comes again after a while, as after any failure, and those that are accepted have time to be answered.
 
 The same happens behind the queue. To accept a connection is cheaper than to serve it, so a process that accepts all of them
 soon has thousands that wait to be read. So in a storm a connection is judged again before its first read, and not only after
-its request was read and its handshake done.
+its request was read and its handshake done. And ports accept little while the crowd waits for long (`read_order.LATE`).
 
 The kernel tells how long ago the peer has sent its last bytes, and whether it has closed its side. A request seldom waits so
 long. So one connection in `LOOK_EVERY` is looked at, until one of them was left.
@@ -56,13 +56,18 @@ class LeftPeers:
         self._passed = 0
         self._looks = 0
 
+    @property
+    def is_storm(self) -> bool:
+        """True if a connection was left a short while ago."""
+        return self._looks > 0
+
     def comes_too_late(self, descriptor: int) -> bool:
         """Return True if a connection that was just accepted must be closed."""
         return self._must_close(descriptor, is_read=False)
 
     def is_read_too_late(self, descriptor: int) -> bool:
         """Return True if a connection must be closed before it is read for the first time. False except in a storm."""
-        return self._looks > 0 and self._must_close(descriptor, is_read=False)
+        return self.is_storm and self._must_close(descriptor, is_read=False)
 
     def has_left(self, descriptor: int) -> bool:
         """Return True if a connection must be closed although its request was read. The request is none to push."""
@@ -86,8 +91,7 @@ class LeftPeers:
     def _judge(self, connection: socket.socket, *, is_read: bool) -> bool:
         state, waited = _INFO.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
         is_left = state == _CLOSE_WAIT and waited >= self._left_after
-        is_storm = self._looks > 0
-        if not (is_left or (is_storm and waited >= self._too_late)):
+        if not (is_left or (self.is_storm and waited >= self._too_late)):
             return False
         if not is_read:
             begun = connection.recv(_LOOKED_AT, socket.MSG_PEEK | socket.MSG_DONTWAIT)

@@ -9,6 +9,7 @@ from itertools import chain, islice, zip_longest
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
 from cometify.runtime.descriptors import most_descriptors
+from cometify.runtime.left_peers import LEFT
 from cometify.runtime.tcp import EagerPort, EagerServer
 
 Event = tuple[int, int]
@@ -25,6 +26,11 @@ MOST_COSTLY = 64
 FEW = 4096
 """Clients that may wait for a read in any case. Above that they may be half of the file descriptors, and others wait in the
 kernel."""
+LATE = 2.5
+"""Seconds that clients in the crowd wait to be read, above which ports accept one connection in a turn: half of the time that a
+client waits for its first frame."""
+LATE_IN_STORM = 0.5
+"""The same in a storm (`left_peers`). Then many wait in the kernel already, and those who come from there are late."""
 CROWDED = 64
 """Connections in the crowd, above which it is worth a system call to find one that pushes."""
 LOOKED_AT = 128
@@ -60,6 +66,9 @@ class ReadOrder:
         self._ranks = (self.prompt, self.likely, self.crowd, self._costly, self._handshakes)
         self._oldest_first = False
         self._most = 0.0
+        # One that waits in the crowd, its event, and since when. It tells how long those wait who are read at present.
+        self._probe: tuple[object, Event | None, float] = (None, None, 0.0)
+        self._waited = 0.0
         self.has_any = False
         """True if something waits."""
 
@@ -95,6 +104,8 @@ class ReadOrder:
                     rank = selectable.waits_in = self.prompt
                 rank[selectable] = fd, bits
             elif selectable is not None and not (isinstance(selectable, EagerPort) and self._is_full):
+                if self._waited > LATE_IN_STORM and isinstance(selectable, EagerPort) and self._is_late(selectable):
+                    selectable.numberAccepts = 1
                 earlier = self.prompt.get(selectable)
                 self.prompt[selectable] = event if earlier is None else (fd, bits | earlier[1])
             # A port that is left out is told of again in the next turn.
@@ -105,12 +116,14 @@ class ReadOrder:
         """Return those that no read of this turn has closed or paused."""
         return [one for one in waiting if self._current(*one)]
 
-    def begin_turn(self, most: float) -> None:
+    def begin_turn(self, most: float, now: float) -> None:
         """Let costly connections that have waited long enough be cheap ones, and forget those that are closed.
 
-        `most`: a connection is costly if its reads are paid for later. The oldest `MOST_COSTLY` of each rank are looked at.
+        `most`: a connection is costly if its reads are paid for later. `now`: seconds of that clock. The oldest `MOST_COSTLY`
+        of each rank are looked at.
         """
         self._most = most
+        self._measure(now)
         self._oldest_first = not self._oldest_first
         for rank in (self._costly, self._handshakes):
             for selectable, event in list(islice(rank.items(), MOST_COSTLY)):
@@ -185,6 +198,23 @@ class ReadOrder:
     def _is_full(self) -> bool:
         waiting = len(self.crowd) + len(self._handshakes)
         return waiting >= FEW and waiting >= most_descriptors() / 2
+
+    def _measure(self, now: float) -> None:
+        """Note how long clients wait in the crowd. The probe is the last of them, until it was read."""
+        probe, event, since = self._probe
+        if probe is not None and event is self.crowd.get(probe):
+            self._waited = max(self._waited, now - since)
+            return
+        self._waited = now - since if probe is not None else 0.0
+        if self.crowd:
+            last = next(reversed(self.crowd))
+            self._probe = last, self.crowd[last], now
+        else:
+            self._probe, self._waited = (None, None, now), 0.0
+
+    def _is_late(self, port: EagerPort) -> bool:
+        """True if whoever a port accepts now would be read too late."""
+        return not port.is_prompt and self._waited > (LATE_IN_STORM if LEFT.is_storm else LATE)
 
     def _rank_for(self, connection: EagerServer, bits: int) -> Rank:
         """The rank in which a client that does not wait yet must wait."""

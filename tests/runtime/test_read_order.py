@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from cometify.runtime import read_order
 from cometify.runtime.eager_reactor import EagerReactor
 from cometify.runtime.epoll_loop import LONGEST_READS, TOGETHER, install_direct_poll
-from cometify.runtime.read_order import AT_MOST, CROWDED
+from cometify.runtime.left_peers import LOOK_AFTER, LeftPeers
+from cometify.runtime.read_order import AT_MOST, CROWDED, LATE, LATE_IN_STORM
 from cometify.runtime.sockets import prefer
 from cometify.runtime.tcp import READ
 from tests.calls import counted_c_calls, counted_python_calls
@@ -267,6 +268,64 @@ def test_nobody_is_accepted_while_too_many_wait(server, monkeypatch):
     assert len(server.accepted) == MANY
     late.send(JOINS)
     server.until(lambda: len(server.reads) == MANY + 1)
+
+
+def queued(server, count):
+    """Connect peers, and do not wait until they are accepted."""
+    for _ in range(count):
+        server.peers.append(socket.create_connection(("127.0.0.1", server.port.getHost().port)))
+
+
+def accepted_in_turns(server, turns):
+    before = len(server.accepted)
+    for _ in range(turns):
+        server.turn()
+    return len(server.accepted) - before
+
+
+@pytest.mark.parametrize(("late", "is_storm"), [(LATE, False), (LATE_IN_STORM, True)])
+def test_port_accepts_one_in_a_turn_while_the_crowd_waits_for_long(server, monkeypatch, late, is_storm):
+    peers = LeftPeers()
+    monkeypatch.setattr(read_order, "LEFT", peers)
+    peers._looks = LOOK_AFTER if is_storm else 0
+    for peer in server.connect(2 * MANY):
+        peer.send(JOINS)
+    assert accepted_in_turns(server, 2) == 0
+    queued(server, 10)
+    server.clock.now += late * 0.9
+    assert accepted_in_turns(server, 1) == 10
+    queued(server, 10)
+    server.clock.now += late * 0.2
+    assert accepted_in_turns(server, 2) == 2
+    server.until(lambda: len(server.reads) == 2 * MANY)  # nobody waits any longer
+    assert accepted_in_turns(server, 1) > 1
+
+
+def test_crowd_that_is_served_is_not_late_however_long_it_stays(server):
+    """The crowd is never empty, but those in it change."""
+
+    def again(protocol):
+        server.clock.now += 0.1
+
+    server.after_read = again
+    many = server.connect(MANY)
+    for _ in range(3):
+        for peer in many[:CROWDED]:
+            peer.send(JOINS)
+        for _ in range(2):
+            server.turn()
+    queued(server, 10)
+    assert accepted_in_turns(server, 2) == 10
+
+
+def test_prompt_port_accepts_although_the_crowd_is_late(server):
+    for peer in server.connect(MANY):
+        peer.send(JOINS)
+    server.port.is_prompt = True
+    assert accepted_in_turns(server, 2) == 0
+    server.clock.now += 2 * LATE
+    queued(server, 10)
+    assert accepted_in_turns(server, 2) > 2
 
 
 def test_turn_ends_although_the_crowd_is_large(server):
