@@ -14,7 +14,14 @@ from urllib.parse import urlencode
 from attrs import asdict, define, field, frozen
 
 from bench.campaigns.million.crowd import IDENTIFIER, Crowd, Figures
-from bench.campaigns.million.footprint import Memory, children, cpu_seconds, descriptors, proportional, workers
+from bench.campaigns.million.footprint import (
+    Memory,
+    children,
+    cpu_seconds,
+    descriptors,
+    proportional,
+    workers,
+)
 from bench.rig import wire
 from bench.rig.account import KEY
 from bench.rig.console import say
