@@ -9,7 +9,7 @@ serve in that time, each connection that is accepted is one whose client has lef
 
 This goes on without an end, and nobody joins: 38,000 listeners of two busy workers were seen to do so. To close the
 connections that were left is not enough, because the next in the queue has waited for nearly five seconds, and leaves
-before it is answered. So whoever has waited for half of that time is closed too, which is less than half of the work of a join. Its
+before it is answered. So whoever has waited for half of that time is closed too, for half of the work of a join at most. Its
 client comes again after a while, as after any failure, and those that are accepted have time to be answered.
 
 The same happens behind the queue. To accept a connection is cheaper than to serve it, so a process that accepts all of them
