@@ -24,9 +24,10 @@ from cometify.runtime.orphans import fork_orphan
 
 def main() -> int:
     """Fork workers until the supervisor closes the socket. Returns the exit code, in each worker that of the worker."""
-    # A terminal sends these signals to all of its processes. The supervisor alone acts on them.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A terminal sends the first two to all of its processes, and systemd may send the third to all. The supervisor acts on
+    # them, and closes the socket. A worker acts on a SIGTERM too.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     load()
     gc.collect()
     gc.freeze()  # a collection writes to each object that it looks at, and a worker would get a copy of nearly all of them
@@ -35,7 +36,7 @@ def main() -> int:
 
 
 def load() -> None:
-    """Load what workers load later than their modules: files that are kept once for a process, and the engines of Redis.
+    """Load what workers load later than their modules: files that are kept once for a process, and what needs Redis.
 
     txredisapi imports the reactor, and that makes one. We use only the types of its errors (decision 11), so that it gets a
     stand-in.
@@ -47,8 +48,13 @@ def load() -> None:
     vars(stand_in)["callLater"] = None
     sys.modules[stand_in.__name__] = stand_in
     try:
-        for engine in ("cluster.engine", "engine", "spread_engine"):
-            import_module(f"cometify.engine.redis.{engine}")
+        for module in (
+            "engine.redis.cluster.engine",
+            "engine.redis.engine",
+            "engine.redis.spread_engine",
+            "accounts.redis_store",
+        ):
+            import_module(f"cometify.{module}")
     finally:
         del sys.modules[stand_in.__name__]
 
@@ -69,6 +75,7 @@ def serve(control: socket.socket) -> tuple[list[str], list[int]] | None:
         else:
             if not pid:
                 control.close()
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 for number, descriptor in enumerate(descriptors[:STREAMS]):
                     os.dup2(descriptor, number)
                     os.close(descriptor)

@@ -20,7 +20,7 @@ LONG = 0.005
 """Seconds of a collection that is worth a freeze.
 
 Freezing after every collection would also freeze objects that live for a moment. If those end up in cycles, they stay
-until the hourly unfreeze.
+until everything is collected.
 """
 THRESHOLDS = (700, 10, 2)
 """Those of `gc.set_threshold`. With the last at 10, as Python has it, a full collection comes after 70,000 new objects, and
@@ -29,7 +29,7 @@ survivors are frozen."""
 LOOK_EVERY = 3600
 """Seconds between two counts of the frozen objects."""
 MOST_UNSEEN = 500_000
-"""Frozen objects more than at the last collection of everything, at which everything is collected again.
+"""Frozen objects more than at the last collection of everything, or than at any count since, at which everything is collected.
 
 A listener has 7 to 25. If all of them were garbage, it would be 100 MB at most. A collection every hour would find it earlier.
 But it would be a long pause that comes by the calendar, and workers would no longer share the memory of what was loaded.
@@ -53,18 +53,21 @@ class FreezeSurvivors:
 
 
 class FindOverlooked:
-    """Collects everything when it is called, if there are `most` frozen objects more than after the time before."""
+    """Collects everything when it is called, if there are `most` frozen objects more than after an earlier call."""
 
     def __init__(self, most: int = MOST_UNSEEN) -> None:
         self._most = most
         self._known = gc.get_freeze_count()
 
     def __call__(self) -> None:
-        if gc.get_freeze_count() - self._known >= self._most:
+        count = gc.get_freeze_count()
+        if count - self._known >= self._most:
             gc.unfreeze()
             gc.collect()
             gc.freeze()
-            self._known = gc.get_freeze_count()
+            count = gc.get_freeze_count()
+            self._known = count
+        self._known = min(self._known, count)
 
 
 def keep_pauses_short(reactor: Reactor) -> None:

@@ -23,7 +23,12 @@ def adopt_orphans() -> None:
 def fork_orphan() -> int:
     """Fork a process that becomes a child of the one that adopts. Returns its number, and 0 in that process. Raises OSError."""
     reads, writes = os.pipe()
-    between = os.fork()
+    try:
+        between = os.fork()
+    except OSError:
+        os.close(reads)
+        os.close(writes)
+        raise
     if not between:
         os.close(reads)
         try:

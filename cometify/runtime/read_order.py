@@ -66,9 +66,10 @@ class ReadOrder:
         self._ranks = (self.prompt, self.likely, self.crowd, self._costly, self._handshakes)
         self._oldest_first = False
         self._most = 0.0
-        # One that waits in the crowd, its event, and since when. It tells how long those wait who are read at present.
-        self._probe: tuple[object, Event | None, float] = (None, None, 0.0)
-        self._waited = 0.0
+        # How many have come into the crowd, the number of one of them, and since when it waits. It tells how long those have
+        # waited who are read at present. 0: nobody waits.
+        self._came = self._awaited = 0
+        self._since = self._waited = 0.0
         self.has_any = False
         """True if something waits."""
 
@@ -97,6 +98,8 @@ class ReadOrder:
                         continue
                     selectable.waits_in = rank
                     rank[selectable] = event
+                    if rank is crowd:
+                        self._came += 1
                     continue
                 bits |= rank[selectable][1]
                 if bits & EPOLLOUT and (rank is crowd or rank is self.likely):
@@ -136,6 +139,7 @@ class ReadOrder:
                     del rank[selectable]
                     selectable.waits_in = self._rank_for(selectable, current[1])
                     selectable.waits_in[selectable] = current
+                    self._came += selectable.waits_in is self.crowd
 
     def take(self, rank: Rank, most: int = AT_MOST) -> list[Waiting]:
         """Remove up to `most` connections of a rank, and return them, the oldest first. Costly ones go to their own rank."""
@@ -200,17 +204,12 @@ class ReadOrder:
         return waiting >= FEW and waiting >= most_descriptors() / 2
 
     def _measure(self, now: float) -> None:
-        """Note how long clients wait in the crowd. The probe is the last of them, until it was read."""
-        probe, event, since = self._probe
-        if probe is not None and event is self.crowd.get(probe):
-            self._waited = max(self._waited, now - since)
-            return
-        self._waited = now - since if probe is not None else 0.0
-        if self.crowd:
-            last = next(reversed(self.crowd))
-            self._probe = last, self.crowd[last], now
-        else:
-            self._probe, self._waited = (None, None, now), 0.0
+        """Note how long clients wait in the crowd."""
+        if self._awaited > self._came - len(self.crowd):  # it waits still, because the crowd is read in order
+            self._waited = max(self._waited, now - self._since)
+        elif self.crowd:
+            self._waited = now - self._since if self._awaited else 0.0
+            self._awaited, self._since = self._came, now
 
     def _is_late(self, port: EagerPort) -> bool:
         """True if whoever a port accepts now would be read too late."""
@@ -240,6 +239,9 @@ class ReadOrder:
 
     def _note(self) -> None:
         self.has_any = any(self._ranks)
+        if self._awaited and not self.crowd:
+            self._came = self._awaited = 0
+            self._waited = 0.0
 
 
 def _paid_until(selectable: object) -> float:

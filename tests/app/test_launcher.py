@@ -1,6 +1,7 @@
 """The process that forks workers: descriptors, parents and failures. Each case runs in a process of its own."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -64,22 +65,29 @@ def test_forked_process_belongs_to_the_ancestor_that_adopts(how, told):
     )
 
 
-def test_failure_to_fork_is_answered_and_closes_what_was_passed(monkeypatch):
+@pytest.mark.parametrize("who_fails", ["this process", "the process between"])
+def test_failure_to_fork_is_answered_and_leaves_nothing_open(monkeypatch, who_fails):
+    real, here = os.fork, os.getpid()
+
     def fork():
-        raise OSError(11, "Resource temporarily unavailable")
+        if (os.getpid() == here) is (who_fails == "this process"):
+            raise OSError(11, "Resource temporarily unavailable")
+        return real()
+
+    def open_files():
+        return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
     monkeypatch.setattr("os.fork", fork)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, socket.socket() as passed:
-        before = passed.fileno()
-        for _ in range(2):  # it serves on
+        before = open_files()
+        for _ in range(3):  # it serves on
             socket.send_fds(ours, [b"[]"], [passed.fileno()])
         ours.shutdown(socket.SHUT_WR)
         assert launcher.serve(theirs) is None
-        for _ in range(2):
+        assert open_files() == before
+        for _ in range(3):
             assert json.loads(ours.recv(1000)) == {"error": "Resource temporarily unavailable"}
-        with socket.socket() as next_one:
-            assert next_one.fileno() == before + 1
 
 
 def test_supervisor_that_has_gone_is_no_error(monkeypatch):

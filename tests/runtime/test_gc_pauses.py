@@ -185,6 +185,17 @@ def test_cycles_of_frozen_objects_are_found_once_there_are_many():
         rings.clear()
         look()
         assert Ring.freed == 1100  # it counts from what was left
+        rings += [Ring() for _ in range(100)]
+        gc.freeze()
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # as if much had ended by itself
+        look()
+        rings += [Ring() for _ in range(1000)]
+        gc.freeze()
+        rings.clear()
+        look()
+        assert Ring.freed >= 1100 + 800 + 1000
     finally:
         gc.unfreeze()
         gc.collect()
