@@ -69,7 +69,7 @@ class ReadOrder:
         # How many have come into the crowd, the number of one of them, and since when it waits. It tells how long those have
         # waited who are read at present. 0: nobody waits.
         self._came = self._awaited = 0
-        self._since = self._waited = 0.0
+        self._since = self._looked_at = self._waited = 0.0
         self.has_any = False
         """True if something waits."""
 
@@ -204,12 +204,14 @@ class ReadOrder:
         return waiting >= FEW and waiting >= most_descriptors() / 2
 
     def _measure(self, now: float) -> None:
-        """Note how long clients wait in the crowd."""
-        if self._awaited > self._came - len(self.crowd):  # it waits still, because the crowd is read in order
+        """Note how long clients wait in the crowd. It is read in order, so whoever came before one is read before it."""
+        if self._awaited > self._came - len(self.crowd):
             self._waited = max(self._waited, now - self._since)
-        elif self.crowd:
-            self._waited = now - self._since if self._awaited else 0.0
-            self._awaited, self._since = self._came, now
+        else:
+            # It was read after the look before. Nobody looks while nothing waits, so that now may be much later.
+            self._waited = self._looked_at - self._since if self._awaited and self.crowd else 0.0
+            self._awaited, self._since = (self._came if self.crowd else 0), now
+        self._looked_at = now
 
     def _is_late(self, port: EagerPort) -> bool:
         """True if whoever a port accepts now would be read too late."""
@@ -239,9 +241,6 @@ class ReadOrder:
 
     def _note(self) -> None:
         self.has_any = any(self._ranks)
-        if self._awaited and not self.crowd:
-            self._came = self._awaited = 0
-            self._waited = 0.0
 
 
 def _paid_until(selectable: object) -> float:

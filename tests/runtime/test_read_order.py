@@ -319,6 +319,22 @@ def test_crowd_that_is_served_is_not_late_however_long_it_stays(server):
     assert accepted_in_turns(server, 2) == 10
 
 
+def test_time_in_which_nothing_waits_does_not_count(server):
+    many = server.connect(MANY)
+    for peer in many:
+        peer.send(JOINS)
+    server.until(lambda: len(server.reads) == MANY)
+    for _ in range(3):
+        many[0].send(JOINS)
+        server.turn()
+    server.clock.now += 100 * LATE
+    for peer in many:
+        peer.send(JOINS)
+    server.turn()
+    queued(server, 10)
+    assert accepted_in_turns(server, 2) == 10
+
+
 def test_prompt_port_accepts_although_the_crowd_is_late(server):
     for peer in server.connect(MANY):
         peer.send(JOINS)
