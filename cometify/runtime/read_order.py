@@ -66,8 +66,8 @@ class ReadOrder:
         self._ranks = (self.prompt, self.likely, self.crowd, self._costly, self._handshakes)
         self._oldest_first = False
         self._most = 0.0
-        # How many have come into the crowd, the number of one of them, and since when it waits. It tells how long those have
-        # waited who are read at present. 0: nobody waits.
+        # Those who come into the crowd are numbered. One of them is awaited, since a known time, and measures the wait of all.
+        # 0: nobody is awaited.
         self._came = self._awaited = 0
         self._since = self._looked_at = self._waited = 0.0
         self.has_any = False

@@ -91,7 +91,10 @@ def test_failure_to_fork_is_answered_and_leaves_nothing_open(monkeypatch, who_fa
 
 
 def test_supervisor_that_has_gone_is_no_error(monkeypatch):
-    monkeypatch.setattr("cometify.app.launcher.fork_orphan", lambda: 4711)
+    def fork():
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("os.fork", fork)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         socket.send_fds(ours, [b"[]"], [0])
